@@ -1,0 +1,72 @@
+// One point of a sweep (TrialSpec) and everything that is known once it has run (TrialResult).
+// Plain values: made by experiments/sweep, filled by experiments/run, written by experiments/results.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/init.h"
+#include "core/settings.h"
+#include "core/shape.h"
+
+namespace winnow {
+
+// Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over `canonical`, the
+// sorted "key=value" lines without keys at their default and without replicate, ranks, paths and output options.
+struct TrialSpec {
+  std::string id;
+  std::int64_t replicate = 0;
+  std::string canonical;
+  Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr", "method.density", ...
+  int ranks = 1;
+  std::string name() const { return id + "-r" + std::to_string(replicate); }
+};
+
+// 64-bit seeds of a trial's named random streams, all derived from SHA-256(id, replicate) and a stream's name.
+struct TrialSeeds {
+  std::uint64_t init = 0, data_order = 0, augment = 0, method = 0, dropout = 0;
+};
+
+enum class Outcome : std::uint8_t { Done, Diverged, Failed, Cancelled };
+const char* name_of(Outcome);  // "done", "diverged", "failed", "cancelled"
+
+// A table by columns; all columns have the same length.
+struct Column {
+  std::string name;
+  std::variant<std::vector<double>, std::vector<std::int64_t>, std::vector<std::string>> values;
+  std::string unit = {}, description = {};
+  std::string mode = {};  // "min", "max" or "": which way is better
+};
+struct Table {
+  std::vector<Column> columns;  // the first is the index
+};
+
+// One tensor of the trained model, from which the result writer makes the stored form.
+struct WeightRecord {
+  std::string name;
+  Shape shape;
+  bool trained = true;      // false: no entry was ever updated
+  bool prunable = false;    // belongs to the prunable set, so its stored form is chosen by size
+  std::vector<float> values;                       // row-major, canonical (OIHW, out x in) order
+  std::vector<std::uint8_t> keep = {};             // 1 a kept weight; empty: all kept
+  std::vector<std::uint8_t> train = {};            // 0: still at its initial value; empty: all trained
+  std::optional<SeededInit> seeded = {};           // the initial values can be regenerated from this
+};
+
+struct TrialResult {
+  TrialSpec spec;
+  Outcome outcome = Outcome::Done;
+  std::string reason;                     // of a divergence or failure, one line
+  std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
+  Table epochs, steps, events, layers;
+  std::vector<WeightRecord> weights;
+  std::vector<WeightRecord> start_weights;          // only if save.start asks for them
+  std::map<std::string, std::string> provenance;    // build, machine, seeds, data digests, command line, ...
+  std::map<std::string, std::string> lineage;       // ids of start file, ticket, teacher
+};
+
+}  // namespace winnow
