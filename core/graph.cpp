@@ -1,0 +1,140 @@
+#include "core/graph.h"
+
+#include <algorithm>
+#include <queue>
+
+#include "core/error.h"
+#include "core/op.h"
+
+namespace winnow {
+namespace {
+
+template <class T>
+const T& get(const std::map<std::string, Attr, std::less<>>& entries, std::string_view name) {
+  const auto found = entries.find(name);
+  if (found == entries.end()) fail(ErrorKind::Internal, "attribute '{}' is missing", name);
+  const T* value = std::get_if<T>(&found->second);
+  if (value == nullptr) fail(ErrorKind::Internal, "attribute '{}' has another type", name);
+  return *value;
+}
+
+std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+
+}  // namespace
+
+std::int64_t Attrs::integer(std::string_view name) const { return get<std::int64_t>(entries_, name); }
+std::int64_t Attrs::integer(std::string_view name, std::int64_t fallback) const {
+  return has(name) ? integer(name) : fallback;
+}
+double Attrs::real(std::string_view name) const { return get<double>(entries_, name); }
+double Attrs::real(std::string_view name, double fallback) const { return has(name) ? real(name) : fallback; }
+const std::string& Attrs::text(std::string_view name) const { return get<std::string>(entries_, name); }
+const std::vector<std::int64_t>& Attrs::list(std::string_view name) const {
+  return get<std::vector<std::int64_t>>(entries_, name);
+}
+
+ValueId Graph::input(std::string name, const Shape& shape, DType dtype) {
+  values_.push_back({shape, dtype, std::move(name)});
+  producer_.push_back(-1);
+  return ValueId(values_.size() - 1);
+}
+
+std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
+  const OpDef& def = find_op(op);
+  std::vector<ValueInfo> infos;
+  for (const ValueId id : in) infos.push_back(id == kNoValue ? ValueInfo{} : value(id));
+  std::vector<ValueInfo> outputs;
+  try {
+    outputs = def.infer(infos, attrs);
+  } catch (const Error& error) {
+    std::string shapes;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      shapes += i == 0 ? "" : ", ";
+      shapes += in[i] == kNoValue ? "none" : infos[i].shape.text() + " " + name_of(infos[i].dtype);
+    }
+    fail(error.kind(), "node '{}' ({} of {}): {}", name, op, shapes, error.what());
+  }
+  Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs), origin_};
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    ValueInfo& out = outputs[i];
+    if (out.name.empty()) out.name = i == 0 ? node.name : fmt::format("{}:{}", node.name, i);
+    values_.push_back(std::move(out));
+    producer_.push_back(static_cast<std::int64_t>(nodes_.size()));
+    node.out.push_back(ValueId(values_.size() - 1));
+  }
+  nodes_.push_back(std::move(node));
+  return nodes_.back().out;
+}
+
+ValueId Graph::emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
+  return emit(op, std::move(in), std::move(attrs), std::move(name)).front();
+}
+
+void Graph::redirect(ValueId from, ValueId to, NodeId before) {
+  const ValueInfo &a = value(from), &b = value(to);
+  if (a.shape != b.shape || a.dtype != b.dtype) {
+    fail(ErrorKind::Internal, "cannot put '{}' ({} {}) in the place of '{}' ({} {})", b.name, b.shape.text(),
+         name_of(b.dtype), a.name, a.shape.text(), name_of(a.dtype));
+  }
+  for (NodeId i = 0; i < before; ++i) std::replace(nodes_[i].in.begin(), nodes_[i].in.end(), from, to);
+}
+
+const Node* Graph::producer(ValueId id) const {
+  const std::int64_t at = producer_.at(index(id));
+  return at < 0 ? nullptr : &nodes_[static_cast<std::size_t>(at)];
+}
+
+std::vector<NodeId> Graph::readers(ValueId id) const {
+  std::vector<NodeId> found;
+  for (NodeId i = 0; i < node_count(); ++i) {
+    if (std::find(nodes_[i].in.begin(), nodes_[i].in.end(), id) != nodes_[i].in.end()) found.push_back(i);
+  }
+  return found;
+}
+
+std::vector<NodeId> Graph::schedule(std::span<const ValueId> outputs) const {
+  std::vector<char> needed(nodes_.size(), 0);
+  std::vector<NodeId> stack;
+  const auto need = [&](ValueId id) {
+    const std::int64_t at = id == kNoValue ? -1 : producer_.at(index(id));
+    if (at >= 0 && !needed[static_cast<std::size_t>(at)]) {
+      needed[static_cast<std::size_t>(at)] = 1;
+      stack.push_back(static_cast<NodeId>(at));
+    }
+  };
+  for (const ValueId id : outputs) need(id);
+  while (!stack.empty()) {
+    const NodeId at = stack.back();
+    stack.pop_back();
+    for (const ValueId id : nodes_[at].in) need(id);
+  }
+  // Kahn's algorithm with the smallest position first.
+  std::vector<int> waiting(nodes_.size(), 0);
+  std::vector<std::vector<NodeId>> feeds(nodes_.size());
+  std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;
+  std::size_t count = 0;
+  for (NodeId i = 0; i < node_count(); ++i) {
+    if (!needed[i]) continue;
+    ++count;
+    for (const ValueId id : nodes_[i].in) {
+      const std::int64_t at = id == kNoValue ? -1 : producer_[index(id)];
+      if (at < 0) continue;
+      feeds[static_cast<std::size_t>(at)].push_back(i);
+      ++waiting[i];
+    }
+    if (waiting[i] == 0) ready.push(i);
+  }
+  std::vector<NodeId> order;
+  while (!ready.empty()) {
+    const NodeId at = ready.top();
+    ready.pop();
+    order.push_back(at);
+    for (const NodeId next : feeds[at]) {
+      if (--waiting[next] == 0) ready.push(next);
+    }
+  }
+  if (order.size() != count) fail(ErrorKind::Internal, "the graph has a cycle");
+  return order;
+}
+
+}  // namespace winnow

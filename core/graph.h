@@ -1,0 +1,91 @@
+// The static graph: values, and nodes that compute them. Methods edit it, differentiate() extends it by the
+// reverse pass, Program compiles it. A Graph owns everything in it and is copied as a value; not synchronised.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/shape.h"
+#include "kernels/portable.h"
+
+namespace winnow {
+
+enum class ValueId : std::uint32_t {};
+inline constexpr ValueId kNoValue{0xffffffffu};  // an optional input or gradient that is absent
+using NodeId = std::uint32_t;                    // position in Graph::nodes()
+
+using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
+
+// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type.
+class Attrs {
+ public:
+  Attrs() = default;
+  Attrs(std::initializer_list<std::pair<const std::string, Attr>> entries) : entries_(entries) {}
+  std::int64_t integer(std::string_view name) const;
+  std::int64_t integer(std::string_view name, std::int64_t fallback) const;
+  double real(std::string_view name) const;
+  double real(std::string_view name, double fallback) const;
+  const std::string& text(std::string_view name) const;
+  const std::vector<std::int64_t>& list(std::string_view name) const;
+  bool has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+  void set(std::string name, Attr value) { entries_[std::move(name)] = std::move(value); }
+
+ private:
+  std::map<std::string, Attr, std::less<>> entries_;
+};
+
+struct ValueInfo {
+  Shape shape;
+  DType dtype = DType::F32;
+  std::string name = {};
+};
+
+struct Node {
+  std::string op;
+  std::string name;    // "stage1.block0.conv1"; used in error messages, profiles and by methods
+  std::vector<ValueId> in, out;
+  Attrs attrs;
+  std::string origin;  // the method that emitted it; empty: the model
+};
+
+class Graph {
+ public:
+  // A leaf: batch, parameter or buffer, whose memory is bound when a Program is made.
+  ValueId input(std::string name, const Shape& shape, DType dtype = DType::F32);
+  // Appends a node; its op's shape rule gives the outputs. A misfit throws Error{Internal} naming the node.
+  std::vector<ValueId> emit(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
+  // The same for the usual case in which only the first output is of interest.
+  ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
+
+  // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
+  void redirect(ValueId from, ValueId to, NodeId before);
+  Node& node(NodeId id) { return nodes_[id]; }
+
+  const std::vector<Node>& nodes() const { return nodes_; }
+  NodeId node_count() const { return static_cast<NodeId>(nodes_.size()); }
+  const ValueInfo& value(ValueId id) const { return values_.at(static_cast<std::size_t>(id)); }
+  std::size_t value_count() const { return values_.size(); }
+  // The node that computes `id`, or nullptr for a leaf.
+  const Node* producer(ValueId id) const;
+  std::vector<NodeId> readers(ValueId id) const;
+  // Nodes needed for `outputs`, in an order in which every node comes after its producers; among ready nodes the one
+  // emitted first runs first, so the order is the same on every rank.
+  std::vector<NodeId> schedule(std::span<const ValueId> outputs) const;
+
+  // Who is editing: written into the origin of the nodes emitted from now on.
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
+  const std::string& origin() const { return origin_; }
+
+ private:
+  std::vector<ValueInfo> values_;
+  std::vector<std::int64_t> producer_;  // by value: node position, or -1
+  std::vector<Node> nodes_;
+  std::string origin_;
+};
+
+}  // namespace winnow

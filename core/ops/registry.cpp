@@ -1,0 +1,40 @@
+// Every op of winnow, one line each; each function is defined in the file of its name.
+#include "core/op.h"
+
+namespace winnow::ops {
+void define_add();
+void define_batch_norm();
+void define_cast();
+void define_conv2d();
+void define_dropout();
+void define_fill();
+void define_flatten();
+void define_linear();
+void define_mul();
+void define_pool();
+void define_relu();
+void define_reduce_sum();
+void define_shortcut_pad();
+void define_softmax_cross_entropy();
+}  // namespace winnow::ops
+
+namespace winnow {
+
+void define_all_ops() {
+  ops::define_add();
+  ops::define_batch_norm();
+  ops::define_cast();
+  ops::define_conv2d();
+  ops::define_dropout();
+  ops::define_fill();
+  ops::define_flatten();
+  ops::define_linear();
+  ops::define_mul();
+  ops::define_pool();
+  ops::define_relu();
+  ops::define_reduce_sum();
+  ops::define_shortcut_pad();
+  ops::define_softmax_cross_entropy();
+}
+
+}  // namespace winnow
