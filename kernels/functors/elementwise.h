@@ -1,0 +1,58 @@
+// One-element functors of the elementwise ops; T is float or bf16, arithmetic is float. Inputs and
+// outputs may be the same memory. Single source for CPU and CUDA.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/portable.h"
+
+namespace winnow {
+
+struct Fill {
+  float* y;
+  float value;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = value; }
+};
+
+template <class From, class To>
+struct Cast {
+  const From* x;
+  To* y;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<To>(to_float(x[i])); }
+};
+
+template <class T>
+struct Add {
+  const T *a, *b;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    y[i] = from_float<T>(to_float(a[i]) + to_float(b[i]));
+  }
+};
+
+template <class T>
+struct Mul {
+  const T *a, *b;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    y[i] = from_float<T>(to_float(a[i]) * to_float(b[i]));
+  }
+};
+
+// y = x * (a number known only when the program runs).
+template <class T>
+struct ScaleBy {
+  const T* x;
+  const float* scale;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(x[i]) * *scale); }
+};
+
+template <class T>
+struct Broadcast {
+  const float* x;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(*x); }
+};
+
+}  // namespace winnow
