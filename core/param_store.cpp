@@ -1,0 +1,212 @@
+#include "core/param_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+// FNV-1a on 64 bits: a change of any byte changes the sum, which is all that a comparison needs.
+class Digest {
+ public:
+  void add(std::uint64_t word) { hash_ = (hash_ ^ word) * 1099511628211ull; }
+  void add(std::span<const std::uint8_t> bytes) {
+    add(bytes.size());
+    for (const std::uint8_t byte : bytes) add(std::uint64_t{byte});
+  }
+  std::uint64_t value() const { return hash_; }
+
+ private:
+  std::uint64_t hash_ = 14695981039346656037ull;
+};
+
+std::int64_t ones(std::span<const std::uint8_t> bits) {
+  std::int64_t count = 0;
+  for (const std::uint8_t bit : bits) count += bit;
+  return count;
+}
+
+bool bit_of(const std::vector<std::uint8_t>& mask, std::size_t i) {
+  return mask.empty() || mask[i] != 0;
+}
+
+void load_mask(StateReader& in, const std::string& key, std::size_t numel,
+               std::vector<std::uint8_t>& mask) {
+  const std::span<const std::byte> block = in.get(key);
+  if (!block.empty() && block.size() != numel) {
+    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(),
+         numel);
+  }
+  mask.resize(block.size());
+  std::transform(block.begin(), block.end(), mask.begin(),
+                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+}
+
+}  // namespace
+
+ParamStore::ParamStore(const Model& model, int slots)
+    : specs_(model.params), buffer_specs_(model.buffers) {
+  params_.resize(specs_.size());
+  const Shape none{0};
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    const ParamSpec& spec = specs_[i];
+    State& state = params_[i];
+    const bool trained = spec.trainable && !spec.retired;
+    state.weight = Tensor(DType::F32, spec.retired ? none : spec.shape);
+    state.grad = Tensor(DType::F32, trained ? spec.shape : none);
+    for (int s = 0; trained && s < slots; ++s) state.slots.emplace_back(DType::F32, spec.shape);
+  }
+  for (const BufferSpec& spec : buffer_specs_) buffers_.emplace_back(DType::F32, spec.shape);
+}
+
+SeededInit ParamStore::seeded(ParamId id) const {
+  const ParamSpec& spec = specs_.at(static_cast<std::size_t>(id));
+  return {spec.init, RngKey{init_seed_, stream_id("init/" + spec.name), 0}};
+}
+
+void ParamStore::initialise(std::uint64_t init_seed) {
+  init_seed_ = init_seed;
+  for (std::size_t i = 0; i < params_.size(); ++i) {
+    if (specs_[i].retired) continue;
+    const auto [spec, key] = seeded(ParamId(i));
+    generate(spec, key, params_[i].weight.span<float>());
+    enforce(params_[i]);
+  }
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    const auto values = buffers_[i].span<float>();
+    std::fill(values.begin(), values.end(), static_cast<float>(buffer_specs_[i].initial));
+  }
+  reset_slots();
+}
+
+std::span<const std::uint8_t> ParamStore::mask(ParamId id, MaskKind kind) const {
+  return kind == MaskKind::Keep ? at(id).keep : at(id).train;
+}
+
+void ParamStore::replace_mask(ParamId id, MaskKind kind, std::span<const std::uint8_t> bits) {
+  State& state = at(id);
+  const std::string& name = specs_[static_cast<std::size_t>(id)].name;
+  const auto numel = static_cast<std::size_t>(state.weight.numel());
+  if (!bits.empty() && bits.size() != numel) {
+    fail(ErrorKind::Internal, "mask of {} has {} entries, the tensor has {}", name, bits.size(),
+         numel);
+  }
+  if (std::any_of(bits.begin(), bits.end(), [](std::uint8_t bit) { return bit > 1; })) {
+    fail(ErrorKind::Internal, "mask of {} holds a byte other than 0 and 1", name);
+  }
+  std::vector<std::uint8_t>& mask = kind == MaskKind::Keep ? state.keep : state.train;
+  const std::vector<std::uint8_t> before = std::exchange(mask, {bits.begin(), bits.end()});
+  const auto weight = state.weight.span<float>();
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i] != 0 || !bit_of(mask, i)) continue;  // not new
+    if (kind == MaskKind::Keep) weight[i] = 0;
+    for (Tensor& slot : state.slots) slot.span<float>()[i] = 0;
+  }
+  enforce(state);
+  ++revision_;
+}
+
+void ParamStore::enforce(State& state) {
+  if (state.keep.empty() && state.train.empty()) return;
+  const auto weight = state.weight.span<float>();
+  for (std::size_t i = 0; i < weight.size(); ++i) {
+    const bool kept = bit_of(state.keep, i);
+    if (kept && bit_of(state.train, i)) continue;
+    if (!kept) weight[i] = 0;
+    for (Tensor& slot : state.slots) slot.span<float>()[i] = 0;
+  }
+}
+
+std::int64_t ParamStore::count(ParamId id, MaskKind kind) const {
+  const auto bits = mask(id, kind);
+  return bits.empty() ? at(id).weight.numel() : ones(bits);
+}
+
+std::int64_t ParamStore::live(ParamId id) const {
+  const State& state = at(id);
+  if (!specs_[static_cast<std::size_t>(id)].trainable) return 0;
+  if (state.keep.empty()) return count(id, MaskKind::Trainable);
+  if (state.train.empty()) return count(id, MaskKind::Keep);
+  std::int64_t both = 0;
+  for (std::size_t i = 0; i < state.keep.size(); ++i) both += state.keep[i] & state.train[i];
+  return both;
+}
+
+std::uint64_t ParamStore::mask_digest() const {
+  Digest digest;
+  for (const State& state : params_) {
+    digest.add(state.keep);
+    digest.add(state.train);
+  }
+  return digest.value();
+}
+
+void ParamStore::reset_slots() {
+  for (State& state : params_) {
+    for (Tensor& slot : state.slots) {
+      const auto values = slot.span<float>();
+      std::fill(values.begin(), values.end(), 0.0f);
+    }
+  }
+}
+
+void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const {
+  out.put_value("init_seed", init_seed_);
+  const auto put = [&out](const std::string& key, const Tensor& tensor) {
+    out.put_values<float>(key, tensor.span<const float>());
+  };
+  for (std::size_t i = 0; i < params_.size(); ++i) {
+    const State& state = params_[i];
+    const std::string& name = specs_[i].name;
+    if (specs_[i].retired) continue;
+    put("param/" + name, state.weight);
+    for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
+      put("slot" + std::to_string(s) + "/" + name, state.slots[s]);
+    }
+    if (!with_masks) continue;
+    out.put_values<std::uint8_t>("keep/" + name, state.keep);
+    out.put_values<std::uint8_t>("train/" + name, state.train);
+  }
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    put("buffer/" + buffer_specs_[i].name, buffers_[i]);
+  }
+}
+
+void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
+  init_seed_ = in.get_value<std::uint64_t>("init_seed");
+  for (std::size_t i = 0; i < params_.size(); ++i) {
+    State& state = params_[i];
+    const std::string& name = specs_[i].name;
+    if (specs_[i].retired) continue;
+    in.get_values("param/" + name, state.weight.span<float>());
+    for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
+      in.get_values("slot" + std::to_string(s) + "/" + name, state.slots[s].span<float>());
+    }
+    if (with_masks) {
+      const auto numel = static_cast<std::size_t>(state.weight.numel());
+      load_mask(in, "keep/" + name, numel, state.keep);
+      load_mask(in, "train/" + name, numel, state.train);
+    } else {
+      enforce(state);  // values of an earlier moment under the masks of now
+    }
+  }
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    in.get_values("buffer/" + buffer_specs_[i].name, buffers_[i].span<float>());
+  }
+  if (with_masks) ++revision_;
+}
+
+std::size_t ParamStore::bytes() const {
+  std::size_t total = 0;
+  for (const State& state : params_) {
+    total += state.weight.view().bytes() + state.grad.view().bytes();
+    for (const Tensor& slot : state.slots) total += slot.view().bytes();
+    total += state.keep.size() + state.train.size();
+  }
+  for (const Tensor& buffer : buffers_) total += buffer.view().bytes();
+  return total;
+}
+
+}  // namespace winnow

@@ -1,0 +1,150 @@
+#include "core/param_store.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+using Bits = std::vector<std::uint8_t>;
+
+constexpr ParamId kWeight{0}, kFrozen{1}, kRetired{2};
+
+Model small_model() {
+  Model model;
+  const InitSpec normal{InitSpec::Kind::Normal, 1.0};
+  model.params.push_back({.name = "fc.weight", .shape = {2, 3}, .init = normal, .prunable = true});
+  model.params.push_back(
+      {.name = "basis", .shape = {4}, .init = normal, .trainable = false, .seeded = true});
+  model.params.push_back({.name = "old.weight", .shape = {8}, .init = normal, .retired = true});
+  model.buffers.push_back({.name = "bn.running_var", .shape = {3}, .initial = 1});
+  return model;
+}
+
+ParamStore filled(int slots = 2) {
+  ParamStore store(small_model(), slots);
+  store.initialise(11);
+  for (int s = 0; s < slots; ++s) {
+    for (float& value : store.slot(kWeight, s)) value = 0.5f;
+  }
+  return store;
+}
+
+std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
+
+TEST(ParamStore, InitialValuesAreRegeneratedFromTheSeed) {
+  ParamStore store = filled();
+  std::vector<float> again(6);
+  const auto [spec, key] = store.seeded(kWeight);
+  generate(spec, key, again);
+  EXPECT_EQ(copy(store.weight(kWeight)), again);
+  EXPECT_EQ(copy(store.buffer(0)), (std::vector<float>{1, 1, 1}));
+  ParamStore other(small_model(), 2);
+  other.initialise(12);
+  EXPECT_NE(copy(other.weight(kWeight)), again);
+}
+
+TEST(ParamStore, FrozenParametersHaveNoGradientAndRetiredOnesNoMemory) {
+  ParamStore store = filled();
+  EXPECT_EQ(store.grad(kWeight).size(), 6u);
+  EXPECT_EQ(store.slot_count(kWeight), 2);
+  EXPECT_EQ(store.weight(kFrozen).size(), 4u);
+  EXPECT_TRUE(store.grad(kFrozen).empty());
+  EXPECT_EQ(store.slot_count(kFrozen), 0);
+  EXPECT_EQ(store.live(kFrozen), 0);
+  EXPECT_TRUE(store.weight(kRetired).empty());
+}
+
+TEST(ParamStore, SpansAreAlignedForVectorCode) {
+  ParamStore store = filled();
+  for (const float* data : {store.weight(kWeight).data(), store.grad(kWeight).data(),
+                            store.slot(kWeight, 1).data(), store.buffer(0).data()}) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 64, 0u);
+  }
+}
+
+TEST(ParamStore, DroppedEntriesAndTheirSlotsBecomeZero) {
+  ParamStore store = filled();
+  const auto before = copy(store.weight(kWeight));
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
+  for (const std::size_t i : {1u, 4u}) {
+    EXPECT_EQ(store.weight(kWeight)[i], 0);
+    EXPECT_EQ(store.slot(kWeight, 0)[i], 0);
+    EXPECT_EQ(store.slot(kWeight, 1)[i], 0);
+  }
+  EXPECT_EQ(store.weight(kWeight)[0], before[0]);
+  EXPECT_EQ(store.slot(kWeight, 0)[0], 0.5f);
+  EXPECT_EQ(store.count(kWeight, MaskKind::Keep), 4);
+  EXPECT_EQ(store.live(kWeight), 4);
+}
+
+TEST(ParamStore, NewlyKeptEntriesStartAtZeroEvenIfSomethingWroteThere) {
+  ParamStore store = filled();
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 1});
+  store.weight(kWeight)[1] = 3;
+  store.slot(kWeight, 0)[1] = 3;
+  const float kept = store.weight(kWeight)[0];
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 1, 0, 1, 1, 1});
+  EXPECT_EQ(store.weight(kWeight)[1], 0);
+  EXPECT_EQ(store.slot(kWeight, 0)[1], 0);
+  EXPECT_EQ(store.weight(kWeight)[0], kept);
+  EXPECT_EQ(store.slot(kWeight, 0)[0], 0.5f);
+}
+
+TEST(ParamStore, FrozenEntriesKeepTheirValueAndLoseTheirSlots) {
+  ParamStore store = filled();
+  const auto before = copy(store.weight(kWeight));
+  store.replace_mask(kWeight, MaskKind::Trainable, Bits{1, 0, 1, 1, 1, 1});
+  EXPECT_EQ(copy(store.weight(kWeight)), before);
+  EXPECT_EQ(store.slot(kWeight, 0)[1], 0);
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{0, 1, 1, 1, 1, 1});
+  EXPECT_EQ(store.live(kWeight), 4);
+}
+
+TEST(ParamStore, RefusesMasksOfAnotherSizeOrWithOtherBytes) {
+  ParamStore store = filled();
+  EXPECT_THROW(store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0}), Error);
+  EXPECT_THROW(store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 2, 1, 1, 1}), Error);
+}
+
+TEST(ParamStore, MaskDigestSeesEveryBitAndTheKindOfMask) {
+  ParamStore a = filled(), b = filled();
+  EXPECT_EQ(a.mask_digest(), b.mask_digest());
+  a.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 1});
+  b.replace_mask(kWeight, MaskKind::Keep, Bits{1, 1, 0, 1, 1, 1});
+  EXPECT_NE(a.mask_digest(), b.mask_digest());
+  ParamStore c = filled();
+  c.replace_mask(kWeight, MaskKind::Trainable, Bits{1, 0, 1, 1, 1, 1});
+  EXPECT_NE(a.mask_digest(), c.mask_digest());
+}
+
+TEST(ParamStore, LoadGivesBackWhatSaveTookAndReadsAllOfIt) {
+  ParamStore store = filled();
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
+  MemoryState state;
+  store.save(state);
+  ParamStore fresh(small_model(), 2);
+  fresh.initialise(99);
+  fresh.load(state);
+  EXPECT_TRUE(state.unread().empty());
+  MemoryState again;
+  fresh.save(again);
+  EXPECT_TRUE(again == state);
+  EXPECT_EQ(fresh.seeded(kWeight).key, store.seeded(kWeight).key);
+}
+
+TEST(ParamStore, LoadWithoutMasksPutsEarlierValuesUnderTheMasksOfNow) {
+  ParamStore store = filled();
+  const auto before = copy(store.weight(kWeight));
+  MemoryState state;
+  store.save(state, false, false);
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 1});
+  for (float& value : store.weight(kWeight)) value *= 2;
+  store.load(state, false, false);
+  EXPECT_EQ(store.weight(kWeight)[0], before[0]);
+  EXPECT_EQ(store.weight(kWeight)[1], 0);
+}
+
+}  // namespace
+}  // namespace winnow
