@@ -26,6 +26,9 @@ struct Layer {
 class GraphEditor {
  public:
   GraphEditor(Model& model, std::string method, const Settings& train);
+  ~GraphEditor();  // nodes emitted later are no longer the method's
+  GraphEditor(const GraphEditor&) = delete;
+  GraphEditor& operator=(const GraphEditor&) = delete;
 
   Model& model() { return model_; }
   Graph& graph() { return model_.graph; }

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/batch.h"
@@ -92,7 +93,8 @@ class ModelBuilder {
   const Shape& shape(ValueId id) const { return model_.graph.value(id).shape; }
 
  private:
-  ParamId add_bias(const std::string& layer, std::int64_t count, std::int64_t fan_in);
+  // Leaves of a layer: weight of this shape, and bias or kNoValue.
+  std::pair<ValueId, ValueId> add_weights(const std::string& layer, const Shape& shape, bool bias);
   Model& model_;
   InitSpec weight_init_{InitSpec::Kind::KaimingNormal};
   InitSpec bias_init_{InitSpec::Kind::Constant};

@@ -1,0 +1,133 @@
+#include "core/graph_editor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+bool is_layer(const Node& node) { return node.op == "conv2d" || node.op == "linear"; }
+
+// By value: does it depend on any of `sources`? `order` is a schedule.
+std::vector<char> downstream(const Graph& graph, const std::vector<NodeId>& order,
+                             std::initializer_list<ValueId> sources) {
+  std::vector<char> reached(graph.value_count(), 0);
+  for (const ValueId id : sources) reached[static_cast<std::size_t>(id)] = 1;
+  for (const NodeId at : order) {
+    const Node& node = graph.nodes()[at];
+    const bool any = std::any_of(node.in.begin(), node.in.end(), [&](ValueId id) {
+      return id != kNoValue && reached[static_cast<std::size_t>(id)] != 0;
+    });
+    if (!any) continue;
+    for (const ValueId id : node.out) reached[static_cast<std::size_t>(id)] = 1;
+  }
+  return reached;
+}
+
+}  // namespace
+
+GraphEditor::GraphEditor(Model& model, std::string method, const Settings& train)
+    : model_(model), builder_(model), train_(train) {
+  model_.graph.set_origin(std::move(method));
+}
+
+GraphEditor::~GraphEditor() { model_.graph.set_origin({}); }
+
+std::vector<Layer> GraphEditor::layers() const {
+  const Graph& graph = model_.graph;
+  const std::vector<NodeId> order = graph.schedule(std::vector{model_.logits});
+  const std::vector<char> activations = downstream(graph, order, {model_.input});
+  std::vector<Layer> found;
+  for (const NodeId at : order) {
+    const Node& node = graph.nodes()[at];
+    // The same ops inside the derivation of a weight are not layers.
+    if (!is_layer(node) || activations[static_cast<std::size_t>(node.in[0])] == 0) continue;
+    found.push_back({at, node.name, node.op == "conv2d", node.in[0], node.out[0], node.in[1]});
+  }
+  return found;
+}
+
+std::vector<ParamId> GraphEditor::prunable() const {
+  std::vector<ParamId> found;
+  for (std::size_t i = 0; i < model_.params.size(); ++i) {
+    if (model_.params[i].prunable && !model_.params[i].retired) found.push_back(ParamId(i));
+  }
+  return found;
+}
+
+ParamId GraphEditor::owner(ValueId leaf) const {
+  for (std::size_t i = 0; i < model_.params.size(); ++i) {
+    if (model_.params[i].value == leaf) return ParamId(i);
+  }
+  fail(ErrorKind::Internal, "value '{}' is not the leaf of a parameter",
+       leaf == kNoValue ? "none" : model_.graph.value(leaf).name);
+}
+
+bool GraphEditor::is_param(ValueId value) const {
+  return std::any_of(model_.params.begin(), model_.params.end(),
+                     [&](const ParamSpec& spec) { return spec.value == value; });
+}
+
+void GraphEditor::derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f) {
+  const ValueId leaf = model_.param(weight).value;
+  const NodeId before = model_.graph.node_count();
+  model_.graph.redirect(leaf, f(leaf), before);
+}
+
+void GraphEditor::replace(ParamId weight, ValueId effective) {
+  Graph& graph = model_.graph;
+  const ValueId leaf = model_.param(weight).value;
+  const std::vector<NodeId> order = graph.schedule(std::vector{effective});
+  if (downstream(graph, order, {leaf})[static_cast<std::size_t>(effective)] != 0) {
+    fail(ErrorKind::Internal, "method '{}' replaces parameter '{}' by a value that reads it",
+         graph.origin(), model_.param(weight).name);
+  }
+  graph.redirect(leaf, effective, graph.node_count());
+  model_.param(weight).retired = true;
+}
+
+void GraphEditor::splice(ValueId at, const std::function<ValueId(ValueId)>& block) {
+  const NodeId before = model_.graph.node_count();
+  const ValueId result = block(at);
+  model_.graph.redirect(at, result, before);
+  // The block lies between the region that ends here and the one that starts here.
+  for (Region& region : model_.regions) {
+    if (region.in == at) region.in = result;
+  }
+  if (model_.logits == at) model_.logits = result;
+}
+
+void GraphEditor::replace_region(const Region& region,
+                                 const std::function<ValueId(ValueId in)>& body) {
+  const ValueId old = region.out;  // `region` may be one of those renamed below
+  const NodeId before = model_.graph.node_count();
+  const ValueId result = body(region.in);
+  model_.graph.redirect(old, result, before);
+  for (Region& each : model_.regions) {
+    if (each.in == old) each.in = result;
+    if (each.out == old) each.out = result;
+  }
+  if (model_.logits == old) model_.logits = result;
+  retire_unread();
+}
+
+void GraphEditor::retire_unread() {
+  std::vector<char> read(model_.graph.value_count(), 0), live(model_.graph.value_count(), 0);
+  const auto mark = [](std::vector<char>& values, const Node& node) {
+    for (const ValueId id : node.in) {
+      if (id != kNoValue) values[static_cast<std::size_t>(id)] = 1;
+    }
+  };
+  for (const Node& node : model_.graph.nodes()) mark(read, node);
+  for (const NodeId at : model_.graph.schedule(std::vector{model_.logits}))
+    mark(live, model_.graph.nodes()[at]);
+  for (ParamSpec& spec : model_.params) {
+    const auto leaf = static_cast<std::size_t>(spec.value);
+    // A parameter that no node has read so far is one that its method is about to use.
+    if (read[leaf] != 0 && live[leaf] == 0) spec.retired = true;
+  }
+}
+
+}  // namespace winnow
