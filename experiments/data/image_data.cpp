@@ -1,0 +1,36 @@
+#include "experiments/data/image_data.h"
+
+#include <map>
+#include <mutex>
+
+namespace winnow {
+namespace {
+
+struct Cache {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<const ImageData>> entries;
+  std::shared_ptr<const ImageData> last;
+};
+
+Cache& cache() {
+  static Cache instance;
+  return instance;
+}
+
+}  // namespace
+
+std::shared_ptr<const ImageData> shared_image_data(const std::string& key,
+                                                   const std::function<ImageData()>& load) {
+  Cache& shared = cache();
+  const std::scoped_lock lock(shared.mutex);
+  std::shared_ptr<const ImageData> data = shared.entries[key].lock();
+  if (!data) {
+    shared.last.reset();  // before loading, so that two large data sets need not fit side by side
+    data = std::make_shared<const ImageData>(load());
+    shared.entries[key] = data;
+  }
+  shared.last = data;
+  return data;
+}
+
+}  // namespace winnow

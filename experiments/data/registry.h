@@ -1,0 +1,25 @@
+// The data sets of this build. Adding one: a file with its definition, and its line in
+// registry.cpp. Built once, immutable, shared freely.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/batch.h"
+#include "experiments/catalog.h"
+
+namespace winnow {
+
+// Both functions take settings resolved against the schema (keys without "data."); others are
+// ignored.
+struct DatasetDef : Component {
+  std::function<std::unique_ptr<Dataset>(const Settings&)> open;  // Error{Input}, Error{Settings}
+  std::function<DataShape(const Settings&)> shape;                // opens no file
+};
+
+const std::vector<DatasetDef>& datasets();
+const DatasetDef& find_dataset(std::string_view name);  // Error{Settings} naming the nearest
+
+}  // namespace winnow
