@@ -4,6 +4,22 @@
 #include "kernels/cpu/for_each.h"
 
 namespace winnow::ops {
+namespace {
+
+// Whole blocks of four go together; what is left at both ends goes element by element.
+template <class T>
+void drop(int threads, std::int64_t n, const Dropout<T>& body) {
+  const std::int64_t head = std::min(n, (4 - body.first % 4) % 4), blocks = (n - head) / 4;
+  for_range(0, head, body);
+  Dropout<T> inner = body;
+  inner.x += head;
+  inner.y += head;
+  inner.first += head;
+  for_each(threads, blocks, DropoutBlocks<T>{inner}, 1024);
+  for_range(head + 4 * blocks, n, body);
+}
+
+}  // namespace
 
 void define_dropout() {
   define_op({
@@ -26,9 +42,9 @@ void define_dropout() {
         const RngKey key{call.run.seed, stream_id(spec.node.name), call.run.step};
         const std::int64_t row = x.numel() / std::max<std::int64_t>(1, x.shape[0]);
         with_float_type(x.dtype, [&]<class T>() {
-          const Dropout<T> body{x.as<T>(), y.as<T>(), x.numel(),        call.run.first_row * row,
-                                key,       p,         1.0f / (1.0f - p)};
-          for_each(call.run.threads, body.blocks(), body, 1024);
+          drop(call.run.threads, x.numel(),
+               Dropout<T>{x.as<T>(), y.as<T>(), call.run.first_row * row, key, p,
+                          1.0f / (1.0f - p)});
         });
       }),
       .inplace = 0,

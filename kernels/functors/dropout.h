@@ -1,6 +1,5 @@
-// Dropout of elements. Four elements share one Philox block, so the functor's index counts blocks
-// of the whole batch's stream: element g of the batch uses word g % 4 of block g / 4, whatever rank
-// holds it.
+// Dropout of elements. Four elements share one Philox block: element g of the whole batch uses word
+// g % 4 of block g / 4, whatever rank holds it. Single source for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +9,35 @@
 
 namespace winnow {
 
+// By element; right for any range.
 template <class T>
 struct Dropout {
   const T* x;
   T* y;
-  std::int64_t n;      // elements here
   std::int64_t first;  // position of element 0 in the whole batch
   RngKey key;
   float p, scale;  // drop when the draw is below p; scale = 1 / (1 - p)
 
-  std::int64_t blocks() const { return (first + n + 3) / 4 - first / 4; }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float draw = uniform_at(key, static_cast<std::uint64_t>(first + i));
+    y[i] = from_float<T>(draw < p ? 0.0f : to_float(x[i]) * scale);
+  }
+};
+
+// The same by block of four elements, a quarter of the work: index b stands for elements first + 4
+// b .. first + 4 b + 3, so `first` must be a multiple of four.
+template <class T>
+struct DropoutBlocks {
+  Dropout<T> element;
 
   WINNOW_HD void operator()(std::int64_t block) const {
-    const std::int64_t at = first / 4 + block;
-    const RngBlock draws = philox(key, static_cast<std::uint64_t>(at));
+    const RngBlock draws =
+        philox(element.key, static_cast<std::uint64_t>(element.first / 4 + block));
+    const T* x = element.x + 4 * block;
+    T* y = element.y + 4 * block;
     for (int j = 0; j < 4; ++j) {
-      const std::int64_t i = 4 * at + j - first;
-      if (i < 0 || i >= n) continue;
-      y[i] = from_float<T>(uniform01(draws.word[j]) < p ? 0.0f : to_float(x[i]) * scale);
+      const float kept = to_float(x[j]) * element.scale;
+      y[j] = from_float<T>(uniform01(draws.word[j]) < element.p ? 0.0f : kept);
     }
   }
 };
