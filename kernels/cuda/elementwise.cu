@@ -1,0 +1,29 @@
+// Elementwise ops and activations for CUDA: the functors the CPU runs.
+#include "kernels/cuda/for_each.cuh"
+#include "kernels/functors/activations.h"
+#include "kernels/functors/dropout.h"
+#include "kernels/functors/elementwise.h"
+
+namespace winnow::cuda {
+
+#define WINNOW_FOR_EACH(...) \
+  template cudaError_t for_each(cudaStream_t, std::int64_t, const __VA_ARGS__&)
+#define WINNOW_FOR_EACH_TYPE(functor) \
+  WINNOW_FOR_EACH(functor<float>);    \
+  WINNOW_FOR_EACH(functor<bf16>)
+
+WINNOW_FOR_EACH(Fill);
+WINNOW_FOR_EACH(Cast<float, float>);
+WINNOW_FOR_EACH(Cast<float, bf16>);
+WINNOW_FOR_EACH(Cast<bf16, float>);
+WINNOW_FOR_EACH(Cast<bf16, bf16>);
+WINNOW_FOR_EACH_TYPE(Add);
+WINNOW_FOR_EACH_TYPE(Mul);
+WINNOW_FOR_EACH_TYPE(ScaleBy);
+WINNOW_FOR_EACH_TYPE(Broadcast);
+WINNOW_FOR_EACH_TYPE(Relu);
+WINNOW_FOR_EACH_TYPE(ReluBackward);
+WINNOW_FOR_EACH_TYPE(Dropout);
+WINNOW_FOR_EACH_TYPE(DropoutBlocks);
+
+}  // namespace winnow::cuda
