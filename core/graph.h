@@ -1,5 +1,6 @@
-// The static graph: values, and nodes that compute them. Methods edit it, differentiate() extends it by the
-// reverse pass, Program compiles it. A Graph owns everything in it and is copied as a value; not synchronised.
+// The static graph: values, and nodes that compute them. Methods edit it, differentiate() extends
+// it by the reverse pass, Program compiles it. A Graph owns everything in it and is copied as a
+// value; not synchronised.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ using NodeId = std::uint32_t;                    // position in Graph::nodes()
 
 using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
 
-// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type.
+// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of
+// another type.
 class Attrs {
  public:
   Attrs() = default;
@@ -47,7 +49,7 @@ struct ValueInfo {
 
 struct Node {
   std::string op;
-  std::string name;    // "stage1.block0.conv1"; used in error messages, profiles and by methods
+  std::string name;  // "stage1.block0.conv1"; used in error messages, profiles and by methods
   std::vector<ValueId> in, out;
   Attrs attrs;
   std::string origin;  // the method that emitted it; empty: the model
@@ -57,10 +59,13 @@ class Graph {
  public:
   // A leaf: batch, parameter or buffer, whose memory is bound when a Program is made.
   ValueId input(std::string name, const Shape& shape, DType dtype = DType::F32);
-  // Appends a node; its op's shape rule gives the outputs. A misfit throws Error{Internal} naming the node.
-  std::vector<ValueId> emit(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
+  // Appends a node; its op's shape rule gives the outputs. A misfit throws Error{Internal} naming
+  // the node.
+  std::vector<ValueId> emit(std::string_view op, std::vector<ValueId> in, Attrs attrs = {},
+                            std::string name = {});
   // The same for the usual case in which only the first output is of interest.
-  ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
+  ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {},
+                std::string name = {});
 
   // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
   void redirect(ValueId from, ValueId to, NodeId before);
@@ -73,8 +78,8 @@ class Graph {
   // The node that computes `id`, or nullptr for a leaf.
   const Node* producer(ValueId id) const;
   std::vector<NodeId> readers(ValueId id) const;
-  // Nodes needed for `outputs`, in an order in which every node comes after its producers; among ready nodes the one
-  // emitted first runs first, so the order is the same on every rank.
+  // Nodes needed for `outputs`, in an order in which every node comes after its producers; among
+  // ready nodes the one emitted first runs first, so the order is the same on every rank.
   std::vector<NodeId> schedule(std::span<const ValueId> outputs) const;
 
   // Who is editing: written into the origin of the nodes emitted from now on.

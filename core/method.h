@@ -1,6 +1,7 @@
-// The interface of a method: something that may rewrite the network, mask weights and act at moments of training.
-// A method object belongs to one trial on one rank; every rank makes the same calls with the same inputs, and anything
-// random draws from TrainState::rng, whose keys have no rank in them. Not synchronised.
+// The interface of a method: something that may rewrite the network, mask weights and act at
+// moments of training. A method object belongs to one trial on one rank; every rank makes the same
+// calls with the same inputs, and anything random draws from TrainState::rng, whose keys have no
+// rank in them. Not synchronised.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,8 @@ namespace winnow {
 
 enum class When : std::uint8_t {
   Begin,          // before the first step of a phase: weights are initialised, nothing was trained
-  AfterBackward,  // gradients are reduced over ranks, nothing was updated; dense where EventPlan asked for it
+  AfterBackward,  // gradients are reduced over ranks, nothing was updated; dense where EventPlan
+                  // asked for it
   AfterStep,      // weights were updated; step() counts that update
   EpochEnd,       // after the evaluation of an epoch
   PhaseEnd        // after the last step of a phase
@@ -30,7 +32,8 @@ struct Moment {
   std::int64_t epoch;  // step / steps_per_epoch
   int phase;
 };
-// What the trainer does after AfterBackward: apply the update, or skip it (the batch is used up, step does not advance).
+// What the trainer does after AfterBackward: apply the update, or skip it (the batch is used up,
+// step does not advance).
 enum class Verdict : std::uint8_t { Update, SkipUpdate };
 
 struct RunLength {
@@ -38,16 +41,19 @@ struct RunLength {
   std::int64_t resolve(const Length& length) const { return length.steps(steps_per_epoch); }
 };
 
-// Declared up front, so that the trainer knows at which steps gradients must be dense and all ranks agree.
-// AfterBackward and dense gradients are asked for by the number of updates applied so far.
+// Declared up front, so that the trainer knows at which steps gradients must be dense and all ranks
+// agree. AfterBackward and dense gradients are asked for by the number of updates applied so far.
 class EventPlan {
  public:
   using At = std::function<bool(std::int64_t step)>;
   void after_backward(At at) { after_backward_ = std::move(at); }
-  // At these steps the gradients of pruned entries are computed and reduced too (growth by gradient).
+  // At these steps the gradients of pruned entries are computed and reduced too (growth by
+  // gradient).
   void dense_gradients(At at) { dense_ = std::move(at); }
   void after_step(At at) { after_step_ = std::move(at); }
-  bool wants_after_backward(std::int64_t step) const { return after_backward_ && after_backward_(step); }
+  bool wants_after_backward(std::int64_t step) const {
+    return after_backward_ && after_backward_(step);
+  }
   bool wants_dense(std::int64_t step) const { return dense_ && dense_(step); }
   bool wants_after_step(std::int64_t step) const { return after_step_ && after_step_(step); }
 
@@ -55,21 +61,27 @@ class EventPlan {
   At after_backward_, dense_, after_step_;
 };
 
-// An extra forward and backward pass outside training. It never changes weights, masks, slots, running statistics,
-// data order or random streams (property 7 of the specification); data-parallel ranks share the work and get equal sums.
+// An extra forward and backward pass outside training. It never changes weights, masks, slots,
+// running statistics, data order or random streams (property 7 of the specification); data-parallel
+// ranks share the work and get equal sums.
 struct ProbeRequest {
-  enum class Input : std::uint8_t { TrainBatches, Ones } input = Input::TrainBatches;  // Ones: batch 1, all ones
+  enum class Input : std::uint8_t {
+    TrainBatches,
+    Ones
+  } input = Input::TrainBatches;  // Ones: batch 1, all ones
   enum class Loss : std::uint8_t { CrossEntropy, SumOfLogits } loss = Loss::CrossEntropy;
   NormStatistics norm = NormStatistics::Batch;
-  std::int64_t first_batch = 0, batches = 1;  // of the training order; gradients are averaged over them
-  // Values to use in place of the weights (index = ParamId; empty entries: the weights as they are), and absolute
-  // values of the buffers (SynFlow).
+  std::int64_t first_batch = 0,
+               batches = 1;  // of the training order; gradients are averaged over them
+  // Values to use in place of the weights (index = ParamId; empty entries: the weights as they
+  // are), and absolute values of the buffers (SynFlow).
   std::vector<std::vector<float>> weights = {};
   bool absolute_buffers = false;
 };
 struct ProbeResult {
   double loss = 0;
-  std::vector<std::vector<float>> grads;  // index = ParamId; empty for parameters without a gradient
+  std::vector<std::vector<float>>
+      grads;  // index = ParamId; empty for parameters without a gradient
 };
 
 // What a method sees of a training run.
@@ -78,38 +90,46 @@ class TrainState {
   virtual ~TrainState() = default;
   virtual std::int64_t step() const = 0;
   virtual const RunLength& length() const = 0;
-  virtual double learning_rate() const = 0;       // of the coming update
+  virtual double learning_rate() const = 0;  // of the coming update
   virtual ParamStore& params() = 0;
-  virtual std::vector<ParamId> prunable() const = 0;  // the prunable set in graph order (0.1 of the specification)
+  virtual std::vector<ParamId> prunable()
+      const = 0;  // the prunable set in graph order (0.1 of the specification)
   virtual ProbeResult probe(const ProbeRequest&) = 0;
-  // Effective weights as the layers read them (after all derivations), in the order of layers(): name and values.
+  // Effective weights as the layers read them (after all derivations), in the order of layers():
+  // name and values.
   struct LayerWeight {
     std::string layer;
     Shape shape;
     std::vector<float> values;
   };
   virtual std::vector<LayerWeight> effective_weights() = 0;
-  virtual RngKey rng(std::string_view stream) const = 0;  // of the trial's method seed; step = updates applied so far
+  virtual RngKey rng(std::string_view stream)
+      const = 0;  // of the trial's method seed; step = updates applied so far
   // One row of /events: "drop_grow" of "conv1" with value 123.
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
 };
 
 // What a method changes; checked pairwise when a sweep is planned, verified after edit().
 struct Touches {
-  bool structure = false;        // adds, removes or replaces activations
-  bool weights_source = false;   // effective weight = f(leaves)
-  bool masks = false;            // owns Keep or Trainable masks of the prunable set
-  bool train_only = false;       // acts in training only; the evaluation graph is the plain one
+  bool structure = false;       // adds, removes or replaces activations
+  bool weights_source = false;  // effective weight = f(leaves)
+  bool masks = false;           // owns Keep or Trainable masks of the prunable set
+  bool train_only = false;      // acts in training only; the evaluation graph is the plain one
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
 struct Phase {
-  enum class Start : std::uint8_t { Initial, Rewind, Continue };  // Rewind: the snapshot of phase 0 at first_step
+  enum class Start : std::uint8_t {
+    Initial,
+    Rewind,
+    Continue
+  };  // Rewind: the snapshot of phase 0 at first_step
   std::string name = "train";
   Start start = Start::Initial;
-  std::int64_t first_step = 0, last_step = 0;      // updates; schedule and data order are those of first_step
+  std::int64_t first_step = 0,
+               last_step = 0;  // updates; schedule and data order are those of first_step
   bool reset_optimizer = true;
-  std::optional<std::int64_t> snapshot = {};       // keep the state before this update for later phases
+  std::optional<std::int64_t> snapshot = {};  // keep the state before this update for later phases
 };
 
 // Named scalars a method adds to the summary of a trial ("method.beta").
@@ -119,7 +139,8 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Touches touches() const = 0;
-  // Called once for every graph that is built (training, evaluation, probes): must make the same edits each time.
+  // Called once for every graph that is built (training, evaluation, probes): must make the same
+  // edits each time.
   virtual void edit(GraphEditor&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }

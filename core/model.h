@@ -1,6 +1,6 @@
-// A network before training: its graph, its parameters and buffers, and the regions its builder named. Methods edit
-// it through GraphEditor. Built anew for every batch size, always with the same parameters in the same order.
-// A plain value; not synchronised.
+// A network before training: its graph, its parameters and buffers, and the regions its builder
+// named. Methods edit it through GraphEditor. Built anew for every batch size, always with the same
+// parameters in the same order. A plain value; not synchronised.
 #pragma once
 
 #include <string>
@@ -16,23 +16,33 @@ namespace winnow {
 
 enum class ParamId : std::uint32_t {};  // position in Model::params
 
-enum class ParamRole : std::uint8_t { Weight, Bias, NormScale, NormShift, Coefficient, Basis, Score, Other };
+enum class ParamRole : std::uint8_t {
+  Weight,
+  Bias,
+  NormScale,
+  NormShift,
+  Coefficient,
+  Basis,
+  Score,
+  Other
+};
 const char* name_of(ParamRole);
 
 struct ParamSpec {
-  std::string name;   // "conv1.weight"
+  std::string name;  // "conv1.weight"
   Shape shape;
   ParamRole role = ParamRole::Weight;
   InitSpec init = {};
-  bool trainable = true;      // false: frozen as a whole, no gradient is computed or sent
-  bool prunable = false;      // member of the prunable set: masks of pruning methods act on it
-  bool seeded = false;        // never updated and regenerated from its key: files store no values
-  bool retired = false;       // replaced by another parametrisation; not trained, stored or counted
-  double decay = 1, lr = 1;   // multipliers of weight decay and learning rate
-  std::string layer = {};     // "conv1": the layer it belongs to
-  Shape layer_shape = {};     // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
-  std::string origin = {};    // the method that added it; empty: the model
-  ValueId value = kNoValue;   // its leaf in the graph
+  bool trainable = true;     // false: frozen as a whole, no gradient is computed or sent
+  bool prunable = false;     // member of the prunable set: masks of pruning methods act on it
+  bool seeded = false;       // never updated and regenerated from its key: files store no values
+  bool retired = false;      // replaced by another parametrisation; not trained, stored or counted
+  double decay = 1, lr = 1;  // multipliers of weight decay and learning rate
+  std::string layer = {};    // "conv1": the layer it belongs to
+  Shape layer_shape =
+      {};  // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
+  std::string origin = {};   // the method that added it; empty: the model
+  ValueId value = kNoValue;  // its leaf in the graph
 };
 
 struct BufferSpec {  // state that is not trained by gradient: running statistics
@@ -44,8 +54,8 @@ struct BufferSpec {  // state that is not trained by gradient: running statistic
 
 // A part of the network with one entry and one exit that a method may wrap or replace.
 struct Region {
-  std::string kind;   // "basic_block", "bottleneck", "conv_bn_relu" (VGG), "stage"
-  std::string name;   // "stage2.block1"
+  std::string kind;          // "basic_block", "bottleneck", "conv_bn_relu" (VGG), "stage"
+  std::string name;          // "stage2.block1"
   int stage = 0, block = 0;  // 0-based
   ValueId in = kNoValue, out = kNoValue;
 };
@@ -62,29 +72,34 @@ struct Model {
   const ParamSpec& param(ParamId id) const { return params.at(static_cast<std::size_t>(id)); }
 };
 
-// Emits layers with their parameters. Names follow PyTorch: "<layer>.weight", "<layer>.bias", "<layer>.running_mean".
+// Emits layers with their parameters. Names follow PyTorch: "<layer>.weight", "<layer>.bias",
+// "<layer>.running_mean".
 class ModelBuilder {
  public:
   explicit ModelBuilder(Model& model) : model_(model) {}
 
   // The network's input; with bf16 compute the images are cast once, here.
   ValueId input(const DataShape& shape, std::int64_t batch, DType compute);
-  // How weights of conv2d() and linear() are drawn (fan_in and fan_out are filled in); biases are `bias_init`.
+  // How weights of conv2d() and linear() are drawn (fan_in and fan_out are filled in); biases are
+  // `bias_init`.
   void weight_init(InitSpec spec) { weight_init_ = spec; }
   void bias_init(InitSpec spec) { bias_init_ = spec; }
 
-  ValueId conv2d(ValueId x, const std::string& name, std::int64_t out_channels, std::int64_t kernel, std::int64_t stride = 1,
-                 std::int64_t pad = 0, bool bias = false);
+  ValueId conv2d(ValueId x, const std::string& name, std::int64_t out_channels, std::int64_t kernel,
+                 std::int64_t stride = 1, std::int64_t pad = 0, bool bias = false);
   ValueId linear(ValueId x, const std::string& name, std::int64_t out_features, bool bias = true);
-  ValueId batch_norm(ValueId x, const std::string& name, bool affine = true, double scale = 1.0);  // scale: initial gamma
+  ValueId batch_norm(ValueId x, const std::string& name, bool affine = true,
+                     double scale = 1.0);  // scale: initial gamma
   ValueId relu(ValueId x, const std::string& name);
   ValueId add(ValueId a, ValueId b, const std::string& name);
-  ValueId max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride, std::int64_t pad = 0);
+  ValueId max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride,
+                   std::int64_t pad = 0);
   ValueId avg_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride);
   ValueId global_avg_pool(ValueId x, const std::string& name);
   ValueId flatten(ValueId x, const std::string& name);
   ValueId dropout(ValueId x, const std::string& name, double p);
-  void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in, ValueId out);
+  void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in,
+              ValueId out);
   void output(ValueId logits) { model_.logits = logits; }
 
   ParamId param(ParamSpec spec);  // adds a leaf; fills value and origin

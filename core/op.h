@@ -1,5 +1,6 @@
-// What an op is: shape rule, reverse rule, cost, kernels and the examples the conformance suite tests it on.
-// One file in core/ops/ defines one op (family) and one line in core/ops/registry.cpp lists it.
+// What an op is: shape rule, reverse rule, cost, kernels and the examples the conformance suite
+// tests it on. One file in core/ops/ defines one op (family) and one line in core/ops/registry.cpp
+// lists it.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +19,16 @@ namespace winnow {
 // What changes from run to run of one compiled program.
 struct RunContext {
   int threads = 1;
-  std::uint64_t seed = 0;            // of the trial's dropout stream
-  std::uint32_t step = 0;            // random ops key their draws by (seed, node name, step)
-  std::int64_t first_row = 0;        // index of this rank's first example in the whole batch
-  bool update_statistics = true;     // batch norm updates its running statistics
+  std::uint64_t seed = 0;         // of the trial's dropout stream
+  std::uint32_t step = 0;         // random ops key their draws by (seed, node name, step)
+  std::int64_t first_row = 0;     // index of this rank's first example in the whole batch
+  bool update_statistics = true;  // batch norm updates its running statistics
 };
 
 struct KernelCall {
-  std::span<const TensorView> in;   // an absent optional input has data == nullptr
+  std::span<const TensorView> in;  // an absent optional input has data == nullptr
   std::span<const TensorView> out;
-  std::byte* scratch;               // scratch_bytes() bytes, 64-byte aligned, shared by all nodes of a program
+  std::byte* scratch;  // scratch_bytes() bytes, 64-byte aligned, shared by all nodes of a program
   const RunContext& run;
 };
 
@@ -61,16 +62,17 @@ class Reverse {
   virtual void add(std::size_t i, ValueId grad) = 0;  // contribution to the gradient of input i
 };
 
-// One case of the conformance suite: finite differences (if the op has a reverse rule), f32 against bf16, thread counts.
+// One case of the conformance suite: finite differences (if the op has a reverse rule), f32 against
+// bf16, thread counts.
 struct OpExample {
   std::string label;
   std::vector<ValueInfo> in;
   Attrs attrs = {};
   enum class Gradient : std::uint8_t { Exact, Surrogate, None } gradient = Gradient::Exact;
   std::vector<std::size_t> differentiable = {};  // inputs to check; empty: all f32 inputs
-  double tolerance = 2e-3;                        // relative, for finite differences in f32
-  double low = -1, high = 1;                      // range of the random inputs
-  bool bf16 = true;                               // the op also takes bf16 activations (its 2-D and 4-D input 0)
+  double tolerance = 2e-3;                       // relative, for finite differences in f32
+  double low = -1, high = 1;                     // range of the random inputs
+  bool bf16 = true;  // the op also takes bf16 activations (its 2-D and 4-D input 0)
 };
 
 struct OpDef {
@@ -78,17 +80,20 @@ struct OpDef {
   // Throws Error with the reason alone; Graph::emit adds the node's name and the input shapes.
   std::function<std::vector<ValueInfo>(std::span<const ValueInfo> in, const Attrs&)> infer;
   std::function<void(Reverse&)> reverse = {};  // absent: no gradient flows through
-  std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out, const Attrs&)> macs = {};
+  std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out,
+                             const Attrs&)>
+      macs = {};
   KernelMaker cpu = {};
-  int inplace = -1;          // this input's memory may become output 0's when nothing else reads it later
-  bool train_only = false;   // outside training the node is the identity on input 0 (dropout of all kinds)
+  int inplace = -1;  // this input's memory may become output 0's when nothing else reads it later
+  bool train_only =
+      false;  // outside training the node is the identity on input 0 (dropout of all kinds)
   std::vector<OpExample> examples = {};
 };
 
-void define_op(OpDef op);                       // twice the same name: Error{Internal}
-const OpDef& find_op(std::string_view name);    // unknown: Error{Internal}
+void define_op(OpDef op);                     // twice the same name: Error{Internal}
+const OpDef& find_op(std::string_view name);  // unknown: Error{Internal}
 std::vector<std::string> op_names();
-void define_all_ops();                          // core/ops/registry.cpp; runs once, before the first lookup
+void define_all_ops();  // core/ops/registry.cpp; runs once, before the first lookup
 
 // For shape rules: fails with `reason` unless `holds`.
 void require(bool holds, const std::string& reason);

@@ -1,23 +1,25 @@
-// Graph to graph: what turns the graph of a model and its methods into one that runs fast. Applied after all edits
-// and before differentiate(). Pure functions of the graph; the same result on every rank.
+// Graph to graph: what turns the graph of a model and its methods into one that runs fast. Applied
+// after all edits and before differentiate(). Pure functions of the graph; the same result on every
+// rank.
 #pragma once
 
 #include "core/graph.h"
 
 namespace winnow {
 
-// How batch norm gets its mean and variance: from the batch, or from the running statistics (evaluation; the official
-// SNIP scores; SynFlow).
+// How batch norm gets its mean and variance: from the batch, or from the running statistics
+// (evaluation; the official SNIP scores; SynFlow).
 enum class NormStatistics : std::uint8_t { Batch, Running };
 
 // Writes attribute "running" into every batch_norm node.
 void set_norm_statistics(Graph& graph, NormStatistics statistics);
 
-// Nodes whose op is train_only become the identity: their readers read their first input. `outputs` are mapped too.
+// Nodes whose op is train_only become the identity: their readers read their first input. `outputs`
+// are mapped too.
 void drop_train_only(Graph& graph, std::span<ValueId> outputs);
 
-// batch_norm -> (add) -> relu, each with one reader, becomes one batch_norm node with attribute "relu" and input
-// `residual`; flops and results stay, two passes over memory go.
+// batch_norm -> (add) -> relu, each with one reader, becomes one batch_norm node with attribute
+// "relu" and input `residual`; flops and results stay, two passes over memory go.
 void fuse_norm(Graph& graph, std::span<const ValueId> outputs);
 
 }  // namespace winnow

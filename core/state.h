@@ -1,5 +1,5 @@
-// The one way in which anything that must survive a stop is saved: named blocks of bytes. Rewinding uses it in
-// memory now; checkpoints on disk will use it as it is.
+// The one way in which anything that must survive a stop is saved: named blocks of bytes. Rewinding
+// uses it in memory now; checkpoints on disk will use it as it is.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,9 @@ class StateWriter {
 class StateReader {
  public:
   virtual ~StateReader() = default;
-  virtual std::span<const std::byte> get(std::string_view key) = 0;      // Error{Input} if missing
-  void get_into(std::string_view key, std::span<std::byte> out);         // Error{Input} if the size differs
+  virtual std::span<const std::byte> get(std::string_view key) = 0;  // Error{Input} if missing
+  void get_into(std::string_view key,
+                std::span<std::byte> out);  // Error{Input} if the size differs
   template <class T>
   void get_values(std::string_view key, std::span<T> out) {
     get_into(key, std::as_writable_bytes(out));
@@ -41,7 +42,7 @@ class StateReader {
     get_values(key, std::span(&value, 1));
     return value;
   }
-  virtual std::vector<std::string> unread() const = 0;                   // keys nobody asked for
+  virtual std::vector<std::string> unread() const = 0;  // keys nobody asked for
 };
 
 // Both, in memory.

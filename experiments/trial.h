@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/init.h"
+#include "core/seeds.h"
 #include "core/settings.h"
 #include "core/shape.h"
 
@@ -24,11 +25,6 @@ struct TrialSpec {
   Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr", "method.density", ...
   int ranks = 1;
   std::string name() const { return id + "-r" + std::to_string(replicate); }
-};
-
-// 64-bit seeds of a trial's named random streams, all derived from SHA-256(id, replicate) and a stream's name.
-struct TrialSeeds {
-  std::uint64_t init = 0, data_order = 0, augment = 0, method = 0, dropout = 0;
 };
 
 enum class Outcome : std::uint8_t { Done, Diverged, Failed, Cancelled };

@@ -1,0 +1,94 @@
+#include "core/optimizer.h"
+
+#include <cmath>
+
+#include "kernels/cpu/for_each.h"
+#include "kernels/functors/optimizer_steps.h"
+
+namespace winnow {
+namespace {
+
+const std::uint8_t* data_or_null(std::span<const std::uint8_t> mask) {
+  return mask.empty() ? nullptr : mask.data();
+}
+
+bool is_norm_or_bias(ParamRole role) {
+  return role == ParamRole::Bias || role == ParamRole::NormScale || role == ParamRole::NormShift;
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const Settings& train, bool decay_frozen, int threads)
+    : rule_(train.text("optimizer") == "sgd"    ? Rule::Sgd
+            : train.text("optimizer") == "adam" ? Rule::Adam
+                                                : Rule::AdamW),
+      momentum_(static_cast<float>(train.real("momentum"))),
+      beta1_(static_cast<float>(train.real("beta1"))),
+      beta2_(static_cast<float>(train.real("beta2"))),
+      epsilon_(static_cast<float>(train.real("eps"))),
+      weight_decay_(train.real("weight_decay")),
+      clip_norm_(train.real("clip_norm")),
+      nesterov_(train.flag("nesterov")),
+      decay_norm_(train.flag("decay_norm")),
+      decay_frozen_(decay_frozen),
+      threads_(threads) {}
+
+int Optimizer::slots(const Settings& train) { return train.text("optimizer") == "sgd" ? 1 : 2; }
+
+double Optimizer::gradient_norm(ParamStore& params) const {
+  double sum = 0;
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const ParamId id{static_cast<std::uint32_t>(p)};
+    if (!params.specs()[p].trainable || params.specs()[p].retired) continue;
+    const auto grad = params.grad(id);
+    const auto *keep = data_or_null(params.mask(id, MaskKind::Keep)),
+               *train = data_or_null(params.mask(id, MaskKind::Trainable));
+    for (std::size_t i = 0; i < grad.size(); ++i) {
+      if ((keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0)) {
+        sum += static_cast<double>(grad[i]) * static_cast<double>(grad[i]);
+      }
+    }
+  }
+  return std::sqrt(sum);
+}
+
+void Optimizer::update(ParamStore& params, double learning_rate) {
+  float scale = 1.0f;
+  if (clip_norm_ > 0) {
+    const double norm = gradient_norm(params);
+    if (norm > clip_norm_)
+      scale = static_cast<float>(clip_norm_ / (norm + 1e-6));  // as torch.nn.utils.clip_grad_norm_
+  }
+  ++updates_;
+  const double correction1 =
+      1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(updates_));
+  const double correction2 =
+      1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(updates_));
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const ParamId id{static_cast<std::uint32_t>(p)};
+    const ParamSpec& spec = params.specs()[p];
+    if (!spec.trainable || spec.retired) continue;
+    const auto count = static_cast<std::int64_t>(params.weight(id).size());
+    const auto *keep = data_or_null(params.mask(id, MaskKind::Keep)),
+               *train = data_or_null(params.mask(id, MaskKind::Trainable));
+    const auto lr = static_cast<float>(learning_rate * spec.lr);
+    const double decay =
+        is_norm_or_bias(spec.role) && !decay_norm_ ? 0.0 : weight_decay_ * spec.decay;
+    float* weight = params.weight(id).data();
+    const float* grad = params.grad(id).data();
+    if (rule_ == Rule::Sgd) {
+      for_each(threads_, count,
+               SgdStep{grad, weight, params.slot(id, 0).data(), keep, train, lr, momentum_,
+                       static_cast<float>(decay), scale, nesterov_, decay_frozen_});
+    } else {
+      for_each(threads_, count,
+               AdamStep{grad, weight, params.slot(id, 0).data(), params.slot(id, 1).data(), keep,
+                        train, lr, beta1_, beta2_, epsilon_, static_cast<float>(decay), scale,
+                        static_cast<float>(static_cast<double>(lr) / correction1),
+                        static_cast<float>(1.0 / std::sqrt(correction2)), rule_ == Rule::AdamW,
+                        decay_frozen_});
+    }
+  }
+}
+
+}  // namespace winnow

@@ -1,0 +1,31 @@
+// The settings of training itself: their schema (keys below "train.") and their typed form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/method.h"
+#include "core/settings.h"
+
+namespace winnow {
+
+// Learning rate as a function of the number of updates applied so far. Pure.
+class LearningRate {
+ public:
+  LearningRate(const Settings& train, const RunLength& length);
+  double at(std::int64_t step) const;
+
+ private:
+  double base_, gamma_;
+  std::string kind_;
+  std::int64_t warmup_, total_, every_ = 0;
+  std::vector<std::int64_t> drops_;
+};
+
+const Schema& train_schema();  // keys without "train."
+
+// Updates of a training run of these settings on a data set with this many batches an epoch.
+RunLength run_length(const Settings& train, std::int64_t steps_per_epoch);
+
+}  // namespace winnow
