@@ -22,8 +22,11 @@ const std::map<std::string, OpDef, std::less<>>& ready_table() {
 class PlainKernel final : public Kernel {
  public:
   PlainKernel(const KernelSpec& spec, void (*body)(const KernelSpec&, const KernelCall&))
-      : node_(spec.node), in_(spec.in.begin(), spec.in.end()), out_(spec.out.begin(), spec.out.end()),
-        threads_(spec.threads), body_(body) {}
+      : node_(spec.node),
+        in_(spec.in.begin(), spec.in.end()),
+        out_(spec.out.begin(), spec.out.end()),
+        threads_(spec.threads),
+        body_(body) {}
   void run(const KernelCall& call) override { body_({node_, in_, out_, threads_}, call); }
 
  private:
@@ -41,7 +44,8 @@ KernelMaker plain_kernel(void (*run)(const KernelSpec&, const KernelCall&)) {
 
 void define_op(OpDef op) {
   const std::string name = op.name;
-  if (!table().emplace(name, std::move(op)).second) fail(ErrorKind::Internal, "op '{}' is defined twice", name);
+  if (!table().emplace(name, std::move(op)).second)
+    fail(ErrorKind::Internal, "op '{}' is defined twice", name);
 }
 
 const OpDef& find_op(std::string_view name) {
