@@ -48,9 +48,9 @@ WINNOW_HD RngBlock philox(const RngKey& key, std::uint64_t counter) {
   return RngBlock{{c0, c1, c2, c3}};
 }
 
-// In (0, 1), exact in float: (24 bits + 1/2) / 2^24.
+// In (0, 1), exact in float: (23 bits + 1/2) / 2^23. With 24 bits the half would round, and the largest draw to 1.
 WINNOW_HD float uniform01(std::uint32_t word) {
-  return (static_cast<float>(word >> 8) + 0.5f) * (1.0f / 16777216.0f);
+  return (static_cast<float>(word >> 9) + 0.5f) * (1.0f / 8388608.0f);
 }
 // Element i of the stream `key`; elements are independent of each other.
 WINNOW_HD float uniform_at(const RngKey& key, std::uint64_t i) {
