@@ -62,10 +62,10 @@ struct Region {
 
 struct Model {
   std::string name;
-  Graph graph;
-  std::vector<ParamSpec> params;
-  std::vector<BufferSpec> buffers;
-  std::vector<Region> regions;
+  Graph graph = {};
+  std::vector<ParamSpec> params = {};
+  std::vector<BufferSpec> buffers = {};
+  std::vector<Region> regions = {};
   ValueId input = kNoValue;   // {N, H, W, C} f32
   ValueId logits = kNoValue;  // {N, classes}
   ParamSpec& param(ParamId id) { return params.at(static_cast<std::size_t>(id)); }

@@ -1,0 +1,32 @@
+#include "experiments/models/registry.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "experiments/models/families.h"
+
+namespace winnow {
+
+const std::vector<ModelDef>& models() {
+  static const std::vector<ModelDef> all = {
+      lenet300(),       lenet5(),                                     // LeNet
+      conv_net(2),      conv_net(4),      conv_net(6),                // Conv-N
+      vgg(11),          vgg(13),          vgg(16),          vgg(19),  // VGG with batch norm
+      cifar_resnet(20), cifar_resnet(32), cifar_resnet(44), cifar_resnet(56), cifar_resnet(110),
+      resnet(18),       resnet(34),       resnet(50),       wide_resnet(),
+  };
+  return all;
+}
+
+const ModelDef& find_model(const std::string& name) {
+  std::vector<std::string> names;
+  for (const ModelDef& def : models()) {
+    if (def.name == name) return def;
+    names.push_back(def.name);
+  }
+  const auto hint = nearest(name, names);
+  fail(ErrorKind::Settings, "unknown model '{}'{}; 'winnow models' lists all", name,
+       hint ? fmt::format("; did you mean '{}'?", *hint) : "");
+}
+
+}  // namespace winnow

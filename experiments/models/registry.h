@@ -1,0 +1,24 @@
+// The models a sweep file may name. Immutable once built; shared freely.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/model.h"
+#include "experiments/catalog.h"
+
+namespace winnow {
+
+struct ModelDef : Component {
+  // `model`: settings resolved against the schema. Parameters and their order do not depend on the
+  // batch size. Error{Settings} if the model does not fit the data's shape.
+  std::function<Model(const Settings& model, const DataShape& data, std::int64_t batch,
+                      DType compute)>
+      build;
+};
+
+const std::vector<ModelDef>& models();
+const ModelDef& find_model(const std::string& name);  // Error{Settings} with the nearest name
+
+}  // namespace winnow
