@@ -1,0 +1,227 @@
+#include "experiments/results/container.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <set>
+
+#include "core/error.h"
+#include "experiments/results/digest.h"
+
+namespace winnow {
+namespace {
+
+constexpr std::string_view kMagic = "WINNOWED";
+constexpr std::size_t kTrailer = 24;
+
+template <class T>
+void append(std::vector<std::byte>& bytes, T value) {
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    bytes.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
+}
+template <class T>
+T taken(std::span<const std::byte> bytes) {
+  T value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i)
+    value |= static_cast<T>(static_cast<T>(bytes[i]) << (8 * i));
+  return value;
+}
+
+// A "/" in a name would make a group of its own.
+std::string member(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '|');
+  return name.empty() || name == "." ? "_" : name;
+}
+
+void write_categorical(Hdf5File& file, const std::string& path,
+                       const std::vector<std::string>& values) {
+  const std::set<std::string> distinct(values.begin(), values.end());
+  const std::vector<std::string> categories(distinct.begin(), distinct.end());
+  std::vector<std::int32_t> codes(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    codes[i] = static_cast<std::int32_t>(
+        std::lower_bound(categories.begin(), categories.end(), values[i]) - categories.begin());
+  }
+  file.make_group(path);
+  set_encoding(file, path, "categorical", "0.2.0");
+  file.set(path, "ordered", std::int32_t{0});
+  file.write<std::int32_t>(path + "/codes", codes);
+  set_encoding(file, path + "/codes", "array", "0.2.0");
+  file.write_texts(path + "/categories", categories);
+  set_encoding(file, path + "/categories", "string-array", "0.2.0");
+}
+
+struct ColumnWriter {
+  Hdf5File& file;
+  const std::string& path;
+  bool categorical;
+  void operator()(const std::vector<double>& values) const {
+    file.write<double>(path, values);
+    set_encoding(file, path, "array", "0.2.0");
+  }
+  void operator()(const std::vector<std::int64_t>& values) const {
+    file.write<std::int64_t>(path, values);
+    set_encoding(file, path, "array", "0.2.0");
+  }
+  void operator()(const std::vector<std::string>& values) const {
+    if (categorical) return write_categorical(file, path, values);
+    file.write_texts(path, values);
+    set_encoding(file, path, "string-array", "0.2.0");
+  }
+};
+
+std::vector<std::string> read_categorical(const Hdf5File& file, const std::string& path) {
+  const auto codes = file.read<std::int64_t>(path + "/codes");
+  const auto categories = file.read_texts(path + "/categories");
+  std::vector<std::string> values(codes.size());
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    if (codes[i] >= std::ssize(categories)) file.damaged(path, "has a code without a category");
+    if (codes[i] >= 0) values[i] = categories[static_cast<std::size_t>(codes[i])];
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<std::byte> sealed(std::vector<std::byte> image) {
+  const std::uint64_t size = image.size();
+  const std::uint32_t crc = crc32_of(image);
+  for (const char c : kMagic) image.push_back(static_cast<std::byte>(c));
+  append(image, size);
+  append(image, crc);
+  append(image, std::uint32_t{0});
+  return image;
+}
+
+Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
+                     const std::string& schema, int major) {
+  const std::size_t size = bytes.size() < kTrailer ? 0 : bytes.size() - kTrailer;
+  const auto trailer = bytes.subspan(size);
+  if (size == 0 || std::memcmp(trailer.data(), kMagic.data(), kMagic.size()) != 0 ||
+      taken<std::uint64_t>(trailer.subspan(8, 8)) != size) {
+    fail(ErrorKind::Input, "{}: is cut short, or is not a {} file as winnow wrote it", label,
+         schema);
+  }
+  if (taken<std::uint32_t>(trailer.subspan(16, 4)) != crc32_of(bytes.first(size))) {
+    fail(ErrorKind::Input, "{}: is damaged (its bytes do not match their check sum)", label);
+  }
+  Hdf5File file = Hdf5File::from_bytes(bytes.first(size), label);
+  const std::string found = file.text("/", "schema"), version = file.text("/", "schema_version");
+  if (found != schema)
+    fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);
+  int found_major = 0;
+  std::from_chars(version.data(), version.data() + version.size(), found_major);
+  if (found_major != major) {
+    fail(ErrorKind::Settings, "{}: has schema version {}; this winnow reads version {}.x", label,
+         version, major);
+  }
+  return file;
+}
+
+void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,
+                  const std::string& version) {
+  file.set(path, "encoding-type", type);
+  file.set(path, "encoding-version", version);
+}
+
+void write_table(Hdf5File& file, const std::string& path, const Table& table, bool categorical) {
+  file.make_group(path);
+  set_encoding(file, path, "dataframe", "0.2.0");
+  if (table.columns.empty()) {
+    file.set(path, "_index", "index");
+    file.set(path, "column-order", std::vector<std::string>{});
+    ColumnWriter{file, path + "/index", false}(std::vector<std::int64_t>{});
+    return;
+  }
+  const std::size_t rows = rows_of(table);
+  std::vector<std::string> order;
+  for (const Column& column : table.columns) {
+    const std::string name = member(column.name), place = path + "/" + name;
+    if (std::visit([](const auto& values) { return values.size(); }, column.values) != rows) {
+      fail(ErrorKind::Internal, "table {}: column {} has another length than {}", path, name,
+           table.columns[0].name);
+    }
+    const bool index = &column == &table.columns[0];
+    std::visit(ColumnWriter{file, place, categorical && !index}, column.values);
+    if (!column.unit.empty()) file.set(place, "unit", column.unit);
+    if (!column.description.empty()) file.set(place, "description", column.description);
+    if (!column.mode.empty()) file.set(place, "mode", column.mode);
+    if (is_measured(column.name, column.unit)) file.set(place, "measured", std::int32_t{1});
+    if (!index) order.push_back(name);
+  }
+  file.set(path, "_index", member(table.columns[0].name));
+  file.set(path, "column-order", order);
+}
+
+Table read_table(const Hdf5File& file, const std::string& path) {
+  std::vector<std::string> names = {file.text(path, "_index")};
+  for (auto& name : file.texts(path, "column-order")) names.push_back(std::move(name));
+  Table table;
+  for (const auto& name : names) {
+    const std::string place = path + "/" + name;
+    Column column{name, {}};
+    switch (file.type(place)) {
+      case Hdf5File::Type::Real:
+        column.values = file.read<double>(place);
+        break;
+      case Hdf5File::Type::Integer:
+        column.values = file.read<std::int64_t>(place);
+        break;
+      case Hdf5File::Type::Text:
+        column.values = file.read_texts(place);
+        break;
+      case Hdf5File::Type::Group:
+        column.values = read_categorical(file, place);
+        break;
+      case Hdf5File::Type::Other:
+        file.damaged(place, "has an unknown type");
+    }
+    if (file.has(place, "unit")) column.unit = file.text(place, "unit");
+    if (file.has(place, "description")) column.description = file.text(place, "description");
+    if (file.has(place, "mode")) column.mode = file.text(place, "mode");
+    table.columns.push_back(std::move(column));
+    const auto length = [](const Column& c) {
+      return std::visit([](const auto& v) { return v.size(); }, c.values);
+    };
+    if (length(table.columns.back()) != length(table.columns.front()))
+      file.damaged(place, "has another length than its index");
+  }
+  return table;
+}
+
+void write_dictionary(Hdf5File& file, const std::string& path,
+                      const std::map<std::string, std::string>& entries) {
+  file.make_group(path);
+  set_encoding(file, path, "dict", "0.1.0");
+  for (const auto& [name, value] : entries) {
+    const std::string place = path + "/" + member(name);
+    file.write_text(place, value);
+    set_encoding(file, place, "string", "0.2.0");
+  }
+}
+
+std::map<std::string, std::string> read_dictionary(const Hdf5File& file, const std::string& path) {
+  std::map<std::string, std::string> entries;
+  for (const auto& name : file.children(path)) entries[name] = file.read_text(path + "/" + name);
+  return entries;
+}
+
+std::size_t rows_of(const Table& table) {
+  if (table.columns.empty()) return 0;
+  return std::visit([](const auto& values) { return values.size(); }, table.columns[0].values);
+}
+
+const Column* find_column(const Table& table, const std::string& name) {
+  const auto found = std::find_if(table.columns.begin(), table.columns.end(),
+                                  [&](const Column& column) { return column.name == name; });
+  return found == table.columns.end() ? nullptr : &*found;
+}
+
+bool is_measured(const std::string& name, const std::string& unit) {
+  static const std::set<std::string> names = {"ranks", "bytes.sent", "bytes.sent_dense",
+                                              "memory.peak"};
+  return unit == "s" || unit == "1/s" || names.contains(name);
+}
+
+}  // namespace winnow

@@ -1,0 +1,39 @@
+// What trial and survey files share: a check sum behind the HDF5 content, version checks, AnnData
+// encodings of tables and dictionaries.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "experiments/results/hdf5.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+// Appends 24 bytes that HDF5 readers ignore: length and CRC-32 of what precedes. Damage is then
+// found before the HDF5 library sees a single damaged byte.
+std::vector<std::byte> sealed(std::vector<std::byte> image);
+// The HDF5 file of sealed bytes with this schema ("winnow-trial") and major version.
+Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
+                     const std::string& schema, int major);
+
+void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,
+                  const std::string& version);
+// AnnData data frame. `categorical`: text columns are stored as codes and categories.
+void write_table(Hdf5File& file, const std::string& path, const Table& table,
+                 bool categorical = false);
+Table read_table(const Hdf5File& file, const std::string& path);
+void write_dictionary(Hdf5File& file, const std::string& path,
+                      const std::map<std::string, std::string>& entries);
+std::map<std::string, std::string> read_dictionary(const Hdf5File& file, const std::string& path);
+
+std::size_t rows_of(const Table& table);
+const Column* find_column(const Table& table, const std::string& name);
+
+// Quantities the machine decides and not the trial: times, rank count, bytes sent, memory.
+bool is_measured(const std::string& name, const std::string& unit);
+
+}  // namespace winnow

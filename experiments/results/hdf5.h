@@ -1,0 +1,98 @@
+// One HDF5 file held in memory: built object by object and taken as bytes, or opened from bytes for
+// reading. The only part of winnow that knows the HDF5 library. Objects are named by path
+// ("/metrics/epoch/loss"). Files follow docs/formats.md: format of HDF5 1.8, no times, filters only
+// where they pay, so that the same content always gives the same bytes. The library is not
+// reentrant: a lock is held while a file is open.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace winnow {
+
+class Sha256;
+
+class Hdf5File {
+ public:
+  static Hdf5File create();
+  // `label` names the file in messages. Anything unreadable is Error{Input}.
+  static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label);
+  Hdf5File(Hdf5File&&) noexcept;
+  Hdf5File& operator=(Hdf5File&&) = delete;
+  ~Hdf5File();
+
+  std::vector<std::byte> bytes();
+
+  // Writing; missing groups of a path are made. T: float, double, int32_t, int64_t, uint8_t.
+  void make_group(const std::string& path);
+  template <class T>
+  void write(const std::string& path, std::span<const T> values,
+             std::vector<std::int64_t> extents = {});
+  void write_texts(const std::string& path, std::span<const std::string> values);
+  void write_text(const std::string& path, const std::string& value);  // a scalar
+  void write_number(const std::string& path, double value);            // a scalar
+  void hard_link(const std::string& existing, const std::string& path);
+  void external_link(const std::string& file, const std::string& object, const std::string& path);
+  void copy_from(const Hdf5File& other, const std::string& object, const std::string& path);
+
+  void set(const std::string& path, const std::string& name, const std::string& value);
+  void set(const std::string& path, const std::string& name, const char* value);
+  void set(const std::string& path, const std::string& name, std::int64_t value);
+  void set(const std::string& path, const std::string& name, std::int32_t value);
+  void set(const std::string& path, const std::string& name, double value);
+  void set(const std::string& path, const std::string& name,
+           const std::vector<std::int64_t>& values);
+  void set(const std::string& path, const std::string& name, const std::vector<float>& values);
+  void set(const std::string& path, const std::string& name,
+           const std::vector<std::string>& values);
+
+  // Reading; what is missing or of another type is Error{Input} naming file and object.
+  enum class Type { Group, Real, Integer, Text, Other };
+  bool has(const std::string& path) const;
+  bool has(const std::string& path, const std::string& attribute) const;
+  std::vector<std::string> children(const std::string& group) const;  // sorted by name
+  Type type(const std::string& path) const;
+  std::vector<std::int64_t> extents(const std::string& path) const;
+  template <class T>
+  std::vector<T> read(const std::string& path) const;  // numbers are converted to T
+  std::vector<std::string> read_texts(const std::string& path) const;
+  std::string read_text(const std::string& path) const;
+  double read_number(const std::string& path) const;
+  std::string text(const std::string& path, const std::string& attribute) const;
+  std::int64_t integer(const std::string& path, const std::string& attribute) const;
+  double real(const std::string& path, const std::string& attribute) const;
+  std::vector<std::int64_t> integers(const std::string& path, const std::string& attribute) const;
+  std::vector<float> floats(const std::string& path, const std::string& attribute) const;
+  std::vector<std::string> texts(const std::string& path, const std::string& attribute) const;
+
+  // SHA-256 over every object below "/" and its attributes, in order of names, without those `skip`
+  // names.
+  std::string digest(const std::function<bool(const std::string& path)>& skip) const;
+
+  [[noreturn]] void damaged(const std::string& path, const std::string& what) const;
+  const std::string& label() const { return label_; }
+
+ private:
+  Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock);
+  template <class T>
+  void set_numbers(const std::string& path, const std::string& name, std::span<const T> values,
+                   bool scalar);
+  void add_to(Sha256& sum, const std::string& path,
+              const std::function<bool(const std::string&)>& skip) const;
+  template <class T>
+  std::vector<T> attribute_numbers(const std::string& path, const std::string& name) const;
+
+  std::unique_lock<std::recursive_mutex> lock_;
+  std::int64_t id_ = -1;
+  std::string label_;
+};
+
+// Bytes that an array of `item_size`-byte values takes on disk after the filters of this format.
+std::int64_t filtered_size(std::span<const std::byte> values, std::size_t item_size);
+
+}  // namespace winnow

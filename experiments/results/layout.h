@@ -1,0 +1,33 @@
+// Where things are in an output directory; docs/formats.md describes every file.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace winnow {
+
+class Layout {
+ public:
+  explicit Layout(std::filesystem::path root) : root_(std::move(root)) {}
+  const std::filesystem::path& root() const { return root_; }
+  std::filesystem::path plan() const { return root_ / "plan.tsv"; }
+  std::filesystem::path trials() const { return root_ / "trials"; }
+  std::filesystem::path failures() const { return root_ / "failed"; }
+  std::filesystem::path running() const { return root_ / "running"; }
+  // `name` is TrialSpec::name(): "<id>-r<replicate>".
+  std::filesystem::path trial(const std::string& name) const { return root_ / trial_in(name); }
+  std::filesystem::path failure(const std::string& name) const {
+    return failures() / (name + ".json");
+  }
+  std::filesystem::path progress(const std::string& name) const {
+    return running() / (name + ".json");
+  }
+  static std::filesystem::path trial_in(const std::string& name) {
+    return std::filesystem::path("trials") / name.substr(0, 2) / (name + ".h5");
+  }
+
+ private:
+  std::filesystem::path root_;
+};
+
+}  // namespace winnow

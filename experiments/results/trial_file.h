@@ -1,0 +1,51 @@
+// The result file of one trial: trials/<id[:2]>/<id>-r<replicate>.h5, written once and never
+// changed. Schema winnow-trial 1.0, described in docs/formats.md. Only finished and diverged trials
+// have one; a failed trial leaves a failure record (failure_file.h) and is tried again by the next
+// run.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "experiments/results/files.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct TrialHeader {
+  std::string name, id;
+  std::int64_t replicate = 0;
+  Outcome outcome = Outcome::Done;
+  std::string reason;   // of a divergence
+  std::string created;  // UTC, ISO 8601
+  std::string writer, content_digest;
+};
+
+// The same result gives the same bytes. `created` and provenance are no part of the content digest,
+// and neither is what the machine decides: times, rank count, bytes sent, memory.
+std::vector<std::byte> encode_trial(const TrialResult& result, const std::string& created);
+
+enum class Published { New, AlreadyThere };
+// AlreadyThere: a readable result of this trial existed and was kept. A damaged one is
+// Error{Input}.
+Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result);
+Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result,
+                  const std::string& created);
+
+// A truncated or damaged file is Error{Input}, one of a newer major version Error{Settings};
+// nothing is changed.
+TrialHeader read_header(Files& files, const std::filesystem::path& path);
+// Everything but the weights; `layers` has the form and bytes of each tensor.
+TrialResult read_trial(Files& files, const std::filesystem::path& path);
+TrialResult read_trial(const std::filesystem::path& path);
+// Dense again, bit by bit, from any form. `which`: "weights" or "weights_start".
+std::vector<WeightRecord> load_weights(const std::filesystem::path& path,
+                                       const std::string& which = "weights");
+std::vector<float> load_weight(const std::filesystem::path& path, const std::string& name);
+
+std::string now_utc();  // "2026-11-21T21:40:02Z"
+
+}  // namespace winnow

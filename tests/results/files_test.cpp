@@ -1,0 +1,124 @@
+#include "experiments/results/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/results/faulty_files.h"
+#include "tests/results/samples.h"
+
+namespace winnow::test {
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+TEST(Files, TheFirstWriterOfAFileWins) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto path = folder.path() / "a/b.h5";
+  EXPECT_TRUE(files.write_once(path, bytes_of("first")));
+  EXPECT_FALSE(files.write_once(path, bytes_of("second")));
+  EXPECT_EQ(text_of(files.read(path)), "first");
+  EXPECT_EQ(files.list(folder.path() / "a"), std::vector<std::string>{"b.h5"});
+}
+
+TEST(Files, AWriterThatLosesTheRaceAfterItsCheckKeepsTheWinnersFile) {
+  // Another process publishes between our look and our link.
+  class Racing : public PosixFiles {
+   protected:
+    void sync(int file, const Path& path) override {
+      PosixFiles::sync(file, path);
+      std::filesystem::path final_name = path.string().substr(0, path.string().find(".tmp."));
+      const int other = PosixFiles::open(final_name, Open::New);
+      PosixFiles::write(other, bytes_of("theirs"), final_name);
+      PosixFiles::close(other, final_name);
+    }
+  } files;
+  TemporaryFolder folder;
+  EXPECT_FALSE(files.write_once(folder.path() / "x", bytes_of("ours")));
+  EXPECT_EQ(text_of(files.read(folder.path() / "x")), "theirs");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1)
+      << "a temporary file is left";
+}
+
+TEST(Files, ReplaceAndAppend) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  files.replace(folder.path() / "r", "one");
+  files.replace(folder.path() / "r", "two");
+  EXPECT_EQ(text_of(files.read(folder.path() / "r")), "two");
+  files.append_synced(folder.path() / "log", "a\n");
+  files.append_synced(folder.path() / "log", "b\n");
+  EXPECT_EQ(text_of(files.read(folder.path() / "log")), "a\nb\n");
+}
+
+TEST(Files, ErrorsNameThePathAndTheSystemsReason) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  try {
+    files.read(folder.path() / "absent.h5");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    EXPECT_NE(std::string(error.what()).find("absent.h5: cannot read: No such file or directory"),
+              std::string::npos);
+  }
+  // A file where a folder is needed fails for every user, root included.
+  files.replace(folder.path() / "file", "x");
+  try {
+    files.write_once(folder.path() / "file/inside.h5", bytes_of("x"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Io);
+    EXPECT_NE(std::string(error.what()).find("Not a directory"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Files, NoPermissionIsOneLine) {
+  TemporaryFolder folder;
+  ::chmod(folder.path().c_str(), 0555);
+  // Permissions do not bind root, so a test run by root becomes nobody for a moment.
+  const uid_t user = ::geteuid();
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
+  try {
+    PosixFiles().write_once(folder.path() / "x", bytes_of("x"));
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Io);
+    EXPECT_NE(std::string(error.what()).find("Permission denied"), std::string::npos);
+  }
+  if (user == 0) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  ::chmod(folder.path().c_str(), 0755);
+}
+
+TEST(Files, AFullDiskLeavesTheOldFileAndNoTemporary) {
+  const auto run = [](PosixFiles& files, const std::filesystem::path& path) {
+    files.replace(path, "new content");
+  };
+  FaultyFiles counting;
+  {
+    TemporaryFolder folder;
+    run(counting, folder.path() / "r");
+  }
+  for (const Fault fault : {Fault::NoSpace, Fault::InputOutput}) {
+    for (int at = 0; at < counting.operations() - 1;
+         ++at) {  // the last one, syncing the folder, comes after the rename
+      TemporaryFolder folder;
+      PosixFiles sound;
+      sound.replace(folder.path() / "r", "old");
+      FaultyFiles files(fault, at);
+      EXPECT_THROW(run(files, folder.path() / "r"), Error) << at;
+      EXPECT_EQ(text_of(sound.read(folder.path() / "r")), "old") << at;
+      EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << at;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace winnow::test

@@ -1,0 +1,43 @@
+// Small trial results for the tests of result files, and a folder that goes away with the test.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "experiments/trial.h"
+
+namespace winnow::test {
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline constexpr const char* kCreated = "2026-11-21T12:00:00Z";
+
+SeededInit seeded_normal(const std::string& name, std::int64_t fan_in);
+std::vector<float> generated(const SeededInit& seeded, std::int64_t count);
+
+WeightRecord dense_weight(const std::string& name, Shape shape);
+WeightRecord pruned_weight(const std::string& name, Shape shape,
+                           double density);  // every value kept or zero
+WeightRecord frozen_weight(const std::string& name, Shape shape,
+                           double trained);  // a share has moved
+WeightRecord supermask_weight(const std::string& name, Shape shape,
+                              double density);  // seed under a mask
+WeightRecord signed_weight(const std::string& name, Shape shape,
+                           double density);  // one magnitude, no seed
+
+// "aa00..." + number; accuracy and method as given, density 1 for dense.
+TrialResult sample_trial(int number = 1, const std::string& method = "rigl",
+                         const std::string& density = "0.1", int replicate = 0,
+                         double accuracy = 0.9);
+
+}  // namespace winnow::test
