@@ -1,0 +1,163 @@
+// conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in
+// f32.
+#include "core/error.h"
+#include "core/ops/layer_kernel.h"
+
+namespace winnow::ops {
+namespace {
+
+using cpu::ConvShape;
+using cpu::Direction;
+using Infos = std::span<const ValueInfo>;
+
+// The bias is the last input and may be absent or left out.
+bool has_bias(Infos in) { return in.size() == 3 && in[2].shape.rank() == 1; }
+
+// The shape of the layer from what every direction knows: extents of x and y, and of the weights.
+ConvShape conv_shape(const Shape& x, const Shape& w, const Attrs& attrs, DType dtype, bool bias) {
+  return {.batch = x[0],
+          .height = x[1],
+          .width = x[2],
+          .in = x[3],
+          .out = w[0],
+          .kernel_h = w[2],
+          .kernel_w = w[3],
+          .stride = attrs.integer("stride", 1),
+          .pad = attrs.integer("pad", 0),
+          .groups = attrs.integer("groups", 1),
+          .dtype = dtype,
+          .bias = bias};
+}
+
+ConvShape shape_of(Direction direction, Infos in, Infos out, const Attrs& attrs) {
+  switch (direction) {
+    case Direction::Forward:
+      return conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
+    case Direction::BackwardData:
+      return conv_shape(out[0].shape, in[1].shape, attrs, in[0].dtype, false);
+    default:
+      return conv_shape(in[0].shape, out[0].shape, attrs, in[0].dtype, out.size() == 2);
+  }
+}
+
+bool is_activation(const ValueInfo& info) {
+  return info.shape.rank() == 4 && (info.dtype == DType::F32 || info.dtype == DType::BF16);
+}
+
+std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
+  require(in.size() == 2 || in.size() == 3, "takes x, weights and bias or none");
+  require(is_activation(in[0]), "x must be NHWC in f32 or bf16");
+  require(in[1].shape.rank() == 4 && in[1].dtype == DType::F32,
+          "weights must be {out, in / groups, kernel_h, kernel_w} in f32");
+  const ConvShape s = conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
+  require(s.stride >= 1 && s.pad >= 0 && s.groups >= 1,
+          "stride and groups are at least 1, pad at least 0");
+  require(s.in % s.groups == 0 && s.out % s.groups == 0,
+          fmt::format("groups ({}) must divide the channels in and out", s.groups));
+  require(in[1].shape[1] == s.in / s.groups,
+          fmt::format("weights take {} channels in, x has {} in {} groups", in[1].shape[1], s.in,
+                      s.groups));
+  require(s.height + 2 * s.pad >= s.kernel_h && s.width + 2 * s.pad >= s.kernel_w,
+          "the kernel is larger than the padded image");
+  require(!s.bias || (in[2].shape[0] == s.out && in[2].dtype == DType::F32),
+          "bias must be {out} in f32");
+  return {{Shape{s.batch, s.out_height(), s.out_width(), s.out}, in[0].dtype}};
+}
+
+std::vector<ValueInfo> infer_backward_data(Infos in, const Attrs& attrs) {
+  require(in.size() == 2 && is_activation(in[0]), "takes dy and weights");
+  const Shape& dy = in[0].shape;
+  return {{Shape{dy[0], attrs.integer("height"), attrs.integer("width"),
+                 in[1].shape[1] * attrs.integer("groups", 1)},
+           in[0].dtype}};
+}
+
+std::vector<ValueInfo> infer_backward_weights(Infos in, const Attrs& attrs) {
+  require(in.size() == 2 && is_activation(in[0]) && is_activation(in[1]), "takes x and dy");
+  const std::int64_t out = in[1].shape[3];
+  std::vector<ValueInfo> result{{Shape{out, in[0].shape[3] / attrs.integer("groups", 1),
+                                       attrs.integer("kernel_h"), attrs.integer("kernel_w")},
+                                 DType::F32}};
+  if (attrs.integer("bias", 0) != 0) result.push_back({Shape{out}, DType::F32});
+  return result;
+}
+
+void reverse(Reverse& pass) {
+  const ValueId dy = pass.out_grad(0);
+  if (dy == kNoValue) return;
+  const Node& node = pass.node();
+  Graph& graph = pass.graph();
+  const Shape x = graph.value(node.in[0]).shape, w = graph.value(node.in[1]).shape;
+  Attrs attrs{{"stride", node.attrs.integer("stride", 1)},
+              {"pad", node.attrs.integer("pad", 0)},
+              {"groups", node.attrs.integer("groups", 1)}};
+  const bool bias = node.in.size() == 3 && pass.wants(2);
+  if (pass.wants(1) || bias) {
+    Attrs more = attrs;
+    more.set("kernel_h", w[2]);
+    more.set("kernel_w", w[3]);
+    more.set("bias", std::int64_t{bias});
+    const auto grads =
+        graph.emit("conv2d_backward_weights", {node.in[0], dy}, more, node.name + "/dw");
+    pass.add(1, grads[0]);
+    if (bias) pass.add(2, grads[1]);
+  }
+  if (pass.wants(0)) {
+    attrs.set("height", x[1]);
+    attrs.set("width", x[2]);
+    pass.add(0, graph.emit1("conv2d_backward_data", {dy, node.in[1]}, attrs, node.name + "/dx"));
+  }
+}
+
+template <Direction direction>
+std::int64_t macs(Infos in, Infos out, const Attrs& attrs) {
+  return shape_of(direction, in, out, attrs).macs();
+}
+
+struct Case {
+  const char* label;
+  Shape x, w;
+  std::int64_t stride, pad, groups;
+  bool bias;
+};
+
+std::vector<OpExample> examples() {
+  const Case cases[] = {
+      {"3 channels, 3x3, pad 1", {2, 6, 6, 3}, {16, 3, 3, 3}, 1, 1, 1, false},
+      {"stride 2", {2, 8, 8, 16}, {32, 16, 3, 3}, 2, 1, 1, false},
+      {"1x1, stride 2", {2, 6, 6, 16}, {32, 16, 1, 1}, 2, 0, 1, false},
+      {"1 channel, 5x5, bias", {2, 9, 9, 1}, {20, 1, 5, 5}, 1, 0, 1, true},
+      {"20 channels, 5x5, bias", {2, 7, 7, 20}, {10, 20, 5, 5}, 1, 0, 1, true},
+      {"odd sizes", {3, 5, 7, 5}, {7, 5, 3, 3}, 2, 1, 1, true},
+      {"4 groups", {2, 5, 5, 16}, {8, 4, 3, 3}, 1, 1, 4, false},
+  };
+  std::vector<OpExample> result;
+  for (const Case& c : cases) {
+    OpExample example{c.label, {{c.x, DType::F32, "x"}, {c.w, DType::F32, "weight"}}};
+    if (c.bias) example.in.push_back({Shape{c.w[0]}, DType::F32, "bias"});
+    example.attrs = {{"stride", c.stride}, {"pad", c.pad}, {"groups", c.groups}};
+    result.push_back(std::move(example));
+  }
+  return result;
+}
+
+}  // namespace
+
+void define_conv2d() {
+  define_op({.name = "conv2d",
+             .infer = infer_forward,
+             .reverse = reverse,
+             .macs = macs<Direction::Forward>,
+             .cpu = layer_kernel(Direction::Forward, shape_of),
+             .examples = examples()});
+  define_op({.name = "conv2d_backward_data",
+             .infer = infer_backward_data,
+             .macs = macs<Direction::BackwardData>,
+             .cpu = layer_kernel(Direction::BackwardData, shape_of)});
+  define_op({.name = "conv2d_backward_weights",
+             .infer = infer_backward_weights,
+             .macs = macs<Direction::BackwardWeights>,
+             .cpu = layer_kernel(Direction::BackwardWeights, shape_of)});
+}
+
+}  // namespace winnow::ops

@@ -1,0 +1,55 @@
+// The kernels of conv2d and linear, which differ in their shape alone: one LayerPlan each. For
+// core/ops/ only.
+#pragma once
+
+#include <memory>
+
+#include "core/op.h"
+#include "kernels/cpu/onednn.h"
+
+namespace winnow::ops {
+
+// Where the operands of a layer are in a node's inputs and outputs, by direction:
+//   Forward          in x, weights, bias?   out y
+//   BackwardData     in dy, weights         out dx
+//   BackwardWeights  in x, dy               out dweights, dbias?
+template <class LayerShape>
+class LayerKernel final : public Kernel {
+ public:
+  LayerKernel(const LayerShape& shape, cpu::Direction direction, int threads)
+      : plan_(shape, direction, threads), direction_(direction), bias_(shape.bias) {}
+  std::size_t scratch_bytes() const override { return plan_.scratch_bytes(); }
+  void run(const KernelCall& call) override {
+    const auto in = [&](std::size_t i) { return call.in[i].data; };
+    const auto out = [&](std::size_t i) { return call.out[i].data; };
+    switch (direction_) {
+      case cpu::Direction::Forward:
+        plan_.run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.scratch);
+        break;
+      case cpu::Direction::BackwardData:
+        plan_.run({out(0), in(1), nullptr, in(0)}, call.scratch);
+        break;
+      case cpu::Direction::BackwardWeights:
+        plan_.run({in(0), out(0), bias_ ? out(1) : nullptr, in(1)}, call.scratch);
+        break;
+    }
+  }
+
+ private:
+  cpu::LayerPlan plan_;
+  cpu::Direction direction_;
+  bool bias_;
+};
+
+// `shape_of(direction, in, out, attrs)` reads the layer's shape from a node.
+template <class ShapeOf>
+KernelMaker layer_kernel(cpu::Direction direction, ShapeOf shape_of) {
+  return [direction, shape_of](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
+    const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
+    return std::make_unique<
+        LayerKernel<decltype(shape_of(direction, spec.in, spec.out, spec.node.attrs))>>(
+        shape, direction, spec.threads);
+  };
+}
+
+}  // namespace winnow::ops

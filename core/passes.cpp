@@ -1,0 +1,79 @@
+#include "core/passes.h"
+
+#include <algorithm>
+
+#include "core/op.h"
+
+namespace winnow {
+namespace {
+
+constexpr NodeId kNoNode = 0xffffffffu;
+
+// The node that alone reads `id` for the sake of `outputs`, or kNoNode. Nodes that an earlier
+// fusion left without readers do not count.
+NodeId only_reader(const Graph& graph, ValueId id, std::span<const ValueId> outputs) {
+  if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) return kNoNode;
+  NodeId found = kNoNode;
+  for (const NodeId at : graph.schedule(outputs)) {
+    const auto& in = graph.nodes()[at].in;
+    const auto reads = std::count(in.begin(), in.end(), id);
+    if (reads > 1 || (reads == 1 && found != kNoNode)) return kNoNode;
+    if (reads == 1) found = at;
+  }
+  return found;
+}
+
+// Lets the batch norm at `norm` do the work of its only reader, if that is an add or a relu it can
+// do.
+bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) {
+  const Node& node = graph.nodes()[norm];
+  const ValueId y = node.out[0];
+  const NodeId at = only_reader(graph, y, outputs);
+  if (at == kNoNode || node.attrs.integer("relu", 0) != 0) return false;
+  const Node& reader = graph.nodes()[at];
+  const ValueId result = reader.out[0];
+  if (std::find(outputs.begin(), outputs.end(), result) != outputs.end()) return false;
+  const bool has_residual = node.in.size() == 6 && node.in[5] != kNoValue;
+  if (reader.op == "relu") {
+    graph.node(norm).attrs.set("relu", std::int64_t{1});
+  } else if (reader.op == "add" && !has_residual) {
+    const ValueId other = reader.in[reader.in[0] == y ? 1 : 0];
+    const std::vector<NodeId> before = graph.schedule(std::span(&other, 1));
+    if (std::find(before.begin(), before.end(), norm) != before.end()) return false;
+    graph.node(norm).in.resize(6, kNoValue);
+    graph.node(norm).in[5] = other;
+  } else {
+    return false;
+  }
+  graph.redirect(result, y, graph.node_count());
+  return true;
+}
+
+}  // namespace
+
+void set_norm_statistics(Graph& graph, NormStatistics statistics) {
+  for (NodeId i = 0; i < graph.node_count(); ++i) {
+    if (graph.nodes()[i].op != "batch_norm") continue;
+    graph.node(i).attrs.set("running", std::int64_t{statistics == NormStatistics::Running});
+  }
+}
+
+void drop_train_only(Graph& graph, std::span<ValueId> outputs) {
+  for (NodeId i = 0; i < graph.node_count(); ++i) {
+    const Node& node = graph.nodes()[i];
+    if (!find_op(node.op).train_only) continue;
+    const ValueId in = node.in[0], out = node.out[0];
+    std::replace(outputs.begin(), outputs.end(), out, in);
+    graph.redirect(out, in, graph.node_count());
+  }
+}
+
+void fuse_norm(Graph& graph, std::span<const ValueId> outputs) {
+  for (NodeId i = 0; i < graph.node_count(); ++i) {
+    if (graph.nodes()[i].op != "batch_norm") continue;
+    while (absorb_reader(graph, i, outputs)) {
+    }
+  }
+}
+
+}  // namespace winnow

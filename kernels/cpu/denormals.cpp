@@ -1,0 +1,19 @@
+#include "kernels/cpu/denormals.h"
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace winnow::cpu {
+
+void flush_denormals(int threads) {
+#if defined(__SSE__)
+  constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
+#pragma omp parallel num_threads(threads)
+  _mm_setcsr(_mm_getcsr() | kFlushToZero | kDenormalsAreZero);
+#else
+  static_cast<void>(threads);
+#endif
+}
+
+}  // namespace winnow::cpu

@@ -1,0 +1,29 @@
+// Rearrangements of NHWC images without arithmetic. Borrow all memory; any thread count gives the
+// same bytes.
+#pragma once
+
+#include <cstdint>
+
+namespace winnow::cpu {
+
+// For each of `count` matrices of `rows` x `cols` elements of type T: out[c][r] = in[r][c].
+// Flattening NHWC to the order (C, H, W) is this with H * W rows and C columns.
+template <class T>
+void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out,
+               int threads);
+
+// The parameterless shortcut of ResNets on CIFAR ("option A"): every `stride`th pixel, its channels
+// in the middle of `out_channels`, zeros on both sides. All extents are those of the wide image
+// {batch, height, width, channels}.
+struct ShortcutShape {
+  std::int64_t batch, height, width, channels, stride, out_channels;
+  std::int64_t out_height() const { return (height + stride - 1) / stride; }
+  std::int64_t out_width() const { return (width + stride - 1) / stride; }
+  std::int64_t front() const { return (out_channels - channels) / 2; }
+};
+template <class T>
+void shortcut_forward(const ShortcutShape& shape, const T* x, T* y, int threads);
+template <class T>
+void shortcut_backward(const ShortcutShape& shape, const T* dy, T* dx, int threads);
+
+}  // namespace winnow::cpu

@@ -1,0 +1,100 @@
+// Convolution and linear layers against naive loops in double precision, in all three directions.
+#include <ostream>
+
+#include "tests/kernels/reference.h"
+
+namespace winnow::testing {
+namespace {
+
+using cpu::ConvShape;
+using cpu::Direction;
+using cpu::LayerPlan;
+using cpu::LinearShape;
+
+// A linear layer is a convolution of images of one pixel.
+ConvShape as_conv(const LinearShape& s) {
+  return {s.rows, 1, 1, s.in, s.out, 1, 1, 1, 0, 1, s.dtype, s.bias};
+}
+
+template <class T, class LayerShape>
+void check(const LayerShape& layer, const ConvShape& s, int threads) {
+  const DType type = s.dtype;
+  const double tolerance = type == DType::BF16 ? 2e-2 : 1e-5;
+  const auto size = [](auto... extents) { return static_cast<std::size_t>((extents * ...)); };
+  const std::size_t nx = size(s.batch, s.height, s.width, s.in), nb = size(s.out),
+                    nw = size(s.out, s.in / s.groups, s.kernel_h, s.kernel_w),
+                    ny = size(s.batch, s.out_height(), s.out_width(), s.out);
+  const Doubles x = random_values(nx, 1, type), w = random_values(nw, 2, type),
+                b = random_values(nb, 3), dy = random_values(ny, 4, type);
+  Doubles y(ny), dx(nx), dw(nw), db(nb);
+  for (std::size_t i = 0; i < ny; ++i) {
+    y[i] = s.bias ? b[i % nb] : 0;
+    db[i % nb] += dy[i];
+  }
+  for_each_product(s, [&](std::size_t ix, std::size_t iw, std::size_t iy) {
+    y[iy] += x[ix] * w[iw];
+    dx[ix] += dy[iy] * w[iw];
+    dw[iw] += x[ix] * dy[iy];
+  });
+  auto tx = as<T>(x), ty = as<T>(dy);
+  auto tw = as<float>(w), tb = as<float>(b);
+  std::vector<T> out_y(ny), out_dx(nx);
+  std::vector<float> out_dw(nw), out_db(nb);
+  const auto run = [&](Direction direction, const cpu::LayerBuffers& buffers) {
+    LayerPlan plan(layer, direction, threads);
+    std::vector<std::byte> scratch(plan.scratch_bytes() + 64);
+    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
+    for (int repeat = 0; repeat < 2; ++repeat) {  // the second run finds the scratch of the first
+      plan.run(buffers, scratch.data() + (64 - address % 64) % 64);
+    }
+  };
+  run(Direction::Forward, {tx.data(), tw.data(), s.bias ? tb.data() : nullptr, out_y.data()});
+  expect_close(out_y, y, tolerance);
+  run(Direction::BackwardData, {out_dx.data(), tw.data(), nullptr, ty.data()});
+  expect_close(out_dx, dx, tolerance);
+  run(Direction::BackwardWeights,
+      {tx.data(), out_dw.data(), s.bias ? out_db.data() : nullptr, ty.data()});
+  expect_close(out_dw, dw, tolerance);
+  if (s.bias) expect_close(out_db, db, tolerance);
+}
+
+const ConvShape kConvs[] = {
+    {2, 9, 9, 3, 16, 3, 3, 1, 1, 1, DType::F32, false},
+    {2, 8, 8, 16, 32, 3, 3, 2, 1, 1, DType::F32, false},
+    {2, 7, 7, 16, 16, 3, 3, 1, 1, 1, DType::F32, true},
+    {3, 8, 8, 16, 32, 1, 1, 2, 0, 1, DType::F32, false},
+    {2, 12, 12, 1, 20, 5, 5, 1, 0, 1, DType::F32, true},
+    {2, 12, 12, 20, 50, 5, 5, 1, 0, 1, DType::F32, true},
+    {3, 9, 7, 5, 7, 3, 3, 2, 1, 1, DType::F32, true},
+    {2, 6, 6, 8, 12, 3, 3, 1, 1, 4, DType::F32, true},
+    {1, 5, 5, 64, 64, 3, 3, 1, 1, 1, DType::F32, false},
+};
+
+class Conv : public ::testing::TestWithParam<ConvShape> {};
+TEST_P(Conv, MatchesNaiveLoops) { check<float>(GetParam(), GetParam(), 1); }
+TEST_P(Conv, MatchesNaiveLoopsOnTwoThreads) { check<float>(GetParam(), GetParam(), 2); }
+TEST_P(Conv, MatchesNaiveLoopsInBf16) {
+  ConvShape s = GetParam();
+  s.dtype = DType::BF16;
+  check<bf16>(s, s, 1);
+}
+INSTANTIATE_TEST_SUITE_P(Layers, Conv, ::testing::ValuesIn(kConvs));
+
+const LinearShape kLinears[] = {
+    {4, 784, 300, DType::F32, true},  {3, 7, 5, DType::F32, true},
+    {1, 100, 10, DType::F32, true},   {33, 64, 10, DType::F32, false},
+    {128, 50, 500, DType::F32, true},
+};
+
+class Linear : public ::testing::TestWithParam<LinearShape> {};
+TEST_P(Linear, MatchesNaiveLoops) { check<float>(GetParam(), as_conv(GetParam()), 1); }
+TEST_P(Linear, MatchesNaiveLoopsOnTwoThreads) { check<float>(GetParam(), as_conv(GetParam()), 2); }
+TEST_P(Linear, MatchesNaiveLoopsInBf16) {
+  LinearShape s = GetParam();
+  s.dtype = DType::BF16;
+  check<bf16>(s, as_conv(s), 1);
+}
+INSTANTIATE_TEST_SUITE_P(Layers, Linear, ::testing::ValuesIn(kLinears));
+
+}  // namespace
+}  // namespace winnow::testing
