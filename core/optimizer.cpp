@@ -2,8 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/cpu/for_each.h"
-#include "kernels/functors/optimizer_steps.h"
+#include "kernels/cpu/optimizer.h"
 
 namespace winnow {
 namespace {
@@ -77,16 +76,38 @@ void Optimizer::update(ParamStore& params, double learning_rate) {
     float* weight = params.weight(id).data();
     const float* grad = params.grad(id).data();
     if (rule_ == Rule::Sgd) {
-      for_each(threads_, count,
-               SgdStep{grad, weight, params.slot(id, 0).data(), keep, train, lr, momentum_,
-                       static_cast<float>(decay), scale, nesterov_, decay_frozen_});
+      for_each_weight(threads_, count,
+                      SgdStep{.grad = grad,
+                              .weight = weight,
+                              .velocity = params.slot(id, 0).data(),
+                              .keep = keep,
+                              .train = train,
+                              .lr = lr,
+                              .momentum = momentum_,
+                              .weight_decay = static_cast<float>(decay),
+                              .grad_scale = scale,
+                              .nesterov = nesterov_,
+                              .decay_frozen = decay_frozen_});
     } else {
-      for_each(threads_, count,
-               AdamStep{grad, weight, params.slot(id, 0).data(), params.slot(id, 1).data(), keep,
-                        train, lr, beta1_, beta2_, epsilon_, static_cast<float>(decay), scale,
-                        static_cast<float>(static_cast<double>(lr) / correction1),
-                        static_cast<float>(1.0 / std::sqrt(correction2)), rule_ == Rule::AdamW,
-                        decay_frozen_});
+      const bool decoupled = rule_ == Rule::AdamW;
+      for_each_weight(
+          threads_, count,
+          AdamStep{.grad = grad,
+                   .weight = weight,
+                   .mean = params.slot(id, 0).data(),
+                   .square = params.slot(id, 1).data(),
+                   .keep = keep,
+                   .train = train,
+                   .beta1 = beta1_,
+                   .beta2 = beta2_,
+                   .epsilon = epsilon_,
+                   .grad_scale = scale,
+                   .weight_decay = decoupled ? 0.0f : static_cast<float>(decay),
+                   .shrink =
+                       decoupled ? static_cast<float>(1.0 - learning_rate * spec.lr * decay) : 1.0f,
+                   .step_size = static_cast<float>(learning_rate * spec.lr / correction1),
+                   .inverse_root_correction = static_cast<float>(1.0 / std::sqrt(correction2)),
+                   .decay_frozen = decay_frozen_});
     }
   }
 }
