@@ -135,6 +135,7 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
       for (std::size_t i = 0; i < grad.size(); ++i) sum[i] += static_cast<double>(grad[i]);
     }
   }
+  job_.observer.probed(ones ? request.batches : request.batches * job_.train.integer("batch"));
   const double batches = static_cast<double>(request.batches);
   if (!ones) job_.comm.all_reduce_sum(std::span(&result.loss, 1));
   result.loss /= batches;

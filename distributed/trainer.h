@@ -52,6 +52,7 @@ class TrainObserver {
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/,
                      double /*value*/) {}
+  virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
   virtual bool stop_requested() { return false; }  // then run() throws Error{Stopped}
 };
 

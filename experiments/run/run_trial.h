@@ -1,0 +1,29 @@
+// Trains one trial and says how it went. The firewall of a sweep: whatever goes wrong inside becomes an Outcome with a
+// reason, except a request to stop and a failure that leaves other ranks waiting.
+#pragma once
+
+#include <functional>
+
+#include "distributed/communicator.h"
+#include "distributed/trainer.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct TrialProgress {
+  std::int64_t step = 0, steps = 0;
+  double epoch = 0, train_loss = 0, test_accuracy = -1;  // -1: not evaluated yet
+  double images_per_second = 0;
+};
+
+struct RunTrialOptions {
+  int threads = 1;
+  std::string command_line;
+  std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
+  std::function<bool()> stop_requested = {};
+};
+
+// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop.
+TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
+
+}  // namespace winnow

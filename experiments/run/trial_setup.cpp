@@ -1,0 +1,52 @@
+#include "experiments/run/trial_setup.h"
+
+#include "core/error.h"
+#include "experiments/data/registry.h"
+#include "experiments/methods/compose.h"
+#include "experiments/models/registry.h"
+
+namespace winnow {
+
+Settings train_settings(const TrialSpec& spec) { return spec.settings.below("train"); }
+
+DataShape data_shape(const TrialSpec& spec) {
+  return find_dataset(spec.settings.text("data.name")).shape(spec.settings.below("data"));
+}
+
+BuildModel model_builder(const TrialSpec& spec) {
+  const ModelDef& def = find_model(spec.settings.text("model.name"));
+  return [&def, settings = spec.settings.below("model"), shape = data_shape(spec)](std::int64_t batch, DType compute) {
+    return def.build(settings, shape, batch, compute);
+  };
+}
+
+std::unique_ptr<Method> trial_method(const TrialSpec& spec) { return make_method(spec.settings.below("method")); }
+
+std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
+  return find_dataset(spec.settings.text("data.name")).open(spec.settings.below("data"));
+}
+
+std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
+  const Settings train = train_settings(spec), method = spec.settings.below("method");
+  std::string key = "model.name";
+  try {
+    Model model = model_builder(spec)(1, DType::F32);
+    key = "method.name";
+    const std::unique_ptr<Method> composed = make_method(method);
+    GraphEditor editor(model, method.text("name"), train);
+    composed->edit(editor);
+    key = "method.density";
+    if (const auto problem = check_density(model, method)) return SettingProblem{key, *problem};
+    key = "train.schedule.at";
+    LearningRate(train, {1, 1});
+  } catch (const Error& error) {
+    return SettingProblem{key, error.what()};
+  }
+  if (train.integer("batch") % spec.ranks != 0) {
+    return SettingProblem{"train.batch", fmt::format("{} examples cannot be split evenly over {} ranks",
+                                                     train.integer("batch"), spec.ranks)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace winnow
