@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t kSide = 32, kChannels = 3, kPlane = kSide * kSide;
 
 void append_file(const std::filesystem::path& path, const CifarFile& file,
-                 const CifarLayout& layout, Digest& digest, ImageSplit& split) {
+                 const CifarLayout& layout, Sha256& digest, ImageSplit& split) {
   const std::int64_t record = layout.label_bytes + kChannels * kPlane;
   const std::int64_t size = file.records * record;
   const Bytes bytes = read_data_file(path, fmt::format("{} bytes", size), digest);
@@ -53,7 +53,7 @@ std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root
 }
 
 ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout) {
-  Digest digest;
+  Sha256 digest;
   ImageData data;
   data.shape = {kSide, kSide, kChannels, layout.classes};
   for (std::size_t i = 0; i < layout.train.size(); ++i) {

@@ -38,7 +38,7 @@ std::uint64_t count_items(const Bytes& bytes, const std::filesystem::path& path,
 
 ImageSplit read_split(const std::filesystem::path& image_path,
                       const std::filesystem::path& label_path, const DataShape& shape,
-                      Digest& digest) {
+                      Sha256& digest) {
   constexpr std::size_t kImageHeader = 16, kLabelHeader = 8;
   const auto image_bytes = static_cast<std::uint64_t>(shape.height * shape.width);
   const std::string image_expected =
@@ -87,7 +87,7 @@ std::vector<std::filesystem::path> idx_files(const std::filesystem::path& root) 
 }
 
 ImageData read_idx(const std::vector<std::filesystem::path>& files, const DataShape& shape) {
-  Digest digest;
+  Sha256 digest;
   ImageData data;
   data.shape = shape;
   data.train = read_split(files.at(0), files.at(1), shape, digest);

@@ -1,6 +1,5 @@
 #include "experiments/data/raw_file.h"
 
-#include <openssl/evp.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -9,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <span>
 #include <system_error>
 
 #include "core/error.h"
@@ -91,7 +92,7 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path,
     fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(),
          stream.avail_in, expected);
   }
-  out.resize(filled);
+  out.erase(out.begin() + static_cast<std::ptrdiff_t>(filled), out.end());
   return out;
 }
 
@@ -100,31 +101,6 @@ bool is_gzip(const Bytes& bytes) {
 }
 
 }  // namespace
-
-struct Digest::Context {
-  EVP_MD_CTX* state = EVP_MD_CTX_new();
-  ~Context() { EVP_MD_CTX_free(state); }
-};
-
-Digest::Digest() : context_(std::make_unique<Context>()) {
-  if (EVP_DigestInit_ex(context_->state, EVP_sha256(), nullptr) != 1) {
-    fail(ErrorKind::Unavailable, "OpenSSL offers no SHA-256 here");
-  }
-}
-Digest::~Digest() = default;
-
-void Digest::add(const void* bytes, std::size_t count) {
-  EVP_DigestUpdate(context_->state, bytes, count);
-}
-
-std::string Digest::hex() {
-  unsigned char value[EVP_MAX_MD_SIZE];
-  unsigned int length = 0;
-  EVP_DigestFinal_ex(context_->state, value, &length);
-  std::string text;
-  for (unsigned int i = 0; i < length; ++i) text += fmt::format("{:02x}", value[i]);
-  return text;
-}
 
 std::filesystem::path expand_path(const std::string& text) {
   std::string out;
@@ -155,9 +131,9 @@ std::filesystem::path expand_path(const std::string& text) {
 }
 
 Bytes read_data_file(const std::filesystem::path& path, const std::string& expected,
-                     Digest& digest) {
+                     Sha256& digest) {
   Bytes bytes = slurp(path, expected);
-  digest.add(bytes.data(), bytes.size());
+  digest.update(std::as_bytes(std::span(bytes)));
   return is_gzip(bytes) ? inflate_all(bytes, path, expected) : bytes;
 }
 

@@ -4,24 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "experiments/results/digest.h"
+
 namespace winnow {
-
-// SHA-256 over everything added, in the order it was added.
-class Digest {
- public:
-  Digest();
-  ~Digest();
-  void add(const void* bytes, std::size_t count);
-  std::string hex();  // finishes; call once
-
- private:
-  struct Context;
-  std::unique_ptr<Context> context_;
-};
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -33,7 +21,7 @@ std::filesystem::path expand_path(const std::string& text);
 // `expected` says in words what should be there ("30730000 bytes"), for the error text.
 // Error{Input}.
 Bytes read_data_file(const std::filesystem::path& path, const std::string& expected,
-                     Digest& digest);
+                     Sha256& digest);
 
 // Identifies the present content of files without reading them: path, size and time of the last
 // change. Files that are missing count as such, so that reading them later reports the problem.

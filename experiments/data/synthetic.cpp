@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
 
 #include "core/error.h"
 #include "experiments/data/definitions.h"
 #include "experiments/data/image_dataset.h"
-#include "experiments/data/raw_file.h"
+#include "experiments/results/digest.h"
 
 namespace winnow {
 namespace {
@@ -92,10 +93,10 @@ ImageData make_images(const SyntheticOptions& options) {
   data.shape = options.shape;
   data.train = make_split(options, "synthetic/train", options.examples, patterns);
   data.test = make_split(options, "synthetic/test", options.test_examples, patterns);
-  Digest digest;
+  Sha256 digest;
   for (const ImageSplit* split : {&data.train, &data.test}) {
-    digest.add(split->pixels.data(), split->pixels.size());
-    digest.add(split->labels.data(), split->labels.size() * sizeof split->labels[0]);
+    digest.update(std::as_bytes(std::span(split->pixels)));
+    digest.update(std::as_bytes(std::span(split->labels)));
   }
   data.digest = digest.hex();
   return data;
