@@ -160,6 +160,8 @@ TEST(Synthetic, IsLearnableAndNoiseMakesItHarder) {
 TEST(Synthetic, IsAFunctionOfItsSettings) {
   const auto digest = [](const Given& given) { return open_dataset("synthetic", given)->digest(); };
   const std::string base = digest({{"examples", "600"}});
+  EXPECT_EQ(base, "4a7851d74f9f83f2c1b9d54cb1feca2b9898eb4a43ca3726740b66a61456e0c4")
+      << "other images under the same name: raise the data set's version";
   EXPECT_EQ(digest({{"examples", "600"}, {"validation", "10"}}), base);
   EXPECT_NE(digest({{"examples", "600"}, {"seed", "2"}}), base);
   EXPECT_NE(digest({{"examples", "600"}, {"noise", "0.3"}}), base);

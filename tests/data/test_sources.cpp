@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -122,6 +124,27 @@ TEST_P(Train, BatchStaysValidWhileTheNextIsPrepared) {
     std::this_thread::sleep_for(std::chrono::microseconds(200));
     ASSERT_EQ(pixels(batch), before);
   }
+}
+
+TEST(EpochOrder, EveryPermutationIsEquallyLikely) {
+  const std::vector<std::int64_t> places = {0, 1, 2, 3};
+  std::vector<std::int64_t> order(4);
+  std::map<std::vector<std::int64_t>, int> counts;
+  for (std::uint32_t epoch = 0; epoch < 24000; ++epoch) {
+    epoch_order(places, 7, epoch, order);
+    ++counts[order];
+  }
+  EXPECT_EQ(counts.size(), 24u);
+  // Five standard deviations of a binomial count.
+  for (const auto& [permutation, count] : counts) EXPECT_NEAR(count, 1000, 155);
+}
+
+// Results of earlier versions can be repeated only as long as this order stays.
+TEST(EpochOrder, StaysAsItIs) {
+  std::vector<std::int64_t> places(8), order(8);
+  std::iota(places.begin(), places.end(), 0);
+  epoch_order(places, 1, 2, order);
+  EXPECT_EQ(order, (std::vector<std::int64_t>{1, 5, 7, 3, 0, 2, 6, 4}));
 }
 
 TEST(TrainSource, OrderSeedAndAugmentSeedActApart) {

@@ -1,5 +1,7 @@
 #include <cmath>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "experiments/data/image_transform.h"
 #include "tests/data/fixtures.h"
@@ -75,13 +77,16 @@ TEST(ImageTransform, DefaultStatisticsLeavePixelsInUnitRange) {
 TEST(Augmentation, EveryShiftAndMirrorIsEquallyLikely) {
   const AugmentRange range{2, true};
   std::map<int, int> dy, dx, mirror;
+  std::set<std::tuple<int, int, bool>> all;
   constexpr int kDraws = 20000;
   for (std::uint64_t i = 0; i < kDraws; ++i) {
     const Augmentation how = draw_augmentation(range, {11, stream_id("augment"), 3}, i);
+    all.emplace(how.dy, how.dx, how.mirror);
     ++dy[how.dy];
     ++dx[how.dx];
     ++mirror[how.mirror];
   }
+  EXPECT_EQ(all.size(), 50u) << "shifts and mirror must not depend on each other";
   EXPECT_EQ(dy.size(), 5u);
   EXPECT_EQ(dx.size(), 5u);
   EXPECT_EQ(dy.begin()->first, -2);
