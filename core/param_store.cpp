@@ -63,16 +63,20 @@ ParamStore::ParamStore(const Model& model, int slots)
 
 SeededInit ParamStore::seeded(ParamId id) const {
   const ParamSpec& spec = specs_.at(static_cast<std::size_t>(id));
-  return {spec.init, RngKey{init_seed_, stream_id("init/" + spec.name), 0}};
+  return {spec.init, RngKey{at(id).init_seed, stream_id("init/" + spec.name), 0}};
+}
+
+void ParamStore::redraw(ParamId id, std::uint64_t seed) {
+  State& state = at(id);
+  state.init_seed = seed;
+  const auto [spec, key] = seeded(id);
+  generate(spec, key, state.weight.span<float>());
+  enforce(state);
 }
 
 void ParamStore::initialise(std::uint64_t init_seed) {
-  init_seed_ = init_seed;
   for (std::size_t i = 0; i < params_.size(); ++i) {
-    if (specs_[i].retired) continue;
-    const auto [spec, key] = seeded(ParamId(i));
-    generate(spec, key, params_[i].weight.span<float>());
-    enforce(params_[i]);
+    if (!specs_[i].retired) redraw(ParamId(i), init_seed);
   }
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     const auto values = buffers_[i].span<float>();
@@ -153,7 +157,6 @@ void ParamStore::reset_slots() {
 }
 
 void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const {
-  out.put_value("init_seed", init_seed_);
   const auto put = [&out](const std::string& key, const Tensor& tensor) {
     out.put_values<float>(key, tensor.span<const float>());
   };
@@ -162,6 +165,7 @@ void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const 
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
     put("param/" + name, state.weight);
+    out.put_value("init_seed/" + name, state.init_seed);
     for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
       put("slot" + std::to_string(s) + "/" + name, state.slots[s]);
     }
@@ -175,12 +179,12 @@ void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const 
 }
 
 void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
-  init_seed_ = in.get_value<std::uint64_t>("init_seed");
   for (std::size_t i = 0; i < params_.size(); ++i) {
     State& state = params_[i];
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
     in.get_values("param/" + name, state.weight.span<float>());
+    state.init_seed = in.get_value<std::uint64_t>("init_seed/" + name);
     for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
       in.get_values("slot" + std::to_string(s) + "/" + name, state.slots[s].span<float>());
     }

@@ -23,6 +23,8 @@ class ParamStore {
   // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial
   // value, slots zero.
   void initialise(std::uint64_t init_seed);
+  // Draws one parameter anew under another seed; seeded() names that seed from then on.
+  void redraw(ParamId, std::uint64_t seed);
   SeededInit seeded(ParamId) const;  // what regenerates the initial values
 
   std::size_t size() const { return params_.size(); }
@@ -57,6 +59,7 @@ class ParamStore {
     Tensor weight, grad;
     std::vector<Tensor> slots;
     std::vector<std::uint8_t> keep, train;
+    std::uint64_t init_seed = 0;
   };
   State& at(ParamId id) { return params_.at(static_cast<std::size_t>(id)); }
   const State& at(ParamId id) const { return params_.at(static_cast<std::size_t>(id)); }
@@ -65,7 +68,7 @@ class ParamStore {
   std::vector<BufferSpec> buffer_specs_;
   std::vector<State> params_;
   std::vector<Tensor> buffers_;
-  std::uint64_t init_seed_ = 0, revision_ = 0;
+  std::uint64_t revision_ = 0;
 };
 
 }  // namespace winnow

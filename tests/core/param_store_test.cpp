@@ -134,6 +134,15 @@ TEST(ParamStore, LoadGivesBackWhatSaveTookAndReadsAllOfIt) {
   EXPECT_EQ(fresh.seeded(kWeight).key, store.seeded(kWeight).key);
 }
 
+TEST(ParamStore, ARedrawnParameterIsRegeneratedFromItsNewSeedOnly) {
+  ParamStore store = filled();
+  const auto before = copy(store.weight(kWeight));
+  store.redraw(kWeight, 12);
+  EXPECT_NE(copy(store.weight(kWeight)), before);
+  EXPECT_EQ(store.seeded(kWeight).key.seed, 12u);
+  EXPECT_EQ(store.seeded(kFrozen).key.seed, 11u);
+}
+
 TEST(ParamStore, LoadWithoutMasksPutsEarlierValuesUnderTheMasksOfNow) {
   ParamStore store = filled();
   const auto before = copy(store.weight(kWeight));

@@ -1,0 +1,38 @@
+// Several methods as one. Edits run in a fixed order: re-parametrisations, then structure, then the
+// rest, so the graph does not depend on the order of names in a sweep. Owned by one trial on one
+// rank; not synchronised.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/method.h"
+
+namespace winnow {
+
+class Composite final : public Method {
+ public:
+  struct Part {
+    std::string name;
+    std::unique_ptr<Method> method;
+    bool phases = false;
+  };
+  explicit Composite(std::vector<Part> parts);
+
+  Touches touches() const override;
+  void edit(GraphEditor& editor) override;
+  void schedule(EventPlan& plan, const RunLength& length) const override;
+  Verdict on_event(const Moment& moment, TrainState& state) override;
+  bool decays_frozen() const override;
+  std::optional<Phase> phase(int index, const RunLength& length) const override;
+  void save(StateWriter& out) const override;
+  void load(StateReader& in) override;
+  void report(TrainState& state, Facts& facts) const override;
+
+ private:
+  std::vector<Part> parts_;  // in the order of edits and events
+};
+
+}  // namespace winnow

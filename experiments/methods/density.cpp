@@ -1,0 +1,254 @@
+#include "experiments/methods/density.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+PrunedTensor described(ParamId id, const ParamSpec& spec) {
+  const Shape& shape = spec.layer_shape.rank() > 0 ? spec.layer_shape : spec.shape;
+  const std::string& layer = spec.layer.empty() ? spec.name : spec.layer;
+  return {id, spec.name, layer, shape, spec.shape.numel()};
+}
+
+// A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
+std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors,
+                        const char* key) {
+  if (name == "first" && !tensors.empty()) return 0;
+  if (name == "last" && !tensors.empty()) return tensors.size() - 1;
+  std::vector<std::string> known = {"first", "last"};
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (tensors[t].name == name || tensors[t].layer == name) return t;
+    known.push_back(tensors[t].layer);
+  }
+  const auto near = nearest(name, known);
+  fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name,
+       near ? "; did you mean '" + *near + "'?" : "");
+}
+
+std::pair<std::string, double> parse_layer_density(const std::string& item) {
+  const std::size_t equals = item.find('=');
+  double density = 0;
+  const char* end = item.data() + item.size();
+  if (equals != std::string::npos) {
+    const auto parsed = std::from_chars(item.data() + equals + 1, end, density);
+    if (parsed.ec == std::errc() && parsed.ptr == end && density > 0 && density <= 1) {
+      return {item.substr(0, equals), density};
+    }
+  }
+  fail(ErrorKind::Settings,
+       "method.layer_density: each item must be layer=density with a density in (0, 1], is '{}'",
+       item);
+}
+
+std::vector<std::optional<double>> named_densities(const Settings& settings,
+                                                   const std::vector<PrunedTensor>& tensors) {
+  std::vector<std::optional<double>> fixed(tensors.size());
+  for (const std::string& name : settings.texts("keep_dense")) {
+    fixed[position_of(name, tensors, "keep_dense")] = 1.0;
+  }
+  for (const std::string& item : settings.texts("layer_density")) {
+    const auto [name, density] = parse_layer_density(item);
+    fixed[position_of(name, tensors, "layer_density")] = density;
+  }
+  return fixed;
+}
+
+// The sparsity of the tensors without a density of their own, if `density` is to hold for all
+// tensors together.
+double remaining_sparsity(double density, const std::vector<PrunedTensor>& tensors,
+                          const std::vector<std::optional<double>>& fixed) {
+  std::int64_t all = 0, rest = 0, taken = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    all += tensors[t].numel;
+    if (fixed[t]) {
+      taken += kept_count(tensors[t].numel, sparsity_of(*fixed[t]));
+    } else {
+      rest += tensors[t].numel;
+    }
+  }
+  const std::int64_t wanted = kept_count(all, sparsity_of(density)) - taken;
+  if (rest == 0 || wanted <= 0 || wanted > rest) {
+    const auto share = [all](std::int64_t count) {
+      return static_cast<double>(count) / static_cast<double>(all);
+    };
+    fail(ErrorKind::Settings,
+         "method.density: {} cannot be reached over all {} prunable weights: the layers with their "
+         "own density keep {}; reachable: {}{:.6g}, {:.6g}]",
+         density, all, taken, rest > 0 ? '(' : '[', share(taken), share(taken + rest));
+  }
+  // Half a weight keeps floor() away from the edge of the integer that is meant.
+  return (static_cast<double>(rest - wanted) + (wanted < rest ? 0.5 : 0.0)) /
+         static_cast<double>(rest);
+}
+
+}  // namespace
+
+std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
+  std::vector<PrunedTensor> tensors;
+  for (const ParamId id : state.prunable()) {
+    tensors.push_back(described(id, state.params().specs()[static_cast<std::size_t>(id)]));
+  }
+  return tensors;
+}
+
+std::vector<PrunedTensor> pruned_tensors(const Model& model) {
+  std::vector<PrunedTensor> tensors;
+  for (std::size_t i = 0; i < model.params.size(); ++i) {
+    const ParamSpec& spec = model.params[i];
+    if (spec.prunable && !spec.retired) tensors.push_back(described(ParamId(i), spec));
+  }
+  return tensors;
+}
+
+std::vector<std::optional<std::int64_t>> DensityTarget::counts(
+    const std::vector<PrunedTensor>& tensors) const {
+  std::vector<std::optional<std::int64_t>> result(tensors.size());
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (!sparsity[t]) continue;
+    result[t] = std::max<std::int64_t>(kept_count(tensors[t].numel, *sparsity[t]), min_one ? 1 : 0);
+  }
+  return result;
+}
+
+bool DensityTarget::keeps_all(const std::vector<PrunedTensor>& tensors) const {
+  const auto own = counts(tensors);
+  std::int64_t sharing = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (!own[t]) sharing += tensors[t].numel;
+    if (own[t] && *own[t] != tensors[t].numel) return false;
+  }
+  return kept_count(sharing, shared) == sharing;
+}
+
+DensityTarget DensityTarget::mapped(const std::function<double(double)>& f) const {
+  DensityTarget result = *this;
+  result.shared = f(shared);
+  for (auto& own : result.sparsity) {
+    if (own) own = f(*own);
+  }
+  return result;
+}
+
+Schema density_schema() {
+  using Kind = Setting::Kind;
+  return {
+      {.key = "density",
+       .kind = Kind::Real,
+       .fallback = std::nullopt,
+       .range = Range{0, 1, true},
+       .unit = "share",
+       .meaning = "share of the prunable weights that is kept: N - floor((1 - density) * N) of N",
+       .source = "ours: one name and one count rule for all methods"},
+      {.key = "keep_dense",
+       .kind = Kind::TextList,
+       .fallback = "[]",
+       .meaning = "layers that stay dense but are counted: first, last, or names such as conv1",
+       .source = "Evci et al. 2020 (first), Gale et al. 2019 (first, last)"},
+      {.key = "layer_density",
+       .kind = Kind::TextList,
+       .fallback = "[]",
+       .meaning = "layers with a density of their own, each as layer=density: last=0.2",
+       .source = "Gale et al. 2019 (last=0.2)"},
+      {.key = "density_over",
+       .kind = Kind::Choice,
+       .fallback = "rest",
+       .choices = {"rest", "all"},
+       .meaning = "what density is a share of: the layers without a density of their own, or all",
+       .source = "rest: google-research/rigl; all: ours, for comparisons at equal total density"},
+  };
+}
+
+Schema distribution_schema(const std::string& fallback) {
+  using Kind = Setting::Kind;
+  return {
+      {.key = "distribution",
+       .kind = Kind::Choice,
+       .fallback = fallback,
+       .choices = {"uniform", "er", "erk"},
+       .meaning = "how the density is spread over layers: equally, or in proportion to "
+                  "(in + out) / (in * out) without (er) or with (erk) the kernel's extents",
+       .source = "Mocanu et al. 2018 (er), Evci et al. 2020 (erk)"},
+      {.key = "power",
+       .kind = Kind::Real,
+       .fallback = "1",
+       .range = Range{0, 4},
+       .meaning = "exponent of that proportion; 0 makes er and erk uniform",
+       .source = "google-research/rigl (erk_power_scale)"},
+  };
+}
+
+Setting scope_setting(const std::string& fallback) {
+  return {.key = "scope",
+          .kind = Setting::Kind::Choice,
+          .fallback = fallback,
+          .choices = {"global", "layer"},
+          .meaning = "whether scores are compared over all layers, or in each by its own count",
+          .source = "ShrinkBench, Synaptic-Flow"};
+}
+
+Scope scope_of(const Settings& settings) {
+  if (settings.has("scope")) {
+    return settings.text("scope") == "global" ? Scope::Global : Scope::Layer;
+  }
+  return settings.has("distribution") ? Scope::Layer : Scope::Global;
+}
+
+DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors,
+                             Scope scope) {
+  const auto fixed = named_densities(settings, tensors);
+  const double density = settings.real("density");
+  DensityTarget target;
+  target.sparsity.resize(tensors.size());
+  target.shared = settings.text("density_over") == "all"
+                      ? remaining_sparsity(density, tensors, fixed)
+                      : sparsity_of(density);
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (fixed[t]) target.sparsity[t] = sparsity_of(*fixed[t]);
+  }
+  if (scope == Scope::Global) return target;
+
+  target.min_one = true;
+  const Distribution distribution = distribution_of(settings.text("distribution"));
+  std::vector<LayerSize> sizes;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    sizes.push_back({tensors[t].shape, tensors[t].numel, fixed[t]});
+  }
+  const Allocation spread = allocate(distribution, target.shared, sizes, settings.real("power"));
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (fixed[t]) continue;
+    target.sparsity[t] =
+        distribution == Distribution::Uniform ? target.shared : 1.0 - spread.densities[t];
+  }
+  return target;
+}
+
+std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
+                         const std::vector<Scores>& scores) {
+  const auto own = target.counts(tensors);
+  std::vector<Bits> masks(tensors.size());
+  std::vector<Scores> sharing;
+  std::vector<std::string> names;
+  std::int64_t total = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (own[t]) {
+      masks[t] = top_k(scores[t], *own[t], tensors[t].name);
+    } else {
+      sharing.push_back(scores[t]);
+      names.push_back(tensors[t].name);
+      total += tensors[t].numel;
+    }
+  }
+  std::vector<Bits> together = top_k(sharing, kept_count(total, target.shared), names);
+  std::size_t next = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (!own[t]) masks[t] = std::move(together[next++]);
+  }
+  return masks;
+}
+
+}  // namespace winnow

@@ -1,0 +1,59 @@
+// The settings that say how many weights stay, and the counts they mean for a given set of tensors.
+// Pure; the same code answers when a sweep is planned and when a method runs.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/method.h"
+#include "core/model.h"
+#include "core/settings.h"
+#include "experiments/methods/allocation.h"
+#include "experiments/methods/selection.h"
+
+namespace winnow {
+
+// A member of the prunable set. `shape` is that of the layer's weight, whatever tensor holds its
+// values.
+struct PrunedTensor {
+  ParamId id{0};
+  std::string name;
+  std::string layer;
+  Shape shape = {};
+  std::int64_t numel = 0;
+};
+std::vector<PrunedTensor> pruned_tensors(TrainState& state);
+std::vector<PrunedTensor> pruned_tensors(const Model& model);
+
+// What each tensor loses.
+struct DensityTarget {
+  std::vector<std::optional<double>> sparsity;  // of one tensor; nothing: it shares `shared`
+  double shared = 0;                            // of the sharing tensors taken together
+  bool min_one = false;  // a tensor with its own sparsity keeps at least one entry
+
+  std::vector<std::optional<std::int64_t>> counts(const std::vector<PrunedTensor>& tensors) const;
+  bool keeps_all(const std::vector<PrunedTensor>& tensors) const;
+  DensityTarget mapped(const std::function<double(double sparsity)>& f) const;
+};
+
+enum class Scope : std::uint8_t { Global, Layer };
+
+// `density`, `keep_dense`, `layer_density`, `density_over`; with a distribution also
+// `distribution`, `power`.
+Schema density_schema();
+Schema distribution_schema(const std::string& fallback);
+Setting scope_setting(const std::string& fallback);
+// As the setting `scope` says; without it, Layer for methods with a distribution and Global for
+// others.
+Scope scope_of(const Settings& settings);
+
+// Throws Error{Settings} if a named tensor does not exist or the density cannot be reached.
+DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors,
+                             Scope scope);
+// The entries with the best scores under `target`.
+std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
+                         const std::vector<Scores>& scores);
+
+}  // namespace winnow

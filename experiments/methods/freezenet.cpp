@@ -1,0 +1,148 @@
+#include "experiments/methods/definitions.h"
+#include "experiments/methods/mask_at_init.h"
+#include "experiments/methods/schema_tools.h"
+
+namespace winnow {
+namespace {
+
+class FreezeNet final : public MaskAtInit {
+ public:
+  explicit FreezeNet(const Settings& settings)
+      : MaskAtInit(settings), variant_(settings.text("variant")) {}
+
+  void edit(GraphEditor& editor) override {
+    const std::string& init = settings().text("init");
+    if (init == "model") return;
+    for (const ParamId id : editor.prunable()) {
+      ParamSpec& spec = editor.model().param(id);
+      if (spec.role != ParamRole::Weight) continue;  // coefficients keep the init of their method
+      spec.init = InitSpec{init_kind(init == "pm_sigma" ? "signed_xavier" : init)};
+      set_fans(spec.init, spec.layer_shape.rank() > 0 ? spec.layer_shape : spec.shape);
+    }
+  }
+
+  bool decays_frozen() const override { return variant_ == "freeze_wd"; }
+
+  void report(TrainState& state, Facts& facts) const override {
+    std::int64_t all = 0, trained = 0;
+    const ParamStore& params = state.params();
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      if (params.specs()[i].retired) continue;
+      all += params.specs()[i].shape.numel();
+      trained += params.live(ParamId(i));
+    }
+    facts["method.params_over_trained"] = static_cast<double>(all) / static_cast<double>(trained);
+  }
+
+ protected:
+  std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) override {
+    ProbeRequest request;
+    request.batches = settings().integer("batches");
+    request.norm =
+        settings().text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
+    return saliencies(state, tensors, state.probe(request).grads);
+  }
+
+  MaskKind kind() const override {
+    return variant_ == "snip" ? MaskKind::Keep : MaskKind::Trainable;
+  }
+
+  // A tensor is redrawn as a whole, so that its frozen entries stay those of one seed; entries that
+  // are to stay are put back.
+  void reinitialise(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                    const std::vector<Bits>& masks) override {
+    const std::string& part = settings().text("reinit");
+    if (part == "none") return;
+    ParamStore& params = state.params();
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+      const auto weight = params.weight(tensors[t].id);
+      const std::vector<float> before(weight.begin(), weight.end());
+      const std::uint64_t old_seed = params.seeded(tensors[t].id).key.seed;
+      params.redraw(tensors[t].id, redraw_seed(state));
+      if (part == "both") continue;
+      const std::vector<float> drawn(weight.begin(), weight.end());
+      // What is frozen must be what the seed on record gives.
+      if (part == "trained") params.redraw(tensors[t].id, old_seed);
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        if (masks[t][i] != 0) weight[i] = part == "trained" ? drawn[i] : before[i];
+      }
+    }
+  }
+
+  // freeze_wd: what decay has made small is removed, which leaves a pruned network.
+  void later(const Moment& moment, TrainState& state) override {
+    if (moment.when != When::PhaseEnd || variant_ != "freeze_wd") return;
+    for (const PrunedTensor& tensor : pruned_tensors(state)) {
+      const Bits trained = mask_bits(state.params(), tensor, MaskKind::Trainable);
+      if (count_ones(trained) == tensor.numel) continue;
+      state.params().replace_mask(tensor.id, MaskKind::Keep, trained);
+      state.params().replace_mask(tensor.id, MaskKind::Trainable, {});
+    }
+  }
+
+ private:
+  std::string variant_;
+};
+
+Schema own_schema() {
+  using Kind = Setting::Kind;
+  return {
+      {.key = "variant",
+       .kind = Kind::Choice,
+       .fallback = "freeze",
+       .choices = {"freeze", "freeze_wd", "snip"},
+       .meaning =
+           "weights that are not chosen: stay at their initial value; the same, but weight decay "
+           "moves them and they are removed after training; are removed at the start",
+       .source = "paper (freeze, freeze_wd); snip is the pruned counterpart with the same mask"},
+      {.key = "init",
+       .kind = Kind::Choice,
+       .fallback = "xavier_normal",
+       .choices = {"xavier_normal", "kaiming_uniform", "pm_sigma", "model"},
+       .meaning =
+           "initial weights; pm_sigma: +-sqrt(2 / (fan_in + fan_out)), one random bit a weight; "
+           "model: as the model says",
+       .source = "paper"},
+      {.key = "batches",
+       .kind = Kind::Int,
+       .fallback = "1",
+       .range = Range{1, 1e6},
+       .unit = "batches",
+       .meaning = "training batches that gradients are averaged over before the absolute value",
+       .source = "1 in the paper"},
+      {.key = "norm",
+       .kind = Kind::Choice,
+       .fallback = "batch",
+       .choices = {"batch", "running"},
+       .meaning = "statistics of batch norm while scoring: those of the batch, or running ones",
+       .source = "ours: the forward pass of the first training step"},
+      {.key = "reinit",
+       .kind = Kind::Choice,
+       .fallback = "none",
+       .choices = {"none", "frozen", "trained", "both"},
+       .meaning =
+           "control: draw new values after scoring for the weights that are frozen, for those "
+           "that are trained, or for both",
+       .source = "paper"},
+  };
+}
+
+}  // namespace
+
+MethodDef freezenet() {
+  MethodDef def;
+  def.name = "freezenet";
+  def.meaning =
+      "trains only the weights with the largest |w * dL/dw| and keeps the others at their initial "
+      "values, which a seed regenerates; shuffle: layer is the paper's random-mask control";
+  def.source = "Wimmer, Mehnert and Condurache, ACCV 2020 (arXiv 2011.14087)";
+  def.schema = joined({density_schema(), own_schema(), ablation_schema()});
+  def.schema.front().meaning =
+      "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
+      "paper's freezing rate is 1 - density";
+  def.make = [](const Settings& s) { return std::make_unique<FreezeNet>(s); };
+  def.touches = {.masks = true};
+  return def;
+}
+
+}  // namespace winnow

@@ -1,0 +1,38 @@
+#include "experiments/methods/definitions.h"
+#include "experiments/methods/mask_at_init.h"
+#include "experiments/methods/schema_tools.h"
+
+namespace winnow {
+namespace {
+
+class Magnitude final : public MaskAtInit {
+ public:
+  explicit Magnitude(const Settings& settings) : MaskAtInit(settings) {}
+
+ protected:
+  // Under weight compander the leaf is v with w = f(v), f odd and increasing, so |v| has the order
+  // of |w| inside a layer.
+  std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) override {
+    return magnitudes(state, tensors);
+  }
+};
+
+}  // namespace
+
+MethodDef magnitude() {
+  MethodDef def;
+  def.name = "magnitude";
+  def.meaning =
+      "keeps the largest weights of the initial network (see gmp for pruning in training)";
+  def.source = "Synaptic-Flow and ShrinkBench code";
+  def.schema = joined({density_schema(),
+                       {scope_setting("global")},
+                       distribution_schema("uniform"),
+                       ablation_schema(),
+                       {reinit_setting()}});
+  def.make = [](const Settings& s) { return std::make_unique<Magnitude>(s); };
+  def.touches = {.masks = true};
+  return def;
+}
+
+}  // namespace winnow

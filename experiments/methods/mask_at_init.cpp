@@ -1,0 +1,98 @@
+#include "experiments/methods/mask_at_init.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace winnow {
+
+Schema ablation_schema() {
+  using Kind = Setting::Kind;
+  return {
+      {.key = "shuffle",
+       .kind = Kind::Choice,
+       .fallback = "none",
+       .choices = {"none", "layer", "global"},
+       .meaning = "control: permute the chosen mask inside each layer (counts stay) or over all",
+       .source = "Frankle et al. 2021, Su et al. 2020"},
+      {.key = "invert",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning = "control: prune the best scores first; zero scores stay last",
+       .source = "Frankle et al. 2021"},
+  };
+}
+
+Setting reinit_setting() {
+  return {.key = "reinit",
+          .kind = Setting::Kind::Bool,
+          .fallback = "false",
+          .meaning = "control: keep the mask and draw new initial values of all parameters",
+          .source = "Frankle et al. 2021; the official SNIP code does this"};
+}
+
+Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
+  if (moment.when != When::Begin || moment.phase != 0) {
+    later(moment, state);
+    return Verdict::Update;
+  }
+  const std::vector<PrunedTensor> tensors = candidates(state);
+  const DensityTarget target = density_target(settings_, tensors, scope_of(settings_));
+  if (target.keeps_all(tensors)) return Verdict::Update;
+  std::vector<Bits> masks = choose(state, tensors, target);
+  const std::string& shuffled = settings_.has("shuffle") ? settings_.text("shuffle") : "none";
+  if (shuffled == "global") shuffle(masks, state.rng("shuffle"));
+  for (std::size_t t = 0; t < tensors.size() && shuffled == "layer"; ++t) {
+    shuffle(masks[t], state.rng("shuffle/" + tensors[t].name));
+  }
+  reinitialise(state, tensors, masks);
+  set_masks(state, tensors, masks, kind());
+  after_masks(state, tensors);
+  return Verdict::Update;
+}
+
+std::vector<Bits> MaskAtInit::choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                                     const DensityTarget& target) {
+  return select(target, tensors, oriented_score(state, tensors));
+}
+
+void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>&,
+                              const std::vector<Bits>&) {
+  if (!settings_.has("reinit") || !settings_.flag("reinit")) return;
+  ParamStore& params = state.params();
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const ParamSpec& spec = params.specs()[i];
+    if (spec.trainable && !spec.retired) params.redraw(ParamId(i), redraw_seed(state));
+  }
+}
+
+std::vector<Scores> MaskAtInit::oriented_score(TrainState& state,
+                                               const std::vector<PrunedTensor>& tensors) {
+  std::vector<Scores> scores = score(state, tensors);
+  if (settings_.has("invert") && settings_.flag("invert")) {
+    for (Scores& layer : scores) invert(layer);
+  }
+  return scores;
+}
+
+std::vector<Scores> saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                               const std::vector<std::vector<float>>& grads) {
+  std::vector<Scores> scores;
+  for (const PrunedTensor& tensor : tensors) {
+    const auto weights = state.params().weight(tensor.id);
+    const std::vector<float>& grad = grads.at(static_cast<std::size_t>(tensor.id));
+    if (grad.size() != weights.size()) {
+      fail(ErrorKind::Internal, "no gradient of {} to score its weights with", tensor.name);
+    }
+    Scores& layer = scores.emplace_back(weights.size());
+    for (std::size_t i = 0; i < layer.size(); ++i) layer[i] = std::fabs(weights[i] * grad[i]);
+  }
+  return scores;
+}
+
+std::uint64_t redraw_seed(const TrainState& state) {
+  const RngBlock block = philox(state.rng("reinit"), 0);
+  return (std::uint64_t{block.word[1]} << 32) | block.word[0];
+}
+
+}  // namespace winnow

@@ -1,0 +1,58 @@
+// Methods that choose a mask once, before training: what they share is the moment, the ablations
+// and what is kept with the trial. A method supplies the choice. One object per trial and rank; not
+// synchronised.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "core/method.h"
+#include "experiments/methods/mask_tools.h"
+
+namespace winnow {
+
+// `shuffle`, `invert`: controls that separate a method's choice of weights from its layer
+// densities.
+Schema ablation_schema();
+Setting reinit_setting();
+
+class MaskAtInit : public Method {
+ public:
+  Touches touches() const override { return {.masks = true}; }
+  Verdict on_event(const Moment& moment, TrainState& state) final;
+
+ protected:
+  explicit MaskAtInit(Settings settings) : settings_(std::move(settings)) {}
+
+  const Settings& settings() const { return settings_; }
+  // Scores of the tensors; the entries with the largest are kept.
+  virtual std::vector<Scores> score(TrainState& state,
+                                    const std::vector<PrunedTensor>& tensors) = 0;
+  // One selection from score(), unless a method selects in rounds.
+  virtual std::vector<Bits> choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                                   const DensityTarget& target);
+  // What the method may choose from: the prunable set.
+  virtual std::vector<PrunedTensor> candidates(TrainState& state) { return pruned_tensors(state); }
+  // Draws new initial values once the masks are known and not yet set.
+  virtual void reinitialise(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                            const std::vector<Bits>& masks);
+  virtual MaskKind kind() const { return MaskKind::Keep; }
+  virtual void after_masks(TrainState&, const std::vector<PrunedTensor>&) {}
+  // Moments other than the choice.
+  virtual void later(const Moment&, TrainState&) {}
+
+  // score(), with the best first or last as `invert` says.
+  std::vector<Scores> oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors);
+
+ private:
+  Settings settings_;
+};
+
+// |weight * gradient| of each tensor; `grads` by ParamId.
+std::vector<Scores> saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors,
+                               const std::vector<std::vector<float>>& grads);
+
+// A seed for values drawn anew, of the trial's method stream.
+std::uint64_t redraw_seed(const TrainState& state);
+
+}  // namespace winnow

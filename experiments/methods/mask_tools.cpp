@@ -1,0 +1,46 @@
+#include "experiments/methods/mask_tools.h"
+
+#include <cmath>
+
+namespace winnow {
+
+std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors) {
+  std::vector<Scores> scores;
+  for (const PrunedTensor& tensor : tensors) {
+    Scores& layer = scores.emplace_back();
+    layer.reserve(static_cast<std::size_t>(tensor.numel));
+    for (const float weight : state.params().weight(tensor.id)) layer.push_back(std::fabs(weight));
+  }
+  return scores;
+}
+
+std::vector<Scores> random_scores(const TrainState& state, const std::vector<PrunedTensor>& tensors,
+                                  const std::string& purpose) {
+  std::vector<Scores> scores;
+  for (const PrunedTensor& tensor : tensors) {
+    const RngKey key = state.rng(purpose + "/" + tensor.name);
+    Scores& layer = scores.emplace_back(static_cast<std::size_t>(tensor.numel));
+    for (std::size_t i = 0; i < layer.size(); ++i) layer[i] = uniform_at(key, i);
+  }
+  return scores;
+}
+
+Bits mask_bits(const ParamStore& params, const PrunedTensor& tensor, MaskKind kind) {
+  const auto bits = params.mask(tensor.id, kind);
+  if (bits.empty()) return Bits(static_cast<std::size_t>(tensor.numel), 1);
+  return {bits.begin(), bits.end()};
+}
+
+void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors,
+               const std::vector<Bits>& masks, MaskKind kind) {
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const PrunedTensor& tensor = tensors[t];
+    const std::int64_t kept = count_ones(masks[t]);
+    state.params().replace_mask(tensor.id, kind, masks[t]);
+    state.log("kept", tensor.layer, static_cast<double>(kept));
+    if (kept == 0) state.log("dead_layer", tensor.layer, 0);
+    if (kept == tensor.numel) state.log("full_layer", tensor.layer, static_cast<double>(kept));
+  }
+}
+
+}  // namespace winnow

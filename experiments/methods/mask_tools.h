@@ -1,0 +1,27 @@
+// Putting chosen masks on the parameters of a run, with the events every masked method reports.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/method.h"
+#include "experiments/methods/density.h"
+
+namespace winnow {
+
+// One entry per tensor, |weight|.
+std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors);
+
+// Uniform in (0, 1), of the trial's stream "<purpose>/<tensor>" at this step.
+std::vector<Scores> random_scores(const TrainState& state, const std::vector<PrunedTensor>& tensors,
+                                  const std::string& purpose);
+
+// The mask as bits, ones where there is none.
+Bits mask_bits(const ParamStore& params, const PrunedTensor& tensor, MaskKind kind);
+
+// Replaces the masks and logs "kept" of each layer, and "dead_layer" or "full_layer" where nothing
+// or everything stays although something was to be pruned.
+void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors,
+               const std::vector<Bits>& masks, MaskKind kind);
+
+}  // namespace winnow

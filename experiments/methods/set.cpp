@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/methods/definitions.h"
+#include "experiments/methods/drop_grow.h"
+#include "experiments/methods/dynamic_sparse.h"
+#include "experiments/methods/schema_tools.h"
+
+namespace winnow {
+namespace {
+
+class Set final : public DynamicSparse {
+ public:
+  explicit Set(const Settings& settings)
+      : DynamicSparse(settings),
+        zeta_(settings.real("zeta")),
+        cosine_(settings.text("drop_schedule") == "cosine"),
+        interval_(settings.length("interval")) {}
+
+  void schedule(EventPlan& plan, const RunLength& length) const override {
+    if (interval_.epochs) return;  // the end of an epoch is always announced
+    plan.after_step([this, length](std::int64_t step) { return due(step, length); });
+  }
+
+  Verdict on_event(const Moment& moment, TrainState& state) override {
+    if (moment.when == When::Begin && moment.phase == 0) start(state);
+    const When when = interval_.epochs ? When::EpochEnd : When::AfterStep;
+    if (moment.when != when || !due(moment.step, state.length())) return Verdict::Update;
+    const std::int64_t end = end_of(state.length());
+    const double fraction = cosine_ ? cosine_fraction(zeta_, moment.step, end) : zeta_;
+    update(
+        state,
+        [&](const PrunedTensor& tensor) { return random_scores(state, {tensor}, "grow").front(); },
+        [&](std::int64_t kept) {
+          return static_cast<std::int64_t>(std::ceil(fraction * static_cast<double>(kept)));
+        });
+    return Verdict::Update;
+  }
+
+ private:
+  std::int64_t end_of(const RunLength& length) const {
+    return static_cast<std::int64_t>(settings().real("t_end") * static_cast<double>(length.steps));
+  }
+  // Not after the last step: weights that start at 0 would never be trained.
+  bool due(std::int64_t step, const RunLength& length) const {
+    const std::int64_t interval = std::max<std::int64_t>(1, length.resolve(interval_));
+    return active() && step > 0 && step < length.steps && step <= end_of(length) &&
+           step % interval == 0;
+  }
+
+  double zeta_;
+  bool cosine_;
+  Length interval_;
+};
+
+}  // namespace
+
+MethodDef set() {
+  using Kind = Setting::Kind;
+  MethodDef def;
+  def.name = "set";
+  def.meaning =
+      "sparse from the start; at intervals drops the smallest weights of each layer and grows as "
+      "many at random positions";
+  def.source = "Mocanu et al. 2018 (arXiv 1707.04780)";
+  def.schema = joined(
+      {density_schema(),
+       distribution_schema("er"),
+       {{.key = "zeta",
+         .kind = Kind::Real,
+         .fallback = "0.3",
+         .range = Range{0, 1},
+         .unit = "share",
+         .meaning = "share of a layer's weights that an update drops: ceil(zeta * kept), smallest "
+                    "|w| first",
+         .source = "paper; the paper drops among positive and among negative weights apart"},
+        {.key = "interval",
+         .kind = Kind::Length,
+         .fallback = "1ep",
+         .range = Range{1, 1e12},
+         .meaning = "time between mask updates; they follow the evaluation of an epoch, or with it "
+                    "the weight update of a step",
+         .source = "1ep in the paper; 100it in google-research/rigl"},
+        {.key = "drop_schedule",
+         .kind = Kind::Choice,
+         .fallback = "constant",
+         .choices = {"constant", "cosine"},
+         .meaning = "how zeta falls until t_end",
+         .source = "constant in the paper; cosine in google-research/rigl"},
+        {.key = "t_end",
+         .kind = Kind::Real,
+         .fallback = "1",
+         .range = Range{0, 1},
+         .unit = "share of training",
+         .meaning = "no mask update after this share of the steps, nor after the last step",
+         .source = "paper"}}});
+  def.make = [](const Settings& s) { return std::make_unique<Set>(s); };
+  def.touches = {.masks = true};
+  return def;
+}
+
+}  // namespace winnow
