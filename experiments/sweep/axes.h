@@ -1,0 +1,32 @@
+// The `axes` of a sweep file as points: which settings each trial changes, in the file's order,
+// first axis slowest. Points refer to entries owned by the Axes object, so they must not outlive
+// it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/sweep/entries.h"
+
+namespace winnow {
+
+struct Point {
+  std::vector<const Entry*> entries;  // at most one per key
+  std::vector<int> cases;  // which alternative of each `cases` axis: one smoke trial each
+  std::optional<std::int64_t> replicate;
+};
+
+struct Axes {
+  std::deque<Entry> entries;
+  std::vector<Point> points;           // a single empty point if there are no axes
+  std::vector<std::string> notes;      // for the plan: what a reader may not expect
+  std::vector<std::string> case_keys;  // what the `cases` choose: "method.name"
+};
+
+// `list` may be null (no axes). Axes that cannot be read are left out and reported.
+Axes expand_axes(const NodePtr& list, Diagnostics& problems);
+
+}  // namespace winnow

@@ -1,0 +1,168 @@
+#include "experiments/sweep/document.h"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <sstream>
+
+#include "core/settings.h"
+
+namespace winnow {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uintmax_t kMostBytes = 64u << 20;
+const std::vector<std::string> kSections = {"sweep",  "schema", "extends", "trial",
+                                            "define", "axes",   "pair",    "exclude",
+                                            "stop",   "save",   "site"};
+
+std::string read_text(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    fail(ErrorKind::Input, "cannot read '{}': no such file", path.string());
+  }
+  if (fs::file_size(path, error) > kMostBytes) {
+    fail(ErrorKind::Input, "cannot read '{}': larger than {} MiB", path.string(), kMostBytes >> 20);
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (!stream) fail(ErrorKind::Input, "cannot read '{}'", path.string());
+  return text.str();
+}
+
+class Reader {
+ public:
+  explicit Reader(Diagnostics& problems) : problems_(problems) {}
+
+  void read(const fs::path& path, Document& document) {
+    const std::string text = read_text(path);
+    const int source = problems_.add_file(path.string(), text);
+    const NodePtr root = parse_tree(text, source, problems_);
+    if (!root) return;
+    if (!root->is_map()) {
+      problems_.error(root->place, fmt::format("a sweep file is a map with the sections {}",
+                                               fmt::join(kSections, ", ")));
+      return;
+    }
+    open_.push_back(fs::weakly_canonical(path));
+    if (const Member* extends = root->find("extends")) follow(*extends->value, path, document);
+    for (const Member& member : root->members) section(member, document);
+    open_.pop_back();
+  }
+
+ private:
+  void follow(const Node& list, const fs::path& from, Document& document) {
+    std::vector<NodePtr> items = list.items;
+    if (list.is_scalar()) items.push_back(std::make_shared<const Node>(list));
+    if (list.is_map()) problems_.error(list.place, "'extends' is a list of file names");
+    for (const NodePtr& item : items) {
+      if (!item->is_scalar()) {
+        problems_.error(item->place, "'extends' is a list of file names");
+        continue;
+      }
+      const fs::path path = from.parent_path() / item->text;
+      std::error_code error;
+      if (item->text.find("://") != std::string::npos) {
+        problems_.error(item->place, "'extends' reads local files only");
+      } else if (!fs::is_regular_file(path, error)) {
+        problems_.error(item->place, fmt::format("no such file: '{}'", path.string()));
+      } else if (std::find(open_.begin(), open_.end(), fs::weakly_canonical(path)) != open_.end()) {
+        problems_.error(item->place, fmt::format("'{}' extends itself", item->text));
+      } else {
+        read(path, document);
+      }
+    }
+  }
+
+  bool must_be(const Member& member, Node::Kind kind) {
+    if (member.value->kind == kind) return true;
+    problems_.error(member.value->place, fmt::format("'{}' must be {}, is {}", member.key,
+                                                     name_of(kind), name_of(member.value->kind)));
+    return false;
+  }
+
+  void section(const Member& member, Document& document) {
+    const Node& value = *member.value;
+    if (member.key == "sweep") {
+      if (must_be(member, Node::Kind::Scalar)) label(value, document);
+    } else if (member.key == "schema") {
+      if (must_be(member, Node::Kind::Scalar) && value.text != "1") {
+        problems_.error(value.place,
+                        fmt::format("this winnow reads schema 1, the file says {}", value.text));
+      }
+    } else if (member.key == "trial" || member.key == "save") {
+      if (member.key == "trial") document.place = member.place;
+      if (must_be(member, Node::Kind::Map)) {
+        const std::string prefix = member.key == "save" ? "save" : "";
+        merge_entries(document.settings, flatten(value, prefix, problems_));
+      }
+    } else if (member.key == "pair") {
+      if (must_be(member, Node::Kind::Scalar)) {
+        merge_entries(document.settings, {{"pair", value.text, member.place, value.place}});
+      }
+    } else if (member.key == "axes") {
+      if (must_be(member, Node::Kind::List)) document.axes = member.value;
+    } else if (member.key == "exclude") {
+      if (must_be(member, Node::Kind::List)) document.exclude = member.value;
+    } else if (member.key == "stop") {
+      if (must_be(member, Node::Kind::Map)) stop(value);
+    } else if (member.key == "site") {
+      if (must_be(member, Node::Kind::Scalar)) document.site = value.text;
+    } else if (member.key == "extends" || member.key == "define") {
+      // Followed before; `define` only carries anchors.
+    } else {
+      const auto near = nearest(member.key, kSections);
+      problems_.error(member.place, fmt::format("unknown section '{}'", member.key),
+                      near ? fmt::format("did you mean '{}'?", *near)
+                           : fmt::format("sections are {}", fmt::join(kSections, ", ")));
+    }
+  }
+
+  void label(const Node& value, Document& document) {
+    const auto plain = [](unsigned char c) {
+      return std::isalnum(c) || c == '_' || c == '-' || c == '.';
+    };
+    if (value.text.empty() || value.text.front() == '.' ||
+        !std::all_of(value.text.begin(), value.text.end(), plain)) {
+      problems_.error(
+          value.place,
+          fmt::format("the label '{}' must be letters, digits, '.', '_', '-'", value.text));
+    }
+    document.name = value.text;
+  }
+
+  void stop(const Node& rules) {
+    static constexpr std::array kLater = {"asha", "median", "hyperband", "pbt"};
+    for (const Member& rule : rules.members) {
+      if (std::find(kLater.begin(), kLater.end(), rule.key) != kLater.end()) {
+        problems_.error(rule.place, fmt::format("'stop.{}' is not supported by this version; "
+                                                "only 'nonfinite: stop' is",
+                                                rule.key));
+      } else if (rule.key != "nonfinite") {
+        problems_.error(
+            rule.place,
+            fmt::format("unknown key 'stop.{}'; 'nonfinite' is the only one", rule.key));
+      } else if (!rule.value->is_scalar() || rule.value->text != "stop") {
+        problems_.error(rule.value->place, "'stop.nonfinite' must be 'stop'");
+      }
+    }
+  }
+
+  Diagnostics& problems_;
+  std::vector<fs::path> open_;  // the files being read, outermost first
+};
+
+}  // namespace
+
+Document read_document(const fs::path& path, Diagnostics& problems) {
+  Document document;
+  // The sweep file is the first source, so that what is missing everywhere is reported there.
+  document.place = {0, 1, 1, 1};
+  Reader(problems).read(path, document);
+  if (document.name.empty()) document.name = path.stem().string();
+  return document;
+}
+
+}  // namespace winnow

@@ -1,0 +1,25 @@
+// A sweep file with everything it extends, merged: settings as entries, the other sections as
+// trees.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "experiments/sweep/entries.h"
+
+namespace winnow {
+
+struct Document {
+  std::string name;             // `sweep`, else the file's name without its ending
+  std::vector<Entry> settings;  // `trial`, `save` (as save.*) and `pair`
+  NodePtr axes, exclude;        // lists, or nothing
+  std::string site;
+  Place place;  // of the trial section, for what is missing from it
+};
+
+// Reads, follows `extends`, merges, and checks the shape of every section. Error{Input} if the file
+// itself cannot be read; everything else goes to `problems`.
+Document read_document(const std::filesystem::path& path, Diagnostics& problems);
+
+}  // namespace winnow

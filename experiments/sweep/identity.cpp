@@ -1,0 +1,71 @@
+#include "experiments/sweep/identity.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+using Digest = std::array<unsigned char, 32>;
+
+Digest sha256(std::string_view text) {
+  Digest digest{};
+  unsigned size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
+      size != digest.size()) {
+    fail(ErrorKind::Internal, "SHA-256 is not available from OpenSSL");
+  }
+  return digest;
+}
+
+std::uint64_t named_seed(const Digest& root, std::string_view stream) {
+  std::string text(root.begin(), root.end());
+  text += stream;
+  const Digest digest = sha256(text);
+  std::uint64_t seed = 0;
+  for (int i = 7; i >= 0; --i) seed = (seed << 8) | digest[static_cast<std::size_t>(i)];
+  return seed;
+}
+
+}  // namespace
+
+std::string sha256_hex(std::string_view text) {
+  std::string hex;
+  for (const unsigned char byte : sha256(text)) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+bool in_identity(std::string_view key) {
+  const std::size_t dot = key.rfind('.');
+  const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
+  return key != "ranks" && !key.starts_with("save.") && leaf != "root";
+}
+
+std::string canonical_text(std::vector<std::string> lines) {
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+std::string trial_id(std::string_view canonical) { return sha256_hex(canonical).substr(0, 20); }
+
+TrialSeeds seeds_of(const TrialSpec& spec) {
+  const Digest root = sha256(fmt::format("{}\n{}\n", spec.id, spec.replicate));
+  const bool paired = spec.settings.has("pair") && spec.settings.text("pair") == "data_order";
+  const Digest order =
+      paired
+          ? sha256(fmt::format("pair\n{}\n{}\n", spec.settings.text("data.name"), spec.replicate))
+          : root;
+  return {.init = named_seed(root, "init"),
+          .data_order = named_seed(order, "data_order"),
+          .augment = named_seed(order, "augment"),
+          .method = named_seed(root, "method"),
+          .dropout = named_seed(root, "dropout")};
+}
+
+}  // namespace winnow

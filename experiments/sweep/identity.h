@@ -1,0 +1,25 @@
+// A trial's identity and the seeds that follow from it. Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "experiments/trial.h"
+
+namespace winnow {
+
+std::string sha256_hex(std::string_view text);
+
+// False for what does not change the mathematics: ranks, save.*, and where data lie (`*.root`).
+bool in_identity(std::string_view key);
+
+// Sorted, one "key=value" a line, each line ended.
+std::string canonical_text(std::vector<std::string> lines);
+std::string trial_id(std::string_view canonical);  // 20 hex digits
+
+// With `pair: data_order` the streams data_order and augment follow from (data set, replicate)
+// alone, so that all methods see the same batches.
+TrialSeeds seeds_of(const TrialSpec& spec);
+
+}  // namespace winnow

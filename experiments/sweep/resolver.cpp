@@ -1,0 +1,318 @@
+#include "experiments/sweep/resolver.h"
+
+#include <algorithm>
+
+#include "experiments/sweep/identity.h"
+
+namespace winnow {
+namespace {
+
+const Component* find_component(const std::vector<Component>& all, std::string_view name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Component& c) { return c.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+const Setting* find_setting(const Schema& schema, std::string_view key) {
+  const auto found =
+      std::find_if(schema.begin(), schema.end(), [&](const Setting& s) { return s.key == key; });
+  return found == schema.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> names_of(const std::vector<Component>& all) {
+  std::vector<std::string> names;
+  for (const Component& component : all) names.push_back(component.name);
+  return names;
+}
+
+struct KeyParts {
+  std::string prefix;  // "method.", "method.with.interspace.", "" for the trial
+  std::string rest;    // "density"; "" for "method.with.interspace" itself
+  std::string kind;    // "data", "model", "method" or ""
+  std::string with;    // the composed method's name
+};
+
+KeyParts take_apart(std::string_view key) {
+  const std::string composed = std::string(kWith) + ".";
+  if (key.starts_with(composed)) {
+    const std::size_t dot = key.find('.', composed.size());
+    const std::string name(key.substr(composed.size(), dot - composed.size()));
+    const std::string rest(dot == std::string_view::npos ? "" : key.substr(dot + 1));
+    return {composed + name + ".", rest, "method", name};
+  }
+  for (const char* kind : {"data", "model", "method"}) {
+    const std::string prefix = std::string(kind) + ".";
+    if (key.starts_with(prefix)) return {prefix, std::string(key.substr(prefix.size())), kind, ""};
+  }
+  return {"", std::string(key), "", ""};
+}
+
+const std::vector<Component>& components(const Catalog& catalog, const std::string& kind) {
+  return kind == "data" ? catalog.datasets : kind == "model" ? catalog.models : catalog.methods;
+}
+
+std::string suggestion(const std::string& key) {
+  return fmt::format("did you mean '{}'?   (winnow explain {})", key, key);
+}
+
+}  // namespace
+
+const Setting* setting_of(const Catalog& catalog, const Settings& trial, std::string_view key) {
+  const KeyParts parts = take_apart(key);
+  if (parts.kind.empty()) return find_setting(catalog.trial, key);
+  const std::string name_key = parts.kind + ".name";
+  if (parts.with.empty() && !trial.has(name_key)) return nullptr;
+  const std::string& name = parts.with.empty() ? trial.text(name_key) : parts.with;
+  const Component* component = find_component(components(catalog, parts.kind), name);
+  return component ? find_setting(component->schema, parts.rest) : nullptr;
+}
+
+std::vector<const Setting*> settings_named(const Catalog& catalog, std::string_view key) {
+  const KeyParts parts = take_apart(key);
+  std::vector<const Setting*> found;
+  if (parts.kind.empty()) {
+    if (const Setting* setting = find_setting(catalog.trial, key)) found.push_back(setting);
+    return found;
+  }
+  for (const Component& component : components(catalog, parts.kind)) {
+    if (!parts.with.empty() && component.name != parts.with) continue;
+    if (const Setting* setting = find_setting(component.schema, parts.rest))
+      found.push_back(setting);
+  }
+  return found;
+}
+
+TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& base,
+                             Place missing_place)
+    : catalog_(catalog), base_(base), missing_place_(missing_place) {
+  for (const Entry& entry : base_) base_given_[entry.key] = {&entry, true};
+}
+
+TrialResolver::GivenMap TrialResolver::overlay(const Point& point) const {
+  GivenMap given = base_given_;
+  for (const Entry* entry : point.entries) given[entry->key] = {entry, false};
+  return given;
+}
+
+const Component* TrialResolver::pick(const std::string& kind, const std::vector<Component>& all,
+                                     const GivenMap& given, ResolvedTrial& trial) const {
+  const std::string key = kind + ".name";
+  const auto found = given.find(key);
+  if (found == given.end()) {
+    trial.problems.push_back(
+        {missing_place_, fmt::format("'{}' is required and not given", key), "", true});
+    return nullptr;
+  }
+  const Entry& entry = *found->second.entry;
+  trial.spec.settings.set(key, entry.text);
+  const Component* component = find_component(all, entry.text);
+  if (!component) {
+    const auto near = nearest(entry.text, names_of(all));
+    trial.problems.push_back({entry.value_place, fmt::format("unknown {} '{}'", key, entry.text),
+                              near ? fmt::format("did you mean '{}'?", *near)
+                                   : fmt::format("known: {}", fmt::join(names_of(all), ", "))});
+  }
+  return component;
+}
+
+void TrialResolver::add_component(const Component& component, const std::string& prefix,
+                                  Place place, std::map<std::string, Group>& groups,
+                                  std::vector<std::string>& lines) const {
+  groups[prefix] = {&component.schema, prefix, component.name, place, {}};
+  // The first version leaves no line, so that counting versions did not rename any trial.
+  if (component.version != 1)
+    lines.push_back(fmt::format("{}version={}", prefix, component.version));
+}
+
+void TrialResolver::add_composed(const GivenMap& given, const Component* method,
+                                 std::map<std::string, Group>& groups, ResolvedTrial& trial,
+                                 std::vector<std::string>& lines) {
+  std::set<std::string> seen;
+  for (const auto& [key, value] : given) {
+    const KeyParts parts = take_apart(key);
+    if (parts.with.empty()) continue;
+    const std::string presence = fmt::format("{}.{}", kWith, parts.with);
+    if (const auto said = given.find(presence); said != given.end()) {
+      const Entry& entry = *said->second.entry;
+      read_.insert(&entry);
+      if (entry.text != "on" && entry.text != "off") {
+        trial.problems.push_back(
+            {entry.value_place,
+             fmt::format("'{}' must be on, off or a map of settings, is {}", presence, entry.text),
+             ""});
+        continue;
+      }
+      if (entry.text == "off") {
+        read_.insert(value.entry);
+        continue;
+      }
+    }
+    if (!seen.insert(parts.with).second) continue;
+    const Entry& entry = *value.entry;
+    const Component* component = find_component(catalog_.methods, parts.with);
+    if (!component) {
+      const auto near = nearest(parts.with, names_of(catalog_.methods));
+      trial.problems.push_back(
+          {entry.key_place, fmt::format("unknown method '{}' in 'method.with'", parts.with),
+           near ? fmt::format("did you mean '{}'?", *near)
+                : fmt::format("known: {}", fmt::join(names_of(catalog_.methods), ", "))});
+      read_.insert(&entry);
+      continue;
+    }
+    if (component == method) {
+      trial.problems.push_back(
+          {entry.key_place, fmt::format("'{}' is already the trial's method", parts.with), ""});
+    }
+    add_component(*component, presence + ".", entry.key_place, groups, lines);
+    trial.spec.settings.set(presence, "on");
+    lines.push_back(presence + "=on");
+  }
+}
+
+ResolvedTrial TrialResolver::resolve(const Point& point) {
+  ResolvedTrial trial;
+  const GivenMap given = overlay(point);
+  for (const Entry* entry : point.entries) {
+    // A key that an axis replaces is checked with the axis' values.
+    const auto replaced = base_given_.find(entry->key);
+    if (replaced != base_given_.end()) read_.insert(replaced->second.entry);
+  }
+  std::vector<std::string> lines;
+  std::map<std::string, Group> groups;
+  groups[""] = {&catalog_.trial, "", "", missing_place_, {}};
+  const Component* method = nullptr;
+  for (const std::string kind : {"data", "model", "method"}) {
+    const Component* component = pick(kind, components(catalog_, kind), given, trial);
+    if (kind == "method") method = component;
+    if (!component) continue;
+    const std::string key = kind + ".name";
+    add_component(*component, kind + ".", given.at(key).entry->value_place, groups, lines);
+    lines.push_back(key + "=" + component->name);
+  }
+  add_composed(given, method, groups, trial, lines);
+
+  for (const auto& [key, value] : given) {
+    const KeyParts parts = take_apart(key);
+    const bool is_name = !parts.kind.empty() && parts.with.empty() && parts.rest == "name";
+    if (is_name || (!parts.with.empty() && parts.rest.empty())) {
+      read_.insert(value.entry);
+      continue;
+    }
+    const auto group = groups.find(parts.prefix);
+    // Without its component a key cannot be judged; the component's absence is already a problem.
+    if (group == groups.end()) {
+      read_.insert(value.entry);
+    } else {
+      group->second.given.emplace_back(parts.rest, value);
+    }
+  }
+  for (auto& [prefix, group] : groups) check(group, trial, lines);
+
+  trial.spec.replicate = point.replicate.value_or(0);
+  trial.spec.canonical = canonical_text(std::move(lines));
+  trial.spec.id = trial_id(trial.spec.canonical);
+  if (trial.problems.empty() && trial.spec.settings.has("ranks")) {
+    trial.spec.ranks = static_cast<int>(trial.spec.settings.integer("ranks"));
+  }
+  return trial;
+}
+
+void TrialResolver::check(Group& group, ResolvedTrial& trial, std::vector<std::string>& lines) {
+  Settings given;
+  for (const auto& [key, value] : group.given) {
+    if (find_setting(*group.schema, key)) {
+      read_.insert(value.entry);
+      given.set(key, value.entry->text);
+    } else if (!value.from_base) {
+      trial.problems.push_back(unknown(*value.entry, group.reader));
+    }
+  }
+  const Checked& result = checked(group, given);
+  for (const auto& [key, text] : result.settings.values()) {
+    trial.spec.settings.set(group.prefix + key, text);
+  }
+  for (const SettingProblem& problem : result.problems) {
+    const auto at = std::find_if(group.given.begin(), group.given.end(),
+                                 [&](const auto& item) { return item.first == problem.key; });
+    const bool missing = at == group.given.end();
+    trial.problems.push_back({missing ? group.place : at->second.entry->value_place,
+                              fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "",
+                              missing});
+  }
+  lines.insert(lines.end(), result.lines.begin(), result.lines.end());
+}
+
+const TrialResolver::Checked& TrialResolver::checked(const Group& group, const Settings& given) {
+  std::string memo_key = group.prefix + "\n" + group.reader + "\n";
+  for (const auto& [key, text] : given.values()) memo_key += key + "=" + text + "\n";
+  const auto [found, is_new] = memo_.try_emplace(std::move(memo_key));
+  Checked& result = found->second;
+  if (!is_new) return result;
+  result.settings = winnow::resolve(*group.schema, given, result.problems);
+  std::vector<SettingProblem> ignored;
+  const Settings defaults = winnow::resolve(*group.schema, Settings(), ignored);
+  for (const auto& [key, text] : result.settings.values()) {
+    const bool at_default = defaults.has(key) && defaults.text(key) == text;
+    if (!at_default && in_identity(group.prefix + key)) {
+      result.lines.push_back(group.prefix + key + "=" + text);
+    }
+  }
+  return result;
+}
+
+const FoundProblem& TrialResolver::unknown(const Entry& entry, const std::string& reader) {
+  const auto [found, is_new] = unknown_.try_emplace({&entry, reader});
+  if (is_new) found->second = describe_unread(entry, reader);
+  return found->second;
+}
+
+// `reader` is the component that was asked; empty for "none of the selected ones".
+FoundProblem TrialResolver::describe_unread(const Entry& entry, const std::string& reader) const {
+  const KeyParts parts = take_apart(entry.key);
+  std::vector<std::string> readers, candidates;
+  for (const Setting& setting : catalog_.trial) candidates.push_back(setting.key);
+  for (const std::string kind : {"data", "model", "method"}) {
+    candidates.push_back(kind + ".name");
+    for (const Component& component : components(catalog_, kind)) {
+      if (!parts.with.empty() && component.name != parts.with) continue;
+      for (const Setting& setting : component.schema) {
+        // What the asked component reads comes first, so that it wins among equally near keys.
+        const std::string prefix = parts.kind == kind ? parts.prefix : kind + ".";
+        candidates.insert(component.name == reader ? candidates.begin() : candidates.end(),
+                          prefix + setting.key);
+        if (parts.kind == kind && setting.key == parts.rest) readers.push_back(component.name);
+      }
+    }
+  }
+  if (!readers.empty() && parts.with.empty()) {
+    const std::string nobody = reader.empty() ? fmt::format("is read by no selected {}", parts.kind)
+                                              : fmt::format("is not read by '{}'", reader);
+    return {entry.key_place, fmt::format("'{}' {}", entry.key, nobody),
+            fmt::format("read by {}", fmt::join(readers, ", "))};
+  }
+  const auto near = nearest(entry.key, candidates);
+  return {entry.key_place, fmt::format("unknown key '{}'", entry.key),
+          near ? suggestion(*near) : ""};
+}
+
+Place TrialResolver::place_of(const Point& point, const std::string& key) const {
+  const GivenMap given = overlay(point);
+  for (const std::string_view candidate :
+       {std::string_view(key), std::string_view("method.name")}) {
+    const auto found = given.find(candidate);
+    if (found != given.end()) return found->second.entry->value_place;
+  }
+  return missing_place_;
+}
+
+std::vector<FoundProblem> TrialResolver::unread(bool only_unknown) const {
+  std::vector<FoundProblem> found;
+  for (const Entry& entry : base_) {
+    if (read_.contains(&entry) || tolerated_.contains(entry.key)) continue;
+    if (only_unknown && !settings_named(catalog_, entry.key).empty()) continue;
+    found.push_back(describe_unread(entry, ""));
+  }
+  return found;
+}
+
+}  // namespace winnow

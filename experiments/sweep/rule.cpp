@@ -1,0 +1,219 @@
+#include "experiments/sweep/rule.h"
+
+#include <algorithm>
+#include <array>
+
+#include "experiments/sweep/resolver.h"
+
+namespace winnow {
+namespace {
+
+const std::vector<std::string> kOps = {"lt", "le", "gt", "ge", "eq", "ne"};  // as in Rule::Op
+
+bool is_number(Setting::Kind kind) {
+  return kind == Setting::Kind::Int || kind == Setting::Kind::Real || kind == Setting::Kind::Length;
+}
+
+double number_of(const Setting& setting, const Settings& settings, std::string_view key) {
+  if (setting.kind == Setting::Kind::Length) return static_cast<double>(settings.length(key).count);
+  return settings.real(key);
+}
+
+bool is_comparison(const Node& node) {
+  return node.is_map() && !node.members.empty() &&
+         std::all_of(node.members.begin(), node.members.end(), [](const Member& member) {
+           return std::find(kOps.begin(), kOps.end(), member.key) != kOps.end();
+         });
+}
+
+bool is_presence(const std::string& key) {
+  const std::string start = std::string(kWith) + ".";
+  return key.starts_with(start) && key.find('.', start.size()) == std::string::npos;
+}
+
+const std::vector<Component>* named_components(const Catalog& catalog, const std::string& key) {
+  if (key == "data.name") return &catalog.datasets;
+  if (key == "model.name") return &catalog.models;
+  if (key == "method.name") return &catalog.methods;
+  return nullptr;
+}
+
+}  // namespace
+
+class RuleReader {
+ public:
+  RuleReader(const Catalog& catalog, Diagnostics& problems)
+      : catalog_(catalog), problems_(problems) {}
+
+  std::optional<Rule> read(const Node& node) {
+    rule_.catalog_ = &catalog_;
+    rule_.place_ = node.place;
+    if (!node.is_map() || node.members.empty()) {
+      wrong(node.place,
+            "a rule is a map of settings: '{method.name: snip, method.density: {ge: 0.5}}'");
+      return std::nullopt;
+    }
+    read_map(node, "");
+    if (failed_) return std::nullopt;
+    return std::move(rule_);
+  }
+
+ private:
+  void wrong(const Place& place, std::string text, std::string hint = {}) {
+    problems_.error(place, std::move(text), std::move(hint));
+    failed_ = true;
+  }
+
+  void read_map(const Node& node, const std::string& prefix) {
+    for (const Member& member : node.members) {
+      const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
+      if (member.value->is_map() && !is_comparison(*member.value)) {
+        read_map(*member.value, key);
+      } else {
+        read_condition(key, member);
+      }
+    }
+  }
+
+  void read_condition(const std::string& key, const Member& member) {
+    Rule::Condition condition;
+    condition.key = key;
+    const Node& value = *member.value;
+    const auto settings = settings_named(catalog_, key);
+    const std::vector<Component>* named = named_components(catalog_, key);
+    if (settings.empty() && !named && !is_presence(key)) return unknown_key(key, member.place);
+    if (value.is_map()) {
+      read_comparisons(condition, settings, member);
+    } else {
+      std::vector<NodePtr> items = value.items;
+      if (!value.is_list()) items.push_back(member.value);
+      for (const NodePtr& item : items) read_value(condition, settings, named, *item);
+    }
+    rule_.conditions_.push_back(std::move(condition));
+  }
+
+  void unknown_key(const std::string& key, const Place& place) {
+    std::vector<std::string> keys = {"data.name", "model.name", "method.name"};
+    for (const Setting& setting : catalog_.trial) keys.push_back(setting.key);
+    const auto add = [&](const std::vector<Component>& all, const std::string& kind) {
+      for (const Component& component : all) {
+        for (const Setting& setting : component.schema) keys.push_back(kind + "." + setting.key);
+      }
+    };
+    add(catalog_.datasets, "data");
+    add(catalog_.models, "model");
+    add(catalog_.methods, "method");
+    const auto near = nearest(key, keys);
+    wrong(place, fmt::format("unknown key '{}'", key),
+          near ? fmt::format("did you mean '{}'?   (winnow explain {})", *near, *near) : "");
+  }
+
+  void read_value(Rule::Condition& condition, const std::vector<const Setting*>& settings,
+                  const std::vector<Component>* named, const Node& node) {
+    const auto text = value_text(node, condition.key, problems_);
+    if (!text) {
+      failed_ = true;
+      return;
+    }
+    if (named) {
+      std::vector<std::string> names;
+      for (const Component& component : *named) names.push_back(component.name);
+      if (std::find(names.begin(), names.end(), *text) == names.end()) {
+        const auto near = nearest(*text, names);
+        wrong(node.place, fmt::format("unknown {} '{}'", condition.key, *text),
+              near ? fmt::format("did you mean '{}'?", *near) : "");
+      }
+    }
+    condition.plain.insert(*text);
+    std::string reason;
+    bool fits_one = settings.empty();
+    for (const Setting* setting : settings) {
+      std::vector<SettingProblem> found;
+      Settings given;
+      given.set(setting->key, *text);
+      const Settings canonical = resolve({*setting}, given, found);
+      if (found.empty()) {
+        condition.canonical[setting].insert(canonical.text(setting->key));
+        fits_one = true;
+      } else {
+        reason = found.front().text;
+      }
+    }
+    if (!fits_one) wrong(node.place, fmt::format("'{}' {}", condition.key, reason));
+  }
+
+  void read_comparisons(Rule::Condition& condition, const std::vector<const Setting*>& settings,
+                        const Member& member) {
+    const bool comparable =
+        !settings.empty() && std::all_of(settings.begin(), settings.end(),
+                                         [](const Setting* s) { return is_number(s->kind); });
+    if (!comparable) {
+      return wrong(member.value->place,
+                   fmt::format("'{}' is not a number and cannot be compared", condition.key));
+    }
+    const Setting number{.key = "bound", .kind = Setting::Kind::Real, .fallback = {}};
+    for (const Member& bound : member.value->members) {
+      std::vector<SettingProblem> found;
+      Settings given;
+      given.set("bound", bound.value->is_scalar() ? bound.value->text : name_of(bound.value->kind));
+      const Settings checked = resolve({number}, given, found);
+      if (!found.empty()) {
+        wrong(bound.value->place, fmt::format("'{}' {}", bound.key, found.front().text));
+        continue;
+      }
+      const auto op = std::find(kOps.begin(), kOps.end(), bound.key) - kOps.begin();
+      condition.comparisons.emplace_back(static_cast<Rule::Op>(op), checked.real("bound"));
+    }
+  }
+
+  const Catalog& catalog_;
+  Diagnostics& problems_;
+  Rule rule_;
+  bool failed_ = false;
+};
+
+std::optional<Rule> Rule::read(const Node& node, const Catalog& catalog, Diagnostics& problems) {
+  return RuleReader(catalog, problems).read(node);
+}
+
+bool Rule::holds(const Condition& condition, const TrialSpec& spec) const {
+  const Settings& settings = spec.settings;
+  if (is_presence(condition.key)) {
+    return condition.plain.contains(settings.has(condition.key) ? "on" : "off");
+  }
+  if (!settings.has(condition.key)) return false;
+  const Setting* setting = setting_of(*catalog_, settings, condition.key);
+  const std::string& text = settings.text(condition.key);
+  if (!setting) return condition.plain.contains(text);
+  if (condition.comparisons.empty()) {
+    const auto values = condition.canonical.find(setting);
+    return values != condition.canonical.end() && values->second.contains(text);
+  }
+  if (text.empty()) return false;
+  const double value = number_of(*setting, settings, condition.key);
+  return std::all_of(condition.comparisons.begin(), condition.comparisons.end(),
+                     [value](const auto& comparison) {
+                       switch (comparison.first) {
+                         case Op::Lt:
+                           return value < comparison.second;
+                         case Op::Le:
+                           return value <= comparison.second;
+                         case Op::Gt:
+                           return value > comparison.second;
+                         case Op::Ge:
+                           return value >= comparison.second;
+                         case Op::Eq:
+                           return value == comparison.second;
+                         case Op::Ne:
+                           return value != comparison.second;
+                       }
+                       return false;
+                     });
+}
+
+bool Rule::matches(const TrialSpec& spec) const {
+  return std::all_of(conditions_.begin(), conditions_.end(),
+                     [&](const Condition& condition) { return holds(condition, spec); });
+}
+
+}  // namespace winnow

@@ -1,0 +1,190 @@
+#include "experiments/sweep/sweep.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "experiments/sweep/axes.h"
+#include "experiments/sweep/document.h"
+#include "experiments/sweep/resolver.h"
+#include "experiments/sweep/rule.h"
+
+namespace winnow {
+namespace {
+
+// `pair` belongs to the sweep file, so the reader of sweep files declares it.
+Catalog with_sweep_settings(Catalog catalog) {
+  catalog.trial.push_back({.key = "pair",
+                           .kind = Setting::Kind::Choice,
+                           .fallback = "none",
+                           .choices = {"none", "data_order"},
+                           .meaning =
+                               "data_order: data order and augmentation follow from data set and "
+                               "replicate alone, so that all methods see the same batches",
+                           .source = "ours: paired comparisons need it"});
+  return catalog;
+}
+
+class Loader {
+ public:
+  Loader(const std::filesystem::path& path, const Catalog& catalog, const ExpandOptions& options)
+      : catalog_(with_sweep_settings(catalog)), options_(options) {
+    sweep_.path = path;
+    sweep_.smoke = options.smoke;
+  }
+
+  Sweep load() {
+    Document document = read_document(sweep_.path, problems_);
+    sweep_.name = document.name;
+    sweep_.site = document.site;
+    Axes axes = expand_axes(document.axes, problems_);
+    apply_arguments(document, axes);
+    read_rules(document);
+    sweep_.notes.insert(sweep_.notes.end(), axes.notes.begin(), axes.notes.end());
+    expand(document, axes);
+    problems_.throw_if_any();
+    finish();
+    return std::move(sweep_);
+  }
+
+ private:
+  struct CountedRule {
+    Rule rule;
+    bool keeps;  // --only: what does not match is left out
+    LeftOut left_out;
+  };
+
+  // "key=value" as a map of one entry.
+  NodePtr parse_argument(const std::string& option, const std::string& argument) {
+    const std::size_t equals = argument.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == argument.size()) {
+      fail(ErrorKind::Usage, "{} needs key=value, got '{}'", option, argument);
+    }
+    const int source = problems_.add_argument(option + " " + argument);
+    const NodePtr value = parse_tree(argument.substr(equals + 1), source, problems_);
+    if (!value) return nullptr;
+    auto map = std::make_shared<Node>();
+    map->kind = Node::Kind::Map;
+    map->place = {source, 1, 1, 1};
+    map->members.push_back({argument.substr(0, equals), map->place, value});
+    return map;
+  }
+
+  void apply_arguments(Document& document, Axes& axes) {
+    std::vector<Entry> replacing;
+    for (const std::string& argument : options_.set) {
+      const NodePtr map = parse_argument("--set", argument);
+      if (map) merge_entries(replacing, flatten(*map, "", problems_));
+    }
+    if (options_.smoke) {
+      const Place place{problems_.add_argument("--smoke"), 1, 1, 1};
+      merge_entries(replacing, {{"train.epochs", "2", place, place}});
+      if (!settings_named(catalog_, "data.fraction").empty()) {
+        merge_entries(replacing, {{"data.fraction", "0.01", place, place}});
+      }
+    }
+    for (const Entry& entry : replacing) {
+      if (std::count(axes.case_keys.begin(), axes.case_keys.end(), entry.key) != 0) {
+        problems_.error(
+            entry.key_place,
+            fmt::format("the cases of the file choose '{}'; use --only to pick some", entry.key));
+      }
+      for (Point& point : axes.points) {
+        std::erase_if(point.entries, [&](const Entry* given) { return given->key == entry.key; });
+      }
+    }
+    merge_entries(document.settings, std::move(replacing));
+  }
+
+  void read_rules(const Document& document) {
+    for (const std::string& argument : options_.only) {
+      const NodePtr map = parse_argument("--only", argument);
+      auto rule = map ? Rule::read(*map, catalog_, problems_) : std::nullopt;
+      if (rule) rules_.push_back({std::move(*rule), true, {"--only " + argument, "", 0}});
+    }
+    if (!document.exclude) return;
+    for (std::size_t i = 0; i < document.exclude->items.size(); ++i) {
+      auto rule = Rule::read(*document.exclude->items[i], catalog_, problems_);
+      if (!rule) continue;
+      const std::string where = problems_.where(rule->place());
+      rules_.push_back({std::move(*rule), false, {fmt::format("exclude[{}]", i), where, 0}});
+    }
+  }
+
+  bool left_out(const TrialSpec& spec) {
+    for (CountedRule& rule : rules_) {
+      if (rule.rule.matches(spec) == rule.keeps) continue;
+      ++rule.left_out.count;
+      return true;
+    }
+    return false;
+  }
+
+  void expand(const Document& document, const Axes& axes) {
+    // After a part that could not be read, absence proves nothing.
+    const bool damaged = problems_.any();
+    TrialResolver resolver(catalog_, document.settings, document.place);
+    if (options_.smoke) resolver.tolerate_unread("data.fraction");
+    std::unordered_set<std::string> names;
+    std::set<std::vector<int>> smoked;
+    for (const Point& point : axes.points) {
+      ResolvedTrial trial = resolver.resolve(point);
+      if (left_out(trial.spec)) continue;
+      if (options_.smoke && !smoked.insert(point.cases).second) continue;
+      for (FoundProblem& problem : trial.problems) {
+        if (!(problem.missing && damaged))
+          problems_.error(problem.place, problem.text, problem.hint);
+      }
+      if (!trial.problems.empty()) continue;
+      if (!names.insert(trial.spec.name()).second) {
+        ++sweep_.duplicates;
+        continue;
+      }
+      if (options_.check) {
+        if (const auto problem = options_.check(trial.spec)) {
+          problems_.error(resolver.place_of(point, problem->key),
+                          fmt::format("'{}' {}", problem->key, problem->text));
+        }
+      }
+      if (!problems_.any()) sweep_.trials.push_back(std::move(trial.spec));
+    }
+    for (const FoundProblem& problem : resolver.unread(damaged)) {
+      problems_.error(problem.place, problem.text, problem.hint);
+    }
+  }
+
+  void finish() {
+    if (sweep_.trials.empty()) {
+      fail(options_.only.empty() ? ErrorKind::Settings : ErrorKind::Usage,
+           "{}: no trial is left after exclude and --only", sweep_.path.string());
+    }
+    for (CountedRule& rule : rules_) {
+      if (rule.left_out.count == 0 && !rule.keeps) {
+        sweep_.notes.push_back(
+            fmt::format("{}: {} matches no trial", rule.left_out.where, rule.left_out.rule));
+      }
+      sweep_.left_out.push_back(std::move(rule.left_out));
+    }
+    std::unordered_map<std::string_view, std::size_t> counts;
+    for (const TrialSpec& spec : sweep_.trials) ++counts[spec.id];
+    sweep_.configurations = counts.size();
+    for (const auto& [id, count] : counts) sweep_.replicates = std::max(sweep_.replicates, count);
+    sweep_.save = sweep_.trials.front().settings.below("save");
+  }
+
+  const Catalog catalog_;
+  const ExpandOptions& options_;
+  Diagnostics problems_;
+  Sweep sweep_;
+  std::vector<CountedRule> rules_;
+};
+
+}  // namespace
+
+Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog,
+                 const ExpandOptions& options) {
+  return Loader(path, catalog, options).load();
+}
+
+}  // namespace winnow

@@ -1,0 +1,56 @@
+// A sweep: the trials that a file stands for, checked and in a stable order. Made by load_sweep; a
+// plain value.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/catalog.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+// What one item of `exclude` (or --only) left out; a trial counts for the first rule that matches
+// it.
+struct LeftOut {
+  std::string rule;   // "exclude[1]", "--only method.name=rigl"
+  std::string where;  // "survey.yaml:33", empty for an argument
+  std::size_t count = 0;
+};
+
+struct Sweep {
+  std::string name;
+  std::filesystem::path path;
+  std::vector<TrialSpec> trials;  // distinct; first axis slowest
+  std::vector<LeftOut> left_out;
+  std::size_t duplicates = 0;      // points that gave a trial already in the list
+  std::size_t replicates = 1;      // of the configuration with most
+  std::size_t configurations = 0;  // distinct ids
+  Settings save;                   // `save` with defaults, keys without "save."
+  std::string site;                // as written
+  bool smoke = false;              // results belong into a scratch tree
+  std::vector<std::string> notes;  // for the plan, one line each
+};
+
+// Checks that need more than the schema (a reachable density, a model that fits the data, methods
+// that can be composed, ranks). The problem's key is shown at its place in the file.
+using TrialCheck = std::function<std::optional<SettingProblem>(const TrialSpec&)>;
+
+struct ExpandOptions {
+  std::vector<std::string>
+      set;  // "train.epochs=2": replaces the file's value and any axis of that key
+  std::vector<std::string> only = {};  // "method.name=rigl", "method.density=[0.1, 0.05]"
+  bool smoke = false;                  // 2 epochs, 1 % of the data, one trial per case
+  TrialCheck check = {};
+};
+
+// Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with
+// every problem of the file.
+Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog,
+                 const ExpandOptions& options = {});
+
+}  // namespace winnow

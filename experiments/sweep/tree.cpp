@@ -1,0 +1,203 @@
+#include "experiments/sweep/tree.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <map>
+#include <sstream>
+
+namespace winnow {
+namespace {
+
+constexpr std::size_t kMostNodes = 1'000'000;
+
+struct StopParsing {};
+
+class TreeBuilder : public YAML::EventHandler {
+ public:
+  TreeBuilder(int source, Diagnostics& problems) : source_(source), problems_(problems) {}
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    put(make(mark, Node::Kind::Null), anchor);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      problems_.error(place(mark), "an alias inside the node it names");
+      throw StopParsing();
+    }
+    if (!frames_.empty() && awaits_key(frames_.back())) {
+      problems_.error(place(mark), "a key must be a plain word, not an alias");
+      throw StopParsing();
+    }
+    nodes_ += found->second->size;
+    check_size(mark);
+    put(found->second, 0);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    const bool quoted = tag == "!";
+    refuse_tag(mark, tag);
+    auto node = make(mark, Node::Kind::Scalar);
+    node->text = value;
+    node->place.width = static_cast<int>(value.size()) + (quoted ? 2 : 0);
+    if (value == "<<" && !quoted && !frames_.empty() && awaits_key(frames_.back())) {
+      problems_.error(node->place,
+                      "merge keys ('<<') are not part of the sweep file; use 'extends'");
+    }
+    put(std::move(node), anchor);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::List);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::Map);
+  }
+  void OnMapEnd() override { close(); }
+
+  NodePtr root() const { return root_; }
+
+ private:
+  struct Frame {
+    std::shared_ptr<Node> node;
+    YAML::anchor_t anchor;
+    bool has_key = false;
+    std::string key;
+    Place key_place;
+  };
+
+  static bool awaits_key(const Frame& frame) { return frame.node->is_map() && !frame.has_key; }
+
+  Place place(const YAML::Mark& mark) const { return {source_, mark.line + 1, mark.column + 1, 1}; }
+
+  std::shared_ptr<Node> make(const YAML::Mark& mark, Node::Kind kind) {
+    ++nodes_;
+    check_size(mark);
+    auto node = std::make_shared<Node>();
+    node->kind = kind;
+    node->place = place(mark);
+    return node;
+  }
+
+  void check_size(const YAML::Mark& mark) {
+    if (nodes_ <= kMostNodes) return;
+    problems_.error(place(mark), fmt::format("the file has more than {} nodes", kMostNodes));
+    throw StopParsing();
+  }
+
+  void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
+    if (tag.empty() || tag == "?" || tag == "!") return;
+    problems_.error(place(mark), fmt::format("tags are not part of the sweep file: '{}'", tag));
+  }
+
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+            Node::Kind kind) {
+    refuse_tag(mark, tag);
+    if (!frames_.empty() && awaits_key(frames_.back())) {
+      problems_.error(place(mark), "a key must be a plain word, not a list or a map");
+      throw StopParsing();
+    }
+    frames_.push_back({make(mark, kind), anchor, false, {}, {}});
+  }
+
+  void close() {
+    Frame frame = std::move(frames_.back());
+    frames_.pop_back();
+    for (const NodePtr& item : frame.node->items) frame.node->size += item->size;
+    for (const Member& member : frame.node->members) frame.node->size += member.value->size;
+    put(std::move(frame.node), frame.anchor);
+  }
+
+  void put(NodePtr node, YAML::anchor_t anchor) {
+    if (anchor != 0) anchors_[anchor] = node;
+    if (frames_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Frame& frame = frames_.back();
+    if (frame.node->is_list()) {
+      frame.node->items.push_back(std::move(node));
+    } else if (!frame.has_key) {
+      if (node->is_null()) problems_.error(node->place, "a key must be a word");
+      frame.has_key = true;
+      frame.key = node->text;
+      frame.key_place = node->place;
+    } else {
+      if (const Member* other = frame.node->find(frame.key)) {
+        problems_.error(frame.key_place, fmt::format("key '{}' is given twice, first in line {}",
+                                                     frame.key, other->place.line));
+      } else {
+        frame.node->members.push_back({frame.key, frame.key_place, std::move(node)});
+      }
+      frame.has_key = false;
+    }
+  }
+
+  int source_;
+  Diagnostics& problems_;
+  std::vector<Frame> frames_;
+  std::map<YAML::anchor_t, NodePtr> anchors_;
+  std::size_t nodes_ = 0;
+  NodePtr root_;
+};
+
+}  // namespace
+
+const Member* Node::find(const std::string& key) const {
+  for (const Member& member : members) {
+    if (member.key == key) return &member;
+  }
+  return nullptr;
+}
+
+const char* name_of(Node::Kind kind) {
+  switch (kind) {
+    case Node::Kind::Null:
+      return "nothing";
+    case Node::Kind::Scalar:
+      return "a value";
+    case Node::Kind::List:
+      return "a list";
+    case Node::Kind::Map:
+      return "a map";
+  }
+  return "";
+}
+
+NodePtr parse_tree(const std::string& text, int source, Diagnostics& problems) {
+  TreeBuilder builder(source, problems);
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    if (!parser.HandleNextDocument(builder)) {
+      auto empty = std::make_shared<Node>();
+      empty->place = {source, 1, 1, 1};
+      return empty;
+    }
+    const NodePtr root = builder.root();
+    if (parser.HandleNextDocument(builder)) {
+      problems.error(builder.root()->place, "a sweep file holds one document");
+    }
+    return root;
+  } catch (const YAML::Exception& error) {
+    problems.error(
+        {source, std::max(error.mark.line, 0) + 1, std::max(error.mark.column, 0) + 1, 1},
+        fmt::format("not readable as YAML: {}", error.msg));
+  } catch (const StopParsing&) {
+    // The reason is already among the problems.
+  }
+  return nullptr;
+}
+
+}  // namespace winnow

@@ -1,0 +1,83 @@
+#include "experiments/sweep/identity.h"
+
+#include <set>
+
+#include "tests/sweep/sweep_fixture.h"
+
+namespace winnow::testing {
+namespace {
+
+class Identity : public SweepFiles {
+ protected:
+  std::string id(const std::string& rest) const { return load(kHead + rest).trials.at(0).id; }
+};
+
+TEST_F(Identity, IsTheHashOfTheCanonicalText) {
+  // printf 'data.name=mnist\nmethod.name=dense\nmodel.name=resnet20\n' | sha256sum
+  const Sweep sweep = load(kHead + "  method: {name: dense}\n");
+  EXPECT_EQ(sweep.trials[0].canonical, "data.name=mnist\nmethod.name=dense\nmodel.name=resnet20\n");
+  EXPECT_EQ(sweep.trials[0].id, "5aa8b6c54c1e7563833b");
+  EXPECT_EQ(sweep.trials[0].name(), sweep.trials[0].id + "-r0");
+}
+
+// A change here renames every trial of every user.
+TEST_F(Identity, IdsArePinned) {
+  EXPECT_EQ(id("  method: {name: snip, density: 0.05}\n"), "341db4dd842f46b01e58");
+  EXPECT_EQ(id("  method: {name: rigl, density: 0.05, alpha: 0.5}\n"), "9879d296e013f3c342cf");
+  EXPECT_EQ(id("  method: {name: dense}\n  train: {lr: 1e-3, schedule: {kind: multistep, at: [80, "
+               "120]}}\n"),
+            "167651feca350887fe34");
+  EXPECT_EQ(id("  method: {name: snip, density: 0.05, with: [interspace]}\n"),
+            "da98593c454c77633713");
+  EXPECT_EQ(id("  method: {name: dense}\npair: data_order\n"), "aca2a67eaef48668c106");
+}
+
+TEST_F(Identity, FormattingOrderAndDefaultsDoNotMatter) {
+  const std::string plain =
+      id("  method: {name: rigl, density: 0.05}\n  train: {lr: 0.2, batch: 64}\n");
+  EXPECT_EQ(plain, id("  train:\n    batch: 64\n    lr: '2.0e-1'   # a comment\n  method:\n    "
+                      "density: 0.050\n    name: rigl\n"));
+  EXPECT_EQ(plain, id("  method: {name: rigl, density: 0.05, alpha: 0.3}\n  train: {lr: 0.2, "
+                      "batch: 64, momentum: 0.90, epochs: 160ep}\n"));
+}
+
+TEST_F(Identity, PathsRanksSavingAndLabelsAreLeftOut) {
+  const std::string plain = id("  method: {name: dense}\n");
+  EXPECT_EQ(plain, id("  method: {name: dense}\n  ranks: 4\n  data.root: /elsewhere\nsave: "
+                      "{weights.form: csr}\nsite: x\n"));
+  EXPECT_EQ(plain, load_sweep(write("other.yaml",
+                                    kHead + "  method: {name: dense}\naxes: [{replicate: 2}]\n"),
+                              small_catalog())
+                       .trials[1]
+                       .id);
+}
+
+TEST_F(Identity, VersionsOtherThanTheFirstCount) {
+  const Sweep sweep = load(kHead + "  method: {name: rigl, density: 0.05}\n");
+  EXPECT_NE(sweep.trials[0].canonical.find("method.version=2\n"), std::string::npos);
+}
+
+TEST_F(Identity, SeedsFollowFromIdAndReplicateAlone) {
+  const Sweep sweep = load(kHead + "  method: {name: dense}\naxes: [{replicate: 2}]\n");
+  const TrialSeeds a = seeds_of(sweep.trials[0]), b = seeds_of(sweep.trials[1]);
+  const std::set<std::uint64_t> all = {a.init, a.data_order, a.augment, a.method, a.dropout,
+                                       b.init, b.data_order, b.augment, b.method, b.dropout};
+  EXPECT_EQ(all.size(), 10u);
+  EXPECT_EQ(a.init, 13805511850951160157u);
+}
+
+TEST_F(Identity, PairingSharesTheDataOrderBetweenMethods) {
+  const std::string axes =
+      "axes:\n  - cases: [dense, {name: snip, method.density: 0.5}]\n  - replicate: 2\n";
+  const Sweep paired = load(kHead + axes + "pair: data_order\n"), apart = load(kHead + axes);
+  const auto seeds = [](const Sweep& sweep, std::size_t i) { return seeds_of(sweep.trials.at(i)); };
+  EXPECT_EQ(seeds(paired, 0).data_order, seeds(paired, 2).data_order);
+  EXPECT_EQ(seeds(paired, 0).augment, seeds(paired, 2).augment);
+  EXPECT_NE(seeds(paired, 0).init, seeds(paired, 2).init);
+  EXPECT_NE(seeds(paired, 0).data_order, seeds(paired, 1).data_order);
+  EXPECT_NE(seeds(apart, 0).data_order, seeds(apart, 2).data_order);
+  EXPECT_NE(paired.trials[0].id, apart.trials[0].id);
+}
+
+}  // namespace
+}  // namespace winnow::testing
