@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "experiments/results/digest.h"
+#include "experiments/results/files.h"
 
 namespace winnow {
 namespace {
@@ -26,6 +27,25 @@ T taken(std::span<const std::byte> bytes) {
   for (std::size_t i = 0; i < sizeof(T); ++i)
     value |= static_cast<T>(static_cast<T>(bytes[i]) << (8 * i));
   return value;
+}
+
+struct Trailer {
+  bool whole = false;  // there, and its lengths add up to the file
+  std::size_t image_size = 0, note_size = 0;
+  std::uint32_t crc = 0;
+};
+
+Trailer trailer_of(std::span<const std::byte> end, std::uint64_t file_size) {
+  Trailer trailer;
+  if (end.size() < kTrailer) return trailer;
+  const auto last = end.subspan(end.size() - kTrailer);
+  trailer.image_size = taken<std::uint64_t>(last.subspan(8, 8));
+  trailer.note_size = taken<std::uint32_t>(last.subspan(16, 4));
+  trailer.crc = taken<std::uint32_t>(last.subspan(20, 4));
+  trailer.whole = std::memcmp(last.data(), kMagic.data(), kMagic.size()) == 0 &&
+                  trailer.image_size < file_size &&
+                  trailer.image_size + trailer.note_size + kTrailer == file_size;
+  return trailer;
 }
 
 // A "/" in a name would make a group of its own.
@@ -84,29 +104,40 @@ std::vector<std::string> read_categorical(const Hdf5File& file, const std::strin
 
 }  // namespace
 
-std::vector<std::byte> sealed(std::vector<std::byte> image) {
+std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note) {
   const std::uint64_t size = image.size();
+  if (note.size() + kTrailer > kNoteReach)
+    fail(ErrorKind::Internal, "the note of a file is too long");
+  const auto raw = std::as_bytes(std::span(note.data(), note.size()));
+  image.insert(image.end(), raw.begin(), raw.end());
   const std::uint32_t crc = crc32_of(image);
   for (const char c : kMagic) image.push_back(static_cast<std::byte>(c));
   append(image, size);
+  append(image, static_cast<std::uint32_t>(note.size()));
   append(image, crc);
-  append(image, std::uint32_t{0});
   return image;
+}
+
+std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
+                    const std::string& label) {
+  const Trailer trailer = trailer_of(end, file_size);
+  if (!trailer.whole || trailer.note_size + kTrailer > end.size()) {
+    fail(ErrorKind::Input, "{}: is cut short, or was not written by winnow", label);
+  }
+  return text_of(end.subspan(end.size() - kTrailer - trailer.note_size, trailer.note_size));
 }
 
 Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
                      const std::string& schema, int major) {
-  const std::size_t size = bytes.size() < kTrailer ? 0 : bytes.size() - kTrailer;
-  const auto trailer = bytes.subspan(size);
-  if (size == 0 || std::memcmp(trailer.data(), kMagic.data(), kMagic.size()) != 0 ||
-      taken<std::uint64_t>(trailer.subspan(8, 8)) != size) {
+  const Trailer trailer = trailer_of(bytes, bytes.size());
+  if (!trailer.whole) {
     fail(ErrorKind::Input, "{}: is cut short, or is not a {} file as winnow wrote it", label,
          schema);
   }
-  if (taken<std::uint32_t>(trailer.subspan(16, 4)) != crc32_of(bytes.first(size))) {
+  if (trailer.crc != crc32_of(bytes.first(bytes.size() - kTrailer))) {
     fail(ErrorKind::Input, "{}: is damaged (its bytes do not match their check sum)", label);
   }
-  Hdf5File file = Hdf5File::from_bytes(bytes.first(size), label);
+  Hdf5File file = Hdf5File::from_bytes(bytes.first(trailer.image_size), label);
   const std::string found = file.text("/", "schema"), version = file.text("/", "schema_version");
   if (found != schema)
     fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -13,9 +14,15 @@
 
 namespace winnow {
 
-// Appends 24 bytes that HDF5 readers ignore: length and CRC-32 of what precedes. Damage is then
-// found before the HDF5 library sees a single damaged byte.
-std::vector<std::byte> sealed(std::vector<std::byte> image);
+// Appends what HDF5 readers ignore: `note`, one line of JSON for those who need only that, and 24
+// bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a
+// single damaged byte.
+std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note = "{}");
+// The note alone, from the end of a file of `file_size` bytes. A file cut short is Error{Input};
+// other damage is not looked for.
+inline constexpr std::size_t kNoteReach = 4096;
+std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
+                    const std::string& label);
 // The HDF5 file of sealed bytes with this schema ("winnow-trial") and major version.
 Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
                      const std::string& schema, int major);

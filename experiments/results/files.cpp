@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <limits>
 #include <memory>
 #include <system_error>
 
@@ -116,26 +116,29 @@ void Files::append_synced(const Path& path, std::string_view line) {
 }
 
 std::vector<std::byte> PosixFiles::read(const Path& path) {
+  return read_end(path, std::numeric_limits<std::size_t>::max()).bytes;
+}
+
+Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) io_error(path, "read", errno);
+  const std::unique_ptr<const int, void (*)(const int*)> closing(&file,
+                                                                 [](const int* f) { ::close(*f); });
   struct stat about {};
-  std::vector<std::byte> bytes;
-  if (::fstat(file, &about) == 0 && about.st_size > 0)
-    bytes.reserve(static_cast<std::size_t>(about.st_size));
-  std::array<std::byte, 1 << 16> part;
-  for (;;) {
-    const ssize_t got = ::read(file, part.data(), part.size());
+  if (::fstat(file, &about) != 0) io_error(path, "read", errno);
+  End end;
+  end.file_size = static_cast<std::uint64_t>(about.st_size);
+  end.bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count, end.file_size)));
+  const std::uint64_t first = end.file_size - end.bytes.size();
+  for (std::size_t done = 0; done < end.bytes.size();) {
+    const ssize_t got = ::pread(file, end.bytes.data() + done, end.bytes.size() - done,
+                                static_cast<off_t>(first + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const int code = errno;
-      ::close(file);
-      io_error(path, "read", code);
-    }
-    if (got == 0) break;
-    bytes.insert(bytes.end(), part.begin(), part.begin() + got);
+    if (got < 0) io_error(path, "read", errno);
+    if (got == 0) end.bytes.resize(done);  // it became shorter while we read
+    done += static_cast<std::size_t>(got);
   }
-  ::close(file);
-  return bytes;
+  return end;
 }
 
 std::vector<std::string> PosixFiles::list(const Path& folder) {

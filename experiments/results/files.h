@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -31,6 +32,11 @@ class Files {
   void append_synced(const Path& path, std::string_view line);
 
   virtual std::vector<std::byte> read(const Path& path) = 0;
+  struct End {
+    std::uint64_t file_size = 0;
+    std::vector<std::byte> bytes;  // the last `count`, or all
+  };
+  virtual End read_end(const Path& path, std::size_t count) = 0;
   // Names in a folder, sorted; a missing folder is empty. Temporary files are left out.
   virtual std::vector<std::string> list(const Path& folder) = 0;
   virtual bool exists(const Path& path) = 0;
@@ -55,6 +61,7 @@ class Files {
 class PosixFiles : public Files {
  public:
   std::vector<std::byte> read(const Path& path) override;
+  End read_end(const Path& path, std::size_t count) override;
   std::vector<std::string> list(const Path& folder) override;
   bool exists(const Path& path) override;
   void remove(const Path& path) override;

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "experiments/results/container.h"
 #include "experiments/results/digest.h"
+#include "experiments/results/failure_file.h"
 #include "experiments/results/layer_table.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/summary.h"
@@ -151,7 +152,15 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   sum.update(head);
   sum.update(body);
   file.set("/", "content_digest", sum.hex());
-  return sealed(file.bytes());
+  const auto seconds = result.summary.find("seconds.total");
+  const nlohmann::ordered_json note = {
+      {"schema", kSchema},
+      {"schema_version", kVersion},
+      {"name", result.spec.name()},
+      {"state", name_of(result.outcome)},
+      {"created", created},
+      {"seconds", seconds == result.summary.end() ? 0.0 : seconds->second}};
+  return sealed(file.bytes(), note.dump());
 }
 
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result) {
@@ -161,16 +170,30 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result,
                   const std::string& created) {
   const auto path = Layout(out).trial(result.spec.name());
-  if (files.write_once(path, encode_trial(result, created))) return Published::New;
-  const TrialHeader header = read_header(files, path);
-  if (header.name != result.spec.name()) {
-    fail(ErrorKind::Input, "{}: holds trial {}", path.string(), header.name);
+  const bool made = files.write_once(path, encode_trial(result, created));
+  if (!made) {
+    const TrialHeader header = read_header(files, path);
+    if (header.name != result.spec.name())
+      fail(ErrorKind::Input, "{}: holds trial {}", path.string(), header.name);
   }
-  return Published::AlreadyThere;
+  forget_failure(files, out, result.spec.name());
+  return made ? Published::New : Published::AlreadyThere;
 }
 
 TrialHeader read_header(Files& files, const std::filesystem::path& path) {
   return header_of(open_trial(files.read(path), path));
+}
+
+TrialNote read_note(Files& files, const std::filesystem::path& path) {
+  const auto end = files.read_end(path, kNoteReach);
+  const auto json =
+      nlohmann::json::parse(note_of(end.bytes, end.file_size, path.string()), nullptr, false);
+  if (!json.is_object() || json.value("schema", "") != kSchema) {
+    fail(ErrorKind::Input, "{}: is not a {} file", path.string(), kSchema);
+  }
+  const std::string state = json.value("state", "");
+  return {state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
+          json.value("created", ""), json.value("seconds", 0.0)};
 }
 
 TrialResult read_trial(Files& files, const std::filesystem::path& path) {

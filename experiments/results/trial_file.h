@@ -38,6 +38,13 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
 // A truncated or damaged file is Error{Input}, one of a newer major version Error{Settings};
 // nothing is changed.
 TrialHeader read_header(Files& files, const std::filesystem::path& path);
+// What status needs, from the end of the file alone: no more than "cut short" is checked.
+struct TrialNote {
+  Outcome outcome = Outcome::Done;
+  std::string created;
+  double seconds = 0;  // 0: unknown
+};
+TrialNote read_note(Files& files, const std::filesystem::path& path);
 // Everything but the weights; `layers` has the form and bytes of each tensor.
 TrialResult read_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);

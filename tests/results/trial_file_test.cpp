@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cstdlib>
+#include <cstring>
 
 #include "core/error.h"
 #include "experiments/results/container.h"
@@ -36,6 +36,13 @@ ErrorKind kind_of_reading(const std::filesystem::path& path, std::string* text =
     return error.kind();
   }
   return ErrorKind::Internal;
+}
+
+// Length of the HDF5 content, from the trailer.
+std::size_t image_size(const std::vector<std::byte>& whole) {
+  std::uint64_t size = 0;
+  std::memcpy(&size, whole.data() + whole.size() - 16, 8);
+  return size;
 }
 
 TEST(TrialFile, EverythingButTheWeightsComesBack) {
@@ -109,6 +116,22 @@ TEST(TrialFile, TheContentDigestCoversResultsButNotTimesAndProvenance) {
   EXPECT_NE(digest(other, kCreated), usual);
 }
 
+TEST(TrialFile, TheNoteAtTheEndSaysWhatStatusNeeds) {
+  TemporaryFolder folder;
+  TrialResult result = sample_trial();
+  result.outcome = Outcome::Diverged;
+  PosixFiles files;
+  const auto path = published(folder, result);
+  const TrialNote note = read_note(files, path);
+  EXPECT_EQ(note.outcome, Outcome::Diverged);
+  EXPECT_EQ(note.created, kCreated);
+  EXPECT_EQ(note.seconds, 12.5);
+  auto bytes = files.read(path);
+  bytes.pop_back();
+  files.replace(path, std::span<const std::byte>(bytes));
+  EXPECT_THROW(read_note(files, path), Error);
+}
+
 TEST(TrialFile, FailedAndCancelledTrialsHaveNoResultFile) {
   TrialResult result = sample_trial();
   result.outcome = Outcome::Failed;
@@ -170,7 +193,7 @@ TEST(TrialFile, AMinorVersionWithUnknownMembersIsRead) {
   PosixFiles files;
   const auto path = published(folder, sample_trial());
   const auto whole = files.read(path);
-  const Hdf5File from = Hdf5File::from_bytes(std::span(whole).first(whole.size() - 24), "old");
+  const Hdf5File from = Hdf5File::from_bytes(std::span(whole).first(image_size(whole)), "old");
   Hdf5File file = Hdf5File::create();
   for (const auto& name : from.children("/")) file.copy_from(from, "/" + name, "/" + name);
   for (const auto* name :

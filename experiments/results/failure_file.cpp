@@ -1,0 +1,52 @@
+#include "experiments/results/failure_file.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
+
+namespace winnow {
+namespace {
+
+FailureRecord read_failure(Files& files, const std::filesystem::path& path) {
+  const auto json = nlohmann::json::parse(text_of(files.read(path)), nullptr, false);
+  const std::string name = path.stem().string();
+  if (!json.is_object()) return {name, "its failure record is damaged", "", 1};
+  try {
+    return {name, json.value("reason", ""), json.value("time", ""), json.value("attempts", 1)};
+  } catch (const nlohmann::json::exception&) {
+    return {name, "its failure record is damaged", "", 1};
+  }
+}
+
+}  // namespace
+
+void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+                    const std::string& reason) {
+  const auto path = Layout(out).failure(spec.name());
+  const int before = files.exists(path) ? read_failure(files, path).attempts : 0;
+  std::string line = reason;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  const nlohmann::ordered_json json = {{"schema", "winnow-failure"}, {"schema_version", "1.0"},
+                                       {"name", spec.name()},        {"reason", line},
+                                       {"time", now_utc()},          {"attempts", before + 1}};
+  // A reason may quote bytes of a damaged file; they must not make the record unwritable.
+  files.replace(path, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void forget_failure(Files& files, const std::filesystem::path& out, const std::string& name) {
+  files.remove(Layout(out).failure(name));
+}
+
+std::vector<FailureRecord> read_failures(Files& files, const std::filesystem::path& out) {
+  std::vector<FailureRecord> records;
+  const auto folder = Layout(out).failures();
+  for (const auto& name : files.list(folder)) {
+    if (name.ends_with(".json")) records.push_back(read_failure(files, folder / name));
+  }
+  return records;
+}
+
+}  // namespace winnow

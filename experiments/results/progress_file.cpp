@@ -1,0 +1,129 @@
+#include "experiments/results/progress_file.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+
+namespace winnow {
+namespace {
+
+std::string this_host() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+nlohmann::json optional_number(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
+std::optional<double> number_in(const nlohmann::json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+std::string label_of(const TrialSpec& spec) {
+  std::string label;
+  for (const char* key : {"model.name", "method.name", "method.density"}) {
+    if (spec.settings.has(key)) label += (label.empty() ? "" : "/") + spec.settings.text(key);
+  }
+  return label;
+}
+
+bool process_is_gone(std::int64_t process) {
+  return process > 0 && ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
+}
+
+}  // namespace
+
+std::int64_t unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+                           int ranks)
+    : files_(files),
+      path_(Layout(out).progress(spec.name())),
+      name_(spec.name()),
+      label_(label_of(spec)),
+      host_(this_host()),
+      ranks_(ranks),
+      started_(unix_now()) {
+  write({});
+}
+
+ProgressFile::~ProgressFile() {
+  try {
+    files_.remove(path_);
+  } catch (...) {  // it will be seen as stale
+  }
+}
+
+void ProgressFile::update(const Progress& progress) {
+  if (std::chrono::steady_clock::now() - written_ >= kEvery) write(progress);
+}
+
+void ProgressFile::write(const Progress& progress) {
+  written_ = std::chrono::steady_clock::now();
+  const nlohmann::ordered_json json = {{"schema", "winnow-progress"},
+                                       {"schema_version", "1.0"},
+                                       {"name", name_},
+                                       {"label", label_},
+                                       {"host", host_},
+                                       {"process", ::getpid()},
+                                       {"ranks", ranks_},
+                                       {"started", started_},
+                                       {"updated", unix_now()},
+                                       {"step", progress.step},
+                                       {"steps", progress.steps},
+                                       {"loss", optional_number(progress.loss)},
+                                       {"test_acc", optional_number(progress.test_acc)},
+                                       {"images_per_second", progress.images_per_second}};
+  try {
+    files_.replace(path_, json.dump() + "\n");
+  } catch (const Error&) {  // a missing heartbeat is no reason to end a trial
+  }
+}
+
+std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out,
+                                       std::int64_t now) {
+  std::vector<RunningTrial> running;
+  const auto folder = Layout(out).running();
+  for (const auto& file : files.list(folder)) {
+    if (!file.ends_with(".json")) continue;
+    RunningTrial trial;
+    trial.name = file.substr(0, file.size() - 5);
+    try {
+      const auto json = nlohmann::json::parse(text_of(files.read(folder / file)));
+      trial.label = json.value("label", "");
+      trial.host = json.value("host", "");
+      trial.process = json.value("process", std::int64_t{0});
+      trial.ranks = json.value("ranks", 1);
+      trial.started = json.value("started", std::int64_t{0});
+      trial.updated = json.value("updated", std::int64_t{0});
+      trial.progress.step = json.value("step", std::int64_t{0});
+      trial.progress.steps = json.value("steps", std::int64_t{0});
+      trial.progress.loss = number_in(json, "loss");
+      trial.progress.test_acc = number_in(json, "test_acc");
+      trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);
+    } catch (const nlohmann::json::exception&) {
+      trial.stale = true;
+    } catch (const Error&) {
+      continue;  // it ended while we looked
+    }
+    trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() ||
+                  (trial.host == this_host() && process_is_gone(trial.process));
+    running.push_back(std::move(trial));
+  }
+  return running;
+}
+
+}  // namespace winnow

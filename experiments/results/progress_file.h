@@ -1,0 +1,60 @@
+// running/<name>.json: the heartbeat of a trial, written by the process that trains it and removed
+// at the end. A courtesy to `winnow status`: no failure to write it can disturb the trial. One
+// ProgressFile per trial, used from one thread.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/results/files.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct Progress {
+  std::int64_t step = 0, steps = 0;  // optimiser steps done and planned
+  std::optional<double> loss, test_acc;
+  double images_per_second = 0;
+};
+
+class ProgressFile {
+ public:
+  // Writes a first heartbeat at once. `files` must outlive this.
+  ProgressFile(Files& files, const std::filesystem::path& out, const TrialSpec& spec, int ranks);
+  ~ProgressFile();  // removes the file
+  ProgressFile(const ProgressFile&) = delete;
+  ProgressFile& operator=(const ProgressFile&) = delete;
+
+  // Cheap: writes only if the last write is kEvery or more ago.
+  void update(const Progress& progress);
+
+  static constexpr std::chrono::seconds kEvery{5};
+  static constexpr std::chrono::seconds kStale{90};
+
+ private:
+  void write(const Progress& progress);
+
+  Files& files_;
+  std::filesystem::path path_;
+  std::string name_, label_, host_;
+  int ranks_;
+  std::int64_t started_;  // Unix seconds
+  std::chrono::steady_clock::time_point written_;
+};
+
+struct RunningTrial {
+  std::string name, label, host;
+  std::int64_t process = 0, started = 0, updated = 0;  // times in Unix seconds
+  int ranks = 1;
+  Progress progress;
+  bool stale = false;  // no heartbeat for kStale, or its process on this host is gone
+};
+
+std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out,
+                                       std::int64_t now);
+std::int64_t unix_now();
+
+}  // namespace winnow

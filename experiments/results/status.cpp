@@ -1,0 +1,118 @@
+#include "experiments/results/status.h"
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
+
+namespace winnow {
+namespace {
+
+std::optional<std::int64_t> unix_time(const std::string& iso) {
+  std::tm parts{};
+  const char* rest = strptime(iso.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (rest == nullptr || *rest != '\0') return std::nullopt;
+  return timegm(&parts);
+}
+
+// Results per hour: over the last hour of work, or over all of it if it was shorter.
+std::optional<double> rate_of(std::vector<std::int64_t> times, double mean_seconds) {
+  if (times.empty() || mean_seconds <= 0) return std::nullopt;
+  std::sort(times.begin(), times.end());
+  const std::int64_t newest = times.back();
+  const auto first = std::lower_bound(times.begin(), times.end(), newest - 3600);
+  const auto count = static_cast<double>(times.end() - first);
+  // The first result of the window took time too.
+  const double span = std::min(3600.0, static_cast<double>(newest - *first) + mean_seconds);
+  return count * 3600.0 / std::max(span, 1.0);
+}
+
+std::optional<double> time_left(const SweepStatus& status) {
+  if (status.running.empty() || status.mean_seconds <= 0) return std::nullopt;
+  double trials = static_cast<double>(status.missing.size() + status.failed.size());
+  for (const RunningTrial& trial : status.running) {
+    const auto& progress = trial.progress;
+    const double part = progress.steps > 0 ? static_cast<double>(progress.step) /
+                                                 static_cast<double>(progress.steps)
+                                           : 0;
+    trials += 1 - std::clamp(part, 0.0, 1.0);
+  }
+  return trials * status.mean_seconds / static_cast<double>(status.running.size());
+}
+
+}  // namespace
+
+std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out) {
+  std::vector<std::string> names;
+  const auto root = Layout(out).trials();
+  for (const auto& folder : files.list(root)) {
+    for (const auto& file : files.list(root / folder)) {
+      if (file.ends_with(".h5") && file.starts_with(folder))
+        names.push_back(file.substr(0, file.size() - 3));
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now) {
+  const Layout layout(out);
+  if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
+  SweepStatus status;
+  std::map<std::string, std::string> known;  // without a state so far, with its settings
+  for (auto& trial : read_plan(files, out)) known[trial.name] = std::move(trial.canonical);
+  const auto settled = [&](const std::string& name) { known.erase(name); };
+
+  std::vector<std::int64_t> times;
+  double seconds = 0;
+  const auto published = published_trials(files, out);
+  status.planned = known.size();
+  for (const auto& name : published) {
+    if (!known.contains(name)) ++status.planned;
+    settled(name);
+    try {
+      const TrialNote note = read_note(files, layout.trial(name));
+      if (const auto time = unix_time(note.created)) times.push_back(*time);
+      seconds += note.seconds;
+      if (note.outcome == Outcome::Diverged) {
+        status.diverged.push_back(name);
+      } else {
+        ++status.done;
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::Input) throw;
+      status.damaged.push_back({name, error.what()});
+    }
+  }
+  if (!times.empty()) status.mean_seconds = seconds / static_cast<double>(times.size());
+  status.trials_per_hour = rate_of(times, status.mean_seconds);
+
+  const auto has_result = [&](const std::string& name) {
+    return std::binary_search(published.begin(), published.end(), name);
+  };
+  std::vector<std::string> live;
+  for (auto& trial : read_running(files, out, now)) {
+    if (has_result(trial.name)) continue;
+    if (!trial.stale) {
+      live.push_back(trial.name);
+      if (!known.contains(trial.name)) ++status.planned;
+      settled(trial.name);
+    }
+    (trial.stale ? status.stale : status.running).push_back(std::move(trial));
+  }
+  for (auto& failure : read_failures(files, out)) {
+    if (has_result(failure.name) || std::find(live.begin(), live.end(), failure.name) != live.end())
+      continue;
+    if (!known.contains(failure.name)) ++status.planned;
+    settled(failure.name);
+    status.failed.push_back(std::move(failure));
+  }
+  for (auto& [name, canonical] : known) status.missing.push_back({name, canonical});
+  status.seconds_left = time_left(status);
+  return status;
+}
+
+}  // namespace winnow

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Other people's programs read what winnow wrote: run by readers_test.cpp with a folder as argument.
+
+The folder holds trial.h5, survey.h5 and NAME.bin, the dense float32 bytes of every weight of trial.h5.
+"""
+import pathlib
+import sys
+
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
+import winnow  # noqa: E402
+
+folder = pathlib.Path(sys.argv[1])
+trial, survey = folder / "trial.h5", folder / "survey.h5"
+
+
+def truth(name):
+    return np.fromfile(folder / (name + ".bin"), np.float32)
+
+
+# The lines of docs/formats.md: one trial's curves, sparse weights.
+curves = pd.DataFrame({k: v[:] for k, v in h5py.File(trial)["metrics/epoch"].items()})
+assert list(curves["epoch"]) == [1, 2, 3] and abs(curves["test_acc"].iloc[-1] - 0.9) < 1e-12
+g = h5py.File(trial)["weights/csr"]
+W = sp.csr_matrix((g["data"], g["indices"], g["indptr"]), g.attrs["shape"])
+W4 = W.toarray().reshape(g.attrs["tensor_shape"])
+assert W4.shape == (40, 12, 3, 3) and np.array_equal(W4.reshape(-1), truth("csr"))
+assert g["values"] == g["data"] and g["indices_1"] == g["indices"] and g["pointers_to_1"] == g["indptr"]
+
+# The reference reader gives the bits of every form.
+weights, forms = winnow.weights(trial), set()
+with h5py.File(trial) as file:
+    for name, item in file["weights"].items():
+        forms.add(item.attrs["encoding-type"])
+        same = weights[name].reshape(-1).view(np.uint32) == truth(name).view(np.uint32)
+        assert same.all(), f"{name}: {np.count_nonzero(~same)} values differ"
+assert forms == {"array", "csr_matrix", "winnow-bitmask", "winnow-signmask", "winnow-seed", "winnow-overlay"}, forms
+distributions = {n.split("_", 1)[1] for n in weights if n.startswith("init_")}
+assert len(distributions) == 9, distributions
+
+# Damage to a seed is noticed and not returned as weights.
+copy = folder / "damaged.h5"
+copy.write_bytes(trial.read_bytes())
+with h5py.File(copy, "r+") as file:
+    file["weights/init_normal"].attrs["seed"] = "8"
+try:
+    winnow.weights(copy)
+    raise AssertionError("a changed seed went unnoticed")
+except ValueError as error:
+    assert "differ" in str(error)
+
+assert winnow.settings(trial)["method.name"] == "rigl"
+assert abs(winnow.summary(trial)["final.test_acc"] - 0.9) < 1e-12
+assert list(winnow.table(trial, "events")["what"]) == ["grown"]
+
+if survey.exists():
+    trials = pd.DataFrame(winnow.table(survey, "trials"))
+    means = trials.groupby(["method.name", "method.density"])["final.test_acc"].agg(["mean", "std", "count"])
+    assert abs(means.loc[("rigl", "0.1"), "mean"] - 0.923) < 1e-9 and means.loc[("rigl", "0.1"), "count"] == 3
+    long = pd.DataFrame(winnow.table(survey, "metrics/epoch"))
+    assert len(long) == 3 * len(trials)
+    with h5py.File(survey) as file:
+        first = trials.index[0] if trials.index.name else trials.iloc[:, 0][0]
+        assert "weights" in file and set(file["weights"]) == set(trials["name"])
+        for name in trials["name"]:
+            assert "conv.weight" in file["weights"][name], name
+print("readers agree")

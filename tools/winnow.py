@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Reads the result files of winnow without winnow: h5py and NumPy only. The format is docs/formats.md.
+
+    import winnow
+    weights = winnow.weights("out/trials/3f/3f2a9c...-r0.h5")   # {name: dense float32 array}
+    curves = winnow.table("out/trials/...h5", "metrics/epoch")  # {column: array}
+    settings, summary = winnow.settings(path), winnow.summary(path)
+
+    python3 winnow.py FILE                 prints settings, summary and how each weight is stored
+    python3 winnow.py FILE --npz w.npz     writes every weight, dense, to one NumPy file
+"""
+import argparse
+import json
+import math
+import zlib
+
+import h5py
+import numpy as np
+
+
+def philox(seed, stream, step, counter):
+    """Philox4x32-10: one row of four 32-bit words for every counter."""
+    mask = np.uint64(0xFFFFFFFF)
+    counter = np.asarray(counter, np.uint64)
+    c0, c1 = counter & mask, counter >> np.uint64(32)
+    c2, c3 = np.full_like(c0, stream), np.full_like(c0, step)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c2 = (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0), (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & mask, p0 & mask
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+
+
+def words(key, count):
+    """Word i belongs to element i of the stream."""
+    return philox(*key, np.arange((count + 3) // 4)).reshape(-1)[:count]
+
+
+def uniform(key, count):
+    """As the float arithmetic of kernels/rng.h: (23 bits + 1/2) / 2^23."""
+    bits = (words(key, count) >> np.uint32(9)).astype(np.float32)
+    return (bits + np.float32(0.5)) * np.float32(1 / 8388608)
+
+
+def normal(key, count):
+    """Box-Muller in double, rounded to float.
+
+    NumPy's log, sin and cos may differ from the C library's in the last bits of a double. That shows only
+    where a value is next to a rounding boundary of float, so those few are done again with the C library.
+    """
+    block = philox(*key, np.arange((count + 1) // 2))[:, :2].astype(np.float64)
+    u, v = ((block + 0.5) / 4294967296.0).T
+    angle = 6.283185307179586476925 * v
+    pair = np.sqrt(-2.0 * np.log(u))[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    exact = pair.reshape(-1)[:count]
+    values = exact.astype(np.float32)
+    doubtful = (exact * (1 - 1e-14)).astype(np.float32) != (exact * (1 + 1e-14)).astype(np.float32)
+    for i in np.flatnonzero(doubtful):
+        turn = math.cos if i % 2 == 0 else math.sin
+        values[i] = np.float32(math.sqrt(-2.0 * math.log(u[i // 2])) * turn(angle[i // 2]))
+    return values
+
+
+def generate(group, count):
+    """The values a winnow-seed group stands for."""
+    a = group.attrs
+    if a["generator"] != "philox4x32-10":
+        raise ValueError(f"{group.name}: unknown generator {a['generator']}")
+    key = (int(a["seed"]), int(a["stream"]), int(a["step"]))
+    kind, value = a["distribution"], float(a["value"])
+    factor, fan_in, fan_out = value or 1.0, int(a["fan_in"]), int(a["fan_out"])
+    if kind == "constant":
+        values = np.full(count, value, np.float32)
+    elif kind in ("normal", "kaiming_normal", "xavier_normal"):
+        scale = {"normal": lambda: value, "kaiming_normal": lambda: factor * math.sqrt(2 / fan_in),
+                 "xavier_normal": lambda: factor * math.sqrt(2 / (fan_in + fan_out))}[kind]()
+        values = (scale * normal(key, count).astype(np.float64)).astype(np.float32)
+    elif kind in ("uniform", "kaiming_uniform", "torch_default"):
+        bound = {"uniform": lambda: value, "kaiming_uniform": lambda: factor * math.sqrt(6 / fan_in),
+                 "torch_default": lambda: factor / math.sqrt(fan_in)}[kind]()
+        draws = np.float32(2) * uniform(key, count) - np.float32(1)
+        values = (bound * draws.astype(np.float64)).astype(np.float32)
+    elif kind in ("signed_kaiming", "signed_xavier"):
+        fans = fan_in if kind == "signed_kaiming" else fan_in + fan_out
+        size = np.float32(factor * math.sqrt(2 / fans))
+        values = np.where(words(key, count) >> np.uint32(31), -size, size).astype(np.float32)
+    else:
+        raise ValueError(f"{group.name}: unknown distribution {kind}")
+    check = a["check"]
+    if not np.array_equal(values[:len(check)], check):
+        raise ValueError(f"{group.name}: the regenerated values differ from the stored check values")
+    return values
+
+
+def put_csr(group, dense):
+    """Writes the entries of a CSR group into the flat array `dense`."""
+    columns, starts = group["indices"][:].astype(np.int64), group["indptr"][:].astype(np.int64)
+    rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    dense[rows * int(group.attrs["shape"][1]) + columns] = group["data"][:]
+
+
+def unpack(dataset, count):
+    return np.unpackbits(dataset[:], count=count, bitorder="little").astype(bool)
+
+
+def weight(item):
+    """One tensor of /weights, dense, whatever its form."""
+    shape = tuple(int(n) for n in item.attrs["tensor_shape"])
+    count, form = int(np.prod(shape, dtype=np.int64)), item.attrs["encoding-type"]
+    dense = np.zeros(count, np.float32)
+    if form == "array":
+        dense = item[()].reshape(-1).astype(np.float32)
+    elif form == "csr_matrix":
+        put_csr(item, dense)
+    elif form == "winnow-seed":
+        dense = generate(item, count)
+    elif form == "winnow-overlay":
+        dense = generate(item["base"], count)
+        put_csr(item["patch"], dense)
+    elif form in ("winnow-bitmask", "winnow-signmask"):
+        kept = unpack(item["mask"], count)
+        if "base" in item:
+            dense[kept] = generate(item["base"], count)[kept]
+        elif form == "winnow-bitmask":
+            dense[kept] = item["data"][:]
+        else:
+            scale, negative = np.float32(item.attrs["scale"]), unpack(item["sign"], int(kept.sum()))
+            dense[kept] = np.where(negative, -scale, scale)
+    else:
+        raise ValueError(f"{item.name}: unknown form {form}")
+    if zlib.crc32(dense.tobytes()) != int(item.attrs["crc32"]):
+        raise ValueError(f"{item.name}: the decoded values do not match the stored check sum "
+                         "(a damaged file, or a C library whose log, sin or cos rounds differently)")
+    return dense.reshape(shape)
+
+
+def weights(path, group="weights"):
+    with h5py.File(path, "r") as file:
+        return {name: weight(item) for name, item in file[group].items()}
+
+
+def column(item):
+    if isinstance(item, h5py.Group):  # categorical
+        return np.array(item["categories"].asstr()[:], object)[item["codes"][:]]
+    return np.array(item.asstr()[:], object) if h5py.check_string_dtype(item.dtype) else item[:]
+
+
+def table(path, name):
+    """A data frame of a trial or survey file as {column: array}, index first; pandas.DataFrame takes it."""
+    with h5py.File(path, "r") as file:
+        group = file[name]
+        order = [group.attrs["_index"], *group.attrs["column-order"]]
+        return {key: column(group[key]) for key in order}
+
+
+def settings(path):
+    with h5py.File(path, "r") as file:
+        return json.loads(file["settings/json"].asstr()[()])
+
+
+def summary(path):
+    with h5py.File(path, "r") as file:
+        return {name: float(item[()]) for name, item in file["summary"].items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file")
+    parser.add_argument("--npz", metavar="OUT", help="write every weight, dense")
+    options = parser.parse_args()
+    if options.npz:
+        np.savez(options.npz, **weights(options.file))
+        return
+    for title, entries in (("settings", settings(options.file)), ("summary", summary(options.file))):
+        print(title, *(f"  {key} = {value}" for key, value in entries.items()), sep="\n")
+    with h5py.File(options.file, "r") as file:
+        print("weights", *(f"  {name}: {tuple(item.attrs['tensor_shape'])} {item.attrs['encoding-type']}"
+                           for name, item in file["weights"].items()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
