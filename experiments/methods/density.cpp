@@ -12,7 +12,7 @@ namespace {
 PrunedTensor described(ParamId id, const ParamSpec& spec) {
   const Shape& shape = spec.layer_shape.rank() > 0 ? spec.layer_shape : spec.shape;
   const std::string& layer = spec.layer.empty() ? spec.name : spec.layer;
-  return {id, spec.name, layer, shape, spec.shape.numel()};
+  return {id, spec.name, layer, shape, spec.shape.numel(), spec.budget_cost};
 }
 
 // A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
@@ -110,7 +110,10 @@ std::vector<std::optional<std::int64_t>> DensityTarget::counts(
   std::vector<std::optional<std::int64_t>> result(tensors.size());
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (!sparsity[t]) continue;
-    result[t] = std::max<std::int64_t>(kept_count(tensors[t].numel, *sparsity[t]), min_one ? 1 : 0);
+    // A tensor that stays dense pays nothing.
+    const std::int64_t cost = *sparsity[t] > 0 ? tensors[t].cost : 0;
+    const std::int64_t kept = kept_count(tensors[t].numel, *sparsity[t]) - cost;
+    result[t] = std::max<std::int64_t>(kept, min_one ? 1 : 0);
   }
   return result;
 }
@@ -233,7 +236,7 @@ std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTe
   std::vector<Bits> masks(tensors.size());
   std::vector<Scores> sharing;
   std::vector<std::string> names;
-  std::int64_t total = 0;
+  std::int64_t total = 0, cost = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (own[t]) {
       masks[t] = top_k(scores[t], *own[t], tensors[t].name);
@@ -241,9 +244,11 @@ std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTe
       sharing.push_back(scores[t]);
       names.push_back(tensors[t].name);
       total += tensors[t].numel;
+      cost += target.shared > 0 ? tensors[t].cost : 0;
     }
   }
-  std::vector<Bits> together = top_k(sharing, kept_count(total, target.shared), names);
+  const std::int64_t kept = std::max<std::int64_t>(kept_count(total, target.shared) - cost, 0);
+  std::vector<Bits> together = top_k(sharing, kept, names);
   std::size_t next = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (!own[t]) masks[t] = std::move(together[next++]);

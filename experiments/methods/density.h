@@ -23,6 +23,7 @@ struct PrunedTensor {
   std::string layer;
   Shape shape = {};
   std::int64_t numel = 0;
+  std::int64_t cost = 0;  // ParamSpec::budget_cost: entries given up to pay for added parameters
 };
 std::vector<PrunedTensor> pruned_tensors(TrainState& state);
 std::vector<PrunedTensor> pruned_tensors(const Model& model);
