@@ -41,10 +41,11 @@ struct Sweep {
 using TrialCheck = std::function<std::optional<SettingProblem>(const TrialSpec&)>;
 
 struct ExpandOptions {
-  std::vector<std::string>
-      set;  // "train.epochs=2": replaces the file's value and any axis of that key
-  std::vector<std::string> only = {};  // "method.name=rigl", "method.density=[0.1, 0.05]"
-  bool smoke = false;                  // 2 epochs, 1 % of the data, one trial per case
+  // "train.epochs=2": replaces the file's value and any axis of that key.
+  std::vector<std::string> set = {};
+  // "method.name=rigl", "method.density=[0.1, 0.05]": keeps what matches all of them.
+  std::vector<std::string> only = {};
+  bool smoke = false;  // 2 epochs, 1 % of the data, one trial per case
   TrialCheck check = {};
 };
 

@@ -5,6 +5,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -17,7 +18,8 @@ struct StopParsing {};
 
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(int source, Diagnostics& problems) : source_(source), problems_(problems) {}
+  TreeBuilder(const std::string& text, int source, Diagnostics& problems)
+      : text_(text), source_(source), problems_(problems) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -45,12 +47,14 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     const bool quoted = tag == "!";
     refuse_tag(mark, tag);
+    if (quoted) require_closing_quote(mark);
     auto node = make(mark, Node::Kind::Scalar);
     node->text = value;
     node->place.width = static_cast<int>(value.size()) + (quoted ? 2 : 0);
     if (value == "<<" && !quoted && !frames_.empty() && awaits_key(frames_.back())) {
       problems_.error(node->place,
                       "merge keys ('<<') are not part of the sweep file; use 'extends'");
+      throw StopParsing();
     }
     put(std::move(node), anchor);
   }
@@ -138,12 +142,38 @@ class TreeBuilder : public YAML::EventHandler {
         problems_.error(frame.key_place, fmt::format("key '{}' is given twice, first in line {}",
                                                      frame.key, other->place.line));
       } else {
-        frame.node->members.push_back({frame.key, frame.key_place, std::move(node)});
+        frame.node->members.push_back({frame.key, frame.key_place, placed(node, frame.key_place)});
       }
       frame.has_key = false;
     }
   }
 
+  // An absent value has no place worth showing; its key has.
+  static NodePtr placed(const NodePtr& node, const Place& key_place) {
+    if (!node->is_null()) return node;
+    auto null = std::make_shared<Node>(*node);
+    null->place = key_place;
+    return null;
+  }
+
+  // The library ends a quoted text at the end of the file without a word.
+  void require_closing_quote(const YAML::Mark& mark) {
+    const auto start = static_cast<std::size_t>(std::max(mark.pos, 0));
+    if (start >= text_.size() || (text_[start] != '"' && text_[start] != '\'')) return;
+    const char quote = text_[start];
+    for (std::size_t i = start + 1; i < text_.size(); ++i) {
+      if (quote == '"' && text_[i] == '\\') {
+        ++i;
+      } else if (text_[i] == quote) {
+        if (quote == '"' || i + 1 == text_.size() || text_[i + 1] != quote) return;
+        ++i;  // '' is a quote inside single quotes
+      }
+    }
+    problems_.error(place(mark), "not readable as YAML: the closing quote is missing");
+    throw StopParsing();
+  }
+
+  const std::string& text_;
   int source_;
   Diagnostics& problems_;
   std::vector<Frame> frames_;
@@ -176,7 +206,7 @@ const char* name_of(Node::Kind kind) {
 }
 
 NodePtr parse_tree(const std::string& text, int source, Diagnostics& problems) {
-  TreeBuilder builder(source, problems);
+  TreeBuilder builder(text, source, problems);
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);

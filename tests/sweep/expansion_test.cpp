@@ -76,7 +76,7 @@ TEST_F(Expansion, DocumentedSurveyHasItsDocumentedCounts) {
   ASSERT_EQ(sweep.left_out.size(), 2u);
   EXPECT_EQ(sweep.left_out[0].count, 5u);
   EXPECT_EQ(sweep.left_out[1].count, 60u);
-  EXPECT_TRUE(sweep.left_out[1].where.ends_with("s.yaml:30"));
+  EXPECT_TRUE(sweep.left_out[1].where.ends_with("s.yaml:28"));
   EXPECT_EQ(sweep.name, "survey");
   EXPECT_EQ(sweep.site, "$WINNOW_SITE");
   EXPECT_EQ(sweep.save.text("weights.form"), "csr");

@@ -25,9 +25,11 @@ const std::vector<Wrong>& wrong_files() {
       {"OnlyAScalar", "hello\n", "1:1", "a sweep file is a map"},
       {"OnlyAList", "- a\n- b\n", "1:1", "a sweep file is a map"},
       {"UnclosedBrace", "trial: {a: 1\n", "2:1", "not readable as YAML"},
-      {"UnclosedQuote", "sweep: \"abc\n", "2:1", "not readable as YAML"},
+      {"UnclosedQuote", "sweep: t\nsite: \"abc\nschema: 1\n", "2:7",
+       "the closing quote is missing"},
+      {"UnclosedSingle", "site: 'it''s\n", "1:7", "the closing quote is missing"},
       {"BadIndent", "trial:\n  a: 1\n b: 2\n", "3:2", "not readable as YAML"},
-      {"TabIndent", "trial:\n\ta: 1\n", "2:1", "not readable as YAML"},
+      {"TabIndent", "trial:\n\ta: 1\n", "2:3", "not readable as YAML"},
       {"TwoDocuments", kHead + kDense + "---\nsweep: u\n", "8:1", "holds one document"},
       {"Tag", kHead + kDense + "site: !!str x\n", "7:7", "tags are not part of the sweep file"},
       {"LocalTag", kHead + kDense + "site: !python/object x\n", "7:7", "tags are not part"},
@@ -78,7 +80,7 @@ const std::vector<Wrong>& wrong_files() {
       {"NoTrial", "sweep: t\n", "1:1", "'data.name' is required and not given"},
       {"NoDensity", kHead + "  method: {name: snip}\n", "6:18",
        "'method.density' is required and not given"},
-      {"NoValue", kHead + kDense + "  train.lr:\n", "7:12", "'train.lr' has no value"},
+      {"NoValue", kHead + kDense + "  train.lr:\n", "7:3", "'train.lr' has no value"},
       {"MapForAList", kHead + kDense + "  train: {schedule.at: [[1], 2]}\n", "7:25",
        "must be a plain value"},
       {"WrongType", kHead + kDense + "  train: {lr: fast}\n", "7:15",
@@ -105,9 +107,9 @@ const std::vector<Wrong>& wrong_files() {
       {"WithItself", kHead + "  method: {name: snip, density: 1, with: {snip: {density: 1}}}\n",
        "6:50", "'snip' is already the trial's method"},
       {"WithBadValue", kHead + "  method: {name: snip, density: 1, with: {compander: {a: 2}}}\n",
-       "6:59", "'method.with.compander.a' must be in [0, 1], is 2"},
+       "6:58", "'method.with.compander.a' must be in [0, 1], is 2"},
       {"WithUnreadKey", kHead + "  method: {name: snip, density: 1, with: {compander: {b: 2}}}\n",
-       "6:56", "unknown key 'method.with.compander.b'"},
+       "6:55", "unknown key 'method.with.compander.b'"},
       {"WithMaybe", kHead + "  method: {name: snip, density: 1, with: {compander: maybe}}\n",
        "6:54", "must be on, off or a map of settings, is maybe"},
       // axes
@@ -140,7 +142,7 @@ const std::vector<Wrong>& wrong_files() {
        "unknown method.name 'rigel'"},
       {"CaseAxisAgain",
        kHead + "axes:\n  - train.lr: [1]\n  - cases: [{name: dense, axes: [{train.lr: [2]}]}]\n",
-       "8:34", "set by two axes"},
+       "8:35", "set by two axes"},
       {"CasesEmpty", kHead + kDense + "axes:\n  - cases: []\n", "8:12", "'cases' is a list"},
       {"SampleKind",
        kHead + kDense +
@@ -207,7 +209,7 @@ TEST_P(WrongFiles, IsRefusedAtItsPlaceInPlainWords) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, WrongFiles, ::testing::ValuesIn(wrong_files()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& wrong) { return std::string(wrong.param.name); });
 
 class ProblemText : public SweepFiles {};
 
@@ -234,7 +236,7 @@ TEST_F(ProblemText, AllProblemsAreReportedInTheFilesOrderAndOnce) {
        ++i) {
     places.push_back((*i)[1]);
   }
-  EXPECT_EQ(places, (std::vector<std::string>{"6:15", "6:18", "9:50", "9:54", "11:12"})) << text;
+  EXPECT_EQ(places, (std::vector<std::string>{"6:15", "6:18", "9:49", "9:53", "11:12"})) << text;
 }
 
 TEST_F(ProblemText, AWrongAxisDoesNotMakeFollowOnProblems) {
