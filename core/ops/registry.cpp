@@ -3,8 +3,11 @@
 
 namespace winnow::ops {
 void define_add();
+void define_basis_combine();
 void define_batch_norm();
 void define_cast();
+void define_channel_routing();
+void define_compander();
 void define_conv2d();
 void define_dropout();
 void define_fill();
@@ -14,16 +17,22 @@ void define_mul();
 void define_pool();
 void define_relu();
 void define_reduce_sum();
+void define_score_mask();
 void define_shortcut_pad();
+void define_sigmoid();
 void define_softmax_cross_entropy();
+void define_wavelet_dropout();
 }  // namespace winnow::ops
 
 namespace winnow {
 
 void define_all_ops() {
   ops::define_add();
+  ops::define_basis_combine();
   ops::define_batch_norm();
   ops::define_cast();
+  ops::define_channel_routing();
+  ops::define_compander();
   ops::define_conv2d();
   ops::define_dropout();
   ops::define_fill();
@@ -33,8 +42,11 @@ void define_all_ops() {
   ops::define_pool();
   ops::define_relu();
   ops::define_reduce_sum();
+  ops::define_score_mask();
   ops::define_shortcut_pad();
+  ops::define_sigmoid();
   ops::define_softmax_cross_entropy();
+  ops::define_wavelet_dropout();
 }
 
 }  // namespace winnow

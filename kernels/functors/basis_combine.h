@@ -1,5 +1,5 @@
-// Filters as linear combinations of basis elements: rows of a {rows, n} matrix times a small {n, n} matrix, and the
-// gradient of that small matrix. Single source for CPU and CUDA; no state.
+// Filters as linear combinations of basis elements: rows of a {rows, n} matrix times a small {n, n}
+// matrix, and the gradient of that small matrix. Single source for CPU and CUDA; no state.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace winnow {
 
 inline constexpr std::int64_t kBasisChunk = 256;  // rows whose gradient is summed in one piece
 
-// One row of y = x F, or of y = x F^T. The terms are added in the order of x, so that F = I gives x exactly.
+// One row of y = x F, or of y = x F^T. The terms are added in the order of x, so that F = I gives x
+// exactly.
 struct BasisCombine {
   const float *x, *f;
   float* y;
@@ -21,7 +22,8 @@ struct BasisCombine {
     float* out = y + row * n;
     for (std::int64_t m = 0; m < n; ++m) out[m] = 0;
     for (std::int64_t k = 0; k < n; ++k) {
-      for (std::int64_t m = 0; m < n; ++m) out[m] += in[k] * (transposed ? f[m * n + k] : f[k * n + m]);
+      for (std::int64_t m = 0; m < n; ++m)
+        out[m] += in[k] * (transposed ? f[m * n + k] : f[k * n + m]);
     }
   }
 };

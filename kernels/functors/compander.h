@@ -1,5 +1,5 @@
-// Weight compander: w = a * f(v / b) with f = arctan, arsinh or erf, and its derivatives. Single source for CPU and
-// CUDA; no state.
+// Weight compander: w = a * f(v / b) with f = arctan, arsinh or erf, and its derivatives. Single
+// source for CPU and CUDA; no state.
 #pragma once
 
 #include <cmath>

@@ -1,0 +1,147 @@
+// compander: the effective weight w = a * f(v / b) of a trained v. Inputs v, a {1} or none, b {1}
+// or none; an absent a or b is the attribute of that name. Attribute function: arctan, arsinh or
+// erf.
+#include "kernels/functors/compander.h"
+
+#include "core/ops/dispatch.h"
+#include "kernels/cpu/fold_rows.h"
+#include "kernels/cpu/for_each.h"
+
+namespace winnow::ops {
+namespace {
+
+// body.operator()<kind>().
+template <class Body>
+void with_companding(const Attrs& attrs, const Body& body) {
+  const std::string& name = attrs.text("function");
+  if (name == "arctan") return body.template operator()<Companding::Arctan>();
+  if (name == "arsinh") return body.template operator()<Companding::Arsinh>();
+  if (name == "erf") return body.template operator()<Companding::Erf>();
+  fail(ErrorKind::Internal, "attribute function must be arctan, arsinh or erf, not {}", name);
+}
+
+float scalar(const TensorView& given, const Attrs& attrs, const char* name) {
+  return given.data != nullptr ? *given.as<float>() : static_cast<float>(attrs.real(name));
+}
+
+void check(std::span<const ValueInfo> in, const Attrs& attrs, bool learned_a, bool learned_b) {
+  require(in[0].dtype == DType::F32, "the trained weight must be f32");
+  with_companding(attrs, []<Companding kind>() {});
+  require(learned_a || attrs.real("a") > 0, "a must be positive");
+  require(learned_b || attrs.real("b") > 0, "b must be positive");
+}
+
+// dw, v, a, b -> dv.
+void define_compander_backward() {
+  define_op({
+      .name = "compander_backward",
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
+        require(in.size() == 4, "takes dw, v, a, b");
+        return {{in[1].shape, DType::F32}};
+      },
+      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+        const Attrs& attrs = spec.node.attrs;
+        const float a = scalar(call.in[2], attrs, "a"), b = scalar(call.in[3], attrs, "b");
+        with_companding(attrs, [&]<Companding kind>() {
+          for_each(call.run.threads, call.out[0].numel(),
+                   CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
+                                         call.out[0].as<float>()},
+                   2048);
+        });
+      }),
+      .inplace = 0,
+  });
+}
+
+class CoefficientGradient final : public Kernel {
+ public:
+  explicit CoefficientGradient(const KernelSpec& spec)
+      : attrs_(spec.node.attrs), count_(spec.in[1].shape.numel()) {}
+  std::size_t scratch_bytes() const override {
+    return sizeof(CompandingGradient) * static_cast<std::size_t>(fold_partials(1, count_));
+  }
+  void run(const KernelCall& call) override {
+    const float a = scalar(call.in[2], attrs_, "a"), b = scalar(call.in[3], attrs_, "b");
+    with_companding(attrs_, [&]<Companding kind>() {
+      fold_rows(call.run.threads, 1, count_, CompandingGradient{},
+                LoadCompandingGradient<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b},
+                AddCompandingGradients{},
+                StoreCompandingGradient{call.out[0].as<float>(), call.out[1].as<float>()},
+                reinterpret_cast<CompandingGradient*>(call.scratch));
+    });
+  }
+
+ private:
+  Attrs attrs_;
+  std::int64_t count_;
+};
+
+// dw, v, a, b -> da, db.
+void define_compander_backward_coefficients() {
+  define_op({
+      .name = "compander_backward_coefficients",
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
+        require(in.size() == 4, "takes dw, v, a, b");
+        return {{Shape{1}, DType::F32}, {Shape{1}, DType::F32}};
+      },
+      .cpu = [](const KernelSpec& spec) { return std::make_unique<CoefficientGradient>(spec); },
+  });
+}
+
+}  // namespace
+
+void define_compander() {
+  const ValueInfo weight{{5, 3, 3, 3}}, one{{1}};
+  const auto attrs = [](const char* function) {
+    return Attrs{{"function", std::string(function)}, {"a", 1.0}, {"b", 0.6}};
+  };
+  define_op({
+      .name = "compander",
+      .infer = [](std::span<const ValueInfo> in, const Attrs& given) -> std::vector<ValueInfo> {
+        require(in.size() == 3, "takes v, a, b, of which a and b may be absent");
+        check(in, given, in[1].shape.rank() == 1, in[2].shape.rank() == 1);
+        return {{in[0].shape, DType::F32}};
+      },
+      .reverse =
+          [](Reverse& r) {
+            const Node& node = r.node();
+            const std::vector<ValueId> in{r.out_grad(0), node.in[0], node.in[1], node.in[2]};
+            if (r.wants(1) || r.wants(2)) {
+              const auto grads = r.graph().emit("compander_backward_coefficients", in, node.attrs,
+                                                node.name + "/coefficients");
+              r.add(1, grads[0]);
+              r.add(2, grads[1]);
+            }
+            if (r.wants(0)) {
+              r.add(0, r.graph().emit1("compander_backward", in, node.attrs, node.name + "/grad"));
+            }
+          },
+      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+        const Attrs& given = spec.node.attrs;
+        const float a = scalar(call.in[1], given, "a"), b = scalar(call.in[2], given, "b");
+        with_companding(given, [&]<Companding kind>() {
+          for_each(call.run.threads, call.out[0].numel(),
+                   Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
+        });
+      }),
+      .examples = {{.label = "arctan",
+                    .in = {weight, one, one},
+                    .attrs = attrs("arctan"),
+                    .low = 0.4,
+                    .bf16 = false},
+                   {.label = "arsinh",
+                    .in = {weight, one, one},
+                    .attrs = attrs("arsinh"),
+                    .low = 0.4,
+                    .bf16 = false},
+                   {.label = "erf",
+                    .in = {weight, one, one},
+                    .attrs = attrs("erf"),
+                    .low = 0.4,
+                    .bf16 = false}},
+  });
+  define_compander_backward();
+  define_compander_backward_coefficients();
+}
+
+}  // namespace winnow::ops

@@ -1,0 +1,89 @@
+// score_mask: a weight of which only the share `density` with the largest |score| is used. Outputs
+// the effective weight and its mask. The gradient of the scores is straight-through: the mask is
+// taken for |score|.
+#include "kernels/functors/score_mask.h"
+
+#include "core/ops/dispatch.h"
+#include "kernels/cpu/for_each.h"
+#include "kernels/cpu/keep_largest.h"
+
+namespace winnow::ops {
+namespace {
+
+// dy, w, score -> dscore.
+void define_score_mask_backward_scores() {
+  define_op({
+      .name = "score_mask_backward_scores",
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 3); },
+      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+        for_each(call.run.threads, call.out[0].numel(),
+                 ScoreGradient{call.in[0].as<float>(), call.in[1].as<float>(),
+                               call.in[2].as<float>(), call.out[0].as<float>()});
+      }),
+      .inplace = 0,
+  });
+}
+
+// dy, mask -> dw.
+void define_apply_mask() {
+  define_op({
+      .name = "apply_mask",
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
+        require(in.size() == 2 && in[0].shape == in[1].shape && in[1].dtype == DType::U8,
+                "takes a tensor and a u8 mask of the same shape");
+        return {{in[0].shape, DType::F32}};
+      },
+      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+        for_each(call.run.threads, call.out[0].numel(),
+                 ApplyMask{call.in[0].as<float>(), call.in[1].as<std::uint8_t>(),
+                           call.out[0].as<float>()});
+      }),
+      .inplace = 0,
+  });
+}
+
+}  // namespace
+
+void define_score_mask() {
+  define_op({
+      .name = "score_mask",
+      .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
+        same_as_inputs(in, 2);
+        require(in[0].dtype == DType::F32, "weight and scores must be f32");
+        const double density = attrs.real("density");
+        require(density > 0 && density <= 1,
+                fmt::format("density must be in (0, 1], not {}", density));
+        return {{in[0].shape, DType::F32}, {in[0].shape, DType::U8}};
+      },
+      .reverse =
+          [](Reverse& r) {
+            const Node& node = r.node();
+            if (r.wants(0)) {
+              r.add(0, r.graph().emit1("apply_mask", {r.out_grad(0), node.out[1]}, {},
+                                       node.name + "/grad"));
+            }
+            if (r.wants(1)) {
+              r.add(1, r.graph().emit1("score_mask_backward_scores",
+                                       {r.out_grad(0), node.in[0], node.in[1]}, {},
+                                       node.name + "/scores"));
+            }
+          },
+      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+        const auto n = call.out[0].numel();
+        auto* mask = call.out[1].as<std::uint8_t>();
+        keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")),
+                     mask);
+        for_each(call.run.threads, n,
+                 ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
+      }),
+      .examples = {{.label = "conv",
+                    .in = {{{5, 3, 3, 3}}, {{5, 3, 3, 3}}},
+                    .attrs = {{"density", 0.3}},
+                    .gradient = OpExample::Gradient::Surrogate,
+                    .bf16 = false}},
+  });
+  define_score_mask_backward_scores();
+  define_apply_mask();
+}
+
+}  // namespace winnow::ops
