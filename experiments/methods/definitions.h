@@ -15,5 +15,11 @@ MethodDef freezenet();
 MethodDef set();
 MethodDef rigl();
 MethodDef gmp();
+MethodDef imp();
+MethodDef edge_popup();
+MethodDef interspace();
+MethodDef compander();
+MethodDef wavelet_dropout();
+MethodDef mixture_of_depths();
 
 }  // namespace winnow

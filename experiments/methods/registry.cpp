@@ -16,6 +16,12 @@ const std::vector<MethodDef>& methods() {
       set(),             //
       rigl(),            //
       gmp(),             //
+      imp(),
+      edge_popup(),
+      interspace(),
+      compander(),
+      wavelet_dropout(),
+      mixture_of_depths(),
   };
   return all;
 }

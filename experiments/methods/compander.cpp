@@ -1,0 +1,222 @@
+// Weight compander: every layer's weight is w = a * f(v / b) of a trained v. A device of training
+// only: what is stored is w.
+#include "kernels/functors/compander.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+#include "experiments/methods/definitions.h"
+
+namespace winnow {
+namespace {
+
+constexpr double kLeastCoefficient = 1e-3;  // a sign change would flip all weights
+constexpr double kPoleDistance = 1e-3;  // of |w / a| from the end of the range of arctan and erf
+
+// erf^-1 by Newton's method on erf; |y| < 1.
+double inverse_erf(double y) {
+  double x = 0;
+  for (int i = 0; i < 60; ++i) {
+    const double step = (std::erf(x) - y) / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
+    x -= std::clamp(step, -0.5, 0.5);
+    if (std::fabs(step) < 1e-15) break;
+  }
+  return x;
+}
+
+Companding companding_of(const std::string& name) {
+  return name == "arctan"   ? Companding::Arctan
+         : name == "arsinh" ? Companding::Arsinh
+                            : Companding::Erf;
+}
+
+// body.operator()<kind>().
+template <class Body>
+void with_companding(Companding kind, const Body& body) {
+  if (kind == Companding::Arctan) return body.template operator()<Companding::Arctan>();
+  if (kind == Companding::Arsinh) return body.template operator()<Companding::Arsinh>();
+  body.template operator()<Companding::Erf>();
+}
+
+class Compander final : public Method {
+ public:
+  explicit Compander(const Settings& settings)
+      : function_(settings.text("function")),
+        coefficients_(settings.text("coefficients")),
+        a_(settings.real("a")),
+        b_(settings.real("b")) {}
+
+  Touches touches() const override { return {.weights_source = true}; }
+
+  void edit(GraphEditor& editor) override {
+    if (editor.train().text("optimizer") != "sgd") {
+      fail(ErrorKind::Settings,
+           "method.name: compander needs train.optimizer sgd, not {}: an adaptive step would have "
+           "to be taken in w "
+           "before it is carried over to v",
+           editor.train().text("optimizer"));
+    }
+    weight_decay_ = editor.train().real("weight_decay");
+    weights_.clear();
+    learned_.clear();
+    ValueId a = kNoValue, b = kNoValue;
+    for (const ParamId id : editor.prunable()) {
+      const ParamSpec spec = editor.model().param(id);
+      if (coefficients_ == "fine" || (coefficients_ == "coarse" && weights_.empty())) {
+        a = coefficient(editor, spec, "compander_a", a_);
+        b = coefficient(editor, spec, "compander_b", b_);
+      }
+      editor.derive(id, [&](ValueId v) {
+        return editor.graph().emit1("compander", {v, a, b},
+                                    {{"function", function_}, {"a", a_}, {"b", b_}},
+                                    spec.layer + ".compander");
+      });
+      // With fixed coefficients the decay acts on w (see on_event), otherwise on v.
+      if (coefficients_ == "fixed") editor.model().param(id).decay = 0;
+      weights_.push_back({id, spec.layer, spec.decay});
+    }
+  }
+
+  void schedule(EventPlan& plan, const RunLength&) const override {
+    if (coefficients_ == "fixed") {
+      if (weight_decay_ > 0) plan.after_backward([](std::int64_t) { return true; });
+    } else {
+      plan.after_step([](std::int64_t) { return true; });
+    }
+  }
+
+  Verdict on_event(const Moment& moment, TrainState& state) override {
+    if (moment.when == When::Begin && moment.phase == 0) start(state);
+    if (moment.when == When::AfterBackward) decay_weights(state.params());
+    if (moment.when == When::AfterStep) {
+      for (const ParamId id : learned_) {
+        for (float& value : state.params().weight(id)) {
+          value = std::max(value, static_cast<float>(kLeastCoefficient));
+        }
+      }
+    }
+    return Verdict::Update;
+  }
+
+  void report(TrainState& state, Facts& facts) const override {
+    if (learned_.empty()) return;
+    double low[2] = {1e30, 1e30}, high[2] = {0, 0};
+    for (std::size_t i = 0; i < learned_.size(); ++i) {
+      const double value = static_cast<double>(state.params().weight(learned_[i])[0]);
+      low[i % 2] = std::min(low[i % 2], value);
+      high[i % 2] = std::max(high[i % 2], value);
+    }
+    facts["method.a_min"] = low[0];
+    facts["method.a_max"] = high[0];
+    facts["method.b_min"] = low[1];
+    facts["method.b_max"] = high[1];
+  }
+
+ private:
+  struct Companded {
+    ParamId id;
+    std::string layer;
+    double decay;
+  };
+
+  ValueId coefficient(GraphEditor& editor, const ParamSpec& weight, const char* name,
+                      double start) {
+    const std::string owner = coefficients_ == "fine" ? weight.layer + "." : "";
+    const ParamId id = editor.build().param({.name = owner + name,
+                                             .shape = {1},
+                                             .role = ParamRole::Coefficient,
+                                             .init = {InitSpec::Kind::Constant, start},
+                                             .decay = 0,
+                                             .layer = coefficients_ == "fine" ? weight.layer : ""});
+    learned_.push_back(id);
+    return editor.model().param(id).value;
+  }
+
+  // The v that gives the drawn w: the network starts as it would without the method.
+  void start(TrainState& state) {
+    for (const Companded& weight : weights_) {
+      std::int64_t clamped = 0;
+      for (float& value : state.params().weight(weight.id)) {
+        const double range =
+            companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
+        double y = static_cast<double>(value) / a_;
+        if (function_ != "arsinh" && std::fabs(y) > range - kPoleDistance) {
+          y = std::copysign(range - kPoleDistance, y);
+          ++clamped;
+        }
+        const double u = function_ == "arctan"   ? std::tan(y)
+                         : function_ == "arsinh" ? std::sinh(y)
+                                                 : inverse_erf(y);
+        value = static_cast<float>(b_ * u);
+      }
+      if (clamped > 0) state.log("clamped_at_start", weight.layer, static_cast<double>(clamped));
+    }
+  }
+
+  // g_v = (dL/dw + decay * w) * dw/dv. Added after the reduction over ranks, so that it counts
+  // once.
+  void decay_weights(ParamStore& params) const {
+    const auto a = static_cast<float>(a_), b = static_cast<float>(b_);
+    for (const Companded& weight : weights_) {
+      const auto rate = static_cast<float>(weight_decay_ * weight.decay);
+      const float* v = params.weight(weight.id).data();
+      const std::span<float> grad = params.grad(weight.id);
+      with_companding(companding_of(function_), [&]<Companding kind>() {
+        for (std::size_t i = 0; i < grad.size(); ++i) {
+          const float u = v[i] / b;
+          grad[i] += rate * a * companding<kind>(u) * (a / b) * companding_slope<kind>(u);
+        }
+      });
+    }
+  }
+
+  std::string function_, coefficients_;
+  double a_, b_, weight_decay_ = 0;
+  std::vector<Companded> weights_;
+  std::vector<ParamId> learned_;  // a and b in turn
+};
+
+}  // namespace
+
+MethodDef compander() {
+  using Kind = Setting::Kind;
+  const Range positive{1e-3, 100};
+  MethodDef def;
+  def.name = "compander";
+  def.meaning = "trains v with w = a * arctan(v / b): bounded weights, larger updates near zero";
+  def.source = "Weight Compander, IJCNN 2023, arXiv 2306.16993";
+  def.schema = {
+      {.key = "function",
+       .kind = Kind::Choice,
+       .fallback = "arctan",
+       .choices = {"arctan", "arsinh", "erf"},
+       .meaning = "the squashing function f",
+       .source = "arXiv 2306.16993"},
+      {.key = "coefficients",
+       .kind = Kind::Choice,
+       .fallback = "fixed",
+       .choices = {"fixed", "coarse", "fine"},
+       .meaning = "a and b stay fixed, are learned once for the network (coarse), or for each "
+                  "layer (fine)",
+       .source = "arXiv 2306.16993"},
+      {.key = "a",
+       .kind = Kind::Real,
+       .fallback = "1.0",
+       .range = positive,
+       .meaning = "scale of w; start value if learned (paper: 0.5 then)",
+       .source = "arXiv 2306.16993, CIFAR-10 ResNet-18"},
+      {.key = "b",
+       .kind = Kind::Real,
+       .fallback = "0.6",
+       .range = positive,
+       .meaning = "scale of v; start value if learned (paper: 1.0 then)",
+       .source = "arXiv 2306.16993, CIFAR-10 ResNet-18"},
+  };
+  def.make = [](const Settings& s) { return std::make_unique<Compander>(s); };
+  def.touches = {.weights_source = true};
+  return def;
+}
+
+}  // namespace winnow

@@ -1,0 +1,128 @@
+// Spectral wavelet dropout: in training, whole detail bands of the feature maps of chosen modules
+// are dropped.
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "experiments/methods/definitions.h"
+
+namespace winnow {
+namespace {
+
+// Convolutions on a path from the region's entry to its exit.
+std::set<NodeId> convolutions_of(const Graph& graph, const Region& region) {
+  std::vector<char> from(graph.value_count(), 0);
+  from[static_cast<std::size_t>(region.in)] = 1;
+  std::set<NodeId> found;
+  for (const NodeId at : graph.schedule(std::vector{region.out})) {
+    const Node& node = graph.nodes()[at];
+    const bool reached = std::ranges::any_of(node.in, [&](ValueId id) {
+      return id != kNoValue && from[static_cast<std::size_t>(id)] != 0;
+    });
+    if (!reached) continue;
+    for (const ValueId id : node.out) from[static_cast<std::size_t>(id)] = 1;
+    if (node.op == "conv2d") found.insert(at);
+  }
+  return found;
+}
+
+class WaveletDropout final : public Method {
+ public:
+  explicit WaveletDropout(const Settings& settings)
+      : p_(settings.real("p")),
+        variant_(settings.text("variant")),
+        modules_(settings.integers("modules")),
+        bands_(settings.integers("bands")) {
+    const std::string& where = settings.text("placement");
+    before_ = where == "before" || (where == "auto" && variant_ == "2d");
+  }
+
+  Touches touches() const override { return {.structure = true, .train_only = true}; }
+
+  void edit(GraphEditor& editor) override {
+    std::set<NodeId> convolutions;
+    int last = 0;
+    for (const Region& region : editor.model().regions) {
+      last = std::max(last, region.stage + 1);
+      if (std::ranges::count(modules_, region.stage + 1) == 0) continue;
+      convolutions.merge(convolutions_of(editor.graph(), region));
+    }
+    for (const std::int64_t module : modules_) {
+      if (module > last) {
+        fail(ErrorKind::Settings, "method.modules: model '{}' has no module {}, it has {}",
+             editor.model().name, module, last);
+      }
+    }
+    if (p_ == 0 || bands_.empty()) return;
+    for (const NodeId at : convolutions) {
+      const std::string name = editor.graph().nodes()[at].name + ".wavelet_dropout";
+      if (before_) {
+        // Only this convolution reads the dropped maps; the shortcut and other branches keep
+        // theirs.
+        const ValueId dropped = drop(editor, editor.graph().nodes()[at].in[0], name);
+        editor.graph().node(at).in[0] = dropped;
+      } else {
+        editor.splice(editor.graph().nodes()[at].out[0],
+                      [&](ValueId x) { return drop(editor, x, name); });
+      }
+    }
+  }
+
+ private:
+  ValueId drop(GraphEditor& editor, ValueId x, const std::string& name) const {
+    return editor.graph().emit1("wavelet_dropout", {x},
+                                {{"p", p_}, {"variant", variant_}, {"bands", bands_}}, name);
+  }
+
+  double p_;
+  std::string variant_;
+  std::vector<std::int64_t> modules_, bands_;
+  bool before_;
+};
+
+}  // namespace
+
+MethodDef wavelet_dropout() {
+  using Kind = Setting::Kind;
+  MethodDef def;
+  def.name = "wavelet_dropout";
+  def.meaning = "drops detail bands of a wavelet decomposition of the feature maps in training";
+  def.source = "Spectral Wavelet Dropout, ICMLA 2024, arXiv 2409.18951";
+  def.schema = {
+      {.key = "p",
+       .kind = Kind::Real,
+       .fallback = "0.1",
+       .range = Range{0, 1, false, true},
+       .meaning = "probability that a band is dropped",
+       .source = "arXiv 2409.18951"},
+      {.key = "variant",
+       .kind = Kind::Choice,
+       .fallback = "1d",
+       .choices = {"1d", "2d"},
+       .meaning = "three levels on the flattened map, or one level on the two-dimensional map",
+       .source = "arXiv 2409.18951"},
+      {.key = "modules",
+       .kind = Kind::IntList,
+       .fallback = "[4]",
+       .range = Range{1, 16},
+       .meaning = "the model's stages whose convolutions get it, counted from 1",
+       .source = "arXiv 2409.18951 (4, for some networks 3)"},
+      {.key = "bands",
+       .kind = Kind::IntList,
+       .fallback = "[1, 2, 3]",
+       .range = Range{1, 3},
+       .meaning = "bands that may be dropped; 1d: 1 is the finest; 2d: 1 LH, 2 HL, 3 HH",
+       .source = "arXiv 2409.18951"},
+      {.key = "placement",
+       .kind = Kind::Choice,
+       .fallback = "auto",
+       .choices = {"auto", "after", "before"},
+       .meaning = "after or before each convolution; auto: 1d after (CIFAR), 2d before",
+       .source = "arXiv 2409.18951 (ImageNet 1d: before)"},
+  };
+  def.make = [](const Settings& s) { return std::make_unique<WaveletDropout>(s); };
+  def.touches = {.structure = true, .train_only = true};
+  return def;
+}
+
+}  // namespace winnow
