@@ -1,0 +1,58 @@
+#include "tests/core/allocation_count.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+namespace {
+std::atomic<std::size_t> count{0};
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+
+namespace winnow::test {
+bool counts_allocations() { return false; }
+}  // namespace winnow::test
+
+#else
+
+// glibc's own entry points, under the names it exports for replacements like these. operator new
+// calls malloc.
+extern "C" {
+void* __libc_malloc(std::size_t bytes);
+void* __libc_calloc(std::size_t count, std::size_t bytes);
+void* __libc_realloc(void* block, std::size_t bytes);
+void* __libc_memalign(std::size_t alignment, std::size_t bytes);
+
+void* malloc(std::size_t bytes) {
+  ++count;
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t items, std::size_t bytes) {
+  ++count;
+  return __libc_calloc(items, bytes);
+}
+void* realloc(void* block, std::size_t bytes) {
+  ++count;
+  return __libc_realloc(block, bytes);
+}
+void* memalign(std::size_t alignment, std::size_t bytes) {
+  ++count;
+  return __libc_memalign(alignment, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) { return memalign(alignment, bytes); }
+int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
+  *block = memalign(alignment, bytes);
+  return *block == nullptr ? ENOMEM : 0;
+}
+}
+
+namespace winnow::test {
+bool counts_allocations() { return true; }
+}  // namespace winnow::test
+
+#endif
+
+namespace winnow::test {
+std::size_t allocation_count() { return count; }
+}  // namespace winnow::test

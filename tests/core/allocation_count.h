@@ -1,0 +1,12 @@
+// Counts heap allocations of all threads, by C++ and by C code: the test program replaces
+// malloc and its kin.
+#pragma once
+
+#include <cstddef>
+
+namespace winnow::test {
+
+bool counts_allocations();  // false under a sanitizer, which replaces malloc itself
+std::size_t allocation_count();
+
+}  // namespace winnow::test

@@ -1,0 +1,291 @@
+// Every op and every example of it, from the registry: a new op is tested without a line here.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <set>
+
+#include "core/error.h"
+#include "kernels/rng.h"
+#include "tests/core/op_trial.h"
+
+namespace winnow {
+namespace {
+
+using test::OpCase;
+using test::OpTrial;
+using test::values_of;
+using test::Variant;
+
+// Their inner loops belong to the vendor library, which may split sums by thread.
+bool is_vendor(const std::string& op) {
+  return op.starts_with("conv2d") || op.starts_with("linear");
+}
+
+RunContext context(int threads) {
+  RunContext c;
+  c.threads = threads;
+  c.seed = 17;
+  c.step = 5;
+  c.update_statistics = false;
+  return c;
+}
+
+class OpConformance : public testing::TestWithParam<OpCase> {
+ protected:
+  const OpDef& def() const { return find_op(GetParam().op); }
+  const OpExample& example() const { return GetParam().example(); }
+  bool has_gradient() const {
+    return def().reverse && example().gradient != OpExample::Gradient::None;
+  }
+  testing::ScopedTrace trace_{
+      __FILE__, __LINE__, "op " + GetParam().op + ", example '" + GetParam().example().label + "'"};
+};
+
+std::vector<std::byte> bytes_of(const TensorView& view) {
+  const auto* first = static_cast<const std::byte*>(view.data);
+  return {first, first + view.bytes()};
+}
+
+TEST_P(OpConformance, WritesEveryOutputElementAndNothingElse) {
+  constexpr std::size_t kGuard = 256;
+  OpTrial trial(GetParam());
+  const std::vector<ValueId> outputs = trial.node().out;
+  std::vector<std::vector<std::byte>> results[2];
+  for (const int round : {0, 1}) {
+    const auto fill = round == 0 ? std::byte{0xff} : std::byte{0};
+    Program program = trial.compile(outputs, 1);
+    std::vector<HostBlock> blocks;
+    for (const ValueId id : outputs) {
+      const std::size_t bytes = program.view(id).bytes() + 2 * kGuard;
+      blocks.push_back(allocate_host(bytes));
+      std::fill_n(blocks.back().get(), bytes, fill);
+      program.bind(id, blocks.back().get() + kGuard);
+    }
+    program.run(context(1));
+    for (std::size_t k = 0; k < outputs.size(); ++k) {
+      const TensorView view = program.view(outputs[k]);
+      results[round].push_back(bytes_of(view));
+      const std::byte* block = blocks[k].get();
+      const auto intact = [&](std::byte b) { return b == fill; };
+      EXPECT_TRUE(std::all_of(block, block + kGuard, intact))
+          << "output " << k << ": wrote before its memory";
+      const std::byte* end = block + kGuard + view.bytes();
+      EXPECT_TRUE(std::all_of(end, end + kGuard, intact))
+          << "output " << k << ": wrote behind its memory";
+    }
+  }
+  EXPECT_EQ(results[0], results[1]) << "an element keeps what its memory held before";
+}
+
+TEST_P(OpConformance, GradientMatchesFiniteDifferences) {
+  OpTrial trial(GetParam());
+  if (!has_gradient() || !trial.differentiate_functional()) GTEST_SKIP() << "no gradient";
+  std::vector<ValueId> gradients;
+  for (const std::size_t i : trial.differentiable()) {
+    ASSERT_NE(trial.gradient(i), kNoValue) << "input " << i << " is listed as differentiable";
+    gradients.push_back(trial.gradient(i));
+  }
+  Program backward = trial.compile(gradients, 1);
+  backward.run(context(1));
+  for (const ValueId id : gradients) {
+    for (const double g : values_of(backward.view(id))) ASSERT_TRUE(std::isfinite(g));
+  }
+  if (example().gradient == OpExample::Gradient::Surrogate)
+    return;  // not the derivative by intention
+
+  Program forward = trial.compile(trial.functional_outputs(), 1);
+  double magnitude = 0;
+  forward.run(context(1));
+  const double base = trial.functional(forward, &magnitude);
+  const double h = (example().high - example().low) / 256;
+  const double noise = 4 * std::ldexp(magnitude, -24) / h;
+  constexpr std::int64_t kSamples = 48;
+  std::int64_t checked = 0, tried = 0;
+  for (const std::size_t i : trial.differentiable()) {
+    const std::vector<double> gradient = values_of(backward.view(trial.gradient(i)));
+    const auto [low, high] = std::minmax_element(gradient.begin(), gradient.end());
+    const double scale = std::max(std::abs(*low), std::abs(*high));
+    Tensor& input = trial.input(i);
+    const std::int64_t n = input.numel(), samples = std::min(n, kSamples);
+    for (std::int64_t s = 0; s < samples; ++s) {
+      const std::int64_t at = s * n / samples;
+      float& x = input.as<float>()[at];
+      const float start = x;
+      const auto rise = [&](double step) {  // of the functional, over a step that f32 can take
+        x = static_cast<float>(static_cast<double>(start) + step);
+        const double taken = static_cast<double>(x) - static_cast<double>(start);
+        forward.run(context(1));
+        x = start;
+        return (trial.functional(forward) - base) / taken;
+      };
+      const double left = rise(-h), right = rise(h), far_left = rise(-2 * h),
+                   far_right = rise(2 * h);
+      const double narrow = (left + right) / 2, wide = (far_left + far_right) / 2;
+      ++tried;
+      // Next to a kink (relu, max) there is no derivative to compare with. One inside the steps
+      // makes narrow and wide differ; one at the point itself bends by the same angle however small
+      // the step.
+      const double slack = example().tolerance * scale / 2 + noise;
+      const double bend = std::abs(right - left), far_bend = std::abs(far_right - far_left);
+      if (std::abs(narrow - wide) > slack || (bend > slack && bend > 0.75 * far_bend)) continue;
+      ++checked;
+      const double expected = (4 * narrow - wide) / 3;  // fourth order
+      EXPECT_NEAR(gradient[static_cast<std::size_t>(at)], expected,
+                  example().tolerance * scale + noise)
+          << "input " << i << ", element " << at;
+    }
+  }
+  EXPECT_GE(checked, (tried + 1) / 2) << "too few points at which the op is smooth";
+}
+
+double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double distance = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    distance += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += a[i] * a[i];
+  }
+  return std::sqrt(distance / (norm + 1e-12));
+}
+
+TEST_P(OpConformance, Bf16AgreesWithF32) {
+  if (!example().bf16 || example().in.empty() || example().in[0].dtype != DType::F32)
+    GTEST_SKIP() << "no bf16 input";
+  constexpr double kTolerance = 0.015;  // a few roundings to eight bits
+  OpTrial exact(GetParam(), Variant::Rounded), narrow(GetParam(), Variant::Bf16);
+  Program exact_forward = exact.compile(exact.node().out, 1),
+          narrow_forward = narrow.compile(narrow.node().out, 1);
+  exact_forward.run(context(1));
+  narrow_forward.run(context(1));
+  for (std::size_t k = 0; k < exact.node().out.size(); ++k) {
+    const TensorView a = exact_forward.view(exact.node().out[k]),
+                     b = narrow_forward.view(narrow.node().out[k]);
+    if (a.dtype != DType::F32 && a.dtype != DType::BF16) continue;
+    EXPECT_LT(relative_distance(values_of(a), values_of(b)), kTolerance) << "output " << k;
+  }
+  if (!has_gradient() || !exact.differentiate_functional()) return;
+  ASSERT_TRUE(narrow.differentiate_functional());
+  for (const std::size_t i : exact.differentiable()) {
+    Program a = exact.compile({exact.gradient(i)}, 1), b = narrow.compile({narrow.gradient(i)}, 1);
+    a.run(context(1));
+    b.run(context(1));
+    EXPECT_LT(relative_distance(values_of(a.view(exact.gradient(i))),
+                                values_of(b.view(narrow.gradient(i)))),
+              kTolerance)
+        << "gradient of input " << i;
+  }
+}
+
+TEST_P(OpConformance, ThreadCountDoesNotChangeABit) {
+  if (is_vendor(GetParam().op)) GTEST_SKIP() << "vendor kernel";
+  // As it is, and with enough rows that every kernel splits its work.
+  const std::int64_t elements =
+      example().in.empty() ? 1 : std::max<std::int64_t>(1, example().in[0].shape.numel());
+  for (const std::int64_t rows :
+       {std::int64_t{1}, std::max<std::int64_t>(2, (1 << 17) / elements)}) {
+    std::optional<OpTrial> trial;
+    try {
+      trial.emplace(GetParam(), Variant::Plain, rows);
+    } catch (const Error&) {
+      ASSERT_GT(rows, 1) << "an example must fit its op";
+      continue;  // the attributes fix the rows
+    }
+    std::vector<ValueId> values = trial->node().out;
+    if (has_gradient() && trial->differentiate_functional()) {
+      for (const std::size_t i : trial->differentiable()) values.push_back(trial->gradient(i));
+    }
+    Program one = trial->compile(values, 1), four = trial->compile(values, 4);
+    one.run(context(1));
+    four.run(context(4));
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      EXPECT_EQ(bytes_of(one.view(values[k])), bytes_of(four.view(values[k])))
+          << "value " << k << ", rows x " << rows;
+    }
+  }
+}
+
+TEST_P(OpConformance, RepeatsBitForBit) {
+  OpTrial trial(GetParam());
+  std::vector<ValueId> values = trial.node().out;
+  if (has_gradient() && trial.differentiate_functional()) {
+    for (const std::size_t i : trial.differentiable()) values.push_back(trial.gradient(i));
+  }
+  Program program = trial.compile(values, 1);
+  program.run(context(1));
+  std::vector<std::vector<std::byte>> first;
+  for (const ValueId id : values) first.push_back(bytes_of(program.view(id)));
+  program.run(context(1));
+  for (std::size_t k = 0; k < values.size(); ++k)
+    EXPECT_EQ(first[k], bytes_of(program.view(values[k]))) << "value " << k;
+}
+
+// Inputs that are almost those of the example.
+std::vector<std::vector<ValueInfo>> misfits(const std::vector<ValueInfo>& in) {
+  std::vector<std::vector<ValueInfo>> all;
+  all.push_back(in);
+  all.back().push_back({Shape{3, 5}, DType::F32});
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    all.emplace_back(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(i));
+    const std::vector<std::int64_t> extents(in[i].shape.begin(), in[i].shape.end());
+    const auto with = [&](ValueInfo info) {
+      all.push_back(in);
+      all.back()[i] = std::move(info);
+    };
+    with({in[i].shape, in[i].dtype == DType::I32 ? DType::F32 : DType::I32});
+    std::vector<std::int64_t> other = extents;
+    other.push_back(2);
+    with({Shape(other), in[i].dtype});
+    for (std::size_t axis = 0; axis < extents.size(); ++axis) {
+      other = extents;
+      ++other[axis];
+      with({Shape(other), in[i].dtype});
+      other = extents;
+      other.erase(other.begin() + static_cast<std::ptrdiff_t>(axis));
+      with({Shape(other), in[i].dtype});
+    }
+  }
+  return all;
+}
+
+TEST_P(OpConformance, MisfittingInputsAreAnErrorThatNamesTheNode) {
+  std::size_t refused = 0;
+  for (const std::vector<ValueInfo>& infos : misfits(example().in)) {
+    Graph graph;
+    std::vector<ValueId> in;
+    for (const ValueInfo& info : infos) in.push_back(graph.input("x", info.shape, info.dtype));
+    try {
+      graph.emit(GetParam().op, in, example().attrs, "stage1.misfit");
+    } catch (const Error& error) {
+      ++refused;
+      EXPECT_NE(std::string(error.what()).find("'stage1.misfit'"), std::string::npos)
+          << error.what();
+    }  // any other exception fails the test
+  }
+  EXPECT_GT(refused, 0u);
+}
+
+std::string name_of_case(const testing::TestParamInfo<OpCase>& info) {
+  return info.param.op + "_" + std::to_string(info.param.index);
+}
+INSTANTIATE_TEST_SUITE_P(Ops, OpConformance, testing::ValuesIn(test::all_op_cases()), name_of_case);
+
+// Ops without an example of their own must be reached through the reverse rule of an op that has
+// one.
+TEST(OpConformanceCoverage, EveryOpWithAKernelIsReached) {
+  std::set<std::string> reached;
+  for (const OpCase& op_case : test::all_op_cases()) {
+    reached.insert(op_case.op);
+    OpTrial trial(op_case);
+    if (!find_op(op_case.op).reverse || !trial.differentiate_functional()) continue;
+    for (const Node& node : trial.graph().nodes()) reached.insert(node.op);
+  }
+  for (const std::string& op : op_names()) {
+    EXPECT_TRUE(!find_op(op).cpu || reached.contains(op))
+        << "op '" << op << "' has no example and no op leads to it";
+  }
+}
+
+}  // namespace
+}  // namespace winnow
