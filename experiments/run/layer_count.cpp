@@ -1,0 +1,113 @@
+#include "experiments/run/layer_count.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/graph_editor.h"
+#include "core/op.h"
+
+namespace winnow {
+namespace {
+
+std::int64_t macs_of(const Graph& graph, const Node& node) {
+  std::vector<ValueInfo> in, out;
+  for (const ValueId id : node.in) in.push_back(id == kNoValue ? ValueInfo{} : graph.value(id));
+  for (const ValueId id : node.out) out.push_back(graph.value(id));
+  return find_op(node.op).macs(in, out, node.attrs);
+}
+
+std::vector<ParamId> leaves_of(const GraphEditor& editor, const Graph& graph, ValueId weight) {
+  std::vector<ParamId> leaves;
+  const auto visit = [&](ValueId id) {
+    if (editor.is_param(id)) leaves.push_back(editor.owner(id));
+  };
+  visit(weight);
+  for (const NodeId at : graph.schedule(std::vector{weight})) {
+    for (const ValueId id : graph.nodes()[at].in) visit(id);
+  }
+  std::sort(leaves.begin(), leaves.end());
+  leaves.erase(std::unique(leaves.begin(), leaves.end()), leaves.end());
+  return leaves;
+}
+
+std::int64_t nonzero_of(const std::vector<float>& values) {
+  return static_cast<std::int64_t>(values.size()) - std::count(values.begin(), values.end(), 0.0f);
+}
+
+}  // namespace
+
+std::vector<LayerCount> count_layers(const Model& model) {
+  Model copy = model;
+  const Settings none;
+  const GraphEditor editor(copy, "", none);
+  const std::int64_t batch = model.graph.value(model.input).shape[0];
+  std::vector<LayerCount> counts;
+  for (const Layer& layer : editor.layers()) {
+    const Node& node = model.graph.nodes()[layer.node];
+    LayerCount count{.name = layer.name, .kind = node.op, .weight = layer.weight};
+    count.leaves = leaves_of(editor, model.graph, layer.weight);
+    count.derived = !editor.is_param(layer.weight);
+    count.prunable = std::any_of(count.leaves.begin(), count.leaves.end(),
+                                 [&](ParamId id) { return model.param(id).prunable; });
+    count.numel = model.graph.value(layer.weight).shape.numel();
+    count.macs = macs_of(model.graph, node) / batch;
+    count.kept = count.trained = count.nonzero = count.numel;
+    counts.push_back(std::move(count));
+  }
+  return counts;
+}
+
+void measure(std::vector<LayerCount>& layers, const ParamStore& params,
+             std::span<const TrainState::LayerWeight> effective) {
+  if (!effective.empty() && effective.size() != layers.size()) {
+    fail(ErrorKind::Internal, "{} effective weights for {} layers", effective.size(),
+         layers.size());
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    LayerCount& layer = layers[i];
+    layer.kept = layer.trained = 0;
+    for (const ParamId id : layer.leaves) {
+      const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
+      layer.kept += params.count(id, MaskKind::Keep);
+      if (spec.trainable && !spec.seeded) layer.trained += params.live(id);
+    }
+    if (effective.empty()) {
+      layer.nonzero = layer.derived ? layer.numel : layer.kept;
+    } else if (effective[i].layer != layer.name) {
+      fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer,
+           layer.name);
+    } else {
+      layer.nonzero = nonzero_of(effective[i].values);
+    }
+  }
+}
+
+StepCost step_cost(std::span<const LayerCount> layers, bool dense_gradients) {
+  StepCost cost;
+  for (const LayerCount& layer : layers) {
+    const auto macs = static_cast<double>(layer.macs);
+    cost.forward += layer.macs_sparse();
+    cost.grad_activation += layer.macs_sparse();
+    if (layer.trained == 0 && !dense_gradients) continue;
+    // A derivation needs the gradient of every entry of its result.
+    const bool all = dense_gradients || layer.derived;
+    cost.grad_weight +=
+        all ? macs : macs * static_cast<double>(layer.trained) / static_cast<double>(layer.numel);
+  }
+  return cost;
+}
+
+double macs_dense(std::span<const LayerCount> layers) {
+  return std::accumulate(
+      layers.begin(), layers.end(), 0.0,
+      [](double sum, const LayerCount& layer) { return sum + static_cast<double>(layer.macs); });
+}
+
+double macs_sparse(std::span<const LayerCount> layers) {
+  return std::accumulate(
+      layers.begin(), layers.end(), 0.0,
+      [](double sum, const LayerCount& layer) { return sum + layer.macs_sparse(); });
+}
+
+}  // namespace winnow

@@ -1,0 +1,60 @@
+// What the layers of a network compute and hold: the counts that density, multiply-adds and
+// training cost of all methods are made from. Pure functions of a graph, a parameter store and the
+// weights in use.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/method.h"
+
+namespace winnow {
+
+// One convolution or linear node and the weight it reads.
+struct LayerCount {
+  std::string name;                  // of the node: "stage1.block0.conv1"
+  std::string kind;                  // "conv2d" or "linear"
+  ValueId weight = kNoValue;         // effective weight
+  std::vector<ParamId> leaves = {};  // the parameters it is, or is derived from
+  bool derived = false;              // not a leaf itself
+  bool prunable = false;             // some leaf belongs to the prunable set
+  std::int64_t numel = 0;            // of the effective weight
+  std::int64_t macs = 0;             // per example, dense
+  std::int64_t kept = 0;             // entries of the leaves by their Keep masks
+  std::int64_t trained = 0;          // entries of the leaves that training updates
+  std::int64_t nonzero = 0;          // of the effective weight
+  double density() const {
+    return numel == 0 ? 0 : static_cast<double>(nonzero) / static_cast<double>(numel);
+  }
+  double macs_sparse() const { return static_cast<double>(macs) * density(); }
+};
+
+// The layers in graph order as if dense: everything kept, trained and non-zero. The batch of
+// `model` does not matter.
+std::vector<LayerCount> count_layers(const Model& model);
+
+// Fills kept and trained from the masks. Without `effective` a weight that is a leaf counts as
+// non-zero where it is kept, which is what training computes with, and a derived one as dense; with
+// it (TrainState::effective_weights()) the values are counted.
+void measure(std::vector<LayerCount>& layers, const ParamStore& params,
+             std::span<const TrainState::LayerWeight> effective = {});
+
+// Multiply-adds of one training step for one example.
+// The three parts cost the same in a dense network, so that a dense step is 3 f; the gradient of
+// the first layer's input, which is never needed, is counted with them as in the literature (RigL,
+// F1 of the specification).
+struct StepCost {
+  double forward = 0, grad_activation = 0, grad_weight = 0;
+  double total() const { return forward + grad_activation + grad_weight; }
+};
+// Forward and activation gradient by the non-zero share, weight gradient by the share that is
+// trained. With `dense_gradients` (steps at which a method asks for them) the weight gradient is
+// that of all entries: 2 f_S + f_D.
+StepCost step_cost(std::span<const LayerCount> layers, bool dense_gradients = false);
+
+double macs_dense(std::span<const LayerCount> layers);
+double macs_sparse(std::span<const LayerCount> layers);
+
+}  // namespace winnow

@@ -1,0 +1,46 @@
+#include "experiments/run/stored_bits.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace winnow {
+namespace {
+
+constexpr std::int64_t kValueBits = 32, kSeedBits = 32;
+
+std::int64_t index_bits(std::int64_t n) {
+  return n < 2 ? 0 : static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(n - 1)));
+}
+
+}  // namespace
+
+std::int64_t StoredBits::smallest() const {
+  const std::int64_t plain = std::min({dense, bitmask, index});
+  return seed < 0 ? plain : std::min(plain, seed);
+}
+
+const char* StoredBits::form() const {
+  const std::int64_t best = smallest();
+  if (dense == best) return "dense";
+  if (seed == best) return "seed";
+  return bitmask == best ? "bitmask" : "index";
+}
+
+std::int64_t selection_bits(std::int64_t n, std::int64_t k) {
+  return k == 0 || k == n ? 0 : std::min(n, k * index_bits(n));
+}
+
+StoredBits stored_bits(const StoredCount& count) {
+  StoredBits bits;
+  bits.dense = kValueBits * count.numel;
+  bits.bitmask = count.numel + kValueBits * count.kept;
+  bits.index = count.kept * (kValueBits + index_bits(count.numel));
+  if (count.untouched > 0) {
+    const std::int64_t values = count.kept - count.untouched;
+    bits.seed = kSeedBits + kValueBits * values + selection_bits(count.numel, count.kept) +
+                selection_bits(count.kept, values);
+  }
+  return bits;
+}
+
+}  // namespace winnow
