@@ -1,0 +1,105 @@
+// `winnow explain KEY`: one setting, and who reads it.
+#include <fmt/format.h>
+
+#include <map>
+#include <ostream>
+
+#include "core/error.h"
+#include "experiments/cli/listing.h"
+#include "experiments/cli/options.h"
+#include "experiments/cli/verbs.h"
+#include "experiments/sweep/resolver.h"
+
+namespace winnow {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Kind {
+  const char* prefix;
+  const char* verb;
+  const std::vector<Component>* components;
+};
+
+std::vector<Kind> kinds() {
+  const Catalog& all = catalog();
+  return {{"data", "datasets", &all.datasets},
+          {"model", "models", &all.models},
+          {"method", "methods", &all.methods}};
+}
+
+std::vector<std::string> every_key() {
+  std::vector<std::string> keys;
+  for (const Setting& setting : catalog().trial) keys.push_back(setting.key);
+  for (const Kind& kind : kinds()) {
+    keys.push_back(fmt::format("{}.name", kind.prefix));
+    for (const Component& component : *kind.components) {
+      for (const Setting& setting : component.schema)
+        keys.push_back(fmt::format("{}.{}", kind.prefix, setting.key));
+    }
+  }
+  return keys;
+}
+
+bool explain_name(const std::string& key, std::ostream& out) {
+  for (const Kind& kind : kinds()) {
+    if (key != fmt::format("{}.name", kind.prefix)) continue;
+    std::vector<std::string> names;
+    for (const Component& component : *kind.components) names.push_back(component.name);
+    out << fmt::format("  {:<26} one of {}; required\n  {:<26} see winnow {}\n", key,
+                       fmt::join(names, ", "), "", kind.verb);
+    return true;
+  }
+  return false;
+}
+
+// Readers that declare the same setting in the same words are shown together.
+bool explain_component_key(const std::string& key, std::ostream& out) {
+  bool found = false;
+  for (const Kind& kind : kinds()) {
+    const std::string prefix = fmt::format("{}.", kind.prefix);
+    if (!key.starts_with(prefix)) continue;
+    std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+    for (const Component& component : *kind.components) {
+      for (const Setting& setting : component.schema) {
+        if (prefix + setting.key != key) continue;
+        const std::string text = setting_text(setting, key);
+        auto group = std::ranges::find(groups, text, &decltype(groups)::value_type::first);
+        if (group == groups.end()) group = groups.insert(groups.end(), {text, {}});
+        group->second.push_back(component.name);
+      }
+    }
+    for (const auto& [text, readers] : groups) {
+      out << text << fmt::format("  {:<26} read by {}\n", "", fmt::join(readers, ", "));
+      found = true;
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+int run_explain(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const std::string usage = "explain KEY";
+  po::options_description options("winnow " + usage);
+  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr")("help,h",
+                                                                                       "this text");
+  const po::variables_map given = parse_options(args, options, {"key"}, usage);
+  if (given.contains("help")) {
+    out << options;
+    return 0;
+  }
+  if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow {})", usage);
+  const std::string key = given["key"].as<std::string>();
+  if (explain_name(key, out) || explain_component_key(key, out)) return 0;
+  const auto settings = settings_named(catalog(), key);
+  if (settings.empty()) {
+    const auto near = nearest(key, every_key());
+    fail(ErrorKind::Usage, "no setting '{}'{}", key,
+         near ? fmt::format("; did you mean '{}'?", *near) : "");
+  }
+  out << setting_text(*settings.front(), key);
+  return 0;
+}
+
+}  // namespace winnow

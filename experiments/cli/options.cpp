@@ -1,0 +1,93 @@
+#include "experiments/cli/options.h"
+
+#include <array>
+#include <cmath>
+
+#include "core/error.h"
+#include "experiments/run/trial_setup.h"
+
+namespace winnow {
+
+namespace po = boost::program_options;
+
+po::variables_map parse_options(std::span<const std::string> args,
+                                const po::options_description& options,
+                                const std::vector<std::string>& positional,
+                                const std::string& usage) {
+  po::positional_options_description places;
+  for (const std::string& name : positional) places.add(name.c_str(), 1);
+  po::variables_map given;
+  try {
+    // Abbreviated options would change their meaning whenever an option is added.
+    const int style =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(std::vector<std::string>(args.begin(), args.end()))
+                  .options(options)
+                  .positional(places)
+                  .style(style)
+                  .run(),
+              given);
+    po::notify(given);
+  } catch (const po::error& error) {
+    fail(ErrorKind::Usage, "{}   (usage: winnow {})", error.what(), usage);
+  }
+  return given;
+}
+
+void add_sweep_options(po::options_description& options) {
+  using Texts = std::vector<std::string>;
+  options.add_options()("sweep", po::value<std::string>(), "sweep file")(
+      "out,o", po::value<std::string>()->default_value("out"), "folder of the results")(
+      "set", po::value<Texts>()->composing(),
+      "KEY=VALUE: replaces a setting or an axis of the file")(
+      "only", po::value<Texts>()->composing(), "KEY=VALUE or KEY=[A, B]: only trials that match")(
+      "smoke", "2 epochs, 1 % of the data, one trial per case, results in OUT/smoke")("help,h",
+                                                                                      "this text");
+}
+
+SweepArguments sweep_arguments(const po::variables_map& given) {
+  if (!given.contains("sweep")) fail(ErrorKind::Usage, "which sweep file?   (winnow help)");
+  const auto texts = [&](const char* name) {
+    return given.contains(name) ? given[name].as<std::vector<std::string>>()
+                                : std::vector<std::string>();
+  };
+  SweepArguments arguments;
+  arguments.sweep = given["sweep"].as<std::string>();
+  arguments.out = given["out"].as<std::string>();
+  arguments.expand = {.set = texts("set"),
+                      .only = texts("only"),
+                      .smoke = given.contains("smoke"),
+                      .check = check_trial};
+  if (arguments.expand.smoke) arguments.out /= "smoke";
+  return arguments;
+}
+
+std::string count_text(double count) {
+  static constexpr std::array kUnits = {"", " k", " M", " G", " T", " P"};
+  std::size_t unit = 0;
+  while (count >= 999.5 && unit + 1 < kUnits.size()) {
+    count /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, kUnits[unit]);
+}
+
+std::string bytes_text(double bytes) {
+  static constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1000 && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.3g} {}", bytes, kUnits[unit]);
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+}  // namespace winnow

@@ -1,0 +1,34 @@
+// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run,
+// numbers for people.
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "experiments/sweep/sweep.h"
+
+namespace winnow {
+
+// Positional arguments go to the options named in `positional`, one each. Error{Usage} with `usage`
+// in its text.
+boost::program_options::variables_map parse_options(
+    std::span<const std::string> args, const boost::program_options::options_description& options,
+    const std::vector<std::string>& positional, const std::string& usage);
+
+// SWEEP, -o, --set, --only, --smoke.
+void add_sweep_options(boost::program_options::options_description& options);
+struct SweepArguments {
+  std::filesystem::path sweep, out;
+  ExpandOptions expand;  // with the checks of this build
+};
+// A smoke run gets a folder of its own below `out`, so that its results never count as real ones.
+SweepArguments sweep_arguments(const boost::program_options::variables_map& given);
+
+std::string count_text(double count);       // 1234567 -> "1.23 M"
+std::string bytes_text(double bytes);       // "1.5 MiB"
+std::string duration_text(double seconds);  // "3 h 05 min"
+
+}  // namespace winnow

@@ -1,0 +1,250 @@
+// `winnow plan`: what a sweep file stands for, what of it is done, and what the rest will cost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <set>
+#include <sstream>
+
+#include "experiments/cli/options.h"
+#include "experiments/cli/verbs.h"
+#include "experiments/results/status.h"
+#include "experiments/run/estimate.h"
+
+namespace winnow {
+namespace {
+
+namespace po = boost::program_options;
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kListed = 60;
+
+struct PlannedConfiguration {
+  const TrialSpec* spec = nullptr;  // its first replicate
+  std::size_t replicates = 0, done = 0;
+  TrialEstimate cost;
+};
+
+struct Plan {
+  Sweep sweep;
+  SweepArguments arguments;
+  std::vector<PlannedConfiguration> configurations;
+  std::set<std::string, std::less<>> done;
+  std::set<std::string>
+      varying;  // keys that differ between trials, beyond the columns of the table
+};
+
+std::map<std::string, std::string> canonical_map(const TrialSpec& spec) {
+  std::map<std::string, std::string> keys;
+  std::istringstream lines(spec.canonical);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    keys[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return keys;
+}
+
+std::set<std::string> varying_keys(const std::vector<PlannedConfiguration>& configurations) {
+  static const std::set<std::string> kColumns = {"data.name", "model.name", "method.name",
+                                                 "method.density", "method.version"};
+  std::map<std::string, std::pair<std::string, std::size_t>> seen;  // first value, times seen equal
+  std::set<std::string> varying;
+  for (const PlannedConfiguration& configuration : configurations) {
+    for (const auto& [key, value] : canonical_map(*configuration.spec)) {
+      auto& [first, count] = seen.try_emplace(key, value, 0).first->second;
+      if (first == value) ++count;
+    }
+  }
+  for (const auto& [key, first] : seen) {
+    if (first.second != configurations.size() && !kColumns.contains(key)) varying.insert(key);
+  }
+  return varying;
+}
+
+Plan make_plan(SweepArguments arguments) {
+  Plan plan;
+  plan.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
+  plan.arguments = std::move(arguments);
+  PosixFiles files;
+  for (std::string& name : published_trials(files, plan.arguments.out))
+    plan.done.insert(std::move(name));
+  std::map<std::string_view, std::size_t> index;
+  for (const TrialSpec& spec : plan.sweep.trials) {
+    const auto [found, is_new] = index.try_emplace(spec.id, plan.configurations.size());
+    if (is_new) plan.configurations.push_back({&spec, 0, 0, estimate(spec)});
+    PlannedConfiguration& configuration = plan.configurations[found->second];
+    ++configuration.replicates;
+    configuration.done += plan.done.contains(spec.name());
+  }
+  plan.varying = varying_keys(plan.configurations);
+  return plan;
+}
+
+struct Totals {
+  std::size_t done = 0;
+  double seconds = 0, flops = 0, memory = 0;  // of what is still to train
+};
+
+Totals totals_of(const Plan& plan) {
+  Totals totals;
+  for (const PlannedConfiguration& c : plan.configurations) {
+    const auto left = static_cast<double>(c.replicates - c.done);
+    totals.done += c.done;
+    totals.seconds += left * c.cost.seconds * c.spec->ranks;
+    totals.flops += left * c.cost.flops;
+    if (left > 0) totals.memory = std::max(totals.memory, static_cast<double>(c.cost.memory_bytes));
+  }
+  return totals;
+}
+
+std::string other_settings(const Plan& plan, const TrialSpec& spec) {
+  std::string text;
+  const auto keys = canonical_map(spec);
+  for (const std::string& key : plan.varying) {
+    const auto found = keys.find(key);
+    if (found == keys.end()) continue;
+    // The leaf is enough for people; --json has the whole key.
+    const std::string leaf =
+        key.starts_with("method.with.") ? key.substr(7) : key.substr(key.rfind('.') + 1);
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, found->second);
+  }
+  return text;
+}
+
+void print_head(std::ostream& out, const Plan& plan) {
+  const Sweep& sweep = plan.sweep;
+  out << fmt::format("{}  {} trials = {} configurations", sweep.name, sweep.trials.size(),
+                     sweep.configurations);
+  const bool even = sweep.configurations * sweep.replicates == sweep.trials.size();
+  out << fmt::format(" x {}{} replicates\n", even ? "" : "up to ", sweep.replicates);
+  std::vector<std::pair<std::string, std::size_t>> methods;
+  for (const TrialSpec& spec : sweep.trials) {
+    const std::string& name = spec.settings.text("method.name");
+    const auto found =
+        std::ranges::find(methods, name, &std::pair<std::string, std::size_t>::first);
+    found == methods.end() ? (void)methods.emplace_back(name, 1) : (void)++found->second;
+  }
+  for (const auto& [name, count] : methods) out << fmt::format("  {} {}", name, count);
+  out << "\n";
+  for (const LeftOut& left : sweep.left_out) {
+    if (left.count == 0) continue;
+    out << fmt::format("  left out {} by {}{}\n", left.count, left.rule,
+                       left.where.empty() ? "" : fmt::format(" ({})", left.where));
+  }
+  if (sweep.duplicates != 0) out << fmt::format("  {} points repeat a trial\n", sweep.duplicates);
+  for (const std::string& note : sweep.notes) out << "  note " << note << "\n";
+}
+
+void print_table(std::ostream& out, const Plan& plan, bool all) {
+  std::vector<std::vector<std::string>> rows = {{"trial", "done", "data", "model", "method",
+                                                 "density", "params", "kept", "MACs", "time",
+                                                 "memory", "other settings"}};
+  for (const PlannedConfiguration& c : plan.configurations) {
+    if (!all && rows.size() > kListed) break;
+    const Settings& s = c.spec->settings;
+    rows.push_back(
+        {c.spec->id.substr(0, 10), fmt::format("{}/{}", c.done, c.replicates), s.text("data.name"),
+         s.text("model.name"), s.text("method.name"),
+         s.has("method.density") ? s.text("method.density") : "-",
+         count_text(static_cast<double>(c.cost.params)),
+         count_text(static_cast<double>(c.cost.kept)),
+         count_text(static_cast<double>(c.cost.macs_dense)), duration_text(c.cost.seconds),
+         bytes_text(static_cast<double>(c.cost.memory_bytes)), other_settings(plan, *c.spec)});
+  }
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool number = i == 1 || (i >= 5 && i <= 10);
+      line += number ? fmt::format("  {:>{}}", row[i], widths[i])
+                     : fmt::format("  {:<{}}", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out << line << "\n";
+  }
+  if (rows.size() - 1 < plan.configurations.size()) {
+    out << fmt::format("  and {} more (--all lists them)\n",
+                       plan.configurations.size() - rows.size() + 1);
+  }
+}
+
+void print(std::ostream& out, const Plan& plan, bool all) {
+  print_head(out, plan);
+  const Totals totals = totals_of(plan);
+  const std::size_t left = plan.sweep.trials.size() - totals.done;
+  out << fmt::format("already done {} in {}; to train {}\n\n", totals.done,
+                     plan.arguments.out.string(), left);
+  print_table(out, plan, all);
+  out << fmt::format(
+      "\ntotal  {} on one rank (estimated), {} floating-point operations, at most {} a rank\n",
+      duration_text(totals.seconds), count_text(totals.flops), bytes_text(totals.memory));
+  out << fmt::format(
+      "next   winnow run {} -o {}{}\n", plan.arguments.sweep.string(),
+      (plan.sweep.smoke ? plan.arguments.out.parent_path() : plan.arguments.out).string(),
+      plan.sweep.smoke ? " --smoke" : "");
+}
+
+Json json_of(const Plan& plan) {
+  const Totals totals = totals_of(plan);
+  Json json = {{"schema", "winnow-plan"},
+               {"schema_version", "1.0"},
+               {"sweep", plan.sweep.name},
+               {"configurations", plan.sweep.configurations},
+               {"duplicates", plan.sweep.duplicates},
+               {"done", totals.done},
+               {"seconds", totals.seconds},
+               {"flops", totals.flops}};
+  json["left_out"] = Json::array();
+  for (const LeftOut& left : plan.sweep.left_out) {
+    json["left_out"].push_back({{"rule", left.rule}, {"where", left.where}, {"count", left.count}});
+  }
+  json["notes"] = plan.sweep.notes;
+  std::map<std::string_view, const PlannedConfiguration*> by_id;
+  for (const PlannedConfiguration& c : plan.configurations) by_id[c.spec->id] = &c;
+  json["trials"] = Json::array();
+  for (const TrialSpec& spec : plan.sweep.trials) {
+    const TrialEstimate& cost = by_id.at(spec.id)->cost;
+    json["trials"].push_back({{"name", spec.name()},
+                              {"id", spec.id},
+                              {"replicate", spec.replicate},
+                              {"done", plan.done.contains(spec.name())},
+                              {"ranks", spec.ranks},
+                              {"params", cost.params},
+                              {"kept", cost.kept},
+                              {"macs_dense", cost.macs_dense},
+                              {"memory_bytes", cost.memory_bytes},
+                              {"flops", cost.flops},
+                              {"seconds", cost.seconds},
+                              {"settings", spec.settings.values()}});
+  }
+  return json;
+}
+
+}  // namespace
+
+int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const std::string usage =
+      "plan SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke] [--all] [--json]";
+  po::options_description options("winnow " + usage);
+  add_sweep_options(options);
+  options.add_options()("all", "list every configuration")("json", "one JSON object");
+  const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
+  if (given.contains("help")) {
+    out << options;
+    return 0;
+  }
+  const Plan plan = make_plan(sweep_arguments(given));
+  if (given.contains("json")) {
+    out << json_of(plan).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  } else {
+    print(out, plan, given.contains("all"));
+  }
+  return 0;
+}
+
+}  // namespace winnow
