@@ -7,37 +7,6 @@
 namespace winnow::cpu {
 namespace {
 
-using Bytes = std::uint8_t __attribute__((vector_size(16)));
-
-Bytes load_bytes(const std::uint8_t* from, std::int64_t n) {
-  Bytes v{};
-  if (n == kLanes) {
-    __builtin_memcpy(&v, from, sizeof v);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) v[i] = from[i];
-  }
-  return v;
-}
-void store_bytes(std::uint8_t* to, Bytes v, std::int64_t n) {
-  if (n == kLanes) {
-    __builtin_memcpy(to, &v, sizeof v);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = v[i];
-  }
-}
-template <class T>
-Vec load_lanes(const T* from, std::int64_t n) {
-  return n == kLanes ? load(from) : load(from, n);
-}
-template <class T>
-void store_lanes(T* to, Vec v, std::int64_t n) {
-  if (n == kLanes) {
-    store(to, v);
-  } else {
-    store(to, v, n);
-  }
-}
-
 // The windows [first, last) that cover position `at` along one axis, or the part of a window inside
 // the image.
 struct Range {
@@ -63,56 +32,146 @@ void for_pixels(const PoolShape& s, std::int64_t height, std::int64_t width, int
   }
 }
 
+// Calls body(c, load, store) for every register of channels; only the last one may have fewer than
+// kLanes of them.
 template <class Body>
 void for_channels(const PoolShape& s, const Body& body) {
-  for (std::int64_t c = 0; c < s.channels; c += kLanes) body(c, std::min(kLanes, s.channels - c));
+  std::int64_t c = 0;
+  for (; c + kLanes <= s.channels; c += kLanes) {
+    body(
+        c, [](const auto* from) { return load(from); }, [](auto* to, auto v) { store(to, v); });
+  }
+  const std::int64_t n = s.channels - c;
+  if (n == 0) return;
+  body(
+      c, [n](const auto* from) { return load(from, n); },
+      [n](auto* to, auto v) { store(to, v, n); });
 }
 
-}  // namespace
+// The usual case, in which every element of the image is in one window at most and padding plays no
+// part.
+bool disjoint(const PoolShape& s) {
+  return s.pad == 0 && s.stride >= s.kernel_h && s.stride >= s.kernel_w;
+}
 
-template <class T>
-void max_pool_forward(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
-  for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
-    const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
-    for_channels(s, [&](std::int64_t c, std::int64_t lanes) {
-      Vec best = splat(-__builtin_inff());
-      VecBits place{};
-      for (std::int64_t h = rows.first; h < rows.last; ++h) {
-        for (std::int64_t w = cols.first; w < cols.last; ++w) {
-          const Vec v = load_lanes(x + ((n * s.height + h) * s.width + w) * s.channels + c, lanes);
-          const auto at = static_cast<std::uint32_t>((h - i * s.stride + s.pad) * s.kernel_w +
-                                                     (w - j * s.stride + s.pad));
-          const auto better = ~(v <= best);  // a NaN wins, so that it is seen
-          best = better ? v : best;
-          place = better ? VecBits{} + at : place;
+// One more value of a window: a NaN wins, so that it is seen.
+void take_larger(Vec& best, VecBits& place, Vec v, std::int64_t at) {
+  const auto better = (v > best) | (v != v);
+  best = better ? v : best;
+  place = better ? VecBits{} + static_cast<std::uint32_t>(at) : place;
+}
+
+// dx of disjoint windows: each dy goes to its winner. `kernel` is known to the compiler, or 0.
+template <std::int64_t kernel, class T>
+void scatter(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, int threads) {
+  const std::int64_t out_h = s.out_height(), out_w = s.out_width();
+  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h,
+                     kernel_w = kernel > 0 ? kernel : s.kernel_w;
+  const bool tiled = kernel_h == s.stride && kernel_w == s.stride && out_h * s.stride == s.height &&
+                     out_w * s.stride == s.width;
+  if (!tiled) std::fill_n(dx, s.batch * s.height * s.width * s.channels, T{});
+  for_pixels(s, out_h, out_w, threads, [&](auto n, auto i, auto j, auto pixel) {
+    T* corner = dx + ((n * s.height + i * s.stride) * s.width + j * s.stride) * s.channels;
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
+      const std::int64_t from = pixel * s.channels + c;
+      const Vec g = load(dy + from);
+      const VecBits place = __builtin_convertvector(load(winner + from), VecBits);
+      for (std::int64_t h = 0; h < kernel_h; ++h) {
+        for (std::int64_t w = 0; w < kernel_w; ++w) {
+          store(corner + (h * s.width + w) * s.channels + c,
+                place == static_cast<std::uint32_t>(h * kernel_w + w) ? g : Vec{});
         }
       }
-      store_lanes(y + pixel * s.channels + c, best, lanes);
-      store_bytes(winner + pixel * s.channels + c, __builtin_convertvector(place, Bytes), lanes);
     });
   });
 }
 
+// dx of windows that overlap: each pixel sums what it won.
 template <class T>
-void max_pool_backward(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx,
-                       int threads) {
+void gather(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();
   for_pixels(s, s.height, s.width, threads, [&](auto n, auto i, auto j, auto pixel) {
     const Range rows = covering(i, out_h, s.kernel_h, s), cols = covering(j, out_w, s.kernel_w, s);
-    for_channels(s, [&](std::int64_t c, std::int64_t lanes) {
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
         for (std::int64_t w = cols.first; w < cols.last; ++w) {
           const std::int64_t from = ((n * out_h + h) * out_w + w) * s.channels + c;
           const auto at = static_cast<std::uint32_t>((i - h * s.stride + s.pad) * s.kernel_w +
                                                      (j - w * s.stride + s.pad));
-          const VecBits place = __builtin_convertvector(load_bytes(winner + from, lanes), VecBits);
-          sum += place == at ? load_lanes(dy + from, lanes) : Vec{};
+          const VecBits place = __builtin_convertvector(load(winner + from), VecBits);
+          sum += place == at ? load(dy + from) : Vec{};
         }
       }
-      store_lanes(dx + pixel * s.channels + c, sum, lanes);
+      store(dx + pixel * s.channels + c, sum);
     });
   });
+}
+
+// Windows without padding; `kernel` is known to the compiler, or 0.
+template <std::int64_t kernel, class T>
+void max_inside(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
+  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h,
+                     kernel_w = kernel > 0 ? kernel : s.kernel_w;
+  for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
+    const T* corner = x + ((n * s.height + i * s.stride) * s.width + j * s.stride) * s.channels;
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
+      Vec best = splat(-__builtin_inff());
+      VecBits place{};
+      for (std::int64_t h = 0; h < kernel_h; ++h) {
+        for (std::int64_t w = 0; w < kernel_w; ++w) {
+          take_larger(best, place, load(corner + (h * s.width + w) * s.channels + c),
+                      h * kernel_w + w);
+        }
+      }
+      store(y + pixel * s.channels + c, best);
+      store(winner + pixel * s.channels + c, __builtin_convertvector(place, Bytes));
+    });
+  });
+}
+
+template <class T>
+void max_padded(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
+  for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
+    const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
+      Vec best = splat(-__builtin_inff());
+      VecBits place{};
+      for (std::int64_t h = rows.first; h < rows.last; ++h) {
+        for (std::int64_t w = cols.first; w < cols.last; ++w) {
+          take_larger(best, place, load(x + ((n * s.height + h) * s.width + w) * s.channels + c),
+                      (h - i * s.stride + s.pad) * s.kernel_w + (w - j * s.stride + s.pad));
+        }
+      }
+      store(y + pixel * s.channels + c, best);
+      store(winner + pixel * s.channels + c, __builtin_convertvector(place, Bytes));
+    });
+  });
+}
+
+}  // namespace
+
+template <class T>
+void max_pool_forward(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
+  if (s.pad > 0) {
+    max_padded(s, x, y, winner, threads);
+  } else if (s.kernel_h == 2 && s.kernel_w == 2) {
+    max_inside<2>(s, x, y, winner, threads);
+  } else {
+    max_inside<0>(s, x, y, winner, threads);
+  }
+}
+
+template <class T>
+void max_pool_backward(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx,
+                       int threads) {
+  if (!disjoint(s)) {
+    gather(s, dy, winner, dx, threads);
+  } else if (s.kernel_h == 2 && s.kernel_w == 2) {
+    scatter<2>(s, dy, winner, dx, threads);
+  } else {
+    scatter<0>(s, dy, winner, dx, threads);
+  }
 }
 
 template <class T>
@@ -120,14 +179,14 @@ void avg_pool_forward(const PoolShape& s, const T* x, T* y, int threads) {
   const Vec scale = splat(1.0f / static_cast<float>(s.kernel_h * s.kernel_w));
   for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
     const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
-    for_channels(s, [&](std::int64_t c, std::int64_t lanes) {
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
         for (std::int64_t w = cols.first; w < cols.last; ++w) {
-          sum += load_lanes(x + ((n * s.height + h) * s.width + w) * s.channels + c, lanes);
+          sum += load(x + ((n * s.height + h) * s.width + w) * s.channels + c);
         }
       }
-      store_lanes(y + pixel * s.channels + c, sum * scale, lanes);
+      store(y + pixel * s.channels + c, sum * scale);
     });
   });
 }
@@ -138,14 +197,14 @@ void avg_pool_backward(const PoolShape& s, const T* dy, T* dx, int threads) {
   const Vec scale = splat(1.0f / static_cast<float>(s.kernel_h * s.kernel_w));
   for_pixels(s, s.height, s.width, threads, [&](auto n, auto i, auto j, auto pixel) {
     const Range rows = covering(i, out_h, s.kernel_h, s), cols = covering(j, out_w, s.kernel_w, s);
-    for_channels(s, [&](std::int64_t c, std::int64_t lanes) {
+    for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
         for (std::int64_t w = cols.first; w < cols.last; ++w) {
-          sum += load_lanes(dy + ((n * out_h + h) * out_w + w) * s.channels + c, lanes);
+          sum += load(dy + ((n * out_h + h) * out_w + w) * s.channels + c);
         }
       }
-      store_lanes(dx + pixel * s.channels + c, sum * scale, lanes);
+      store(dx + pixel * s.channels + c, sum * scale);
     });
   });
 }

@@ -23,6 +23,7 @@ inline constexpr std::int64_t kLanes = 16;
 using Vec = float __attribute__((vector_size(64)));
 using VecBits = std::uint32_t __attribute__((vector_size(64)));
 using HalfBits = std::uint16_t __attribute__((vector_size(32)));
+using Bytes = std::uint8_t __attribute__((vector_size(16)));
 
 inline Vec splat(float value) { return Vec{} + value; }
 
@@ -59,6 +60,12 @@ inline Vec load(const bf16* from) {
   __builtin_memcpy(&half, from, sizeof half);
   return widen(half);
 }
+inline Bytes load(const std::uint8_t* from) {
+  Bytes v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+inline void store(std::uint8_t* to, Bytes v) { __builtin_memcpy(to, &v, sizeof v); }
 inline void store(float* to, Vec v) { __builtin_memcpy(to, &v, sizeof v); }
 inline void store(bf16* to, Vec v) {
   const HalfBits half = narrow(v);
@@ -74,6 +81,12 @@ inline Vec load(const float* from, std::int64_t n) {
 inline Vec load(const bf16* from, std::int64_t n) {
   return widen(reinterpret_cast<HalfBits>(_mm256_maskz_loadu_epi16(first_lanes(n), from)));
 }
+inline Bytes load(const std::uint8_t* from, std::int64_t n) {
+  return reinterpret_cast<Bytes>(_mm_maskz_loadu_epi8(first_lanes(n), from));
+}
+inline void store(std::uint8_t* to, Bytes v, std::int64_t n) {
+  _mm_mask_storeu_epi8(to, first_lanes(n), reinterpret_cast<__m128i>(v));
+}
 inline void store(float* to, Vec v, std::int64_t n) {
   _mm512_mask_storeu_ps(to, first_lanes(n), reinterpret_cast<__m512>(v));
 }
@@ -82,13 +95,13 @@ inline void store(bf16* to, Vec v, std::int64_t n) {
 }
 #else
 template <class T>
-inline Vec load(const T* from, std::int64_t n) {
+inline auto load(const T* from, std::int64_t n) {
   T padded[kLanes] = {};
   __builtin_memcpy(padded, from, static_cast<std::size_t>(n) * sizeof(T));
   return load(padded);
 }
-template <class T>
-inline void store(T* to, Vec v, std::int64_t n) {
+template <class T, class V>
+inline void store(T* to, V v, std::int64_t n) {
   T padded[kLanes];
   store(padded, v);
   __builtin_memcpy(to, padded, static_cast<std::size_t>(n) * sizeof(T));
