@@ -15,12 +15,46 @@ Schema trial_schema() {
     setting.key = "train." + setting.key;
     schema.push_back(std::move(setting));
   }
-  schema.push_back({"init.from", Kind::Path, "", {}, {}, "", "result file whose weights are the start values; empty: drawn from the seed", ""});
-  schema.push_back({"ranks", Kind::Int, "1", Range{1, 1e6}, {}, "ranks", "ranks that train one trial together; no part of its identity", ""});
-  schema.push_back({"save.metrics.every", Kind::Int, "50", Range{1, 1e9}, {}, "steps", "distance of two rows of the step metrics", ""});
-  schema.push_back({"save.weights.form", Kind::Choice, "auto", {}, {"auto", "dense", "csr", "bitmask", "seed", "none"}, "",
-                    "how pruned weights are stored; auto: CSR unless another form saves 20 %", ""});
-  schema.push_back({"save.weights.when", Kind::Choice, "end", {}, {"end", "both"}, "", "weights at the end, or at the start too", ""});
+  schema.push_back({"init.from",
+                    Kind::Path,
+                    "",
+                    {},
+                    {},
+                    "",
+                    "result file whose weights are the start values; empty: drawn from the seed",
+                    ""});
+  schema.push_back({"ranks",
+                    Kind::Int,
+                    "1",
+                    Range{1, 1e6},
+                    {},
+                    "ranks",
+                    "ranks that train one trial together; no part of its identity",
+                    ""});
+  schema.push_back({"save.metrics.every",
+                    Kind::Int,
+                    "50",
+                    Range{1, 1e9},
+                    {},
+                    "steps",
+                    "distance of two rows of the step metrics",
+                    ""});
+  schema.push_back({"save.weights.form",
+                    Kind::Choice,
+                    "auto",
+                    {},
+                    {"auto", "dense", "csr", "bitmask", "seed", "none"},
+                    "",
+                    "how pruned weights are stored; auto: CSR unless another form saves 20 %",
+                    ""});
+  schema.push_back({"save.weights.when",
+                    Kind::Choice,
+                    "end",
+                    {},
+                    {"end", "both"},
+                    "",
+                    "weights at the end, or at the start too",
+                    ""});
   return schema;
 }
 

@@ -1,5 +1,6 @@
-// What a sweep file may name: every method, model and data set with its settings, and the settings of a
-// trial itself. Built once from the registries; immutable, shared freely. Tests may build their own.
+// What a sweep file may name: every method, model and data set with its settings, and the settings
+// of a trial itself. Built once from the registries; immutable, shared freely. Tests may build
+// their own.
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ struct Component {
 
 struct Catalog {
   std::vector<Component> methods, models, datasets;
-  // Settings of the trial outside those: full keys, "train.lr", "train.schedule.kind", "init.from", "save.weights.form".
+  // Settings of the trial outside those: full keys, "train.lr", "train.schedule.kind", "init.from",
+  // "save.weights.form".
   Schema trial;
 };
 

@@ -11,6 +11,7 @@ DatasetDef cifar10() {
   const FileDataset parts = {
       .traits = traits,
       .shape = {32, 32, 3, 10},
+      .examples = 50000,
       .augment = "standard",
       .root = std::nullopt,
       .meaning = "photographs, 32x32 colour, 10 classes, 50000 + 10000 examples",

@@ -11,6 +11,7 @@ DatasetDef cifar100() {
   const FileDataset parts = {
       .traits = traits,
       .shape = {32, 32, 3, 100},
+      .examples = 50000,
       .augment = "standard",
       .root = std::nullopt,
       .meaning = "photographs, 32x32 colour, 100 classes, 50000 + 10000 examples",

@@ -11,6 +11,7 @@ DatasetDef fashion_mnist() {
                               .standard = {.pad = 2, .mirror = true}};
   return idx_dataset({.traits = traits,
                       .shape = {28, 28, 1, 10},
+                      .examples = 60000,
                       .augment = "none",
                       .root = "/usr/share/datasets/fashion-mnist",  // Debian: dataset-fashion-mnist
                       .meaning = "clothes, 28x28 grey, 10 classes, 60000 + 10000 examples",

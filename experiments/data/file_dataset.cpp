@@ -26,6 +26,9 @@ DatasetDef file_dataset(const FileDataset& parts,
                         .meaning = "folder of the data set's files",
                         .source = "ours: where this machine keeps them"});
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
+  def.train_examples = [total = parts.examples](const Settings& settings) {
+    return train_examples(total, settings);
+  };
   def.open = [traits = parts.traits, find, read](const Settings& settings) {
     const Files files = find(expand_path(settings.text("root")));
     std::shared_ptr<const ImageData> data =

@@ -15,6 +15,7 @@ namespace winnow {
 struct FileDataset {
   ImageTraits traits;
   DataShape shape;
+  std::int64_t examples;            // of the training files
   std::string augment;              // default of the setting
   std::optional<std::string> root;  // default; nothing: must be given
   std::string meaning, source;

@@ -77,6 +77,11 @@ ImageOptions image_options(const ImageTraits& traits, const Settings& settings) 
   return options;
 }
 
+std::int64_t train_examples(std::int64_t total, const Settings& settings) {
+  const auto left = static_cast<double>(total - settings.integer("validation"));
+  return static_cast<std::int64_t>(std::ceil(settings.real("fraction") * left));
+}
+
 std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples,
                                    std::int64_t count) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(examples));

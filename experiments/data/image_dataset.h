@@ -35,6 +35,9 @@ struct ImageOptions {
 Schema image_schema(const ImageTraits& traits, const char* augment, std::int64_t validation);
 ImageOptions image_options(const ImageTraits& traits, const Settings& settings);
 
+// Examples left for training of `total`, as `validation` and `fraction` say.
+std::int64_t train_examples(std::int64_t total, const Settings& settings);
+
 // The examples held out for validation, ascending: a permutation of the training split drawn from
 // the data set's name alone, so that every trial of every sweep holds out the same ones.
 std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples,

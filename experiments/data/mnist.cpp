@@ -9,6 +9,7 @@ DatasetDef mnist() {
   return idx_dataset(
       {.traits = traits,
        .shape = {28, 28, 1, 10},
+       .examples = 60000,
        .augment = "none",
        .root = std::nullopt,
        .meaning = "handwritten digits, 28x28 grey, 10 classes, 60000 + 10000 examples",

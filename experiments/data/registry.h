@@ -17,6 +17,8 @@ namespace winnow {
 struct DatasetDef : Component {
   std::function<std::unique_ptr<Dataset>(const Settings&)> open;  // Error{Input}, Error{Settings}
   std::function<DataShape(const Settings&)> shape;                // opens no file
+  // Examples of the training split, for prices in a plan; opens no file.
+  std::function<std::int64_t(const Settings&)> train_examples;
 };
 
 const std::vector<DatasetDef>& datasets();

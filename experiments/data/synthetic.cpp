@@ -154,6 +154,9 @@ DatasetDef synthetic() {
                       .meaning = "standard deviation, where a pixel lies in [0, 1]",
                       .source = "ours: tests and benchmarks"}});
   def.shape = shape_of;
+  def.train_examples = [](const Settings& settings) {
+    return train_examples(settings.integer("examples"), settings);
+  };
   def.open = open_synthetic;
   return def;
 }

@@ -1,5 +1,5 @@
-// Where a result comes from: build, machine, libraries, launch. Read once per process; no secrets, only an allow-listed
-// part of the environment.
+// Where a result comes from: build, machine, libraries, launch. Read once per process; no secrets,
+// only an allow-listed part of the environment.
 #pragma once
 
 #include <map>

@@ -39,13 +39,14 @@ std::filesystem::path result_path(const std::filesystem::path& out, const TrialS
 }
 
 std::string label(const TrialSpec& spec) {
-  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") + " " +
-                     spec.settings.text("method.name");
+  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") +
+                     " " + spec.settings.text("method.name");
   if (spec.settings.has("method.density")) text += " " + spec.settings.text("method.density");
   return text;
 }
 
-// Lines on standard error: plain in a log; on a terminal one more line shows the trial of this rank as it goes.
+// Lines on standard error: plain in a log; on a terminal one more line shows the trial of this rank
+// as it goes.
 class Console {
  public:
   Console(bool quiet, bool live) : quiet_(quiet), live_(live && isatty(STDERR_FILENO) != 0) {}
@@ -68,7 +69,10 @@ class Console {
 class SweepRunner {
  public:
   SweepRunner(const Sweep& sweep, const RunOptions& options, Communicator& world)
-      : options_(options), world_(world), console_(options.quiet, world.rank() == 0), trials_(sweep.trials) {
+      : options_(options),
+        world_(world),
+        console_(options.quiet, world.rank() == 0),
+        trials_(sweep.trials) {
     for (TrialSpec& trial : trials_) {
       if (options_.ranks_per_trial > 0) trial.ranks = options_.ranks_per_trial;
     }
@@ -82,19 +86,23 @@ class SweepRunner {
     double sums[2] = {static_cast<double>(failed_), static_cast<double>(diverged_)};
     world_.all_reduce_sum(std::span<double>(sums));
     if (world_.rank() == 0) {
-      console_.line(fmt::format("{} trials: {} already done, {} trained, {} diverged, {} failed", trials_.size(),
-                                trials_.size() - missing_.size(), missing_.size() - static_cast<std::size_t>(sums[0]),
-                                sums[1], sums[0]));
+      console_.line(fmt::format("{} trials: {} already done, {} trained, {} diverged, {} failed",
+                                trials_.size(), trials_.size() - missing_.size(),
+                                missing_.size() - static_cast<std::size_t>(sums[0]), sums[1],
+                                sums[0]));
     }
     return options_.strict && sums[0] + sums[1] > 0 ? 3 : 0;
   }
 
  private:
-  // Rank 0 looks at the disk, so that all ranks agree on what is missing; it also says what is wrong before any training.
+  // Rank 0 looks at the disk, so that all ranks agree on what is missing; it also says what is
+  // wrong before any training.
   void prepare() {
     for (const TrialSpec& trial : trials_) {
       if (trial.ranks > world_.size()) {
-        fail(ErrorKind::Site, "a trial needs {} ranks, this job has {}: start it with mpirun -n {} or set ranks lower",
+        fail(ErrorKind::Site,
+             "a trial needs {} ranks, this job has {}: start it with mpirun -n {} or set ranks "
+             "lower",
              trial.ranks, world_.size(), trial.ranks);
       }
     }
@@ -106,11 +114,13 @@ class SweepRunner {
       write_plan(files_, options_.out, plan);
       std::vector<std::string> failures;
       if (!options_.retry_failed) {
-        for (const FailureRecord& record : read_failures(files_, options_.out)) failures.push_back(record.name);
+        for (const FailureRecord& record : read_failures(files_, options_.out))
+          failures.push_back(record.name);
       }
       for (std::size_t i = 0; i < trials_.size(); ++i) {
         if (files_.exists(result_path(options_.out, trials_[i]))) {
-          read_header(files_, result_path(options_.out, trials_[i]));  // a damaged result must not count as done
+          read_header(files_, result_path(options_.out,
+                                          trials_[i]));  // a damaged result must not count as done
           done[i] = std::byte{1};
         } else if (std::ranges::find(failures, trials_[i].name()) != failures.end()) {
           done[i] = std::byte{1};
@@ -136,7 +146,8 @@ class SweepRunner {
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     auto group = world_.split(mine, world_.rank());
     const auto tickets = make_tickets(world_);
-    while (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
+    while (mine <
+           groups) {  // ranks left over after the last whole group have nothing to do in this round
       std::int64_t ticket = group->rank() == 0 ? tickets->next() : 0;
       group->broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
       if (ticket >= static_cast<std::int64_t>(list.size())) break;
@@ -157,17 +168,22 @@ class SweepRunner {
     if (leader) {
       progress_file.emplace(files_, options_.out, spec, group.size());
       run.progress = [&](const TrialProgress& p) {
-        Progress row{.step = p.step, .steps = p.steps, .loss = p.train_loss};
+        Progress row;
+        row.step = p.step;
+        row.steps = p.steps;
+        row.loss = p.train_loss;
         if (p.test_accuracy >= 0) row.test_acc = p.test_accuracy;
         row.images_per_second = p.images_per_second;
         progress_file->update(row);
-        console_.live(fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
-                                  p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
+        console_.live(
+            fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
+                        p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
       };
     }
     const TrialResult result = run_trial(spec, group, run);
     if (!leader) return;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (result.outcome == Outcome::Failed) {
       ++failed_;
       record_failure(files_, options_.out, spec, result.reason);
@@ -182,7 +198,8 @@ class SweepRunner {
     } else {
       const auto accuracy = result.summary.find("final.test_acc");
       console_.line(fmt::format("{}  test {:.4f}  {:.1f} s", head,
-                                accuracy == result.summary.end() ? 0.0 : accuracy->second, seconds));
+                                accuracy == result.summary.end() ? 0.0 : accuracy->second,
+                                seconds));
     }
   }
 
@@ -204,10 +221,12 @@ int run_sweep(const Sweep& sweep, const RunOptions& options) {
     return SweepRunner(sweep, options, *world).run();
   } catch (const std::exception& error) {
     if (world->size() == 1) throw;
-    // Other ranks may wait in a collective for this one; the job ends and the next run goes on from what is published.
+    // Other ranks may wait in a collective for this one; the job ends and the next run goes on from
+    // what is published.
     const auto* known = dynamic_cast<const Error*>(&error);
     std::cerr << "winnow: error: " << error.what() << std::endl;
-    world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal) : static_cast<int>(known->kind()));
+    world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal)
+                                  : static_cast<int>(known->kind()));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "experiments/run/trial_setup.h"
 
 #include "core/error.h"
+#include "core/train_settings.h"
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
 #include "experiments/models/registry.h"
@@ -15,12 +16,14 @@ DataShape data_shape(const TrialSpec& spec) {
 
 BuildModel model_builder(const TrialSpec& spec) {
   const ModelDef& def = find_model(spec.settings.text("model.name"));
-  return [&def, settings = spec.settings.below("model"), shape = data_shape(spec)](std::int64_t batch, DType compute) {
-    return def.build(settings, shape, batch, compute);
-  };
+  return
+      [&def, settings = spec.settings.below("model"), shape = data_shape(spec)](
+          std::int64_t batch, DType compute) { return def.build(settings, shape, batch, compute); };
 }
 
-std::unique_ptr<Method> trial_method(const TrialSpec& spec) { return make_method(spec.settings.below("method")); }
+std::unique_ptr<Method> trial_method(const TrialSpec& spec) {
+  return make_method(spec.settings.below("method"));
+}
 
 std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
   return find_dataset(spec.settings.text("data.name")).open(spec.settings.below("data"));
@@ -43,8 +46,9 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     return SettingProblem{key, error.what()};
   }
   if (train.integer("batch") % spec.ranks != 0) {
-    return SettingProblem{"train.batch", fmt::format("{} examples cannot be split evenly over {} ranks",
-                                                     train.integer("batch"), spec.ranks)};
+    return SettingProblem{"train.batch",
+                          fmt::format("{} examples cannot be split evenly over {} ranks",
+                                      train.integer("batch"), spec.ranks)};
   }
   return std::nullopt;
 }

@@ -16,8 +16,8 @@ BuildModel model_builder(const TrialSpec& spec);  // without the method's edits
 std::unique_ptr<Method> trial_method(const TrialSpec& spec);
 std::unique_ptr<Dataset> open_data(const TrialSpec& spec);
 
-// What the schema alone cannot see: the model fits the data, the methods can be composed, the density can be reached,
-// the batch can be split. The problem's key is the setting to mend.
+// What the schema alone cannot see: the model fits the data, the methods can be composed, the
+// density can be reached, the batch can be split. The problem's key is the setting to mend.
 std::optional<SettingProblem> check_trial(const TrialSpec& spec);
 
 }  // namespace winnow

@@ -1,0 +1,70 @@
+#include "experiments/run/estimate.h"
+
+#include "core/error.h"
+#include "core/train_settings.h"
+#include "experiments/data/registry.h"
+#include "experiments/run/layer_count.h"
+#include "experiments/run/trial_setup.h"
+
+namespace winnow {
+namespace {
+
+// Rule of thumb of one core: what training reaches on layers of this size, normalisation and
+// loading included.
+constexpr double kFlopsPerSecond = 1.2e11;
+constexpr double kSecondsPerStep = 2e-4;
+
+std::int64_t dense_params(const Model& model) {
+  std::int64_t count = 0;
+  for (const ParamSpec& spec : model.params) count += spec.shape.numel();
+  return count;
+}
+
+std::int64_t prunable_params(const Model& model) {
+  std::int64_t count = 0;
+  for (const ParamSpec& spec : model.params) count += spec.prunable ? spec.shape.numel() : 0;
+  return count;
+}
+
+// Activations and their gradients of one example, f32.
+std::int64_t activation_bytes(const Graph& graph) {
+  std::int64_t bytes = 0;
+  for (const Node& node : graph.nodes()) {
+    for (const ValueId id : node.out) bytes += graph.value(id).shape.numel() * 4;
+  }
+  return 2 * bytes;
+}
+
+}  // namespace
+
+TrialEstimate estimate(const TrialSpec& spec) {
+  const Model model = model_builder(spec)(1, DType::F32);
+  const Settings train = train_settings(spec);
+  TrialEstimate e;
+  e.params = dense_params(model);
+  const std::int64_t prunable = prunable_params(model);
+  const double density =
+      spec.settings.has("method.density") ? spec.settings.real("method.density") : 1.0;
+  e.kept = e.params - prunable + static_cast<std::int64_t>(density * static_cast<double>(prunable));
+  e.macs_dense = static_cast<std::int64_t>(macs_dense(count_layers(model)));
+  const std::int64_t rows = train.integer("batch") / spec.ranks;
+  e.memory_bytes = e.params * 12 + rows * activation_bytes(model.graph);
+
+  const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
+  const std::int64_t examples = data.train_examples(spec.settings.below("data"));
+  const RunLength length =
+      run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch")));
+  double steps = 0;
+  const auto method = trial_method(spec);
+  for (int phase = 0;; ++phase) {
+    const auto next = method->phase(phase, length);
+    if (!next) break;
+    steps += static_cast<double>(next->last_step - next->first_step);
+  }
+  e.flops =
+      6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
+  e.seconds = (e.flops / kFlopsPerSecond + steps * kSecondsPerStep) / spec.ranks;
+  return e;
+}
+
+}  // namespace winnow

@@ -1,0 +1,204 @@
+#include "experiments/run/run_trial.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "experiments/results/trial_file.h"
+#include "experiments/run/accounting.h"
+#include "experiments/run/provenance.h"
+#include "experiments/run/trial_recorder.h"
+#include "experiments/run/trial_setup.h"
+#include "experiments/sweep/identity.h"
+
+namespace winnow {
+namespace {
+
+// A request to stop reaches one rank first; all ranks of a group must end at the same step.
+class AgreedStop {
+ public:
+  AgreedStop(Communicator& group, std::function<bool()> requested)
+      : group_(group), requested_(std::move(requested)) {}
+  bool operator()() {
+    if (!requested_) return false;
+    if (group_.size() == 1) return requested_();
+    if (calls_++ % kEvery != 0) return false;
+    std::uint64_t flag = requested_() ? 1 : 0;
+    group_.all_reduce_max(std::span(&flag, 1));
+    return flag != 0;
+  }
+
+ private:
+  static constexpr std::int64_t kEvery = 16;
+  Communicator& group_;
+  std::function<bool()> requested_;
+  std::int64_t calls_ = 0;
+};
+
+// Everything a file keeps of the present weights. A re-parametrised weight is written as the
+// network uses it (merged); scores that only choose a mask are not written.
+std::vector<WeightRecord> weight_records(Trainer& trainer) {
+  std::map<std::string, const TrainState::LayerWeight*> merged;
+  const auto effective = trainer.effective_weights();
+  for (const auto& weight : effective) merged[weight.layer] = &weight;
+  std::vector<WeightRecord> records;
+  const ParamStore& params = trainer.params();
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const ParamId id{static_cast<std::uint32_t>(p)};
+    const ParamSpec& spec = params.specs()[p];
+    if (spec.retired || spec.role == ParamRole::Score) continue;
+    WeightRecord record{.name = spec.name, .shape = spec.shape, .values = {}};
+    const auto values = params.weight(id);
+    const auto effect = spec.role == ParamRole::Weight ? merged.find(spec.layer) : merged.end();
+    if (effect != merged.end() && effect->second->shape == spec.shape) {
+      record.values = effect->second->values;
+    } else {
+      record.values.assign(values.begin(), values.end());
+    }
+    const auto keep = params.mask(id, MaskKind::Keep), train = params.mask(id, MaskKind::Trainable);
+    record.keep.assign(keep.begin(), keep.end());
+    record.train.assign(train.begin(), train.end());
+    record.trained = spec.trainable;
+    record.prunable = spec.prunable;
+    if (!spec.trainable || !train.empty()) record.seeded = params.seeded(id);
+    records.push_back(std::move(record));
+  }
+  for (std::size_t b = 0; b < params.buffer_count(); ++b) {
+    const BufferSpec& spec = trainer.model().buffers[b];
+    const auto values = trainer.params().buffer(b);
+    records.push_back(
+        {.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
+  }
+  return records;
+}
+
+void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset& data,
+                    const Trainer& trainer, Communicator& group, const RunTrialOptions& options) {
+  result.provenance = process_provenance();
+  auto& facts = result.provenance;
+  facts["command_line"] = options.command_line;
+  facts["data.digest"] = data.digest();
+  facts["precision"] = name_of(trainer.network().compute());
+  facts["ranks"] = std::to_string(group.size());
+  facts["threads"] = std::to_string(options.threads);
+  facts["seed.init"] = std::to_string(seeds.init);
+  facts["seed.data_order"] = std::to_string(seeds.data_order);
+  facts["seed.augment"] = std::to_string(seeds.augment);
+  facts["seed.method"] = std::to_string(seeds.method);
+  facts["seed.dropout"] = std::to_string(seeds.dropout);
+}
+
+std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, TrialResult& result) {
+  std::map<std::string, std::vector<float>> values;
+  const std::string path = spec.settings.has("init.from") ? spec.settings.text("init.from") : "";
+  if (path.empty()) return values;
+  PosixFiles files;
+  result.lineage["start"] = read_header(files, path).name;
+  for (WeightRecord& record : load_weights(path)) values[record.name] = std::move(record.values);
+  return values;
+}
+
+// Did any rank of the group fail before training? Then all give the trial up together.
+bool any_failed(Communicator& group, bool failed) {
+  std::uint64_t flag = failed ? 1 : 0;
+  group.all_reduce_max(std::span(&flag, 1));
+  return flag != 0;
+}
+
+// What one trial needs while it runs, in the order of construction.
+struct Bench {
+  std::unique_ptr<Method> method;
+  std::unique_ptr<Dataset> data;
+  Settings train;
+  std::unique_ptr<TrialRecorder> recorder;
+  std::unique_ptr<Trainer> trainer;
+};
+
+void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicator& group,
+           const RunTrialOptions& options, TrialResult& result) {
+  Trainer& trainer = *bench.trainer;
+  const bool both = result.spec.settings.text("save.weights.when") == "both";
+  const bool none = result.spec.settings.text("save.weights.form") == "none";
+  if (both && !none) {
+    trainer.start_phase(0);
+    result.start_weights = weight_records(trainer);
+  }
+  const Trainer::Outcome outcome = trainer.run();
+  if (outcome.diverged) {
+    result.outcome = Outcome::Diverged;
+    result.reason = fmt::format("loss became non-finite at step {} (lr {})", outcome.step,
+                                result.spec.settings.text("train.lr"));
+  }
+  bench.recorder->finish(result, trainer.length());
+  const Accounting counted =
+      account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());
+  result.summary.insert(counted.summary.begin(), counted.summary.end());
+  result.layers = counted.table;
+  result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);
+  result.summary["bytes.sent"] = static_cast<double>(outcome.bytes_sent);
+  result.summary["bytes.sent_dense"] = static_cast<double>(outcome.bytes_dense);
+  result.summary["memory.peak"] = static_cast<double>(trainer.memory_bytes());
+  result.summary["ranks"] = group.size();
+  Facts facts;
+  bench.method->report(trainer, facts);
+  for (const auto& [name, value] : facts) result.summary["method." + name] = value;
+  if (!none) result.weights = weight_records(trainer);
+  add_provenance(result, seeds, *bench.data, trainer, group, options);
+}
+
+}  // namespace
+
+TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options) {
+  TrialResult result;
+  result.spec = spec;
+  const TrialSeeds seeds = seeds_of(spec);
+  Bench bench;
+  Model dense;
+  bool failed = false;
+  try {
+    const BuildModel build = model_builder(spec);
+    dense = build(1, DType::F32);
+    bench.method = trial_method(spec);
+    bench.data = open_data(spec);
+    bench.train = train_settings(spec);
+    Model edited = build(1, DType::F32);
+    {
+      GraphEditor editor(edited, spec.settings.text("method.name"), bench.train);
+      bench.method->edit(editor);
+    }
+    bench.recorder = std::make_unique<TrialRecorder>(spec, dense, edited, options,
+                                                     AgreedStop(group, options.stop_requested));
+    bench.trainer = std::make_unique<Trainer>(TrainJob{.build = build,
+                                                       .method = *bench.method,
+                                                       .data = *bench.data,
+                                                       .train = bench.train,
+                                                       .seeds = seeds,
+                                                       .comm = group,
+                                                       .observer = *bench.recorder,
+                                                       .threads = options.threads,
+                                                       .start = start_values(spec, result)});
+  } catch (const std::exception& error) {
+    failed = true;
+    result.reason = error.what();
+  }
+  if (any_failed(group, failed)) {
+    result.outcome = Outcome::Failed;
+    if (result.reason.empty()) result.reason = "another rank of the trial failed";
+    return result;
+  }
+  try {
+    train(bench, dense, seeds, group, options, result);
+  } catch (const Error& error) {
+    // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so
+    // the job must end.
+    if (error.kind() == ErrorKind::Stopped || group.size() > 1) throw;
+    result.outcome = Outcome::Failed;
+    result.reason = error.what();
+  } catch (const std::bad_alloc&) {
+    if (group.size() > 1) throw;
+    result.outcome = Outcome::Failed;
+    result.reason = "out of memory";
+  }
+  return result;
+}
+
+}  // namespace winnow

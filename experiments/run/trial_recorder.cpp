@@ -1,0 +1,201 @@
+#include "experiments/run/trial_recorder.h"
+
+#include <algorithm>
+
+#include "core/train_settings.h"
+
+namespace winnow {
+namespace {
+
+template <class T, class Rows, class Get>
+Column column(std::string name, const Rows& rows, Get get, std::string unit,
+              std::string description, std::string mode = "") {
+  std::vector<T> values;
+  for (const auto& row : rows) values.push_back(static_cast<T>(get(row)));
+  return {std::move(name), std::move(values), std::move(unit), std::move(description),
+          std::move(mode)};
+}
+
+}  // namespace
+
+TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
+                             const RunTrialOptions& options, std::function<bool()> stop)
+    : options_(options),
+      stop_(std::move(stop)),
+      layers_(count_layers(edited)),
+      every_(spec.settings.integer("save.metrics.every")),
+      batch_(spec.settings.integer("train.batch")),
+      dense_macs_(macs_dense(count_layers(dense))),
+      started_(std::chrono::steady_clock::now()) {}
+
+void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
+  // Scoring before the first step of the last run, and all earlier runs, are the cost of the
+  // search.
+  search_macs_ = macs_;
+  progress_.steps = phase.last_step;
+  masks_changed(state);
+}
+
+void TrialRecorder::masks_changed(TrainState& state) {
+  measure(layers_, state.params());
+  step_macs_ = step_cost(layers_).total();
+  dense_gradient_macs_ = step_cost(layers_, true).total();
+  ever_trained_.resize(state.params().size());
+  std::int64_t dim = 0;
+  for (const ParamId id : state.prunable()) {
+    const auto keep = state.params().mask(id, MaskKind::Keep),
+               train = state.params().mask(id, MaskKind::Trainable);
+    auto& ever = ever_trained_[static_cast<std::size_t>(id)];
+    ever.resize(state.params().weight(id).size(), 0);
+    for (std::size_t i = 0; i < ever.size(); ++i) {
+      if ((!keep.empty() && keep[i] == 0) || (!train.empty() && train[i] == 0)) continue;
+      ++dim;
+      dim_union_ += ever[i] == 0 ? 1 : 0;
+      ever[i] = 1;
+    }
+  }
+  dim_max_ = std::max(dim_max_, dim);
+}
+
+void TrialRecorder::step_done(const StepReport& report) {
+  macs_ +=
+      static_cast<double>(batch_) * (report.dense_gradients ? dense_gradient_macs_ : step_macs_);
+  steps_ += report.updated ? 1 : 0;
+  sum_.loss += report.loss;
+  sum_.accuracy += report.accuracy;
+  if (++in_sum_ == every_) {
+    StepReport row = report;
+    row.loss = sum_.loss / static_cast<double>(in_sum_);
+    row.accuracy = sum_.accuracy / static_cast<double>(in_sum_);
+    rows_.push_back(row);
+    sum_ = {};
+    in_sum_ = 0;
+  }
+  progress_.step = report.step;
+  progress_.train_loss = report.loss;
+  if (options_.progress) options_.progress(progress_);
+}
+
+void TrialRecorder::epoch_done(const EpochReport& report) {
+  epochs_.push_back(report);
+  train_seconds_ += report.train_seconds;
+  eval_seconds_ += report.eval_seconds;
+  progress_.epoch = report.epoch;
+  progress_.test_accuracy = report.test.accuracy;
+  if (train_seconds_ > 0)
+    progress_.images_per_second = static_cast<double>(steps_ * batch_) / train_seconds_;
+}
+
+void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_view layer,
+                          double value) {
+  events_.push_back({step, std::string(what), std::string(layer), value});
+}
+
+void TrialRecorder::probed(std::int64_t examples) {
+  macs_ += 3.0 * dense_macs_ * static_cast<double>(examples);
+}
+
+void TrialRecorder::fill_tables(TrialResult& result) const {
+  const auto epoch = [](const EpochReport& r) { return r.epoch; };
+  result.epochs.columns = {
+      column<double>("epoch", epochs_, epoch, "epoch", "epochs trained"),
+      column<std::int64_t>(
+          "step", epochs_, [](auto& r) { return r.step; }, "", "optimiser updates applied"),
+      column<std::int64_t>(
+          "phase", epochs_, [](auto& r) { return r.phase; }, "",
+          "training run of the trial, from 0"),
+      column<double>(
+          "train_loss", epochs_, [](auto& r) { return r.train_loss; }, "nat",
+          "mean since the last row", "min"),
+      column<double>(
+          "train_acc", epochs_, [](auto& r) { return r.train_accuracy; }, "1",
+          "mean since the last row", "max"),
+      column<double>(
+          "val_loss", epochs_, [](auto& r) { return r.validation.loss; }, "nat",
+          "validation cross-entropy", "min"),
+      column<double>(
+          "val_acc", epochs_, [](auto& r) { return r.validation.accuracy; }, "1",
+          "validation top-1", "max"),
+      column<double>(
+          "test_loss", epochs_, [](auto& r) { return r.test.loss; }, "nat", "test cross-entropy",
+          "min"),
+      column<double>(
+          "test_acc", epochs_, [](auto& r) { return r.test.accuracy; }, "1", "test top-1", "max"),
+      column<double>(
+          "lr", epochs_, [](auto& r) { return r.learning_rate; }, "",
+          "learning rate of the last update"),
+  };
+  result.steps.columns = {
+      column<std::int64_t>(
+          "step", rows_, [](auto& r) { return r.step; }, "", "optimiser updates applied"),
+      column<std::int64_t>(
+          "phase", rows_, [](auto& r) { return r.phase; }, "", "training run of the trial, from 0"),
+      column<double>(
+          "train_loss", rows_, [](auto& r) { return r.loss; }, "nat", "mean since the last row",
+          "min"),
+      column<double>(
+          "train_acc", rows_, [](auto& r) { return r.accuracy; }, "1", "mean since the last row",
+          "max"),
+      column<double>(
+          "lr", rows_, [](auto& r) { return r.learning_rate; }, "", "learning rate"),
+  };
+  result.events.columns = {
+      column<std::int64_t>(
+          "step", events_, [](auto& e) { return e.step; }, "", "optimiser updates applied"),
+      {"layer", std::vector<std::string>{}, "", "tensor or layer", ""},
+      {"what", std::vector<std::string>{}, "", "kind of event", ""},
+      column<double>(
+          "value", events_, [](auto& e) { return e.value; }, "", ""),
+  };
+  for (const Event& e : events_) {
+    std::get<std::vector<std::string>>(result.events.columns[1].values).push_back(e.layer);
+    std::get<std::vector<std::string>>(result.events.columns[2].values).push_back(e.what);
+  }
+}
+
+// Of the last training run: an earlier, denser level of an iterative method must not lend its
+// accuracy to the last.
+void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) const {
+  if (epochs_.empty()) return;
+  const EpochReport& last = epochs_.back();
+  summary["final.test_acc"] = last.test.accuracy;
+  summary["final.test_top5"] = last.test.top5;
+  summary["final.test_loss"] = last.test.loss;
+  summary["final.train_loss"] = last.train_loss;
+  std::vector<EpochReport> run;
+  for (const EpochReport& report : epochs_) {
+    if (report.phase == last.phase) run.push_back(report);
+  }
+  const auto best =
+      std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
+  summary["best.test_acc"] = best->test.accuracy;
+  summary["best.epoch"] = best->epoch;
+  if (last.validation.examples > 0) {
+    summary["final.val_acc"] = last.validation.accuracy;
+    const auto selected = std::ranges::max_element(
+        run, {}, [](const EpochReport& r) { return r.validation.accuracy; });
+    summary["selected.test_acc"] = selected->test.accuracy;
+    summary["selected.epoch"] = selected->epoch;
+  }
+}
+
+void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
+  fill_tables(result);
+  auto& summary = result.summary;
+  fill_accuracies(summary);
+  const double planned = 3.0 * dense_macs_ * static_cast<double>(length.steps * batch_);
+  summary["flops.train"] = 2.0 * macs_;
+  summary["flops.train_ratio"] = macs_ / planned;
+  summary["search.flops_ratio"] = search_macs_ / planned;
+  summary["dim.max"] = static_cast<double>(dim_max_);
+  summary["dim.union"] = static_cast<double>(dim_union_);
+  summary["steps"] = static_cast<double>(steps_);
+  summary["seconds.train"] = train_seconds_;
+  summary["seconds.eval"] = eval_seconds_;
+  summary["seconds.total"] =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  if (train_seconds_ > 0)
+    summary["images_per_second"] = static_cast<double>(steps_ * batch_) / train_seconds_;
+}
+
+}  // namespace winnow

@@ -1,0 +1,65 @@
+// Listens to a training run and keeps what the result file shows: epoch, step and event tables, the
+// multiply-adds of training at the densities of each step, and which weights were ever trained. One
+// trial, one rank, one thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "distributed/trainer.h"
+#include "experiments/run/layer_count.h"
+#include "experiments/run/run_trial.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+class TrialRecorder final : public TrainObserver {
+ public:
+  // `dense`: the model without the method, `edited`: with it; any batch.
+  TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
+                const RunTrialOptions& options, std::function<bool()> stop);
+
+  void phase_started(const Phase& phase, TrainState& state) override;
+  void masks_changed(TrainState& state) override;
+  void step_done(const StepReport& report) override;
+  void epoch_done(const EpochReport& report) override;
+  void event(std::int64_t step, std::string_view what, std::string_view layer,
+             double value) override;
+  void probed(std::int64_t examples) override;
+  bool stop_requested() override { return stop_ && stop_(); }
+
+  // Tables, and the summary values that follow from the course of training.
+  void finish(TrialResult& result, const RunLength& length) const;
+
+ private:
+  struct Event {
+    std::int64_t step;
+    std::string what, layer;
+    double value;
+  };
+  void fill_tables(TrialResult& result) const;
+  void fill_accuracies(std::map<std::string, double>& summary) const;
+
+  const RunTrialOptions& options_;
+  std::function<bool()> stop_;
+  std::vector<LayerCount> layers_;
+  std::int64_t every_, batch_, steps_ = 0;
+  double dense_macs_;  // of one inference of the dense model
+  double step_macs_ = 0,
+         dense_gradient_macs_ = 0;     // of a training step of one example with the present masks
+  double macs_ = 0, search_macs_ = 0;  // of training so far; of what came before the present phase
+  std::vector<std::vector<char>> ever_trained_;
+  std::int64_t dim_max_ = 0, dim_union_ = 0;
+  std::vector<EpochReport> epochs_;
+  std::vector<StepReport> rows_;  // of the step table: means over `every_` steps
+  StepReport sum_;
+  std::int64_t in_sum_ = 0;
+  std::vector<Event> events_;
+  double train_seconds_ = 0, eval_seconds_ = 0;
+  TrialProgress progress_;
+  std::chrono::steady_clock::time_point started_;
+};
+
+}  // namespace winnow

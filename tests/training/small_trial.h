@@ -1,0 +1,92 @@
+// A small trial on synthetic images that tests of training share: any model, method and settings,
+// in seconds.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/train_settings.h"
+#include "distributed/trainer.h"
+#include "experiments/data/registry.h"
+#include "experiments/methods/compose.h"
+#include "experiments/models/registry.h"
+
+namespace winnow::test {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+inline Settings resolved(const Schema& schema, const Pairs& pairs) {
+  Settings settings;
+  for (const auto& [key, text] : pairs) settings.set(key, text);
+  return resolve(schema, settings);
+}
+
+// Owns everything a Trainer borrows. Keys of `train`, `model` and `method` as in a sweep file,
+// without the prefix.
+class SmallTrial {
+ public:
+  explicit SmallTrial(const std::string& model = "lenet300",
+                      Pairs method = {{"name", "dense"}}, Pairs train = {}, Pairs data = {},
+                      Pairs model_settings = {}, Communicator* comm = nullptr)
+      : comm_(comm) {
+    Pairs t = {{"epochs", "2"},
+               {"batch", "32"},
+               {"lr", "0.05"},
+               {"precision", "f32"},
+               {"eval_batch", "50"}};
+    t.insert(t.end(), train.begin(), train.end());
+    train_ = resolved(train_schema(), t);
+    Pairs d = {{"height", "28"},    {"width", "28"},          {"channels", "1"},  {"classes", "10"},
+               {"examples", "640"}, {"test_examples", "200"}, {"validation", "0"}};
+    d.insert(d.end(), data.begin(), data.end());
+    const DatasetDef& dataset = find_dataset("synthetic");
+    const Settings data_settings = resolved(dataset.schema, d);
+    data_ = dataset.open(data_settings);
+    const ModelDef& def = find_model(model);
+    build_ = [&def, s = resolved(def.schema, model_settings), shape = dataset.shape(data_settings)](
+                 std::int64_t batch, DType compute) { return def.build(s, shape, batch, compute); };
+    Settings m;
+    for (const auto& [key, text] : method) m.set(key, text);
+    method_ = make_method(m);
+  }
+
+  Trainer make() {
+    return Trainer(
+        {.build = build_,
+         .method = *method_,
+         .data = *data_,
+         .train = train_,
+         .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
+         .comm = comm_ != nullptr ? *comm_ : *self_,
+         .observer = observer_,
+         .threads = threads,
+         .start = start});
+  }
+  Method& method() { return *method_; }
+  const Settings& train() const { return train_; }
+
+  int threads = 1;
+  std::map<std::string, std::vector<float>> start;
+
+ private:
+  Communicator* comm_;
+  std::unique_ptr<Communicator> self_ = make_self();
+  TrainObserver observer_;
+  Settings train_;
+  std::unique_ptr<Dataset> data_;
+  BuildModel build_;
+  std::unique_ptr<Method> method_;
+};
+
+inline std::vector<float> all_weights(Trainer& trainer) {
+  std::vector<float> values;
+  for (std::size_t p = 0; p < trainer.params().size(); ++p) {
+    const auto w = trainer.params().weight(ParamId(p));
+    values.insert(values.end(), w.begin(), w.end());
+  }
+  return values;
+}
+
+}  // namespace winnow::test

@@ -1,0 +1,125 @@
+#include "distributed/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "small_trial.h"
+
+// Counts allocations of the whole program while `counting` is set.
+namespace {
+std::atomic<bool> counting{false};
+std::atomic<long> allocations{0};
+void* counted(std::size_t bytes) {
+  if (counting) ++allocations;
+  if (void* block = std::malloc(bytes)) return block;
+  throw std::bad_alloc();
+}
+}  // namespace
+void* operator new(std::size_t bytes) { return counted(bytes); }
+void* operator new[](std::size_t bytes) { return counted(bytes); }
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete[](void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
+
+namespace winnow {
+namespace {
+
+using test::all_weights;
+using test::SmallTrial;
+
+TEST(Trainer, LearnsSyntheticImages) {
+  for (const char* precision : {"f32", "bf16"}) {
+    SmallTrial trial("lenet300", {{"name", "dense"}},
+                     {{"precision", precision}, {"epochs", "4"}});
+    Trainer trainer = trial.make();
+    const auto outcome = trainer.run();
+    EXPECT_FALSE(outcome.diverged);
+    EXPECT_EQ(outcome.step, 4 * 20);
+    EXPECT_GT(trainer.evaluate(Split::Test).accuracy, 0.9) << precision;
+  }
+}
+
+TEST(Trainer, ConvolutionalNetWithBatchNormLearns) {
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {{"epochs", "4"}},
+                   {{"height", "16"}, {"width", "16"}, {"channels", "3"}});
+  Trainer trainer = trial.make();
+  trainer.run();
+  EXPECT_GT(trainer.evaluate(Split::Test).accuracy, 0.8);
+}
+
+TEST(Trainer, TheSameTrialGivesTheSameBits) {
+  std::vector<std::vector<float>> runs;
+  for (int run = 0; run < 2; ++run) {
+    SmallTrial trial("lenet5");
+    Trainer trainer = trial.make();
+    trainer.run();
+    runs.push_back(all_weights(trainer));
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+TEST(Trainer, GoesOnFromASavedStateAsIfNothingHappened) {
+  SmallTrial trial("lenet300");
+  Trainer whole = trial.make();
+  whole.start_phase(0);
+  for (int i = 0; i < 7; ++i) whole.train_step();
+  MemoryState state;
+  whole.save(state);
+  for (int i = 0; i < 5; ++i) whole.train_step();
+
+  SmallTrial other("lenet300");
+  Trainer resumed = other.make();
+  resumed.start_phase(0);
+  resumed.load(state);
+  EXPECT_TRUE(state.unread().empty());
+  for (int i = 0; i < 5; ++i) resumed.train_step();
+  EXPECT_EQ(all_weights(whole), all_weights(resumed));
+  EXPECT_EQ(resumed.step(), 12);
+}
+
+TEST(Trainer, AStepDoesNotAllocate) {
+  for (const char* model : {"lenet300", "lenet5"}) {
+    SmallTrial trial(model);
+    Trainer trainer = trial.make();
+    trainer.start_phase(0);
+    for (int i = 0; i < 3; ++i) trainer.train_step();
+    allocations = 0;
+    counting = true;
+    for (int i = 0; i < 5; ++i) trainer.train_step();
+    counting = false;
+    EXPECT_EQ(allocations, 0) << model;
+  }
+}
+
+TEST(Trainer, ALossThatIsNotFiniteEndsTheRunAsDiverged) {
+  SmallTrial trial("lenet300", {{"name", "dense"}}, {{"lr", "1e20"}, {"epochs", "3"}});
+  Trainer trainer = trial.make();
+  const auto outcome = trainer.run();
+  EXPECT_TRUE(outcome.diverged);
+  EXPECT_GT(outcome.step, 0);
+  EXPECT_LT(outcome.step, 10);
+}
+
+TEST(Trainer, StartValuesReplaceTheDraw) {
+  SmallTrial trial("lenet300");
+  trial.start["fc1.bias"] = std::vector<float>(300, 0.25f);
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  std::size_t found = 0;
+  for (std::size_t p = 0; p < trainer.params().size(); ++p) {
+    if (trainer.model().params[p].name != "fc1.bias") continue;
+    ++found;
+    for (const float value : trainer.params().weight(ParamId(p))) EXPECT_EQ(value, 0.25f);
+  }
+  EXPECT_EQ(found, 1u);
+  trial.start["nothing.weight"] = {1.0f};
+  Trainer wrong = trial.make();
+  EXPECT_THROW(wrong.start_phase(0), Error);
+}
+
+}  // namespace
+}  // namespace winnow
