@@ -1,0 +1,50 @@
+#include "experiments/methods/gmp.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+namespace winnow {
+namespace {
+
+TEST(Gmp, CubicMatchesSpecificationOracle) {
+  const std::vector<std::pair<double, double>> from0 = {{0, 0},      {.1, .2439},    {.25, .520312},
+                                                        {.5, .7875}, {.75, .885938}, {1, .9}};
+  for (const auto& [p, s] : from0) EXPECT_NEAR(gmp_sparsity(p, 0, .9, 3), s, 6e-7) << p;
+  const std::vector<std::pair<double, double>> from50 = {{0, .5},   {.1, .6084},   {.25, .73125},
+                                                         {.5, .85}, {.75, .89375}, {1, .9}};
+  for (const auto& [p, s] : from50) EXPECT_NEAR(gmp_sparsity(p, .5, .9, 3), s, 6e-7) << p;
+  EXPECT_EQ(gmp_sparsity(1, 0, .9, 3), .9);
+}
+
+TEST(Gmp, ScheduleMatchesSpecificationOracle) {
+  const GmpSchedule at = GmpSchedule::between(20000, 76000, 2000);
+  EXPECT_EQ(at.updates, 28);
+  const std::vector<std::pair<std::int64_t, double>> oracle = {
+      {22000, .093026}, {48000, .7875}, {74000, .899959}, {76000, .9}};
+  for (const auto& [t, s] : oracle) {
+    EXPECT_TRUE(at.due(t));
+    EXPECT_NEAR(gmp_sparsity(at.progress(t), 0, .9, 3), s, 6e-7) << t;
+  }
+  for (const std::int64_t t : {0, 18000, 21000, 78000}) EXPECT_FALSE(at.due(t)) << t;
+}
+
+TEST(Gmp, AShortRunStillReachesItsDensity) {
+  const GmpSchedule two = GmpSchedule::between(2, 7, 100);
+  EXPECT_TRUE(two.due(2) && two.due(7) && !two.due(4));
+  EXPECT_EQ(two.progress(7), 1);
+  const GmpSchedule one = GmpSchedule::between(3, 3, 100);
+  EXPECT_TRUE(one.due(3) && !one.due(2));
+  EXPECT_EQ(one.progress(3), 1);
+}
+
+TEST(Gmp, AnIntervalThatDoesNotDivideEndsEarlyAtTheDensity) {
+  const GmpSchedule at = GmpSchedule::between(0, 250, 100);
+  EXPECT_TRUE(at.due(200));
+  EXPECT_FALSE(at.due(250));
+  EXPECT_EQ(at.progress(200), 1);
+}
+
+}  // namespace
+}  // namespace winnow
