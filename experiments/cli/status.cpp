@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "core/error.h"
+#include "experiments/cli/out_arguments.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/status.h"
 
@@ -117,25 +117,14 @@ nlohmann::ordered_json json_of(const SweepStatus& s) {
 }  // namespace
 
 int run_status(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  bool json = false;
-  std::string folder;
-  for (const std::string& arg : args) {
-    if (arg == "--json") {
-      json = true;
-    } else if (arg == "--help" || arg == "-h") {
-      out << "winnow status OUT [--json]   what of a sweep is done, running, failed and missing; "
-             "changes nothing\n";
-      return 0;
-    } else if (arg.starts_with("-") || !folder.empty()) {
-      fail(ErrorKind::Usage, "winnow status OUT [--json]: unexpected '{}'", arg);
-    } else {
-      folder = arg;
-    }
-  }
-  if (folder.empty()) folder = ".";
+  boost::program_options::options_description options(
+      "winnow status OUT [options]   what is done, running, failed and missing; changes nothing");
+  options.add_options()("json", "everything, as one JSON object");
+  const auto given = parse_out_arguments(args, options, out);
+  if (!given) return 0;
   PosixFiles files;
-  const SweepStatus status = read_status(files, folder, unix_now());
-  if (json) {
+  const SweepStatus status = read_status(files, given->place, unix_now());
+  if (given->has("json")) {
     out << json_of(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   } else {
     print(out, status);

@@ -197,9 +197,13 @@ TrialNote read_note(Files& files, const std::filesystem::path& path) {
 }
 
 TrialResult read_trial(Files& files, const std::filesystem::path& path) {
+  return read_whole_trial(files, path).result;
+}
+
+ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   const auto bytes = files.read(path);
   const Hdf5File file = open_trial(bytes, path);
-  const TrialHeader header = header_of(file);
+  TrialHeader header = header_of(file);
   TrialResult result;
   result.spec.id = header.id;
   result.spec.replicate = header.replicate;
@@ -215,7 +219,7 @@ TrialResult read_trial(Files& files, const std::filesystem::path& path) {
   result.layers = read_table(file, "/layers");
   result.provenance = read_dictionary(file, "/provenance");
   result.lineage = read_dictionary(file, "/lineage");
-  return result;
+  return {std::move(header), std::move(result)};
 }
 
 TrialResult read_trial(const std::filesystem::path& path) {

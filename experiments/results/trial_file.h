@@ -47,6 +47,11 @@ struct TrialNote {
 TrialNote read_note(Files& files, const std::filesystem::path& path);
 // Everything but the weights; `layers` has the form and bytes of each tensor.
 TrialResult read_trial(Files& files, const std::filesystem::path& path);
+struct ReadTrial {
+  TrialHeader header;
+  TrialResult result;
+};
+ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);
 // Dense again, bit by bit, from any form. `which`: "weights" or "weights_start".
 std::vector<WeightRecord> load_weights(const std::filesystem::path& path,

@@ -6,9 +6,10 @@
 
 #include "core/error.h"
 #include "experiments/results/container.h"
-#include "experiments/results/layout.h"
+#include "experiments/results/survey.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/results/weight_forms.h"
+#include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
 
 namespace winnow::test {
@@ -70,6 +71,12 @@ TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {
   if (std::system(probe.c_str()) != 0) GTEST_SKIP() << "no Python with h5py, pandas and SciPy";
   TemporaryFolder folder;
   write_trial_with_every_form(folder.path());
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  write_survey(files, gather_survey(files, folder.path()), folder.path(),
+               folder.path() / "survey.h5", SurveyWeights::Link);
+  write_survey(files, gather_survey(files, folder.path()), folder.path(),
+               folder.path() / "packed.h5", SurveyWeights::Pack);
   const auto script = std::filesystem::path(__FILE__).parent_path() / "readers.py";
   const std::string command =
       std::string(kPython) + " -B " + script.string() + " " + folder.path().string();

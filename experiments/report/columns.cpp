@@ -1,0 +1,166 @@
+#include "experiments/report/columns.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "experiments/results/summary.h"
+
+namespace winnow {
+namespace {
+
+constexpr const char* kNone = "-";
+
+std::string percent(double fraction, int digits = 2) {
+  const std::string text = fmt::format("{:.{}f}", fraction * 100, digits);
+  return text == "-0.00" ? "0.00" : text;
+}
+
+// Counts in the unit a reader expects: 431080 is 431.1k.
+std::string scaled(double value) {
+  if (std::fabs(value) >= 1e9) return fmt::format("{:.4g}G", value / 1e9);
+  if (std::fabs(value) >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
+  if (std::fabs(value) >= 1e4) return fmt::format("{:.4g}k", value / 1e3);
+  return fmt::format("{:.0f}", value);
+}
+
+std::string accuracy(const Sample& sample) {
+  if (sample.count == 0) return kNone;
+  std::string text = percent(sample.mean);
+  if (sample.deviation) text += " ± " + percent(*sample.deviation);
+  return text;
+}
+
+std::string half_width(const Sample& sample) {
+  return sample.half_width ? "±" + percent(*sample.half_width) : kNone;
+}
+
+std::string gap(const ComparisonRow& row) {
+  if (!row.gap) return kNone;
+  std::string text = row.gap->mean > 0 ? "+" + percent(row.gap->mean) : percent(row.gap->mean);
+  if (row.gap->half_width) text += " ±" + percent(*row.gap->half_width);
+  return row.paired ? text : text + " u";
+}
+
+// A mean over the row's trials, or "-".
+auto mean(const char* name, std::function<std::string(double)> format) {
+  return [name, format = std::move(format)](const ComparisonRow& row) {
+    const auto found = row.means.find(name);
+    return found == row.means.end() ? std::string(kNone) : format(found->second);
+  };
+}
+std::string ratio(double value) { return fmt::format("{:.4g}", value); }
+std::string in_percent(double value) { return percent(value); }
+
+std::string count_of(const ComparisonRow& row) {
+  std::string text = std::to_string(row.test_acc.count);
+  if (row.diverged > 0) text += fmt::format(" (+{} div)", row.diverged);
+  return text;
+}
+
+std::string short_ids(const ComparisonRow& row) {
+  std::string text;
+  for (const auto& id : row.ids) text += (text.empty() ? "" : " ") + id.substr(0, 8);
+  return text;
+}
+
+std::string exact(double value) { return fmt::format("{}", value); }
+std::string exact(const std::optional<double>& value) { return value ? exact(*value) : ""; }
+
+DataColumn mean_of(const SummaryField& field) {
+  return {field.name, true, [name = field.name](const ComparisonRow& row) {
+            const auto found = row.means.find(name);
+            return found == row.means.end() ? std::string() : exact(found->second);
+          }};
+}
+
+}  // namespace
+
+const std::vector<ReportColumn>& report_columns() {
+  static const std::vector<ReportColumn> columns = {
+      {"method", "method", "", false, 0, [](const ComparisonRow& r) { return r.method; }},
+      {"settings", "settings", "", false, 0, [](const ComparisonRow& r) { return r.settings; }},
+      {"density", "density", "as set, else as measured", true, 0,
+       [](const ComparisonRow& r) { return r.density; }},
+      {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, count_of},
+      {"test", "test %", "top-1 accuracy after the last step, mean ± sample standard deviation",
+       true, 0, [](const ComparisonRow& r) { return accuracy(r.test_acc); }},
+      {"interval", "95 %", "half-width of the 95 % interval of the mean (Student t, n >= 3)", true,
+       0, [](const ComparisonRow& r) { return half_width(r.test_acc); }},
+      {"gap", "gap",
+       "to the dense baseline of the same group, points, paired by replicate with its 95 % "
+       "half-width (u: unpaired)",
+       true, 1, gap},
+      {"best", "best %",
+       "best.test_acc: the largest test accuracy over epochs, an optimistic figure", true, 3,
+       [](const ComparisonRow& r) {
+         return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean);
+       }},
+      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2,
+       mean("sparsity.prunable", in_percent)},
+      {"sparsity_all", "all %", "zeros among all parameters", true, 6,
+       mean("sparsity.all", in_percent)},
+      {"compression", "compr", "all parameters over non-zero ones", true, 4,
+       mean("compression", ratio)},
+      {"speedup", "speed-up", "theoretical: dense over sparse multiply-adds of an inference", true,
+       4, mean("speedup.theoretical", ratio)},
+      {"train_flops", "train FLOPs", "of the whole training, relative to dense", true, 3,
+       mean("flops.train_ratio", ratio)},
+      {"search", "search", "part of that spent before the last training run", true, 7,
+       mean("search.flops_ratio", ratio)},
+      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8,
+       mean("stored.bits", scaled)},
+      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3,
+       mean("stored.ratio", ratio)},
+      {"kept", "kept", "values that must be stored", true, 8, mean("params.kept", scaled)},
+      {"trained", "trained", "values the last training run updated", true, 8,
+       mean("params.trained", scaled)},
+      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly,
+       mean("final.test_top5", in_percent)},
+      {"selected", "selected %", "test accuracy at the epoch with the best validation accuracy",
+       true, kWideOnly, mean("selected.test_acc", in_percent)},
+      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly,
+       mean("dim.max", scaled)},
+      {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean("dim.union", scaled)},
+      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly,
+       mean("dead_layers", ratio)},
+      {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio)},
+      {"id", "id", "start of the id of the row's trials", false, 2, short_ids},
+  };
+  return columns;
+}
+
+const std::vector<DataColumn>& data_columns() {
+  static const std::vector<DataColumn> columns = [] {
+    std::vector<DataColumn> all = {
+        {"method", false, [](const ComparisonRow& r) { return r.method; }},
+        {"settings", false, [](const ComparisonRow& r) { return r.settings; }},
+        {"density_set", false, [](const ComparisonRow& r) { return r.density; }},
+        {"n", true, [](const ComparisonRow& r) { return std::to_string(r.test_acc.count); }},
+        {"diverged", true, [](const ComparisonRow& r) { return std::to_string(r.diverged); }},
+        {"test_acc_mean", true,
+         [](const ComparisonRow& r) { return r.test_acc.count ? exact(r.test_acc.mean) : ""; }},
+        {"test_acc_sd", true, [](const ComparisonRow& r) { return exact(r.test_acc.deviation); }},
+        {"test_acc_ci95", true,
+         [](const ComparisonRow& r) { return exact(r.test_acc.half_width); }},
+        {"gap_mean", true, [](const ComparisonRow& r) { return r.gap ? exact(r.gap->mean) : ""; }},
+        {"gap_ci95", true,
+         [](const ComparisonRow& r) { return r.gap ? exact(r.gap->half_width) : ""; }},
+        {"gap_paired", true,
+         [](const ComparisonRow& r) { return r.gap ? std::string(r.paired ? "1" : "0") : ""; }},
+        {"best_test_acc_sd", true,
+         [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
+    };
+    for (const SummaryField& field : summary_fields()) all.push_back(mean_of(field));
+    all.push_back({"ids", false, [](const ComparisonRow& r) {
+                     return fmt::format("{}", fmt::join(r.ids, " "));
+                   }});
+    all.push_back({"replicates", false, [](const ComparisonRow& r) {
+                     return fmt::format("{}", fmt::join(r.replicates, " "));
+                   }});
+    return all;
+  }();
+  return columns;
+}
+
+}  // namespace winnow

@@ -1,0 +1,32 @@
+// The columns of the report's tables: title, meaning, how a row fills them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "experiments/report/comparison.h"
+
+namespace winnow {
+
+struct ReportColumn {
+  std::string key;      // in CSV and JSON
+  std::string title;    // on paper
+  std::string meaning;  // one line of the legend
+  bool number = true;
+  int importance = 0;  // see TextColumn; kWideOnly: only with --wide
+  std::function<std::string(const ComparisonRow&)> cell;  // for people
+};
+inline constexpr int kWideOnly = 100;
+
+const std::vector<ReportColumn>& report_columns();
+
+// Column of CSV and JSON: full precision, empty where a value does not apply.
+struct DataColumn {
+  std::string key;
+  bool number = true;
+  std::function<std::string(const ComparisonRow&)> cell;
+};
+const std::vector<DataColumn>& data_columns();
+
+}  // namespace winnow

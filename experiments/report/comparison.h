@@ -1,0 +1,44 @@
+// The survey's comparison: the trials of one model, data set and training recipe, one row per
+// method, density and other settings that vary, each against the dense baseline of the same group.
+// Plain values.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/report/statistics.h"
+#include "experiments/results/survey.h"
+
+namespace winnow {
+
+struct ComparisonRow {
+  std::string method,
+      settings;         // settings of the row that vary within its group: "alpha=0.3, delta_t=100"
+  std::string density;  // nominal where the method has one, else measured
+  std::vector<std::string>
+      ids;  // of the configurations in this row, normally one; replicates share it
+  std::vector<std::int64_t> replicates;
+  std::size_t diverged = 0;   // trials of this row that diverged; they are in no mean
+  Sample test_acc, best_acc;  // fractions
+  std::optional<Sample> gap;  // to the dense baseline; of differences by replicate if `paired`
+  bool paired = false;
+  std::map<std::string, double> means;  // of every other summary value that the row's trials have
+};
+
+struct ComparisonGroup {
+  std::string title;  // "resnet20 on cifar10, train.lr=0.1"
+  std::vector<ComparisonRow> rows;
+};
+
+struct Comparison {
+  std::vector<ComparisonGroup> groups;
+  std::size_t planned = 0, done = 0;
+  std::vector<MissingTrial> diverged;  // state "diverged" with the reason
+  std::vector<MissingTrial> missing;
+};
+
+Comparison compare(const Survey& survey);
+
+}  // namespace winnow

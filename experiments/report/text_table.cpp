@@ -1,0 +1,125 @@
+#include "experiments/report/text_table.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace winnow {
+namespace {
+
+constexpr std::size_t kGap = 2;  // between columns
+
+std::size_t width_of(const TextColumn& column) {
+  std::size_t width = display_width(column.title);
+  for (const auto& cell : column.cells) width = std::max(width, display_width(cell));
+  return width;
+}
+
+std::string padded(const std::string& text, std::size_t width, bool right) {
+  const std::string space(width - std::min(width, display_width(text)), ' ');
+  return right ? space + text : text + space;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+std::string latex_text(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\\') {
+      result += "\\textbackslash{}";
+    } else if (std::string("&%$#_{}").find(c) != std::string::npos) {
+      result += std::string("\\") + c;
+    } else if (c == '~' || c == '^') {
+      result += std::string("\\") + c + "{}";
+    } else {
+      result += c;
+    }
+  }
+  return replaced(result, "±", "$\\pm$");
+}
+
+}  // namespace
+
+std::size_t display_width(const std::string& utf8) {
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;
+  }));
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  return "\"" + replaced(text, "\"", "\"\"") + "\"";
+}
+
+TextTable TextTable::fitted(std::size_t width) const {
+  std::vector<std::size_t> order(columns.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return columns[a].importance < columns[b].importance;
+  });
+  std::vector<bool> chosen(columns.size(), false);
+  std::size_t used = 0;
+  for (const std::size_t i : order) {
+    const std::size_t more = width_of(columns[i]) + (used == 0 ? 0 : kGap);
+    if (columns[i].importance > 0 && used + more > width) continue;
+    chosen[i] = true;
+    used += more;
+  }
+  TextTable table;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (chosen[i]) table.columns.push_back(columns[i]);
+  }
+  return table;
+}
+
+void TextTable::text(std::ostream& out) const {
+  const auto line = [&](auto&& cell) {
+    std::string text;
+    for (const TextColumn& column : columns) {
+      text += padded(cell(column), width_of(column), column.number) + std::string(kGap, ' ');
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out << text << "\n";
+  };
+  line([](const TextColumn& column) { return column.title; });
+  for (std::size_t row = 0; row < rows(); ++row) {
+    line([row](const TextColumn& column) { return column.cells[row]; });
+  }
+}
+
+void TextTable::markdown(std::ostream& out) const {
+  const auto line = [&](auto&& cell) {
+    out << "|";
+    for (const TextColumn& column : columns)
+      out << " " << replaced(cell(column), "|", "\\|") << " |";
+    out << "\n";
+  };
+  line([](const TextColumn& column) { return column.title; });
+  line([](const TextColumn& column) { return std::string(column.number ? "--:" : ":--"); });
+  for (std::size_t row = 0; row < rows(); ++row) {
+    line([row](const TextColumn& column) { return column.cells[row]; });
+  }
+}
+
+void TextTable::latex(std::ostream& out, const std::string& caption) const {
+  const auto line = [&](auto&& cell) {
+    std::string text;
+    for (const TextColumn& column : columns)
+      text += (text.empty() ? "" : " & ") + latex_text(cell(column));
+    out << text << " \\\\\n";
+  };
+  out << "\\begin{table}\n\\caption{" << latex_text(caption) << "}\n\\begin{tabular}{";
+  for (const TextColumn& column : columns) out << (column.number ? 'r' : 'l');
+  out << "}\n\\toprule\n";
+  line([](const TextColumn& column) { return column.title; });
+  out << "\\midrule\n";
+  for (std::size_t row = 0; row < rows(); ++row) {
+    line([row](const TextColumn& column) { return column.cells[row]; });
+  }
+  out << "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
+}
+
+}  // namespace winnow

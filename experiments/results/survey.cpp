@@ -1,0 +1,218 @@
+#include "experiments/results/survey.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/status.h"
+#include "experiments/results/summary.h"
+#include "experiments/results/trial_file.h"
+
+namespace winnow {
+namespace {
+
+using Reals = std::vector<double>;
+using Integers = std::vector<std::int64_t>;
+using Texts = std::vector<std::string>;
+
+// These identify a row even where a sweep has only one of them.
+constexpr const char* kAlwaysColumns[] = {"data.name", "model.name", "method.name"};
+
+// What a number column says of a trial that lacks it; a column of integers becomes real for it.
+const double kAbsent = std::numeric_limits<double>::quiet_NaN();
+
+std::size_t size_of(const Column& column) {
+  return std::visit([](const auto& values) { return values.size(); }, column.values);
+}
+
+void make_real(Column& column) {
+  if (const auto* integers = std::get_if<Integers>(&column.values))
+    column.values = Reals(integers->begin(), integers->end());
+}
+
+// Appends tables of different trials below each other; columns that one of them lacks are filled
+// up.
+class LongTable {
+ public:
+  LongTable() { table_.columns.push_back({"trial", Integers{}, "", "row in /trials"}); }
+
+  void append(std::size_t trial, const Table& part) {
+    const std::size_t added = part.columns.empty() ? 0 : size_of(part.columns[0]);
+    if (added == 0) return;
+    for (const Column& column : part.columns) append(column);
+    auto& trials = std::get<Integers>(table_.columns[0].values);
+    trials.insert(trials.end(), added, static_cast<std::int64_t>(trial));
+    rows_ += added;
+    for (Column& column : table_.columns) fill(column, rows_);
+  }
+  Table take() { return std::move(table_); }
+
+ private:
+  static void fill(Column& column, std::size_t rows) {
+    if (size_of(column) == rows) return;
+    make_real(column);
+    if (auto* texts = std::get_if<Texts>(&column.values)) {
+      texts->resize(rows);
+    } else {
+      std::get<Reals>(column.values).resize(rows, kAbsent);
+    }
+  }
+
+  void append(const Column& more) {
+    if (more.name == "trial") return;  // a name this table needs for itself
+    auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
+                              [&](const Column& c) { return c.name == more.name; });
+    if (found == table_.columns.end()) {
+      Column empty = more;
+      std::visit([](auto& values) { values.clear(); }, empty.values);
+      table_.columns.push_back(std::move(empty));
+      found = table_.columns.end() - 1;
+      fill(*found, rows_);
+    }
+    Column next = more;
+    if (found->values.index() != next.values.index()) {
+      make_real(*found);
+      make_real(next);
+    }
+    if (found->values.index() != next.values.index())
+      return;  // text here, numbers there: filled up with nothing
+    std::visit(
+        [&](auto& values) {
+          const auto& from = std::get<std::decay_t<decltype(values)>>(next.values);
+          values.insert(values.end(), from.begin(), from.end());
+        },
+        found->values);
+  }
+
+  Table table_;
+  std::size_t rows_ = 0;
+};
+
+std::string setting_of(const TrialResult& trial, const std::string& key) {
+  return trial.spec.settings.has(key) ? trial.spec.settings.text(key) : "";
+}
+
+void split_settings(const std::vector<TrialResult>& trials, Survey& survey,
+                    std::vector<std::string>& varying) {
+  std::set<std::string> keys;
+  for (const TrialResult& trial : trials) {
+    for (const auto& [key, value] : trial.spec.settings.values()) keys.insert(key);
+  }
+  for (const auto& key : keys) {
+    const std::string first = setting_of(trials.front(), key);
+    const bool same = std::all_of(trials.begin(), trials.end(), [&](const TrialResult& t) {
+      return t.spec.settings.has(key) && t.spec.settings.text(key) == first;
+    });
+    if (same) survey.settings[key] = first;
+    if (!same || std::find(std::begin(kAlwaysColumns), std::end(kAlwaysColumns), key) !=
+                     std::end(kAlwaysColumns)) {
+      varying.push_back(key);
+    }
+  }
+}
+
+Table trial_table(const std::vector<TrialResult>& trials, const std::vector<TrialHeader>& headers,
+                  const std::vector<std::string>& varying) {
+  Table table;
+  const auto texts = [&](const std::string& name, auto&& value) {
+    Texts column;
+    for (std::size_t i = 0; i < trials.size(); ++i) column.push_back(value(i));
+    table.columns.push_back({name, std::move(column)});
+  };
+  texts("name", [&](std::size_t i) { return headers[i].name; });
+  texts("id", [&](std::size_t i) { return headers[i].id; });
+  Integers replicates;
+  for (const auto& header : headers) replicates.push_back(header.replicate);
+  table.columns.push_back({"replicate", std::move(replicates)});
+  texts("state", [&](std::size_t i) { return std::string(name_of(headers[i].outcome)); });
+  texts("reason", [&](std::size_t i) { return headers[i].reason; });
+  texts("created", [&](std::size_t i) { return headers[i].created; });
+  texts("content_digest", [&](std::size_t i) { return headers[i].content_digest; });
+  for (const auto& key : varying) {
+    texts(key, [&](std::size_t i) { return setting_of(trials[i], key); });
+  }
+
+  std::set<std::string> names;
+  for (const TrialResult& trial : trials) {
+    for (const auto& [name, value] : trial.summary) names.insert(name);
+  }
+  const auto add = [&](const std::string& name, const std::string& unit,
+                       const std::string& meaning) {
+    Reals column;
+    for (const TrialResult& trial : trials) {
+      const auto found = trial.summary.find(name);
+      column.push_back(found == trial.summary.end() ? kAbsent : found->second);
+    }
+    table.columns.push_back({name, std::move(column), unit, meaning});
+    names.erase(name);
+  };
+  for (const SummaryField& field : summary_fields()) {
+    if (names.contains(field.name)) add(field.name, field.unit, field.meaning);
+  }
+  while (!names.empty()) add(std::string(*names.begin()), "", "");
+  return table;
+}
+
+}  // namespace
+
+Survey gather_survey(Files& files, const std::filesystem::path& out) {
+  const Layout layout(out);
+  Survey survey;
+  std::vector<TrialResult> trials;
+  std::vector<TrialHeader> headers;
+  std::set<std::string> unreadable;
+  LongTable epochs, layers;
+  for (const auto& name : published_trials(files, out)) {
+    try {
+      ReadTrial read = read_whole_trial(files, layout.trial(name));
+      epochs.append(trials.size(), read.result.epochs);
+      layers.append(trials.size(), read.result.layers);
+      read.result.epochs = read.result.layers = read.result.steps = read.result.events = {};
+      trials.push_back(std::move(read.result));
+      headers.push_back(std::move(read.header));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::Input) throw;
+      survey.missing.push_back({name, "damaged", error.what(), ""});
+      unreadable.insert(name);
+    }
+  }
+  survey.epochs = epochs.take();
+  survey.layers = layers.take();
+  std::vector<std::string> varying;
+  if (!trials.empty()) split_settings(trials, survey, varying);
+  survey.trials = trial_table(trials, headers, varying);
+
+  const SweepStatus status = read_status(files, out, unix_now());
+  survey.planned = status.planned;
+  const auto add = [&](const std::string& name, const char* state, const std::string& reason,
+                       const std::string& settings) {
+    if (!unreadable.contains(name)) survey.missing.push_back({name, state, reason, settings});
+  };
+  for (const auto& failed : status.failed) add(failed.name, "failed", failed.reason, "");
+  for (const auto& running : status.running) add(running.name, "running", "", running.label);
+  for (const auto& missing : status.missing) add(missing.name, "missing", "", missing.canonical);
+  std::map<std::string, std::string> planned;
+  for (auto& trial : read_plan(files, out)) planned[trial.name] = std::move(trial.canonical);
+  for (auto& missing : survey.missing) {
+    if (const auto found = planned.find(missing.name); found != planned.end())
+      missing.settings = found->second;
+  }
+  return survey;
+}
+
+std::string cell_text(const Table& table, const std::string& column, std::size_t row) {
+  for (const Column& candidate : table.columns) {
+    if (candidate.name != column) continue;
+    if (const auto* texts = std::get_if<Texts>(&candidate.values)) return (*texts)[row];
+    if (const auto* integers = std::get_if<Integers>(&candidate.values))
+      return std::to_string((*integers)[row]);
+    const double value = std::get<Reals>(candidate.values)[row];
+    return std::isnan(value) ? "" : fmt::format("{}", value);
+  }
+  return "";
+}
+
+}  // namespace winnow

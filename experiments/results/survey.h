@@ -1,0 +1,47 @@
+// All trials of an output directory in a few tables: the survey file (schema winnow-survey 1.0,
+// described in docs/formats.md) and what the report reads. Derived from the result files, rebuilt
+// and never updated in place.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "experiments/results/files.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct MissingTrial {
+  std::string name;
+  std::string state;  // "missing", "failed", "running", "damaged"
+  std::string reason;
+  std::string settings;  // as in the plan, if it is known
+};
+
+struct Survey {
+  // One row per result, index "name"; then id, replicate, state, reason, created, every setting
+  // that varies (text), and every summary value (NaN where a trial has none).
+  Table trials;
+  Table epochs, layers;                         // long: column "trial" is the row in `trials`
+  std::map<std::string, std::string> settings;  // those equal in all trials
+  std::vector<MissingTrial> missing;            // planned and without a result
+  std::size_t planned = 0;
+};
+
+// Reads every result; a damaged one is listed in `missing`.
+Survey gather_survey(Files& files, const std::filesystem::path& out);
+
+enum class SurveyWeights { Link, Pack };
+// Writes `path` by temporary file and rename. Links point to the result files relative to the
+// survey file.
+void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
+                  const std::filesystem::path& path, SurveyWeights weights);
+Survey read_survey(Files& files, const std::filesystem::path& path);
+
+// A row's text in a column of any type; "" where the column is absent or the number is NaN.
+std::string cell_text(const Table& table, const std::string& column, std::size_t row);
+
+}  // namespace winnow

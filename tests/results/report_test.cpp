@@ -1,0 +1,142 @@
+#include "experiments/report/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "experiments/cli/verbs.h"
+#include "experiments/report/text_table.h"
+#include "experiments/results/container.h"
+#include "experiments/results/trial_file.h"
+#include "tests/results/sample_sweep.h"
+#include "tests/results/samples.h"
+
+namespace winnow::test {
+namespace {
+
+TEST(Statistics, IntervalMatchesSpecificationOracle) {
+  const double values[] = {92.1, 92.5, 92.3};
+  const Sample sample = describe(values);
+  EXPECT_NEAR(sample.mean, 92.3, 1e-12);
+  EXPECT_NEAR(*sample.deviation, 0.2, 1e-12);
+  EXPECT_NEAR(*sample.half_width, 0.496828, 5e-7);
+  EXPECT_NEAR(student_t(2), 4.3027, 5e-5);
+  EXPECT_NEAR(student_t(4), 2.7764, 5e-5);
+  EXPECT_NEAR(student_t(9), 2.2622, 5e-5);
+}
+
+TEST(Statistics, FewValuesHaveNoInterval) {
+  const double values[] = {1, 3};
+  EXPECT_FALSE(describe(std::span(values, 0)).deviation);
+  EXPECT_FALSE(describe(std::span(values, 1)).deviation);
+  EXPECT_NEAR(*describe(values).deviation, std::sqrt(2.0), 1e-12);
+  EXPECT_FALSE(describe(values).half_width);
+}
+
+std::string report_of(const std::filesystem::path& out, std::vector<std::string> args) {
+  args.insert(args.begin(), out.string());
+  std::ostringstream text, errors;
+  EXPECT_EQ(run_report(args, text, errors), 0);
+  EXPECT_EQ(errors.str(), "");
+  return text.str();
+}
+
+class Report : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    PosixFiles files;
+    write_sample_sweep(files, folder_.path());
+  }
+  // The expected screens are beside this file; WINNOW_GOLDEN=write in the environment renews them.
+  void expect_golden(const std::string& name, const std::vector<std::string>& args) {
+    const auto path = std::filesystem::path(__FILE__).parent_path() / "golden" / name;
+    const std::string text = report_of(folder_.path(), args);
+    const char* mode = std::getenv("WINNOW_GOLDEN");
+    if (mode != nullptr && std::string(mode) == "write") std::ofstream(path) << text;
+    std::ifstream expected(path);
+    const std::string wanted((std::istreambuf_iterator<char>(expected)), {});
+    EXPECT_EQ(text, wanted);
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Report, TextIsAsExpected) { expect_golden("report.txt", {"--trials"}); }
+TEST_F(Report, WideTextIsAsExpected) { expect_golden("report_wide.txt", {"--wide"}); }
+TEST_F(Report, MarkdownIsAsExpected) { expect_golden("report.md", {"--markdown"}); }
+TEST_F(Report, CsvIsAsExpected) { expect_golden("report.csv", {"--csv"}); }
+TEST_F(Report, LatexIsAsExpected) { expect_golden("report.tex", {"--latex"}); }
+TEST_F(Report, JsonIsAsExpected) { expect_golden("report.json", {"--json"}); }
+
+TEST_F(Report, TextFitsTheScreen) {
+  std::istringstream lines(report_of(folder_.path(), {}));
+  std::string line;
+  while (std::getline(lines, line)) {
+    if (line.find(':') == std::string::npos) {
+      EXPECT_LE(display_width(line), 120u) << line;
+    }
+  }
+}
+
+TEST_F(Report, TheSurveyFileAndTheDirectoryGiveTheSameReport) {
+  std::ostringstream text, errors;
+  const std::vector<std::string> args = {folder_.path().string()};
+  ASSERT_EQ(run_collect(args, text, errors), 0);
+  for (const char* form : {"--csv", "--json", "--markdown"}) {
+    EXPECT_EQ(report_of(folder_.path() / "survey.h5", {form}), report_of(folder_.path(), {form}));
+  }
+}
+
+TEST_F(Report, RowsAreComparedWithTheDenseBaselineByReplicate) {
+  PosixFiles files;
+  const Comparison comparison = compare(gather_survey(files, folder_.path()));
+  ASSERT_EQ(comparison.groups.size(), 1u);
+  const auto& rows = comparison.groups[0].rows;
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0].method, "dense");
+  EXPECT_FALSE(rows[0].gap);
+  EXPECT_EQ(rows[1].settings, "alpha=0.3");
+  ASSERT_TRUE(rows[1].gap && rows[1].paired);
+  EXPECT_NEAR(rows[1].gap->mean, -0.028 / 3, 1e-12);  // -.010, -.009, -.009
+  EXPECT_NEAR(*rows[1].gap->deviation, 0.000577350269, 1e-11);
+  EXPECT_EQ(rows[2].settings, "alpha=0.5");
+  EXPECT_EQ(rows[3].method, "snip");
+  EXPECT_EQ(rows[3].test_acc.count, 1u);
+  EXPECT_EQ(rows[3].diverged, 1u);
+  EXPECT_NEAR(rows[3].gap->mean, -0.051, 1e-12);
+}
+
+TEST_F(Report, DifferentTrainingRecipesAreDifferentTables) {
+  PosixFiles files;
+  TrialResult longer = sample_trial(9, "rigl", "0.1", 0, 0.95);
+  longer.spec.settings.set("train.epochs", "30");
+  publish(files, folder_.path(), longer, kCreated);
+  const Comparison comparison = compare(gather_survey(files, folder_.path()));
+  ASSERT_EQ(comparison.groups.size(), 2u);
+  EXPECT_EQ(comparison.groups[0].title, "lenet300 on mnist, train.epochs=3");
+  EXPECT_EQ(comparison.groups[1].title, "lenet300 on mnist, train.epochs=30");
+  EXPECT_FALSE(comparison.groups[1].rows[0].gap) << "a baseline of another recipe is none";
+}
+
+TEST(TextTable, ANarrowScreenLosesTheLeastImportantColumns) {
+  const TextTable table{
+      {{"a", false, 0, {"xxxx"}}, {"b", true, 1, {"yyyy"}}, {"c", true, 5, {"zzzz"}}}};
+  EXPECT_EQ(table.fitted(16).columns.size(), 3u);
+  EXPECT_EQ(table.fitted(15).columns.size(), 2u);
+  EXPECT_EQ(table.fitted(15).columns[1].title, "b");
+  EXPECT_EQ(table.fitted(1).columns.size(), 1u);
+}
+
+TEST(TextTable, CellsOfOtherFormatsAreQuoted) {
+  EXPECT_EQ(csv_cell("a,\"b\""), "\"a,\"\"b\"\"\"");
+  std::ostringstream latex;
+  TextTable{{{"x_1", true, 0, {"5 ± 1 %"}}}}.latex(latex, "a & b");
+  EXPECT_NE(latex.str().find("5 $\\pm$ 1 \\%"), std::string::npos);
+  EXPECT_NE(latex.str().find("x\\_1"), std::string::npos);
+  EXPECT_NE(latex.str().find("a \\& b"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace winnow::test

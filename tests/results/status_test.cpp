@@ -1,0 +1,248 @@
+#include "experiments/results/status.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "experiments/cli/verbs.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/survey.h"
+#include "experiments/results/trial_file.h"
+#include "tests/results/faulty_files.h"
+#include "tests/results/sample_sweep.h"
+#include "tests/results/samples.h"
+
+namespace winnow::test {
+namespace {
+
+TEST(PlanFile, ComesBackAndKeepsTrialsOfEarlierPlans) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  EXPECT_TRUE(read_plan(files, folder.path()).empty());
+  const PlannedTrial first = planned(sample_trial(1).spec), second = planned(sample_trial(2).spec);
+  EXPECT_EQ(first.canonical,
+            "data.name=mnist method.density=0.1 method.name=rigl model.name=lenet300");
+  write_plan(files, folder.path(), std::vector{first});
+  write_plan(files, folder.path(), std::vector{second});
+  EXPECT_EQ(read_plan(files, folder.path()), (std::vector{second, first}));
+}
+
+TEST(PlanFile, ADamagedLineIsNamed) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  for (const char* bad : {"../../etc/passwd\tx", "aa00-r0", "zz-r0\tx", "aa00-r\tx"}) {
+    files.replace(Layout(folder.path()).plan(),
+                  std::string("# winnow-plan 1.0\tname\tsettings\n") + bad + "\n");
+    try {
+      read_plan(files, folder.path());
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input);
+      EXPECT_NE(std::string(error.what()).find("plan.tsv:2"), std::string::npos);
+    }
+  }
+}
+
+TEST(Failures, AreCountedAndForgottenWhenAResultAppears) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const TrialResult trial = sample_trial();
+  record_failure(files, folder.path(), trial.spec, "first\nreason");
+  record_failure(files, folder.path(), trial.spec, "second reason");
+  const auto failures = read_failures(files, folder.path());
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0].reason, "second reason");
+  EXPECT_EQ(failures[0].attempts, 2);
+  publish(files, folder.path(), trial, kCreated);
+  EXPECT_TRUE(read_failures(files, folder.path()).empty());
+}
+
+TEST(Progress, IsThereWhileTheTrialRunsAndStaleWhenItsProcessIsGone) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const TrialSpec spec = sample_trial().spec;
+  {
+    ProgressFile progress(files, folder.path(), spec, 2);
+    auto running = read_running(files, folder.path(), unix_now());
+    ASSERT_EQ(running.size(), 1u);
+    EXPECT_EQ(running[0].name, spec.name());
+    EXPECT_EQ(running[0].label, "lenet300/rigl/0.1");
+    EXPECT_EQ(running[0].ranks, 2);
+    EXPECT_FALSE(running[0].stale);
+    running = read_running(files, folder.path(), unix_now() + 91);
+    EXPECT_TRUE(running[0].stale) << "no heartbeat for 91 s";
+  }
+  EXPECT_TRUE(read_running(files, folder.path(), unix_now()).empty());
+
+  const pid_t child = ::fork();
+  if (child == 0) {
+    new ProgressFile(files, folder.path(), spec, 1);  // never destroyed: the process is killed
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  const auto running = read_running(files, folder.path(), unix_now());
+  ASSERT_EQ(running.size(), 1u);
+  EXPECT_TRUE(running[0].stale);
+}
+
+TEST(Progress, AFullDiskDoesNotDisturbTheTrial) {
+  TemporaryFolder folder;
+  for (int at = 0; at < 8; ++at) {
+    FaultyFiles files(Fault::NoSpace, at);
+    ProgressFile progress(files, folder.path(), sample_trial().spec, 1);
+    progress.update({});
+  }
+}
+
+TEST(Status, CountsEveryTrialOnce) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  ProgressFile running(files, folder.path(), sample_trial(5, "snip", "0.05", 0).spec, 1);
+  SweepStatus status = read_status(files, folder.path(), unix_now());
+  EXPECT_EQ(status.planned, 13u);
+  EXPECT_EQ(status.done, 10u);
+  EXPECT_EQ(status.diverged.size(), 1u);
+  EXPECT_EQ(status.failed.size(), 1u);
+  EXPECT_EQ(status.running.size(), 1u);
+  EXPECT_EQ(status.missing.size(), 0u);
+  EXPECT_NEAR(status.mean_seconds, 12.5, 1e-9);
+  ASSERT_TRUE(status.seconds_left);
+  EXPECT_NEAR(*status.seconds_left, 25, 1e-9);  // the failed one and the running one, one at a time
+  // 11 results of 12.5 s each at one moment.
+  EXPECT_NEAR(*status.trials_per_hour, 11 * 3600 / 12.5, 1e-6);
+  status = read_status(files, folder.path(), unix_now() + 1000);
+  EXPECT_EQ(status.stale.size(), 1u);
+  EXPECT_EQ(status.missing.size(), 1u);
+}
+
+TEST(Status, ADamagedResultIsNamedAndDoesNotCountAsDone) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  const auto path = Layout(folder.path()).trial(sample_trial(1).spec.name());
+  const auto whole = files.read(path);
+  files.replace(path, std::span(whole).first(whole.size() / 2));
+  const SweepStatus status = read_status(files, folder.path(), unix_now());
+  EXPECT_EQ(status.done, 9u);
+  ASSERT_EQ(status.damaged.size(), 1u);
+  const Survey survey = gather_survey(files, folder.path());
+  EXPECT_EQ(survey.missing[0].state, "damaged");
+}
+
+TEST(Status, TheScreenAndTheJsonAgree) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  std::ostringstream text, json, errors;
+  EXPECT_EQ(run_status(std::vector{folder.path().string()}, text, errors), 0);
+  EXPECT_EQ(run_status(std::vector{folder.path().string(), std::string("--json")}, json, errors),
+            0);
+  EXPECT_EQ(text.str().find("done 10  diverged 1  failed 1  running 0  missing 1  of 13   84 %\n"),
+            0u)
+      << text.str();
+  EXPECT_NE(text.str().find("out of memory  (1 attempt)"), std::string::npos);
+  const auto parsed = nlohmann::json::parse(json.str());
+  EXPECT_EQ(parsed["done"], 10);
+  EXPECT_EQ(parsed["failed"][0]["reason"], "out of memory");
+  EXPECT_EQ(parsed["missing"].size(), 1u);
+}
+
+TEST(Status, WrongArgumentsAndAMissingDirectoryAreErrors) {
+  std::ostringstream text, errors;
+  const auto kind = [&](const std::vector<std::string>& args) {
+    try {
+      run_status(args, text, errors);
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::Internal;
+  };
+  EXPECT_EQ(kind({"--nonsense"}), ErrorKind::Usage);
+  EXPECT_EQ(kind({"a", "b"}), ErrorKind::Usage);
+  EXPECT_EQ(kind({"/nowhere/at/all"}), ErrorKind::Input);
+}
+
+TEST(Survey, ComesBackFromItsFile) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  const Survey survey = gather_survey(files, folder.path());
+  EXPECT_EQ(survey.planned, 13u);
+  EXPECT_EQ(survey.missing.size(), 2u);
+  EXPECT_EQ(survey.settings.at("train.lr"), "0.1");
+  EXPECT_FALSE(survey.settings.contains("method.name"));
+  EXPECT_EQ(cell_text(survey.trials, "method.alpha", 0), "") << "dense has no alpha";
+  for (const SurveyWeights weights : {SurveyWeights::Link, SurveyWeights::Pack}) {
+    const auto path = folder.path() / "out" / "survey.h5";
+    write_survey(files, survey, folder.path(), path, weights);
+    const Survey back = read_survey(files, path);
+    EXPECT_EQ(back.settings, survey.settings);
+    EXPECT_EQ(back.planned, survey.planned);
+    ASSERT_EQ(back.trials.columns.size(), survey.trials.columns.size());
+    for (std::size_t c = 0; c < survey.trials.columns.size(); ++c) {
+      EXPECT_EQ(back.trials.columns[c].name, survey.trials.columns[c].name);
+      EXPECT_EQ(cell_text(back.trials, back.trials.columns[c].name, 7),
+                cell_text(survey.trials, survey.trials.columns[c].name, 7));
+    }
+    EXPECT_EQ(back.missing.size(), 2u);
+    EXPECT_EQ(back.missing[0].reason, "out of memory");
+  }
+}
+
+TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
+  TemporaryFolder sweep;
+  PosixFiles sound;
+  write_sample_sweep(sound, sweep.path());
+  const Survey whole = gather_survey(sound, sweep.path());
+  Survey old = whole;
+  old.planned = 99;
+  const auto path = sweep.path() / "survey.h5";
+  FaultyFiles counting;
+  write_survey(counting, whole, sweep.path(), path, SurveyWeights::Link);
+  for (const Fault fault :
+       {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
+    for (int at = 0; at < counting.operations(); ++at) {
+      write_survey(sound, old, sweep.path(), path, SurveyWeights::Link);
+      FaultyFiles files(fault, at);
+      EXPECT_ANY_THROW(write_survey(files, whole, sweep.path(), path, SurveyWeights::Link)) << at;
+      const auto planned = read_survey(sound, path).planned;
+      EXPECT_TRUE(planned == 99 || planned == whole.planned) << at;
+      write_survey(sound, whole, sweep.path(), path, SurveyWeights::Link);
+      EXPECT_EQ(read_survey(sound, path).planned, whole.planned);
+    }
+  }
+}
+
+TEST(PlanFile, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
+  const std::vector first{planned(sample_trial(1).spec)}, second{planned(sample_trial(2).spec)};
+  const auto run = [&](Files& files, const std::filesystem::path& out) {
+    write_plan(files, out, second);
+  };
+  FaultyFiles counting;
+  {
+    TemporaryFolder folder;
+    run(counting, folder.path());
+  }
+  for (const Fault fault :
+       {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
+    for (int at = 0; at < counting.operations(); ++at) {
+      TemporaryFolder folder;
+      PosixFiles sound;
+      write_plan(sound, folder.path(), first);
+      FaultyFiles files(fault, at);
+      EXPECT_ANY_THROW(run(files, folder.path())) << at;
+      const auto found = read_plan(sound, folder.path());
+      EXPECT_TRUE(found == first || found.size() == 2) << at;
+      run(sound, folder.path());
+      EXPECT_EQ(read_plan(sound, folder.path()).size(), 2u);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace winnow::test
