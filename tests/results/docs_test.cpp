@@ -1,0 +1,29 @@
+// docs/formats.md must name what the code writes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "experiments/results/summary.h"
+#include "experiments/results/weight_forms.h"
+
+namespace winnow::test {
+namespace {
+
+TEST(FormatsPage, NamesEverySummaryValueAndEveryWeightForm) {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  std::ifstream page(root / "docs" / "formats.md");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  for (const SummaryField& field : summary_fields()) {
+    EXPECT_NE(text.find("| `" + field.name + "` | " + field.unit + " | " + field.meaning + " |"),
+              std::string::npos)
+        << field.name;
+  }
+  for (const WeightForm form : kStoredForms) {
+    EXPECT_NE(text.find("| `" + std::string(encoding_of(form)) + "`"), std::string::npos)
+        << name_of(form);
+  }
+}
+
+}  // namespace
+}  // namespace winnow::test
