@@ -109,6 +109,7 @@ void define_gather_channels() {
                    kPixelGrain);
         });
       }),
+      .examples = {{.label = "three_of_six", .in = {{{3, 4, 4, 6}}, {{3, 3}, DType::I32}}}},
   });
 }
 
@@ -158,6 +159,12 @@ void define_fuse_channels_backward_scores() {
   });
 }
 
+OpExample fuse_example(const std::string& fusion) {
+  return {.label = fusion,
+          .in = {{{3, 4, 4, 6}}, {{3, 4, 4, 3}}, {{3, 6}}, {{3, 3}, DType::I32}},
+          .attrs = {{"fusion", fusion}}};
+}
+
 // x, u, scores, index -> y.
 void define_fuse_channels() {
   define_op({
@@ -199,6 +206,8 @@ void define_fuse_channels() {
         });
       }),
       .inplace = 0,
+      .examples = {fuse_example("first_k"), fuse_example("last_k"),
+                   fuse_example("original_positions")},
   });
 }
 

@@ -63,6 +63,11 @@ std::vector<ValueInfo> enlarged(std::vector<ValueInfo> in, std::int64_t rows) {
   return in;
 }
 
+bool is_activation_like(const ValueInfo& info, const ValueInfo& first) {
+  return info.dtype == DType::F32 && info.shape.rank() == first.shape.rank() &&
+         info.shape[0] == first.shape[0];
+}
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& stream, const OpCase& op_case) {
@@ -90,12 +95,12 @@ OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
     : example_(op_case.example()) {
   std::vector<ValueInfo> infos = enlarged(example_.in, rows);
   const OpDef& def = find_op(op_case.op);
-  // The activations of the op: input 0 and, if the op asks for one type, the inputs of its shape.
+  // The activations of the op: input 0 and, if the op asks for one type, the inputs like it.
   std::vector<char> activation(infos.size(), 0);
   if (variant != Variant::Plain) {
     std::vector<ValueInfo> narrow = infos;
     for (std::size_t i = 0; i < infos.size(); ++i) {
-      if (i > 0 && (infos[i].shape != infos[0].shape || infos[i].dtype != DType::F32)) continue;
+      if (i > 0 && !is_activation_like(infos[i], infos[0])) continue;
       activation[i] = 1;
       narrow[i].dtype = DType::BF16;
       if (i > 0) continue;
