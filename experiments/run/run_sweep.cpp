@@ -227,6 +227,7 @@ int run_sweep(const Sweep& sweep, const RunOptions& options) {
     std::cerr << "winnow: error: " << error.what() << std::endl;
     world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal)
                                   : static_cast<int>(known->kind()));
+    throw;
   }
 }
 
