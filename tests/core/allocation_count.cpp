@@ -5,8 +5,13 @@
 #include <cstdlib>
 
 namespace {
-std::atomic<std::size_t> count{0};
+std::atomic<std::size_t> count{0}, buffers{0};
+
+void note(std::size_t bytes) {
+  ++count;
+  if (bytes >= winnow::test::kBufferBytes) ++buffers;
 }
+}  // namespace
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
 
@@ -25,19 +30,19 @@ void* __libc_realloc(void* block, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
 void* malloc(std::size_t bytes) {
-  ++count;
+  note(bytes);
   return __libc_malloc(bytes);
 }
 void* calloc(std::size_t items, std::size_t bytes) {
-  ++count;
+  note(items * bytes);
   return __libc_calloc(items, bytes);
 }
 void* realloc(void* block, std::size_t bytes) {
-  ++count;
+  note(bytes);
   return __libc_realloc(block, bytes);
 }
 void* memalign(std::size_t alignment, std::size_t bytes) {
-  ++count;
+  note(bytes);
   return __libc_memalign(alignment, bytes);
 }
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) { return memalign(alignment, bytes); }
@@ -55,4 +60,5 @@ bool counts_allocations() { return true; }
 
 namespace winnow::test {
 std::size_t allocation_count() { return count; }
+std::size_t buffer_allocation_count() { return buffers; }
 }  // namespace winnow::test

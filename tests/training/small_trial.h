@@ -27,9 +27,9 @@ inline Settings resolved(const Schema& schema, const Pairs& pairs) {
 // without the prefix.
 class SmallTrial {
  public:
-  explicit SmallTrial(const std::string& model = "lenet300",
-                      Pairs method = {{"name", "dense"}}, Pairs train = {}, Pairs data = {},
-                      Pairs model_settings = {}, Communicator* comm = nullptr)
+  explicit SmallTrial(const std::string& model = "lenet300", Pairs method = {{"name", "dense"}},
+                      Pairs train = {}, Pairs data = {}, Pairs model_settings = {},
+                      Communicator* comm = nullptr)
       : comm_(comm) {
     Pairs t = {{"epochs", "2"},
                {"batch", "32"},
@@ -60,7 +60,7 @@ class SmallTrial {
          .train = train_,
          .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
          .comm = comm_ != nullptr ? *comm_ : *self_,
-         .observer = observer_,
+         .observer = observer != nullptr ? *observer : observer_,
          .threads = threads,
          .start = start});
   }
@@ -68,6 +68,7 @@ class SmallTrial {
   const Settings& train() const { return train_; }
 
   int threads = 1;
+  TrainObserver* observer = nullptr;  // borrowed; nothing: nobody looks
   std::map<std::string, std::vector<float>> start;
 
  private:
