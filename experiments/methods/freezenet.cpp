@@ -21,6 +21,11 @@ class FreezeNet final : public MaskAtInit {
     }
   }
 
+  void schedule(EventPlan& plan, const RunLength& length) const override {
+    if (variant_ != "freeze_wd") return;
+    plan.after_step([last = length.steps](std::int64_t step) { return step == last; });
+  }
+
   bool decays_frozen() const override { return variant_ == "freeze_wd"; }
 
   void report(TrainState& state, Facts& facts) const override {
@@ -69,9 +74,11 @@ class FreezeNet final : public MaskAtInit {
     }
   }
 
-  // freeze_wd: what decay has made small is removed, which leaves a pruned network.
+  // freeze_wd: what decay has made small is removed, which leaves a pruned network. After the last
+  // step, so that the last evaluation is that network's.
   void later(const Moment& moment, TrainState& state) override {
-    if (moment.when != When::PhaseEnd || variant_ != "freeze_wd") return;
+    const bool last = moment.when == When::AfterStep && moment.step == state.length().steps;
+    if (!last || variant_ != "freeze_wd") return;
     for (const PrunedTensor& tensor : pruned_tensors(state)) {
       const Bits trained = mask_bits(state.params(), tensor, MaskKind::Trainable);
       if (count_ones(trained) == tensor.numel) continue;

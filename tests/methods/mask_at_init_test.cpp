@@ -218,7 +218,10 @@ TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
   EXPECT_TRUE(made->decays_frozen());
   made->on_event(begin(), state);
   EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
-  made->on_event({When::PhaseEnd, 1000, 10, 0}, state);
+  EventPlan plan;
+  made->schedule(plan, state.run);
+  EXPECT_TRUE(plan.wants_after_step(1000));
+  made->on_event({When::AfterStep, 1000, 10, 0}, state);
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
   EXPECT_EQ(state.params().weight(ParamId(0))[2], 2);
