@@ -98,9 +98,11 @@ std::optional<double> parse_real(std::string_view text) {
   return value;
 }
 
-std::optional<Length> parse_length(std::string_view text) {
-  Length length{0, true};
+// `epochs` is the unit of a plain number.
+std::optional<Length> parse_length(std::string_view text, bool epochs = true) {
+  Length length{0, epochs};
   if (text.ends_with("it")) length.epochs = false;
+  if (text.ends_with("ep")) length.epochs = true;
   if (text.ends_with("it") || text.ends_with("ep")) text = trim(text.substr(0, text.size() - 2));
   const auto count = parse_integer(text);
   if (!count || *count < 0) return std::nullopt;
@@ -184,7 +186,10 @@ Canonical canonical_item(const Setting& setting, Kind kind, std::string_view tex
       return check_range(setting, *value, canonical_decimal(*parse_decimal(text)), text);
     }
     case Kind::Length: {
-      const auto value = parse_length(text);
+      // A setting whose default is in steps is thought of in steps: `delta_t: 500` is 500it.
+      const std::string_view usual = setting.fallback ? *setting.fallback : std::string_view{};
+      const bool epochs = usual.find("it") == std::string_view::npos;
+      const auto value = parse_length(text, epochs);
       if (!value) return must_be("a length such as 160 (epochs), 160ep or 30000it", text);
       return check_range(setting, static_cast<double>(value->count),
                          std::to_string(value->count) + (value->epochs ? "ep" : "it"), text);
@@ -322,7 +327,8 @@ double Settings::real(std::string_view key) const {
   return scalar<double>(*this, key, "a number", parse_real);
 }
 Length Settings::length(std::string_view key) const {
-  return scalar<Length>(*this, key, "a length", parse_length);
+  return scalar<Length>(*this, key, "a length",
+                        [](std::string_view text) { return parse_length(text); });
 }
 std::vector<std::int64_t> Settings::integers(std::string_view key) const {
   return list<std::int64_t>(*this, key, "a list of integers", parse_integer);
@@ -335,7 +341,8 @@ std::vector<std::string> Settings::texts(std::string_view key) const {
                            [](const std::string& item) { return std::optional(item); });
 }
 std::vector<Length> Settings::lengths(std::string_view key) const {
-  return list<Length>(*this, key, "a list of lengths", parse_length);
+  return list<Length>(*this, key, "a list of lengths",
+                      [](std::string_view text) { return parse_length(text); });
 }
 
 Settings Settings::below(std::string_view prefix) const {

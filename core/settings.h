@@ -23,7 +23,8 @@ struct Range {
 };
 
 // Kinds and their canonical text: Bool "true"; Int "3"; Real "0.1" (as the user wrote it, trimmed);
-// Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer means epochs and becomes "160ep");
+// Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer takes the unit of the
+// default, else epochs: "160" becomes "160ep", but "500it" where the default is "100it");
 // lists "[80, 120]" of such items; Path text in which $NAME is expanded when it is used.
 struct Setting {
   enum class Kind : std::uint8_t { Bool, Int, Real, Text, Choice, Length, IntList, RealList, TextList, LengthList, Path };

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 #include <hdf5.h>
+// Only the C interface; the C++ one is deprecated and does not compile without warnings.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <algorithm>

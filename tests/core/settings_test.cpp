@@ -20,6 +20,7 @@ const Schema& schema() {
       {.key = "note", .kind = Kind::Text, .fallback = ""},
       {.key = "optimizer", .kind = Kind::Choice, .fallback = "sgd", .choices = {"sgd", "adam"}},
       {.key = "epochs", .kind = Kind::Length, .fallback = "160ep"},
+      {.key = "interval", .kind = Kind::Length, .fallback = "100it"},
       {.key = "sizes", .kind = Kind::IntList, .fallback = "[300, 100]", .range = Range{1, 1000}},
       {.key = "gammas", .kind = Kind::RealList, .fallback = "[]"},
       {.key = "layers", .kind = Kind::TextList, .fallback = "[]"},
@@ -65,6 +66,8 @@ TEST(Settings, CanonicalTextOfEveryKind) {
   EXPECT_EQ(canonical("epochs", "3"), "3ep");
   EXPECT_EQ(canonical("epochs", "3 ep"), "3ep");
   EXPECT_EQ(canonical("epochs", "500it"), "500it");
+  EXPECT_EQ(canonical("interval", "500"), "500it");
+  EXPECT_EQ(canonical("interval", "5ep"), "5ep");
   EXPECT_EQ(canonical("sizes", "[1,2 , 3]"), "[1, 2, 3]");
   EXPECT_EQ(canonical("sizes", "7"), "[7]");
   EXPECT_EQ(canonical("layers", "[conv1,fc]"), "[conv1, fc]");
