@@ -145,19 +145,21 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   if (is_base_) size_of(WeightForm::Seed) = kSeedBytes;
   const auto patched = std::count(patch_.begin(), patch_.end(), 1);
   if (!base_.empty() && !is_base_ && patched * 2 < static_cast<std::int64_t>(count)) {
-    size_of(WeightForm::Overlay) = kSeedBytes + csr_bytes(csr(patch_));
+    const Csr part = csr(patch_);
+    size_of(WeightForm::Overlay) =
+        kSeedBytes + filtered_size(raw(part.data), 4) + index_bytes(part);
   }
-  // A tensor without zeros gains nothing from a mask; its sizes are not worth the time.
-  if (weight.prunable || kept_count_ < static_cast<std::int64_t>(count)) {
-    const std::int64_t mask = filtered_size(raw(packed(kept_)), 1);
-    const auto data = chosen_of(values_, kept_);
-    size_of(WeightForm::Csr) = csr_bytes(csr(kept_));
-    size_of(WeightForm::Bitmask) = mask + filtered_size(raw(data), 4);
-    if (kept_is_base_) {
-      size_of(WeightForm::SignMask) = mask + kSeedBytes;
-    } else if (one_magnitude_) {
-      size_of(WeightForm::SignMask) = mask + filtered_size(raw(packed(signs_of(data))), 1) + 4;
-    }
+  // A tensor without zeros gains nothing from a mask, unless it is all signs.
+  if (kept_count_ == static_cast<std::int64_t>(count) && !one_magnitude_) return;
+  const std::int64_t mask = filtered_size(raw(packed(kept_)), 1);
+  const Csr part = csr(kept_);
+  const std::int64_t data = filtered_size(raw(part.data), 4);
+  size_of(WeightForm::Csr) = data + index_bytes(part);
+  size_of(WeightForm::Bitmask) = data + mask;
+  if (kept_is_base_) {
+    size_of(WeightForm::SignMask) = mask + kSeedBytes;
+  } else if (one_magnitude_) {
+    size_of(WeightForm::SignMask) = mask + filtered_size(raw(packed(signs_of(part.data))), 1) + 4;
   }
 }
 
@@ -200,11 +202,11 @@ WeightForms::Csr WeightForms::csr(const std::vector<std::uint8_t>& chosen) const
   return part;
 }
 
-std::int64_t WeightForms::csr_bytes(const Csr& part) {
+std::int64_t WeightForms::index_bytes(const Csr& part) {
   const auto indices = [&](const std::vector<std::int64_t>& values) {
     return part.wide ? filtered_size(raw(values), 8) : filtered_size(raw(narrow(values)), 4);
   };
-  return filtered_size(raw(part.data), 4) + indices(part.columns) + indices(part.starts);
+  return indices(part.columns) + indices(part.starts);
 }
 
 void WeightForms::write_csr(Hdf5File& file, const std::string& path, const Csr& part) const {

@@ -41,7 +41,7 @@ class WeightForms {
     bool wide = false;  // 8-byte indices
   };
   Csr csr(const std::vector<std::uint8_t>& chosen) const;
-  static std::int64_t csr_bytes(const Csr& part);
+  static std::int64_t index_bytes(const Csr& part);
   void write_csr(Hdf5File& file, const std::string& path, const Csr& part) const;
   void write_seed(Hdf5File& file, const std::string& path) const;
 

@@ -1,0 +1,115 @@
+// The real program, killed again and again while it runs a small sweep: every published file stays
+// whole, and the resumed sweep ends with the same contents as one that was left alone.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/status.h"
+#include "experiments/results/trial_file.h"
+#include "tests/results/samples.h"
+
+namespace winnow::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr const char* kSweep = R"(sweep: kill
+schema: 1
+trial:
+  data: {name: synthetic, height: 28, width: 28, channels: 1, classes: 10, examples: 512}
+  model: {name: lenet300}
+  train: {epochs: 1, batch: 64, precision: f32}
+axes:
+  - cases:
+      - {name: dense}
+      - {name: rigl, axes: [{method.density: [0.1]}]}
+    key: method.name
+  - replicate: 3
+)";
+
+// The test program is build/tests/test_results, the program build/winnow.
+std::filesystem::path program() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "winnow";
+}
+
+pid_t start(const std::filesystem::path& folder, const std::filesystem::path& out) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  ::setenv("OMP_NUM_THREADS", "1", 1);
+  const std::string sweep = (folder / "kill.yaml").string(), exe = program().string();
+  if (std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(127);
+  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), nullptr);
+  ::_exit(127);
+}
+
+// Exit code, or nothing if it had to be killed at `limit`.
+std::optional<int> run_for(const std::filesystem::path& folder, const std::filesystem::path& out,
+                           milliseconds limit) {
+  const pid_t child = start(folder, out);
+  const auto end = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    int state = 0;
+    if (::waitpid(child, &state, WNOHANG) == child)
+      return WIFEXITED(state) ? WEXITSTATUS(state) : -1;
+    if (std::chrono::steady_clock::now() >= end) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &state, 0);
+      return std::nullopt;
+    }
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+}
+
+std::map<std::string, std::string> digests(const std::filesystem::path& out) {
+  PosixFiles files;
+  std::map<std::string, std::string> result;
+  for (const auto& name : published_trials(files, out)) {
+    result[name] = read_header(files, Layout(out).trial(name)).content_digest;
+  }
+  return result;
+}
+
+TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
+  ASSERT_TRUE(std::filesystem::exists(program())) << program();
+  TemporaryFolder folder;
+  std::ofstream(folder.path() / "kill.yaml") << kSweep;
+  const auto alone = folder.path() / "alone", killed = folder.path() / "killed";
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_EQ(run_for(folder.path(), alone, std::chrono::minutes(5)), 0);
+  const auto whole =
+      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started);
+  const auto expected = digests(alone);
+  ASSERT_EQ(expected.size(), 6u);
+
+  std::map<std::string, std::string> before;
+  std::optional<int> code;
+  int kills = 0;
+  // Ever longer lives, so that kills fall into every part of a trial and the sweep still ends.
+  for (milliseconds life = whole / 12; !code; life += whole / 12) {
+    code = run_for(folder.path(), killed, life);
+    kills += !code;
+    const auto now = digests(killed);  // throws if a file is damaged
+    for (const auto& [name, digest] : before) EXPECT_EQ(now.at(name), digest);
+    before = now;
+    PosixFiles files;
+    if (files.exists(killed)) {
+      const SweepStatus status = read_status(files, killed, unix_now());
+      EXPECT_EQ(status.done, now.size());
+      EXPECT_TRUE(status.running.empty()) << "a killed process counts as running";
+    }
+  }
+  EXPECT_EQ(code, 0);
+  EXPECT_GE(kills, 2);
+  EXPECT_EQ(digests(killed), expected);
+}
+
+}  // namespace
+}  // namespace winnow::test
