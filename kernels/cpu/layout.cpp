@@ -23,6 +23,18 @@ void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T
   }
 }
 
+void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in,
+                  float* out, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t t = 0; t < taps; ++t) {
+      const float* from = in + r * cols * taps + t;
+      float* to = out + ((taps - 1 - t) * rows + r) * cols;
+      for (std::int64_t c = 0; c < cols; ++c) to[c] = from[c * taps];
+    }
+  }
+}
+
 template <class T>
 void shortcut_forward(const ShortcutShape& s, const T* x, T* y, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();

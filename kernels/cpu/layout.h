@@ -12,6 +12,11 @@ template <class T>
 void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out,
                int threads);
 
+// Convolution weights {rows, cols, taps} to planes {taps, rows, cols} with the taps in reverse: the
+// weights turned by half a turn, as the gradient of the input needs them.
+void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in,
+                  float* out, int threads);
+
 // The parameterless shortcut of ResNets on CIFAR ("option A"): every `stride`th pixel, its channels
 // in the middle of `out_channels`, zeros on both sides. All extents are those of the wide image
 // {batch, height, width, channels}.

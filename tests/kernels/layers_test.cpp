@@ -67,6 +67,8 @@ const ConvShape kConvs[] = {
     {2, 12, 12, 20, 50, 5, 5, 1, 0, 1, DType::F32, true},
     {3, 9, 7, 5, 7, 3, 3, 2, 1, 1, DType::F32, true},
     {2, 6, 6, 8, 12, 3, 3, 1, 1, 4, DType::F32, true},
+    {2, 4, 6, 64, 80, 3, 3, 1, 1, 1, DType::F32, false},  // gradient of x as a forward pass
+    {2, 5, 4, 80, 64, 3, 3, 1, 0, 1, DType::F32, true},
     {1, 5, 5, 64, 64, 3, 3, 1, 1, 1, DType::F32, false},
 };
 
