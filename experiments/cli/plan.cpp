@@ -32,6 +32,7 @@ struct Plan {
   SweepArguments arguments;
   std::vector<PlannedConfiguration> configurations;
   std::set<std::string, std::less<>> done;
+  std::string run_arguments;  // of the `winnow run` that trains this plan
   std::set<std::string>
       varying;  // keys that differ between trials, beyond the columns of the table
 };
@@ -113,12 +114,16 @@ std::string other_settings(const Plan& plan, const TrialSpec& spec) {
   return text;
 }
 
+std::string counted(std::size_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 void print_head(std::ostream& out, const Plan& plan) {
   const Sweep& sweep = plan.sweep;
-  out << fmt::format("{}  {} trials = {} configurations", sweep.name, sweep.trials.size(),
-                     sweep.configurations);
+  out << fmt::format("{}  {} = {}", sweep.name, counted(sweep.trials.size(), "trial"),
+                     counted(sweep.configurations, "configuration"));
   const bool even = sweep.configurations * sweep.replicates == sweep.trials.size();
-  out << fmt::format(" x {}{} replicates\n", even ? "" : "up to ", sweep.replicates);
+  out << fmt::format(" x {}{}\n", even ? "" : "up to ", counted(sweep.replicates, "replicate"));
   std::vector<std::pair<std::string, std::size_t>> methods;
   for (const TrialSpec& spec : sweep.trials) {
     const std::string& name = spec.settings.text("method.name");
@@ -183,10 +188,7 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   out << fmt::format(
       "\ntotal  {} on one rank (estimated), {} floating-point operations, at most {} a rank\n",
       duration_text(totals.seconds), count_text(totals.flops), bytes_text(totals.memory));
-  out << fmt::format(
-      "next   winnow run {} -o {}{}\n", plan.arguments.sweep.string(),
-      (plan.sweep.smoke ? plan.arguments.out.parent_path() : plan.arguments.out).string(),
-      plan.sweep.smoke ? " --smoke" : "");
+  out << fmt::format("next   winnow run {}\n", plan.run_arguments);
 }
 
 Json json_of(const Plan& plan) {
@@ -238,7 +240,11 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
     out << options;
     return 0;
   }
-  const Plan plan = make_plan(sweep_arguments(given));
+  Plan plan = make_plan(sweep_arguments(given));
+  for (const std::string& arg : args) {
+    if (arg == "--all" || arg == "--json") continue;
+    plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + arg;
+  }
   if (given.contains("json")) {
     out << json_of(plan).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {

@@ -1,0 +1,144 @@
+// The verbs as a user types them, on the catalog of this build.
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "experiments/cli/verbs.h"
+#include "tests/sweep/sweep_fixture.h"
+
+namespace winnow::testing {
+namespace {
+
+struct Said {
+  int code;
+  std::string out, err;
+};
+
+Said winnow(const std::vector<std::string>& args) {
+  std::ostringstream out, err;
+  const int code = run_command_line(args, out, err);
+  return {code, out.str(), err.str()};
+}
+
+std::string example(const char* name) {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  return (root / "examples" / name).string();
+}
+
+class CommandLine : public SweepFiles {};
+
+TEST_F(CommandLine, ExamplesOfTheRepositoryAreValid) {
+  for (const char* name : {"first.yaml", "cifar10-resnet20.yaml"}) {
+    const Said said = winnow({"plan", example(name), "-o", folder_.string()});
+    EXPECT_EQ(said.code, 0) << said.err;
+    EXPECT_EQ(said.out.find("note"), std::string::npos) << said.out;
+  }
+}
+
+TEST_F(CommandLine, PlanCountsPricesAndWritesNothing) {
+  const Said said =
+      winnow({"plan", example("first.yaml"), "--json", "-o", (folder_ / "out").string()});
+  ASSERT_EQ(said.code, 0) << said.err;
+  const auto plan = nlohmann::json::parse(said.out);
+  ASSERT_EQ(plan["trials"].size(), 34u);
+  std::set<std::string> names;
+  for (const auto& trial : plan["trials"]) {
+    names.insert(trial["name"]);
+    EXPECT_GT(trial["params"], 200000);
+    EXPECT_GT(trial["seconds"], 0);
+    EXPECT_FALSE(trial["done"]);
+  }
+  EXPECT_EQ(names.size(), 34u);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+}
+
+TEST_F(CommandLine, MistakesAreOneLineWithTheirExitCode) {
+  EXPECT_EQ(winnow({}).code, 64);
+  const Said verb = winnow({"pln"});
+  EXPECT_EQ(verb.code, 64);
+  EXPECT_EQ(
+      verb.err,
+      "winnow: error: unknown verb 'pln'; did you mean 'plan'?   (winnow --help lists all)\n");
+  EXPECT_EQ(winnow({"plan"}).code, 64);
+  EXPECT_EQ(winnow({"plan", "a.yaml", "b.yaml"}).code, 64);
+  EXPECT_EQ(winnow({"plan", "--smok", "a.yaml"}).code, 64);
+  EXPECT_EQ(winnow({"run", example("first.yaml"), "--threads", "-1"}).code, 64);
+  EXPECT_EQ(winnow({"plan", (folder_ / "none.yaml").string()}).code, 66);
+  const Said file = winnow({"plan", write("x.yaml", "trial: {train.learning_rate: 1}\n").string()});
+  EXPECT_EQ(file.code, 65);
+  EXPECT_NE(file.err.find("x.yaml:1:9: error: unknown key 'train.learning_rate'"),
+            std::string::npos);
+  EXPECT_NE(file.err.find("did you mean 'train.lr'?"), std::string::npos);
+  const Said density = winnow({"plan", example("first.yaml"), "--set", "train.batch=0"});
+  EXPECT_EQ(density.code, 65);
+  EXPECT_TRUE(density.err.starts_with("--set train.batch=0: error: 'train.batch' must be"))
+      << density.err;
+}
+
+TEST_F(CommandLine, EveryComponentIsListedAndShown) {
+  const auto each = [](const char* verb, const std::vector<Component>& components) {
+    const Said all = winnow({verb});
+    const auto json = nlohmann::json::parse(winnow({verb, "--json"}).out);
+    EXPECT_EQ(json[verb].size(), components.size());
+    const Said page = winnow({verb, "--markdown"});
+    for (const Component& component : components) {
+      EXPECT_NE(all.out.find(component.name), std::string::npos);
+      EXPECT_NE(page.out.find("\n## " + component.name + "\n"), std::string::npos);
+      const Said one = winnow({verb, component.name});
+      EXPECT_EQ(one.code, 0);
+      for (const Setting& setting : component.schema) {
+        EXPECT_NE(one.out.find("." + setting.key), std::string::npos) << component.name;
+        EXPECT_FALSE(setting.meaning.empty()) << component.name << " " << setting.key;
+      }
+    }
+    EXPECT_EQ(winnow({verb, "no-such-thing"}).code, 64);
+  };
+  each("methods", catalog().methods);
+  each("models", catalog().models);
+  each("datasets", catalog().datasets);
+}
+
+// A default that its own schema refuses would make every sweep with it fail.
+TEST_F(CommandLine, DefaultsOfThisBuildPassTheirOwnChecks) {
+  std::vector<std::pair<std::string, const Schema*>> schemas = {{"trial", &catalog().trial}};
+  for (const auto* all : {&catalog().methods, &catalog().models, &catalog().datasets}) {
+    for (const Component& component : *all) schemas.emplace_back(component.name, &component.schema);
+  }
+  for (const auto& [name, schema] : schemas) {
+    std::vector<SettingProblem> problems;
+    resolve(*schema, Settings(), problems);
+    std::set<std::string> keys;
+    for (const SettingProblem& problem : problems) {
+      EXPECT_EQ(problem.text, "is required and not given") << name << " " << problem.key;
+    }
+    for (const Setting& setting : *schema) {
+      EXPECT_TRUE(keys.insert(setting.key).second)
+          << name << " declares " << setting.key << " twice";
+    }
+  }
+}
+
+TEST_F(CommandLine, ExplainNamesTheReadersOfASetting) {
+  EXPECT_NE(winnow({"explain", "method.alpha"}).out.find("read by"), std::string::npos);
+  EXPECT_NE(winnow({"explain", "train.lr"}).out.find("learning rate"), std::string::npos);
+  EXPECT_NE(winnow({"explain", "method.name"}).out.find("rigl"), std::string::npos);
+  const Said wrong = winnow({"explain", "train.learning_rate"});
+  EXPECT_EQ(wrong.code, 64);
+  EXPECT_NE(wrong.err.find("did you mean 'train.lr'?"), std::string::npos);
+}
+
+TEST_F(CommandLine, HelpAndVersionSayWhatThereIs) {
+  const Said help = winnow({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const Verb& verb : verbs()) {
+    EXPECT_NE(help.out.find(std::string("  ") + verb.name), std::string::npos);
+    EXPECT_EQ(winnow({verb.name, "--help"}).code, 0) << verb.name;
+  }
+  const Said version = winnow({"--version"});
+  for (const char* part : {"winnow", "oneDNN", "MPI", "HDF5"}) {
+    EXPECT_NE(version.out.find(part), std::string::npos) << part;
+  }
+}
+
+}  // namespace
+}  // namespace winnow::testing
