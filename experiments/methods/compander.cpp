@@ -104,7 +104,9 @@ class Compander final : public Method {
     if (learned_.empty()) return;
     double low[2] = {1e30, 1e30}, high[2] = {0, 0};
     for (std::size_t i = 0; i < learned_.size(); ++i) {
-      const double value = static_cast<double>(state.params().weight(learned_[i])[0]);
+      const auto learned = state.params().weight(learned_[i]);
+      if (learned.empty()) continue;  // of a layer that another method took out
+      const auto value = static_cast<double>(learned[0]);
       low[i % 2] = std::min(low[i % 2], value);
       high[i % 2] = std::max(high[i % 2], value);
     }

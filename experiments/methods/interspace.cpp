@@ -146,7 +146,7 @@ class Interspace final : public Method {
     for (const Basis& basis : bases_) {
       const auto n = static_cast<std::size_t>(basis.n);
       const std::span<float> f = params.weight(basis.id);
-      for (std::size_t k = 0; k < n; ++k) {
+      for (std::size_t k = 0; k < n && !f.empty(); ++k) {
         double square = 0;
         for (std::size_t m = 0; m < n; ++m)
           square += static_cast<double>(f[k * n + m]) * static_cast<double>(f[k * n + m]);

@@ -5,7 +5,8 @@
 
 #include "kernels/cpu/keep_largest.h"
 #include "kernels/rng.h"
-#include "op_bench.h"
+#include "tests/methods/op_bench.h"
+#include "tests/methods/trial_tools.h"
 
 namespace winnow {
 namespace {
@@ -58,6 +59,50 @@ TEST(EdgePopup, GradientIsStraightThroughForAllScores) {
   expect_near(grads[0], {.1f, 0, 0, .4f, .5f, 0, 0, .8f});
   expect_near(grads[1],
               {.070711f, .141421f, .212132f, -.282843f, -.353553f, .424264f, -.494975f, -.565685f});
+}
+
+TEST(EdgePopup, StartValuesHaveTheDeviationsOfTheSpecification) {
+  const Model model = test::edited_model("vgg11", {}, {{"name", "edge_popup"}}, {32, 32, 3, 10});
+  for (const ParamSpec& spec : model.params) {
+    if (spec.name == "stage1.block0.conv.score") {
+      EXPECT_NEAR(1 / std::sqrt(static_cast<double>(spec.init.fan_in)), .041667, 1e-6);
+    }
+    if (spec.name != "stage1.block0.conv.weight") continue;
+    std::vector<float> values(static_cast<std::size_t>(spec.shape.numel()));
+    generate(spec.init, {1, 2, 0}, values);
+    for (const float w : values) ASSERT_NEAR(std::fabs(w), .058926, 1e-6);
+  }
+}
+
+TEST(EdgePopup, OnlyScoresAreTrainedAndTheMaskIsKept) {
+  auto trial = test::residual_trial({{"name", "edge_popup"}, {"density", "0.5"}},
+                                    {{"epochs", "5"}, {"lr", "0.1"}});
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  const auto before = test::copy_of(trainer, "stage0.block0.conv1.weight");
+  EXPECT_FALSE(trainer.run().diverged);
+  EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .2);
+  const ParamId id = test::named(trainer, "stage0.block0.conv1.weight");
+  const auto keep = trainer.params().mask(id, MaskKind::Keep);
+  const auto after = test::copy_of(trainer, "stage0.block0.conv1.weight");
+  ASSERT_EQ(keep.size(), before.size());
+  EXPECT_EQ(std::count(keep.begin(), keep.end(), 1),
+            static_cast<std::ptrdiff_t>(before.size() / 2));
+  for (std::size_t i = 0; i < before.size(); ++i)
+    ASSERT_EQ(after[i], keep[i] != 0 ? before[i] : 0.0f);
+  for (std::size_t p = 0; p < trainer.params().size(); ++p) {
+    const ParamSpec& spec = trainer.params().specs()[p];
+    EXPECT_EQ(spec.trainable, spec.role == ParamRole::Score) << spec.name;
+  }
+}
+
+TEST(EdgePopup, StoredMaskGivesTheTrainedNetwork) {
+  auto trial = test::residual_trial({{"name", "edge_popup"}, {"density", "0.3"}});
+  Trainer trainer = trial.make();
+  trainer.run();
+  const auto merged = trainer.effective_weights();
+  for (const auto& layer : merged)
+    EXPECT_EQ(layer.values, test::copy_of(trainer, layer.layer + ".weight"));
 }
 
 }  // namespace

@@ -1,8 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+
 #include <cmath>
 
-#include "op_bench.h"
+#include "tests/methods/op_bench.h"
+#include "tests/methods/trial_tools.h"
 
 namespace winnow {
 namespace {
@@ -42,6 +47,115 @@ TEST(Interspace, GradientOfASharedBasisIsTheSumOverLayers) {
                                 bench.graph.emit1("basis_combine", {y, basis}, {}, "b")});
   expect_near(bench.gradients(sum, {1, 0, 0, 2}, {basis})[0],
               {0, 0, 0, 0, 2, 0, 0, 4, 4, 0, 0, 8, 6, 0, 0, 12});
+}
+
+TEST(Interspace, FrozenIdentityTrainsAsPlainPruningBitForBit) {
+  auto plain =
+      test::residual_trial({{"name", "snip"}, {"density", "0.1"}}, {{"weight_decay", "1e-4"}});
+  auto inter = test::residual_trial({{"name", "snip"},
+                                     {"density", "0.1"},
+                                     {"with.interspace", "on"},
+                                     {"with.interspace.train_basis", "false"},
+                                     {"with.interspace.equal_parameters", "false"}},
+                                    {{"weight_decay", "1e-4"}});
+  Trainer a = plain.make(), b = inter.make();
+  a.start_phase(0);
+  b.start_phase(0);
+  for (int step = 0; step < 15; ++step) EXPECT_EQ(a.train_step().loss, b.train_step().loss) << step;
+  EXPECT_EQ(test::copy_of(a, "stage1.block0.conv1.weight"),
+            test::copy_of(b, "stage1.block0.conv1.weight"));
+}
+
+TEST(Interspace, OrthonormalStartComputesTheSameFunction) {
+  auto plain = test::residual_trial({{"name", "dense"}});
+  for (const char* sharing : {"fine", "medium", "coarse"}) {
+    auto inter =
+        test::residual_trial({{"name", "interspace"}, {"basis", "ortho"}, {"sharing", sharing}});
+    Trainer a = plain.make(), b = inter.make();
+    a.start_phase(0);
+    b.start_phase(0);
+    const auto wa = a.effective_weights(), wb = b.effective_weights();
+    for (std::size_t i = 0; i < wa.size(); ++i)
+      EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
+    EXPECT_GT(test::largest_difference(test::copy_of(a, "conv1.weight"),
+                                       test::copy_of(b, "conv1.weight")),
+              1e-2);
+    EXPECT_NEAR(a.train_step().loss, b.train_step().loss, 1e-4);
+  }
+}
+
+TEST(Interspace, BasesAreSharedAsTheSettingSays) {
+  const auto bases = [](const char* sharing) {
+    const Model model = test::edited_model(
+        "vgg16", {}, {{"name", "interspace"}, {"sharing", sharing}}, {32, 32, 3, 10});
+    std::int64_t count = 0;
+    for (const ParamSpec& spec : model.params)
+      count += spec.role == ParamRole::Basis ? spec.shape.numel() : 0;
+    return count;
+  };
+  EXPECT_EQ(bases("fine"), 1053);
+  EXPECT_EQ(bases("medium"), 5 * 81);
+  EXPECT_EQ(bases("coarse"), 81);
+}
+
+TEST(Interspace, EqualParametersTakesTheBasesFromTheCoefficients) {
+  const auto kept = [](const char* equal) {
+    auto trial = test::residual_trial({{"name", "magnitude"},
+                                       {"density", "0.05"},
+                                       {"with.interspace", "on"},
+                                       {"with.interspace.sharing", "coarse"},
+                                       {"with.interspace.equal_parameters", equal}});
+    Trainer trainer = trial.make();
+    trainer.start_phase(0);
+    std::int64_t count = 0;
+    for (const ParamId id : trainer.prunable()) count += trainer.params().count(id, MaskKind::Keep);
+    return count;
+  };
+  EXPECT_EQ(kept("false") - kept("true"), 81);
+}
+
+TEST(Interspace, SynFlowScoresReadAbsoluteCoefficientsAndBases) {
+  auto trial = test::residual_trial({{"name", "synflow"},
+                                     {"density", "0.02"},
+                                     {"with.interspace", "on"},
+                                     {"with.interspace.basis", "ortho"}});
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  for (const ParamId id : trainer.prunable())
+    EXPECT_GT(trainer.params().count(id, MaskKind::Keep), 0);
+}
+
+TEST(Interspace, SparseCoefficientsTrainToDenseFilters) {
+  auto trial = test::residual_trial({{"name", "snip"},
+                                     {"density", "0.1"},
+                                     {"with.interspace", "on"},
+                                     {"with.interspace.renorm", "true"}},
+                                    {{"epochs", "4"}});
+  Trainer trainer = trial.make();
+  EXPECT_FALSE(trainer.run().diverged);
+  EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3);
+  // A filter is zero only if all its coefficients are; any kept one makes it dense.
+  const auto zeros = [](std::span<const float> values) {
+    return std::count(values.begin(), values.end(), 0.0f);
+  };
+  const auto coefficients = test::copy_of(trainer, "stage1.block0.conv2.weight");
+  std::ptrdiff_t partly = 0;
+  for (const auto& layer : trainer.effective_weights()) {
+    if (layer.layer != "stage1.block0.conv2") continue;
+    for (std::size_t at = 0; at < coefficients.size(); at += 9) {
+      const auto dropped = zeros(std::span(coefficients).subspan(at, 9));
+      EXPECT_EQ(zeros(std::span(layer.values).subspan(at, 9)), dropped == 9 ? 9 : 0);
+      partly += dropped > 0 && dropped < 9;
+    }
+  }
+  EXPECT_GT(partly, 100);
+  const auto basis = test::copy_of(trainer, "conv1.basis");
+  for (std::size_t k = 0; k < 9; ++k) {
+    double square = 0;
+    for (std::size_t m = 0; m < 9; ++m)
+      square += static_cast<double>(basis[9 * k + m]) * static_cast<double>(basis[9 * k + m]);
+    EXPECT_NEAR(square, 1, 1e-5);
+  }
 }
 
 }  // namespace

@@ -1,11 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include <array>
 #include <cmath>
 
+#include "core/error.h"
 #include "kernels/cpu/wavelet.h"
 #include "kernels/rng.h"
-#include "op_bench.h"
+#include "tests/methods/op_bench.h"
+#include "tests/methods/trial_tools.h"
 
 namespace winnow {
 namespace {
@@ -123,6 +128,61 @@ TEST(WaveletDropout, ThreadsDoNotChangeABit) {
   const ValueId x = bench.leaf("x", {7, 6, 5, 70}, random_values(7 * 6 * 5 * 70, 9));
   const ValueId y = bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5), "d");
   EXPECT_EQ(bench.value(y, 1), bench.value(y, 4));
+}
+
+std::vector<std::string> dropped_layers(const test::Pairs& extra,
+                                        std::vector<std::string>* inputs = nullptr) {
+  test::Pairs method = {{"name", "wavelet_dropout"}};
+  method.insert(method.end(), extra.begin(), extra.end());
+  const Model model = test::edited_model("resnet18", {}, method, {32, 32, 3, 10});
+  std::vector<std::string> names;
+  for (const NodeId at : model.graph.schedule(std::vector{model.logits})) {
+    const Node& node = model.graph.nodes()[at];
+    if (node.op != "wavelet_dropout") continue;
+    names.push_back(node.name);
+    const Node* producer = model.graph.producer(node.in[0]);
+    if (inputs != nullptr) inputs->push_back(producer->op);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(WaveletDropout, FollowsEveryConvolutionOfItsModuleAndItsShortcut) {
+  std::vector<std::string> inputs;
+  EXPECT_EQ(dropped_layers({}, &inputs),
+            (std::vector<std::string>{
+                "stage3.block0.conv1.wavelet_dropout", "stage3.block0.conv2.wavelet_dropout",
+                "stage3.block0.shortcut.conv.wavelet_dropout",
+                "stage3.block1.conv1.wavelet_dropout", "stage3.block1.conv2.wavelet_dropout"}));
+  EXPECT_EQ(inputs, std::vector<std::string>(5, "conv2d"));
+}
+
+TEST(WaveletDropout, TwoDimensionalFormPrecedesConvolutionsOnly) {
+  std::vector<std::string> inputs;
+  EXPECT_EQ(dropped_layers({{"variant", "2d"}, {"modules", "[3, 4]"}}, &inputs).size(), 10u);
+  EXPECT_EQ(inputs, std::vector<std::string>(10, "relu"));
+  EXPECT_THROW(dropped_layers({{"modules", "[5]"}}), Error);
+}
+
+TEST(WaveletDropout, EvaluationIsThePlainNetwork) {
+  auto plain = test::residual_trial({{"name", "dense"}});
+  auto dropping_trial =
+      test::residual_trial({{"name", "wavelet_dropout"}, {"modules", "[2]"}, {"p", "0.5"}});
+  Trainer a = plain.make(), b = dropping_trial.make();
+  a.start_phase(0);
+  b.start_phase(0);
+  EXPECT_EQ(a.evaluate(Split::Test).loss, b.evaluate(Split::Test).loss);
+  EXPECT_NE(a.train_step().loss, b.train_step().loss);
+}
+
+TEST(WaveletDropout, Learns) {
+  for (const char* variant : {"1d", "2d"}) {
+    auto trial = test::residual_trial(
+        {{"name", "wavelet_dropout"}, {"modules", "[3]"}, {"variant", variant}}, {{"epochs", "8"}});
+    Trainer trainer = trial.make();
+    EXPECT_FALSE(trainer.run().diverged);
+    EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3) << variant;
+  }
 }
 
 }  // namespace
