@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Training steps of winnow against PyTorch on this machine.
+
+Both train the same network with SGD and momentum on one batch size and thread count, in turns, so that
+both meet the same load; the table shows medians over the rounds. PyTorch runs in its two memory formats
+and the faster one counts.
+
+    tests/bench/compare_torch.py --winnow build/release/winnow [--threads 1] [--batch 128] [--rounds 5]
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def lenet300():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(),
+                         nn.Linear(100, 10))
+
+
+def lenet5():
+    return nn.Sequential(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten(),
+                         nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10))
+
+
+class Block(nn.Module):
+    def __init__(self, channels_in, channels, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.pad = channels // 4 if stride > 1 else 0
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.pad:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+        return F.relu(y + x)
+
+
+def resnet20():
+    layers, channels_in = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for stage, channels in enumerate((16, 32, 64)):
+        for block in range(3):
+            layers.append(Block(channels_in, channels, 2 if stage and not block else 1))
+            channels_in = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def vgg16():
+    layers, channels_in = [], 3
+    for stage in ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)):
+        if channels_in > 3:
+            layers.append(nn.MaxPool2d(2))
+        for channels in stage:
+            layers += [nn.Conv2d(channels_in, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+            channels_in = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+MODELS = {"lenet300": (lenet300, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), "resnet20": (resnet20, (3, 32, 32)),
+          "vgg16": (vgg16, (3, 32, 32))}
+
+
+def torch_step_seconds(name, batch, seconds, memory_format):
+    """The median time of a training step."""
+    make, shape = MODELS[name]
+    torch.manual_seed(1)
+    model = make().to(memory_format=memory_format)
+    images = torch.randn(batch, *shape).contiguous(memory_format=memory_format)
+    labels = torch.randint(0, 10, (batch,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def step():
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def winnow_step_seconds(winnow, name, precision, options):
+    command = [winnow, "bench", "--model", name, "--precision", precision, "--batch", str(options.batch), "--threads",
+               str(options.threads), "--seconds", str(options.seconds), "--json"]
+    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return result["step_seconds"]["median"], result["precision"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--winnow", required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+
+    formats = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+    rows = []
+    for name in options.models:
+        times = {}
+        for _ in range(options.rounds):
+            for key, memory_format in formats.items():
+                times.setdefault(key, []).append(torch_step_seconds(name, options.batch, options.seconds,
+                                                                    memory_format))
+            for precision in ("f32", "bf16"):
+                times.setdefault(precision, []).append(
+                    winnow_step_seconds(options.winnow, name, precision, options)[0])
+        rows.append({"model": name, **{key: statistics.median(values) for key, values in times.items()}})
+
+    if options.json:
+        print(json.dumps({"torch": torch.__version__, "threads": options.threads, "batch": options.batch,
+                          "rounds": options.rounds, "cpus": os.cpu_count(), "step_seconds": rows}, indent=2))
+        return 0
+    print(f"PyTorch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, medians of "
+          f"{options.rounds} rounds, milliseconds a step")
+    print(f"{'model':10} {'torch nchw':>10} {'torch nhwc':>10} {'winnow f32':>10} {'winnow bf16':>11} "
+          f"{'f32 ratio':>9} {'bf16 ratio':>10}")
+    for row in rows:
+        best = min(row["nchw"], row["nhwc"])
+        print(f"{row['model']:10} {1e3 * row['nchw']:10.2f} {1e3 * row['nhwc']:10.2f} {1e3 * row['f32']:10.2f} "
+              f"{1e3 * row['bf16']:11.2f} {best / row['f32']:8.2f}x {best / row['bf16']:9.2f}x")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
