@@ -8,7 +8,7 @@ if(WINNOW_CUDA_OBJECTS AND WINNOW_NVCC)
     get_filename_component(stem "${source}" NAME_WE)
     set(object "${CMAKE_BINARY_DIR}/cuda/${stem}.o")
     add_custom_command(OUTPUT "${object}"
-      COMMAND "${WINNOW_NVCC}" -std=c++20 -O3 -ftz=true -arch=sm_80 -Werror all-warnings -MD -MF "${object}.d"
+      COMMAND "${WINNOW_NVCC}" -std=c++20 -O3 -ftz=true -fmad=false -arch=sm_80 -Werror all-warnings -MD -MF "${object}.d"
               -I "${CMAKE_CURRENT_SOURCE_DIR}" -c "${source}" -o "${object}"
       DEPENDS "${source}" DEPFILE "${object}.d"
       COMMENT "nvcc ${stem}.cu" VERBATIM)
