@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/cpu/layout.h"
+#include "kernels/cpu/tap_gradient.h"
 
 namespace winnow::cpu {
 namespace {
@@ -106,6 +107,7 @@ struct LayerPlan::Impl {
     std::size_t offset = 0;
   };
   std::optional<Turn> turned;
+  std::optional<TapGradient> taps;  // in place of the primitive
 
   void turn(const ConvShape& s) {
     turned = {s.out, s.in, s.kernel_h * s.kernel_w, scratch};
@@ -262,6 +264,10 @@ LayerPlan::LayerPlan(const ConvShape& s, Direction direction, int threads)
   const Impl::Layouts user{terms.x, weights, terms.bias, terms.y};
   if (direction == Direction::Forward) {
     impl_->forward<dnnl::convolution_forward>(user, best_forward(s, terms));
+  } else if (direction == Direction::BackwardWeights && TapGradient::suits(s)) {
+    impl_->taps.emplace(s, threads);
+    impl_->scratch = impl_->taps->scratch_bytes();
+    impl_->implementation = "taps";
   } else if (direction == Direction::BackwardWeights) {
     impl_->backward_weights<dnnl::convolution_backward_weights>(user, terms.backward_weights());
   } else if (backward_as_forward(s)) {
@@ -316,6 +322,10 @@ const char* LayerPlan::implementation() const { return impl_->implementation.c_s
 void LayerPlan::run(const LayerBuffers& buffers, std::byte* scratch) {
   Impl& impl = *impl_;
   const ThreadScope scope(impl.threads);
+  if (impl.taps) {
+    impl.taps->run(buffers.x, buffers.y, static_cast<float*>(buffers.weights), scratch);
+    return;
+  }
   void* data[] = {buffers.x, buffers.weights, buffers.bias, buffers.y};
   if (impl.turned) {
     auto* planes = reinterpret_cast<float*>(scratch + impl.turned->offset);

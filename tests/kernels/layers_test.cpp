@@ -69,6 +69,8 @@ const ConvShape kConvs[] = {
     {2, 6, 6, 8, 12, 3, 3, 1, 1, 4, DType::F32, true},
     {2, 4, 6, 64, 80, 3, 3, 1, 1, 1, DType::F32, false},  // gradient of x as a forward pass
     {2, 5, 4, 80, 64, 3, 3, 1, 0, 1, DType::F32, true},
+    {32, 2, 2, 128, 130, 3, 3, 1, 1, 1, DType::F32, false},  // weight gradient by kernel position
+    {32, 3, 2, 130, 128, 3, 3, 2, 1, 1, DType::F32, false},
     {1, 5, 5, 64, 64, 3, 3, 1, 1, 1, DType::F32, false},
 };
 
