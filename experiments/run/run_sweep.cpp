@@ -83,8 +83,14 @@ class SweepRunner {
     std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
     for (const std::size_t at : missing_) by_ranks[trials_[at].ranks].push_back(at);
     for (const auto& [ranks, list] : by_ranks) run_round(ranks, list);
-    double sums[2] = {static_cast<double>(failed_), static_cast<double>(diverged_)};
+    double sums[3] = {static_cast<double>(failed_), static_cast<double>(diverged_),
+                      stopped_ ? 1.0 : 0.0};
     world_.all_reduce_sum(std::span<double>(sums));
+    if (sums[2] > 0) {
+      if (world_.rank() == 0)
+        console_.line("stopped on request; the same command goes on with what is missing");
+      return static_cast<int>(ErrorKind::Stopped);
+    }
     if (world_.rank() == 0) {
       console_.line(fmt::format("{} trials: {} already done, {} trained, {} diverged, {} failed",
                                 trials_.size(), trials_.size() - missing_.size(),
@@ -180,7 +186,15 @@ class SweepRunner {
                         p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
       };
     }
-    const TrialResult result = run_trial(spec, group, run);
+    TrialResult result;
+    try {
+      result = run_trial(spec, group, run);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::Stopped) throw;
+      stopped_ = true;  // on all ranks of the group at the same step; the others finish or stop by
+                        // themselves
+      return;
+    }
     if (!leader) return;
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -210,6 +224,7 @@ class SweepRunner {
   std::vector<TrialSpec> trials_;
   std::vector<std::size_t> missing_;  // positions in trials_
   std::int64_t failed_ = 0, diverged_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace

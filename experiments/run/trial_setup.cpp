@@ -1,5 +1,7 @@
 #include "experiments/run/trial_setup.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/train_settings.h"
 #include "experiments/data/registry.h"
@@ -44,6 +46,13 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     LearningRate(train, {1, 1});
   } catch (const Error& error) {
     return SettingProblem{key, error.what()};
+  }
+  const std::int64_t examples =
+      find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));
+  if (examples < train.integer("batch")) {
+    return SettingProblem{"train.batch",
+                          fmt::format("a batch of {} is more than the {} training examples",
+                                      train.integer("batch"), std::max<std::int64_t>(examples, 0))};
   }
   if (train.integer("batch") % spec.ranks != 0) {
     return SettingProblem{"train.batch",
