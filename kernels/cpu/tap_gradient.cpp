@@ -28,7 +28,7 @@ void gather(std::int64_t images, std::int64_t image_bytes, std::int64_t pixel_by
 
 bool TapGradient::suits(const ConvShape& s) {
   return s.groups == 1 && !s.bias && s.kernel_h * s.kernel_w > 1 &&
-         s.out_height() * s.out_width() <= 4 && s.in >= 128 && s.out >= 128 && s.batch >= 32;
+         s.out_height() * s.out_width() <= 16 && s.in >= 128 && s.out >= 128 && s.batch >= 32;
 }
 
 TapGradient::TapGradient(const ConvShape& s, int threads) : shape_(s), threads_(threads) {

@@ -68,6 +68,7 @@ const ConvShape kConvs[] = {
     {3, 9, 7, 5, 7, 3, 3, 2, 1, 1, DType::F32, true},
     {2, 6, 6, 8, 12, 3, 3, 1, 1, 4, DType::F32, true},
     {2, 4, 6, 64, 80, 3, 3, 1, 1, 1, DType::F32, false},  // gradient of x as a forward pass
+    {2, 6, 5, 16, 16, 3, 3, 1, 1, 1, DType::F32, false},  // forward pass as a gradient
     {2, 5, 4, 80, 64, 3, 3, 1, 0, 1, DType::F32, true},
     {32, 2, 2, 128, 130, 3, 3, 1, 1, 1, DType::F32, false},  // weight gradient by kernel position
     {32, 3, 2, 130, 128, 3, 3, 2, 1, 1, DType::F32, false},
