@@ -44,6 +44,11 @@ class OpConformance : public testing::TestWithParam<OpCase> {
       __FILE__, __LINE__, "op " + GetParam().op + ", example '" + GetParam().example().label + "'"};
 };
 
+// Those with a gradient, those that take bf16, and those whose kernel is not a vendor's.
+class OpGradient : public OpConformance {};
+class OpInBf16 : public OpConformance {};
+class OwnKernel : public OpConformance {};
+
 std::vector<std::byte> bytes_of(const TensorView& view) {
   const auto* first = static_cast<const std::byte*>(view.data);
   return {first, first + view.bytes()};
@@ -80,9 +85,9 @@ TEST_P(OpConformance, WritesEveryOutputElementAndNothingElse) {
   EXPECT_EQ(results[0], results[1]) << "an element keeps what its memory held before";
 }
 
-TEST_P(OpConformance, GradientMatchesFiniteDifferences) {
+TEST_P(OpGradient, MatchesFiniteDifferences) {
   OpTrial trial(GetParam());
-  if (!has_gradient() || !trial.differentiate_functional()) GTEST_SKIP() << "no gradient";
+  ASSERT_TRUE(trial.differentiate_functional());
   std::vector<ValueId> gradients;
   for (const std::size_t i : trial.differentiable()) {
     ASSERT_NE(trial.gradient(i), kNoValue) << "input " << i << " is listed as differentiable";
@@ -150,9 +155,7 @@ double relative_distance(const std::vector<double>& a, const std::vector<double>
   return std::sqrt(distance / (norm + 1e-12));
 }
 
-TEST_P(OpConformance, Bf16AgreesWithF32) {
-  if (!example().bf16 || example().in.empty() || example().in[0].dtype != DType::F32)
-    GTEST_SKIP() << "no bf16 input";
+TEST_P(OpInBf16, AgreesWithF32) {
   constexpr double kTolerance = 0.015;  // a few roundings to eight bits
   OpTrial exact(GetParam(), Variant::Rounded), narrow(GetParam(), Variant::Bf16);
   Program exact_forward = exact.compile(exact.node().out, 1),
@@ -178,8 +181,7 @@ TEST_P(OpConformance, Bf16AgreesWithF32) {
   }
 }
 
-TEST_P(OpConformance, ThreadCountDoesNotChangeABit) {
-  if (is_vendor(GetParam().op)) GTEST_SKIP() << "vendor kernel";
+TEST_P(OwnKernel, ThreadCountDoesNotChangeABit) {
   // As it is, and with enough rows that every kernel splits its work.
   const std::int64_t elements =
       example().in.empty() ? 1 : std::max<std::int64_t>(1, example().in[0].shape.numel());
@@ -269,7 +271,29 @@ TEST_P(OpConformance, MisfittingInputsAreAnErrorThatNamesTheNode) {
 std::string name_of_case(const testing::TestParamInfo<OpCase>& info) {
   return info.param.op + "_" + std::to_string(info.param.index);
 }
+
+template <class Predicate>
+auto cases_where(Predicate holds) {
+  std::vector<OpCase> cases;
+  for (const OpCase& op_case : test::all_op_cases()) {
+    if (holds(op_case)) cases.push_back(op_case);
+  }
+  return testing::ValuesIn(cases);
+}
+bool has_gradient(const OpCase& c) {
+  if (!find_op(c.op).reverse || c.example().gradient == OpExample::Gradient::None) return false;
+  return OpTrial(c).differentiate_functional();
+}
+bool takes_bf16(const OpCase& c) {
+  const OpExample& example = c.example();
+  return example.bf16 && !example.in.empty() && example.in[0].dtype == DType::F32;
+}
 INSTANTIATE_TEST_SUITE_P(Ops, OpConformance, testing::ValuesIn(test::all_op_cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Ops, OpGradient, cases_where(has_gradient), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Ops, OpInBf16, cases_where(takes_bf16), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Ops, OwnKernel,
+                         cases_where([](const OpCase& c) { return !is_vendor(c.op); }),
+                         name_of_case);
 
 // Ops without an example of their own must be reached through the reverse rule of an op that has
 // one.

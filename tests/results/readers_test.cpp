@@ -68,7 +68,8 @@ void write_trial_with_every_form(const std::filesystem::path& folder) {
 TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {
   const std::string probe =
       std::string(kPython) + " -c 'import h5py, numpy, pandas, scipy' 2>/dev/null";
-  if (std::system(probe.c_str()) != 0) GTEST_SKIP() << "no Python with h5py, pandas and SciPy";
+  ASSERT_EQ(std::system(probe.c_str()), 0) << "this test needs python3-h5py, python3-pandas and "
+                                              "python3-scipy (tools/run-tests installs them)";
   TemporaryFolder folder;
   write_trial_with_every_form(folder.path());
   PosixFiles files;
