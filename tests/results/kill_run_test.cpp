@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 constexpr const char* kSweep = R"(sweep: kill
 schema: 1
 trial:
-  data: {name: synthetic, height: 28, width: 28, channels: 1, classes: 10, examples: 512}
+  data: {name: synthetic, height: 28, width: 28, channels: 1, classes: 10, examples: 2048, validation: 256}
   model: {name: lenet300}
   train: {epochs: 1, batch: 64, precision: f32}
 axes:
@@ -43,10 +43,14 @@ std::filesystem::path program() {
 pid_t start(const std::filesystem::path& folder, const std::filesystem::path& out) {
   const pid_t child = ::fork();
   if (child != 0) return child;
-  ::setenv("OMP_NUM_THREADS", "1", 1);
   const std::string sweep = (folder / "kill.yaml").string(), exe = program().string();
-  if (std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(127);
-  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), nullptr);
+  const auto log = (folder / "log").string();
+  if (std::freopen(log.c_str(), "a", stdout) == nullptr ||
+      std::freopen(log.c_str(), "a", stderr) == nullptr) {
+    ::_exit(127);
+  }
+  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), "--threads", "1",
+          nullptr);
   ::_exit(127);
 }
 
