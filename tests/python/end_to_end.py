@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""A whole sweep under mpirun, as a user runs it: end_to_end.py WINNOW MPIEXEC
+
+Several groups of ranks, a rerun, one trial on two ranks, a failing trial, ranks killed in the middle.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
+
+SWEEP = """
+sweep: end-to-end
+schema: 1
+trial:
+  data:  {name: synthetic, height: 16, width: 16, channels: 1, examples: 640, test_examples: 100, validation: 64}
+  model: {name: lenet300}
+  train: {epochs: EPOCHS, batch: 32, lr: 0.02, precision: f32}
+axes:
+  - cases:
+      - {name: dense}
+      - {name: snip, method.density: 0.1}
+      - {name: rigl, method.density: 0.1, method.delta_t: 10}
+    key: method.name
+  - replicate: 2
+"""
+
+
+def winnow(*args, ranks=0, expect=0):
+    launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
+    done = subprocess.run([*launch, WINNOW, *map(str, args)], env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == expect, f"{args}: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def results(out):
+    return sorted(p.name for p in (out / "trials").glob("*/*.h5"))
+
+
+def digests(out):
+    """The content digest of every result: what must not depend on how the sweep was run."""
+    import h5py
+
+    found = {}
+    for path in sorted((out / "trials").glob("*/*.h5")):
+        with h5py.File(path) as f:
+            found[path.name] = f.attrs["content_digest"]
+    return found
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        sweep = folder / "sweep.yaml"
+        sweep.write_text(SWEEP.replace("EPOCHS", "3"))
+
+        winnow("run", sweep, "-o", folder / "one", "--threads", "1")
+        assert len(results(folder / "one")) == 6
+
+        done = winnow("run", sweep, "-o", folder / "two", "--threads", "1", ranks=2)
+        assert results(folder / "two") == results(folder / "one"), done.stderr
+        assert digests(folder / "two") == digests(folder / "one"), "a trial depends on which rank trains it"
+
+        again = winnow("run", sweep, "-o", folder / "two", ranks=2)
+        assert "6 already done" in again.stderr, again.stderr
+
+        status = json.loads(winnow("status", folder / "two", "--json").stdout)
+        assert status["done"] == 6, status
+        winnow("collect", folder / "two", "-o", folder / "survey.h5")
+        report = winnow("report", folder / "survey.h5").stdout
+        assert all(name in report for name in ("dense", "snip", "rigl")), report
+
+        winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", ranks=2)
+        assert results(folder / "wide") == results(folder / "one"), "the rank count is no part of a trial's identity"
+
+        few = winnow("run", sweep, "-o", folder / "few", "--ranks-per-trial", "2", expect=78)
+        assert few.stderr.count("\n") == 1 and "2 ranks" in few.stderr, few.stderr
+
+        # Killed without warning, then the same command again: the same results as if nothing had happened.
+        long = folder / "long.yaml"
+        long.write_text(SWEEP.replace("EPOCHS", "40"))
+        winnow("run", long, "-o", folder / "undisturbed", "--threads", "1", ranks=2)
+        for seconds in (0.6, 1.2):
+            job = subprocess.Popen([MPIEXEC, "--oversubscribe", "-n", "2", WINNOW, "run", long, "-o", folder / "killed", "--threads", "1"],
+                                   env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            time.sleep(seconds)
+            os.killpg(job.pid, signal.SIGKILL)
+            subprocess.run(["pkill", "-KILL", "-f", str(folder / "killed")], check=False)
+            job.wait()
+        winnow("run", long, "-o", folder / "killed", "--threads", "1", ranks=2)
+        assert digests(folder / "killed") == digests(folder / "undisturbed"), "a killed and continued sweep ends differently"
+    print("end to end: all as it should be")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
