@@ -7,12 +7,21 @@
 
 namespace winnow {
 
-template <class Step>
-void wavelet_rows(const Step& shared, std::int64_t rows) {
-  const Step step = shared;
-  for (std::int64_t at = 0; at < rows; ++at) {
+template <bool kInside, class Step>
+void wavelet_row(const Step& shared, std::int64_t at) {
+  const Step body = shared;
 #pragma omp simd
-    for (std::int64_t lane = 0; lane < step.lanes; ++lane) step(at, lane);
+  for (std::int64_t lane = 0; lane < body.lanes; ++lane) body.template step<kInside>(at, lane);
+}
+
+template <class Step>
+void wavelet_rows(const Step& body, std::int64_t rows) {
+  for (std::int64_t at = 0; at < rows; ++at) {
+    if (body.inside(at)) {
+      wavelet_row<true>(body, at);
+    } else {
+      wavelet_row<false>(body, at);
+    }
   }
 }
 

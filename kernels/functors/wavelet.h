@@ -31,13 +31,18 @@ WINNOW_HD TapRange analysis_taps(std::int64_t at, std::int64_t n) {
   return {static_cast<int>(first > 0 ? first : 0), static_cast<int>(last < 5 ? last : 5)};
 }
 
-// x {n, lanes} -> low and high {wavelet_length(n), lanes}.
+// x {n, lanes} -> low and high {wavelet_length(n), lanes}. `kInside`: all taps lie inside, so that
+// their number is a constant and lanes vectorise.
 struct WaveletAnalysis {
   const float* x;
   float *low, *high;
   std::int64_t n, lanes;
-  WINNOW_HD void operator()(std::int64_t at, std::int64_t lane) const {
-    const TapRange taps = analysis_taps(at, n);
+  WINNOW_HD bool inside(std::int64_t at) const {
+    return 2 * at >= kWaveletTaps - 2 && 2 * at + 1 < n;
+  }
+  template <bool kInside>
+  WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
+    const TapRange taps = kInside ? TapRange{0, kWaveletTaps - 1} : analysis_taps(at, n);
     float l = 0, h = 0;
     for (int k = taps.first; k <= taps.last; ++k) {
       const float value = x[(2 * at + 1 - k) * lanes + lane];
@@ -49,21 +54,25 @@ struct WaveletAnalysis {
   }
 };
 
-// The transpose: low and high -> x; the high band is scaled first.
+// The transpose: low and high -> x; each band is scaled first. Position `at` is reached by every
+// second tap k, from coefficient (at - 1 + k) / 2.
 struct WaveletSynthesis {
   const float *low, *high;
   float* x;
   std::int64_t n, lanes;
   float low_scale, high_scale;
-  WINNOW_HD void operator()(std::int64_t at, std::int64_t lane) const {
-    const std::int64_t m = wavelet_length(n);
+  WINNOW_HD bool inside(std::int64_t at) const {
+    return (at - 1 + kWaveletTaps - 1) / 2 < wavelet_length(n);
+  }
+  template <bool kInside>
+  WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
+    const int first = at % 2 == 0 ? 1 : 0;
+    const std::int64_t from = (at - 1 + first) / 2;
     float sum = 0;
-    for (int k = at % 2 == 0 ? 1 : 0; k < kWaveletTaps;
-         k += 2) {  // the filters reach `at` from (at - 1 + k) / 2
-      const std::int64_t from = (at - 1 + k) / 2;
-      if (from >= m) break;
-      sum += Db3::low[k] * (low_scale * low[from * lanes + lane]) +
-             Db3::high[k] * (high_scale * high[from * lanes + lane]);
+    for (int j = 0; j < kWaveletTaps / 2; ++j) {
+      if (!kInside && from + j >= wavelet_length(n)) break;
+      sum += Db3::low[first + 2 * j] * (low_scale * low[(from + j) * lanes + lane]) +
+             Db3::high[first + 2 * j] * (high_scale * high[(from + j) * lanes + lane]);
     }
     x[at * lanes + lane] = sum;
   }
