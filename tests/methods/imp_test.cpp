@@ -134,7 +134,7 @@ TEST(Imp, ShufflingControlsKeepCountsAndTakeTheRewoundWeights) {
 TEST(Imp, LearnsAtEveryLevel) {
   for (const char* back : {"weights", "learning_rate", "nothing"}) {
     auto trial = test::residual_trial(
-        imp({{"density", "0.64"}, {"back", back}, {"rewind_to", "5it"}, {"fine_tune", "1ep"}}),
+        imp({{"density", "0.8"}, {"back", back}, {"rewind_to", "5it"}, {"fine_tune", "1ep"}}),
         {{"epochs", "6"}});
     Trainer trainer = trial.make();
     EXPECT_FALSE(trainer.run().diverged);
