@@ -1,5 +1,5 @@
-// The one exception type of winnow. Thrown anywhere below a trial's firewall or the command line's main;
-// its text is one line for a person: what is wrong, where, what is allowed.
+// The one exception type of winnow. Thrown anywhere below a trial's firewall or the command line's
+// main; its text is one line for a person: what is wrong, where, what is allowed.
 #pragma once
 
 #include <fmt/format.h>
@@ -24,7 +24,7 @@ enum class ErrorKind : int {
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, std::string text) : std::runtime_error(std::move(text)), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& text) : std::runtime_error(text), kind_(kind) {}
   ErrorKind kind() const noexcept { return kind_; }
 
  private:

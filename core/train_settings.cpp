@@ -195,7 +195,10 @@ double LearningRate::at(std::int64_t step) const {
         std::count_if(drops_.begin(), drops_.end(), [&](std::int64_t at) { return at <= step; });
     return base_ * std::pow(gamma_, static_cast<double>(drops));
   }
-  if (kind_ == "step") return base_ * std::pow(gamma_, static_cast<double>(step / every_));
+  if (kind_ == "step") {
+    const std::int64_t drops = step / every_;
+    return base_ * std::pow(gamma_, static_cast<double>(drops));
+  }
   if (kind_ == "cosine") {
     const double share = static_cast<double>(step - warmup_) /
                          static_cast<double>(std::max<std::int64_t>(total_ - warmup_, 1));

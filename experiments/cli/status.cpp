@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -13,7 +14,7 @@ namespace {
 constexpr std::size_t kListed = 20;  // of each kind on the screen; --json has all
 
 std::string duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(seconds + 0.5);
+  const auto total = static_cast<std::int64_t>(std::llround(seconds));
   if (total < 60) return fmt::format("{} s", total);
   if (total < 3600) return fmt::format("{} min", (total + 30) / 60);
   return fmt::format("{}h{:02}m", total / 3600, total % 3600 / 60);

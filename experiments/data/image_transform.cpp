@@ -26,7 +26,7 @@ Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key,
                                std::uint64_t position) {
   const RngBlock block = philox(key, position);
   const auto offset = [&](std::uint32_t word) {
-    const auto choices = static_cast<std::uint64_t>(2 * range.pad + 1);
+    const auto choices = 2 * static_cast<std::uint64_t>(range.pad) + 1;
     return static_cast<int>((word * choices) >> 32) - range.pad;
   };
   return {offset(block.word[0]), offset(block.word[1]), range.mirror && (block.word[2] >> 31) != 0};

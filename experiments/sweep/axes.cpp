@@ -36,7 +36,7 @@ class Expander {
  private:
   const Entry* keep(Entry entry) { return &axes_.entries.emplace_back(std::move(entry)); }
 
-  void multiply(Axis& product, Axis axis, const Place& place) {
+  void multiply(Axis& product, const Axis& axis, const Place& place) {
     for (const auto& [key, at] : axis.keys) {
       const auto [first, is_new] = product.keys.emplace(key, at);
       if (!is_new) {

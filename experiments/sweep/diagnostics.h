@@ -22,7 +22,7 @@ struct Place {
 // The rendered list of problems; unlike other errors its text has many lines.
 class SweepError : public Error {
  public:
-  explicit SweepError(std::string text) : Error(ErrorKind::Settings, std::move(text)) {}
+  explicit SweepError(const std::string& text) : Error(ErrorKind::Settings, text) {}
 };
 
 class Diagnostics {
