@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -22,6 +23,14 @@ using Json = nlohmann::ordered_json;
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Of the calling thread alone: on a busy machine, what a step on one thread would take without the
+// others.
+double cpu_seconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 // The first of the usual image sizes that the model takes; settings of the data may say otherwise.
@@ -80,13 +89,14 @@ Subject subject_of(const po::variables_map& given) {
 }
 
 struct Measured {
-  std::vector<double> seconds;  // of each step, ascending
+  std::vector<double> seconds, cpu_seconds;  // of each step, ascending
   std::vector<Program::NodeTime> nodes;
   double profiled = 0;  // seconds of the steps that `nodes` is of
   std::int64_t macs = 0, memory = 0;
   double loss = 0;
   DType compute = DType::F32;
   double median() const { return seconds[seconds.size() / 2]; }
+  double cpu_median() const { return cpu_seconds[cpu_seconds.size() / 2]; }
 };
 
 Measured measure(const Subject& subject, int threads, double budget) {
@@ -113,11 +123,13 @@ Measured measure(const Subject& subject, int threads, double budget) {
   Measured result;
   const double end = seconds_now() + budget;
   while (result.seconds.size() < 3 || seconds_now() < end) {
-    const double start = seconds_now();
+    const double start = seconds_now(), cpu_start = cpu_seconds_now();
     result.loss = trainer.train_step().loss;
     result.seconds.push_back(seconds_now() - start);
+    result.cpu_seconds.push_back(cpu_seconds_now() - cpu_start);
   }
   std::ranges::sort(result.seconds);
+  std::ranges::sort(result.cpu_seconds);
 
   Program& program = trainer.training_program();
   program.profile(true);
@@ -166,19 +178,21 @@ double gflops(std::int64_t macs, double seconds) {
 
 Json as_json(const Measured& measured, const Subject& subject, int threads, bool by_node) {
   const auto batch = static_cast<double>(subject.train.integer("batch"));
-  Json json = {
-      {"model", subject.model.text("name")},
-      {"method", subject.method.text("name")},
-      {"precision", name_of(measured.compute)},
-      {"threads", threads},
-      {"batch", subject.train.integer("batch")},
-      {"steps", measured.seconds.size()},
-      {"images_per_second", batch / measured.median()},
-      {"step_seconds", {{"median", measured.median()}, {"least", measured.seconds.front()}}},
-      {"gflops", gflops(measured.macs, measured.median())},
-      {"macs_per_step", measured.macs},
-      {"peak_memory_bytes", measured.memory},
-      {"loss", measured.loss}};
+  Json json = {{"model", subject.model.text("name")},
+               {"method", subject.method.text("name")},
+               {"precision", name_of(measured.compute)},
+               {"threads", threads},
+               {"batch", subject.train.integer("batch")},
+               {"steps", measured.seconds.size()},
+               {"images_per_second", batch / measured.median()},
+               {"step_seconds",
+                {{"median", measured.median()},
+                 {"least", measured.seconds.front()},
+                 {"cpu_median", measured.cpu_median()}}},
+               {"gflops", gflops(measured.macs, measured.median())},
+               {"macs_per_step", measured.macs},
+               {"peak_memory_bytes", measured.memory},
+               {"loss", measured.loss}};
   json["ops"] = Json::array();
   for (const Program::NodeTime& group : shares(measured, by_node)) {
     json["ops"].push_back({{"op", group.op},

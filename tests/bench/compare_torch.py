@@ -70,13 +70,14 @@ MODELS = {"lenet300": (lenet300, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), 
           "vgg16": (vgg16, (3, 32, 32))}
 
 
-def torch_step_seconds(name, batch, seconds, memory_format):
+def torch_step_seconds(name, options, memory_format):
     """The median time of a training step."""
+    clock = time.thread_time if options.cpu_time else time.perf_counter
     make, shape = MODELS[name]
     torch.manual_seed(1)
     model = make().to(memory_format=memory_format)
-    images = torch.randn(batch, *shape).contiguous(memory_format=memory_format)
-    labels = torch.randint(0, 10, (batch,))
+    images = torch.randn(options.batch, *shape).contiguous(memory_format=memory_format)
+    labels = torch.randint(0, 10, (options.batch,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
     def step():
@@ -86,11 +87,11 @@ def torch_step_seconds(name, batch, seconds, memory_format):
 
     for _ in range(3):
         step()
-    times, end = [], time.perf_counter() + seconds
+    times, end = [], time.perf_counter() + options.seconds
     while len(times) < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
+        start = clock()
         step()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 
@@ -98,7 +99,7 @@ def winnow_step_seconds(winnow, name, precision, options):
     command = [winnow, "bench", "--model", name, "--precision", precision, "--batch", str(options.batch), "--threads",
                str(options.threads), "--seconds", str(options.seconds), "--json"]
     result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return result["step_seconds"]["median"], result["precision"]
+    return result["step_seconds"]["cpu_median" if options.cpu_time else "median"]
 
 
 def main():
@@ -109,8 +110,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--cpu-time", action="store_true", help="time of the thread, for a busy machine; one thread")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.cpu_time and options.threads != 1:
+        parser.error("--cpu-time needs --threads 1")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
 
@@ -120,19 +124,18 @@ def main():
         times = {}
         for _ in range(options.rounds):
             for key, memory_format in formats.items():
-                times.setdefault(key, []).append(torch_step_seconds(name, options.batch, options.seconds,
-                                                                    memory_format))
+                times.setdefault(key, []).append(torch_step_seconds(name, options, memory_format))
             for precision in ("f32", "bf16"):
                 times.setdefault(precision, []).append(
-                    winnow_step_seconds(options.winnow, name, precision, options)[0])
+                    winnow_step_seconds(options.winnow, name, precision, options))
         rows.append({"model": name, **{key: statistics.median(values) for key, values in times.items()}})
 
     if options.json:
         print(json.dumps({"torch": torch.__version__, "threads": options.threads, "batch": options.batch,
-                          "rounds": options.rounds, "cpus": os.cpu_count(), "step_seconds": rows}, indent=2))
+                          "rounds": options.rounds, "cpu_time": options.cpu_time, "cpus": os.cpu_count(), "step_seconds": rows}, indent=2))
         return 0
     print(f"PyTorch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, medians of "
-          f"{options.rounds} rounds, milliseconds a step")
+          f"{options.rounds} rounds, {'CPU ' if options.cpu_time else ''}milliseconds a step")
     print(f"{'model':10} {'torch nchw':>10} {'torch nhwc':>10} {'winnow f32':>10} {'winnow bf16':>11} "
           f"{'f32 ratio':>9} {'bf16 ratio':>10}")
     for row in rows:
