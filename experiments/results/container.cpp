@@ -65,7 +65,7 @@ void write_categorical(Hdf5File& file, const std::string& path,
   }
   file.make_group(path);
   set_encoding(file, path, "categorical", "0.2.0");
-  file.set(path, "ordered", std::int32_t{0});
+  file.set_flag(path, "ordered", false);
   file.write<std::int32_t>(path + "/codes", codes);
   set_encoding(file, path + "/codes", "array", "0.2.0");
   file.write_texts(path + "/categories", categories);

@@ -211,6 +211,13 @@ void Hdf5File::set(const std::string& path, const std::string& name, std::int32_
 void Hdf5File::set(const std::string& path, const std::string& name, double value) {
   set_numbers<double>(path, name, {&value, 1}, true);
 }
+void Hdf5File::set_flag(const std::string& path, const std::string& name, bool value) {
+  const auto byte = static_cast<signed char>(value);
+  const Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose);
+  for (const auto member : {static_cast<signed char>(0), static_cast<signed char>(1)})
+    H5Tenum_insert(type, member == 0 ? "FALSE" : "TRUE", &member);
+  write_attribute(id_, path, name, type, type, &byte, {});
+}
 void Hdf5File::set(const std::string& path, const std::string& name,
                    const std::vector<std::int64_t>& values) {
   set_numbers<std::int64_t>(path, name, values, false);

@@ -45,6 +45,9 @@ class Hdf5File {
   void set(const std::string& path, const std::string& name, std::int64_t value);
   void set(const std::string& path, const std::string& name, std::int32_t value);
   void set(const std::string& path, const std::string& name, double value);
+  // As h5py stores a bool: an enumeration FALSE, TRUE. (A bool argument of set would catch
+  // pointers.)
+  void set_flag(const std::string& path, const std::string& name, bool value);
   void set(const std::string& path, const std::string& name,
            const std::vector<std::int64_t>& values);
   void set(const std::string& path, const std::string& name, const std::vector<float>& values);

@@ -66,6 +66,8 @@ for survey in (folder / "survey.h5", folder / "packed.h5"):
     assert len(long) == 3 * len(trials) and set(long["trial"]) == set(range(len(trials)))
     with h5py.File(survey) as file:
         assert set(file["weights"]) == set(trials["name"])
+        # AnnData takes only h5py's bool here.
+        assert isinstance(file["trials/method.name"].attrs["ordered"], np.bool_)
         for name in trials["name"]:  # links into the result files, or copies
             assert winnow.weight(file["weights"][name]["conv.weight"]).shape == (40, 12, 3, 3), name
 print("readers agree")
