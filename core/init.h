@@ -1,5 +1,5 @@
-// Initial values of parameters: a pure function of (InitSpec, RngKey), so that an untouched tensor can be
-// stored as its key and regenerated bit for bit. Reentrant.
+// Initial values of parameters: a pure function of (InitSpec, RngKey), so that an untouched tensor
+// can be stored as its key and regenerated bit for bit. Reentrant.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace winnow {
 
-// Gaussian kinds draw Box-Muller in double and round to float; element i of the tensor uses counter i.
+// Gaussian kinds draw Box-Muller in double and round to float; element i of the tensor uses counter
+// i.
 struct InitSpec {
   enum class Kind : std::uint8_t {
     Constant,        // value
@@ -19,13 +20,15 @@ struct InitSpec {
     Uniform,         // U(-value, value)
     KaimingNormal,   // N(0, 2 / fan_in)
     KaimingUniform,  // U(-b, b), b = sqrt(6 / fan_in)
-    TorchDefault,    // U(-b, b), b = 1 / sqrt(fan_in): PyTorch's Linear and Conv2d, weights and biases
+    TorchDefault,    // U(-b, b), b = 1 / sqrt(fan_in): PyTorch's Linear and Conv2d, weights and
+                     // biases
     XavierNormal,    // N(0, 2 / (fan_in + fan_out))
     SignedKaiming,   // +-sqrt(2 / fan_in), sign from one bit
     SignedXavier,    // +-sqrt(2 / (fan_in + fan_out))
   };
   Kind kind = Kind::Constant;
-  double value = 0;            // Constant, Normal (sigma), Uniform (bound); a factor (1 if 0) on all other kinds
+  double value =
+      0;  // Constant, Normal (sigma), Uniform (bound); a factor (1 if 0) on all other kinds
   std::int64_t fan_in = 0, fan_out = 0;
   bool operator==(const InitSpec&) const = default;
 };

@@ -41,7 +41,7 @@ struct ParamSpec {
   std::string layer = {};    // "conv1": the layer it belongs to
   Shape layer_shape =
       {};  // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
-  std::string origin = {};   // the method that added it; empty: the model
+  std::string origin = {};  // the method that added it; empty: the model
   // Kept entries this prunable tensor gives up to pay for parameters that its parametrisation added
   // (filter bases), so that a density means equal numbers of stored parameters.
   std::int64_t budget_cost = 0;

@@ -1,7 +1,7 @@
-// Typed settings: what a method, model, data set or the trainer can be told, declared once (Schema) and used
-// for checking sweep files, for `winnow methods`, for docs/methods.md and for a trial's identity.
-// Values are kept as canonical text (0.1 stays "0.1"), since text is what identifies a trial.
-// Plain values; a const Settings may be shared between threads.
+// Typed settings: what a method, model, data set or the trainer can be told, declared once (Schema)
+// and used for checking sweep files, for `winnow methods`, for docs/methods.md and for a trial's
+// identity. Values are kept as canonical text (0.1 stays "0.1"), since text is what identifies a
+// trial. Plain values; a const Settings may be shared between threads.
 #pragma once
 
 #include <cstdint>
@@ -23,15 +23,28 @@ struct Range {
 };
 
 // Kinds and their canonical text: Bool "true"; Int "3"; Real "0.1" (as the user wrote it, trimmed);
-// Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer takes the unit of the
-// default, else epochs: "160" becomes "160ep", but "500it" where the default is "100it");
+// Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer takes the unit
+// of the default, else epochs: "160" becomes "160ep", but "500it" where the default is "100it");
 // lists "[80, 120]" of such items; Path text in which $NAME is expanded when it is used.
 struct Setting {
-  enum class Kind : std::uint8_t { Bool, Int, Real, Text, Choice, Length, IntList, RealList, TextList, LengthList, Path };
+  enum class Kind : std::uint8_t {
+    Bool,
+    Int,
+    Real,
+    Text,
+    Choice,
+    Length,
+    IntList,
+    RealList,
+    TextList,
+    LengthList,
+    Path
+  };
   std::string key;
   Kind kind = Kind::Real;
-  std::optional<std::string> fallback;  // canonical text of the default; nothing: the setting is required
-  std::optional<Range> range = {};      // for numbers, and for each item of a list of numbers
+  std::optional<std::string>
+      fallback;  // canonical text of the default; nothing: the setting is required
+  std::optional<Range> range = {};  // for numbers, and for each item of a list of numbers
   std::vector<std::string> choices = {};
   std::string unit = {};
   std::string meaning = {};
@@ -45,13 +58,16 @@ const char* name_of(Setting::Kind);
 struct Length {
   std::int64_t count = 0;
   bool epochs = false;
-  std::int64_t steps(std::int64_t steps_per_epoch) const { return epochs ? count * steps_per_epoch : count; }
+  std::int64_t steps(std::int64_t steps_per_epoch) const {
+    return epochs ? count * steps_per_epoch : count;
+  }
 };
 
 class Settings {
  public:
   Settings() = default;
-  explicit Settings(std::map<std::string, std::string, std::less<>> values) : values_(std::move(values)) {}
+  explicit Settings(std::map<std::string, std::string, std::less<>> values)
+      : values_(std::move(values)) {}
 
   bool has(std::string_view key) const;
   // Each throws Error{Settings} naming the key if it is absent or its text has another type.
@@ -81,9 +97,11 @@ struct SettingProblem {
   std::string text;  // "must be in (0, 1], is 1.5"; "unknown key; did you mean 'density'?"
 };
 
-// Checks `given` against `schema` (unknown keys with the nearest name, types, ranges, choices, missing
-// required keys) and fills in defaults. Problems are appended; the result is usable if there are none.
-Settings resolve(const Schema& schema, const Settings& given, std::vector<SettingProblem>& problems);
+// Checks `given` against `schema` (unknown keys with the nearest name, types, ranges, choices,
+// missing required keys) and fills in defaults. Problems are appended; the result is usable if
+// there are none.
+Settings resolve(const Schema& schema, const Settings& given,
+                 std::vector<SettingProblem>& problems);
 // The same for code that has no file to point at: the first problem is thrown as Error{Settings}.
 Settings resolve(const Schema& schema, const Settings& given);
 

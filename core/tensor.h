@@ -1,5 +1,5 @@
-// Memory with a type and a shape. TensorView borrows and is copied freely; Tensor owns one 64-byte aligned
-// block of host memory, is move-only and zero at birth. Neither is synchronised.
+// Memory with a type and a shape. TensorView borrows and is copied freely; Tensor owns one 64-byte
+// aligned block of host memory, is move-only and zero at birth. Neither is synchronised.
 #pragma once
 
 #include <cstddef>

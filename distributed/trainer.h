@@ -53,7 +53,7 @@ class TrainObserver {
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/,
                      double /*value*/) {}
   virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
-  virtual bool stop_requested() { return false; }  // then run() throws Error{Stopped}
+  virtual bool stop_requested() { return false; }    // then run() throws Error{Stopped}
 };
 
 struct TrainJob {

@@ -1,5 +1,6 @@
 // One point of a sweep (TrialSpec) and everything that is known once it has run (TrialResult).
-// Plain values: made by experiments/sweep, filled by experiments/run, written by experiments/results.
+// Plain values: made by experiments/sweep, filled by experiments/run, written by
+// experiments/results.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,15 @@
 
 namespace winnow {
 
-// Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over `canonical`, the
-// sorted "key=value" lines without keys at their default and without replicate, ranks, paths and output options.
+// Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over
+// `canonical`, the sorted "key=value" lines without keys at their default and without replicate,
+// ranks, paths and output options.
 struct TrialSpec {
   std::string id;
   std::int64_t replicate = 0;
   std::string canonical;
-  Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr", "method.density", ...
+  Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr",
+                      // "method.density", ...
   int ranks = 1;
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
@@ -45,24 +48,26 @@ struct Table {
 struct WeightRecord {
   std::string name;
   Shape shape;
-  bool trained = true;      // false: no entry was ever updated
-  bool prunable = false;    // belongs to the prunable set, so its stored form is chosen by size
-  std::vector<float> values;                       // row-major, canonical (OIHW, out x in) order
-  std::vector<std::uint8_t> keep = {};             // 1 a kept weight; empty: all kept
-  std::vector<std::uint8_t> train = {};            // 0: still at its initial value; empty: all trained
-  std::optional<SeededInit> seeded = {};           // the initial values can be regenerated from this
+  bool trained = true;        // false: no entry was ever updated
+  bool prunable = false;      // belongs to the prunable set, so its stored form is chosen by size
+  std::vector<float> values;  // row-major, canonical (OIHW, out x in) order
+  std::vector<std::uint8_t> keep = {};    // 1 a kept weight; empty: all kept
+  std::vector<std::uint8_t> train = {};   // 0: still at its initial value; empty: all trained
+  std::optional<SeededInit> seeded = {};  // the initial values can be regenerated from this
 };
 
 struct TrialResult {
   TrialSpec spec;
   Outcome outcome = Outcome::Done;
-  std::string reason;                     // of a divergence or failure, one line
-  std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
+  std::string reason;  // of a divergence or failure, one line
+  std::map<std::string, double>
+      summary;  // names, units and meanings: experiments/results/summary.h
   Table epochs, steps, events, layers;
   std::vector<WeightRecord> weights;
-  std::vector<WeightRecord> start_weights;          // only if save.start asks for them
-  std::map<std::string, std::string> provenance;    // build, machine, seeds, data digests, command line, ...
-  std::map<std::string, std::string> lineage;       // ids of start file, ticket, teacher
+  std::vector<WeightRecord> start_weights;  // only if save.start asks for them
+  std::map<std::string, std::string>
+      provenance;  // build, machine, seeds, data digests, command line, ...
+  std::map<std::string, std::string> lineage;  // ids of start file, ticket, teacher
 };
 
 }  // namespace winnow

@@ -38,10 +38,12 @@ class PartReader final : public StateReader {
   std::string prefix_;
 };
 
+// Structure first, so that re-parametrisations find the layers it adds; masks last, on what is then
+// prunable.
 int edit_rank(const Method& method) {
   const Touches touches = method.touches();
-  if (touches.weights_source) return 0;
-  return touches.structure ? 1 : 2;
+  if (touches.weights_source) return 1;
+  return touches.structure ? 0 : 2;
 }
 
 }  // namespace

@@ -101,15 +101,15 @@ class Recording final : public Method {
   std::string& calls_;
 };
 
-TEST(Composite, RunsReparametrisationsFirstMasksLastAndJoinsWishes) {
+TEST(Composite, RunsStructureFirstMasksLastAndJoinsWishes) {
   std::string calls;
   std::vector<Composite::Part> parts;
   const auto add = [&](const char* name, Touches touches, const char* mark) {
     parts.push_back({name, std::make_unique<Recording>(touches, mark, calls)});
   };
   add("a", {.masks = true}, "3");
-  add("b", {.structure = true}, "2");
-  add("c", {.weights_source = true}, "1");
+  add("b", {.structure = true}, "1");
+  add("c", {.weights_source = true}, "2");
   Composite all(std::move(parts));
   FakeState state(linear_layers({{2, 2}}));
   EXPECT_EQ(all.on_event(begin(), state), Verdict::SkipUpdate);
