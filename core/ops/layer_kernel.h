@@ -2,8 +2,11 @@
 // core/ops/ only.
 #pragma once
 
+#include <exception>
 #include <memory>
+#include <type_traits>
 
+#include "core/error.h"
 #include "core/op.h"
 #include "kernels/cpu/onednn.h"
 
@@ -46,9 +49,14 @@ template <class ShapeOf>
 KernelMaker layer_kernel(cpu::Direction direction, ShapeOf shape_of) {
   return [direction, shape_of](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
     const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
-    return std::make_unique<
-        LayerKernel<decltype(shape_of(direction, spec.in, spec.out, spec.node.attrs))>>(
-        shape, direction, spec.threads);
+    try {
+      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction,
+                                                                                 spec.threads);
+    } catch (const std::exception& error) {  // of oneDNN: bf16 needs AVX-512
+      fail(ErrorKind::Unavailable,
+           "node '{}' cannot run in {} on this processor ({}); f32 always can", spec.node.name,
+           name_of(shape.dtype), error.what());
+    }
   };
 }
 

@@ -1,0 +1,27 @@
+// What the kernels ask of the processor.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+#include "kernels/cpu/denormals.h"
+
+namespace winnow::testing {
+namespace {
+
+TEST(Denormals, CountAsZeroInEveryThreadOfTheTeam) {
+#if defined(__SSE__)
+  constexpr int kThreads = 3;
+  cpu::flush_denormals(kThreads);
+  volatile float least = std::numeric_limits<float>::min();
+  std::vector<float> halves(kThreads, -1);
+#pragma omp parallel for schedule(static) num_threads(kThreads)
+  for (int i = 0; i < kThreads; ++i) halves[static_cast<std::size_t>(i)] = least * 0.5f;
+  EXPECT_EQ(halves, std::vector<float>(kThreads, 0.0f));
+#else
+  GTEST_SKIP() << "no such switch on this processor";
+#endif
+}
+
+}  // namespace
+}  // namespace winnow::testing
