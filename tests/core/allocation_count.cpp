@@ -6,11 +6,6 @@
 
 namespace {
 std::atomic<std::size_t> count{0}, buffers{0};
-
-void note(std::size_t bytes) {
-  ++count;
-  if (bytes >= winnow::test::kBufferBytes) ++buffers;
-}
 }  // namespace
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
@@ -20,6 +15,13 @@ bool counts_allocations() { return false; }
 }  // namespace winnow::test
 
 #else
+
+namespace {
+void note(std::size_t bytes) {
+  ++count;
+  if (bytes >= winnow::test::kBufferBytes) ++buffers;
+}
+}  // namespace
 
 // glibc's own entry points, under the names it exports for replacements like these. operator new
 // calls malloc.
