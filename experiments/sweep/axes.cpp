@@ -23,7 +23,7 @@ class Expander {
  public:
   Expander(Axes& axes, Diagnostics& problems) : axes_(axes), problems_(problems) {}
 
-  Axis list(const Node& node) {
+  Axis list(const YamlNode& node) {
     Axis product;
     if (!node.is_list()) {
       problems_.error(node.place, "axes are a list, one '- key: [values]' each");
@@ -62,7 +62,7 @@ class Expander {
     product.points = std::move(points);
   }
 
-  Axis entry(const Node& node) {
+  Axis entry(const YamlNode& node) {
     if (!node.is_map() || node.members.empty()) {
       problems_.error(node.place,
                       "an axis is a map: 'key: [values]', zip, cases, sample or replicate");
@@ -93,11 +93,11 @@ class Expander {
 
   // Lists of values below a map, by dotted key; an item may itself be a list, for settings that are
   // lists.
-  void collect_lists(const Node& node, const std::string& prefix,
+  void collect_lists(const YamlNode& node, const std::string& prefix,
                      std::vector<std::vector<const Entry*>>& lists) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
-      const Node& value = *member.value;
+      const YamlNode& value = *member.value;
       if (value.is_map()) {
         collect_lists(value, key, lists);
         continue;
@@ -120,7 +120,7 @@ class Expander {
     }
   }
 
-  Axis plain(const Node& node) {
+  Axis plain(const YamlNode& node) {
     std::vector<std::vector<const Entry*>> lists;
     collect_lists(node, "", lists);
     Axis product;
@@ -129,12 +129,12 @@ class Expander {
       axis.points.clear();
       for (const Entry* value : list) axis.points.push_back({{value}, {}, {}});
       axis.keys.emplace(list.front()->key, list.front()->key_place);
-      multiply(product, std::move(axis), list.front()->key_place);
+      multiply(product, axis, list.front()->key_place);
     }
     return product;
   }
 
-  Axis zip(const Node& node) {
+  Axis zip(const YamlNode& node) {
     if (!node.is_map()) {
       problems_.error(node.place, "'zip' is a map of lists of one length");
       return {};
@@ -163,7 +163,7 @@ class Expander {
     return axis;
   }
 
-  Axis replicate(const Node& node) {
+  Axis replicate(const YamlNode& node) {
     Axis axis;
     const Setting setting{.key = "replicate",
                           .kind = Setting::Kind::Int,
@@ -185,7 +185,7 @@ class Expander {
     return axis;
   }
 
-  Axis sample(const Node& node) {
+  Axis sample(const YamlNode& node) {
     Axis axis;
     const auto request = read_sample(node, problems_);
     if (!request) return axis;
@@ -208,7 +208,7 @@ class Expander {
     return axis;
   }
 
-  Axis alternatives(const Node& node, const Member* key_member) {
+  Axis alternatives(const YamlNode& node, const Member* key_member) {
     std::string key = "method.name";
     if (key_member && !key_member->value->is_scalar()) {
       problems_.error(key_member->value->place, "'key' is the setting that a case's name sets");
@@ -235,7 +235,7 @@ class Expander {
     return axis;
   }
 
-  Axis alternative(const Node& node, const std::string& key) {
+  Axis alternative(const YamlNode& node, const std::string& key) {
     Axis axis;
     if (node.is_scalar()) {
       fix(axis, {key, node.text, node.place, node.place});
@@ -249,8 +249,8 @@ class Expander {
     }
     fix(axis, {key, name->value->text, name->place, name->value->place});
     // Everything but name, axes and sample is a setting of this case.
-    Node fixed;
-    fixed.kind = Node::Kind::Map;
+    YamlNode fixed;
+    fixed.kind = YamlNode::Kind::Map;
     for (const Member& member : node.members) {
       if (member.key == "axes") {
         multiply(axis, list(*member.value), member.place);
@@ -269,7 +269,7 @@ class Expander {
     one.keys.emplace(entry.key, entry.key_place);
     const Place place = entry.key_place;
     one.points.front().entries.push_back(keep(std::move(entry)));
-    multiply(axis, std::move(one), place);
+    multiply(axis, one, place);
   }
 
   Axes& axes_;

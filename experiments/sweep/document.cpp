@@ -53,9 +53,9 @@ class Reader {
   }
 
  private:
-  void follow(const Node& list, const fs::path& from, Document& document) {
+  void follow(const YamlNode& list, const fs::path& from, Document& document) {
     std::vector<NodePtr> items = list.items;
-    if (list.is_scalar()) items.push_back(std::make_shared<const Node>(list));
+    if (list.is_scalar()) items.push_back(std::make_shared<const YamlNode>(list));
     if (list.is_map()) problems_.error(list.place, "'extends' is a list of file names");
     for (const NodePtr& item : items) {
       if (!item->is_scalar()) {
@@ -76,7 +76,7 @@ class Reader {
     }
   }
 
-  bool must_be(const Member& member, Node::Kind kind) {
+  bool must_be(const Member& member, YamlNode::Kind kind) {
     if (member.value->kind == kind) return true;
     problems_.error(member.value->place, fmt::format("'{}' must be {}, is {}", member.key,
                                                      name_of(kind), name_of(member.value->kind)));
@@ -84,32 +84,32 @@ class Reader {
   }
 
   void section(const Member& member, Document& document) {
-    const Node& value = *member.value;
+    const YamlNode& value = *member.value;
     if (member.key == "sweep") {
-      if (must_be(member, Node::Kind::Scalar)) label(value, document);
+      if (must_be(member, YamlNode::Kind::Scalar)) label(value, document);
     } else if (member.key == "schema") {
-      if (must_be(member, Node::Kind::Scalar) && value.text != "1") {
+      if (must_be(member, YamlNode::Kind::Scalar) && value.text != "1") {
         problems_.error(value.place,
                         fmt::format("this winnow reads schema 1, the file says {}", value.text));
       }
     } else if (member.key == "trial" || member.key == "save") {
       if (member.key == "trial") document.place = member.place;
-      if (must_be(member, Node::Kind::Map)) {
+      if (must_be(member, YamlNode::Kind::Map)) {
         const std::string prefix = member.key == "save" ? "save" : "";
         merge_entries(document.settings, flatten(value, prefix, problems_));
       }
     } else if (member.key == "pair") {
-      if (must_be(member, Node::Kind::Scalar)) {
+      if (must_be(member, YamlNode::Kind::Scalar)) {
         merge_entries(document.settings, {{"pair", value.text, member.place, value.place}});
       }
     } else if (member.key == "axes") {
-      if (must_be(member, Node::Kind::List)) document.axes = member.value;
+      if (must_be(member, YamlNode::Kind::List)) document.axes = member.value;
     } else if (member.key == "exclude") {
-      if (must_be(member, Node::Kind::List)) document.exclude = member.value;
+      if (must_be(member, YamlNode::Kind::List)) document.exclude = member.value;
     } else if (member.key == "stop") {
-      if (must_be(member, Node::Kind::Map)) stop(value);
+      if (must_be(member, YamlNode::Kind::Map)) stop(value);
     } else if (member.key == "site") {
-      if (must_be(member, Node::Kind::Scalar)) document.site = value.text;
+      if (must_be(member, YamlNode::Kind::Scalar)) document.site = value.text;
     } else if (member.key == "extends" || member.key == "define") {
       // Followed before; `define` only carries anchors.
     } else {
@@ -120,7 +120,7 @@ class Reader {
     }
   }
 
-  void label(const Node& value, Document& document) {
+  void label(const YamlNode& value, Document& document) {
     const auto plain = [](unsigned char c) {
       return std::isalnum(c) || c == '_' || c == '-' || c == '.';
     };
@@ -133,7 +133,7 @@ class Reader {
     document.name = value.text;
   }
 
-  void stop(const Node& rules) {
+  void stop(const YamlNode& rules) {
     static constexpr std::array kLater = {"asha", "median", "hyperband", "pbt"};
     for (const Member& rule : rules.members) {
       if (std::find(kLater.begin(), kLater.end(), rule.key) != kLater.end()) {

@@ -11,11 +11,11 @@ bool names_composed_method(std::string_view key) {
   return key.starts_with(start) && key.find('.', start.size()) == std::string_view::npos;
 }
 
-void flatten_into(const Node& map, const std::string& prefix, Diagnostics& problems,
+void flatten_into(const YamlNode& map, const std::string& prefix, Diagnostics& problems,
                   std::vector<Entry>& entries) {
   for (const Member& member : map.members) {
     const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
-    const Node& value = *member.value;
+    const YamlNode& value = *member.value;
     if (key == kWith && (value.is_list() || value.is_scalar())) {
       // `with: [interspace]`: methods with their defaults.
       const std::vector<NodePtr> items =
@@ -40,7 +40,7 @@ void flatten_into(const Node& map, const std::string& prefix, Diagnostics& probl
 
 }  // namespace
 
-std::optional<std::string> value_text(const Node& node, const std::string& key,
+std::optional<std::string> value_text(const YamlNode& node, const std::string& key,
                                       Diagnostics& problems) {
   if (node.is_scalar()) return node.text;
   if (!node.is_list()) {
@@ -61,7 +61,7 @@ std::optional<std::string> value_text(const Node& node, const std::string& key,
   return text + "]";
 }
 
-std::vector<Entry> flatten(const Node& map, const std::string& prefix, Diagnostics& problems) {
+std::vector<Entry> flatten(const YamlNode& map, const std::string& prefix, Diagnostics& problems) {
   std::vector<Entry> all, entries;
   flatten_into(map, prefix, problems, all);
   std::map<std::string, Place, std::less<>> seen;

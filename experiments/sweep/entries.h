@@ -21,12 +21,12 @@ struct Entry {
 inline constexpr const char* kWith = "method.with";
 
 // The text of a scalar or of a list of scalars; anything else is a problem.
-std::optional<std::string> value_text(const Node& node, const std::string& key,
+std::optional<std::string> value_text(const YamlNode& node, const std::string& key,
                                       Diagnostics& problems);
 
 // All settings below `map`, each key prefixed with `prefix` + "." unless that is empty. A key given
 // twice in its two forms is a problem.
-std::vector<Entry> flatten(const Node& map, const std::string& prefix, Diagnostics& problems);
+std::vector<Entry> flatten(const YamlNode& map, const std::string& prefix, Diagnostics& problems);
 
 // `later` wins where both give a key; the order of `earlier` stays.
 void merge_entries(std::vector<Entry>& earlier, std::vector<Entry> later);

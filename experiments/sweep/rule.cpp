@@ -19,7 +19,7 @@ double number_of(const Setting& setting, const Settings& settings, std::string_v
   return settings.real(key);
 }
 
-bool is_comparison(const Node& node) {
+bool is_comparison(const YamlNode& node) {
   return node.is_map() && !node.members.empty() &&
          std::all_of(node.members.begin(), node.members.end(), [](const Member& member) {
            return std::find(kOps.begin(), kOps.end(), member.key) != kOps.end();
@@ -45,7 +45,7 @@ class RuleReader {
   RuleReader(const Catalog& catalog, Diagnostics& problems)
       : catalog_(catalog), problems_(problems) {}
 
-  std::optional<Rule> read(const Node& node) {
+  std::optional<Rule> read(const YamlNode& node) {
     rule_.catalog_ = &catalog_;
     rule_.place_ = node.place;
     if (!node.is_map() || node.members.empty()) {
@@ -64,7 +64,7 @@ class RuleReader {
     failed_ = true;
   }
 
-  void read_map(const Node& node, const std::string& prefix) {
+  void read_map(const YamlNode& node, const std::string& prefix) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
       if (member.value->is_map() && !is_comparison(*member.value)) {
@@ -78,7 +78,7 @@ class RuleReader {
   void read_condition(const std::string& key, const Member& member) {
     Rule::Condition condition;
     condition.key = key;
-    const Node& value = *member.value;
+    const YamlNode& value = *member.value;
     const auto settings = settings_named(catalog_, key);
     const std::vector<Component>* named = named_components(catalog_, key);
     if (settings.empty() && !named && !is_presence(key)) return unknown_key(key, member.place);
@@ -109,7 +109,7 @@ class RuleReader {
   }
 
   void read_value(Rule::Condition& condition, const std::vector<const Setting*>& settings,
-                  const std::vector<Component>* named, const Node& node) {
+                  const std::vector<Component>* named, const YamlNode& node) {
     const auto text = value_text(node, condition.key, problems_);
     if (!text) {
       failed_ = true;
@@ -172,7 +172,8 @@ class RuleReader {
   bool failed_ = false;
 };
 
-std::optional<Rule> Rule::read(const Node& node, const Catalog& catalog, Diagnostics& problems) {
+std::optional<Rule> Rule::read(const YamlNode& node, const Catalog& catalog,
+                               Diagnostics& problems) {
   return RuleReader(catalog, problems).read(node);
 }
 

@@ -19,7 +19,8 @@ class Rule {
  public:
   // `node`: {method.name: snip, method.density: {ge: 0.5}, model.name: [a, b]}. The catalog must
   // outlive it.
-  static std::optional<Rule> read(const Node& node, const Catalog& catalog, Diagnostics& problems);
+  static std::optional<Rule> read(const YamlNode& node, const Catalog& catalog,
+                                  Diagnostics& problems);
 
   bool matches(const TrialSpec& spec) const;
   const Place& place() const { return place_; }

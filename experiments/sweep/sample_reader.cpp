@@ -27,7 +27,7 @@ class Reader {
  public:
   explicit Reader(Diagnostics& problems) : problems_(problems) {}
 
-  std::optional<SampleRequest> read(const Node& node) {
+  std::optional<SampleRequest> read(const YamlNode& node) {
     if (!node.is_map()) {
       wrong(node.place, "'sample' is a map with kind, n, seed and space");
       return std::nullopt;
@@ -57,7 +57,7 @@ class Reader {
     failed_ = true;
   }
 
-  void read_options(const Node& node) {
+  void read_options(const YamlNode& node) {
     Settings given;
     std::map<std::string, Place> key_places, value_places;
     for (const Member& member : node.members) {
@@ -90,10 +90,10 @@ class Reader {
 
   // A map whose only key is a distribution is a leaf; any other map is a nested part of a dotted
   // key.
-  void read_space(const Node& node, const std::string& prefix) {
+  void read_space(const YamlNode& node, const std::string& prefix) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
-      const Node& value = *member.value;
+      const YamlNode& value = *member.value;
       const bool leaf =
           value.is_map() && value.members.size() == 1 && !value.members.front().value->is_map();
       if (leaf) {
@@ -128,7 +128,7 @@ class Reader {
     for (const Distribution& other : request_.space) {
       if (other.key == key) return wrong(place, fmt::format("key '{}' is given twice", key));
     }
-    const Node& value = *member.value;
+    const YamlNode& value = *member.value;
     if (!value.is_list() || value.items.empty()) {
       return wrong(value.place, fmt::format("'{}' needs a list", member.key));
     }
@@ -146,7 +146,7 @@ class Reader {
   }
 
   bool read_bounds(Distribution& distribution, const Member& member) {
-    const Node& value = *member.value;
+    const YamlNode& value = *member.value;
     const bool whole = distribution.kind == Distribution::Kind::Int;
     const Setting setting{
         .key = "bounds", .kind = whole ? Kind::IntList : Kind::RealList, .fallback = {}};
@@ -181,7 +181,7 @@ class Reader {
 
 }  // namespace
 
-std::optional<SampleRequest> read_sample(const Node& node, Diagnostics& problems) {
+std::optional<SampleRequest> read_sample(const YamlNode& node, Diagnostics& problems) {
   return Reader(problems).read(node);
 }
 

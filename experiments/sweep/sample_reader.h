@@ -18,6 +18,6 @@ struct SampleRequest {
   std::vector<Place> places;  // of each key of the space
 };
 
-std::optional<SampleRequest> read_sample(const Node& node, Diagnostics& problems);
+std::optional<SampleRequest> read_sample(const YamlNode& node, Diagnostics& problems);
 
 }  // namespace winnow

@@ -64,8 +64,8 @@ class Loader {
     const int source = problems_.add_argument(option + " " + argument);
     const NodePtr value = parse_tree(argument.substr(equals + 1), source, problems_);
     if (!value) return nullptr;
-    auto map = std::make_shared<Node>();
-    map->kind = Node::Kind::Map;
+    auto map = std::make_shared<YamlNode>();
+    map->kind = YamlNode::Kind::Map;
     map->place = {source, 1, 1, 1};
     map->members.push_back({argument.substr(0, equals), map->place, value});
     return map;

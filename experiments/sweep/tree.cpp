@@ -25,7 +25,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    put(make(mark, Node::Kind::Null), anchor);
+    put(make(mark, YamlNode::Kind::Null), anchor);
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -48,7 +48,7 @@ class TreeBuilder : public YAML::EventHandler {
     const bool quoted = tag == "!";
     refuse_tag(mark, tag);
     if (quoted) require_closing_quote(mark);
-    auto node = make(mark, Node::Kind::Scalar);
+    auto node = make(mark, YamlNode::Kind::Scalar);
     node->text = value;
     node->place.width = static_cast<int>(value.size()) + (quoted ? 2 : 0);
     if (value == "<<" && !quoted && !frames_.empty() && awaits_key(frames_.back())) {
@@ -61,12 +61,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    open(mark, tag, anchor, Node::Kind::List);
+    open(mark, tag, anchor, YamlNode::Kind::List);
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
-    open(mark, tag, anchor, Node::Kind::Map);
+    open(mark, tag, anchor, YamlNode::Kind::Map);
   }
   void OnMapEnd() override { close(); }
 
@@ -74,7 +74,7 @@ class TreeBuilder : public YAML::EventHandler {
 
  private:
   struct Frame {
-    std::shared_ptr<Node> node;
+    std::shared_ptr<YamlNode> node;
     YAML::anchor_t anchor;
     bool has_key = false;
     std::string key;
@@ -85,10 +85,10 @@ class TreeBuilder : public YAML::EventHandler {
 
   Place place(const YAML::Mark& mark) const { return {source_, mark.line + 1, mark.column + 1, 1}; }
 
-  std::shared_ptr<Node> make(const YAML::Mark& mark, Node::Kind kind) {
+  std::shared_ptr<YamlNode> make(const YAML::Mark& mark, YamlNode::Kind kind) {
     ++nodes_;
     check_size(mark);
-    auto node = std::make_shared<Node>();
+    auto node = std::make_shared<YamlNode>();
     node->kind = kind;
     node->place = place(mark);
     return node;
@@ -106,7 +106,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-            Node::Kind kind) {
+            YamlNode::Kind kind) {
     refuse_tag(mark, tag);
     if (!frames_.empty() && awaits_key(frames_.back())) {
       problems_.error(place(mark), "a key must be a plain word, not a list or a map");
@@ -151,7 +151,7 @@ class TreeBuilder : public YAML::EventHandler {
   // An absent value has no place worth showing; its key has.
   static NodePtr placed(const NodePtr& node, const Place& key_place) {
     if (!node->is_null()) return node;
-    auto null = std::make_shared<Node>(*node);
+    auto null = std::make_shared<YamlNode>(*node);
     null->place = key_place;
     return null;
   }
@@ -184,22 +184,22 @@ class TreeBuilder : public YAML::EventHandler {
 
 }  // namespace
 
-const Member* Node::find(const std::string& key) const {
+const Member* YamlNode::find(const std::string& key) const {
   for (const Member& member : members) {
     if (member.key == key) return &member;
   }
   return nullptr;
 }
 
-const char* name_of(Node::Kind kind) {
+const char* name_of(YamlNode::Kind kind) {
   switch (kind) {
-    case Node::Kind::Null:
+    case YamlNode::Kind::Null:
       return "nothing";
-    case Node::Kind::Scalar:
+    case YamlNode::Kind::Scalar:
       return "a value";
-    case Node::Kind::List:
+    case YamlNode::Kind::List:
       return "a list";
-    case Node::Kind::Map:
+    case YamlNode::Kind::Map:
       return "a map";
   }
   return "";
@@ -211,7 +211,7 @@ NodePtr parse_tree(const std::string& text, int source, Diagnostics& problems) {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) {
-      auto empty = std::make_shared<Node>();
+      auto empty = std::make_shared<YamlNode>();
       empty->place = {source, 1, 1, 1};
       return empty;
     }

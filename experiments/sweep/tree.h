@@ -12,8 +12,8 @@
 
 namespace winnow {
 
-struct Node;
-using NodePtr = std::shared_ptr<const Node>;
+struct YamlNode;
+using NodePtr = std::shared_ptr<const YamlNode>;
 
 struct Member {
   std::string key;
@@ -21,7 +21,7 @@ struct Member {
   NodePtr value;
 };
 
-struct Node {
+struct YamlNode {
   enum class Kind { Null, Scalar, List, Map };
   Kind kind = Kind::Null;
   Place place;
@@ -37,7 +37,7 @@ struct Node {
   const Member* find(const std::string& key) const;
 };
 
-const char* name_of(Node::Kind);  // "nothing", "a value", "a list", "a map"
+const char* name_of(YamlNode::Kind);  // "nothing", "a value", "a list", "a map"
 
 // Nothing if the text cannot be read; the reason is then in `problems`. An empty text gives a Null
 // node. `source` was made by problems.add_file or add_argument.
