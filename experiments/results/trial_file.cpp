@@ -48,8 +48,7 @@ void write_summary(Hdf5File& file, const std::map<std::string, double>& summary)
     file.write_number(path, value);
     set_encoding(file, path, "numeric-scalar", "0.2.0");
     const auto& fields = summary_fields();
-    const auto field = std::find_if(fields.begin(), fields.end(),
-                                    [&](const SummaryField& f) { return f.name == name; });
+    const auto field = std::ranges::find(fields, name, &SummaryField::name);
     if (field == fields.end()) continue;
     file.set(path, "unit", field->unit);
     file.set(path, "description", field->meaning);

@@ -78,16 +78,16 @@ std::vector<std::vector<double>> sobol_columns(std::size_t n, std::uint64_t seed
   return columns;
 }
 
-std::string value_at(const Distribution& distribution, double u) {
+std::string value_at(const SampleDistribution& distribution, double u) {
   const double low = distribution.low, high = distribution.high;
   switch (distribution.kind) {
-    case Distribution::Kind::Uniform:
+    case SampleDistribution::Kind::Uniform:
       return fmt::format("{:.9g}", low + u * (high - low));
-    case Distribution::Kind::LogUniform:
+    case SampleDistribution::Kind::LogUniform:
       return fmt::format("{:.9g}", std::exp(std::log(low) + u * (std::log(high) - std::log(low))));
-    case Distribution::Kind::Int:
+    case SampleDistribution::Kind::Int:
       return fmt::format("{:.0f}", std::min(low + std::floor(u * (high - low + 1)), high));
-    case Distribution::Kind::Choice: {
+    case SampleDistribution::Kind::Choice: {
       const std::size_t count = distribution.choices.size();
       const auto index = static_cast<std::size_t>(u * static_cast<double>(count));
       return distribution.choices[std::min(index, count - 1)];
@@ -111,11 +111,11 @@ std::size_t most_dimensions(SampleKind kind) {
 
 std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n,
                                                     std::uint64_t seed,
-                                                    const std::vector<Distribution>& space) {
+                                                    const std::vector<SampleDistribution>& space) {
   // Dimensions go by the keys' order, not the file's, so that formatting a file never moves a
   // point.
   std::vector<std::string> keys;
-  for (const Distribution& distribution : space) keys.push_back(distribution.key);
+  for (const SampleDistribution& distribution : space) keys.push_back(distribution.key);
   std::sort(keys.begin(), keys.end());
   std::vector<std::vector<double>> columns;
   if (kind == SampleKind::Sobol) {
@@ -130,7 +130,7 @@ std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t
     }
   }
   std::vector<std::vector<std::string>> points(n);
-  for (const Distribution& distribution : space) {
+  for (const SampleDistribution& distribution : space) {
     const auto k = static_cast<std::size_t>(
         std::lower_bound(keys.begin(), keys.end(), distribution.key) - keys.begin());
     for (std::size_t i = 0; i < n; ++i) points[i].push_back(value_at(distribution, columns[k][i]));

@@ -12,7 +12,7 @@ namespace winnow {
 
 enum class SampleKind { Sobol, Random, Lhs, Halton };
 
-struct Distribution {
+struct SampleDistribution {
   enum class Kind { Uniform, LogUniform, Int, Choice };
   std::string key;
   Kind kind = Kind::Uniform;
@@ -29,6 +29,6 @@ std::size_t most_dimensions(SampleKind kind);
 // lhs points do not.
 std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n,
                                                     std::uint64_t seed,
-                                                    const std::vector<Distribution>& space);
+                                                    const std::vector<SampleDistribution>& space);
 
 }  // namespace winnow

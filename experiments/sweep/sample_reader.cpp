@@ -108,12 +108,12 @@ class Reader {
   }
 
   void read_distribution(const std::string& key, const Place& place, const Member& member) {
-    Distribution distribution;
+    SampleDistribution distribution;
     distribution.key = key;
     bool known = false;
     for (std::size_t i = 0; i < kDistributions.size(); ++i) {
       if (member.key != kDistributions[i]) continue;
-      distribution.kind = static_cast<Distribution::Kind>(i);
+      distribution.kind = static_cast<SampleDistribution::Kind>(i);
       known = true;
     }
     if (!known) {
@@ -125,14 +125,14 @@ class Reader {
       failed_ = true;
       return;
     }
-    for (const Distribution& other : request_.space) {
+    for (const SampleDistribution& other : request_.space) {
       if (other.key == key) return wrong(place, fmt::format("key '{}' is given twice", key));
     }
     const YamlNode& value = *member.value;
     if (!value.is_list() || value.items.empty()) {
       return wrong(value.place, fmt::format("'{}' needs a list", member.key));
     }
-    if (distribution.kind == Distribution::Kind::Choice) {
+    if (distribution.kind == SampleDistribution::Kind::Choice) {
       for (const NodePtr& item : value.items) {
         auto text = value_text(*item, key, problems_);
         if (!text) failed_ = true;
@@ -145,9 +145,9 @@ class Reader {
     request_.places.push_back(place);
   }
 
-  bool read_bounds(Distribution& distribution, const Member& member) {
+  bool read_bounds(SampleDistribution& distribution, const Member& member) {
     const YamlNode& value = *member.value;
-    const bool whole = distribution.kind == Distribution::Kind::Int;
+    const bool whole = distribution.kind == SampleDistribution::Kind::Int;
     const Setting setting{
         .key = "bounds", .kind = whole ? Kind::IntList : Kind::RealList, .fallback = {}};
     const auto text = value_text(value, member.key, problems_);
@@ -165,7 +165,7 @@ class Reader {
       wrong(value.place, fmt::format("'{}' needs [low, high] with low < high", member.key));
       return false;
     }
-    if (distribution.kind == Distribution::Kind::LogUniform && numbers[0] <= 0) {
+    if (distribution.kind == SampleDistribution::Kind::LogUniform && numbers[0] <= 0) {
       wrong(value.place, "'loguniform' needs low > 0");
       return false;
     }

@@ -14,7 +14,7 @@ struct SampleRequest {
   SampleKind kind = SampleKind::Sobol;
   std::size_t n = 0;
   std::uint64_t seed = 0;
-  std::vector<Distribution> space;
+  std::vector<SampleDistribution> space;
   std::vector<Place> places;  // of each key of the space
 };
 

@@ -13,10 +13,10 @@ namespace {
 
 using Points = std::vector<std::vector<std::string>>;
 
-std::vector<Distribution> uniform_space(std::size_t keys) {
-  std::vector<Distribution> space;
+std::vector<SampleDistribution> uniform_space(std::size_t keys) {
+  std::vector<SampleDistribution> space;
   for (std::size_t k = 0; k < keys; ++k) {
-    space.push_back({"train.key" + std::to_string(k), Distribution::Kind::Uniform, 0, 1, {}});
+    space.push_back({"train.key" + std::to_string(k), SampleDistribution::Kind::Uniform, 0, 1, {}});
   }
   return space;
 }
@@ -82,11 +82,11 @@ TEST(Sample, OrderOfTheSpaceDoesNotMatter) {
 }
 
 TEST(Sample, DistributionsKeepTheirBoundsAndNineDigits) {
-  const std::vector<Distribution> space = {
-      {"a", Distribution::Kind::Uniform, -2, 3, {}},
-      {"b", Distribution::Kind::LogUniform, 1e-4, 1, {}},
-      {"c", Distribution::Kind::Int, 1, 4, {}},
-      {"d", Distribution::Kind::Choice, 0, 0, {"x", "y", "z"}}};
+  const std::vector<SampleDistribution> space = {
+      {"a", SampleDistribution::Kind::Uniform, -2, 3, {}},
+      {"b", SampleDistribution::Kind::LogUniform, 1e-4, 1, {}},
+      {"c", SampleDistribution::Kind::Int, 1, 4, {}},
+      {"d", SampleDistribution::Kind::Choice, 0, 0, {"x", "y", "z"}}};
   const Points points = sample_points(SampleKind::Sobol, 1024, 5, space);
   int below_hundredth = 0;
   std::map<std::string, int> integers, choices;
