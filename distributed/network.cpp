@@ -4,8 +4,15 @@
 
 #include "core/autodiff.h"
 #include "core/error.h"
+#include "kernels/cpu/onednn.h"
 
 namespace winnow {
+
+DType compute_type(const Settings& train) {
+  const std::string& precision = train.text("precision");
+  if (precision == "auto") return cpu::processor_has_bf16() ? DType::BF16 : DType::F32;
+  return precision == "bf16" ? DType::BF16 : DType::F32;
+}
 
 // A graph on its way to a program.
 struct Network::Draft {

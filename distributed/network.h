@@ -15,6 +15,9 @@ namespace winnow {
 
 using BuildModel = std::function<Model(std::int64_t batch, DType compute)>;
 
+// What `precision` of the train settings means on this processor.
+DType compute_type(const Settings& train);
+
 // A compiled network and the values its user binds and reads.
 struct CompiledNetwork {
   Program program;

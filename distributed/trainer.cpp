@@ -5,19 +5,12 @@
 
 #include "core/error.h"
 #include "kernels/cpu/denormals.h"
-#include "kernels/cpu/onednn.h"
 
 namespace winnow {
 namespace {
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-DType compute_type(const Settings& train) {
-  const std::string& precision = train.text("precision");
-  if (precision == "auto") return cpu::processor_has_bf16() ? DType::BF16 : DType::F32;
-  return precision == "bf16" ? DType::BF16 : DType::F32;
 }
 
 std::int64_t rows_of(const TrainJob& job) {

@@ -10,7 +10,9 @@
 
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/results/layout.h"
 #include "experiments/results/status.h"
+#include "experiments/results/trial_file.h"
 #include "experiments/run/estimate.h"
 
 namespace winnow {
@@ -31,6 +33,7 @@ struct Plan {
   Sweep sweep;
   SweepArguments arguments;
   std::vector<PlannedConfiguration> configurations;
+  MeasuredTimes measured;  // from the results that are there
   std::set<std::string, std::less<>> done;
   std::string run_arguments;  // of the `winnow run` that trains this plan
   std::set<std::string>
@@ -64,6 +67,21 @@ std::set<std::string> varying_keys(const std::vector<PlannedConfiguration>& conf
   return varying;
 }
 
+// Finished trials of this plan correct the estimates of the others.
+void measure_times(Files& files, Plan& plan,
+                   const std::map<std::string_view, std::size_t>& configuration_of) {
+  const Layout layout(plan.arguments.out);
+  for (const TrialSpec& spec : plan.sweep.trials) {
+    if (!plan.done.contains(spec.name())) continue;
+    const TrialNote note = read_note(files, layout.trial(spec.name()));
+    if (note.outcome != Outcome::Done) continue;  // a diverged trial ended early
+    const TrialEstimate& cost = plan.configurations[configuration_of.at(spec.id)].cost;
+    plan.measured.add(spec, cost.seconds, note.seconds);
+  }
+  for (PlannedConfiguration& configuration : plan.configurations)
+    configuration.cost.seconds *= plan.measured.factor(*configuration.spec);
+}
+
 Plan make_plan(SweepArguments arguments) {
   Plan plan;
   plan.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
@@ -79,6 +97,7 @@ Plan make_plan(SweepArguments arguments) {
     ++configuration.replicates;
     configuration.done += plan.done.contains(spec.name());
   }
+  measure_times(files, plan, index);
   plan.varying = varying_keys(plan.configurations);
   return plan;
 }
@@ -185,9 +204,12 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   out << fmt::format("already done {} in {}; to train {}\n\n", totals.done,
                      plan.arguments.out.string(), left);
   print_table(out, plan, all);
+  const std::string source = plan.measured.size() == 0
+                                 ? "a rule of thumb until trials are done"
+                                 : "from " + counted(plan.measured.size(), "finished trial");
   out << fmt::format(
-      "\ntotal  {} on one rank (estimated), {} floating-point operations, at most {} a rank\n",
-      duration_text(totals.seconds), count_text(totals.flops), bytes_text(totals.memory));
+      "\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
+      duration_text(totals.seconds), source, count_text(totals.flops), bytes_text(totals.memory));
   out << fmt::format("next   winnow run {}\n", plan.run_arguments);
 }
 
@@ -200,6 +222,7 @@ Json json_of(const Plan& plan) {
                {"duplicates", plan.sweep.duplicates},
                {"done", totals.done},
                {"seconds", totals.seconds},
+               {"seconds_measured_by", plan.measured.size()},
                {"flops", totals.flops}};
   json["left_out"] = Json::array();
   for (const LeftOut& left : plan.sweep.left_out) {

@@ -1,5 +1,8 @@
 #include "experiments/run/estimate.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "core/error.h"
 #include "core/train_settings.h"
 #include "experiments/data/registry.h"
@@ -9,10 +12,14 @@
 namespace winnow {
 namespace {
 
-// Rule of thumb of one core: what training reaches on layers of this size, normalisation and
+// Rule of thumb of one core with AVX-512: what training reaches (docs/speed.md), normalisation and
 // loading included.
-constexpr double kFlopsPerSecond = 1.2e11;
+constexpr double kFlopsPerSecondF32 = 1.6e11, kFlopsPerSecondBf16 = 2.6e11;
 constexpr double kSecondsPerStep = 2e-4;
+
+std::string network_of(const TrialSpec& spec) {
+  return spec.settings.text("data.name") + " " + spec.settings.text("model.name");
+}
 
 std::int64_t dense_params(const Model& model) {
   std::int64_t count = 0;
@@ -63,8 +70,33 @@ TrialEstimate estimate(const TrialSpec& spec) {
   }
   e.flops =
       6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
-  e.seconds = (e.flops / kFlopsPerSecond + steps * kSecondsPerStep) / spec.ranks;
+  const double rate = compute_type(train) == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
+  e.seconds = (e.flops / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;
+}
+
+void MeasuredTimes::add(const TrialSpec& spec, double estimated, double taken) {
+  if (estimated <= 0 || taken <= 0) return;
+  seen_.push_back({network_of(spec), spec.settings.text("method.name"), taken / estimated});
+}
+
+double MeasuredTimes::factor(const TrialSpec& spec) const {
+  const std::string network = network_of(spec);
+  const std::string& method = spec.settings.text("method.name");
+  const std::function<bool(const Seen&)> nearness[] = {
+      [&](const Seen& s) { return s.network == network && s.method == method; },
+      [&](const Seen& s) { return s.network == network; }, [](const Seen&) { return true; }};
+  for (const auto& near : nearness) {
+    std::vector<double> ratios;
+    for (const Seen& s : seen_) {
+      if (near(s)) ratios.push_back(s.ratio);
+    }
+    if (ratios.empty()) continue;
+    const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+    std::ranges::nth_element(ratios, middle);
+    return *middle;
+  }
+  return 1;
 }
 
 }  // namespace winnow

@@ -1,8 +1,10 @@
 // What a trial will cost, before it runs: counted from the graph, timed by a rule of thumb until
-// finished trials of the same model are there to measure by.
+// finished trials are there to measure by (MeasuredTimes). Plain values.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "experiments/trial.h"
 
@@ -18,5 +20,23 @@ struct TrialEstimate {
 };
 
 TrialEstimate estimate(const TrialSpec& spec);
+
+// How finished trials compare with the rule of thumb.
+class MeasuredTimes {
+ public:
+  // `estimated`: TrialEstimate::seconds of the trial, `taken`: what it took.
+  void add(const TrialSpec& spec, double estimated, double taken);
+  // Corrects an estimate: the median of taken / estimated over the finished trials that are nearest
+  // (data, model and method; else data and model; else all); 1 without any.
+  double factor(const TrialSpec& spec) const;
+  std::size_t size() const { return seen_.size(); }
+
+ private:
+  struct Seen {
+    std::string network, method;  // network: data and model
+    double ratio = 1;
+  };
+  std::vector<Seen> seen_;
+};
 
 }  // namespace winnow

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "distributed/communicator.h"
 #include "experiments/results/failure_file.h"
+#include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
@@ -32,10 +33,6 @@ void catch_stop_signals() {
   struct sigaction action = {};
   action.sa_handler = request_stop;
   for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) sigaction(signal, &action, nullptr);
-}
-
-std::filesystem::path result_path(const std::filesystem::path& out, const TrialSpec& spec) {
-  return out / "trials" / spec.id.substr(0, 2) / (spec.name() + ".h5");
 }
 
 std::string label(const TrialSpec& spec) {
@@ -115,6 +112,7 @@ class SweepRunner {
     std::vector<std::byte> done(trials_.size(), std::byte{0});
     if (world_.rank() == 0) {
       files_.make_folders(options_.out);
+      const Layout layout(options_.out);
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
@@ -124,9 +122,9 @@ class SweepRunner {
           failures.push_back(record.name);
       }
       for (std::size_t i = 0; i < trials_.size(); ++i) {
-        if (files_.exists(result_path(options_.out, trials_[i]))) {
-          read_header(files_, result_path(options_.out,
-                                          trials_[i]));  // a damaged result must not count as done
+        const auto path = layout.trial(trials_[i].name());
+        if (files_.exists(path)) {
+          read_header(files_, path);  // a damaged result must not count as done
           done[i] = std::byte{1};
         } else if (std::ranges::find(failures, trials_[i].name()) != failures.end()) {
           done[i] = std::byte{1};
