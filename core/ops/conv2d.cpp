@@ -10,9 +10,6 @@ using cpu::ConvShape;
 using cpu::Direction;
 using Infos = std::span<const ValueInfo>;
 
-// The bias is the last input and may be absent or left out.
-bool has_bias(Infos in) { return in.size() == 3 && in[2].shape.rank() == 1; }
-
 // The shape of the layer from what every direction knows: extents of x and y, and of the weights.
 ConvShape conv_shape(const Shape& x, const Shape& w, const Attrs& attrs, DType dtype, bool bias) {
   return {.batch = x[0],
@@ -109,11 +106,6 @@ void reverse(Reverse& pass) {
   }
 }
 
-template <Direction direction>
-std::int64_t macs(Infos in, Infos out, const Attrs& attrs) {
-  return shape_of(direction, in, out, attrs).macs();
-}
-
 struct Case {
   const char* label;
   Shape x, w;
@@ -144,20 +136,8 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_conv2d() {
-  define_op({.name = "conv2d",
-             .infer = infer_forward,
-             .reverse = reverse,
-             .macs = macs<Direction::Forward>,
-             .cpu = layer_kernel(Direction::Forward, shape_of),
-             .examples = examples()});
-  define_op({.name = "conv2d_backward_data",
-             .infer = infer_backward_data,
-             .macs = macs<Direction::BackwardData>,
-             .cpu = layer_kernel(Direction::BackwardData, shape_of)});
-  define_op({.name = "conv2d_backward_weights",
-             .infer = infer_backward_weights,
-             .macs = macs<Direction::BackwardWeights>,
-             .cpu = layer_kernel(Direction::BackwardWeights, shape_of)});
+  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse},
+               shape_of, examples());
 }
 
 }  // namespace winnow::ops

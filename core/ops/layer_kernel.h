@@ -1,5 +1,5 @@
-// The kernels of conv2d and linear, which differ in their shape alone: one LayerPlan each. For
-// core/ops/ only.
+// What conv2d and linear share, which differ in their shape alone: three directions, each an op
+// with one LayerPlan as its kernel. For core/ops/ only.
 #pragma once
 
 #include <exception>
@@ -58,6 +58,37 @@ KernelMaker layer_kernel(cpu::Direction direction, ShapeOf shape_of) {
            name_of(shape.dtype), error.what());
     }
   };
+}
+
+// The bias is the last input of the forward op and may be absent or left out.
+inline bool has_bias(std::span<const ValueInfo> in) {
+  return in.size() == 3 && in[2].shape.rank() == 1;
+}
+
+struct LayerRules {
+  decltype(OpDef::infer) forward, backward_data, backward_weights;
+  decltype(OpDef::reverse) reverse;
+};
+
+// Defines `name`, `name`_backward_data and `name`_backward_weights.
+template <class ShapeOf>
+void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shape_of,
+                  std::vector<OpExample> examples) {
+  const auto direction = [&](const char* suffix, cpu::Direction which, const auto& infer) {
+    OpDef op{.name = name + suffix, .infer = infer};
+    op.macs = [which, shape_of](auto in, auto out, const Attrs& attrs) {
+      return shape_of(which, in, out, attrs).macs();
+    };
+    op.cpu = layer_kernel(which, shape_of);
+    return op;
+  };
+  OpDef forward = direction("", cpu::Direction::Forward, rules.forward);
+  forward.reverse = rules.reverse;
+  forward.examples = std::move(examples);
+  define_op(std::move(forward));
+  define_op(direction("_backward_data", cpu::Direction::BackwardData, rules.backward_data));
+  define_op(
+      direction("_backward_weights", cpu::Direction::BackwardWeights, rules.backward_weights));
 }
 
 }  // namespace winnow::ops

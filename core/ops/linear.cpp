@@ -9,9 +9,6 @@ using cpu::Direction;
 using cpu::LinearShape;
 using Infos = std::span<const ValueInfo>;
 
-// The bias is the last input and may be absent or left out.
-bool has_bias(Infos in) { return in.size() == 3 && in[2].shape.rank() == 1; }
-
 LinearShape shape_of(Direction direction, Infos in, Infos out, const Attrs&) {
   const bool data = direction == Direction::BackwardData;
   const Shape& x = data ? out[0].shape : in[0].shape;
@@ -67,12 +64,6 @@ void reverse(Reverse& pass) {
   }
 }
 
-template <Direction direction>
-std::int64_t macs(Infos in, Infos out, const Attrs& attrs) {
-  const LinearShape s = shape_of(direction, in, out, attrs);
-  return s.rows * s.in * s.out;
-}
-
 std::vector<OpExample> examples() {
   std::vector<OpExample> result;
   for (const auto& [rows, in, out] : {std::array{4, 32, 16}, {3, 7, 5}, {1, 33, 10}}) {
@@ -88,20 +79,8 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_linear() {
-  define_op({.name = "linear",
-             .infer = infer_forward,
-             .reverse = reverse,
-             .macs = macs<Direction::Forward>,
-             .cpu = layer_kernel(Direction::Forward, shape_of),
-             .examples = examples()});
-  define_op({.name = "linear_backward_data",
-             .infer = infer_backward_data,
-             .macs = macs<Direction::BackwardData>,
-             .cpu = layer_kernel(Direction::BackwardData, shape_of)});
-  define_op({.name = "linear_backward_weights",
-             .infer = infer_backward_weights,
-             .macs = macs<Direction::BackwardWeights>,
-             .cpu = layer_kernel(Direction::BackwardWeights, shape_of)});
+  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse},
+               shape_of, examples());
 }
 
 }  // namespace winnow::ops

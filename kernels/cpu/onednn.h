@@ -32,6 +32,7 @@ struct LinearShape {
   std::int64_t rows, in, out;
   DType dtype;
   bool bias;
+  std::int64_t macs() const { return rows * in * out; }
 };
 
 // The four operands of a layer, or their gradients: the direction says which are read and which are
