@@ -4,11 +4,22 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "experiments/results/trial_file.h"
 #include "experiments/run/trial_setup.h"
 
 namespace winnow {
 
 namespace po = boost::program_options;
+
+namespace {
+
+// A start file stands for its weights: another path to the same result is the same trial.
+std::string start_content(const std::string& path) {
+  PosixFiles files;
+  return read_header(files, path).content_digest;
+}
+
+}  // namespace
 
 po::variables_map parse_options(std::span<const std::string> args,
                                 const po::options_description& options,
@@ -57,7 +68,8 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
   arguments.expand = {.set = texts("set"),
                       .only = texts("only"),
                       .smoke = given.contains("smoke"),
-                      .check = check_trial};
+                      .check = check_trial,
+                      .content = start_content};
   if (arguments.expand.smoke) arguments.out /= "smoke";
   return arguments;
 }

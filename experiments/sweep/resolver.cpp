@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "experiments/sweep/identity.h"
 
 namespace winnow {
@@ -83,8 +84,8 @@ std::vector<const Setting*> settings_named(const Catalog& catalog, std::string_v
 }
 
 TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& base,
-                             Place missing_place)
-    : catalog_(catalog), base_(base), missing_place_(missing_place) {
+                             Place missing_place, PathContent content)
+    : catalog_(catalog), base_(base), missing_place_(missing_place), content_(std::move(content)) {
   for (const Entry& entry : base_) base_given_[entry.key] = {&entry, true};
 }
 
@@ -254,10 +255,24 @@ const TrialResolver::Checked& TrialResolver::checked(const Group& group, const S
   for (const auto& [key, text] : result.settings.values()) {
     const bool at_default = defaults.has(key) && defaults.text(key) == text;
     if (!at_default && in_identity(group.prefix + key)) {
-      result.lines.push_back(group.prefix + key + "=" + text);
+      result.lines.push_back(group.prefix + key + "=" +
+                             identity_text(*find_setting(*group.schema, key), text, result));
     }
   }
   return result;
+}
+
+std::string TrialResolver::identity_text(const Setting& setting, const std::string& text,
+                                         Checked& result) {
+  if (setting.kind != Setting::Kind::Path || !content_) return text;
+  try {
+    std::string& content = contents_[text];
+    if (content.empty()) content = content_(text);
+    return content;
+  } catch (const Error& error) {
+    result.problems.push_back({setting.key, fmt::format("cannot be used: {}", error.what())});
+    return text;
+  }
 }
 
 const FoundProblem& TrialResolver::unknown(const Entry& entry, const std::string& reader) {

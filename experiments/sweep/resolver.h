@@ -13,6 +13,7 @@
 
 #include "experiments/catalog.h"
 #include "experiments/sweep/axes.h"
+#include "experiments/sweep/sweep.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -38,7 +39,8 @@ std::vector<const Setting*> settings_named(const Catalog& catalog, std::string_v
 class TrialResolver {
  public:
   // `missing_place` is where the absence of a required name is reported.
-  TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place);
+  TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place,
+                PathContent content);
 
   ResolvedTrial resolve(const Point& point);
   // Where a problem with `key` of this trial is to be shown.
@@ -78,6 +80,7 @@ class TrialResolver {
                     std::vector<std::string>& lines);
   void check(Group& group, ResolvedTrial& trial, std::vector<std::string>& lines);
   const Checked& checked(const Group& group, const Settings& given);
+  std::string identity_text(const Setting& setting, const std::string& text, Checked& result);
   const FoundProblem& unknown(const Entry& entry, const std::string& reader);
   FoundProblem describe_unread(const Entry& entry, const std::string& reader) const;
 
@@ -85,6 +88,8 @@ class TrialResolver {
   const std::vector<Entry>& base_;
   GivenMap base_given_;
   Place missing_place_;
+  PathContent content_;
+  std::map<std::string, std::string> contents_;  // of paths seen so far; a file can be large
   std::set<const Entry*> read_;
   std::set<std::string> tolerated_;
   std::unordered_map<std::string, Checked> memo_;

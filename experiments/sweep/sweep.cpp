@@ -124,7 +124,7 @@ class Loader {
   void expand(const Document& document, const Axes& axes) {
     // After a part that could not be read, absence proves nothing.
     const bool damaged = problems_.any();
-    TrialResolver resolver(catalog_, document.settings, document.place);
+    TrialResolver resolver(catalog_, document.settings, document.place, options_.content);
     if (options_.smoke) resolver.tolerate_unread("data.fraction");
     std::unordered_set<std::string> names;
     std::set<std::vector<int>> smoked;

@@ -40,6 +40,10 @@ struct Sweep {
 // that can be composed, ranks). The problem's key is shown at its place in the file.
 using TrialCheck = std::function<std::optional<SettingProblem>(const TrialSpec&)>;
 
+// What stands for the file behind a path in a trial's identity: the same for the same content,
+// wherever it lies. Throws Error if the file cannot serve.
+using PathContent = std::function<std::string(const std::string& path)>;
+
 struct ExpandOptions {
   // "train.epochs=2": replaces the file's value and any axis of that key.
   std::vector<std::string> set = {};
@@ -47,6 +51,7 @@ struct ExpandOptions {
   std::vector<std::string> only = {};
   bool smoke = false;  // 2 epochs, 1 % of the data, one trial per case
   TrialCheck check = {};
+  PathContent content = {};  // absent: a path stands for itself
 };
 
 // Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with

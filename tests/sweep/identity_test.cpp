@@ -52,6 +52,28 @@ TEST_F(Identity, PathsRanksSavingAndLabelsAreLeftOut) {
                        .id);
 }
 
+TEST_F(Identity, AStartFileStandsForItsContent) {
+  const auto id_from = [&](const std::string& path, const PathContent& content) {
+    return load(kHead + "  method: {name: dense}\n  init: {from: " + path + "}\n",
+                {.content = content})
+        .trials[0]
+        .id;
+  };
+  const auto same = [](const std::string&) { return std::string("5ca1ab1e"); };
+  EXPECT_EQ(id_from("a.h5", same), id_from("copy/of/a.h5", same));
+  EXPECT_NE(id_from("a.h5", same), id_from("a.h5", [](const std::string&) { return "0ddba11"; }));
+  EXPECT_NE(id_from("a.h5", same), id("  method: {name: dense}\n"));
+}
+
+TEST_F(Identity, AStartFileThatCannotServeIsAProblemOfTheSweepFile) {
+  const auto refuse = [](const std::string& path) -> std::string {
+    fail(ErrorKind::Input, "{}: no such file", path);
+  };
+  EXPECT_NE(problems(kHead + "  method: {name: dense}\n  init: {from: a.h5}\n", {.content = refuse})
+                .find("'init.from' cannot be used: a.h5: no such file"),
+            std::string::npos);
+}
+
 TEST_F(Identity, VersionsOtherThanTheFirstCount) {
   const Sweep sweep = load(kHead + "  method: {name: rigl, density: 0.05}\n");
   EXPECT_NE(sweep.trials[0].canonical.find("method.version=2\n"), std::string::npos);

@@ -84,6 +84,7 @@ inline Catalog small_catalog() {
        .choices = {"constant", "multistep", "cosine"}},
       {.key = "train.schedule.at", .kind = Kind::LengthList, .fallback = "[]"},
       {.key = "train.schedule.gamma", .fallback = "0.1"},
+      {.key = "init.from", .kind = Kind::Path, .fallback = ""},
       {.key = "ranks", .kind = Kind::Int, .fallback = "1", .range = Range{1, 1024}},
       {.key = "save.weights.form",
        .kind = Kind::Choice,
