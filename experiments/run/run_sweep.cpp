@@ -1,7 +1,5 @@
 #include "experiments/run/run_sweep.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -9,7 +7,6 @@
 #include <iostream>
 #include <map>
 #include <numeric>
-#include <thread>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
@@ -18,6 +15,8 @@
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/console.h"
+#include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
 #include "experiments/run/run_trial.h"
 
@@ -42,33 +41,13 @@ std::string label(const TrialSpec& spec) {
   return text;
 }
 
-// Lines on standard error: plain in a log; on a terminal one more line shows the trial of this rank
-// as it goes.
-class Console {
- public:
-  Console(bool quiet, bool live) : quiet_(quiet), live_(live && isatty(STDERR_FILENO) != 0) {}
-  void line(const std::string& text) {
-    if (quiet_) return;
-    std::cerr << (live_ ? "\r\033[K" : "") << text + "\n" << std::flush;
-  }
-  void live(const std::string& text) {
-    using std::chrono::steady_clock;
-    if (quiet_ || !live_ || steady_clock::now() - shown_ < std::chrono::milliseconds(250)) return;
-    shown_ = steady_clock::now();
-    std::cerr << "\r\033[K" << text << std::flush;
-  }
-
- private:
-  bool quiet_, live_;
-  std::chrono::steady_clock::time_point shown_;
-};
-
 class SweepRunner {
  public:
   SweepRunner(const Sweep& sweep, const RunOptions& options, Communicator& world)
       : options_(options),
         world_(world),
         console_(options.quiet, world.rank() == 0),
+        threads_(options.threads > 0 ? options.threads : cores_of_rank(world)),
         trials_(sweep.trials) {
     for (TrialSpec& trial : trials_) {
       if (options_.ranks_per_trial > 0) trial.ranks = options_.ranks_per_trial;
@@ -77,6 +56,11 @@ class SweepRunner {
 
   int run() {
     prepare();
+    if (world_.rank() == 0 && !missing_.empty()) {
+      console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each",
+                                missing_.size(), trials_.size(), world_.size(),
+                                world_.size() == 1 ? "" : "s", threads_, threads_ == 1 ? "" : "s"));
+    }
     std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
     for (const std::size_t at : missing_) by_ranks[trials_[at].ranks].push_back(at);
     for (const auto& [ranks, list] : by_ranks) run_round(ranks, list);
@@ -137,12 +121,6 @@ class SweepRunner {
     }
   }
 
-  int threads() const {
-    if (options_.threads > 0) return options_.threads;
-    const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    return std::max(1, cores / world_.size());
-  }
-
   void run_round(int ranks, std::vector<std::size_t> list) {
     std::vector<double> cost(trials_.size());
     for (const std::size_t at : list) cost[at] = estimate(trials_[at]).seconds;
@@ -163,7 +141,7 @@ class SweepRunner {
   void run_one(const TrialSpec& spec, Communicator& group, std::int64_t number, std::size_t count) {
     const bool leader = group.rank() == 0;
     RunTrialOptions run;
-    run.threads = threads();
+    run.threads = threads_;
     run.command_line = options_.command_line;
     run.stop_requested = [] { return stop_flag.load(); };
     std::optional<ProgressFile> progress_file;
@@ -219,6 +197,7 @@ class SweepRunner {
   Communicator& world_;
   PosixFiles files_;
   Console console_;
+  int threads_;
   std::vector<TrialSpec> trials_;
   std::vector<std::size_t> missing_;  // positions in trials_
   std::int64_t failed_ = 0, diverged_ = 0;

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <thread>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
 #include "distributed/reducer.h"
+#include "experiments/run/cores.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow {
@@ -116,6 +118,13 @@ TEST(Tickets, EachIsHandedOutOnce) {
   for (int i = 0; i < kEach; ++i) seen.at(static_cast<std::size_t>(tickets->next())) += 1.0;
   world().all_reduce_sum(std::span<double>(seen));
   for (const double count : seen) EXPECT_EQ(count, 1.0);
+}
+
+TEST(Cores, RanksOfOneNodeShareThem) {
+  double threads = cores_of_rank(world());
+  world().all_reduce_sum(std::span(&threads, 1));
+  const int online = static_cast<int>(std::thread::hardware_concurrency());
+  EXPECT_LE(threads, std::max(online, world().size())) << "one each when there are more ranks";
 }
 
 TEST(PlanBuckets, KeepsTheOrderAndClosesFullBuckets) {

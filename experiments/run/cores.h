@@ -1,0 +1,12 @@
+// How many cores one rank may use. Pure but for the topology of the machine it runs on.
+#pragma once
+
+#include "distributed/communicator.h"
+
+namespace winnow {
+
+// Physical cores this rank is bound to (mpirun, srun, taskset), shared evenly with the ranks of its
+// node that are bound to the same ones; at least 1. Collective over `world`.
+int cores_of_rank(Communicator& world);
+
+}  // namespace winnow
