@@ -54,6 +54,20 @@ def digests(out):
     return found
 
 
+def draw(folder):
+    """The picture of the comparison: drawn, the same twice, and refused for a column that is not there."""
+    report = winnow("report", folder / "survey.h5", "--json").stdout
+    plot = [sys.executable, Path(__file__).parents[2] / "tools" / "plot.py"]
+    for name in ("a.svg", "b.svg"):
+        subprocess.run([*plot, "-o", folder / name], input=report, text=True, check=True, timeout=120)
+    picture = (folder / "a.svg").read_text()
+    assert picture.count("<use ") > 4, "an empty picture"
+    assert picture == (folder / "b.svg").read_text(), "the same report gave two pictures"
+    wrong = subprocess.run([*plot, "-o", folder / "c.svg", "--x", "weight"], input=report, text=True, capture_output=True)
+    assert wrong.returncode == 1 and "'weight'" in wrong.stderr, wrong.stderr
+    assert not (folder / "c.svg").exists()
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -75,6 +89,7 @@ def main():
         winnow("collect", folder / "two", "-o", folder / "survey.h5")
         report = winnow("report", folder / "survey.h5").stdout
         assert all(name in report for name in ("dense", "snip", "rigl")), report
+        draw(folder)
 
         winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", ranks=2)
         assert results(folder / "wide") == results(folder / "one"), "the rank count is no part of a trial's identity"
