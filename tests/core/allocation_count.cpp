@@ -8,13 +8,7 @@ namespace {
 std::atomic<std::size_t> count{0}, buffers{0};
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-
-namespace winnow::test {
-bool counts_allocations() { return false; }
-}  // namespace winnow::test
-
-#else
+#if WINNOW_COUNTS_ALLOCATIONS
 
 namespace {
 void note(std::size_t bytes) {
@@ -53,10 +47,6 @@ int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
   return *block == nullptr ? ENOMEM : 0;
 }
 }
-
-namespace winnow::test {
-bool counts_allocations() { return true; }
-}  // namespace winnow::test
 
 #endif
 

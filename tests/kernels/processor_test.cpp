@@ -9,8 +9,8 @@
 namespace winnow::testing {
 namespace {
 
+#if defined(__SSE__)  // flush_denormals has no switch to turn on other processors
 TEST(Denormals, CountAsZeroInEveryThreadOfTheTeam) {
-#if defined(__SSE__)
   constexpr int kThreads = 3;
   cpu::flush_denormals(kThreads);
   volatile float least = std::numeric_limits<float>::min();
@@ -18,10 +18,8 @@ TEST(Denormals, CountAsZeroInEveryThreadOfTheTeam) {
 #pragma omp parallel for schedule(static) num_threads(kThreads)
   for (int i = 0; i < kThreads; ++i) halves[static_cast<std::size_t>(i)] = least * 0.5f;
   EXPECT_EQ(halves, std::vector<float>(kThreads, 0.0f));
-#else
-  GTEST_SKIP() << "no such switch on this processor";
-#endif
 }
+#endif
 
 }  // namespace
 }  // namespace winnow::testing
