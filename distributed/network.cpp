@@ -28,8 +28,8 @@ Network::Network(BuildModel build, Method& method, const Settings& train, DType 
       compute_(compute),
       threads_(threads) {}
 
-Model Network::model(std::int64_t batch) const {
-  Model model = build_(batch, compute_);
+Model Network::model(std::int64_t batch, DType compute) const {
+  Model model = build_(batch, compute);
   GraphEditor editor(model, train_.has("method") ? train_.text("method") : "method", train_);
   method_.edit(editor);
   return model;
@@ -52,9 +52,9 @@ void add_loss(Draft& draft, std::int64_t batch, double smoothing, std::int64_t d
 
 }  // namespace
 
-Network::Draft Network::draft(std::int64_t batch) const {
+Network::Draft Network::draft(std::int64_t batch, DType compute) const {
   Draft draft;
-  draft.model = model(batch);
+  draft.model = model(batch, compute);
   return draft;
 }
 
@@ -114,14 +114,14 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
 
 CompiledNetwork Network::training(std::int64_t batch, std::int64_t denominator,
                                   ParamStore& params) const {
-  Draft d = draft(batch);
+  Draft d = draft(batch, compute_);
   add_loss(d, batch, train_.real("label_smoothing"), denominator);
   set_norm_statistics(d.model.graph, NormStatistics::Batch);
   return compile(d, params, true, true);
 }
 
 CompiledNetwork Network::evaluation(std::int64_t batch, ParamStore& params) const {
-  Draft d = draft(batch);
+  Draft d = draft(batch, compute_);
   drop_train_only(d.model.graph, std::span(&d.model.logits, 1));
   set_norm_statistics(d.model.graph, NormStatistics::Running);
   add_loss(d, batch, 0.0, 1);
@@ -130,7 +130,7 @@ CompiledNetwork Network::evaluation(std::int64_t batch, ParamStore& params) cons
 
 CompiledNetwork Network::probe(const ProbeRequest& request, std::int64_t batch,
                                std::int64_t denominator, ParamStore& params) const {
-  Draft d = draft(batch);
+  Draft d = draft(batch, DType::F32);
   drop_train_only(d.model.graph, std::span(&d.model.logits, 1));
   set_norm_statistics(d.model.graph, request.norm);
   if (request.loss == ProbeRequest::Loss::CrossEntropy) {

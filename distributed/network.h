@@ -31,20 +31,23 @@ class Network {
   Network(BuildModel build, Method& method, const Settings& train, DType compute, int threads);
 
   DType compute() const { return compute_; }
-  Model model(std::int64_t batch) const;  // with the method's edits
+  // With the method's edits.
+  Model model(std::int64_t batch) const { return model(batch, compute_); }
 
   // Forward and backward on `batch` rows; the loss is the mean over `denominator` rows, so that the
   // sum over ranks is the mean over the whole batch. Gradients are written into `params`.
   CompiledNetwork training(std::int64_t batch, std::int64_t denominator, ParamStore& params) const;
   CompiledNetwork evaluation(std::int64_t batch, ParamStore& params) const;
-  // Gradients stay in the program.
+  // Gradients stay in the program. Always f32: scores choose the mask, which must not depend on
+  // what the processor is fast at.
   CompiledNetwork probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator,
                         ParamStore& params) const;
   std::vector<TrainState::LayerWeight> effective_weights(ParamStore& params) const;
 
  private:
   struct Draft;
-  Draft draft(std::int64_t batch) const;
+  Model model(std::int64_t batch, DType compute) const;
+  Draft draft(std::int64_t batch, DType compute) const;
   CompiledNetwork compile(Draft& draft, ParamStore& params, bool gradients, bool into_params) const;
   BuildModel build_;
   Method& method_;

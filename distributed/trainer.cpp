@@ -120,6 +120,7 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
                      .step = static_cast<std::uint32_t>(step_),
                      .first_row = rows * job_.comm.rank(),
                      .update_statistics = false});
+    job_.observer.working();
     result.loss += static_cast<double>(*net.program.view(net.loss).as<float>());
     for (const auto& [value, id] : net.gradients) {
       const auto grad = net.program.view(value).span<float>();
@@ -224,6 +225,7 @@ Evaluation Trainer::evaluate(Split split) {
     program.bind(evaluation_->images, batch.images.data);
     program.bind(evaluation_->labels, batch.labels.data);
     program.run({.threads = job_.threads});
+    job_.observer.working();
     sums[0] += static_cast<double>(*program.view(evaluation_->loss).as<float>());
     sums[1] += *program.view(evaluation_->correct).as<std::int32_t>();
     sums[2] += *program.view(evaluation_->correct5).as<std::int32_t>();
@@ -250,6 +252,7 @@ void Trainer::report_epoch(double loss, double accuracy, std::int64_t batches) {
   report.learning_rate = schedule_.at(std::max<std::int64_t>(step_ - 1, 0));
   report.validation = evaluate(Split::Validation);
   report.test = evaluate(Split::Test);
+  last_loss_ = report.test.loss;
   report.train_seconds = train_seconds_;
   report.eval_seconds = seconds_now() - start;
   train_seconds_ = 0;
@@ -327,7 +330,8 @@ Trainer::Outcome Trainer::run() {
     if (!phase) break;
     start_phase(index);
     run_phase(*phase);
-    if (step_ < phase->last_step) {
+    // The last update can be the one that goes too far; only the evaluation after it shows that.
+    if (step_ < phase->last_step || !std::isfinite(last_loss_)) {
       outcome.diverged = true;
       break;
     }

@@ -53,6 +53,7 @@ class TrainObserver {
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/,
                      double /*value*/) {}
   virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
+  virtual void working() {}                          // between batches of evaluation and scoring
   virtual bool stop_requested() { return false; }    // then run() throws Error{Stopped}
 };
 
@@ -135,7 +136,8 @@ class Trainer final : public TrainState {
   std::int64_t step_ = 0, batches_used_ = 0, skipped_ = 0;
   std::uint64_t mask_revision_seen_ = 0;
   int phase_index_ = 0;
-  double train_seconds_ = 0, eval_seconds_ = 0;
+  double train_seconds_ = 0;
+  double last_loss_ = 0;  // of the newest evaluation
 };
 
 }  // namespace winnow

@@ -152,8 +152,9 @@ std::map<std::int64_t, double> accuracy_by_replicate(const std::vector<const Tri
   return values;
 }
 
-// Differences by replicate take the noise that both share (initial weights, data order) out of the
-// comparison.
+// Differences by replicate take the noise that both share out of the comparison: the data order
+// with `pair: data_order`, the initial weights too with `pair: all`. Without either they are as
+// valid, but no narrower.
 void set_gap(ComparisonRow& row, const std::vector<const Trial*>& trials,
              const std::vector<const Trial*>& dense) {
   const auto ours = accuracy_by_replicate(trials), theirs = accuracy_by_replicate(dense);

@@ -118,10 +118,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   Trainer& trainer = *bench.trainer;
   const bool both = result.spec.settings.text("save.weights.when") == "both";
   const bool none = result.spec.settings.text("save.weights.form") == "none";
-  if (both && !none) {
-    trainer.start_phase(0);
-    result.start_weights = weight_records(trainer);
-  }
+  if (both && !none)
+    bench.recorder->at_start([&] { result.start_weights = weight_records(trainer); });
   const Trainer::Outcome outcome = trainer.run();
   if (outcome.diverged) {
     result.outcome = Outcome::Diverged;

@@ -1,6 +1,8 @@
 #include "experiments/run/trial_recorder.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "core/train_settings.h"
 
@@ -33,7 +35,9 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   // search.
   search_macs_ = macs_;
   progress_.steps = phase.last_step;
+  comparable_ = epochs_.size();
   masks_changed(state);
+  if (at_start_) std::exchange(at_start_, nullptr)();
 }
 
 void TrialRecorder::masks_changed(TrainState& state) {
@@ -41,20 +45,25 @@ void TrialRecorder::masks_changed(TrainState& state) {
   step_macs_ = step_cost(layers_).total();
   dense_gradient_macs_ = step_cost(layers_, true).total();
   ever_trained_.resize(state.params().size());
-  std::int64_t dim = 0;
+  std::int64_t kept = 0, dim = 0;
   for (const ParamId id : state.prunable()) {
     const auto keep = state.params().mask(id, MaskKind::Keep),
                train = state.params().mask(id, MaskKind::Trainable);
     auto& ever = ever_trained_[static_cast<std::size_t>(id)];
     ever.resize(state.params().weight(id).size(), 0);
     for (std::size_t i = 0; i < ever.size(); ++i) {
-      if ((!keep.empty() && keep[i] == 0) || (!train.empty() && train[i] == 0)) continue;
+      if (!keep.empty() && keep[i] == 0) continue;
+      ++kept;
+      if (!train.empty() && train[i] == 0) continue;
       ++dim;
       dim_union_ += ever[i] == 0 ? 1 : 0;
       ever[i] = 1;
     }
   }
   dim_max_ = std::max(dim_max_, dim);
+  if (kept_ != kept || live_ != dim) comparable_ = epochs_.size();
+  kept_ = kept;
+  live_ = dim;
 }
 
 void TrialRecorder::step_done(const StepReport& report) {
@@ -93,6 +102,10 @@ void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_
 
 void TrialRecorder::probed(std::int64_t examples) {
   macs_ += 3.0 * dense_macs_ * static_cast<double>(examples);
+}
+
+void TrialRecorder::working() {
+  if (options_.progress) options_.progress(progress_);
 }
 
 void TrialRecorder::fill_tables(TrialResult& result) const {
@@ -153,8 +166,8 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
   }
 }
 
-// Of the last training run: an earlier, denser level of an iterative method must not lend its
-// accuracy to the last.
+// Of the network that the trial ends with: a denser one, of an earlier level or before the last
+// weights were pruned, must not lend its accuracy.
 void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) const {
   if (epochs_.empty()) return;
   const EpochReport& last = epochs_.back();
@@ -162,10 +175,7 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   summary["final.test_top5"] = last.test.top5;
   summary["final.test_loss"] = last.test.loss;
   summary["final.train_loss"] = last.train_loss;
-  std::vector<EpochReport> run;
-  for (const EpochReport& report : epochs_) {
-    if (report.phase == last.phase) run.push_back(report);
-  }
+  const std::span run = std::span(epochs_).subspan(std::min(comparable_, epochs_.size() - 1));
   const auto best =
       std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
   summary["best.test_acc"] = best->test.accuracy;

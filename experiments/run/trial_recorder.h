@@ -21,6 +21,9 @@ class TrialRecorder final : public TrainObserver {
   TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
                 const RunTrialOptions& options, std::function<bool()> stop);
 
+  // Called once, when the first training run is about to begin.
+  void at_start(std::function<void()> keep) { at_start_ = std::move(keep); }
+
   void phase_started(const Phase& phase, TrainState& state) override;
   void masks_changed(TrainState& state) override;
   void step_done(const StepReport& report) override;
@@ -28,6 +31,7 @@ class TrialRecorder final : public TrainObserver {
   void event(std::int64_t step, std::string_view what, std::string_view layer,
              double value) override;
   void probed(std::int64_t examples) override;
+  void working() override;
   bool stop_requested() override { return stop_ && stop_(); }
 
   // Tables, and the summary values that follow from the course of training.
@@ -44,6 +48,7 @@ class TrialRecorder final : public TrainObserver {
 
   const RunTrialOptions& options_;
   std::function<bool()> stop_;
+  std::function<void()> at_start_;
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
   double dense_macs_;  // of one inference of the dense model
@@ -53,6 +58,10 @@ class TrialRecorder final : public TrainObserver {
   std::vector<std::vector<char>> ever_trained_;
   std::int64_t dim_max_ = 0, dim_union_ = 0;
   std::vector<EpochReport> epochs_;
+  // Rows of epochs_ from here on are of the network as it is now: the same training run and the
+  // same number of live weights.
+  std::size_t comparable_ = 0;
+  std::int64_t kept_ = -1, live_ = -1;
   std::vector<StepReport> rows_;  // of the step table: means over `every_` steps
   StepReport sum_;
   std::int64_t in_sum_ = 0;

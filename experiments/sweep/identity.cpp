@@ -56,16 +56,20 @@ std::string trial_id(std::string_view canonical) { return sha256_hex(canonical).
 
 TrialSeeds seeds_of(const TrialSpec& spec) {
   const Digest root = sha256(fmt::format("{}\n{}\n", spec.id, spec.replicate));
-  const bool paired = spec.settings.has("pair") && spec.settings.text("pair") == "data_order";
-  const Digest order =
-      paired
-          ? sha256(fmt::format("pair\n{}\n{}\n", spec.settings.text("data.name"), spec.replicate))
-          : root;
-  return {.init = named_seed(root, "init"),
+  const Settings& s = spec.settings;
+  const std::string pair = s.has("pair") ? s.text("pair") : "none";
+  Digest order = root, start = root;
+  if (pair != "none")
+    order = sha256(fmt::format("pair\n{}\n{}\n", s.text("data.name"), spec.replicate));
+  if (pair == "all") {
+    start = sha256(fmt::format("pair\n{}\n{}\n{}\n", s.text("data.name"), s.text("model.name"),
+                               spec.replicate));
+  }
+  return {.init = named_seed(start, "init"),
           .data_order = named_seed(order, "data_order"),
           .augment = named_seed(order, "augment"),
           .method = named_seed(root, "method"),
-          .dropout = named_seed(root, "dropout")};
+          .dropout = named_seed(start, "dropout")};
 }
 
 }  // namespace winnow

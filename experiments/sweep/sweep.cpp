@@ -15,14 +15,15 @@ namespace {
 
 // `pair` belongs to the sweep file, so the reader of sweep files declares it.
 Catalog with_sweep_settings(Catalog catalog) {
-  catalog.trial.push_back({.key = "pair",
-                           .kind = Setting::Kind::Choice,
-                           .fallback = "none",
-                           .choices = {"none", "data_order"},
-                           .meaning =
-                               "data_order: data order and augmentation follow from data set and "
-                               "replicate alone, so that all methods see the same batches",
-                           .source = "ours: paired comparisons need it"});
+  catalog.trial.push_back(
+      {.key = "pair",
+       .kind = Setting::Kind::Choice,
+       .fallback = "none",
+       .choices = {"none", "data_order", "all"},
+       .meaning = "data_order: data order and augmentation follow from data set and "
+                  "replicate alone, so that all methods see the same batches; "
+                  "all: initial weights and dropout too, from data set, model and replicate",
+       .source = "ours: paired comparisons need it"});
   return catalog;
 }
 

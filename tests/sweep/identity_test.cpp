@@ -101,5 +101,19 @@ TEST_F(Identity, PairingSharesTheDataOrderBetweenMethods) {
   EXPECT_NE(paired.trials[0].id, apart.trials[0].id);
 }
 
+TEST_F(Identity, PairingAllSharesTheInitialWeightsToo) {
+  const Sweep paired = load(kHead +
+                            "axes:\n  - cases: [dense, {name: snip, method.density: 0.5}]\n"
+                            "  - model.name: [resnet20, vgg16]\n  - replicate: 2\npair: all\n");
+  const auto seeds = [&](std::size_t i) { return seeds_of(paired.trials.at(i)); };
+  const TrialSeeds dense = seeds(0), other_model = seeds(2), snip = seeds(4);
+  EXPECT_EQ(dense.init, snip.init);
+  EXPECT_EQ(dense.dropout, snip.dropout);
+  EXPECT_EQ(dense.data_order, snip.data_order);
+  EXPECT_NE(dense.method, snip.method) << "random choices of methods stay their own";
+  EXPECT_NE(dense.init, other_model.init);
+  EXPECT_NE(dense.init, seeds(1).init) << "another replicate is another start";
+}
+
 }  // namespace
 }  // namespace winnow::testing

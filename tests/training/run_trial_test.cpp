@@ -1,0 +1,93 @@
+// Whole trials, from a sweep file to the result that would be written.
+#include "experiments/run/run_trial.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "experiments/run/trial_setup.h"
+#include "experiments/sweep/sweep.h"
+
+namespace winnow {
+namespace {
+
+// `train`: the settings below train; `more`: lines of the trial section.
+TrialResult result_of(const std::string& method,
+                      const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
+                      const std::string& more = "") {
+  const auto path = std::filesystem::path(::testing::TempDir()) /
+                    (std::string("winnow-trial-") +
+                     ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml");
+  std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
+                         "  data: {name: synthetic, height: 14, width: 14, channels: 1, examples: "
+                         "320, test_examples: 100, validation: 64}\n"
+                         "  model: {name: lenet300}\n"
+                         "  train: {"
+                      << train << "}\n  method: " << method << "\n"
+                      << more;
+  const Sweep sweep = load_sweep(path, catalog(), {.check = check_trial});
+  std::filesystem::remove(path);
+  const auto self = make_self();
+  return run_trial(sweep.trials.at(0), *self, {});
+}
+
+const WeightRecord& record(const std::vector<WeightRecord>& records, const std::string& name) {
+  const auto found = std::ranges::find(records, name, &WeightRecord::name);
+  if (found == records.end()) throw std::runtime_error("no weights " + name);
+  return *found;
+}
+
+class SavingTheStart : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(SavingTheStart, ChangesNothingOfTheTrial) {
+  const TrialResult end = result_of(GetParam());
+  const TrialResult both =
+      result_of(GetParam(), "epochs: 4, batch: 32, lr: 0.05", "  save: {weights: {when: both}}\n");
+  ASSERT_EQ(end.spec.id, both.spec.id);
+  ASSERT_FALSE(both.start_weights.empty());
+  for (const WeightRecord& weight : end.weights) {
+    EXPECT_EQ(weight.values, record(both.weights, weight.name).values) << weight.name;
+  }
+  EXPECT_EQ(std::get<std::vector<std::int64_t>>(end.events.columns[0].values),
+            std::get<std::vector<std::int64_t>>(both.events.columns[0].values));
+  EXPECT_EQ(end.summary.at("flops.train"), both.summary.at("flops.train"));
+  EXPECT_EQ(record(both.start_weights, "fc1.weight").keep, record(both.weights, "fc1.weight").keep)
+      << "the start weights must carry the mask that is trained";
+}
+
+INSTANTIATE_TEST_SUITE_P(MasksAtInit, SavingTheStart,
+                         ::testing::Values("{name: snip, density: 0.02}",
+                                           "{name: magnitude, density: 0.05, shuffle: layer}",
+                                           "{name: freezenet, density: 0.05, reinit: both}"));
+
+TEST(RunTrial, ADenserPastLendsNoAccuracy) {
+  // Dense until the end of epoch 3, then so sparse that nothing is left of what was learned.
+  const TrialResult result =
+      result_of("{name: gmp, density: 0.002, begin: 0.8, end: 0.85, interval: 1it}");
+  EXPECT_GT(std::get<std::vector<double>>(result.epochs.columns[8].values).at(0),
+            result.summary.at("best.test_acc"));
+  EXPECT_EQ(result.summary.at("best.epoch"), 4);
+  EXPECT_EQ(result.summary.at("selected.epoch"), 4);
+}
+
+TEST(RunTrial, ALastUpdateThatGoesTooFarIsADivergence) {
+  const TrialResult result =
+      result_of("{name: dense}", "epochs: 1it, batch: 32, lr: 1.0e+30, precision: f32");
+  EXPECT_EQ(result.outcome, Outcome::Diverged);
+}
+
+TEST(RunTrial, MasksDoNotDependOnThePrecisionOfTraining) {
+  const TrialResult f32 =
+      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: f32");
+  const TrialResult fast =
+      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: auto");
+  ASSERT_EQ(f32.weights.size(), fast.weights.size());
+  for (const WeightRecord& weight : f32.weights) {
+    EXPECT_EQ(weight.keep, record(fast.weights, weight.name).keep) << weight.name;
+  }
+}
+
+}  // namespace
+}  // namespace winnow
