@@ -69,6 +69,7 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .only = texts("only"),
                       .smoke = given.contains("smoke"),
                       .check = check_trial,
+                      .depends_on_ranks = depends_on_ranks,
                       .content = start_content};
   if (arguments.expand.smoke) arguments.out /= "smoke";
   return arguments;

@@ -31,6 +31,12 @@ std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
   return find_dataset(spec.settings.text("data.name")).open(spec.settings.below("data"));
 }
 
+bool depends_on_ranks(const TrialSpec& spec) {
+  const Model model = model_builder(spec)(1, DType::F32);
+  return std::ranges::any_of(model.graph.nodes(),
+                             [](const Node& node) { return node.op == "batch_norm"; });
+}
+
 std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
   const Settings train = train_settings(spec), method = spec.settings.below("method");
   std::string key = "model.name";

@@ -11,12 +11,15 @@ namespace winnow {
 
 std::string sha256_hex(std::string_view text);
 
-// False for what does not change the mathematics: ranks, save.*, and where data lie (`*.root`).
+// False for what does not change the mathematics: save.*, where data lie (`*.root`), and ranks,
+// which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
 bool in_identity(std::string_view key);
 
 // Sorted, one "key=value" a line, each line ended.
 std::string canonical_text(std::vector<std::string> lines);
 std::string trial_id(std::string_view canonical);  // 20 hex digits
+// One more "key=value" in the canonical text, and the id that follows.
+void add_to_identity(TrialSpec& spec, const std::string& line);
 
 // With `pair: data_order` the streams data_order and augment follow from (data set, replicate)
 // alone, so that all methods see the same batches; with `pair: all` init and dropout follow from

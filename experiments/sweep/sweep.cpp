@@ -7,6 +7,7 @@
 
 #include "experiments/sweep/axes.h"
 #include "experiments/sweep/document.h"
+#include "experiments/sweep/identity.h"
 #include "experiments/sweep/resolver.h"
 #include "experiments/sweep/rule.h"
 
@@ -138,15 +139,20 @@ class Loader {
           problems_.error(problem.place, problem.text, problem.hint);
       }
       if (!trial.problems.empty()) continue;
-      if (!names.insert(trial.spec.name()).second) {
-        ++sweep_.duplicates;
-        continue;
-      }
       if (options_.check) {
         if (const auto problem = options_.check(trial.spec)) {
           problems_.error(resolver.place_of(point, problem->key),
                           fmt::format("'{}' {}", problem->key, problem->text));
+          continue;
         }
+      }
+      if (trial.spec.ranks > 1 && options_.depends_on_ranks &&
+          options_.depends_on_ranks(trial.spec)) {
+        add_to_identity(trial.spec, fmt::format("ranks={}", trial.spec.ranks));
+      }
+      if (!names.insert(trial.spec.name()).second) {
+        ++sweep_.duplicates;
+        continue;
       }
       if (!problems_.any()) sweep_.trials.push_back(std::move(trial.spec));
     }

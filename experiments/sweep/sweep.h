@@ -51,6 +51,9 @@ struct ExpandOptions {
   std::vector<std::string> only = {};
   bool smoke = false;  // 2 epochs, 1 % of the data, one trial per case
   TrialCheck check = {};
+  // Is the trial another experiment on another number of ranks? Then the number is part of its
+  // identity. Absent: never.
+  std::function<bool(const TrialSpec&)> depends_on_ranks = {};
   PathContent content = {};  // absent: a path stands for itself
 };
 

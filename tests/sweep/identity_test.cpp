@@ -74,6 +74,18 @@ TEST_F(Identity, AStartFileThatCannotServeIsAProblemOfTheSweepFile) {
             std::string::npos);
 }
 
+TEST_F(Identity, RanksCountOnlyWhereTheyChangeTheMathematics) {
+  const std::string dense = "  method: {name: dense}\n", two = dense + "  ranks: 2\n";
+  const auto id_with = [&](const std::string& rest, bool batch_norm) {
+    return load(kHead + rest, {.depends_on_ranks = [=](const TrialSpec&) { return batch_norm; }})
+        .trials[0]
+        .id;
+  };
+  EXPECT_EQ(id_with(two, false), id(dense));
+  EXPECT_NE(id_with(two, true), id(dense));
+  EXPECT_EQ(id_with(dense, true), id(dense)) << "one rank is what everybody else means";
+}
+
 TEST_F(Identity, VersionsOtherThanTheFirstCount) {
   const Sweep sweep = load(kHead + "  method: {name: rigl, density: 0.05}\n");
   EXPECT_NE(sweep.trials[0].canonical.find("method.version=2\n"), std::string::npos);
