@@ -1,4 +1,4 @@
-// SNIP, magnitude, SynFlow, FreezeNet and random masks against the specification's oracles. The
+// SNIP, magnitude, SynFlow and random masks against the specification's oracles. The
 // networks are tiny, so probes answer with gradients worked out by hand.
 #include <gtest/gtest.h>
 
@@ -187,65 +187,6 @@ TEST(SynFlow, FallsBackToNormalisedLayersWhenTheSumOverflowsAndElseStops) {
   FakeState zero = flow_net();
   zero.set_weight(1, {0, 0, 0, 0});
   EXPECT_THROW(method({{"name", "synflow"}, {"density", "0.25"}})->on_event(begin(), zero), Error);
-}
-
-FakeState freeze_net() {
-  FakeState state(linear_layers({{2, 2}}));
-  state.set_weight(0, {.5f, -1, 2, .2f});
-  state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{-1.5f, -3, 1.4f, 2.8f}}}; };
-  return state;
-}
-
-TEST(FreezeNet, MaskMatchesSpecificationOracleAndLeavesFrozenWeights) {
-  FakeState state = freeze_net();
-  method({{"name", "freezenet"}, {"density", "0.5"}})->on_event(begin(), state);
-  EXPECT_EQ(state.keep(0, MaskKind::Trainable), (Bits{0, 1, 1, 0}));
-  EXPECT_TRUE(state.keep(0).empty());
-  EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
-}
-
-TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
-  FakeState state = freeze_net();
-  method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})
-      ->on_event(begin(), state);
-  EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
-  EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
-}
-
-TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
-  FakeState state = freeze_net();
-  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
-  EXPECT_TRUE(made->decays_frozen());
-  made->on_event(begin(), state);
-  EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
-  EventPlan plan;
-  made->schedule(plan, state.run);
-  EXPECT_TRUE(plan.wants_after_step(1000));
-  made->on_event({When::AfterStep, 1000, 10, 0}, state);
-  EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
-  EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
-  EXPECT_EQ(state.params().weight(ParamId(0))[2], 2);
-}
-
-TEST(FreezeNet, ReinitialisedFrozenWeightsAreThoseOfTheSeedOnRecord) {
-  const std::vector<float> before{.5f, -1, 2, .2f};
-  for (const char* part : {"frozen", "trained", "both"}) {
-    FakeState state(linear_layers({{2, 2}}));
-    state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{0, 1, 1, 0}}}; };
-    const std::vector<float> start(state.params().weight(ParamId(0)).begin(),
-                                   state.params().weight(ParamId(0)).end());
-    method({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}})->on_event(begin(), state);
-    std::vector<float> regenerated(4);
-    const auto [spec, key] = state.params().seeded(ParamId(0));
-    generate(spec, key, regenerated);
-    const auto now = state.params().weight(ParamId(0));
-    const bool frozen = std::string(part) != "trained", trained = std::string(part) != "frozen";
-    for (const std::size_t i : {0u, 3u}) {
-      EXPECT_EQ(now[i], regenerated[i]) << part;
-      EXPECT_EQ(now[i] != start[i], frozen) << part;
-    }
-    for (const std::size_t i : {1u, 2u}) EXPECT_EQ(now[i] != start[i], trained) << part;
-  }
 }
 
 TEST(RandomPruning, MasksFollowTheSeedAndTheCountRule) {

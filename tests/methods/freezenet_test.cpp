@@ -1,0 +1,144 @@
+// FreezeNet against the oracles of its specification: scores, masks, and one step of each variant
+// on a layer whose gradients the engine computes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/optimizer.h"
+#include "experiments/methods/compose.h"
+#include "experiments/methods/mask_at_init.h"
+#include "fake_state.h"
+#include "tests/methods/op_bench.h"
+#include "tests/training/small_trial.h"
+
+namespace winnow {
+namespace {
+
+std::unique_ptr<Method> method(std::map<std::string, std::string, std::less<>> settings) {
+  return make_method(Settings(std::move(settings)));
+}
+
+const std::vector<float> kStart{.5f, -1, 2, .2f};
+
+// d L / d W of L = |W x - t|^2 / 2 with x = (1, 2), t = (0, 1). There is no op for this loss, but
+// its gradient is that of sum(r * W x) at the constant r = W x - t.
+std::vector<float> gradient(const std::vector<float>& weights) {
+  OpBench bench;
+  const ValueId x = bench.leaf("x", {1, 2}, {1, 2}), w = bench.leaf("w", {2, 2}, weights);
+  const ValueId y = bench.graph.emit1("linear", {x, w, kNoValue}, {}, "y");
+  std::vector<float> residual = bench.value(y);
+  residual[1] -= 1;
+  return bench.gradients(y, residual, {w}).at(0);
+}
+
+FakeState freeze_net() {
+  FakeState state(linear_layers({{2, 2}}));
+  state.set_weight(0, kStart);
+  state.answer = [](const ProbeRequest&) { return ProbeResult{1, {gradient(kStart)}}; };
+  return state;
+}
+
+TEST(FreezeNet, MaskMatchesSpecificationOracleAndLeavesFrozenWeights) {
+  FakeState state = freeze_net();
+  method({{"name", "freezenet"}, {"density", "0.5"}})->on_event(begin(), state);
+  EXPECT_EQ(state.keep(0, MaskKind::Trainable), (Bits{0, 1, 1, 0}));
+  EXPECT_TRUE(state.keep(0).empty());
+  EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
+}
+
+TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
+  FakeState state = freeze_net();
+  method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})
+      ->on_event(begin(), state);
+  EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
+  EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
+}
+
+TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
+  FakeState state = freeze_net();
+  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+  EXPECT_TRUE(made->decays_frozen());
+  made->on_event(begin(), state);
+  EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
+  EventPlan plan;
+  made->schedule(plan, state.run);
+  EXPECT_TRUE(plan.wants_after_step(1000));
+  made->on_event({When::AfterStep, 1000, 10, 0}, state);
+  EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
+  EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
+  EXPECT_EQ(state.params().weight(ParamId(0))[2], 2);
+}
+
+// One step of plain SGD with learning rate 0.1 on the weights that `variant` leaves after scoring.
+std::vector<float> after_one_step(const char* variant, const char* decay) {
+  FakeState state = freeze_net();
+  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", variant}});
+  made->on_event(begin(), state);
+  const auto weight = state.params().weight(ParamId(0));
+  std::ranges::copy(gradient({weight.begin(), weight.end()}),
+                    state.params().grad(ParamId(0)).begin());
+  const Settings train =
+      test::resolved(train_schema(), {{"momentum", "0"}, {"weight_decay", decay}});
+  Optimizer(train, made->decays_frozen(), 1).update(state.params(), .1);
+  return {weight.begin(), weight.end()};
+}
+
+TEST(FreezeNet, ScoresMatchSpecificationOracle) {
+  FakeState state = freeze_net();
+  const auto scores = saliencies(state, pruned_tensors(state), {gradient(kStart)});
+  expect_near(scores.at(0), {.75f, 3, 2.8f, .56f});
+}
+
+TEST(FreezeNet, UpdatesOfAllVariantsMatchSpecificationOracle) {
+  expect_near(after_one_step("freeze", "0"), {.5f, -.7f, 1.86f, .2f});
+  expect_near(after_one_step("freeze", "0.1"), {.5f, -.69f, 1.84f, .2f});
+  expect_near(after_one_step("freeze_wd", "0.1"), {.495f, -.69f, 1.84f, .198f});
+  // The pruned network has another output, and so other gradients.
+  expect_near(after_one_step("snip", "0"), {0, -.6f, 1.9f, 0});
+}
+
+// freeze_wd: the decay of a frozen weight goes through the momentum buffer and leaves
+// about exp(-decay * sum of learning rates / (1 - momentum)) of it.
+TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
+  FakeState state = freeze_net();
+  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+  made->on_event(begin(), state);
+  const Settings train =
+      test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
+  Optimizer optimizer(train, made->decays_frozen(), 1);
+  std::ranges::fill(state.params().grad(ParamId(0)), 1.0f);  // must not reach frozen weights
+  for (const double rate : {.1, .01, .001}) {
+    for (int step = 0; step < 25000; ++step) optimizer.update(state.params(), rate);
+  }
+  const double left = std::exp(-5e-4 * 25000 * .111 / .1);
+  EXPECT_NEAR(left, 9e-7, 1e-7);
+  const auto weight = state.params().weight(ParamId(0));
+  for (const std::size_t frozen : {0u, 3u}) {
+    EXPECT_NEAR(static_cast<double>(weight[frozen] / kStart[frozen]) / left, 1, .1);
+  }
+}
+
+TEST(FreezeNet, ReinitialisedFrozenWeightsAreThoseOfTheSeedOnRecord) {
+  const std::vector<float> before{.5f, -1, 2, .2f};
+  for (const char* part : {"frozen", "trained", "both"}) {
+    FakeState state(linear_layers({{2, 2}}));
+    state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{0, 1, 1, 0}}}; };
+    const std::vector<float> start(state.params().weight(ParamId(0)).begin(),
+                                   state.params().weight(ParamId(0)).end());
+    method({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}})->on_event(begin(), state);
+    std::vector<float> regenerated(4);
+    const auto [spec, key] = state.params().seeded(ParamId(0));
+    generate(spec, key, regenerated);
+    const auto now = state.params().weight(ParamId(0));
+    const bool frozen = std::string(part) != "trained", trained = std::string(part) != "frozen";
+    for (const std::size_t i : {0u, 3u}) {
+      EXPECT_EQ(now[i], regenerated[i]) << part;
+      EXPECT_EQ(now[i] != start[i], frozen) << part;
+    }
+    for (const std::size_t i : {1u, 2u}) EXPECT_EQ(now[i] != start[i], trained) << part;
+  }
+}
+
+}  // namespace
+}  // namespace winnow
