@@ -19,7 +19,9 @@ class MixtureOfDepths final : public Method {
       : divisor_(settings.integer("divisor")),
         reduction_(settings.integer("reduction")),
         all_(settings.text("placement") == "all"),
-        fusion_(settings.text("fusion")) {}
+        fusion_(settings.text("fusion")),
+        inner_residual_(settings.flag("inner_residual")),
+        post_relu_(settings.flag("post_relu")) {}
 
   Touches touches() const override { return {.structure = true}; }
 
@@ -68,9 +70,11 @@ class MixtureOfDepths final : public Method {
         editor.graph().emit1("top_channels", {scores}, {{"k", k}}, prefix + "top");
     const ValueId selected =
         editor.graph().emit1("gather_channels", {x, index}, {}, prefix + "gather");
-    const ValueId u = narrow_block(editor, region, selected, prefix, k);
-    return editor.graph().emit1("fuse_channels", {x, u, scores, index}, {{"fusion", fusion_}},
-                                prefix + "fuse");
+    ValueId u = narrow_block(editor, region, selected, prefix, k);
+    if (inner_residual_) u = editor.build().add(u, selected, prefix + "inner_add");
+    const ValueId y = editor.graph().emit1("fuse_channels", {x, u, scores, index},
+                                           {{"fusion", fusion_}}, prefix + "fuse");
+    return post_relu_ ? editor.build().relu(y, prefix + "fuse_relu") : y;
   }
 
   // Scores in f32 whatever the activations are: they decide an order.
@@ -111,6 +115,7 @@ class MixtureOfDepths final : public Method {
   std::int64_t divisor_, reduction_;
   bool all_;
   std::string fusion_;
+  bool inner_residual_, post_relu_;
   int routed_ = 0;
 };
 
@@ -147,6 +152,16 @@ MethodDef mixture_of_depths() {
        .choices = {"first_k", "last_k", "original_positions"},
        .meaning = "the channels to which the result is added",
        .source = "arXiv 2409.17016"},
+      {.key = "inner_residual",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning = "adds the selected channels to the narrow block's result before it is scaled",
+       .source = "ours: false, the paper adds the result without further adjustment"},
+      {.key = "post_relu",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning = "a ReLU after the result is added, as behind an ordinary residual block",
+       .source = "ours: false, the paper adds the result without further adjustment"},
   };
   def.make = [](const Settings& s) { return std::make_unique<MixtureOfDepths>(s); };
   def.touches = {.structure = true};

@@ -100,35 +100,171 @@ TEST(MixtureOfDepths, PlacementAndWidthAreChecked) {
   EXPECT_NO_THROW(parameters("vgg16", cifar));
 }
 
-TEST(MixtureOfDepths, ZeroScaleOfTheLastNormLeavesTheInput) {
-  Model model = test::edited_model(
-      "resnet20", {}, {{"name", "mixture_of_depths"}, {"divisor", "4"}}, {16, 16, 3, 10});
-  for (const Node& node : model.graph.nodes()) {
-    if (node.op != "fuse_channels" || node.name != "stage1.block1.mod.fuse") continue;
-    ParamStore params(model, 0);
-    params.initialise(3);
-    std::vector<float> images(16 * 16 * 3);
-    for (std::size_t i = 0; i < images.size(); ++i) images[i] = std::sin(static_cast<float>(i));
-    std::vector<Binding> bindings{{model.input, images.data()}};
-    for (std::size_t p = 0; p < params.size(); ++p) {
-      if (model.params[p].retired) continue;
-      if (model.params[p].name == "stage1.block1.mod.bn2.weight") params.weight(ParamId(p))[0] = 0;
-      auto w = params.weight(ParamId(p));
-      if (model.params[p].name == "stage1.block1.mod.bn2.weight")
-        std::fill(w.begin(), w.end(), 0.0f);
-      bindings.push_back({model.params[p].value, w.data()});
-    }
-    for (std::size_t b = 0; b < params.buffer_count(); ++b)
-      bindings.push_back({model.buffers[b].value, params.buffer(b).data()});
-    Program program(model.graph, std::vector{node.in[0], node.out[0]}, bindings, 1);
-    program.run({});
-    const auto x = program.view(node.in[0]).span<float>(),
-               y = program.view(node.out[0]).span<float>();
-    EXPECT_TRUE(std::equal(x.begin(), x.end(), y.begin()));
-    EXPECT_GT(*std::max_element(x.begin(), x.end()), 0.0f);
-    return;
+// A whole network whose blocks 1 of each stage are routed to a quarter of the channels, in
+// evaluation mode.
+class RoutedNet {
+ public:
+  static constexpr DataShape kImage{16, 16, 3, 10};
+
+  explicit RoutedNet(std::int64_t batch = 1, const std::string& option = "")
+      : model_(test::edited_model("resnet20", {}, method(option), kImage, batch)),
+        params_(model_, 0) {
+    set_norm_statistics(model_.graph, NormStatistics::Running);
+    params_.initialise(3);
   }
-  FAIL() << "no routed block";
+
+  // Of the last batch norm of each routed block.
+  void set_last_norms(float scale, float shift) {
+    for (std::size_t p = 0; p < params_.size(); ++p) {
+      const std::string& name = model_.params[p].name;
+      if (name.ends_with(".mod.bn2.weight")) std::ranges::fill(params_.weight(ParamId(p)), scale);
+      if (name.ends_with(".mod.bn2.bias")) std::ranges::fill(params_.weight(ParamId(p)), shift);
+    }
+  }
+
+  struct Block {
+    std::vector<float> x, u, scores, y;
+    std::vector<std::int32_t> index;
+  };
+  struct Result {
+    std::vector<Block> blocks;
+    std::vector<float> logits;
+  };
+  Result run(std::vector<float> images) {
+    std::vector<Node> fusions;
+    std::vector<ValueId> wanted{model_.logits}, outs;
+    for (const Node& node : model_.graph.nodes()) {
+      if (node.name.ends_with(".mod.fuse_relu")) outs.back() = node.out[0];
+      if (node.op != "fuse_channels") continue;
+      fusions.push_back(node);
+      outs.push_back(node.out[0]);
+      wanted.insert(wanted.end(), node.in.begin(), node.in.end());
+    }
+    wanted.insert(wanted.end(), outs.begin(), outs.end());
+    std::vector<Binding> bindings{{model_.input, images.data()}};
+    for (std::size_t p = 0; p < params_.size(); ++p) {
+      if (model_.params[p].retired) continue;
+      bindings.push_back({model_.params[p].value, params_.weight(ParamId(p)).data()});
+    }
+    for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
+      bindings.push_back({model_.buffers[b].value, params_.buffer(b).data()});
+    }
+    Program program(model_.graph, wanted, bindings, 1);
+    program.run({});
+    const auto floats = [&](ValueId value) {
+      const auto span = program.view(value).span<float>();
+      return std::vector<float>(span.begin(), span.end());
+    };
+    Result result{{}, floats(model_.logits)};
+    for (std::size_t i = 0; i < fusions.size(); ++i) {
+      const auto& in = fusions[i].in;
+      const auto index = program.view(in[3]).span<std::int32_t>();
+      result.blocks.push_back({floats(in[0]),
+                               floats(in[1]),
+                               floats(in[2]),
+                               floats(outs[i]),
+                               {index.begin(), index.end()}});
+    }
+    EXPECT_EQ(result.blocks.size(), 3u);
+    return result;
+  }
+
+ private:
+  static test::Pairs method(const std::string& option) {
+    // With one hidden unit a selector could order the channels in two ways only.
+    test::Pairs method = {{"name", "mixture_of_depths"}, {"divisor", "4"}, {"reduction", "2"}};
+    if (!option.empty()) method.emplace_back(option, "true");
+    return method;
+  }
+
+  Model model_;
+  ParamStore params_;
+};
+
+std::vector<float> image(float frequency) {
+  std::vector<float> pixels(16 * 16 * 3);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    pixels[i] = std::sin(frequency * static_cast<float>(i));
+  }
+  return pixels;
+}
+
+// y of one sample by its definition: u times its channel's score on the first k channels.
+std::vector<float> fused(const RoutedNet::Block& block) {
+  const std::size_t c = block.scores.size(), k = block.index.size();
+  std::vector<float> y = block.x;
+  for (std::size_t i = 0; i < block.u.size(); ++i) {
+    y[i / k * c + i % k] += block.u[i] * block.scores[static_cast<std::size_t>(block.index[i % k])];
+  }
+  return y;
+}
+
+TEST(MixtureOfDepths, ZeroLastNormLeavesTheInputOfEveryRoutedBlock) {
+  RoutedNet net;
+  net.set_last_norms(0, 0);
+  for (const auto& block : net.run(image(1)).blocks) {
+    EXPECT_EQ(block.y, block.x);
+    EXPECT_GT(*std::ranges::max_element(block.x), 0.0f);
+  }
+}
+
+TEST(MixtureOfDepths, SamplesOfABatchGetWhatTheyGetAlone) {
+  const std::vector<float> first = image(1), second = image(.3f);
+  std::vector<float> both = first;
+  both.insert(both.end(), second.begin(), second.end());
+  RoutedNet one, two(2);
+  const auto a = one.run(first), b = one.run(second), together = two.run(both);
+  const auto joined = [](auto x, const auto& y) {
+    x.insert(x.end(), y.begin(), y.end());
+    return x;
+  };
+  for (std::size_t i = 0; i < together.blocks.size(); ++i) {
+    EXPECT_EQ(together.blocks[i].index, joined(a.blocks[i].index, b.blocks[i].index));
+    expect_near(together.blocks[i].y, joined(a.blocks[i].y, b.blocks[i].y), 1e-5);
+  }
+  EXPECT_NE(a.blocks[0].index, b.blocks[0].index);
+  expect_near(together.logits, joined(a.logits, b.logits), 1e-5);
+}
+
+TEST(MixtureOfDepths, InnerResidualAddsTheSelectedChannelsToTheResult) {
+  RoutedNet net(1, "inner_residual");
+  net.set_last_norms(0, 0);
+  for (const auto& block : net.run(image(1)).blocks) {
+    const std::size_t c = block.scores.size(), k = block.index.size();
+    for (std::size_t i = 0; i < block.u.size(); ++i) {
+      const auto channel = static_cast<std::size_t>(block.index[i % k]);
+      ASSERT_EQ(block.u[i], block.x[i / k * c + channel]);
+    }
+    EXPECT_NE(block.y, block.x);
+    expect_near(block.y, fused(block));
+  }
+}
+
+TEST(MixtureOfDepths, PostReluActsOnTheSum) {
+  RoutedNet plain, rectified(1, "post_relu");
+  for (RoutedNet* net : {&plain, &rectified}) net->set_last_norms(0, -10);
+  const auto sum = plain.run(image(1)).blocks[0];
+  EXPECT_LT(*std::ranges::min_element(sum.y), -1.0f);
+  for (const auto& block : rectified.run(image(1)).blocks) {
+    std::vector<float> expected = fused(block);
+    for (float& value : expected) value = std::max(value, 0.0f);
+    expect_near(block.y, expected);
+  }
+}
+
+TEST(MixtureOfDepths, OptionsTrainAndAddNoParameters) {
+  const DataShape cifar{32, 32, 3, 10};
+  const test::Pairs options = {{"inner_residual", "true"}, {"post_relu", "true"}};
+  EXPECT_EQ(parameters("resnet18", cifar, options), parameters("resnet18", cifar));
+  EXPECT_EQ(parameters("vgg16", cifar, options), parameters("vgg16", cifar));
+  test::Pairs method = {{"name", "mixture_of_depths"}, {"divisor", "4"}, {"placement", "all"}};
+  method.insert(method.end(), options.begin(), options.end());
+  auto trial = test::residual_trial(method);
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  const auto before = test::copy_of(trainer, "stage1.block1.mod.select1.weight");
+  EXPECT_TRUE(std::isfinite(trainer.train_step().loss));
+  EXPECT_NE(test::copy_of(trainer, "stage1.block1.mod.select1.weight"), before);
 }
 
 TEST(MixtureOfDepths, Learns) {

@@ -54,9 +54,9 @@ inline std::int64_t parameters_of(const Model& model) {
 
 // The model with a method's edits.
 inline Model edited_model(const std::string& name, const Pairs& model, const Pairs& method,
-                          const DataShape& data) {
+                          const DataShape& data, std::int64_t batch = 1) {
   const ModelDef& def = find_model(name);
-  Model edited = def.build(resolved(def.schema, model), data, 1, DType::F32);
+  Model edited = def.build(resolved(def.schema, model), data, batch, DType::F32);
   Settings settings;
   for (const auto& [key, text] : method) settings.set(key, text);
   const Settings train = resolved(train_schema(), {});
