@@ -3,6 +3,7 @@
 // parameters in the same order. A plain value; not synchronised.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +46,9 @@ struct ParamSpec {
   // Kept entries this prunable tensor gives up to pay for parameters that its parametrisation added
   // (filter bases), so that a density means equal numbers of stored parameters.
   std::int64_t budget_cost = 0;
+  // A filter basis: entry i of this prunable tensor multiplies row i modulo rows of it, and methods
+  // that go by magnitude count that row's norm in. Nothing: magnitude is |w|.
+  std::optional<ParamId> magnitude_basis = {};
   ValueId value = kNoValue;  // its leaf in the graph
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/methods/definitions.h"
+#include "experiments/methods/mask_tools.h"
 
 namespace winnow {
 namespace {
@@ -37,6 +38,7 @@ class Interspace final : public Method {
         orthonormal_(settings.text("basis") == "ortho"),
         train_basis_(settings.flag("train_basis")),
         renorm_(settings.flag("renorm")),
+        scale_by_norm_(settings.flag("scale_by_norm")),
         equal_parameters_(settings.flag("equal_parameters")) {}
 
   Touches touches() const override { return {.weights_source = true}; }
@@ -55,6 +57,7 @@ class Interspace final : public Method {
       Basis& basis = bases_[found->second];
       basis.coefficients.push_back(id);
       editor.model().param(id).role = ParamRole::Coefficient;
+      if (scale_by_norm_) editor.model().param(id).magnitude_basis = basis.id;
       editor.derive(id, [&](ValueId leaf) {
         return editor.graph().emit1("basis_combine", {leaf, editor.model().param(basis.id).value},
                                     {}, layer.name + ".interspace");
@@ -146,13 +149,12 @@ class Interspace final : public Method {
     for (const Basis& basis : bases_) {
       const auto n = static_cast<std::size_t>(basis.n);
       const std::span<float> f = params.weight(basis.id);
-      for (std::size_t k = 0; k < n && !f.empty(); ++k) {
-        double square = 0;
-        for (std::size_t m = 0; m < n; ++m)
-          square += static_cast<double>(f[k * n + m]) * static_cast<double>(f[k * n + m]);
-        if (square == 0) continue;
-        const auto norm = static_cast<float>(std::sqrt(square));
-        for (std::size_t m = 0; m < n; ++m) f[k * n + m] /= norm;
+      if (f.empty()) continue;
+      const std::vector<double> norms = row_norms(f, basis.n);
+      for (std::size_t k = 0; k < n; ++k) {
+        if (norms[k] == 0) continue;
+        const auto norm = static_cast<float>(norms[k]);
+        for (float& x : f.subspan(k * n, n)) x /= norm;
         for (const ParamId id : basis.coefficients) {
           const std::span<float> all = params.weight(id);
           for (std::size_t at = k; at < all.size(); at += n) all[at] *= norm;
@@ -162,7 +164,7 @@ class Interspace final : public Method {
   }
 
   std::string sharing_;
-  bool orthonormal_, train_basis_, renorm_, equal_parameters_;
+  bool orthonormal_, train_basis_, renorm_, scale_by_norm_, equal_parameters_;
   std::vector<Basis> bases_;
 };
 
@@ -197,6 +199,12 @@ MethodDef interspace() {
        .fallback = "false",
        .meaning = "after each epoch basis filters get unit norm and coefficients the inverse",
        .source = "ours: optional"},
+      {.key = "scale_by_norm",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning = "methods that prune by magnitude compare |coefficient| times the norm of its "
+                  "basis filter, in place of |coefficient|",
+       .source = "ours: for bases that are not orthonormal"},
       {.key = "equal_parameters",
        .kind = Kind::Bool,
        .fallback = "true",

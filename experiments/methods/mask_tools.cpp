@@ -4,12 +4,36 @@
 
 namespace winnow {
 
+std::vector<double> row_norms(std::span<const float> matrix, std::int64_t rows) {
+  std::vector<double> norms(static_cast<std::size_t>(rows));
+  const std::size_t columns = matrix.size() / norms.size();
+  for (std::size_t row = 0; row < norms.size(); ++row) {
+    for (const float x : matrix.subspan(row * columns, columns)) {
+      norms[row] += static_cast<double>(x) * static_cast<double>(x);
+    }
+    norms[row] = std::sqrt(norms[row]);
+  }
+  return norms;
+}
+
+Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor) {
+  const auto weight = params.weight(tensor.id);
+  Scores values(weight.begin(), weight.end());
+  const auto basis = params.specs()[static_cast<std::size_t>(tensor.id)].magnitude_basis;
+  if (!basis) return values;
+  const std::int64_t rows = params.specs()[static_cast<std::size_t>(*basis)].shape[0];
+  const std::vector<double> norms = row_norms(params.weight(*basis), rows);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] *= static_cast<float>(norms[i % norms.size()]);
+  }
+  return values;
+}
+
 std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors) {
   std::vector<Scores> scores;
   for (const PrunedTensor& tensor : tensors) {
-    Scores& layer = scores.emplace_back();
-    layer.reserve(static_cast<std::size_t>(tensor.numel));
-    for (const float weight : state.params().weight(tensor.id)) layer.push_back(std::fabs(weight));
+    Scores& layer = scores.emplace_back(compared_weights(state.params(), tensor));
+    for (float& score : layer) score = std::fabs(score);
   }
   return scores;
 }

@@ -1,6 +1,7 @@
 // Putting chosen masks on the parameters of a run, with the events every masked method reports.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,14 @@
 
 namespace winnow {
 
-// One entry per tensor, |weight|.
+// The norm of each of the `rows` rows of a matrix, summed in double.
+std::vector<double> row_norms(std::span<const float> matrix, std::int64_t rows);
+
+// The tensor's weights as methods that go by magnitude compare them: times the norm of their basis
+// filters where ParamSpec::magnitude_basis says so.
+Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor);
+
+// One entry per tensor, |compared weight|.
 std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors);
 
 // Uniform in (0, 1), of the trial's stream "<purpose>/<tensor>" at this step.

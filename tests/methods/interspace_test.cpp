@@ -4,8 +4,8 @@
 #include <cmath>
 #include <span>
 
-#include <cmath>
-
+#include "experiments/methods/selection.h"
+#include "tests/methods/fake_state.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"
 
@@ -112,6 +112,56 @@ TEST(Interspace, EqualParametersTakesTheBasesFromTheCoefficients) {
     return count;
   };
   EXPECT_EQ(kept("false") - kept("true"), 81);
+}
+
+// A layer of two filters in the basis of the specification's oracle, whose rows have the norms 1,
+// 1, sqrt(1.25), sqrt(1.25).
+FakeState oblique_filters(bool scaled) {
+  Model model = linear_layers({{2, 4}, {4, 4}});
+  model.params[1].prunable = false;
+  if (scaled) model.params[0].magnitude_basis = ParamId(1);
+  FakeState state(model);
+  state.set_weight(0, {1.1f, -.1f, 1, -.2f, -1.1f, .2f, -1, .1f});
+  state.set_weight(1, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
+  return state;
+}
+
+TEST(Interspace, ScaledMagnitudesCountTheNormOfTheBasisFilters) {
+  const auto kept = [](const test::Pairs& settings, const Moment& moment, bool scaled) {
+    FakeState state = oblique_filters(scaled);
+    std::map<std::string, std::string, std::less<>> given(settings.begin(), settings.end());
+    given.try_emplace("density", "0.25");
+    state.at_step = moment.step;
+    make_method(Settings(std::move(given)))->on_event(moment, state);
+    return state.keep(0);
+  };
+  const Bits plain{1, 0, 0, 0, 1, 0, 0, 0}, scaled{0, 0, 1, 0, 0, 0, 1, 0};
+  for (const auto& [settings, moment] :
+       {std::pair<test::Pairs, Moment>{{{"name", "magnitude"}}, begin()},
+        {{{"name", "gmp"}, {"begin", "0.5"}, {"end", "0.5"}}, {When::AfterStep, 500, 5, 0}},
+        {{{"name", "imp"}, {"rate", "0.75"}}, {When::PhaseEnd, 1000, 10, 0}}}) {
+    EXPECT_EQ(kept(settings, moment, false), plain) << settings[0].second;
+    EXPECT_EQ(kept(settings, moment, true), scaled) << settings[0].second;
+  }
+}
+
+TEST(Interspace, OnlyTheSettingScalesAndOnlyCoefficients) {
+  for (const char* on : {"false", "true"}) {
+    const Model model = test::edited_model(
+        "resnet18", {},
+        {{"name", "magnitude"}, {"density", "0.1"}, {"with.interspace.scale_by_norm", on}},
+        {32, 32, 3, 10});
+    std::int64_t scaled = 0, coefficients = 0;
+    for (const ParamSpec& spec : model.params) {
+      coefficients += spec.role == ParamRole::Coefficient;
+      if (!spec.magnitude_basis) continue;
+      ++scaled;
+      EXPECT_EQ(spec.role, ParamRole::Coefficient);
+      EXPECT_EQ(model.param(*spec.magnitude_basis).name, spec.layer + ".basis");
+    }
+    EXPECT_EQ(scaled, on == std::string("true") ? coefficients : 0);
+    EXPECT_GT(coefficients, 0);
+  }
 }
 
 TEST(Interspace, SynFlowScoresReadAbsoluteCoefficientsAndBases) {
