@@ -89,7 +89,9 @@ MethodDef gmp() {
   MethodDef def;
   def.name = "gmp";
   def.meaning =
-      "prunes the smallest weights step by step while training, until the density is reached";
+      "prunes the smallest weights step by step while training, until the density is reached; with "
+      "begin equal to end it is one-shot: dense training, one pruning, fine-tuning in the steps "
+      "left";
   def.source = "Zhu and Gupta 2017 (arXiv 1710.01878), Gale et al. 2019 (arXiv 1902.09574)";
   def.schema = joined(
       {density_schema(),

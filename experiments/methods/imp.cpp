@@ -205,7 +205,10 @@ MethodDef imp() {
   using Kind = Setting::Kind;
   MethodDef def;
   def.name = "imp";
-  def.meaning = "iterative magnitude pruning (lottery tickets): train, prune, go back, train again";
+  def.meaning =
+      "iterative magnitude pruning (lottery tickets): train, prune, go back, train again; a rate "
+      "of "
+      "1 - density with back: nothing is one-shot pruning of the trained network and fine-tuning";
   def.source = "Frankle et al. 2020, facebookresearch/open_lth; Renda et al. 2020";
   def.schema = {
       {.key = "density",

@@ -23,7 +23,9 @@ MethodDef magnitude() {
   MethodDef def;
   def.name = "magnitude";
   def.meaning =
-      "keeps the largest weights of the initial network (see gmp for pruning in training)";
+      "keeps the largest weights of the initial network (see gmp for pruning in training, at once "
+      "or "
+      "gradual, and imp for pruning after it)";
   def.source = "Synaptic-Flow and ShrinkBench code";
   def.schema = joined({density_schema(),
                        {scope_setting("global")},

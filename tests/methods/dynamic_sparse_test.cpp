@@ -127,6 +127,28 @@ TEST(Set, AnIntervalInStepsActsAfterThoseSteps) {
   EXPECT_NE(state.keep(0), old);
 }
 
+TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
+  const auto gmp = method(
+      {{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
+  FakeState state = net(), initial = net();
+  EventPlan plan;
+  gmp->schedule(plan, state.run);
+  gmp->on_event(begin(), state);
+  for (std::int64_t step = 1; step <= 1000; ++step) {
+    EXPECT_EQ(plan.wants_after_step(step), step == 800);
+  }
+  for (const std::size_t i : {0u, 1u}) {
+    EXPECT_TRUE(state.keep(i).empty());
+    for (FakeState* one : {&state, &initial}) {  // as if trained: another order of magnitudes
+      for (float& weight : one->params().weight(ParamId(i))) weight = 1 / weight;
+    }
+  }
+  gmp->on_event(moment(When::AfterStep, state, 800), state);
+  method({{"name", "magnitude"}, {"density", "0.1"}})->on_event(begin(), initial);
+  for (const std::size_t i : {0u, 1u}) EXPECT_EQ(state.keep(i), initial.keep(i));
+  EXPECT_EQ(kept(state), 80);
+}
+
 TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
   for (const char* scope : {"layer", "global"}) {
     FakeState state = net();

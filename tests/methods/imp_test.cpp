@@ -21,22 +21,25 @@ std::int64_t survivors(TrainState& trainer) {
   return count;
 }
 
+struct PhaseStarts : TrainObserver {
+  std::vector<std::int64_t> first_steps, kept;
+  void phase_started(const Phase& phase, TrainState& state) override {
+    first_steps.push_back(phase.first_step);
+    kept.push_back(survivors(state));
+  }
+};
+
 TEST(Imp, SurvivorsOfEachLevelMatchSpecificationOracle) {
   const std::int64_t expected[] = {212960, 170368, 136294, 109035, 87228,
                                    69782,  55825,  44660,  35728,  28582};
   test::SmallTrial trial("lenet300", imp({{"levels", "10"}, {"ignored", "[fc3]"}}),
                          {{"epochs", "1it"}});
-  struct Spy : TrainObserver {
-    std::vector<std::int64_t> found;
-    void phase_started(const Phase&, TrainState& state) override {
-      found.push_back(survivors(state));
-    }
-  } spy;
-  trial.observer = &spy;
+  PhaseStarts starts;
+  trial.observer = &starts;
   trial.make().run();
-  ASSERT_EQ(spy.found.size(), 11u);
+  ASSERT_EQ(starts.kept.size(), 11u);
   for (std::size_t level = 1; level <= 10; ++level)
-    EXPECT_EQ(spy.found[level], expected[level - 1]) << level;
+    EXPECT_EQ(starts.kept[level], expected[level - 1]) << level;
 }
 
 TEST(Imp, LevelsFollowFromTheDensityAndTheLastIsExact) {
@@ -56,6 +59,18 @@ TEST(Imp, LevelsFollowFromTheDensityAndTheLastIsExact) {
   Trainer trainer = trial.make();
   trainer.run();
   EXPECT_EQ(survivors(trainer), 133100);
+}
+
+TEST(Imp, OneLevelIsOneShotPruningAfterTraining) {
+  test::SmallTrial trial(
+      "lenet300",
+      imp({{"density", "0.1"}, {"rate", "0.9"}, {"back", "nothing"}, {"fine_tune", "2it"}}),
+      {{"epochs", "3it"}});
+  PhaseStarts starts;
+  trial.observer = &starts;
+  trial.make().run();
+  EXPECT_EQ(starts.first_steps, (std::vector<std::int64_t>{0, 1}));
+  EXPECT_EQ(starts.kept, (std::vector<std::int64_t>{266200, 26620}));
 }
 
 TEST(Imp, PhasesGoBackAsTheSettingSays) {
