@@ -7,20 +7,50 @@
 
 namespace winnow {
 
-Bits drop_grow(std::span<const float> weights, std::span<const std::uint8_t> mask,
-               std::span<const float> growth, std::int64_t count, const std::string& tensor) {
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  Scores magnitude(weights.size()), candidate(growth.begin(), growth.end());
+namespace {
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+}
+
+Bits drop_smallest(std::span<const float> weights, std::span<const std::uint8_t> mask,
+                   std::int64_t count, const std::string& tensor) {
+  Scores magnitude(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
     magnitude[i] = mask[i] != 0 ? std::fabs(weights[i]) : kNever;
   }
-  Bits result = top_k(magnitude, count_ones(mask) - count, tensor);
-  for (std::size_t i = 0; i < candidate.size(); ++i) {
-    if (result[i] != 0) candidate[i] = kNever;
+  return top_k(magnitude, count_ones(mask) - count, tensor);
+}
+
+Bits drop_by_sign(std::span<const float> weights, std::span<const std::uint8_t> mask, double share,
+                  const std::string& tensor) {
+  Bits kept(weights.size(), 0);
+  for (const float sign : {1.0f, -1.0f}) {
+    Scores distance(weights.size(), kNever);
+    std::int64_t count = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const float value = sign * weights[i];
+      if (mask[i] == 0 || value <= 0) continue;  // a NaN goes on, to be named by top_k
+      distance[i] = value;
+      ++count;
+    }
+    const Bits stay = top_k(distance, count - share_of(count, share), tensor);
+    for (std::size_t i = 0; i < kept.size(); ++i) kept[i] |= stay[i];
   }
-  const Bits grown = top_k(candidate, count, tensor);
-  for (std::size_t i = 0; i < result.size(); ++i) result[i] |= grown[i];
+  return kept;
+}
+
+Bits grow(const Bits& kept, std::span<const float> growth, std::int64_t count,
+          const std::string& tensor) {
+  Scores candidate(growth.begin(), growth.end());
+  for (std::size_t i = 0; i < candidate.size(); ++i) {
+    if (kept[i] != 0) candidate[i] = kNever;
+  }
+  Bits result = top_k(candidate, count, tensor);
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] |= kept[i];
   return result;
+}
+
+std::int64_t share_of(std::int64_t count, double share) {
+  return static_cast<std::int64_t>(std::ceil(share * static_cast<double>(count)));
 }
 
 double cosine_fraction(double alpha, std::int64_t t, std::int64_t span) {

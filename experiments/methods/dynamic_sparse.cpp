@@ -23,17 +23,20 @@ void DynamicSparse::start(TrainState& state) {
             MaskKind::Keep);
 }
 
-void DynamicSparse::exchange(TrainState& state, const PrunedTensor& tensor, const Scores& growth,
-                             const std::function<std::int64_t(std::int64_t)>& count) {
-  ParamStore& params = state.params();
-  const Bits before = mask_bits(params, tensor, MaskKind::Keep);
-  const std::int64_t kept = count_ones(before);
-  if (kept == tensor.numel) return;  // a dense layer would only get back what it dropped
-  const Bits after = drop_grow(params.weight(tensor.id), before, growth, count(kept), tensor.name);
-  std::int64_t grown = 0;
-  for (std::size_t i = 0; i < after.size(); ++i) grown += after[i] != 0 && before[i] == 0;
-  params.replace_mask(tensor.id, MaskKind::Keep, after);
-  state.log("drop_grow", tensor.layer, static_cast<double>(grown));
+void DynamicSparse::update(TrainState& state, const Growth& growth, const Drop& drop) {
+  last_update_ = state.step();
+  for (const PrunedTensor& tensor : pruned_tensors(state)) {
+    const Bits before = mask_bits(state.params(), tensor, MaskKind::Keep);
+    const std::int64_t active = count_ones(before);
+    if (active == tensor.numel) continue;  // a dense layer would only get back what it dropped
+    const Scores scores = growth(tensor);
+    const Bits left = drop(tensor, before);
+    const Bits after = grow(left, scores, active - count_ones(left), tensor.name);
+    std::int64_t grown = 0;
+    for (std::size_t i = 0; i < after.size(); ++i) grown += after[i] != 0 && before[i] == 0;
+    state.params().replace_mask(tensor.id, MaskKind::Keep, after);
+    state.log("drop_grow", tensor.layer, static_cast<double>(grown));
+  }
 }
 
 }  // namespace winnow

@@ -26,20 +26,14 @@ class DynamicSparse : public Method {
   bool active() const { return active_; }
   std::int64_t last_update() const { return last_update_; }
 
-  // One update at the present step; `count` gives the number to drop and grow from the number of
-  // active entries.
-  template <class Growth, class Count>
-  void update(TrainState& state, Growth growth, Count count) {
-    last_update_ = state.step();
-    for (const PrunedTensor& tensor : pruned_tensors(state)) {
-      exchange(state, tensor, growth(tensor), count);
-    }
-  }
+  // What enters first: one score for each entry.
+  using Growth = std::function<Scores(const PrunedTensor&)>;
+  // What stays of the active entries.
+  using Drop = std::function<Bits(const PrunedTensor&, const Bits& mask)>;
+  // One update of every layer at the present step; as many entries grow as `drop` takes.
+  void update(TrainState& state, const Growth& growth, const Drop& drop);
 
  private:
-  void exchange(TrainState& state, const PrunedTensor& tensor, const Scores& growth,
-                const std::function<std::int64_t(std::int64_t active)>& count);
-
   Settings settings_;
   bool active_ = true;
   std::int64_t last_update_ = -1;  // the step of the last update; none yet

@@ -30,7 +30,10 @@ class Rigl final : public DynamicSparse {
     const double fraction = cosine_ ? cosine_fraction(alpha_, moment.step, span) : alpha_;
     update(
         state, [&](const PrunedTensor& tensor) { return gradients(state, tensor); },
-        [&](std::int64_t kept) { return rigl_count(kept, fraction); });
+        [&](const PrunedTensor& tensor, const Bits& mask) {
+          return drop_smallest(compared_weights(state.params(), tensor), mask,
+                               rigl_count(count_ones(mask), fraction), tensor.name);
+        });
     return Verdict::SkipUpdate;
   }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "experiments/methods/definitions.h"
 #include "experiments/methods/drop_grow.h"
@@ -15,6 +14,7 @@ class Set final : public DynamicSparse {
       : DynamicSparse(settings),
         zeta_(settings.real("zeta")),
         cosine_(settings.text("drop_schedule") == "cosine"),
+        compat_(settings.flag("compat")),
         interval_(settings.length("interval")) {}
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
@@ -31,13 +31,24 @@ class Set final : public DynamicSparse {
     update(
         state,
         [&](const PrunedTensor& tensor) { return random_scores(state, {tensor}, "grow").front(); },
-        [&](std::int64_t kept) {
-          return static_cast<std::int64_t>(std::ceil(fraction * static_cast<double>(kept)));
+        [&](const PrunedTensor& tensor, const Bits& mask) {
+          return drop(state.params(), tensor, mask, fraction);
         });
+    if (compat_) state.params().reset_slots();
     return Verdict::Update;
   }
 
  private:
+  Bits drop(ParamStore& params, const PrunedTensor& tensor, const Bits& mask,
+            double fraction) const {
+    const Scores weights = compared_weights(params, tensor);
+    if (!compat_) {
+      return drop_smallest(weights, mask, share_of(count_ones(mask), fraction), tensor.name);
+    }
+    const Bits left = drop_by_sign(weights, mask, fraction, tensor.name);
+    params.replace_mask(tensor.id, MaskKind::Keep, left);  // what is drawn again starts at 0
+    return left;
+  }
   std::int64_t end_of(const RunLength& length) const {
     return static_cast<std::int64_t>(settings().real("t_end") * static_cast<double>(length.steps));
   }
@@ -49,7 +60,7 @@ class Set final : public DynamicSparse {
   }
 
   double zeta_;
-  bool cosine_;
+  bool cosine_, compat_;
   Length interval_;
 };
 
@@ -73,7 +84,7 @@ MethodDef set() {
          .unit = "share",
          .meaning = "share of a layer's weights that an update drops: ceil(zeta * kept), smallest "
                     "|w| first",
-         .source = "paper; the paper drops among positive and among negative weights apart"},
+         .source = "paper; of all weights of the layer: ours, see compat"},
         {.key = "interval",
          .kind = Kind::Length,
          .fallback = "1ep",
@@ -87,6 +98,13 @@ MethodDef set() {
          .choices = {"constant", "cosine"},
          .meaning = "how zeta falls until t_end",
          .source = "constant in the paper; cosine in google-research/rigl"},
+        {.key = "compat",
+         .kind = Kind::Bool,
+         .fallback = "false",
+         .meaning = "updates as in the official code: zeta is taken of a layer's positive and of "
+                    "its negative weights apart, dropped weights that are drawn again start at 0, "
+                    "and all optimiser state is lost",
+         .source = "dcmocanu/sparse-evolutionary-artificial-neural-networks"},
         {.key = "t_end",
          .kind = Kind::Real,
          .fallback = "1",

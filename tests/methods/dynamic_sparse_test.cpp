@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "experiments/methods/compose.h"
+#include "experiments/methods/drop_grow.h"
 #include "experiments/methods/selection.h"
 #include "fake_state.h"
 
@@ -125,6 +126,45 @@ TEST(Set, AnIntervalInStepsActsAfterThoseSteps) {
   EXPECT_EQ(state.keep(0), old);
   set->on_event(moment(When::AfterStep, state, 100), state);
   EXPECT_NE(state.keep(0), old);
+}
+
+TEST(Set, CompatUpdatesAsTheOfficialCode) {
+  FakeState state(linear_layers({{20, 30}}));
+  const auto set = method({{"name", "set"}, {"density", "0.9"}, {"compat", "true"}});
+  set->on_event(begin(), state);
+  const auto weight = state.params().weight(ParamId(0));
+  for (float& slot : state.params().slot(ParamId(0), 0)) slot = 1;
+  const std::vector<float> old_weight(weight.begin(), weight.end());
+  const Bits old = state.keep(0), stay = drop_by_sign(old_weight, old, .3, "fc1.weight");
+  set->on_event(moment(When::EpochEnd, state, 100), state);
+  const Bits now = state.keep(0);
+  EXPECT_EQ(count_ones(now), count_ones(old));
+  std::int64_t drawn_again = 0;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    EXPECT_LE(stay[i], now[i]);
+    EXPECT_EQ(weight[i], stay[i] != 0 ? old_weight[i] : 0);
+    EXPECT_EQ(state.params().slot(ParamId(0), 0)[i], 0);
+    drawn_again += old[i] != 0 && stay[i] == 0 && now[i] != 0;
+  }
+  EXPECT_GT(drawn_again, 0);  // few positions are empty at this density
+}
+
+TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
+  for (const char* compat : {"false", "true"}) {
+    for (const bool scaled : {false, true}) {
+      Model model = linear_layers({{2, 4}, {4, 4}});
+      model.params[1].prunable = false;
+      if (scaled) model.params[0].magnitude_basis = ParamId(1);
+      FakeState state(model);
+      state.set_weight(0, {1.1f, 0, 1, 0, 0, 0, 0, 0});
+      state.set_weight(1, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
+      state.params().replace_mask(ParamId(0), MaskKind::Keep, Bits{1, 0, 1, 0, 0, 0, 0, 0});
+      method({{"name", "set"}, {"density", "0.25"}, {"zeta", "0.5"}, {"compat", compat}})
+          ->on_event(moment(When::EpochEnd, state, 100), state);
+      EXPECT_EQ(state.keep(0)[scaled ? 2 : 0], 1) << compat;
+      EXPECT_EQ(state.keep(0)[scaled ? 0 : 2], 0) << compat;
+    }
+  }
 }
 
 TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
