@@ -41,11 +41,7 @@ class FreezeNet final : public MaskAtInit {
 
  protected:
   std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) override {
-    ProbeRequest request;
-    request.batches = settings().integer("batches");
-    request.norm =
-        settings().text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
-    return saliencies(state, tensors, state.probe(request).grads);
+    return loss_saliencies(state, tensors);
   }
 
   MaskKind kind() const override {
@@ -110,19 +106,6 @@ Schema own_schema() {
            "initial weights; pm_sigma: +-sqrt(2 / (fan_in + fan_out)), one random bit a weight; "
            "model: as the model says",
        .source = "paper"},
-      {.key = "batches",
-       .kind = Kind::Int,
-       .fallback = "1",
-       .range = Range{1, 1e6},
-       .unit = "batches",
-       .meaning = "training batches that gradients are averaged over before the absolute value",
-       .source = "1 in the paper"},
-      {.key = "norm",
-       .kind = Kind::Choice,
-       .fallback = "batch",
-       .choices = {"batch", "running"},
-       .meaning = "statistics of batch norm while scoring: those of the batch, or running ones",
-       .source = "ours: the forward pass of the first training step"},
       {.key = "reinit",
        .kind = Kind::Choice,
        .fallback = "none",
@@ -143,7 +126,9 @@ MethodDef freezenet() {
       "trains only the weights with the largest |w * dL/dw| and keeps the others at their initial "
       "values, which a seed regenerates; shuffle: layer is the paper's random-mask control";
   def.source = "Wimmer, Mehnert and Condurache, ACCV 2020 (arXiv 2011.14087)";
-  def.schema = joined({density_schema(), own_schema(), ablation_schema()});
+  def.schema = joined({density_schema(), own_schema(),
+                       scoring_schema("batch", "ours: the forward pass of the first training step"),
+                       ablation_schema()});
   def.schema.front().meaning =
       "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
       "paper's freezing rate is 1 - density";

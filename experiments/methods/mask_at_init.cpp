@@ -31,6 +31,26 @@ Setting reinit_setting() {
           .source = "Frankle et al. 2021; the official SNIP code does this"};
 }
 
+Schema scoring_schema(const std::string& norm, const std::string& norm_source) {
+  using Kind = Setting::Kind;
+  return {
+      {.key = "batches",
+       .kind = Kind::Int,
+       .fallback = "1",
+       .range = Range{1, 1e6},
+       .unit = "batches",
+       .meaning = "training batches that gradients are averaged over before the absolute value",
+       .source = "1 in the paper"},
+      {.key = "norm",
+       .kind = Kind::Choice,
+       .fallback = norm,
+       .choices = {"running", "batch"},
+       .meaning = "statistics of batch norm while scoring: running ones (mean 0, variance 1 at the "
+                  "start) or those of the batch",
+       .source = norm_source},
+  };
+}
+
 Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
   if (moment.when != When::Begin || moment.phase != 0) {
     later(moment, state);
@@ -64,6 +84,15 @@ void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>
     const ParamSpec& spec = params.specs()[i];
     if (spec.trainable && !spec.retired) params.redraw(ParamId(i), redraw_seed(state));
   }
+}
+
+std::vector<Scores> MaskAtInit::loss_saliencies(TrainState& state,
+                                                const std::vector<PrunedTensor>& tensors) const {
+  ProbeRequest request;
+  request.batches = settings_.integer("batches");
+  request.norm =
+      settings_.text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
+  return saliencies(state, tensors, state.probe(request).grads);
 }
 
 std::vector<Scores> MaskAtInit::oriented_score(TrainState& state,

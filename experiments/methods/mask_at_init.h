@@ -3,6 +3,7 @@
 // synchronised.
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace winnow {
 // densities.
 Schema ablation_schema();
 Setting reinit_setting();
+// `batches`, `norm`: how a method that scores by the gradient of the loss takes it.
+Schema scoring_schema(const std::string& norm, const std::string& norm_source);
 
 class MaskAtInit : public Method {
  public:
@@ -41,6 +44,9 @@ class MaskAtInit : public Method {
   // Moments other than the choice.
   virtual void later(const Moment&, TrainState&) {}
 
+  // |weight * gradient of the loss| under the settings of scoring_schema().
+  std::vector<Scores> loss_saliencies(TrainState& state,
+                                      const std::vector<PrunedTensor>& tensors) const;
   // score(), with the best first or last as `invert` says.
   std::vector<Scores> oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors);
 

@@ -28,6 +28,20 @@ std::vector<std::string> masked_methods() {
   return names;
 }
 
+// Masked methods whose choices, or whose first choice, come from weights or gradients: what is
+// drawn at random has no score that could be wrong, and no ties to break.
+std::vector<std::string> masked_methods_without(const std::vector<std::string>& random) {
+  std::vector<std::string> names = masked_methods();
+  std::erase_if(names, [&](const std::string& name) {
+    return std::find(random.begin(), random.end(), name) != random.end();
+  });
+  return names;
+}
+std::vector<std::string> scoring_methods() { return masked_methods_without({"random"}); }
+std::vector<std::string> methods_that_score_first() {
+  return masked_methods_without({"random", "set", "rigl"});
+}
+
 // Settings that make a method act several times within 40 steps and start from the model's own
 // weights.
 Pairs settings_of(const std::string& name, const std::string& density) {
@@ -250,11 +264,10 @@ std::unique_ptr<Method> made(const std::string& name) {
   return find_method(name).make(resolved_settings(name, "0.5"));
 }
 
-// Random choices have no scores that could be wrong.
-bool scores_weights(const std::string& name) { return name != "random"; }
+class ScoringMethod : public MaskedMethod {};
+class ScoringFirst : public MaskedMethod {};
 
-TEST_P(MaskedMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
-  if (!scores_weights(name())) GTEST_SKIP() << "chooses at random";
+TEST_P(ScoringMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
   FakeState state(linear_layers({{4, 4}, {4, 4}}));
   state.set_weight(1, std::vector<float>(16, std::nanf("")));
   state.answer = [](const ProbeRequest& request) {
@@ -270,24 +283,11 @@ TEST_P(MaskedMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
   }
 }
 
-TEST_P(MaskedMethod, P10EqualScoresKeepTheFirstPositions) {
+TEST_P(ScoringFirst, P10EqualScoresKeepTheFirstPositions) {
   FakeState state(linear_layers({{4, 4}}));
   state.set_weight(0, std::vector<float>(16, 1));
   state.answer = [](const ProbeRequest&) { return ProbeResult{1, {std::vector<float>(16, 1)}}; };
-  const std::unique_ptr<Method> method = made(name());
-  method->on_event(begin(), state);
-  bool random_start = false;
-  for (const MaskKind kind : kKinds) {
-    const auto mask = state.keep(0, kind);
-    random_start |= !mask.empty() && !std::is_sorted(mask.rbegin(), mask.rend());
-  }
-  if (random_start) {
-    // What a method draws at random has no ties to break; the property is that of its later
-    // choices.
-    EXPECT_TRUE(name() == "random" || name() == "set" || name() == "rigl") << name();
-    GTEST_SKIP() << "starts at random";
-  }
-  drive(*method, state);
+  drive(*made(name()), state);
   for (const MaskKind kind : kKinds) {
     const auto mask = state.keep(0, kind);
     EXPECT_TRUE(std::is_sorted(mask.rbegin(), mask.rend()));
@@ -295,8 +295,11 @@ TEST_P(MaskedMethod, P10EqualScoresKeepTheFirstPositions) {
   EXPECT_LT(state.params().live(ParamId(0)), 16);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()),
-                         [](const auto& method) { return method.param; });
+const auto kName = [](const testing::TestParamInfo<std::string>& method) { return method.param; };
+INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), kName);
+INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringMethod, testing::ValuesIn(scoring_methods()), kName);
+INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringFirst, testing::ValuesIn(methods_that_score_first()),
+                         kName);
 
 }  // namespace
 }  // namespace winnow
