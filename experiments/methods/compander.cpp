@@ -1,5 +1,5 @@
 // Weight compander: every layer's weight is w = a * f(v / b) of a trained v. A device of training
-// only: what is stored is w.
+// only: what is stored is w. SGD steps in v; Adam's step is computed in w and carried over to v.
 #include "kernels/functors/compander.h"
 
 #include <algorithm>
@@ -51,13 +51,13 @@ class Compander final : public Method {
   Touches touches() const override { return {.weights_source = true}; }
 
   void edit(GraphEditor& editor) override {
-    if (editor.train().text("optimizer") != "sgd") {
+    const std::string& optimizer = editor.train().text("optimizer");
+    if (optimizer == "adamw") {
       fail(ErrorKind::Settings,
-           "method.name: compander needs train.optimizer sgd, not {}: an adaptive step would have "
-           "to be taken in w "
-           "before it is carried over to v",
-           editor.train().text("optimizer"));
+           "method.name: compander needs train.optimizer sgd or adam, not adamw: there is no rule "
+           "for a decay of v that is apart from the step");
     }
+    adaptive_ = optimizer == "adam";
     weight_decay_ = editor.train().real("weight_decay");
     weights_.clear();
     learned_.clear();
@@ -73,24 +73,25 @@ class Compander final : public Method {
                                     {{"function", function_}, {"a", a_}, {"b", b_}},
                                     spec.layer + ".compander");
       });
-      // With fixed coefficients the decay acts on w (see on_event), otherwise on v.
-      if (coefficients_ == "fixed") editor.model().param(id).decay = 0;
+      if (decays_here()) editor.model().param(id).decay = 0;
       weights_.push_back({id, spec.layer, spec.decay});
     }
   }
 
   void schedule(EventPlan& plan, const RunLength&) const override {
-    if (coefficients_ == "fixed") {
-      if (weight_decay_ > 0) plan.after_backward([](std::int64_t) { return true; });
-    } else {
-      plan.after_step([](std::int64_t) { return true; });
-    }
+    const auto always = [](std::int64_t) { return true; };
+    if (adaptive_ || (decays_here() && weight_decay_ > 0)) plan.after_backward(always);
+    if (adaptive_ || !learned_.empty()) plan.after_step(always);
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
-    if (moment.when == When::AfterBackward) decay_weights(state.params());
+    if (moment.when == When::AfterBackward) {
+      if (decays_here()) decay_weights(state.params());
+      if (adaptive_) take_gradients_to_w(state.params());
+    }
     if (moment.when == When::AfterStep) {
+      if (adaptive_) take_steps_to_v(state.params());
       for (const ParamId id : learned_) {
         for (float& value : state.params().weight(id)) {
           value = std::max(value, static_cast<float>(kLeastCoefficient));
@@ -122,6 +123,13 @@ class Compander final : public Method {
     std::string layer;
     double decay;
   };
+  struct AdaptiveStep {
+    std::vector<float> v, slope;  // slope: dw/dv
+  };
+
+  // The optimiser's own decay acts on v in the same step as the gradient. It does not fit where the
+  // decay is that of w (fixed coefficients), nor where the optimiser steps in w (Adam).
+  bool decays_here() const { return coefficients_ == "fixed" || adaptive_; }
 
   ValueId coefficient(GraphEditor& editor, const ParamSpec& weight, const char* name,
                       double start) {
@@ -157,14 +165,18 @@ class Compander final : public Method {
     }
   }
 
-  // g_v = (dL/dw + decay * w) * dw/dv. Added after the reduction over ranks, so that it counts
-  // once.
+  // g_v = (dL/dw + decay * w) * dw/dv with fixed coefficients, dL/dw * dw/dv + decay * v with
+  // learned ones. Added after the reduction over ranks, so that it counts once.
   void decay_weights(ParamStore& params) const {
     const auto a = static_cast<float>(a_), b = static_cast<float>(b_);
     for (const Companded& weight : weights_) {
       const auto rate = static_cast<float>(weight_decay_ * weight.decay);
       const float* v = params.weight(weight.id).data();
       const std::span<float> grad = params.grad(weight.id);
+      if (!learned_.empty()) {
+        for (std::size_t i = 0; i < grad.size(); ++i) grad[i] += rate * v[i];
+        continue;
+      }
       with_companding(companding_of(function_), [&]<Companding kind>() {
         for (std::size_t i = 0; i < grad.size(); ++i) {
           const float u = v[i] / b;
@@ -174,10 +186,47 @@ class Compander final : public Method {
     }
   }
 
+  // An adaptive step is computed from dL/dw = g_v / (dw/dv) and then multiplied by dw/dv. So the
+  // optimiser is given the one and its step, which it adds to v, is scaled afterwards.
+  void take_gradients_to_w(ParamStore& params) {
+    steps_.resize(weights_.size());
+    for (std::size_t w = 0; w < weights_.size(); ++w) {
+      const std::span<float> v = params.weight(weights_[w].id), grad = params.grad(weights_[w].id);
+      if (grad.empty()) continue;  // of a layer that another method took out
+      auto a = static_cast<float>(a_), b = static_cast<float>(b_);
+      if (!learned_.empty()) {
+        const std::size_t pair = coefficients_ == "fine" ? 2 * w : 0;
+        a = params.weight(learned_[pair])[0];
+        b = params.weight(learned_[pair + 1])[0];
+      }
+      AdaptiveStep& step = steps_[w];
+      step.v.assign(v.begin(), v.end());
+      step.slope.resize(v.size());
+      with_companding(companding_of(function_), [&]<Companding kind>() {
+        for (std::size_t i = 0; i < v.size(); ++i) {
+          const float slope = a / b * companding_slope<kind>(v[i] / b);
+          step.slope[i] = slope;
+          grad[i] = slope > 0 ? grad[i] / slope : 0.0f;  // far out the slope of erf is 0
+        }
+      });
+    }
+  }
+  void take_steps_to_v(ParamStore& params) const {
+    for (std::size_t w = 0; w < steps_.size(); ++w) {
+      const AdaptiveStep& step = steps_[w];
+      const std::span<float> v = params.weight(weights_[w].id);
+      for (std::size_t i = 0; i < step.v.size(); ++i) {
+        v[i] = step.v[i] + step.slope[i] * (v[i] - step.v[i]);
+      }
+    }
+  }
+
   std::string function_, coefficients_;
   double a_, b_, weight_decay_ = 0;
+  bool adaptive_ = false;
   std::vector<Companded> weights_;
-  std::vector<ParamId> learned_;  // a and b in turn
+  std::vector<ParamId> learned_;     // a and b in turn
+  std::vector<AdaptiveStep> steps_;  // by weight; from the gradients of a step to its end
 };
 
 }  // namespace

@@ -98,10 +98,77 @@ TEST(Compander, DecayActsOnTheEffectiveWeight) {
   }
 }
 
-void expect_learning(const std::string& coefficients, const std::string& a, const std::string& b) {
+TEST(Compander, AdamStepsAsInWAndIsScaledByTheSlope) {
+  // A large epsilon keeps the step continuous where gradients change their sign.
+  const test::Pairs adam = {
+      {"optimizer", "adam"}, {"lr", "1e-3"}, {"eps", "1e-2"}, {"weight_decay", "0.1"}};
+  auto plain = test::residual_trial({{"name", "dense"}}, adam);
+  auto companded = test::residual_trial({{"name", "compander"}}, adam);
+  Trainer a = plain.make(), b = companded.make();
+  a.start_phase(0);
+  b.start_phase(0);
+  const auto w = test::copy_of(a, "conv1.weight"), v = test::copy_of(b, "conv1.weight");
+  a.train_step();
+  b.train_step();
+  const auto now_w = test::copy_of(a, "conv1.weight"), now_v = test::copy_of(b, "conv1.weight");
+  EXPECT_GT(test::largest_difference(w, now_w), 5e-4);
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    const double at = static_cast<double>(v[i]), slope = .6 / (.36 + at * at);
+    EXPECT_NEAR(static_cast<double>(now_v[i]) - at,
+                slope * (static_cast<double>(now_w[i]) - static_cast<double>(w[i])), 2e-6);
+  }
+}
+
+// From the step of plain gradient descent, whose rule is known, follows the gradient in v.
+TEST(Compander, FirstStepOfAdamFollowsFromTheGradientInV) {
+  constexpr double kRate = .05, kEpsilon = .5;
+  for (const char* coefficients : {"fixed", "coarse", "fine"}) {
+    const test::Pairs method = {{"name", "compander"}, {"coefficients", coefficients}};
+    const auto stepped = [&](const char* optimizer, std::vector<float>& start) {
+      auto trial = test::residual_trial(
+          method,
+          {{"optimizer", optimizer}, {"momentum", "0"}, {"eps", "0.5"}, {"weight_decay", "0.1"}});
+      Trainer trainer = trial.make();
+      trainer.start_phase(0);
+      start = test::copy_of(trainer, "conv1.weight");
+      trainer.train_step();
+      return test::copy_of(trainer, "conv1.weight");
+    };
+    std::vector<float> start;
+    const auto sgd = stepped("sgd", start), adam = stepped("adam", start);
+    for (std::size_t i = 0; i < start.size(); ++i) {
+      const double v = static_cast<double>(start[i]), slope = .6 / (.36 + v * v);
+      const double in_w = (v - static_cast<double>(sgd[i])) / kRate / slope;
+      EXPECT_NEAR(v - static_cast<double>(adam[i]),
+                  slope * kRate * in_w / (std::fabs(in_w) + kEpsilon), 2e-6)
+          << coefficients;
+    }
+    EXPECT_GT(test::largest_difference(sgd, adam), 1e-4);
+  }
+}
+
+TEST(Compander, PrunedWeightsStayInertUnderAdam) {
+  auto trial =
+      test::residual_trial({{"name", "snip"}, {"density", "0.2"}, {"with.compander", "on"}},
+                           {{"optimizer", "adam"}, {"lr", "1e-3"}, {"weight_decay", "1e-4"}});
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  for (int step = 0; step < 5; ++step) trainer.train_step();
+  const ParamId id = test::named(trainer, "stage1.block0.conv1.weight");
+  const auto keep = trainer.params().mask(id, MaskKind::Keep);
+  ASSERT_FALSE(keep.empty());
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    ASSERT_EQ(trainer.params().weight(id)[i] != 0, keep[i] != 0);
+    ASSERT_EQ(trainer.params().slot(id, 1)[i] != 0, keep[i] != 0);
+  }
+}
+
+void expect_learning(const std::string& coefficients, const std::string& a, const std::string& b,
+                     const test::Pairs& optimizer = {}) {
+  test::Pairs train = {{"epochs", "8"}, {"weight_decay", "1e-4"}};
+  train.insert(train.end(), optimizer.begin(), optimizer.end());
   auto trial = test::residual_trial(
-      {{"name", "compander"}, {"coefficients", coefficients}, {"a", a}, {"b", b}},
-      {{"epochs", "8"}, {"weight_decay", "1e-4"}});
+      {{"name", "compander"}, {"coefficients", coefficients}, {"a", a}, {"b", b}}, train);
   Trainer trainer = trial.make();
   EXPECT_FALSE(trainer.run().diverged);
   EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3) << coefficients;
@@ -123,8 +190,14 @@ TEST(Compander, LearnsAndKeepsWeightsInTheirRange) { expect_learning("fixed", "0
 TEST(Compander, LearnsWithOnePairOfCoefficients) { expect_learning("coarse", "0.5", "1"); }
 TEST(Compander, LearnsWithCoefficientsOfEachLayer) { expect_learning("fine", "0.5", "1"); }
 
-TEST(Compander, AdaptiveOptimizersAreRefused) {
-  EXPECT_THROW(test::residual_trial({{"name", "compander"}}, {{"optimizer", "adam"}}).make(),
+TEST(Compander, LearnsWithAdam) {
+  const test::Pairs adam = {{"optimizer", "adam"}, {"lr", "2e-3"}};
+  expect_learning("fixed", "0.6", "0.6", adam);
+  expect_learning("fine", "0.5", "1", adam);
+}
+
+TEST(Compander, DecoupledDecayIsRefused) {
+  EXPECT_THROW(test::residual_trial({{"name", "compander"}}, {{"optimizer", "adamw"}}).make(),
                Error);
 }
 
