@@ -122,6 +122,7 @@ Schema own_schema() {
 MethodDef freezenet() {
   MethodDef def;
   def.name = "freezenet";
+  def.version = 2;  // 2: scores are f32 whatever training computes in
   def.meaning =
       "trains only the weights with the largest |w * dL/dw| and keeps the others at their initial "
       "values, which a seed regenerates; shuffle: layer is the paper's random-mask control";

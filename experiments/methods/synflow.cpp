@@ -125,6 +125,7 @@ MethodDef synflow() {
   using Kind = Setting::Kind;
   MethodDef def;
   def.name = "synflow";
+  def.version = 2;  // 2: scores are f32 whatever training computes in
   def.meaning =
       "keeps the weights that carry most of the flow of absolute values, without data, in rounds";
   def.source = "Tanaka et al. 2020 (arXiv 2006.05467), code ganguli-lab/Synaptic-Flow";
