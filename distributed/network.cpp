@@ -103,13 +103,18 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
       outputs.push_back(gradient.grad);
     }
   }
-  return {Program(graph, outputs, bindings, threads_),
-          draft.model.input,
-          draft.labels,
-          draft.loss,
-          draft.correct,
-          draft.correct5,
-          std::move(grads)};
+  CompiledNetwork net{Program(graph, outputs, bindings, threads_),
+                      draft.model.input,
+                      draft.labels,
+                      draft.loss,
+                      draft.correct,
+                      draft.correct5,
+                      std::move(grads),
+                      {},
+                      {}};
+  for (const ParamSpec& spec : draft.model.params) net.params.push_back(spec.value);
+  for (const BufferSpec& spec : draft.model.buffers) net.buffers.push_back(spec.value);
+  return net;
 }
 
 CompiledNetwork Network::training(std::int64_t batch, std::int64_t denominator,

@@ -24,6 +24,9 @@ struct CompiledNetwork {
   ValueId images, labels;
   ValueId loss, correct, correct5;  // loss is a sum for evaluation, a mean for training
   std::vector<std::pair<ValueId, ParamId>> gradients;  // in the order in which they become final
+  // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
+  // precision numbers its values differently. Retired ones do not enter.
+  std::vector<ValueId> params, buffers;
 };
 
 class Network {

@@ -89,8 +89,8 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
   for (std::size_t p = 0; p < params_.size(); ++p) {
     if (model_.params[p].retired) continue;
     const bool given = p < request.weights.size() && !request.weights[p].empty();
-    net.program.bind(model_.params[p].value, given ? const_cast<float*>(request.weights[p].data())
-                                                   : params_.weight(ParamId(p)).data());
+    net.program.bind(net.params[p], given ? const_cast<float*>(request.weights[p].data())
+                                          : params_.weight(ParamId(p)).data());
   }
   std::vector<std::vector<float>> buffers;
   for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
@@ -99,7 +99,7 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
     if (request.absolute_buffers) {
       for (float& value : copy) value = std::fabs(value);
     }
-    net.program.bind(model_.buffers[b].value, copy.data());
+    net.program.bind(net.buffers[b], copy.data());
   }
   ProbeResult result;
   result.grads.resize(params_.size());

@@ -2,6 +2,7 @@
 #include "experiments/run/run_trial.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,13 +14,12 @@
 namespace winnow {
 namespace {
 
-// `train`: the settings below train; `more`: lines of the trial section.
+// `train`: the settings below train; `more`: lines after them.
 TrialResult result_of(const std::string& method,
                       const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
                       const std::string& more = "") {
   const auto path = std::filesystem::path(::testing::TempDir()) /
-                    (std::string("winnow-trial-") +
-                     ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml");
+                    ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
   std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
                          "  data: {name: synthetic, height: 14, width: 14, channels: 1, examples: "
                          "320, test_examples: 100, validation: 64}\n"
@@ -79,10 +79,10 @@ TEST(RunTrial, ALastUpdateThatGoesTooFarIsADivergence) {
 }
 
 TEST(RunTrial, MasksDoNotDependOnThePrecisionOfTraining) {
-  const TrialResult f32 =
-      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: f32");
-  const TrialResult fast =
-      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: auto");
+  const TrialResult f32 = result_of("{name: snip, density: 0.05}",
+                                    "epochs: 1it, batch: 32, precision: f32", "pair: all\n");
+  const TrialResult fast = result_of("{name: snip, density: 0.05}",
+                                     "epochs: 1it, batch: 32, precision: auto", "pair: all\n");
   ASSERT_EQ(f32.weights.size(), fast.weights.size());
   for (const WeightRecord& weight : f32.weights) {
     EXPECT_EQ(weight.keep, record(fast.weights, weight.name).keep) << weight.name;
