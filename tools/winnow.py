@@ -8,10 +8,15 @@
 
     python3 winnow.py FILE                 prints settings, summary and how each weight is stored
     python3 winnow.py FILE --npz w.npz     writes every weight, dense, to one NumPy file
+
+A file that cannot be read raises winnow.Unreadable, one line; as a program it is that line and the exit code of docs/formats.md.
 """
 import argparse
+import contextlib
 import json
 import math
+import os
+import sys
 import zlib
 
 import h5py
@@ -136,8 +141,37 @@ def weight(item):
     return dense.reshape(shape)
 
 
+class Unreadable(ValueError):
+    """What is wrong with a file, in one line, and the exit code for it."""
+
+    def __init__(self, path, text, code=66):
+        super().__init__(f"{path}: {' '.join(str(text).split())}")
+        self.code = code
+
+
+@contextlib.contextmanager
+def opened(path, *schemas):
+    """The file, if it is one of `schemas` in version 1. Whatever goes wrong while it is read becomes Unreadable."""
+    if not os.path.exists(path):
+        raise Unreadable(path, "no such file")
+    if not os.path.isfile(path) or not h5py.is_hdf5(path):
+        raise Unreadable(path, "is not an HDF5 file, or is damaged")
+    try:
+        with h5py.File(path, "r") as file:
+            schema, version = file.attrs.get("schema", "foreign HDF5"), file.attrs.get("schema_version", "")
+            if schema not in schemas:
+                raise Unreadable(path, f"is a {schema} file; a {' or '.join(schemas)} file is needed here")
+            if version.split(".")[0] != "1":
+                raise Unreadable(path, f"has schema version {version}; this reader knows version 1", code=65)
+            yield file
+    except Unreadable:
+        raise
+    except (OSError, KeyError, ValueError) as error:
+        raise Unreadable(path, error) from error
+
+
 def weights(path, group="weights"):
-    with h5py.File(path, "r") as file:
+    with opened(path, "winnow-trial") as file:
         return {name: weight(item) for name, item in file[group].items()}
 
 
@@ -149,36 +183,48 @@ def column(item):
 
 def table(path, name):
     """A data frame of a trial or survey file as {column: array}, index first; pandas.DataFrame takes it."""
-    with h5py.File(path, "r") as file:
+    with opened(path, "winnow-trial", "winnow-survey") as file:
         group = file[name]
         order = [group.attrs["_index"], *group.attrs["column-order"]]
         return {key: column(group[key]) for key in order}
 
 
 def settings(path):
-    with h5py.File(path, "r") as file:
+    with opened(path, "winnow-trial") as file:
         return json.loads(file["settings/json"].asstr()[()])
 
 
 def summary(path):
-    with h5py.File(path, "r") as file:
+    with opened(path, "winnow-trial") as file:
         return {name: float(item[()]) for name, item in file["summary"].items()}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("file")
-    parser.add_argument("--npz", metavar="OUT", help="write every weight, dense")
-    options = parser.parse_args()
-    if options.npz:
-        np.savez(options.npz, **weights(options.file))
-        return
-    for title, entries in (("settings", settings(options.file)), ("summary", summary(options.file))):
+def show(path):
+    for title, entries in (("settings", settings(path)), ("summary", summary(path))):
         print(title, *(f"  {key} = {value}" for key, value in entries.items()), sep="\n")
-    with h5py.File(options.file, "r") as file:
+    with opened(path, "winnow-trial") as file:
         print("weights", *(f"  {name}: {tuple(item.attrs['tensor_shape'])} {item.attrs['encoding-type']}"
                            for name, item in file["weights"].items()), sep="\n")
 
 
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", help="result file of a trial")
+    parser.add_argument("--npz", metavar="OUT", help="write every weight, dense")
+    options = parser.parse_args()
+    try:
+        if options.npz:
+            np.savez(options.npz, **weights(options.file))
+        else:
+            show(options.file)
+    except Unreadable as error:
+        print(f"winnow.py: error: {error}", file=sys.stderr)
+        return error.code
+    except OSError as error:
+        print(f"winnow.py: error: cannot write: {error}", file=sys.stderr)
+        return 74
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,6 +4,7 @@
 The folder holds trial.h5, survey.h5 with links, packed.h5 with copies, and NAME.bin, the dense float32 bytes of every weight of trial.h5.
 """
 import pathlib
+import subprocess
 import sys
 
 import h5py
@@ -56,6 +57,27 @@ except ValueError as error:
 assert winnow.settings(trial)["method.name"] == "rigl"
 assert abs(winnow.summary(trial)["final.test_acc"] - 0.9) < 1e-12
 assert list(winnow.table(trial, "events")["what"]) == ["grown"]
+
+# As a program: the trial, or one line and an exit code, never a traceback.
+future = folder / "future.h5"
+future.write_bytes(trial.read_bytes())
+with h5py.File(future, "r+") as file:
+    file.attrs["schema_version"] = "2.0"
+for arguments, code, words in (
+    ([trial], 0, ""),
+    ([trial, "--npz", folder / "weights.npz"], 0, ""),
+    ([folder / "survey.h5"], 66, "is a winnow-survey file; a winnow-trial file is needed here"),
+    ([folder / "absent.h5"], 66, "absent.h5: no such file"),
+    ([folder], 66, "is not an HDF5 file"),
+    ([pathlib.Path(__file__)], 66, "is not an HDF5 file"),
+    ([copy, "--npz", folder / "damaged.npz"], 66, "init_normal"),
+    ([future], 65, "has schema version 2.0"),
+    ([trial, "--npz", folder / "absent" / "weights.npz"], 74, "cannot write"),
+):
+    said = subprocess.run([sys.executable, "-B", winnow.__file__, *arguments], capture_output=True, text=True)
+    assert said.returncode == code and words in said.stderr, (arguments, said)
+    assert said.stderr.count("\n") == (code != 0), (arguments, said.stderr)
+assert set(np.load(folder / "weights.npz").files) == set(weights) and not (folder / "damaged.npz").exists()
 
 for survey in (folder / "survey.h5", folder / "packed.h5"):
     trials = pd.DataFrame(winnow.table(survey, "trials"))

@@ -52,6 +52,7 @@ void write_trial_with_every_form(const std::filesystem::path& folder) {
   const auto end = note_of(bytes, bytes.size(), "sample");
   const Hdf5File from = open_sealed(bytes, "sample", "winnow-trial", 1);
   Hdf5File file = Hdf5File::create();
+  for (const char* name : {"schema", "schema_version"}) file.set("/", name, from.text("/", name));
   for (const auto& name : from.children("/")) {
     if (name != "weights") file.copy_from(from, "/" + name, "/" + name);
   }
