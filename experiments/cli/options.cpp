@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/trial_setup.h"
 
@@ -16,7 +17,7 @@ namespace {
 // A start file stands for its weights: another path to the same result is the same trial.
 std::string start_content(const std::string& path) {
   PosixFiles files;
-  return read_header(files, path).content_digest;
+  return read_header(files, expand_path(path)).content_digest;
 }
 
 }  // namespace

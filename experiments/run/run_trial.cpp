@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/accounting.h"
 #include "experiments/run/provenance.h"
@@ -89,8 +90,9 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
 
 std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, TrialResult& result) {
   std::map<std::string, std::vector<float>> values;
-  const std::string path = spec.settings.has("init.from") ? spec.settings.text("init.from") : "";
-  if (path.empty()) return values;
+  const std::string given = spec.settings.has("init.from") ? spec.settings.text("init.from") : "";
+  if (given.empty()) return values;
+  const std::filesystem::path path = expand_path(given);
   PosixFiles files;
   result.lineage["start"] = read_header(files, path).name;
   for (WeightRecord& record : load_weights(path)) values[record.name] = std::move(record.values);
