@@ -135,6 +135,19 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     texts(key, [&](std::size_t i) { return setting_of(trials[i], key); });
   }
 
+  std::set<std::string> facts;
+  for (const TrialResult& trial : trials) {
+    for (const auto& [name, value] : trial.provenance) {
+      if (!name.starts_with("env.")) facts.insert(name);
+    }
+  }
+  for (const auto& name : facts) {
+    texts("provenance." + name, [&](std::size_t i) {
+      const auto found = trials[i].provenance.find(name);
+      return found == trials[i].provenance.end() ? std::string() : found->second;
+    });
+  }
+
   std::set<std::string> names;
   for (const TrialResult& trial : trials) {
     for (const auto& [name, value] : trial.summary) names.insert(name);
