@@ -30,7 +30,8 @@ struct Trial {
   std::size_t row = 0;
   std::map<std::string, std::string> recipe, rest;  // varying settings, without names and density
   std::string model, data, method, id, state;
-  std::string density;  // as set; empty if the method has no such setting
+  std::string density;    // as set; empty if the method has no such setting
+  std::string precision;  // that training computed in; `auto` depends on the processor
   std::int64_t replicate = 0;
   std::map<std::string, double> summary;
 };
@@ -43,7 +44,7 @@ class Reader {
     for (const Column& column : survey.trials.columns) {
       if (const auto* values = std::get_if<std::vector<double>>(&column.values)) {
         numbers_.emplace_back(column.name, values);
-      } else if (!own.contains(column.name)) {
+      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.")) {
         settings_.push_back(column.name);
       }
     }
@@ -54,6 +55,7 @@ class Reader {
     trial.row = row;
     trial.id = cell_text(survey_.trials, "id", row);
     trial.state = cell_text(survey_.trials, "state", row);
+    trial.precision = cell_text(survey_.trials, "provenance.precision", row);
     trial.replicate =
         static_cast<std::int64_t>(number_of(cell_text(survey_.trials, "replicate", row)));
     trial.model = setting("model.name", row);
@@ -196,6 +198,19 @@ std::vector<const Trial*> baseline_of(const Trial& trial,
   return {};
 }
 
+// A table is of one kind of arithmetic, or says so.
+std::vector<std::string> notes_of(const std::map<RowKey, std::vector<const Trial*>>& rows) {
+  std::map<std::string, int> counts;
+  for (const auto& [key, trials] : rows) {
+    for (const Trial* trial : trials) ++counts[trial->precision];
+  }
+  if (counts.size() < 2) return {};
+  std::string text = "trained in different precisions:";
+  for (const auto& [precision, count] : counts)
+    text += fmt::format(" {} {}", count, precision.empty() ? "unknown" : precision);
+  return {text};
+}
+
 bool before(const ComparisonRow& a, const ComparisonRow& b) {
   const auto rank = [](const ComparisonRow& row) { return row.method != "dense"; };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
@@ -250,6 +265,7 @@ Comparison compare(const Survey& survey) {
       group.rows.push_back(std::move(row));
     }
     std::stable_sort(group.rows.begin(), group.rows.end(), before);
+    group.notes = notes_of(rows);
     comparison.groups.push_back(std::move(group));
   }
   return comparison;

@@ -30,6 +30,7 @@ struct ComparisonRow {
 struct ComparisonGroup {
   std::string title;  // "resnet20 on cifar10, train.lr=0.1"
   std::vector<ComparisonRow> rows;
+  std::vector<std::string> notes;  // what a reader must know of all rows
 };
 
 struct Comparison {

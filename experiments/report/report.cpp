@@ -90,6 +90,7 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
     const TextTable full = table_of(group, options.wide);
     const TextTable table = options.wide ? full : full.fitted(options.width);
     table.text(out);
+    for (const std::string& note : group.notes) out << "  note: " << note << "\n";
     if (options.trials) {
       for (const auto& line : trial_lines(group)) out << "  " << line << "\n";
     }
@@ -115,6 +116,7 @@ void write_markdown(const Comparison& comparison, const ReportOptions& options, 
     out << "\n## " << group.title << "\n\n";
     const TextTable table = table_of(group, options.wide);
     table.markdown(out);
+    for (const std::string& note : group.notes) out << "\nNote: " << note << "\n";
     if (options.trials) {
       out << "\n";
       for (const auto& line : trial_lines(group)) out << "- " << line << "\n";

@@ -70,6 +70,21 @@ TEST_F(Report, CsvIsAsExpected) { expect_golden("report.csv", {"--csv"}); }
 TEST_F(Report, LatexIsAsExpected) { expect_golden("report.tex", {"--latex"}); }
 TEST_F(Report, JsonIsAsExpected) { expect_golden("report.json", {"--json"}); }
 
+TEST_F(Report, TrialsOfDifferentPrecisionInOneTableAreSaid) {
+  PosixFiles files;
+  Survey survey = gather_survey(files, folder_.path());
+  EXPECT_TRUE(compare(survey).groups[0].notes.empty());
+  const std::size_t rows = rows_of(survey.trials);
+  std::vector<std::string> precision(rows, "f32");
+  for (std::size_t row = 0; row < rows; row += 2) precision[row] = "bf16";
+  survey.trials.columns.push_back({"provenance.precision", precision});
+  const auto groups = compare(survey).groups;
+  ASSERT_EQ(groups[0].notes.size(), 1u);
+  EXPECT_NE(groups[0].notes[0].find("bf16"), std::string::npos);
+  EXPECT_EQ(groups.size(), compare(gather_survey(files, folder_.path())).groups.size())
+      << "provenance is no setting that splits tables";
+}
+
 TEST_F(Report, TextFitsTheScreen) {
   std::istringstream lines(report_of(folder_.path(), {}));
   std::string line;
