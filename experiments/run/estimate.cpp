@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "core/passes.h"
 #include "core/train_settings.h"
 #include "experiments/data/registry.h"
 #include "experiments/run/layer_count.h"
@@ -16,6 +17,7 @@ namespace {
 // loading included.
 constexpr double kFlopsPerSecondF32 = 1.6e11, kFlopsPerSecondBf16 = 2.6e11;
 constexpr double kSecondsPerStep = 2e-4;
+constexpr std::int64_t kBytesPerParam = 12;  // weight, gradient, momentum
 
 std::string network_of(const TrialSpec& spec) {
   return spec.settings.text("data.name") + " " + spec.settings.text("model.name");
@@ -33,20 +35,27 @@ std::int64_t prunable_params(const Model& model) {
   return count;
 }
 
-// Activations and their gradients of one example, f32.
-std::int64_t activation_bytes(const Graph& graph) {
+// What the forward pass of one example keeps for the reverse pass, whose own values take the place
+// of what has been used.
+std::int64_t activation_bytes(Model model) {
+  const std::span outputs(&model.logits, 1);
+  fuse_norm(model.graph, outputs);
   std::int64_t bytes = 0;
-  for (const Node& node : graph.nodes()) {
-    for (const ValueId id : node.out) bytes += graph.value(id).shape.numel() * 4;
+  for (const NodeId node : model.graph.schedule(outputs)) {
+    for (const ValueId id : model.graph.nodes()[node].out) {
+      const ValueInfo& info = model.graph.value(id);
+      bytes += info.shape.numel() * size_of(info.dtype);
+    }
   }
-  return 2 * bytes;
+  return bytes;
 }
 
 }  // namespace
 
 TrialEstimate estimate(const TrialSpec& spec) {
-  const Model model = model_builder(spec)(1, DType::F32);
   const Settings train = train_settings(spec);
+  const DType compute = compute_type(train);
+  const Model model = model_builder(spec)(1, compute);
   TrialEstimate e;
   e.params = dense_params(model);
   const std::int64_t prunable = prunable_params(model);
@@ -55,7 +64,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
   e.kept = e.params - prunable + static_cast<std::int64_t>(density * static_cast<double>(prunable));
   e.macs_dense = static_cast<std::int64_t>(macs_dense(count_layers(model)));
   const std::int64_t rows = train.integer("batch") / spec.ranks;
-  e.memory_bytes = e.params * 12 + rows * activation_bytes(model.graph);
+  e.memory_bytes = e.params * kBytesPerParam + rows * activation_bytes(model);
 
   const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
   const std::int64_t examples = data.train_examples(spec.settings.below("data"));
@@ -70,7 +79,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
   }
   e.flops =
       6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
-  const double rate = compute_type(train) == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
+  const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
   e.seconds = (e.flops / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;
 }
