@@ -108,7 +108,8 @@ std::optional<std::string> check_density(const Model& model, const Settings& met
   try {
     for (const MethodPart& part : method_parts(method)) {
       if (!part.settings.has("layer_density")) continue;
-      density_target(part.settings, pruned_tensors(model), scope_of(part.settings));
+      const std::vector<PrunedTensor> tensors = pruned_tensors(model);
+      density_target(part.settings, tensors, scope_of(part.settings)).counts(tensors);
     }
   } catch (const Error& error) {
     return error.what();

@@ -18,8 +18,10 @@ PrunedTensor described(ParamId id, const ParamSpec& spec) {
 // A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
 std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors,
                         const char* key) {
-  if (name == "first" && !tensors.empty()) return 0;
-  if (name == "last" && !tensors.empty()) return tensors.size() - 1;
+  const auto is_weight = [](const PrunedTensor& tensor) { return tensor.weight; };
+  const auto weights = std::ranges::count_if(tensors, is_weight);  // they come before the biases
+  if (name == "first" && weights > 0) return 0;
+  if (name == "last" && weights > 0) return static_cast<std::size_t>(weights) - 1;
   std::vector<std::string> known = {"first", "last"};
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (tensors[t].name == name || tensors[t].layer == name) return t;
@@ -105,27 +107,61 @@ std::vector<PrunedTensor> pruned_tensors(const Model& model) {
   return tensors;
 }
 
-std::vector<std::optional<std::int64_t>> DensityTarget::counts(
-    const std::vector<PrunedTensor>& tensors) const {
-  std::vector<std::optional<std::int64_t>> result(tensors.size());
+DensityTarget::Counts DensityTarget::before_costs(const std::vector<PrunedTensor>& tensors) const {
+  Counts result{.own = std::vector<std::optional<std::int64_t>>(tensors.size())};
+  std::int64_t sharing = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (!sparsity[t]) continue;
-    // A tensor that stays dense pays nothing.
-    const std::int64_t cost = *sparsity[t] > 0 ? tensors[t].cost : 0;
-    const std::int64_t kept = kept_count(tensors[t].numel, *sparsity[t]) - cost;
-    result[t] = std::max<std::int64_t>(kept, min_one ? 1 : 0);
+    if (sparsity[t]) {
+      result.own[t] = std::max<std::int64_t>(kept_count(tensors[t].numel, *sparsity[t]), least());
+    } else {
+      sharing += tensors[t].numel;
+    }
+  }
+  result.shared = kept_count(sharing, shared);
+  return result;
+}
+
+DensityTarget::Counts DensityTarget::counts(const std::vector<PrunedTensor>& tensors) const {
+  Counts result = before_costs(tensors);
+  struct Payer {
+    std::int64_t* kept;
+    std::int64_t spare;  // what it keeps beyond its least
+  };
+  std::vector<Payer> payers;
+  std::int64_t cost = 0, spare = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    cost += tensors[t].cost;
+    if (!sparsity[t] || *sparsity[t] == 0) continue;
+    payers.push_back({&*result.own[t], *result.own[t] - least()});
+  }
+  if (shared > 0) payers.push_back({&result.shared, result.shared});
+  for (const Payer& payer : payers) spare += payer.spare;
+  if (cost == 0 || payers.empty()) return result;
+  if (cost > spare) {
+    fail(ErrorKind::Settings,
+         "method.density: the {} weights that may stay do not pay for the {} parameters of the "
+         "filter bases; a larger density, fewer bases (interspace.sharing) or "
+         "interspace.equal_parameters false can",
+         spare, cost);
+  }
+  // Shares of running sums: each is rounded, their sum is exact.
+  std::int64_t seen = 0, paid = 0;
+  for (const Payer& payer : payers) {
+    seen += payer.spare;
+    const std::int64_t due = cost * seen / spare;
+    *payer.kept -= due - std::exchange(paid, due);
   }
   return result;
 }
 
 bool DensityTarget::keeps_all(const std::vector<PrunedTensor>& tensors) const {
-  const auto own = counts(tensors);
+  const Counts kept = before_costs(tensors);
   std::int64_t sharing = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (!own[t]) sharing += tensors[t].numel;
-    if (own[t] && *own[t] != tensors[t].numel) return false;
+    if (!kept.own[t]) sharing += tensors[t].numel;
+    if (kept.own[t] && *kept.own[t] != tensors[t].numel) return false;
   }
-  return kept_count(sharing, shared) == sharing;
+  return kept.shared == sharing;
 }
 
 DensityTarget DensityTarget::mapped(const std::function<double(double)>& f) const {
@@ -232,26 +268,22 @@ DensityTarget density_target(const Settings& settings, const std::vector<PrunedT
 
 std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
                          const std::vector<Scores>& scores) {
-  const auto own = target.counts(tensors);
+  const DensityTarget::Counts kept = target.counts(tensors);
   std::vector<Bits> masks(tensors.size());
   std::vector<Scores> sharing;
   std::vector<std::string> names;
-  std::int64_t total = 0, cost = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (own[t]) {
-      masks[t] = top_k(scores[t], *own[t], tensors[t].name);
+    if (kept.own[t]) {
+      masks[t] = top_k(scores[t], *kept.own[t], tensors[t].name);
     } else {
       sharing.push_back(scores[t]);
       names.push_back(tensors[t].name);
-      total += tensors[t].numel;
-      cost += target.shared > 0 ? tensors[t].cost : 0;
     }
   }
-  const std::int64_t kept = std::max<std::int64_t>(kept_count(total, target.shared) - cost, 0);
-  std::vector<Bits> together = top_k(sharing, kept, names);
+  std::vector<Bits> together = top_k(sharing, kept.shared, names);
   std::size_t next = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (!own[t]) masks[t] = std::move(together[next++]);
+    if (!kept.own[t]) masks[t] = std::move(together[next++]);
   }
   return masks;
 }

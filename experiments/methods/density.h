@@ -24,6 +24,7 @@ struct PrunedTensor {
   Shape shape = {};
   std::int64_t numel = 0;
   std::int64_t cost = 0;  // ParamSpec::budget_cost: entries given up to pay for added parameters
+  bool weight = true;     // false: a bias, which some methods prune too; never "first" or "last"
 };
 std::vector<PrunedTensor> pruned_tensors(TrainState& state);
 std::vector<PrunedTensor> pruned_tensors(const Model& model);
@@ -34,9 +35,20 @@ struct DensityTarget {
   double shared = 0;                            // of the sharing tensors taken together
   bool min_one = false;  // a tensor with its own sparsity keeps at least one entry
 
-  std::vector<std::optional<std::int64_t>> counts(const std::vector<PrunedTensor>& tensors) const;
+  // Entries that stay. The costs of all tensors are paid by those that lose entries, in proportion
+  // to what they keep: a small layer could not pay for its own basis. Throws Error{Settings} if
+  // they cannot.
+  struct Counts {
+    std::vector<std::optional<std::int64_t>> own;  // of one tensor; nothing: it shares `shared`
+    std::int64_t shared = 0;                       // of the sharing tensors taken together
+  };
+  Counts counts(const std::vector<PrunedTensor>& tensors) const;
   bool keeps_all(const std::vector<PrunedTensor>& tensors) const;
   DensityTarget mapped(const std::function<double(double sparsity)>& f) const;
+
+ private:
+  std::int64_t least() const { return min_one ? 1 : 0; }
+  Counts before_costs(const std::vector<PrunedTensor>& tensors) const;
 };
 
 enum class Scope : std::uint8_t { Global, Layer };

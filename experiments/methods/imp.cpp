@@ -47,6 +47,13 @@ class IterativeMagnitude final : public Method {
 
   Touches touches() const override { return {.masks = true}; }
 
+  // Only to find out when a trial is planned that it cannot be pruned as its settings say.
+  void edit(GraphEditor& editor) override {
+    const std::vector<PrunedTensor> tensors = pruned_tensors(editor.model());
+    candidates(tensors);
+    if (exact_) last_count(tensors);
+  }
+
   std::optional<Phase> phase(int index, const RunLength& length) const override {
     if (index > levels_) return std::nullopt;
     const std::int64_t end = length.steps;
@@ -124,16 +131,20 @@ class IterativeMagnitude final : public Method {
     const std::vector<PrunedTensor> tensors = pruned_tensors(state);
     const std::vector<PrunedTensor> losing = candidates(tensors);
     const ParamStore& params = state.params();
-    std::int64_t total = 0, alive = 0, cost = 0, at_stake = 0;
-    for (const PrunedTensor& tensor : tensors) {
-      total += tensor.numel;
-      alive += params.count(tensor.id, MaskKind::Keep);
-      cost += tensor.cost;
-    }
+    std::int64_t alive = 0, at_stake = 0;
+    for (const PrunedTensor& tensor : tensors) alive += params.count(tensor.id, MaskKind::Keep);
+  // Entries that stay in the end, of all tensors together.
+  std::int64_t last_count(const std::vector<PrunedTensor>& tensors) const {
+    DensityTarget target;
+    target.sparsity.resize(tensors.size());
+    target.shared = sparsity_of(density_);
+    return target.counts(tensors).shared;
+  }
+
     for (const PrunedTensor& tensor : losing) at_stake += params.count(tensor.id, MaskKind::Keep);
     auto lost = static_cast<std::int64_t>(std::ceil(rate_ * static_cast<double>(alive)));
     if (exact_ && level == levels_) {
-      lost = std::max<std::int64_t>(alive - kept_count(total, sparsity_of(density_)) + cost, 0);
+      lost = std::max<std::int64_t>(alive - last_count(tensors), 0);
     }
     lost = std::min(lost, at_stake);
 

@@ -23,7 +23,12 @@ class Snip final : public MaskAtInit {
     for (std::size_t i = 0; i < specs.size(); ++i) {
       const ParamSpec& spec = specs[i];
       if (spec.role != ParamRole::Bias || spec.retired || !spec.trainable) continue;
-      tensors.push_back({ParamId(i), spec.name, spec.name, spec.shape, spec.shape.numel()});
+      tensors.push_back({.id = ParamId(i),
+                         .name = spec.name,
+                         .layer = spec.name,
+                         .shape = spec.shape,
+                         .numel = spec.shape.numel(),
+                         .weight = false});
     }
     return tensors;
   }

@@ -4,6 +4,10 @@
 #include <cmath>
 #include <span>
 
+#include "core/error.h"
+#include "experiments/methods/compose.h"
+#include "experiments/methods/density.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/selection.h"
 #include "tests/methods/fake_state.h"
 #include "tests/methods/op_bench.h"
@@ -161,6 +165,69 @@ TEST(Interspace, OnlyTheSettingScalesAndOnlyCoefficients) {
     }
     EXPECT_EQ(scaled, on == std::string("true") ? coefficients : 0);
     EXPECT_GT(coefficients, 0);
+  }
+}
+
+constexpr DataShape kCifar10{32, 32, 3, 10};
+
+std::vector<PrunedTensor> interspace_tensors(const std::string& model) {
+  return pruned_tensors(test::edited_model(model, {}, {{"name", "interspace"}}, kCifar10));
+}
+
+std::vector<PrunedTensor> free_of_cost(std::vector<PrunedTensor> tensors) {
+  for (PrunedTensor& tensor : tensors) tensor.cost = 0;
+  return tensors;
+}
+
+TEST(Interspace, BudgetOfVggMatchesSpecificationOracle) {
+  std::vector<PrunedTensor> tensors = interspace_tensors("vgg16");
+  std::erase_if(tensors, [](const PrunedTensor& t) { return t.shape.rank() != 4; });
+  ASSERT_EQ(tensors.size(), 13u);
+  DensityTarget target;
+  target.sparsity.resize(13);
+  target.shared = .99;
+  EXPECT_EQ(target.counts(free_of_cost(tensors)).shared, 147105);
+  EXPECT_EQ(target.counts(tensors).shared, 146052);
+}
+
+TEST(Interspace, UnderPerLayerRulesAllLayersPayForTheBasesInProportion) {
+  const std::vector<PrunedTensor> tensors = interspace_tensors("resnet20");
+  for (const char* distribution : {"uniform", "erk"}) {
+    const Settings gmp = test::resolved(find_method("gmp").schema,
+                                        {{"density", "0.02"}, {"distribution", distribution}});
+    const DensityTarget target = density_target(gmp, tensors, Scope::Layer);
+    const auto plain = target.counts(free_of_cost(tensors)).own, paid = target.counts(tensors).own;
+    std::int64_t before = 0, after = 0;
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+      before += *plain[t];
+      after += *paid[t];
+    }
+    EXPECT_EQ(before - after, 19 * 81);
+    const double left = static_cast<double>(after) / static_cast<double>(before);
+    for (std::size_t t = 0; t < tensors.size(); ++t)
+      EXPECT_NEAR(static_cast<double>(*paid[t]), left * static_cast<double>(*plain[t]), 1.5);
+  }
+}
+
+TEST(Interspace, ADensityThatDoesNotPayForTheBasesIsRefusedWhenPlanned) {
+  const auto problem = [](const test::Pairs& pairs) -> std::string {
+    Settings method;
+    for (const auto& [key, text] : pairs) method.set(key, text);
+    try {
+      const Model model = test::edited_model("resnet20", {}, pairs, kCifar10);
+      return check_density(model, method).value_or("");
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  for (const char* name : {"gmp", "snip", "imp"}) {
+    const auto with = [&](const char* density) {
+      return problem({{"name", name}, {"density", density}, {"with.interspace", "on"}});
+    };
+    EXPECT_NE(with("0.005").find("do not pay for the 1539 parameters of the filter bases"),
+              std::string::npos)
+        << name << with("0.005");
+    EXPECT_EQ(with("0.02"), "") << name;
   }
 }
 

@@ -102,6 +102,29 @@ TEST(Snip, BiasesGoFirstWhenTheyAreScored) {
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 1}));
 }
 
+TEST(Snip, LastIsTheLastWeightAlsoWhenBiasesAreMasked) {
+  for (const auto& [key, value] :
+       {std::pair{"keep_dense", "[last]"}, std::pair{"layer_density", "[last=0.75]"}}) {
+    Model model = linear_layers({{2, 2}, {2, 2}});
+    ParamSpec bias;
+    bias.name = bias.layer = "fc2.bias";
+    bias.shape = {2};
+    bias.role = ParamRole::Bias;
+    model.params.push_back(bias);
+    FakeState state(model);
+    state.set_weight(0, {1, 2, 3, 4});
+    state.set_weight(1, {1, 2, 3, 4});
+    state.answer = [](const ProbeRequest&) {
+      return ProbeResult{1, {{9, 9, 9, 9}, {1, 1, 1, 1}, {9, 9}}};
+    };
+    method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}, {key, value}})
+        ->on_event(begin(), state);
+    EXPECT_EQ(count_ones(state.keep(1)), std::string(key) == "keep_dense" ? 4 : 3) << key;
+    EXPECT_EQ(count_ones(state.keep(0)), 3) << key;
+    EXPECT_EQ(state.keep(2), (Bits{0, 0})) << key;
+  }
+}
+
 TEST(Snip, ADeadLayerIsReportedAndNotRepaired) {
   FakeState state = oracle_net();
   state.set_weight(0, {0, 0, 0, 0});
