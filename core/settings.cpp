@@ -377,6 +377,11 @@ Settings resolve(const Schema& schema, const Settings& given,
     if (!canonical.problem.empty()) problems.push_back({setting.key, canonical.problem});
     resolved.set(setting.key, std::move(canonical.text));
   }
+  for (const Setting& setting : schema) {
+    if (!setting.derive || given.has(setting.key) || !problems.empty()) continue;
+    std::string text = setting.derive(resolved);
+    if (!text.empty()) resolved.set(setting.key, std::move(text));
+  }
   for (const auto& [key, value] : given.values()) {
     if (std::find(names.begin(), names.end(), key) != names.end()) continue;
     const auto near = nearest(key, names);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 #include <vector>
 
 namespace winnow {
+
+class Settings;
 
 struct Range {
   double low, high;
@@ -49,6 +52,9 @@ struct Setting {
   std::string unit = {};
   std::string meaning = {};
   std::string source = {};  // paper, code or "ours: reason"
+  // Where the value follows from other settings if it is not given: its canonical text, or an empty
+  // text for the default. A value that follows is no part of a trial's identity.
+  std::function<std::string(const Settings& resolved)> derive = {};
 };
 using Schema = std::vector<Setting>;
 

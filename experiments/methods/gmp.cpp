@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "experiments/methods/definitions.h"
 #include "experiments/methods/mask_tools.h"
 #include "experiments/methods/schema_tools.h"
@@ -34,7 +35,12 @@ namespace {
 
 class Gmp final : public Method {
  public:
-  explicit Gmp(const Settings& settings) : settings_(settings) {}
+  explicit Gmp(const Settings& settings) : settings_(settings) {
+    if (settings.real("begin") > settings.real("end")) {
+      fail(ErrorKind::Settings, "method.begin: {} is after method.end {}", settings.text("begin"),
+           settings.text("end"));
+    }
+  }
 
   Touches touches() const override { return {.masks = true}; }
 

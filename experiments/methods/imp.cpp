@@ -19,6 +19,10 @@ Back back_of(const std::string& name) {
                                    : Back::FineTune;
 }
 
+double density_after(std::int64_t levels, double rate) {
+  return std::pow(1 - rate, static_cast<double>(levels));
+}
+
 class IterativeMagnitude final : public Method {
  public:
   explicit IterativeMagnitude(const Settings& settings)
@@ -35,6 +39,13 @@ class IterativeMagnitude final : public Method {
     if (exact_ && density_ < 1) {
       levels_ =
           static_cast<std::int64_t>(std::ceil(std::log(density_) / std::log1p(-rate_) - 1e-9));
+    }
+    const double reached = density_after(levels_, rate_);
+    if (!exact_ && std::abs(density_ - reached) > 1e-3 * reached) {
+      fail(ErrorKind::Settings,
+           "method.density: {} is not what method.levels {} of method.rate {} lead to, which is "
+           "{:.6g}; give density or levels",
+           density_, levels_, rate_, reached);
     }
     if (shuffles() && back_ != Back::Weights) {
       fail(
@@ -227,8 +238,14 @@ MethodDef imp() {
        .fallback = "0.2",
        .range = Range{0, 1, true},
        .unit = "share",
-       .meaning = "share of the prunable weights that is kept after the last level",
-       .source = "ours: one name for all methods"},
+       .meaning = "share of the prunable weights that is kept after the last level; with `levels` "
+                  "it is (1 - rate)^levels",
+       .source = "ours: one name for all methods",
+       .derive =
+           [](const Settings& s) {
+             const std::int64_t levels = s.integer("levels");
+             return levels == 0 ? "" : fmt::format("{:.6g}", density_after(levels, s.real("rate")));
+           }},
       {.key = "levels",
        .kind = Kind::Int,
        .fallback = "0",

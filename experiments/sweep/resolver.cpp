@@ -253,7 +253,7 @@ const TrialResolver::Checked& TrialResolver::checked(const Group& group, const S
   std::vector<SettingProblem> ignored;
   const Settings defaults = winnow::resolve(*group.schema, Settings(), ignored);
   for (const auto& [key, text] : result.settings.values()) {
-    const bool at_default = defaults.has(key) && defaults.text(key) == text;
+    const bool at_default = !given.has(key) || (defaults.has(key) && defaults.text(key) == text);
     if (!at_default && in_identity(group.prefix + key)) {
       result.lines.push_back(group.prefix + key + "=" +
                              identity_text(*find_setting(*group.schema, key), text, result));

@@ -5,6 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
+#include "experiments/methods/registry.h"
+
 namespace winnow {
 namespace {
 
@@ -44,6 +47,15 @@ TEST(Gmp, AnIntervalThatDoesNotDivideEndsEarlyAtTheDensity) {
   EXPECT_TRUE(at.due(200));
   EXPECT_FALSE(at.due(250));
   EXPECT_EQ(at.progress(200), 1);
+}
+
+TEST(Gmp, ABeginAfterTheEndIsRefused) {
+  const auto make = [](const char* begin, const char* end) {
+    const MethodDef& def = find_method("gmp");
+    def.make(resolve(def.schema, Settings({{"density", "0.1"}, {"begin", begin}, {"end", end}})));
+  };
+  make("0.5", "0.5");
+  EXPECT_THROW(make("0.8", "0.75"), Error);
 }
 
 }  // namespace

@@ -73,6 +73,32 @@ TEST(Imp, OneLevelIsOneShotPruningAfterTraining) {
   EXPECT_EQ(starts.kept, (std::vector<std::int64_t>{266200, 26620}));
 }
 
+TEST(Imp, GivenLevelsTheDensityIsTheOneTheyReach) {
+  const Schema& schema = find_method("imp").schema;
+  const auto density = [&](const test::Pairs& given) {
+    return test::resolved(schema, given).text("density");
+  };
+  EXPECT_EQ(density({}), "0.2");
+  EXPECT_EQ(density({{"levels", "3"}}), "0.512");
+  EXPECT_EQ(density({{"levels", "10"}}), "0.107374");
+  EXPECT_EQ(density({{"levels", "2"}, {"rate", "0.5"}}), "0.25");
+}
+
+TEST(Imp, ADensityThatTheLevelsDoNotReachIsRefused) {
+  const auto make = [](const test::Pairs& given) {
+    find_method("imp").make(test::resolved(find_method("imp").schema, given));
+  };
+  make({{"levels", "10"}, {"density", "0.1074"}});
+  for (const char* density : {"0.1", "0.2"}) {
+    try {
+      make({{"levels", "10"}, {"density", density}});
+      ADD_FAILURE() << density;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("which is 0.107374"), std::string::npos);
+    }
+  }
+}
+
 TEST(Imp, PhasesGoBackAsTheSettingSays) {
   const auto phase = [](const char* back) {
     const auto method = find_method("imp").make(test::resolved(

@@ -86,6 +86,24 @@ TEST_F(Identity, RanksCountOnlyWhereTheyChangeTheMathematics) {
   EXPECT_EQ(id_with(dense, true), id(dense)) << "one rank is what everybody else means";
 }
 
+TEST_F(Identity, AValueThatFollowsFromOtherSettingsDoesNotCount) {
+  Catalog catalog = small_catalog();
+  Component& magnitude = catalog.methods.at(1);
+  Setting& density = magnitude.schema.at(0);
+  density.fallback = "0.2";
+  density.derive = [](const Settings& s) {
+    return s.text("schedule") == "gradual" ? std::string("0.5") : std::string();
+  };
+  const auto trial = [&](const std::string& settings) {
+    const std::string method = "  method: {name: magnitude" + settings + "}\n";
+    return load_sweep(write("derived.yaml", kHead + method), catalog).trials.at(0);
+  };
+  EXPECT_EQ(trial("").settings.text("method.density"), "0.2");
+  const TrialSpec gradual = trial(", schedule: gradual");
+  EXPECT_EQ(gradual.settings.text("method.density"), "0.5");
+  EXPECT_EQ(gradual.canonical.find("method.density"), std::string::npos);
+}
+
 TEST_F(Identity, VersionsOtherThanTheFirstCount) {
   const Sweep sweep = load(kHead + "  method: {name: rigl, density: 0.05}\n");
   EXPECT_NE(sweep.trials[0].canonical.find("method.version=2\n"), std::string::npos);
