@@ -115,6 +115,8 @@ struct Touches {
   bool weights_source = false;  // effective weight = f(leaves)
   bool masks = false;           // owns Keep or Trainable masks of the prunable set
   bool train_only = false;      // acts in training only; the evaluation graph is the plain one
+  bool redraws = false;         // draws initial values anew after the methods' own start values
+  bool adds_decay = false;      // adds weight decay to gradients itself, which Trainable masks stop
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.

@@ -48,7 +48,9 @@ class Compander final : public Method {
         a_(settings.real("a")),
         b_(settings.real("b")) {}
 
-  Touches touches() const override { return {.weights_source = true}; }
+  Touches touches() const override {
+    return {.weights_source = true, .adds_decay = coefficients_ == "fixed"};
+  }
 
   void edit(GraphEditor& editor) override {
     const std::string& optimizer = editor.train().text("optimizer");

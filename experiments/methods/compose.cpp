@@ -34,6 +34,30 @@ std::optional<std::pair<std::string, std::string>> two_with(
 
 bool masks(const MethodDef& def) { return def.touches.masks; }
 
+// Why these methods do not work together as they are set, or nothing.
+std::optional<std::string> settings_conflict(const std::vector<Composite::Part>& parts) {
+  for (const Composite::Part& a : parts) {
+    for (const Composite::Part& b : parts) {
+      if (&a == &b) continue;
+      const Touches touches = b.method->touches();
+      if (a.method->touches().redraws && touches.weights_source) {
+        return fmt::format(
+            "{} draws initial weights anew, but {} has computed its start from the first ones; "
+            "leave "
+            "out one of them",
+            a.name, b.name);
+      }
+      if (a.method->decays_frozen() && touches.adds_decay) {
+        return fmt::format(
+            "{} decays frozen weights, but {} with fixed coefficients adds the decay to the "
+            "gradient, which frozen weights do not take",
+            a.name, b.name);
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<MethodPart> method_parts(const Settings& method) {
@@ -100,6 +124,9 @@ std::unique_ptr<Method> make_method(const Settings& method) {
   for (const MethodPart& part : parts) {
     const MethodDef& def = find_method(part.name);
     made.push_back({part.name, def.make(part.settings), def.phases});
+  }
+  if (const auto reason = settings_conflict(made)) {
+    fail(ErrorKind::Settings, "method.with: {}", *reason);
   }
   return std::make_unique<Composite>(std::move(made));
 }

@@ -62,6 +62,8 @@ Touches Composite::touches() const {
     all.weights_source |= one.weights_source;
     all.masks |= one.masks;
     all.train_only &= one.train_only;
+    all.redraws |= one.redraws;
+    all.adds_decay |= one.adds_decay;
   }
   return all;
 }

@@ -56,7 +56,9 @@ class IterativeMagnitude final : public Method {
     }
   }
 
-  Touches touches() const override { return {.masks = true}; }
+  Touches touches() const override {
+    return {.masks = true, .redraws = control_ == "reinitialise"};
+  }
 
   // Only to find out when a trial is planned that it cannot be pruned as its settings say.
   void edit(GraphEditor& editor) override {
@@ -137,13 +139,6 @@ class IterativeMagnitude final : public Method {
     return found;
   }
 
-  // The share is of the survivors of all tensors, ignored ones included.
-  void prune(std::int64_t level, TrainState& state) {
-    const std::vector<PrunedTensor> tensors = pruned_tensors(state);
-    const std::vector<PrunedTensor> losing = candidates(tensors);
-    const ParamStore& params = state.params();
-    std::int64_t alive = 0, at_stake = 0;
-    for (const PrunedTensor& tensor : tensors) alive += params.count(tensor.id, MaskKind::Keep);
   // Entries that stay in the end, of all tensors together.
   std::int64_t last_count(const std::vector<PrunedTensor>& tensors) const {
     DensityTarget target;
@@ -152,6 +147,13 @@ class IterativeMagnitude final : public Method {
     return target.counts(tensors).shared;
   }
 
+  // The share is of the survivors of all tensors, ignored ones included.
+  void prune(std::int64_t level, TrainState& state) {
+    const std::vector<PrunedTensor> tensors = pruned_tensors(state);
+    const std::vector<PrunedTensor> losing = candidates(tensors);
+    const ParamStore& params = state.params();
+    std::int64_t alive = 0, at_stake = 0;
+    for (const PrunedTensor& tensor : tensors) alive += params.count(tensor.id, MaskKind::Keep);
     for (const PrunedTensor& tensor : losing) at_stake += params.count(tensor.id, MaskKind::Keep);
     auto lost = static_cast<std::int64_t>(std::ceil(rate_ * static_cast<double>(alive)));
     if (exact_ && level == levels_) {

@@ -51,6 +51,11 @@ Schema scoring_schema(const std::string& norm, const std::string& norm_source) {
   };
 }
 
+Touches MaskAtInit::touches() const {
+  const std::string reinit = settings_.has("reinit") ? settings_.text("reinit") : "none";
+  return {.masks = true, .redraws = reinit != "none" && reinit != "false"};
+}
+
 Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
   if (moment.when != When::Begin || moment.phase != 0) {
     later(moment, state);

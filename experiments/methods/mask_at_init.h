@@ -21,7 +21,7 @@ Schema scoring_schema(const std::string& norm, const std::string& norm_source);
 
 class MaskAtInit : public Method {
  public:
-  Touches touches() const override { return {.masks = true}; }
+  Touches touches() const override;
   Verdict on_event(const Moment& moment, TrainState& state) final;
 
  protected:

@@ -65,6 +65,36 @@ TEST(Compose, TwoMethodsThatChooseWeightsAreRefusedWithTheReason) {
             std::string::npos);
 }
 
+TEST(Compose, NewInitialWeightsUnderAReparametrisationAreRefused) {
+  for (const char* other : {"with.interspace", "with.compander"}) {
+    EXPECT_NE(
+        problem(given({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}, {other, "on"}}))
+            .find("snip draws initial weights anew"),
+        std::string::npos);
+    for (const char* part : {"frozen", "trained", "both"}) {
+      EXPECT_NE(problem(given(
+                    {{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}, {other, "on"}})),
+                "")
+          << part;
+    }
+    EXPECT_NE(problem(given({{"name", "imp"}, {"control", "reinitialise"}, {other, "on"}})), "");
+    EXPECT_EQ(problem(given({{"name", "snip"}, {"density", "0.5"}, {other, "on"}})), "");
+    EXPECT_EQ(problem(given({{"name", "freezenet"}, {"density", "0.5"}, {other, "on"}})), "");
+  }
+}
+
+TEST(Compose, DecayOfFrozenWeightsNeedsADecayThatReachesThem) {
+  const auto with = [](const char* coefficients) {
+    return problem(given({{"name", "freezenet"},
+                          {"density", "0.5"},
+                          {"variant", "freeze_wd"},
+                          {"with.compander.coefficients", coefficients}}));
+  };
+  EXPECT_NE(with("fixed").find("freezenet decays frozen weights, but compander"),
+            std::string::npos);
+  EXPECT_EQ(with("fine"), "");
+}
+
 TEST(Compose, ProblemsNameTheFullKey) {
   EXPECT_NE(problem(given({{"name", "snip"}, {"density", "2"}})).find("method.density"),
             std::string::npos);
