@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/methods/definitions.h"
@@ -76,7 +78,10 @@ class Compander final : public Method {
                                     spec.layer + ".compander");
       });
       if (decays_here()) editor.model().param(id).decay = 0;
-      weights_.push_back({id, spec.layer, spec.decay});
+      weights_.push_back({id, spec.layer, spec.decay, {}});
+      if (!learned_.empty()) {
+        weights_.back().learned = {learned_[learned_.size() - 2], learned_.back()};
+      }
     }
   }
 
@@ -124,6 +129,7 @@ class Compander final : public Method {
     ParamId id;
     std::string layer;
     double decay;
+    std::optional<std::pair<ParamId, ParamId>> learned;  // a and b
   };
   struct AdaptiveStep {
     std::vector<float> v, slope;  // slope: dw/dv
@@ -146,14 +152,20 @@ class Compander final : public Method {
     return editor.model().param(id).value;
   }
 
-  // The v that gives the drawn w: the network starts as it would without the method.
+  // The v that gives the drawn w: the network starts as it would without the method. A start file
+  // holds w too, and a and b if they were learned.
   void start(TrainState& state) {
+    const auto value_of = [&](ParamId id) {
+      return static_cast<double>(state.params().weight(id)[0]);
+    };
     for (const Companded& weight : weights_) {
+      const double a = weight.learned ? value_of(weight.learned->first) : a_;
+      const double b = weight.learned ? value_of(weight.learned->second) : b_;
       std::int64_t clamped = 0;
       for (float& value : state.params().weight(weight.id)) {
         const double range =
             companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
-        double y = static_cast<double>(value) / a_;
+        double y = static_cast<double>(value) / a;
         if (function_ != "arsinh" && std::fabs(y) > range - kPoleDistance) {
           y = std::copysign(range - kPoleDistance, y);
           ++clamped;
@@ -161,7 +173,7 @@ class Compander final : public Method {
         const double u = function_ == "arctan"   ? std::tan(y)
                          : function_ == "arsinh" ? std::sinh(y)
                                                  : inverse_erf(y);
-        value = static_cast<float>(b_ * u);
+        value = static_cast<float>(b * u);
       }
       if (clamped > 0) state.log("clamped_at_start", weight.layer, static_cast<double>(clamped));
     }

@@ -1,6 +1,7 @@
 // Interspace pruning: each KxK filter is a combination of a trained filter basis that many filters
 // share; a mask method that is composed with it prunes the coefficients in place of the filters'
 // entries.
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -116,12 +117,14 @@ class Interspace final : public Method {
     }
   }
 
-  // The identity, or a random orthonormal basis with coefficients that give the same filters.
+  // The identity, or a random orthonormal basis with coefficients that give the same filters. A
+  // basis that has values comes from a start file, where coefficients stand next to it: they go on.
   void start(TrainState& state) const {
     ParamStore& params = state.params();
     for (const Basis& basis : bases_) {
       const auto n = static_cast<std::size_t>(basis.n);
       const std::span<float> f = params.weight(basis.id);
+      if (std::ranges::any_of(f, [](float value) { return value != 0; })) continue;
       if (!orthonormal_) {
         for (std::size_t i = 0; i < f.size(); ++i) f[i] = i % (n + 1) == 0 ? 1.0f : 0.0f;
         continue;

@@ -77,6 +77,29 @@ TEST(Compander, NetworkStartsAsItWouldWithoutTheMethod) {
   }
 }
 
+// A result file holds the merged weights, and a and b where they were learned.
+TEST(Compander, AStartFileWithLearnedCoefficientsGoesOnWhereItEnded) {
+  const test::Pairs method = {
+      {"name", "compander"}, {"coefficients", "fine"}, {"a", "1"}, {"b", "0.6"}};
+  auto first = test::residual_trial(method), second = test::residual_trial(method);
+  Trainer a = first.make();
+  a.start_phase(0);
+  for (int step = 0; step < 3; ++step) a.train_step();
+  for (const ParamSpec& spec : a.params().specs())
+    second.start[spec.name] = test::copy_of(a, spec.name);
+  for (auto& layer : a.effective_weights()) second.start[layer.layer + ".weight"] = layer.values;
+  EXPECT_NE(second.start.at("fc.compander_a")[0], 1.0f);
+  Trainer b = second.make();
+  b.start_phase(0);
+  const auto wa = a.effective_weights(), wb = b.effective_weights();
+  for (std::size_t i = 0; i < wa.size(); ++i)
+    EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6) << wa[i].layer;
+  for (const ParamSpec& spec : a.params().specs())
+    EXPECT_LT(test::largest_difference(test::copy_of(a, spec.name), test::copy_of(b, spec.name)),
+              1e-5)
+        << spec.name;
+}
+
 TEST(Compander, DecayActsOnTheEffectiveWeight) {
   auto with =
       test::residual_trial({{"name", "compander"}}, {{"weight_decay", "0.1"}, {"momentum", "0"}});

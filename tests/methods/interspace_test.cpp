@@ -231,6 +231,36 @@ TEST(Interspace, ADensityThatDoesNotPayForTheBasesIsRefusedWhenPlanned) {
   }
 }
 
+TEST(Interspace, AStartFileOfInterspaceGoesOnWhereItEnded) {
+  for (const char* basis : {"standard", "ortho"}) {
+    auto first = test::residual_trial({{"name", "interspace"}, {"basis", basis}});
+    auto second = test::residual_trial({{"name", "interspace"}, {"basis", basis}});
+    Trainer a = first.make();
+    a.start_phase(0);
+    for (int step = 0; step < 3; ++step) a.train_step();
+    for (const ParamSpec& spec : a.params().specs())
+      second.start[spec.name] = test::copy_of(a, spec.name);
+    Trainer b = second.make();
+    b.start_phase(0);
+    EXPECT_EQ(test::all_weights(a), test::all_weights(b)) << basis;
+  }
+}
+
+TEST(Interspace, AStartFileOfAPlainNetworkIsTakenApart) {
+  auto plain = test::residual_trial({{"name", "dense"}});
+  auto inter = test::residual_trial({{"name", "interspace"}, {"basis", "ortho"}});
+  Trainer a = plain.make();
+  a.start_phase(0);
+  for (int step = 0; step < 3; ++step) a.train_step();
+  for (const ParamSpec& spec : a.params().specs())
+    inter.start[spec.name] = test::copy_of(a, spec.name);
+  Trainer b = inter.make();
+  b.start_phase(0);
+  const auto wa = a.effective_weights(), wb = b.effective_weights();
+  for (std::size_t i = 0; i < wa.size(); ++i)
+    EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
+}
+
 TEST(Interspace, SynFlowScoresReadAbsoluteCoefficientsAndBases) {
   auto trial = test::residual_trial({{"name", "synflow"},
                                      {"density", "0.02"},
