@@ -83,6 +83,10 @@ struct OpDef {
   std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out,
                              const Attrs&)>
       macs = {};
+  // Of derivations of weights: output 0 is made entry by entry from this input and zero where that
+  // is; -1: of none. And how many of its entries may differ from zero; absent: all.
+  int keeps_zeros_of = -1;
+  std::function<std::int64_t(const ValueInfo& out, const Attrs&)> most_nonzero = {};
   KernelMaker cpu = {};
   int inplace = -1;  // this input's memory may become output 0's when nothing else reads it later
   bool train_only =

@@ -116,6 +116,7 @@ void define_compander() {
               r.add(0, r.graph().emit1("compander_backward", in, node.attrs, node.name + "/grad"));
             }
           },
+      .keeps_zeros_of = 0,
       .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
         const Attrs& given = spec.node.attrs;
         const float a = scalar(call.in[1], given, "a"), b = scalar(call.in[2], given, "b");

@@ -68,6 +68,12 @@ void define_score_mask() {
                                        node.name + "/scores"));
             }
           },
+      .keeps_zeros_of = 0,
+      .most_nonzero =
+          [](const ValueInfo& out, const Attrs& attrs) {
+            const std::int64_t n = out.shape.numel();
+            return n - dropped_of(n, attrs.real("density"));
+          },
       .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
         const auto n = call.out[0].numel();
         auto* mask = call.out[1].as<std::uint8_t>();

@@ -72,7 +72,7 @@ struct Rows {
   }
 };
 
-Table layer_table(const std::vector<LayerCount>& layers, const std::vector<StoredBits>& merged,
+Table layer_table(const std::vector<LayerCount>& layers, const std::vector<MergedCount>& merged,
                   const std::vector<LeafCount>& leaves, const ParamStore& params) {
   Rows rows;
   std::map<ParamId, std::size_t> row_of;
@@ -94,7 +94,7 @@ Table layer_table(const std::vector<LayerCount>& layers, const std::vector<Store
     }
     if (derived_row.emplace(layer.weight, rows.name.size()).second) {
       rows.add(layer.name, layer.name, layer.kind, layer.numel, layer.kept, layer.trained,
-               layer.nonzero, merged[i]);
+               layer.nonzero, merged[i].bits);
     }
     rows.add_macs(derived_row.at(layer.weight), layer);
   }
@@ -117,11 +117,11 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   std::set<ParamId> in_layers;  // parameters that are counted by the weights made from them
   std::set<ValueId> seen;
   std::int64_t nonzero_prunable = 0, nonzero_all = 0, dead = 0;
-  std::vector<StoredBits> merged(result.layers.size());
+  std::vector<MergedCount> merged(result.layers.size());
   for (std::size_t i = 0; i < result.layers.size(); ++i) {
     const LayerCount& layer = result.layers[i];
     in_layers.insert(layer.leaves.begin(), layer.leaves.end());
-    if (layer.derived) merged[i] = merged_bits(layer, effective[i].values, params);
+    if (layer.derived) merged[i] = count_merged(layer, effective[i].values, params);
     if (!seen.insert(layer.weight).second) continue;
     nonzero_all += layer.nonzero;
     if (!layer.prunable && dense_layers.count(layer.name) == 0) continue;
@@ -130,12 +130,11 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   }
 
   std::vector<LeafCount> leaves;
-  std::int64_t kept = 0, trained = 0;
+  std::int64_t trained = 0;
   for (std::size_t i = 0; i < params.size(); ++i) {
     if (edited.params[i].retired) continue;
     leaves.push_back(count_leaf(params, ParamId(i)));
     const LeafCount& leaf = leaves.back();
-    kept += leaf.stored.kept - leaf.stored.untouched;
     trained += leaf.trained;
     // Biases and normalisation count as non-zero whatever their values are.
     if (in_layers.count(leaf.id) == 0) nonzero_all += leaf.stored.kept;
@@ -148,13 +147,13 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   }
   const auto ratio = [](double over, double under) { return under == 0 ? 0 : over / under; };
   const auto real = [](std::int64_t count) { return static_cast<double>(count); };
-  const double bits = real(total_bits(result.layers, merged, leaves, params.size())),
-               dense_bits = 32 * real(total);
+  const StoredSize stored = stored_size(result.layers, merged, leaves, params.size());
+  const double bits = real(stored.bits), dense_bits = 32 * real(total);
   const double density = ratio(real(nonzero_prunable), real(prunable));
   const double macs = macs_dense(dense_counts), sparse = macs_sparse(result.layers);
   result.summary = {{"params.total", real(total)},
                     {"params.prunable", real(prunable)},
-                    {"params.kept", real(kept)},
+                    {"params.kept", real(stored.values)},
                     {"params.trained", real(trained)},
                     {"density", density},
                     {"sparsity.prunable", 1 - density},

@@ -31,6 +31,24 @@ std::vector<ParamId> leaves_of(const GraphEditor& editor, const Graph& graph, Va
   return leaves;
 }
 
+// Follows a derivation back to its leaf for as long as zeros of the leaf are zeros of the weight.
+void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer) {
+  ValueId value = layer.weight;
+  while (!editor.is_param(value)) {
+    const Node& node = *graph.producer(value);
+    const OpDef& op = find_op(node.op);
+    if (op.most_nonzero) {
+      layer.most_nonzero =
+          std::min(layer.most_nonzero, op.most_nonzero(graph.value(value), node.attrs));
+    }
+    if (op.keeps_zeros_of < 0) return;
+    value = node.in[static_cast<std::size_t>(op.keeps_zeros_of)];
+  }
+  layer.zeros_of = editor.owner(value);
+}
+
+bool is_trained(const ParamSpec& spec) { return spec.trainable && !spec.seeded; }
+
 std::int64_t nonzero_of(const std::vector<float>& values) {
   return static_cast<std::int64_t>(values.size()) - std::count(values.begin(), values.end(), 0.0f);
 }
@@ -52,7 +70,11 @@ std::vector<LayerCount> count_layers(const Model& model) {
                                  [&](ParamId id) { return model.param(id).prunable; });
     count.numel = model.graph.value(layer.weight).shape.numel();
     count.macs = macs_of(model.graph, node) / batch;
-    count.kept = count.trained = count.nonzero = count.numel;
+    count.kept = count.trained = count.nonzero = count.most_nonzero = count.numel;
+    if (count.derived) {
+      find_zeros(editor, model.graph, count);
+      count.dense_gradient = !count.zeros_of || !is_trained(model.param(*count.zeros_of));
+    }
     counts.push_back(std::move(count));
   }
   return counts;
@@ -69,11 +91,16 @@ void measure(std::vector<LayerCount>& layers, const ParamStore& params,
     layer.kept = layer.trained = 0;
     for (const ParamId id : layer.leaves) {
       const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
-      layer.kept += params.count(id, MaskKind::Keep);
-      if (spec.trainable && !spec.seeded) layer.trained += params.live(id);
+      // Scores, bases and coefficients of a derivation have rows of their own.
+      if (!layer.derived || spec.prunable) layer.kept += params.count(id, MaskKind::Keep);
+      const bool counts = !layer.derived || layer.dense_gradient || id == *layer.zeros_of;
+      if (counts && is_trained(spec)) layer.trained += params.live(id);
     }
     if (effective.empty()) {
-      layer.nonzero = layer.derived ? layer.numel : layer.kept;
+      layer.nonzero = layer.zeros_of  ? params.count(*layer.zeros_of, MaskKind::Keep)
+                      : layer.derived ? layer.numel
+                                      : layer.kept;
+      layer.nonzero = std::min(layer.nonzero, layer.most_nonzero);
     } else if (effective[i].layer != layer.name) {
       fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer,
            layer.name);
@@ -90,8 +117,7 @@ StepCost step_cost(std::span<const LayerCount> layers, bool dense_gradients) {
     cost.forward += layer.macs_sparse();
     cost.grad_activation += layer.macs_sparse();
     if (layer.trained == 0 && !dense_gradients) continue;
-    // A derivation needs the gradient of every entry of its result.
-    const bool all = dense_gradients || layer.derived;
+    const bool all = dense_gradients || layer.dense_gradient;
     cost.grad_weight +=
         all ? macs : macs * static_cast<double>(layer.trained) / static_cast<double>(layer.numel);
   }

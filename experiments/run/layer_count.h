@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,17 +15,20 @@ namespace winnow {
 
 // One convolution or linear node and the weight it reads.
 struct LayerCount {
-  std::string name;                  // of the node: "stage1.block0.conv1"
-  std::string kind;                  // "conv2d" or "linear"
-  ValueId weight = kNoValue;         // effective weight
-  std::vector<ParamId> leaves = {};  // the parameters it is, or is derived from
-  bool derived = false;              // not a leaf itself
-  bool prunable = false;             // some leaf belongs to the prunable set
-  std::int64_t numel = 0;            // of the effective weight
-  std::int64_t macs = 0;             // per example, dense
-  std::int64_t kept = 0;             // entries of the leaves by their Keep masks
-  std::int64_t trained = 0;          // entries of the leaves that training updates
-  std::int64_t nonzero = 0;          // of the effective weight
+  std::string name;                      // of the node: "stage1.block0.conv1"
+  std::string kind;                      // "conv2d" or "linear"
+  ValueId weight = kNoValue;             // effective weight
+  std::vector<ParamId> leaves = {};      // the parameters it is, or is derived from
+  bool derived = false;                  // not a leaf itself
+  bool prunable = false;                 // some leaf belongs to the prunable set
+  std::optional<ParamId> zeros_of = {};  // derived entry by entry: zero wherever this leaf is
+  bool dense_gradient = false;    // what it is derived from takes the gradient of every entry
+  std::int64_t numel = 0;         // of the effective weight
+  std::int64_t most_nonzero = 0;  // numel, or less if its derivation drops entries
+  std::int64_t macs = 0;          // per example, dense
+  std::int64_t kept = 0;          // entries of the prunable leaves by their Keep masks
+  std::int64_t trained = 0;       // entries of the leaves that training updates
+  std::int64_t nonzero = 0;       // of the effective weight
   double density() const {
     return numel == 0 ? 0 : static_cast<double>(nonzero) / static_cast<double>(numel);
   }
@@ -35,9 +39,10 @@ struct LayerCount {
 // `model` does not matter.
 std::vector<LayerCount> count_layers(const Model& model);
 
-// Fills kept and trained from the masks. Without `effective` a weight that is a leaf counts as
-// non-zero where it is kept, which is what training computes with, and a derived one as dense; with
-// it (TrainState::effective_weights()) the values are counted.
+// Fills kept and trained from the masks. Without `effective` a weight that is a leaf, or is derived
+// from one entry by entry, counts as non-zero where it is kept, which is what training computes
+// with, and any other derived one as dense; with it (TrainState::effective_weights()) the values
+// are counted.
 void measure(std::vector<LayerCount>& layers, const ParamStore& params,
              std::span<const TrainState::LayerWeight> effective = {});
 

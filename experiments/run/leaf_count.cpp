@@ -19,6 +19,11 @@ std::vector<float> regenerated(const ParamStore& params, ParamId id) {
   return values;
 }
 
+void add(StoredSize& size, const StoredCount& count, const StoredBits& bits) {
+  size.bits += bits.smallest();
+  size.values += count.kept - count.untouched;
+}
+
 }  // namespace
 
 LeafCount count_leaf(const ParamStore& params, ParamId id) {
@@ -44,8 +49,8 @@ LeafCount count_leaf(const ParamStore& params, ParamId id) {
   return leaf;
 }
 
-StoredBits merged_bits(const LayerCount& layer, const std::vector<float>& values,
-                       const ParamStore& params) {
+MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values,
+                         const ParamStore& params) {
   StoredCount count{layer.numel, layer.nonzero, 0};
   for (const ParamId id : layer.leaves) {
     const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
@@ -56,12 +61,12 @@ StoredBits merged_bits(const LayerCount& layer, const std::vector<float>& values
       same += values[i] != 0 && same_bits(values[i], base[i]);
     count.untouched = std::max(count.untouched, same);
   }
-  return stored_bits(count);
+  return {count, stored_bits(count)};
 }
 
-std::int64_t total_bits(const std::vector<LayerCount>& layers,
-                        const std::vector<StoredBits>& merged, const std::vector<LeafCount>& leaves,
-                        std::size_t param_count) {
+StoredSize stored_size(const std::vector<LayerCount>& layers,
+                       const std::vector<MergedCount>& merged, const std::vector<LeafCount>& leaves,
+                       std::size_t param_count) {
   std::vector<std::size_t> group(param_count);
   for (std::size_t i = 0; i < param_count; ++i) group[i] = i;
   std::set<std::size_t> replaceable;  // parameters that a merged weight makes unnecessary
@@ -73,19 +78,25 @@ std::int64_t total_bits(const std::vector<LayerCount>& layers,
       std::replace(group.begin(), group.end(), group[static_cast<std::size_t>(id)], target);
     }
   }
-  std::map<std::size_t, std::int64_t> by_parameters, by_weights;
-  std::int64_t total = 0;
+  std::map<std::size_t, StoredSize> by_parameters, by_weights;
+  StoredSize total;
   for (const LeafCount& leaf : leaves) {
     const auto at = static_cast<std::size_t>(leaf.id);
-    (replaceable.count(at) != 0 ? by_parameters[group[at]] : total) += leaf.bits.smallest();
+    add(replaceable.count(at) != 0 ? by_parameters[group[at]] : total, leaf.stored, leaf.bits);
   }
   std::set<ValueId> seen;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!layers[i].derived || layers[i].leaves.empty() || !seen.insert(layers[i].weight).second)
       continue;
-    by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]] += merged[i].smallest();
+    add(by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]], merged[i].stored,
+        merged[i].bits);
   }
-  for (const auto& [key, bits] : by_parameters) total += std::min(bits, by_weights.at(key));
+  for (const auto& [key, parameters] : by_parameters) {
+    const StoredSize& weights = by_weights.at(key);
+    const StoredSize& smaller = weights.bits < parameters.bits ? weights : parameters;
+    total.bits += smaller.bits;
+    total.values += smaller.values;
+  }
   return total;
 }
 

@@ -20,15 +20,22 @@ struct LeafCount {
 };
 LeafCount count_leaf(const ParamStore& params, ParamId id);
 
-// The size of a derived weight if it is stored itself, as a mask over a regenerated parameter where
-// it is one.
-StoredBits merged_bits(const LayerCount& layer, const std::vector<float>& values,
-                       const ParamStore& params);
+// A derived weight if it is stored itself, as a mask over a regenerated parameter where it is one.
+struct MergedCount {
+  StoredCount stored = {};
+  StoredBits bits = {};
+};
+MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values,
+                         const ParamStore& params);
 
+struct StoredSize {
+  std::int64_t bits = 0;
+  std::int64_t values = 0;  // that no seed regenerates
+};
 // The smallest size of everything. Derived weights that share parameters are stored together:
 // either their parameters or the merged weights, `merged` by layer.
-std::int64_t total_bits(const std::vector<LayerCount>& layers,
-                        const std::vector<StoredBits>& merged, const std::vector<LeafCount>& leaves,
-                        std::size_t param_count);
+StoredSize stored_size(const std::vector<LayerCount>& layers,
+                       const std::vector<MergedCount>& merged, const std::vector<LeafCount>& leaves,
+                       std::size_t param_count);
 
 }  // namespace winnow

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "experiments/run/accounting.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"
 
@@ -98,6 +99,18 @@ TEST(Compander, AStartFileWithLearnedCoefficientsGoesOnWhereItEnded) {
     EXPECT_LT(test::largest_difference(test::copy_of(a, spec.name), test::copy_of(b, spec.name)),
               1e-5)
         << spec.name;
+}
+
+TEST(Compander, LearnedCoefficientsAreNotStoredBesideTheMergedWeights) {
+  for (const char* coefficients : {"fixed", "coarse", "fine"}) {
+    test::SmallTrial trial("lenet300", {{"name", "compander"}, {"coefficients", coefficients}});
+    test::SmallTrial plain("lenet300");
+    Trainer trainer = trial.make(), dense = plain.make();
+    trainer.start_phase(0);
+    const Accounting counted =
+        account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
+    EXPECT_EQ(counted.summary.at("params.kept"), 266610) << coefficients;
+  }
 }
 
 TEST(Compander, DecayActsOnTheEffectiveWeight) {

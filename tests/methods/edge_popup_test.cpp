@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/run/accounting.h"
 #include "kernels/cpu/keep_largest.h"
 #include "kernels/rng.h"
 #include "tests/methods/op_bench.h"
@@ -94,6 +95,20 @@ TEST(EdgePopup, OnlyScoresAreTrainedAndTheMaskIsKept) {
     const ParamSpec& spec = trainer.params().specs()[p];
     EXPECT_EQ(spec.trainable, spec.role == ParamRole::Score) << spec.name;
   }
+}
+
+TEST(EdgePopup, OnlyASeedAndAMaskAreStored) {
+  test::SmallTrial trial("lenet300", {{"name", "edge_popup"}, {"density", "0.3"}},
+                         {{"epochs", "1it"}});
+  test::SmallTrial plain("lenet300");
+  Trainer trainer = trial.make(), dense = plain.make();
+  trainer.run();
+  const Accounting counted =
+      account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
+  EXPECT_EQ(counted.summary.at("params.kept"), 0);
+  EXPECT_EQ(counted.summary.at("stored.bits"), 3 * 32 + 266200 + 3 * 32) << "seeds and masks";
+  for (const LayerCount& layer : counted.layers)
+    EXPECT_EQ(layer.kept, layer.numel - dropped_of(layer.numel, .3)) << layer.name;
 }
 
 TEST(EdgePopup, StoredMaskGivesTheTrainedNetwork) {

@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/train_settings.h"
+#include "experiments/methods/registry.h"
 #include "experiments/models/registry.h"
 #include "experiments/run/stored_bits.h"
 
@@ -121,6 +123,40 @@ TEST(LayerCounts, TrainingCostFollowsTheSpecification) {
   EXPECT_DOUBLE_EQ(step_cost(frozen).total(), 2.0 * 40551040);
 }
 
+// LeNet-300-100 with a method's edits.
+Model with_method(const std::string& name,
+                  std::map<std::string, std::string, std::less<>> settings) {
+  Model model = build("lenet300", kMnist);
+  const MethodDef& def = find_method(name);
+  const Settings train = resolve(train_schema(), Settings());
+  GraphEditor editor(model, name, train);
+  def.make(resolve(def.schema, Settings(std::move(settings))))->edit(editor);
+  return model;
+}
+
+TEST(LayerCounts, ACompandedWeightIsAsSparseAsWhatIsTrained) {
+  for (const char* coefficients : {"fixed", "coarse", "fine"}) {
+    const Model model = with_method("compander", {{"coefficients", coefficients}});
+    ParamStore params(model, 1);
+    params.replace_mask(ParamId(0), MaskKind::Keep, first(235200, 23520));
+    std::vector<LayerCount> layers = count_layers(model);
+    measure(layers, params);
+    EXPECT_TRUE(layers[0].derived);
+    EXPECT_EQ(layers[0].nonzero, 23520) << coefficients;
+    EXPECT_EQ(layers[0].trained, 23520) << coefficients;
+    EXPECT_DOUBLE_EQ(step_cost(layers).total(), 3.0 * (23520 + 31000)) << coefficients;
+    EXPECT_DOUBLE_EQ(step_cost(layers, true).total(), 2.0 * (23520 + 31000) + 266200);
+  }
+}
+
+TEST(LayerCounts, EdgePopupComputesWithItsShareAndScoresTakeEveryGradient) {
+  const Model model = with_method("edge_popup", {{"density", "0.25"}});
+  const ParamStore params(model, 1);
+  std::vector<LayerCount> layers = count_layers(model);
+  measure(layers, params);
+  EXPECT_DOUBLE_EQ(step_cost(layers).total(), 2.0 * 266200 / 4 + 266200);
+}
+
 TEST(LayerCounts, DoNotDependOnTheBatch) {
   const auto one = count_layers(build("resnet20", kCifar10, 1)),
              many = count_layers(build("resnet20", kCifar10, 6));
@@ -225,8 +261,8 @@ TEST(Accounting, SupermaskOverSeededWeightsIsStoredAsSeedAndMask) {
   const Accounting result = account(dense, edited, params, effective);
   EXPECT_DOUBLE_EQ(result.summary.at("density"), (23520.0 + 31000) / 266200);
   EXPECT_EQ(result.summary.at("params.trained"), 235200 + 31000 + 410) << "the gates are trained";
-  EXPECT_EQ(result.summary.at("params.kept"), 235200 + 31000 + 410)
-      << "seeded weights are not stored";
+  EXPECT_EQ(result.summary.at("params.kept"), 31000 + 410)
+      << "neither seeded weights nor what only masks them";
   EXPECT_EQ(result.summary.at("stored.bits"), 32 + 235200 + 32 * (31000 + 410))
       << "merged: a mask over the seed";
   EXPECT_EQ(cell<std::int64_t>(result.table, "fc1", "nonzero"), 23520);
