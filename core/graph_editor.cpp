@@ -74,6 +74,7 @@ void GraphEditor::derive(ParamId weight, const std::function<ValueId(ValueId lea
   const ValueId leaf = model_.param(weight).value;
   const NodeId before = model_.graph.node_count();
   model_.graph.redirect(leaf, f(leaf), before);
+  model_.param(weight).derived = true;
 }
 
 void GraphEditor::replace(ParamId weight, ValueId effective) {

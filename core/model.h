@@ -37,6 +37,7 @@ struct ParamSpec {
   bool trainable = true;     // false: frozen as a whole, no gradient is computed or sent
   bool prunable = false;     // member of the prunable set: masks of pruning methods act on it
   bool seeded = false;       // never updated and regenerated from its key: files store no values
+  bool derived = false;      // layers read a function of it
   bool retired = false;      // replaced by another parametrisation; not trained, stored or counted
   double decay = 1, lr = 1;  // multipliers of weight decay and learning rate
   std::string layer = {};    // "conv1": the layer it belongs to

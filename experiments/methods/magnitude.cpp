@@ -10,8 +10,6 @@ class Magnitude final : public MaskAtInit {
   explicit Magnitude(const Settings& settings) : MaskAtInit(settings) {}
 
  protected:
-  // Under weight compander the leaf is v with w = f(v), f odd and increasing, so |v| has the order
-  // of |w| inside a layer.
   std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) override {
     return magnitudes(state, tensors);
   }

@@ -1,6 +1,10 @@
 #include "experiments/methods/mask_tools.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <span>
+#include <utility>
 
 namespace winnow {
 
@@ -30,9 +34,19 @@ Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor) {
 }
 
 std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors) {
+  const auto derived = [&](const PrunedTensor& tensor) {
+    const ParamSpec& spec = state.params().specs()[static_cast<std::size_t>(tensor.id)];
+    return spec.derived && spec.role == ParamRole::Weight;
+  };
+  std::map<std::string, std::vector<float>> effective;
+  if (std::ranges::any_of(tensors, derived)) {
+    for (auto& weight : state.effective_weights())
+      effective[weight.layer] = std::move(weight.values);
+  }
   std::vector<Scores> scores;
   for (const PrunedTensor& tensor : tensors) {
-    Scores& layer = scores.emplace_back(compared_weights(state.params(), tensor));
+    Scores& layer = scores.emplace_back(derived(tensor) ? effective.at(tensor.layer)
+                                                        : compared_weights(state.params(), tensor));
     for (float& score : layer) score = std::fabs(score);
   }
   return scores;

@@ -17,7 +17,8 @@ std::vector<double> row_norms(std::span<const float> matrix, std::int64_t rows);
 // filters where ParamSpec::magnitude_basis says so.
 Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor);
 
-// One entry per tensor, |compared weight|.
+// |compared weight| of each entry. Of a weight that is derived (weight compander), as the layers
+// use it: what is trained in its place has another scale in each layer.
 std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor>& tensors);
 
 // Uniform in (0, 1), of the trial's stream "<purpose>/<tensor>" at this step.

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
+#include "experiments/methods/mask_tools.h"
 #include "experiments/run/accounting.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"
@@ -99,6 +101,21 @@ TEST(Compander, AStartFileWithLearnedCoefficientsGoesOnWhereItEnded) {
     EXPECT_LT(test::largest_difference(test::copy_of(a, spec.name), test::copy_of(b, spec.name)),
               1e-5)
         << spec.name;
+}
+
+TEST(Compander, MagnitudesAreThoseOfTheWeightsTheLayersUse) {
+  test::SmallTrial trial("lenet300", {{"name", "compander"}, {"coefficients", "fine"}});
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  trainer.params().weight(test::named(trainer, "fc2.compander_a"))[0] = 100;
+  const auto effective = trainer.effective_weights();
+  const std::vector<Scores> scores = magnitudes(trainer, pruned_tensors(trainer));
+  ASSERT_EQ(scores.size(), effective.size());
+  for (std::size_t t = 0; t < scores.size(); ++t) {
+    for (std::size_t i = 0; i < scores[t].size(); ++i)
+      ASSERT_EQ(scores[t][i], std::fabs(effective[t].values[i]));
+  }
+  EXPECT_GT(*std::ranges::max_element(scores[1]), 5);
 }
 
 TEST(Compander, LearnedCoefficientsAreNotStoredBesideTheMergedWeights) {
