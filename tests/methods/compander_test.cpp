@@ -58,6 +58,7 @@ TEST(Compander, StepOnTheLatentWeightMatchesSpecificationOracle) {
       bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
   const float g = bench.gradients(w, {.5f + .01f * .1f}, {v})[0][0];
   EXPECT_NEAR(g, .8266778f, 2e-6);
+  EXPECT_NEAR(.0602008f - .1f * g, -.0224670f, 1e-6);
   OpBench after;
   const ValueId moved = after.leaf("v", {1}, {.0602008f - .1f * g});
   expect_near(after.value(after.graph.emit1("compander", {moved, kNoValue, kNoValue},

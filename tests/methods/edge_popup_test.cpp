@@ -97,6 +97,13 @@ TEST(EdgePopup, OnlyScoresAreTrainedAndTheMaskIsKept) {
   }
 }
 
+TEST(EdgePopup, DeviationForAFanInOf784MatchesSpecificationOracle) {
+  const Model model = test::edited_model("lenet300", {}, {{"name", "edge_popup"}}, {28, 28, 1, 10});
+  std::vector<float> values(235200);
+  generate(model.params.at(0).init, {1, 2, 0}, values);
+  for (const float w : values) ASSERT_NEAR(std::fabs(w), .050508, 1e-6);
+}
+
 TEST(EdgePopup, OnlyASeedAndAMaskAreStored) {
   test::SmallTrial trial("lenet300", {{"name", "edge_popup"}, {"density", "0.3"}},
                          {{"epochs", "1it"}});

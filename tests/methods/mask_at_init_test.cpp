@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/methods/compose.h"
+#include "experiments/methods/mask_at_init.h"
 #include "experiments/methods/selection.h"
 #include "experiments/methods/synflow.h"
 #include "fake_state.h"
@@ -53,6 +54,22 @@ TEST(Snip, MaskMatchesSpecificationOracle) {
   EXPECT_EQ(state.keep(1), (Bits{0, 1, 0, 1}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
   EXPECT_EQ(state.params().weight(ParamId(0))[3], 1);
+}
+
+TEST(Snip, NormalisedSaliencyMatchesSpecificationOracle) {
+  FakeState state = oracle_net();
+  const std::vector<PrunedTensor> tensors = pruned_tensors(state);
+  std::vector<Scores> scores = saliencies(state, tensors, state.probe({}).grads);
+  float sum = 0;
+  for (const Scores& layer : scores) {
+    for (const float score : layer) sum += score;
+  }
+  const std::vector<Scores> oracle = {{.030303f, .015152f, .090909f, .363636f},
+                                      {.030303f, .151515f, .015152f, .303030f}};
+  for (const std::size_t t : {0u, 1u}) {
+    for (const std::size_t i : {0u, 1u, 2u, 3u})
+      EXPECT_NEAR(scores[t][i] / sum, oracle[t][i], 1e-6f) << t << " " << i;
+  }
 }
 
 TEST(Snip, AsksForOneBatchUnderRunningStatisticsUnlessToldOtherwise) {
