@@ -250,6 +250,7 @@ MethodDef compander() {
   const Range positive{1e-3, 100};
   MethodDef def;
   def.name = "compander";
+  def.version = 2;  // 2: magnitudes are those of the weights in use
   def.meaning = "trains v with w = a * arctan(v / b): bounded weights, larger updates near zero";
   def.source = "Weight Compander, IJCNN 2023, arXiv 2306.16993";
   def.schema = {

@@ -177,6 +177,7 @@ MethodDef interspace() {
   using Kind = Setting::Kind;
   MethodDef def;
   def.name = "interspace";
+  def.version = 2;  // 2: every layer pays for the bases
   def.meaning = "filters are combinations of trained filter bases; masks act on the coefficients";
   def.source = "Interspace Pruning, CVPR 2022, arXiv 2203.07808";
   def.schema = {

@@ -64,7 +64,10 @@ TrialEstimate estimate(const TrialSpec& spec) {
   e.kept = e.params - prunable + static_cast<std::int64_t>(density * static_cast<double>(prunable));
   e.macs_dense = static_cast<std::int64_t>(macs_dense(count_layers(model)));
   const std::int64_t rows = train.integer("batch") / spec.ranks;
-  e.memory_bytes = e.params * kBytesPerParam + rows * activation_bytes(model);
+  // Batches are read ahead, two for training and two for evaluation.
+  const std::int64_t image_bytes = model.graph.value(model.input).shape.numel() * 4;
+  const std::int64_t read_ahead = 2 * (rows + train.integer("eval_batch")) * image_bytes;
+  e.memory_bytes = e.params * kBytesPerParam + rows * activation_bytes(model) + read_ahead;
 
   const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
   const std::int64_t examples = data.train_examples(spec.settings.below("data"));
