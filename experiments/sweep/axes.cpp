@@ -23,6 +23,12 @@ class Expander {
  public:
   Expander(Axes& axes, Diagnostics& problems) : axes_(axes), problems_(problems) {}
 
+  std::vector<Point> points(const YamlNode& node) {
+    Axis all = list(node);
+    return too_many_ ? std::vector<Point>(1) : std::move(all.points);
+  }
+
+ private:
   Axis list(const YamlNode& node) {
     Axis product;
     if (!node.is_list()) {
@@ -33,7 +39,6 @@ class Expander {
     return product;
   }
 
- private:
   const Entry* keep(Entry entry) { return &axes_.entries.emplace_back(std::move(entry)); }
 
   void multiply(Axis& product, const Axis& axis, const Place& place) {
@@ -45,10 +50,8 @@ class Expander {
         return;
       }
     }
-    if (axis.points.size() > kMostPoints / product.points.size()) {
-      problems_.error(place, fmt::format("the sweep has more than {} points", kMostPoints));
-      return;
-    }
+    if (too_many_) return;
+    if (axis.points.size() > kMostPoints / product.points.size()) return refuse_size(place);
     std::vector<Point> points;
     points.reserve(product.points.size() * axis.points.size());
     for (const Point& left : product.points) {
@@ -60,6 +63,11 @@ class Expander {
       }
     }
     product.points = std::move(points);
+  }
+
+  void refuse_size(const Place& place) {
+    problems_.error(place, fmt::format("the sweep has more than {} points", kMostPoints));
+    too_many_ = true;
   }
 
   Axis entry(const YamlNode& node) {
@@ -228,7 +236,7 @@ class Expander {
       axis.points.insert(axis.points.end(), one.points.begin(), one.points.end());
       axis.keys.insert(one.keys.begin(), one.keys.end());
       if (axis.points.size() > kMostPoints) {
-        problems_.error(node.place, fmt::format("the sweep has more than {} points", kMostPoints));
+        refuse_size(node.place);
         break;
       }
     }
@@ -274,14 +282,18 @@ class Expander {
 
   Axes& axes_;
   Diagnostics& problems_;
+  bool too_many_ = false;
 };
 
 }  // namespace
 
 Axes expand_axes(const NodePtr& list, Diagnostics& problems) {
   Axes axes;
-  axes.points.push_back({});
-  if (list) axes.points = Expander(axes, problems).list(*list).points;
+  if (list) {
+    axes.points = Expander(axes, problems).points(*list);
+  } else {
+    axes.points.push_back({});
+  }
   return axes;
 }
 

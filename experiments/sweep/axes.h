@@ -26,7 +26,8 @@ struct Axes {
   std::vector<std::string> case_keys;  // what the `cases` choose: "method.name"
 };
 
-// `list` may be null (no axes). Axes that cannot be read are left out and reported.
+// `list` may be null (no axes). Axes that cannot be read are left out and reported, and all of them
+// are if there are more points than a sweep may have.
 Axes expand_axes(const NodePtr& list, Diagnostics& problems);
 
 }  // namespace winnow

@@ -319,5 +319,23 @@ axes:
             std::string::npos);
 }
 
+// Resolving what is left of a product that is refused anyway took all memory.
+TEST_F(Expansion, AProductBeyondTheLimitIsRefusedWithoutResolvingIt) {
+  std::string text = kHead + "  method: {name: rigl, density: 0.1}\naxes:\n";
+  for (const char* key : {"train.batch", "train.lr", "train.momentum", "method.delta_t"}) {
+    text += fmt::format("  - {}: [1", key);
+    for (int i = 2; i < 100; ++i) text += fmt::format(", {}", i);
+    text += "]\n";
+  }
+  int checked = 0;
+  const TrialCheck check = [&](const TrialSpec&) -> std::optional<SettingProblem> {
+    ++checked;
+    return std::nullopt;
+  };
+  EXPECT_EQ(
+      problems(text, {.check = check}).find("65\ns.yaml:11:5: error: the sweep has more than"), 0u);
+  EXPECT_LE(checked, 1);
+}
+
 }  // namespace
 }  // namespace winnow::testing
