@@ -4,9 +4,31 @@
 #include "experiments/cli/out_arguments.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/container.h"
+#include "experiments/results/layout.h"
 #include "experiments/results/survey.h"
 
 namespace winnow {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A survey can be made again, nothing else can: no other file may be lost to a slip in -o, and
+// nothing may appear among the results.
+void check_target(Files& files, const fs::path& target, const fs::path& out) {
+  const auto trials = fs::weakly_canonical(Layout(out).trials());
+  const auto inside = fs::weakly_canonical(target).lexically_relative(trials);
+  if (!inside.empty() && *inside.begin() != "..") {
+    fail(ErrorKind::Usage, "{}: is in the folder of the results; choose another -o",
+         target.string());
+  }
+  if (files.exists(target) && !is_survey(files, target)) {
+    fail(ErrorKind::Usage,
+         "{}: exists and is not a survey file of this winnow; remove it or choose another -o",
+         target.string());
+  }
+}
+
+}  // namespace
 
 int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   namespace po = boost::program_options;
@@ -17,10 +39,10 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
       "pack", "copy the weights; without it the survey links to the result files");
   const auto given = parse_out_arguments(args, options, out);
   if (!given) return 0;
-  const std::filesystem::path folder = given->place;
-  const std::filesystem::path target =
-      path.empty() ? folder / "survey.h5" : std::filesystem::path(path);
+  const fs::path folder = given->place;
+  const fs::path target = path.empty() ? folder / "survey.h5" : fs::path(path);
   PosixFiles files;
+  check_target(files, target, folder);
   const Survey survey = gather_survey(files, folder);
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";

@@ -65,7 +65,7 @@ void print(std::ostream& out, const SweepStatus& s) {
     return fmt::format("{}  {}  ({} attempt{})", f.name, f.reason, f.attempts,
                        f.attempts == 1 ? "" : "s");
   });
-  list(out, "damaged (remove the file to run the trial again)", s.damaged,
+  list(out, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
   list(out, "missing", s.missing,
        [](const PlannedTrial& t) { return t.name + "  " + t.canonical; });

@@ -141,13 +141,17 @@ Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
   const std::string found = file.text("/", "schema"), version = file.text("/", "schema_version");
   if (found != schema)
     fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);
-  int found_major = 0;
-  std::from_chars(version.data(), version.data() + version.size(), found_major);
-  if (found_major != major) {
+  check_version(version, major, label);
+  return file;
+}
+
+void check_version(const std::string& version, int major, const std::string& label) {
+  int found = 0;
+  std::from_chars(version.data(), version.data() + version.size(), found);
+  if (found != major) {
     fail(ErrorKind::Settings, "{}: has schema version {}; this winnow reads version {}.x", label,
          version, major);
   }
-  return file;
 }
 
 void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,

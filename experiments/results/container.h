@@ -26,6 +26,8 @@ std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
 // The HDF5 file of sealed bytes with this schema ("winnow-trial") and major version.
 Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
                      const std::string& schema, int major);
+// Another major version than `major` is Error{Settings}.
+void check_version(const std::string& version, int major, const std::string& label);
 
 void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,
                   const std::string& version);

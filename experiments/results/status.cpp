@@ -45,6 +45,18 @@ std::optional<double> time_left(const SweepStatus& status) {
 
 }  // namespace
 
+void check_output_directory(Files& files, const std::filesystem::path& out) {
+  const Layout layout(out);
+  if (files.exists(layout.plan()) || files.exists(layout.trials())) return;
+  if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
+  fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)",
+       out.string());
+}
+
+bool is_unreadable(const Error& error) {
+  return error.kind() == ErrorKind::Input || error.kind() == ErrorKind::Settings;
+}
+
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out) {
   std::vector<std::string> names;
   const auto root = Layout(out).trials();
@@ -59,8 +71,8 @@ std::vector<std::string> published_trials(Files& files, const std::filesystem::p
 }
 
 SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now) {
+  check_output_directory(files, out);
   const Layout layout(out);
-  if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
   SweepStatus status;
   std::map<std::string, std::string> known;  // without a state so far, with its settings
   for (auto& trial : read_plan(files, out)) known[trial.name] = std::move(trial.canonical);
@@ -71,10 +83,12 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   const auto published = published_trials(files, out);
   status.planned = known.size();
   for (const auto& name : published) {
-    if (!known.contains(name)) ++status.planned;
+    const bool unplanned = !known.contains(name);
     settled(name);
     try {
       const TrialNote note = read_note(files, layout.trial(name));
+      check_owner(layout.trial(name), note.name);
+      status.planned += unplanned;
       if (const auto time = unix_time(note.created)) times.push_back(*time);
       seconds += note.seconds;
       if (note.outcome == Outcome::Diverged) {
@@ -83,7 +97,7 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
         ++status.done;
       }
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::Input) throw;
+      if (!is_unreadable(error)) throw;
       status.damaged.push_back({name, error.what()});
     }
   }

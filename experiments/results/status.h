@@ -7,26 +7,33 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 
 namespace winnow {
 
-// Names of all published trials, sorted; files that do not look like a trial are left out.
+// Error{Input} unless `winnow run` has written to `out`.
+void check_output_directory(Files& files, const std::filesystem::path& out);
+// Names of all result files, sorted; what is in them is not looked at.
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out);
+// A file in trials/ that is no result here: damaged, of another trial (a copy), of a newer version.
+// Anything else that keeps it from being read is not the file's fault.
+bool is_unreadable(const Error& error);
 
 struct SweepStatus {
   struct Damaged {
     std::string name, reason;
   };
-  std::size_t planned = 0;  // every trial the directory knows of: plan, results, failures
-  std::size_t done = 0;     // results of finished trials; diverged ones are counted apart
+  // Every trial the directory knows of: plan, results, failures; an unplanned damaged file is none.
+  std::size_t planned = 0;
+  std::size_t done = 0;  // results of finished trials; diverged ones are counted apart
   std::vector<std::string> diverged;
   std::vector<FailureRecord> failed;      // of trials without a result
   std::vector<RunningTrial> running;      // live ones
   std::vector<RunningTrial> stale;        // heartbeats whose process is gone or silent
-  std::vector<Damaged> damaged;           // result files that cannot be read
+  std::vector<Damaged> damaged;           // result files that cannot be used; the reason says why
   std::vector<PlannedTrial> missing;      // planned, and none of the above
   double mean_seconds = 0;                // of one finished trial, 0 if none is
   std::optional<double> trials_per_hour;  // over the results of the last hour before the newest

@@ -172,6 +172,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
 }  // namespace
 
 Survey gather_survey(Files& files, const std::filesystem::path& out) {
+  check_output_directory(files, out);
   const Layout layout(out);
   Survey survey;
   std::vector<TrialResult> trials;
@@ -181,13 +182,14 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   for (const auto& name : published_trials(files, out)) {
     try {
       ReadTrial read = read_whole_trial(files, layout.trial(name));
+      check_owner(layout.trial(name), read.header.name);
       epochs.append(trials.size(), read.result.epochs);
       layers.append(trials.size(), read.result.layers);
       read.result.epochs = read.result.layers = read.result.steps = read.result.events = {};
       trials.push_back(std::move(read.result));
       headers.push_back(std::move(read.header));
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::Input) throw;
+      if (!is_unreadable(error)) throw;
       survey.missing.push_back({name, "damaged", error.what(), ""});
       unreadable.insert(name);
     }

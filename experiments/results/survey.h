@@ -16,7 +16,7 @@ namespace winnow {
 
 struct MissingTrial {
   std::string name;
-  std::string state;  // "missing", "failed", "running", "damaged"
+  std::string state;  // "missing", "failed", "running", "damaged" (the reason says how)
   std::string reason;
   std::string settings;  // as in the plan, if it is known
 };
@@ -31,7 +31,8 @@ struct Survey {
   std::size_t planned = 0;
 };
 
-// Reads every result; a damaged one is listed in `missing`.
+// Reads every result; one that cannot be used (is_unreadable) is listed in `missing` as damaged.
+// Error{Input} if `out` is no output directory.
 Survey gather_survey(Files& files, const std::filesystem::path& out);
 
 enum class SurveyWeights { Link, Pack };
@@ -40,6 +41,8 @@ enum class SurveyWeights { Link, Pack };
 void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
                   const std::filesystem::path& path, SurveyWeights weights);
 Survey read_survey(Files& files, const std::filesystem::path& path);
+// A whole survey file that this winnow can read: derived, so it may be replaced.
+bool is_survey(Files& files, const std::filesystem::path& path);
 
 // A row's text in a column of any type; "" where the column is absent or the number is NaN.
 std::string cell_text(const Table& table, const std::string& column, std::size_t row);

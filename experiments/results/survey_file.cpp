@@ -82,4 +82,13 @@ Survey read_survey(Files& files, const std::filesystem::path& path) {
   return survey;
 }
 
+bool is_survey(Files& files, const std::filesystem::path& path) {
+  try {
+    open_sealed(files.read(path), path.string(), kSchema, kMajor);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace winnow

@@ -171,9 +171,7 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
   const auto path = Layout(out).trial(result.spec.name());
   const bool made = files.write_once(path, encode_trial(result, created));
   if (!made) {
-    const TrialHeader header = read_header(files, path);
-    if (header.name != result.spec.name())
-      fail(ErrorKind::Input, "{}: holds trial {}", path.string(), header.name);
+    check_owner(path, read_header(files, path).name);
   }
   forget_failure(files, out, result.spec.name());
   return made ? Published::New : Published::AlreadyThere;
@@ -190,9 +188,15 @@ TrialNote read_note(Files& files, const std::filesystem::path& path) {
   if (!json.is_object() || json.value("schema", "") != kSchema) {
     fail(ErrorKind::Input, "{}: is not a {} file", path.string(), kSchema);
   }
+  check_version(json.value("schema_version", ""), kMajor, path.string());
   const std::string state = json.value("state", "");
-  return {state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
+  return {json.value("name", ""),
+          state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
           json.value("created", ""), json.value("seconds", 0.0)};
+}
+
+void check_owner(const std::filesystem::path& path, const std::string& name) {
+  if (path.stem() != name) fail(ErrorKind::Input, "{}: is the result of {}", path.string(), name);
 }
 
 TrialResult read_trial(Files& files, const std::filesystem::path& path) {

@@ -40,6 +40,7 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
 TrialHeader read_header(Files& files, const std::filesystem::path& path);
 // What status needs, from the end of the file alone: no more than "cut short" is checked.
 struct TrialNote {
+  std::string name;
   Outcome outcome = Outcome::Done;
   std::string created;
   double seconds = 0;  // 0: unknown
@@ -53,6 +54,9 @@ struct ReadTrial {
 };
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);
+// For readers of an output directory, where a file's name says whose result it is: a copy or a
+// renamed file is Error{Input}, so that no result counts twice.
+void check_owner(const std::filesystem::path& path, const std::string& name);
 // Dense again, bit by bit, from any form. `which`: "weights" or "weights_start".
 std::vector<WeightRecord> load_weights(const std::filesystem::path& path,
                                        const std::string& which = "weights");
