@@ -10,6 +10,7 @@
 
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/data/missing_data.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
@@ -67,19 +68,29 @@ std::set<std::string> varying_keys(const std::vector<PlannedConfiguration>& conf
   return varying;
 }
 
-// Finished trials of this plan correct the estimates of the others.
-void measure_times(Files& files, Plan& plan,
-                   const std::map<std::string_view, std::size_t>& configuration_of) {
-  const Layout layout(plan.arguments.out);
-  for (const TrialSpec& spec : plan.sweep.trials) {
-    if (!plan.done.contains(spec.name())) continue;
-    const TrialNote note = read_note(files, layout.trial(spec.name()));
-    if (note.outcome != Outcome::Done) continue;  // a diverged trial ended early
-    const TrialEstimate& cost = plan.configurations[configuration_of.at(spec.id)].cost;
-    plan.measured.add(spec, cost.seconds, note.seconds);
+// Nothing if the trial has no result; what cannot be read is no result, and a note says so.
+std::optional<TrialNote> result_of(Files& files, const TrialSpec& spec, Plan& plan) {
+  const auto path = Layout(plan.arguments.out).trial(spec.name());
+  if (!files.exists(path)) return std::nullopt;
+  try {
+    TrialNote note = read_note(files, path);
+    check_owner(path, note.name);
+    return note;
+  } catch (const Error& error) {
+    if (!is_unreadable(error)) throw;
+    plan.sweep.notes.push_back(fmt::format("{}: not counted as done", error.what()));
+    return std::nullopt;
   }
-  for (PlannedConfiguration& configuration : plan.configurations)
-    configuration.cost.seconds *= plan.measured.factor(*configuration.spec);
+}
+
+// Only a note: the machine that plans may lack the data of the machine that trains.
+void note_missing_data(Plan& plan) {
+  std::vector<const TrialSpec*> to_train;
+  for (const TrialSpec& spec : plan.sweep.trials) {
+    if (!plan.done.contains(spec.name())) to_train.push_back(&spec);
+  }
+  for (const std::string& problem : missing_data(to_train))
+    plan.sweep.notes.push_back(fmt::format("winnow run will stop here: {}", problem));
 }
 
 Plan make_plan(SweepArguments arguments) {
@@ -87,17 +98,23 @@ Plan make_plan(SweepArguments arguments) {
   plan.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
   plan.arguments = std::move(arguments);
   PosixFiles files;
-  for (std::string& name : published_trials(files, plan.arguments.out))
-    plan.done.insert(std::move(name));
   std::map<std::string_view, std::size_t> index;
   for (const TrialSpec& spec : plan.sweep.trials) {
     const auto [found, is_new] = index.try_emplace(spec.id, plan.configurations.size());
     if (is_new) plan.configurations.push_back({&spec, 0, 0, estimate(spec)});
     PlannedConfiguration& configuration = plan.configurations[found->second];
     ++configuration.replicates;
-    configuration.done += plan.done.contains(spec.name());
+    const auto result = result_of(files, spec, plan);
+    if (!result) continue;
+    ++configuration.done;
+    plan.done.insert(spec.name());
+    // Finished trials correct the estimates of the others; a diverged one ended early.
+    if (result->outcome == Outcome::Done)
+      plan.measured.add(spec, configuration.cost.seconds, result->seconds);
   }
-  measure_times(files, plan, index);
+  for (PlannedConfiguration& configuration : plan.configurations)
+    configuration.cost.seconds *= plan.measured.factor(*configuration.spec);
+  note_missing_data(plan);
   plan.varying = varying_keys(plan.configurations);
   return plan;
 }
@@ -157,13 +174,16 @@ void print_head(std::ostream& out, const Plan& plan) {
     out << fmt::format("  left out {} by {}{}\n", left.count, left.rule,
                        left.where.empty() ? "" : fmt::format(" ({})", left.where));
   }
-  if (sweep.duplicates != 0) out << fmt::format("  {} points repeat a trial\n", sweep.duplicates);
+  if (sweep.duplicates != 0) {
+    out << fmt::format("  {} of another trial (same settings)\n",
+                       counted(sweep.duplicates, "duplicate"));
+  }
   for (const std::string& note : sweep.notes) out << "  note " << note << "\n";
 }
 
 void print_table(std::ostream& out, const Plan& plan, bool all) {
   std::vector<std::vector<std::string>> rows = {{"trial", "done", "data", "model", "method",
-                                                 "density", "params", "kept", "MACs", "time",
+                                                 "density", "params", "kept", "dense MACs", "time",
                                                  "memory", "other settings"}};
   for (const PlannedConfiguration& c : plan.configurations) {
     if (!all && rows.size() > kListed) break;

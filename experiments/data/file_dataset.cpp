@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/error.h"
 #include "experiments/data/idx.h"
 #include "experiments/data/raw_file.h"
 
@@ -28,6 +29,14 @@ DatasetDef file_dataset(const FileDataset& parts,
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
   def.train_examples = [total = parts.examples](const Settings& settings) {
     return train_examples(total, settings);
+  };
+  def.locate = [name = def.name, find](const Settings& settings) {
+    for (const std::filesystem::path& file : find(expand_path(settings.text("root")))) {
+      std::error_code problem;
+      if (!std::filesystem::exists(file, problem))
+        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}",
+             file.string(), name);
+    }
   };
   def.open = [traits = parts.traits, find, read](const Settings& settings) {
     const Files files = find(expand_path(settings.text("root")));

@@ -12,13 +12,15 @@
 
 namespace winnow {
 
-// Both functions take settings resolved against the schema (keys without "data."); others are
+// All functions take settings resolved against the schema (keys without "data."); others are
 // ignored.
 struct DatasetDef : Component {
   std::function<std::unique_ptr<Dataset>(const Settings&)> open;  // Error{Input}, Error{Settings}
   std::function<DataShape(const Settings&)> shape;                // opens no file
   // Examples of the training split, for prices in a plan; opens no file.
   std::function<std::int64_t(const Settings&)> train_examples;
+  // Error if a file is not where the settings say; opens none. Empty for data without files.
+  std::function<void(const Settings&)> locate = {};
 };
 
 const std::vector<DatasetDef>& datasets();

@@ -7,9 +7,11 @@
 #include <iostream>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
+#include "experiments/data/missing_data.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
@@ -19,6 +21,7 @@
 #include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
 #include "experiments/run/run_trial.h"
+#include "experiments/run/sweep_state.h"
 
 namespace winnow {
 namespace {
@@ -48,7 +51,8 @@ class SweepRunner {
         world_(world),
         console_(options.quiet, world.rank() == 0),
         threads_(options.threads > 0 ? options.threads : cores_of_rank(world)),
-        trials_(sweep.trials) {
+        trials_(sweep.trials),
+        postponed_(sweep.trials.size()) {
     for (TrialSpec& trial : trials_) {
       if (options_.ranks_per_trial > 0) trial.ranks = options_.ranks_per_trial;
     }
@@ -56,32 +60,47 @@ class SweepRunner {
 
   int run() {
     prepare();
-    if (world_.rank() == 0 && !missing_.empty()) {
-      console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each",
-                                missing_.size(), trials_.size(), world_.size(),
-                                world_.size() == 1 ? "" : "s", threads_, threads_ == 1 ? "" : "s"));
-    }
+    if (world_.rank() == 0) announce();
     std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
-    for (const std::size_t at : missing_) by_ranks[trials_[at].ranks].push_back(at);
-    for (const auto& [ranks, list] : by_ranks) run_round(ranks, list);
-    double sums[3] = {static_cast<double>(failed_), static_cast<double>(diverged_),
-                      stopped_ ? 1.0 : 0.0};
-    world_.all_reduce_sum(std::span<double>(sums));
-    if (sums[2] > 0) {
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      if (found_[i] == Found::Nothing) by_ranks[trials_[i].ranks].push_back(i);
+    }
+    for (const auto& [ranks, list] : by_ranks) {
+      // What another run has in work comes last: two runs on one directory share it.
+      run_round(ranks, list, InWorkElsewhere::Postpone);
+      run_round(ranks, take_postponed(), InWorkElsewhere::Train);
+    }
+    world_.all_reduce_sum(std::span<double>(tally_.counts));
+    if (tally_[Tally::Stopped] > 0) {
       if (world_.rank() == 0)
         console_.line("stopped on request; the same command goes on with what is missing");
       return static_cast<int>(ErrorKind::Stopped);
     }
-    if (world_.rank() == 0) {
-      console_.line(fmt::format("{} trials: {} already done, {} trained, {} diverged, {} failed",
-                                trials_.size(), trials_.size() - missing_.size(),
-                                missing_.size() - static_cast<std::size_t>(sums[0]), sums[1],
-                                sums[0]));
-    }
-    return options_.strict && sums[0] + sums[1] > 0 ? 3 : 0;
+    if (world_.rank() == 0) console_.line(summary(found_, tally_));
+    return options_.strict && !all_well(found_, tally_) ? 3 : 0;
   }
 
  private:
+  void announce() {
+    std::set<int> widths;
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      if (found_[i] != Found::Nothing) continue;
+      widths.insert(trials_[i].ranks);
+      ++left;
+    }
+    if (left == 0) return;
+    console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each", left,
+                              trials_.size(), world_.size(), world_.size() == 1 ? "" : "s",
+                              threads_, threads_ == 1 ? "" : "s"));
+    for (const int ranks : widths) {
+      const int idle = world_.size() % ranks;
+      if (idle == 0) continue;
+      console_.line(
+          fmt::format("{} of {} ranks will be idle: a trial takes {}", idle, world_.size(), ranks));
+    }
+  }
+
   // Rank 0 looks at the disk, so that all ranks agree on what is missing; it also says what is
   // wrong before any training.
   void prepare() {
@@ -93,35 +112,41 @@ class SweepRunner {
              trial.ranks, world_.size(), trial.ranks);
       }
     }
-    std::vector<std::byte> done(trials_.size(), std::byte{0});
+    found_.assign(trials_.size(), Found::Nothing);
     if (world_.rank() == 0) {
       files_.make_folders(options_.out);
-      const Layout layout(options_.out);
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
-      std::vector<std::string> failures;
-      if (!options_.retry_failed) {
-        for (const FailureRecord& record : read_failures(files_, options_.out))
-          failures.push_back(record.name);
-      }
-      for (std::size_t i = 0; i < trials_.size(); ++i) {
-        const auto path = layout.trial(trials_[i].name());
-        if (files_.exists(path)) {
-          read_header(files_, path);  // a damaged result must not count as done
-          done[i] = std::byte{1};
-        } else if (std::ranges::find(failures, trials_[i].name()) != failures.end()) {
-          done[i] = std::byte{1};
-        }
-      }
+      found_ = find_results(files_, options_.out, trials_, options_.retry_failed);
+      find_data();
     }
-    world_.broadcast(done, 0);
-    for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (done[i] == std::byte{0}) missing_.push_back(i);
-    }
+    world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
   }
 
-  void run_round(int ranks, std::vector<std::size_t> list) {
+  void find_data() {
+    std::vector<const TrialSpec*> missing;
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      if (found_[i] == Found::Nothing) missing.push_back(&trials_[i]);
+    }
+    const std::vector<std::string> problems = missing_data(missing);
+    if (!problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(problems, "\n"));
+  }
+
+  enum class InWorkElsewhere { Postpone, Train };
+
+  // The trials that any rank postponed; the same list on all of them.
+  std::vector<std::size_t> take_postponed() {
+    world_.all_reduce_max(std::span(postponed_));
+    std::vector<std::size_t> list;
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      if (std::exchange(postponed_[i], 0) != 0) list.push_back(i);
+    }
+    return list;
+  }
+
+  void run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how) {
+    if (list.empty()) return;
     std::vector<double> cost(trials_.size());
     for (const std::size_t at : list) cost[at] = estimate(trials_[at]).seconds;
     std::stable_sort(list.begin(), list.end(), [&](auto a, auto b) { return cost[a] > cost[b]; });
@@ -133,12 +158,38 @@ class SweepRunner {
       std::int64_t ticket = group->rank() == 0 ? tickets->next() : 0;
       group->broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
       if (ticket >= static_cast<std::int64_t>(list.size())) break;
-      run_one(trials_[list[static_cast<std::size_t>(ticket)]], *group, ticket + 1, list.size());
+      const std::size_t at = list[static_cast<std::size_t>(ticket)];
+      const std::string head = fmt::format("[{}/{}] {} {}", ticket + 1, list.size(),
+                                           trials_[at].name(), label(trials_[at]));
+      if (is_free(at, *group, head, how) && !run_one(trials_[at], *group, head)) break;
     }
     world_.barrier();
   }
 
-  void run_one(const TrialSpec& spec, Communicator& group, std::int64_t number, std::size_t count) {
+  // Whether a trial is still to be trained: another run may work on the same directory.
+  bool is_free(std::size_t at, Communicator& group, const std::string& head, InWorkElsewhere how) {
+    std::uint64_t free = 1;
+    if (group.rank() == 0) {
+      const TrialSpec& spec = trials_[at];
+      if (const Found found = find_result(files_, options_.out, spec); found != Found::Nothing) {
+        free = 0;
+        count_elsewhere(found, head);
+      } else if (how == InWorkElsewhere::Postpone && is_in_work(files_, options_.out, spec)) {
+        free = 0;
+        postponed_[at] = 1;
+      }
+    }
+    group.broadcast(std::as_writable_bytes(std::span(&free, 1)), 0);
+    return free != 0;
+  }
+
+  void count_elsewhere(Found found, const std::string& head) {
+    ++tally_[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
+    console_.line(head + "  already published by another run");
+  }
+
+  // False: asked to stop.
+  bool run_one(const TrialSpec& spec, Communicator& group, const std::string& head) {
     const bool leader = group.rank() == 0;
     RunTrialOptions run;
     run.threads = threads_;
@@ -146,7 +197,6 @@ class SweepRunner {
     run.stop_requested = [] { return stop_flag.load(); };
     std::optional<ProgressFile> progress_file;
     const auto start = std::chrono::steady_clock::now();
-    const std::string head = fmt::format("[{}/{}] {} {}", number, count, spec.name(), label(spec));
     if (leader) {
       progress_file.emplace(files_, options_.out, spec, group.size());
       run.progress = [&](const TrialProgress& p) {
@@ -167,25 +217,32 @@ class SweepRunner {
       result = run_trial(spec, group, run);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::Stopped) throw;
-      stopped_ = true;  // on all ranks of the group at the same step; the others finish or stop by
-                        // themselves
-      return;
+      // On all ranks of the group at the same step; the others finish or stop by themselves.
+      tally_[Tally::Stopped] = 1;
+      return false;
     }
-    if (!leader) return;
+    if (leader) settle(spec, result, head, start);
+    return true;
+  }
+
+  // Records how a trial of this group ended and says so.
+  void settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
+              std::chrono::steady_clock::time_point start) {
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (result.outcome == Outcome::Failed) {
-      ++failed_;
+      ++tally_[Tally::Failed];
       record_failure(files_, options_.out, spec, result.reason);
       console_.line(fmt::format("{}  failed: {}", head, result.reason));
       return;
     }
-    publish(files_, options_.out, result);
-    forget_failure(files_, options_.out, spec.name());
-    if (result.outcome == Outcome::Diverged) {
-      ++diverged_;
+    if (publish(files_, options_.out, result) == Published::AlreadyThere) {
+      count_elsewhere(find_result(files_, options_.out, spec), head);
+    } else if (result.outcome == Outcome::Diverged) {
+      ++tally_[Tally::Diverged];
       console_.line(fmt::format("{}  diverged: {}", head, result.reason));
     } else {
+      ++tally_[Tally::Trained];
       const auto accuracy = result.summary.find("final.test_acc");
       console_.line(fmt::format("{}  test {:.4f}  {:.1f} s", head,
                                 accuracy == result.summary.end() ? 0.0 : accuracy->second,
@@ -199,9 +256,9 @@ class SweepRunner {
   Console console_;
   int threads_;
   std::vector<TrialSpec> trials_;
-  std::vector<std::size_t> missing_;  // positions in trials_
-  std::int64_t failed_ = 0, diverged_ = 0;
-  bool stopped_ = false;
+  std::vector<Found> found_;              // of each trial, before any training
+  std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came
+  Tally tally_;
 };
 
 }  // namespace

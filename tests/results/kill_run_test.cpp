@@ -8,6 +8,7 @@
 #include <chrono>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <thread>
 
 #include "core/error.h"
@@ -104,7 +105,7 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
     for (const auto& [name, digest] : before) EXPECT_EQ(now.at(name), digest);
     before = now;
     PosixFiles files;
-    if (files.exists(killed)) {
+    if (files.exists(Layout(killed).plan())) {
       const SweepStatus status = read_status(files, killed, unix_now());
       EXPECT_EQ(status.done, now.size());
       EXPECT_TRUE(status.running.empty()) << "a killed process counts as running";
@@ -113,6 +114,29 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
   EXPECT_EQ(code, 0);
   EXPECT_GE(kills, 2);
   EXPECT_EQ(digests(killed), expected);
+}
+
+// Each trial counts as trained in one of the runs alone, and every result is there.
+TEST(TwoRuns, OnOneDirectoryShareItsTrials) {
+  TemporaryFolder folder;
+  std::ofstream(folder.path() / "kill.yaml") << kSweep;
+  const auto out = folder.path() / "out";
+  const pid_t runs[] = {start(folder.path(), out), start(folder.path(), out)};
+  for (const pid_t run : runs) {
+    int state = 0;
+    ASSERT_EQ(::waitpid(run, &state, 0), run);
+    EXPECT_TRUE(WIFEXITED(state) && WEXITSTATUS(state) == 0);
+  }
+  EXPECT_EQ(digests(out).size(), 6u);
+  std::ifstream log(folder.path() / "log");
+  const std::string text((std::istreambuf_iterator<char>(log)), {});
+  const std::regex trained(", (\\d+) trained");
+  int sum = 0;
+  for (auto i = std::sregex_iterator(text.begin(), text.end(), trained);
+       i != std::sregex_iterator(); ++i) {
+    sum += std::stoi((*i)[1]);
+  }
+  EXPECT_EQ(sum, 6) << text;
 }
 
 }  // namespace

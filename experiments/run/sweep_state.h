@@ -1,0 +1,50 @@
+// What `winnow run` finds of its trials in the output directory, and how those it trained ended.
+// Functions that look at the disk are for one rank; the rest are plain values.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "experiments/results/files.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore };
+
+// The trial's result, if there is one. Reads the whole file, since a damaged result must not count
+// as done: it is Error{Input}, as is the result of another trial.
+Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
+// Of every trial; all damaged results are named together in one Error{Input}.
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out,
+                                std::span<const TrialSpec> trials, bool retry_failed);
+// Does a live process train it now?
+bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
+
+// How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
+struct Tally {
+  // Elsewhere: another run on the same directory published the result first.
+  enum Ending : std::size_t {
+    Trained,
+    Diverged,
+    Failed,
+    Elsewhere,
+    ElsewhereDiverged,
+    Stopped,
+    kEndings
+  };
+  std::array<double, kEndings> counts{};
+  double& operator[](Ending ending) { return counts[ending]; }
+  double operator[](Ending ending) const { return counts[ending]; }
+};
+
+// One line in which every trial is counted once.
+std::string summary(std::span<const Found> found, const Tally& tally);
+// Every trial has the result of a finished training.
+bool all_well(std::span<const Found> found, const Tally& tally);
+
+}  // namespace winnow
