@@ -55,10 +55,11 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
   }
   const std::int64_t examples =
       find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));
+  if (examples <= 0) return SettingProblem{"data.validation", "leaves no training example"};
   if (examples < train.integer("batch")) {
     return SettingProblem{"train.batch",
                           fmt::format("a batch of {} is more than the {} training examples",
-                                      train.integer("batch"), std::max<std::int64_t>(examples, 0))};
+                                      train.integer("batch"), examples)};
   }
   if (train.integer("batch") % spec.ranks != 0) {
     return SettingProblem{"train.batch",

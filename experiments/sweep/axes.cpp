@@ -19,6 +19,10 @@ struct Axis {
 
 const std::vector<std::string> kAxisWords = {"zip", "cases", "sample", "replicate"};
 
+std::string too_many_points() {
+  return fmt::format("the sweep has more than {} points", kMostPoints);
+}
+
 class Expander {
  public:
   Expander(Axes& axes, Diagnostics& problems) : axes_(axes), problems_(problems) {}
@@ -66,7 +70,7 @@ class Expander {
   }
 
   void refuse_size(const Place& place) {
-    problems_.error(place, fmt::format("the sweep has more than {} points", kMostPoints));
+    problems_.error(place, too_many_points());
     too_many_ = true;
   }
 
@@ -81,7 +85,7 @@ class Expander {
     for (const Member& member : node.members) {
       words += std::count(kAxisWords.begin(), kAxisWords.end(), member.key);
     }
-    if (words == 0) return plain(node);
+    if (words == 0) return misspelt_word(node) ? Axis{} : plain(node);
     const bool has_key = cases && node.find("key");
     if (node.members.size() != (has_key ? 2u : 1u)) {
       for (const Member& member : node.members) {
@@ -97,6 +101,17 @@ class Expander {
     if (only.key == "zip") return zip(*only.value);
     if (only.key == "sample") return sample(*only.value);
     return replicate(*only.value);
+  }
+
+  bool misspelt_word(const YamlNode& node) {
+    for (const Member& member : node.members) {
+      const auto near = nearest(member.key, kAxisWords);
+      if (!near) continue;
+      problems_.error(member.place, fmt::format("unknown key '{}'", member.key),
+                      fmt::format("did you mean '{}'?", *near));
+      return true;
+    }
+    return false;
   }
 
   // Lists of values below a map, by dotted key; an item may itself be a list, for settings that are
@@ -295,6 +310,22 @@ Axes expand_axes(const NodePtr& list, Diagnostics& problems) {
     axes.points.push_back({});
   }
   return axes;
+}
+
+void add_axis(Axes& axes, const std::vector<Entry>& values, Diagnostics& problems) {
+  if (values.size() > kMostPoints / axes.points.size()) {
+    problems.error(values.front().key_place, too_many_points());
+    return;
+  }
+  std::vector<Point> points;
+  points.reserve(axes.points.size() * values.size());
+  for (const Point& point : axes.points) points.insert(points.end(), values.size(), point);
+  for (std::size_t v = 1; v < values.size(); ++v) {
+    const Entry* value = &axes.entries.emplace_back(values[v]);
+    for (std::size_t i = v; i < points.size(); i += values.size())
+      points[i].replacing.push_back(value);
+  }
+  axes.points = std::move(points);
 }
 
 }  // namespace winnow

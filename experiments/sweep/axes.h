@@ -17,6 +17,8 @@ struct Point {
   std::vector<const Entry*> entries;  // at most one per key
   std::vector<int> cases;  // which alternative of each `cases` axis: one smoke trial each
   std::optional<std::int64_t> replicate;
+  // In place of the trial section's value, and like it read only by those whom it concerns.
+  std::vector<const Entry*> replacing = {};
 };
 
 struct Axes {
@@ -29,5 +31,8 @@ struct Axes {
 // `list` may be null (no axes). Axes that cannot be read are left out and reported, and all of them
 // are if there are more points than a sweep may have.
 Axes expand_axes(const NodePtr& list, Diagnostics& problems);
+// One more axis, the fastest, over values of one key that the trial section has too: the first is
+// that of the section itself.
+void add_axis(Axes& axes, const std::vector<Entry>& values, Diagnostics& problems);
 
 }  // namespace winnow

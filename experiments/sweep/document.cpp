@@ -13,9 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kMostBytes = 64u << 20;
-const std::vector<std::string> kSections = {"sweep",  "schema", "extends", "trial",
-                                            "define", "axes",   "pair",    "exclude",
-                                            "stop",   "save",   "site"};
+const std::vector<std::string> kSections = {"sweep", "schema", "extends", "trial", "define",
+                                            "axes",  "pair",   "exclude", "stop",  "save"};
 
 std::string read_text(const fs::path& path) {
   std::error_code error;
@@ -109,7 +108,7 @@ class Reader {
     } else if (member.key == "stop") {
       if (must_be(member, YamlNode::Kind::Map)) stop(value);
     } else if (member.key == "site") {
-      if (must_be(member, YamlNode::Kind::Scalar)) document.site = value.text;
+      problems_.error(member.place, "'site' is not supported by this version");
     } else if (member.key == "extends" || member.key == "define") {
       // Followed before; `define` only carries anchors.
     } else {

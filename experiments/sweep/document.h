@@ -14,8 +14,7 @@ struct Document {
   std::string name;             // `sweep`, else the file's name without its ending
   std::vector<Entry> settings;  // `trial`, `save` (as save.*) and `pair`
   NodePtr axes, exclude;        // lists, or nothing
-  std::string site;
-  Place place;  // of the trial section, for what is missing from it
+  Place place;                  // of the trial section, for what is missing from it
 };
 
 // Reads, follows `extends`, merges, and checks the shape of every section. Error{Input} if the file

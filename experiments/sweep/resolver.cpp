@@ -91,6 +91,7 @@ TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& b
 
 TrialResolver::GivenMap TrialResolver::overlay(const Point& point) const {
   GivenMap given = base_given_;
+  for (const Entry* entry : point.replacing) given[entry->key] = {entry, true};
   for (const Entry* entry : point.entries) given[entry->key] = {entry, false};
   return given;
 }
@@ -320,12 +321,31 @@ Place TrialResolver::place_of(const Point& point, const std::string& key) const 
   return missing_place_;
 }
 
+// A misspelt section is one mistake, however many keys are below it.
+std::optional<FoundProblem> TrialResolver::unknown_section(const Entry& entry,
+                                                           const std::string& section) const {
+  std::vector<std::string> known = {"data", "model", "method"};
+  for (const Setting& setting : catalog_.trial)
+    known.push_back(setting.key.substr(0, setting.key.find('.')));
+  if (section == entry.key || std::ranges::find(known, section) != known.end()) return std::nullopt;
+  const auto near = nearest(section, known);
+  return FoundProblem{entry.key_place,
+                      fmt::format("unknown section '{}' of the key '{}'", section, entry.key),
+                      near ? fmt::format("did you mean '{}'?", *near) : ""};
+}
+
 std::vector<FoundProblem> TrialResolver::unread(bool only_unknown) const {
   std::vector<FoundProblem> found;
+  std::set<std::string> sections;
   for (const Entry& entry : base_) {
     if (read_.contains(&entry) || tolerated_.contains(entry.key)) continue;
     if (only_unknown && !settings_named(catalog_, entry.key).empty()) continue;
-    found.push_back(describe_unread(entry, ""));
+    const std::string section = entry.key.substr(0, entry.key.find('.'));
+    if (auto problem = unknown_section(entry, section)) {
+      if (sections.insert(section).second) found.push_back(std::move(*problem));
+    } else {
+      found.push_back(describe_unread(entry, ""));
+    }
   }
   return found;
 }

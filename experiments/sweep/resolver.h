@@ -82,6 +82,7 @@ class TrialResolver {
   const Checked& checked(const Group& group, const Settings& given);
   std::string identity_text(const Setting& setting, const std::string& text, Checked& result);
   const FoundProblem& unknown(const Entry& entry, const std::string& reader);
+  std::optional<FoundProblem> unknown_section(const Entry& entry, const std::string& section) const;
   FoundProblem describe_unread(const Entry& entry, const std::string& reader) const;
 
   const Catalog& catalog_;

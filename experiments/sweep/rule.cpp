@@ -67,7 +67,9 @@ class RuleReader {
   void read_map(const YamlNode& node, const std::string& prefix) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
-      if (member.value->is_map() && !is_comparison(*member.value)) {
+      // Below a setting there are comparisons, however they are spelt.
+      if (member.value->is_map() && !is_comparison(*member.value) &&
+          settings_named(catalog_, key).empty()) {
         read_map(*member.value, key);
       } else {
         read_condition(key, member);
@@ -151,6 +153,9 @@ class RuleReader {
       return wrong(member.value->place,
                    fmt::format("'{}' is not a number and cannot be compared", condition.key));
     }
+    if (member.value->members.empty())
+      wrong(member.value->place,
+            fmt::format("'{}' needs a comparison: {{ge: 0.5}}", condition.key));
     const Setting number{.key = "bound", .kind = Setting::Kind::Real, .fallback = {}};
     for (const Member& bound : member.value->members) {
       std::vector<SettingProblem> found;
@@ -162,6 +167,13 @@ class RuleReader {
         continue;
       }
       const auto op = std::find(kOps.begin(), kOps.end(), bound.key) - kOps.begin();
+      if (op == std::ssize(kOps)) {
+        const auto near = nearest(bound.key, kOps);
+        wrong(bound.place,
+              fmt::format("unknown comparison '{}'; known: {}", bound.key, fmt::join(kOps, ", ")),
+              near ? fmt::format("did you mean '{}'?", *near) : "");
+        continue;
+      }
       condition.comparisons.emplace_back(static_cast<Rule::Op>(op), checked.real("bound"));
     }
   }

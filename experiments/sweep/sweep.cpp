@@ -1,7 +1,10 @@
 #include "experiments/sweep/sweep.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <set>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -14,7 +17,10 @@
 namespace winnow {
 namespace {
 
-// `pair` belongs to the sweep file, so the reader of sweep files declares it.
+constexpr const char* kFraction = "data.fraction";
+
+}  // namespace
+
 Catalog with_sweep_settings(Catalog catalog) {
   catalog.trial.push_back(
       {.key = "pair",
@@ -28,6 +34,8 @@ Catalog with_sweep_settings(Catalog catalog) {
   return catalog;
 }
 
+namespace {
+
 class Loader {
  public:
   Loader(const std::filesystem::path& path, const Catalog& catalog, const ExpandOptions& options)
@@ -39,7 +47,6 @@ class Loader {
   Sweep load() {
     Document document = read_document(sweep_.path, problems_);
     sweep_.name = document.name;
-    sweep_.site = document.site;
     Axes axes = expand_axes(document.axes, problems_);
     apply_arguments(document, axes);
     read_rules(document);
@@ -75,15 +82,27 @@ class Loader {
 
   void apply_arguments(Document& document, Axes& axes) {
     std::vector<Entry> replacing;
+    std::map<std::string, std::vector<Entry>> new_axes;  // by key
+    const auto replace = [&](std::vector<Entry> entries) {
+      for (const Entry& entry : entries) new_axes.erase(entry.key);
+      merge_entries(replacing, std::move(entries));
+    };
     for (const std::string& argument : options_.set) {
       const NodePtr map = parse_argument("--set", argument);
-      if (map) merge_entries(replacing, flatten(*map, "", problems_));
+      if (!map) continue;
+      std::vector<Entry> values = axis_values(map->members.front());
+      if (values.empty()) {
+        replace(flatten(*map, "", problems_));
+      } else {
+        replace({values.front()});
+        new_axes[values.front().key] = std::move(values);
+      }
     }
     if (options_.smoke) {
-      const Place place{problems_.add_argument("--smoke"), 1, 1, 1};
-      merge_entries(replacing, {{"train.epochs", "2", place, place}});
-      if (!settings_named(catalog_, "data.fraction").empty()) {
-        merge_entries(replacing, {{"data.fraction", "0.01", place, place}});
+      smoke_place_ = {problems_.add_argument("--smoke"), 1, 1, 1};
+      replace({{"train.epochs", "2", smoke_place_, smoke_place_}});
+      if (!settings_named(catalog_, kFraction).empty()) {
+        replace({{kFraction, "0.01", smoke_place_, smoke_place_}});
       }
     }
     for (const Entry& entry : replacing) {
@@ -96,7 +115,35 @@ class Loader {
         std::erase_if(point.entries, [&](const Entry* given) { return given->key == entry.key; });
       }
     }
+    if (!replacing.empty()) unite_equal_points(axes);
     merge_entries(document.settings, std::move(replacing));
+    for (const auto& [key, values] : new_axes) add_axis(axes, values, problems_);
+  }
+
+  // Points that differed only in a replaced axis are one.
+  static void unite_equal_points(Axes& axes) {
+    std::set<std::tuple<std::vector<const Entry*>, std::vector<int>, std::optional<std::int64_t>>>
+        seen;
+    std::erase_if(axes.points, [&](const Point& p) {
+      return !seen.emplace(p.entries, p.cases, p.replicate).second;
+    });
+  }
+
+  // The values of `--set key=[a, b]` where the setting itself is no list; else none.
+  std::vector<Entry> axis_values(const Member& member) {
+    std::vector<Entry> values;
+    const auto settings = settings_named(catalog_, member.key);
+    const bool one_value = std::ranges::none_of(settings, [](const Setting* s) {
+      using Kind = Setting::Kind;
+      return s->kind == Kind::IntList || s->kind == Kind::RealList || s->kind == Kind::TextList ||
+             s->kind == Kind::LengthList;
+    });
+    if (settings.empty() || !one_value) return values;
+    for (const NodePtr& item : member.value->items) {
+      if (auto text = value_text(*item, member.key, problems_))
+        values.push_back({member.key, std::move(*text), member.place, member.place});
+    }
+    return values;
   }
 
   void read_rules(const Document& document) {
@@ -123,17 +170,25 @@ class Loader {
     return false;
   }
 
+  // Some texts begin with the very setting to mend: "method.layer_density: no prunable layer 'x'".
+  static SettingProblem closest_key(const SettingProblem& problem, const Settings& trial) {
+    const std::size_t colon = problem.text.find(": ");
+    if (colon == std::string::npos || !trial.has(problem.text.substr(0, colon))) return problem;
+    return {problem.text.substr(0, colon), problem.text.substr(colon + 2)};
+  }
+
   void expand(const Document& document, const Axes& axes) {
     // After a part that could not be read, absence proves nothing.
     const bool damaged = problems_.any();
     TrialResolver resolver(catalog_, document.settings, document.place, options_.content);
-    if (options_.smoke) resolver.tolerate_unread("data.fraction");
+    if (options_.smoke) resolver.tolerate_unread(kFraction);
     std::unordered_set<std::string> names;
     std::set<std::vector<int>> smoked;
     for (const Point& point : axes.points) {
       ResolvedTrial trial = resolver.resolve(point);
       if (left_out(trial.spec)) continue;
       if (options_.smoke && !smoked.insert(point.cases).second) continue;
+      if (options_.smoke) fit_smoke_data(trial, point, resolver);
       for (FoundProblem& problem : trial.problems) {
         if (!(problem.missing && damaged))
           problems_.error(problem.place, problem.text, problem.hint);
@@ -141,8 +196,9 @@ class Loader {
       if (!trial.problems.empty()) continue;
       if (options_.check) {
         if (const auto problem = options_.check(trial.spec)) {
-          problems_.error(resolver.place_of(point, problem->key),
-                          fmt::format("'{}' {}", problem->key, problem->text));
+          const SettingProblem closest = closest_key(*problem, trial.spec.settings);
+          problems_.error(resolver.place_of(point, closest.key),
+                          fmt::format("'{}' {}", closest.key, closest.text));
           continue;
         }
       }
@@ -159,6 +215,18 @@ class Loader {
     for (const FoundProblem& problem : resolver.unread(damaged)) {
       problems_.error(problem.place, problem.text, problem.hint);
     }
+  }
+
+  // The usual share of a small data set may be too little to train on.
+  void fit_smoke_data(ResolvedTrial& trial, const Point& point, TrialResolver& resolver) {
+    const Settings& settings = trial.spec.settings;
+    if (!options_.smoke_fraction || !trial.problems.empty() || !settings.has(kFraction)) return;
+    std::string fraction = options_.smoke_fraction(trial.spec);
+    if (fraction == settings.text(kFraction)) return;
+    Point more = point;
+    more.entries.push_back(&smoke_entries_.emplace_back(
+        Entry{kFraction, std::move(fraction), smoke_place_, smoke_place_}));
+    trial = resolver.resolve(more);
   }
 
   void finish() {
@@ -185,6 +253,8 @@ class Loader {
   Diagnostics problems_;
   Sweep sweep_;
   std::vector<CountedRule> rules_;
+  Place smoke_place_;
+  std::deque<Entry> smoke_entries_;  // points refer to them
 };
 
 }  // namespace

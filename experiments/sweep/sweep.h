@@ -31,7 +31,6 @@ struct Sweep {
   std::size_t replicates = 1;      // of the configuration with most
   std::size_t configurations = 0;  // distinct ids
   Settings save;                   // `save` with defaults, keys without "save."
-  std::string site;                // as written
   bool smoke = false;              // results belong into a scratch tree
   std::vector<std::string> notes;  // for the plan, one line each
 };
@@ -49,13 +48,18 @@ struct ExpandOptions {
   std::vector<std::string> set = {};
   // "method.name=rigl", "method.density=[0.1, 0.05]": keeps what matches all of them.
   std::vector<std::string> only = {};
-  bool smoke = false;  // 2 epochs, 1 % of the data, one trial per case
+  bool smoke = false;  // 2 epochs, a little of the data, one trial per case
+  // What data.fraction is in a smoke trial; absent: 0.01.
+  std::function<std::string(const TrialSpec&)> smoke_fraction = {};
   TrialCheck check = {};
   // Is the trial another experiment on another number of ranks? Then the number is part of its
   // identity. Absent: never.
   std::function<bool(const TrialSpec&)> depends_on_ranks = {};
   PathContent content = {};  // absent: a path stands for itself
 };
+
+// `pair` belongs to the sweep file, so the reader of sweep files declares it.
+Catalog with_sweep_settings(Catalog catalog);
 
 // Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with
 // every problem of the file.

@@ -182,6 +182,18 @@ class TreeBuilder : public YAML::EventHandler {
   NodePtr root_;
 };
 
+// Whether a line up to `line`, from 0, is indented with a tab. The library says of that only that
+// it found something else than it wanted, there or later.
+bool tab_before(const std::string& text, int line) {
+  std::istringstream lines(text);
+  std::string one;
+  for (int i = 0; i <= line && std::getline(lines, one); ++i) {
+    const std::size_t start = std::min(one.find_first_not_of(" \t"), one.size());
+    if (one.find('\t') < start) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 const Member* YamlNode::find(const std::string& key) const {
@@ -223,7 +235,8 @@ NodePtr parse_tree(const std::string& text, int source, Diagnostics& problems) {
   } catch (const YAML::Exception& error) {
     problems.error(
         {source, std::max(error.mark.line, 0) + 1, std::max(error.mark.column, 0) + 1, 1},
-        fmt::format("not readable as YAML: {}", error.msg));
+        fmt::format("not readable as YAML: {}", error.msg),
+        tab_before(text, error.mark.line) ? "tabs cannot indent; use spaces" : "");
   } catch (const StopParsing&) {
     // The reason is already among the problems.
   }

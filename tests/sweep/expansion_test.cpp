@@ -42,7 +42,6 @@ stop:
   nonfinite: stop
 save:
   weights: {form: csr}
-site: $WINNOW_SITE
 )";
 
 std::map<std::string, int> by(const Sweep& sweep, const std::string& key) {
@@ -78,7 +77,6 @@ TEST_F(Expansion, DocumentedSurveyHasItsDocumentedCounts) {
   EXPECT_EQ(sweep.left_out[1].count, 60u);
   EXPECT_TRUE(sweep.left_out[1].where.ends_with("s.yaml:28"));
   EXPECT_EQ(sweep.name, "survey");
-  EXPECT_EQ(sweep.site, "$WINNOW_SITE");
   EXPECT_EQ(sweep.save.text("weights.form"), "csr");
   EXPECT_EQ(sweep.save.text("checkpoint.keep"), "2");
   const std::vector<std::string> all = names(sweep);
@@ -267,6 +265,22 @@ TEST_F(Expansion, SetReplacesValuesAndAxes) {
   const Sweep sweep = load(kSurvey, {.set = {"train.lr=0.3", "train.schedule.at=[1, 2]"}});
   EXPECT_EQ(by(sweep, "train.lr"), (std::map<std::string, int>{{"0.3", 595}}));
   EXPECT_EQ(by(sweep, "train.schedule.at"), (std::map<std::string, int>{{"[1ep, 2ep]", 595}}));
+}
+
+TEST_F(Expansion, SetWithAListIsAnAxisOfASettingThatIsNone) {
+  const std::string cases = kHead +
+                            "  method.density: 0.9\n"
+                            "axes:\n  - cases: [dense, snip]\n  - train.batch: [16, 32]\n";
+  const Sweep sweep = load(cases, {.set = {"method.density=[0.3, 0.4]", "train.batch=[1, 2, 3]"}});
+  EXPECT_EQ(by(sweep, "method.density"),
+            (std::map<std::string, int>{{"-", 3}, {"0.3", 3}, {"0.4", 3}}))
+      << "dense has no density and is there once for each batch";
+  EXPECT_EQ(sweep.duplicates, 3u) << "those of dense, none of the axis that was replaced";
+  EXPECT_EQ(by(sweep, "train.batch"), (std::map<std::string, int>{{"1", 3}, {"2", 3}, {"3", 3}}));
+  EXPECT_EQ(load(cases, {.set = {"train.batch=[1, 2]", "train.batch=4"}}).trials.size(), 2u)
+      << "the last one counts";
+  EXPECT_NE(problems(cases, {.set = {"method.density=[0.3, 4]"}}).find("must be in (0, 1], is 4"),
+            std::string::npos);
 }
 
 TEST_F(Expansion, OnlyPicksTrialsAndSaysHowManyItLeftOut) {

@@ -44,7 +44,7 @@ TEST_F(Identity, FormattingOrderAndDefaultsDoNotMatter) {
 TEST_F(Identity, PathsRanksSavingAndLabelsAreLeftOut) {
   const std::string plain = id("  method: {name: dense}\n");
   EXPECT_EQ(plain, id("  method: {name: dense}\n  ranks: 4\n  data.root: /elsewhere\nsave: "
-                      "{weights.form: csr}\nsite: x\n"));
+                      "{weights.form: csr}\n"));
   EXPECT_EQ(plain, load_sweep(write("other.yaml",
                                     kHead + "  method: {name: dense}\naxes: [{replicate: 2}]\n"),
                               small_catalog())

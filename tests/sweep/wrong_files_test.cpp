@@ -31,8 +31,8 @@ const std::vector<Wrong>& wrong_files() {
       {"BadIndent", "trial:\n  a: 1\n b: 2\n", "3:2", "not readable as YAML"},
       {"TabIndent", "trial:\n\ta: 1\n", "2:3", "not readable as YAML"},
       {"TwoDocuments", kHead + kDense + "---\nsweep: u\n", "8:1", "holds one document"},
-      {"Tag", kHead + kDense + "site: !!str x\n", "7:7", "tags are not part of the sweep file"},
-      {"LocalTag", kHead + kDense + "site: !python/object x\n", "7:7", "tags are not part"},
+      {"Tag", kHead + kDense + "define: !!str x\n", "7:9", "tags are not part of the sweep file"},
+      {"LocalTag", kHead + kDense + "define: !python/object x\n", "7:9", "tags are not part"},
       {"MergeKey", "define: {a: &a {lr: 1}}\ntrial:\n  train: {<<: *a}\n", "3:11", "merge keys"},
       {"UndefinedAlias", "sweep: t\nsite: *nothing\n", "2:7", "not readable as YAML"},
       {"AliasInsideItself", "define: &a [1, *a]\n", "1:16", "an alias inside the node it names"},
@@ -56,6 +56,8 @@ const std::vector<Wrong>& wrong_files() {
       {"StopAsha", kHead + kDense + "stop:\n  asha: {metric: test_acc}\n", "8:3",
        "'stop.asha' is not supported by this version"},
       {"StopUnknown", kHead + kDense + "stop: {never: 1}\n", "7:8", "unknown key 'stop.never'"},
+      {"Site", kHead + kDense + "site: cluster\n", "7:1",
+       "'site' is not supported by this version"},
       {"StopOther", kHead + kDense + "stop: {nonfinite: go}\n", "7:19",
        "'stop.nonfinite' must be 'stop'"},
       {"PairOther", kHead + kDense + "pair: init\n", "7:7",
@@ -182,6 +184,12 @@ const std::vector<Wrong>& wrong_files() {
        "must be in (0, 1], is 2"},
       {"ExcludeText", kHead + kDense + "exclude: [{train.optimizer: {ge: 1}}]\n", "7:29",
        "cannot be compared"},
+      {"ExcludeComparison", kHead + kDense + "exclude: [{method.density: {gee: 0.5}}]\n", "7:29",
+       "unknown comparison 'gee'"},
+      {"ExcludeNoComparison", kHead + kDense + "exclude: [{method.density: {}}]\n", "7:28",
+       "needs a comparison"},
+      {"ReplicateMisspelt", kHead + kDense + "axes:\n  - replicte: 3\n", "8:5",
+       "unknown key 'replicte'"},
       {"ExcludeBound", kHead + kDense + "exclude: [{train.lr: {ge: big}}]\n", "7:27",
        "must be a number, is big"},
   };
@@ -237,6 +245,33 @@ TEST_F(ProblemText, AllProblemsAreReportedInTheFilesOrderAndOnce) {
     places.push_back((*i)[1]);
   }
   EXPECT_EQ(places, (std::vector<std::string>{"6:15", "6:18", "9:49", "9:53", "11:12"})) << text;
+}
+
+TEST_F(ProblemText, AMisspeltSectionIsOneProblem) {
+  const std::string text = problems(kHead + kDense + "  trian: {lr: 0.1, batch: 3, epochs: 1}\n");
+  EXPECT_TRUE(text.starts_with("65\ns.yaml:7:11: error: unknown section 'trian'")) << text;
+  EXPECT_TRUE(text.ends_with("did you mean 'train'?")) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '^'), 1) << text;
+}
+
+TEST_F(ProblemText, WordsOfAxesAndRulesAreSuggested) {
+  EXPECT_TRUE(
+      problems(kHead + kDense + "axes:\n  - replicte: 3\n").ends_with("did you mean 'replicate'?"));
+  EXPECT_TRUE(problems(kHead + kDense + "exclude: [{method.density: {gee: 0.5}}]\n")
+                  .ends_with("did you mean 'ge'?"));
+}
+
+TEST_F(ProblemText, TabsAreNamed) {
+  EXPECT_TRUE(problems("trial:\n\ta: 1\n").ends_with("tabs cannot indent; use spaces"));
+  EXPECT_EQ(problems("trial: {a: 1\n").find("tabs"), std::string::npos);
+}
+
+TEST_F(ProblemText, ACheckMayNameTheSettingToMend) {
+  const TrialCheck check = [](const TrialSpec&) {
+    return SettingProblem{"method.name", "train.lr: is not for this method"};
+  };
+  EXPECT_TRUE(problems(kHead + kDense + "  train.lr: 0.5\n", {.check = check})
+                  .starts_with("65\ns.yaml:7:13: error: 'train.lr' is not for this method\n"));
 }
 
 TEST_F(ProblemText, AWrongAxisDoesNotMakeFollowOnProblems) {
