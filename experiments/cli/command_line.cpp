@@ -48,7 +48,7 @@ bool is_first_rank() {
 
 // Every rank finds the same mistake of the user; one says so.
 bool said_by_first_rank(ErrorKind kind) {
-  return kind == ErrorKind::Usage || kind == ErrorKind::Settings;
+  return kind == ErrorKind::Usage || kind == ErrorKind::Settings || kind == ErrorKind::Input;
 }
 
 int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
@@ -84,7 +84,7 @@ const std::vector<Verb>& verbs() {
       {"run", "trains what is missing; the same command again goes on", run_run},
       {"status", "what of a sweep is done, running, failed and missing", run_status},
       {"collect", "gathers the results into one survey file", run_collect},
-      {"report", "tables, statistics and figures of a survey", run_report},
+      {"report", "tables and statistics of a survey", run_report},
       {"methods", "the methods of this build, or one with its settings", run_methods},
       {"models", "the models of this build, or one with its settings", run_models},
       {"datasets", "the data sets of this build, or one with its settings", run_datasets},
@@ -95,7 +95,10 @@ const std::vector<Verb>& verbs() {
 
 int run_command_line(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   try {
-    return dispatch(args, out, err);
+    const int code = dispatch(args, out, err);
+    // Buffered text that found no room must not look like success.
+    if (!out.flush()) fail(ErrorKind::Io, "cannot write to standard output");
+    return code;
   } catch (const SweepError& error) {
     // Already complete, with its places.
     if (is_first_rank()) err << error.what() << std::endl;

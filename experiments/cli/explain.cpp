@@ -1,14 +1,17 @@
-// `winnow explain KEY`: one setting, and who reads it.
+// `winnow explain KEY`: one setting, and who reads it. The last part of a key is enough.
 #include <fmt/format.h>
 
 #include <map>
 #include <ostream>
+#include <set>
+#include <sstream>
 
 #include "core/error.h"
 #include "experiments/cli/listing.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/sweep/resolver.h"
+#include "experiments/sweep/sweep.h"
 
 namespace winnow {
 namespace {
@@ -28,9 +31,29 @@ std::vector<Kind> kinds() {
           {"method", "methods", &all.methods}};
 }
 
+const Catalog& sweep_catalog() {
+  static const Catalog all = with_sweep_settings(catalog());
+  return all;
+}
+
+// What a sweep file may say that is no setting of a trial.
+const std::map<std::string, const char*>& words() {
+  static const std::map<std::string, const char*> all = {
+      {"method.with",
+       "methods that work together with the trial's method, with their settings:\n"
+       "with: {interspace: {sharing: fine}}; with: [interspace] takes their defaults"},
+      {"replicate",
+       "an axis, '- replicate: 3': every trial three times, with the seeds of 0, 1 and 2;\n"
+       "no part of a trial's id"},
+      {"stop.nonfinite",
+       "stop, the default: a trial whose loss is no longer a number ends as diverged"}};
+  return all;
+}
+
 std::vector<std::string> every_key() {
   std::vector<std::string> keys;
-  for (const Setting& setting : catalog().trial) keys.push_back(setting.key);
+  for (const auto& [word, meaning] : words()) keys.push_back(word);
+  for (const Setting& setting : sweep_catalog().trial) keys.push_back(setting.key);
   for (const Kind& kind : kinds()) {
     keys.push_back(fmt::format("{}.name", kind.prefix));
     for (const Component& component : *kind.components) {
@@ -77,6 +100,35 @@ bool explain_component_key(const std::string& key, std::ostream& out) {
   return found;
 }
 
+bool explain_word(const std::string& key, std::ostream& out) {
+  const auto word = words().find(key);
+  if (word == words().end()) return false;
+  std::istringstream lines(word->second);
+  std::string line;
+  for (std::string shown = key; std::getline(lines, line); shown.clear())
+    out << fmt::format("  {:<26} {}\n", shown, line);
+  return true;
+}
+
+bool explain(const std::string& key, std::ostream& out) {
+  if (explain_word(key, out) || explain_name(key, out) || explain_component_key(key, out))
+    return true;
+  const auto settings = settings_named(sweep_catalog(), key);
+  if (settings.empty()) return false;
+  out << setting_text(*settings.front(), key);
+  return true;
+}
+
+// "lr" is enough for train.lr.
+bool explain_last_part(const std::string& part, std::ostream& out) {
+  std::set<std::string> keys;
+  for (const std::string& key : every_key()) {
+    if (key.ends_with("." + part)) keys.insert(key);
+  }
+  for (const std::string& key : keys) explain(key, out);
+  return !keys.empty();
+}
+
 }  // namespace
 
 int run_explain(std::span<const std::string> args, std::ostream& out, std::ostream&) {
@@ -91,15 +143,10 @@ int run_explain(std::span<const std::string> args, std::ostream& out, std::ostre
   }
   if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow {})", usage);
   const std::string key = given["key"].as<std::string>();
-  if (explain_name(key, out) || explain_component_key(key, out)) return 0;
-  const auto settings = settings_named(catalog(), key);
-  if (settings.empty()) {
-    const auto near = nearest(key, every_key());
-    fail(ErrorKind::Usage, "no setting '{}'{}", key,
-         near ? fmt::format("; did you mean '{}'?", *near) : "");
-  }
-  out << setting_text(*settings.front(), key);
-  return 0;
+  if (explain(key, out) || explain_last_part(key, out)) return 0;
+  const auto near = nearest(key, every_key());
+  fail(ErrorKind::Usage, "no setting '{}'{}", key,
+       near ? fmt::format("; did you mean '{}'?", *near) : "");
 }
 
 }  // namespace winnow

@@ -12,6 +12,10 @@
 
 namespace winnow {
 
+// Abbreviated options would change their meaning whenever an option is added.
+inline constexpr int kWholeOptions = boost::program_options::command_line_style::default_style &
+                                     ~boost::program_options::command_line_style::allow_guessing;
+
 // Positional arguments go to the options named in `positional`, one each. Error{Usage} with `usage`
 // in its text.
 boost::program_options::variables_map parse_options(

@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "core/error.h"
+#include "experiments/cli/options.h"
 
 namespace winnow {
 
@@ -18,7 +19,11 @@ std::optional<OutArguments> parse_out_arguments(std::span<const std::string> arg
   positions.add("place", 1);
   try {
     const std::vector<std::string> words(args.begin(), args.end());
-    po::store(po::command_line_parser(words).options(all).positional(positions).run(),
+    po::store(po::command_line_parser(words)
+                  .options(all)
+                  .positional(positions)
+                  .style(kWholeOptions)
+                  .run(),
               result.given);
     po::notify(result.given);
   } catch (const po::error& error) {

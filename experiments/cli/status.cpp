@@ -1,8 +1,9 @@
 #include <fmt/format.h>
-#include <cmath>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <sstream>
 
 #include "experiments/cli/out_arguments.h"
 #include "experiments/cli/verbs.h"
@@ -28,6 +29,17 @@ std::string bar(std::size_t done, std::size_t all) {
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
+}
+
+// Of a line of the plan; its settings have no end on a screen.
+std::string label_of(const PlannedTrial& trial) {
+  Settings settings;
+  std::istringstream words(trial.canonical);
+  for (std::string word; words >> word;) {
+    const std::size_t equals = word.find('=');
+    if (equals != std::string::npos) settings.set(word.substr(0, equals), word.substr(equals + 1));
+  }
+  return winnow::label_of(settings);
 }
 
 template <class Items, class Line>
@@ -68,7 +80,7 @@ void print(std::ostream& out, const SweepStatus& s) {
   list(out, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
   list(out, "missing", s.missing,
-       [](const PlannedTrial& t) { return t.name + "  " + t.canonical; });
+       [](const PlannedTrial& t) { return t.name + "  " + label_of(t); });
 }
 
 nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {

@@ -28,19 +28,19 @@ std::optional<double> number_in(const nlohmann::json& json, const char* key) {
   return found->get<double>();
 }
 
-std::string label_of(const TrialSpec& spec) {
-  std::string label;
-  for (const char* key : {"model.name", "method.name", "method.density"}) {
-    if (spec.settings.has(key)) label += (label.empty() ? "" : "/") + spec.settings.text(key);
-  }
-  return label;
-}
-
 bool process_is_gone(std::int64_t process) {
   return process > 0 && ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace
+
+std::string label_of(const Settings& trial) {
+  std::string label;
+  for (const char* key : {"model.name", "method.name", "method.density"}) {
+    if (trial.has(key)) label += (label.empty() ? "" : "/") + trial.text(key);
+  }
+  return label;
+}
 
 std::int64_t unix_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(
@@ -53,7 +53,7 @@ ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const
     : files_(files),
       path_(Layout(out).progress(spec.name())),
       name_(spec.name()),
-      label_(label_of(spec)),
+      label_(label_of(spec.settings)),
       host_(this_host()),
       ranks_(ranks),
       started_(unix_now()) {

@@ -56,5 +56,7 @@ struct RunningTrial {
 std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out,
                                        std::int64_t now);
 std::int64_t unix_now();
+// What a trial is called where its settings are too long: "lenet300/rigl/0.1".
+std::string label_of(const Settings& trial);
 
 }  // namespace winnow

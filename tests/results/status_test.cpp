@@ -146,6 +146,8 @@ TEST(Status, TheScreenAndTheJsonAgree) {
             0u)
       << text.str();
   EXPECT_NE(text.str().find("out of memory  (1 attempt)"), std::string::npos);
+  EXPECT_NE(text.str().find("\n  a5000000000000000005-r0  lenet300/snip/0.05\n"), std::string::npos)
+      << text.str();
   const auto parsed = nlohmann::json::parse(json.str());
   EXPECT_EQ(parsed["done"], 10);
   EXPECT_EQ(parsed["failed"][0]["reason"], "out of memory");

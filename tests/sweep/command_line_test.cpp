@@ -127,6 +127,58 @@ TEST_F(CommandLine, ExplainNamesTheReadersOfASetting) {
   EXPECT_NE(wrong.err.find("did you mean 'train.lr'?"), std::string::npos);
 }
 
+TEST_F(CommandLine, ExplainKnowsLastPartsAndTheWordsOfSweepFiles) {
+  EXPECT_NE(winnow({"explain", "lr"}).out.find("train.lr "), std::string::npos);
+  for (const char* key : {"pair", "replicate", "stop.nonfinite", "method.with"}) {
+    const Said said = winnow({"explain", key});
+    EXPECT_EQ(said.code, 0) << key;
+    EXPECT_NE(said.out.find(key), std::string::npos) << said.out;
+  }
+}
+
+TEST_F(CommandLine, SmokeTakesWhatTwoBatchesNeedOfSmallData) {
+  const auto fraction = [&](const std::string& validation) {
+    const std::string sweep =
+        "trial:\n  data: {name: synthetic, examples: 4096, validation: " + validation +
+        "}\n  model: {name: lenet300}\n  method: {name: dense}\n"
+        "  train: {batch: 128}\n";
+    const Said said = winnow({"plan", write("s.yaml", sweep).string(), "--smoke", "--json"});
+    EXPECT_EQ(said.code, 0) << said.err;
+    return nlohmann::json::parse(said.out)["trials"][0]["settings"]["data.fraction"];
+  };
+  EXPECT_EQ(fraction("496"), "0.0712");  // 256 of 3600, rounded up
+  EXPECT_EQ(fraction("3896"), "1");
+}
+
+TEST_F(CommandLine, HoldingOutAllExamplesIsAMistakeOfTheValidationSetting) {
+  const Said said = winnow({"plan", write("s.yaml",
+                                          "trial:\n  data: {name: synthetic, examples: 64,\n"
+                                          "         validation: 64}\n  model: {name: lenet300}\n"
+                                          "  method: {name: dense}\n")
+                                        .string()});
+  EXPECT_EQ(said.code, 65);
+  EXPECT_NE(said.err.find("s.yaml:3:22: error: 'data.validation' leaves no training example"),
+            std::string::npos)
+      << said.err;
+}
+
+TEST_F(CommandLine, OptionsAreNotAbbreviated) {
+  for (const char* verb : {"plan", "run", "status", "collect", "report"}) {
+    EXPECT_EQ(winnow({verb, folder_.string(), "--hel"}).code, 64) << verb;
+  }
+}
+
+TEST_F(CommandLine, TextThatFindsNoRoomIsAnError) {
+  struct Full : std::streambuf {
+    int sync() override { return -1; }
+    int overflow(int) override { return 0; }
+  } full;
+  std::ostream out(&full);
+  std::ostringstream err;
+  EXPECT_EQ(run_command_line(std::vector<std::string>{"methods"}, out, err), 74);
+  EXPECT_EQ(err.str(), "winnow: error: cannot write to standard output\n");
+}
+
 TEST_F(CommandLine, HelpAndVersionSayWhatThereIs) {
   const Said help = winnow({"--help"});
   EXPECT_EQ(help.code, 0);
