@@ -49,8 +49,9 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
   }
   write_survey(files, survey, folder, target,
                given->has("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
-  out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(),
-                     rows_of(survey.trials), survey.planned, survey.missing.size());
+  const std::size_t count = rows_of(survey.trials);
+  out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(), count,
+                     survey.planned, survey.planned - count);
   return 0;
 }
 

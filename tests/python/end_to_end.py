@@ -94,6 +94,12 @@ def main():
         winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", ranks=2)
         assert results(folder / "wide") == results(folder / "one"), "the rank count is no part of a trial's identity"
 
+        odd = winnow("run", sweep, "-o", folder / "odd", "--ranks-per-trial", "2", "--only", "method.name=dense", ranks=3)
+        assert "1 of 3 ranks will be idle" in odd.stderr, odd.stderr
+
+        absent = winnow("run", folder / "none.yaml", ranks=2, expect=66)
+        assert absent.stderr.count("cannot read") == 1, absent.stderr
+
         few = winnow("run", sweep, "-o", folder / "few", "--ranks-per-trial", "2", expect=78)
         assert few.stderr.count("\n") == 1 and "2 ranks" in few.stderr, few.stderr
 
