@@ -90,7 +90,7 @@ void note_missing_data(Plan& plan) {
     if (!plan.done.contains(spec.name())) to_train.push_back(&spec);
   }
   for (const std::string& problem : missing_data(to_train))
-    plan.sweep.notes.push_back(fmt::format("winnow run will stop here: {}", problem));
+    plan.sweep.notes.push_back(fmt::format("winnow run would stop on this machine: {}", problem));
 }
 
 Plan make_plan(SweepArguments arguments) {
