@@ -162,6 +162,29 @@ TEST_F(CommandLine, HoldingOutAllExamplesIsAMistakeOfTheValidationSetting) {
       << said.err;
 }
 
+TEST_F(CommandLine, PlanNamesDenseMultiplyAddsAndDuplicates) {
+  const Said said = winnow({"plan", write("s.yaml",
+                                          "trial:\n  data: {name: synthetic}\n"
+                                          "  model: {name: lenet300}\n  method: {name: dense}\n"
+                                          "axes:\n  - train.lr: [0.1, 0.2, 0.10]\n")
+                                        .string()});
+  EXPECT_NE(said.out.find("  dense MACs  "), std::string::npos) << said.out;
+  EXPECT_NE(said.out.find("\n  1 duplicate of another trial (same settings)\n"), std::string::npos)
+      << said.out;
+}
+
+TEST_F(CommandLine, AWrongLayerIsAMistakeOfTheSettingThatNamesIt) {
+  const Said said = winnow({"plan", write("s.yaml",
+                                          "trial:\n  data: {name: synthetic}\n"
+                                          "  model: {name: lenet300}\n  method: {name: snip,\n"
+                                          "    density: 0.1, layer_density: [lasst=0.5]}\n")
+                                        .string()});
+  EXPECT_EQ(said.code, 65);
+  EXPECT_NE(said.err.find("s.yaml:5:34: error: 'method.layer_density' no prunable layer 'lasst'"),
+            std::string::npos)
+      << said.err;
+}
+
 TEST_F(CommandLine, OptionsAreNotAbbreviated) {
   for (const char* verb : {"plan", "run", "status", "collect", "report"}) {
     EXPECT_EQ(winnow({verb, folder_.string(), "--hel"}).code, 64) << verb;
