@@ -34,7 +34,9 @@ extern "C" void request_stop(int) { stop_flag.store(true); }
 void catch_stop_signals() {
   struct sigaction action = {};
   action.sa_handler = request_stop;
-  for (const int signal : {SIGTERM, SIGUSR2, SIGINT}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGTERM, SIGUSR2}) sigaction(signal, &action, nullptr);
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends at once
+  sigaction(SIGINT, &action, nullptr);
 }
 
 std::string label(const TrialSpec& spec) {
