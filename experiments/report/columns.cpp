@@ -58,11 +58,7 @@ std::string count_of(const ComparisonRow& row) {
   return text;
 }
 
-std::string short_ids(const ComparisonRow& row) {
-  std::string text;
-  for (const auto& id : row.ids) text += (text.empty() ? "" : " ") + id.substr(0, 8);
-  return text;
-}
+std::string short_id(const ComparisonRow& row) { return row.id.substr(0, 8); }
 
 std::string exact(double value) { return fmt::format("{}", value); }
 std::string exact(const std::optional<double>& value) { return value ? exact(*value) : ""; }
@@ -125,7 +121,7 @@ const std::vector<ReportColumn>& report_columns() {
       {"dead", "dead", "prunable tensors without an entry", true, kWideOnly,
        mean("dead_layers", ratio)},
       {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio)},
-      {"id", "id", "start of the id of the row's trials", false, 2, short_ids},
+      {"id", "id", "start of the id of the row's trials", false, 2, short_id},
   };
   return columns;
 }
@@ -152,9 +148,7 @@ const std::vector<DataColumn>& data_columns() {
          [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
     };
     for (const SummaryField& field : summary_fields()) all.push_back(mean_of(field));
-    all.push_back({"ids", false, [](const ComparisonRow& r) {
-                     return fmt::format("{}", fmt::join(r.ids, " "));
-                   }});
+    all.push_back({"id", false, [](const ComparisonRow& r) { return r.id; }});
     all.push_back({"replicates", false, [](const ComparisonRow& r) {
                      return fmt::format("{}", fmt::join(r.replicates, " "));
                    }});

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <compare>
 #include <set>
+#include <tuple>
 
 #include "core/error.h"
 #include "experiments/results/container.h"
@@ -124,9 +126,9 @@ ComparisonRow row_of(const std::vector<const Trial*>& trials,
   for (const Trial* trial : method_trials) rests.push_back(&trial->rest);
   row.settings = varying_text(trials.front()->rest, rests, "method.");
   std::vector<const Trial*> done;
-  std::set<std::string> ids, names;
+  row.id = trials.front()->id;
+  std::set<std::string> names;
   for (const Trial* trial : trials) {
-    ids.insert(trial->id);
     if (trial->state != name_of(Outcome::Done)) {
       ++row.diverged;
       continue;
@@ -135,7 +137,6 @@ ComparisonRow row_of(const std::vector<const Trial*>& trials,
     row.replicates.push_back(trial->replicate);
     for (const auto& [name, value] : trial->summary) names.insert(name);
   }
-  row.ids.assign(ids.begin(), ids.end());
   row.test_acc = describe(values_of(done, kAccuracy));
   row.best_acc = describe(values_of(done, kBest));
   for (const auto& name : names) row.means[name] = describe(values_of(done, name)).mean;
@@ -175,7 +176,13 @@ void set_gap(ComparisonRow& row, const std::vector<const Trial*>& trials,
   row.gap->mean = row.test_acc.mean - describe(values_of(dense, kAccuracy)).mean;
 }
 
-using RowKey = std::pair<std::map<std::string, std::string>, std::pair<std::string, std::string>>;
+// Other settings, method and density, and the id: two versions of a method are two experiments,
+// though their settings read alike.
+struct RowKey {
+  std::map<std::string, std::string> rest;
+  std::string method, density, id;
+  auto operator<=>(const RowKey&) const = default;
+};
 
 // The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there
 // is one kind.
@@ -198,17 +205,33 @@ std::vector<const Trial*> baseline_of(const Trial& trial,
   return {};
 }
 
-// A table is of one kind of arithmetic, or says so.
+// A table is of one kind of arithmetic and of one version of each method, or says so.
 std::vector<std::string> notes_of(const std::map<RowKey, std::vector<const Trial*>>& rows) {
+  std::vector<std::string> notes;
   std::map<std::string, int> counts;
+  std::set<std::string> versions;  // methods with rows that differ in their id alone
+  const RowKey* last = nullptr;
   for (const auto& [key, trials] : rows) {
     for (const Trial* trial : trials) ++counts[trial->precision];
+    if (last != nullptr && std::tie(last->rest, last->method, last->density) ==
+                               std::tie(key.rest, key.method, key.density)) {
+      versions.insert(key.method);
+    }
+    last = &key;
   }
-  if (counts.size() < 2) return {};
-  std::string text = "trained in different precisions:";
-  for (const auto& [precision, count] : counts)
-    text += fmt::format(" {} {}", count, precision.empty() ? "unknown" : precision);
-  return {text};
+  if (counts.size() > 1) {
+    std::string text = "trained in different precisions:";
+    for (const auto& [precision, count] : counts)
+      text += fmt::format(" {} {}", count, precision.empty() ? "unknown" : precision);
+    notes.push_back(text);
+  }
+  if (!versions.empty()) {
+    notes.push_back(fmt::format(
+        "rows of {} that read alike differ in their id: another version of the method, model or "
+        "data set",
+        fmt::join(versions, ", ")));
+  }
+  return notes;
 }
 
 bool before(const ComparisonRow& a, const ComparisonRow& b) {
@@ -234,8 +257,9 @@ Comparison compare(const Survey& survey) {
       std::pair<std::pair<std::string, std::string>, std::map<std::string, std::string>>;
   std::map<GroupKey, std::map<RowKey, std::vector<const Trial*>>> groups;
   for (const Trial& trial : trials) {
-    groups[{{trial.model, trial.data}, trial.recipe}][{trial.rest, {trial.method, trial.density}}]
-        .push_back(&trial);
+    groups[{{trial.model, trial.data}, trial.recipe}]
+          [{trial.rest, trial.method, trial.density, trial.id}]
+              .push_back(&trial);
     if (trial.state == name_of(Outcome::Done)) {
       ++comparison.done;
     } else {

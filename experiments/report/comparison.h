@@ -17,8 +17,7 @@ struct ComparisonRow {
   std::string method,
       settings;         // settings of the row that vary within its group: "alpha=0.3, delta_t=100"
   std::string density;  // nominal where the method has one, else measured
-  std::vector<std::string>
-      ids;  // of the configurations in this row, normally one; replicates share it
+  std::string id;       // of the configuration; its replicates share it
   std::vector<std::int64_t> replicates;
   std::size_t diverged = 0;   // trials of this row that diverged; they are in no mean
   Sample test_acc, best_acc;  // fractions

@@ -54,8 +54,8 @@ std::vector<std::string> trial_lines(const ComparisonGroup& group) {
   for (const ComparisonRow& row : group.rows) {
     std::string name = row.method + " " + row.density;
     if (!row.settings.empty()) name += " (" + row.settings + ")";
-    lines.push_back(fmt::format("{}: {} replicates {}", name, fmt::join(row.ids, " "),
-                                fmt::join(row.replicates, " ")));
+    lines.push_back(
+        fmt::format("{}: {} replicates {}", name, row.id, fmt::join(row.replicates, " ")));
   }
   return lines;
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -83,6 +84,21 @@ TEST_F(Report, TrialsOfDifferentPrecisionInOneTableAreSaid) {
   EXPECT_NE(groups[0].notes[0].find("bf16"), std::string::npos);
   EXPECT_EQ(groups.size(), compare(gather_survey(files, folder_.path())).groups.size())
       << "provenance is no setting that splits tables";
+}
+
+TEST_F(Report, AnotherVersionOfAMethodIsAnotherRowAndNoReplicate) {
+  PosixFiles files;
+  Survey survey = gather_survey(files, folder_.path());
+  const std::size_t before = compare(survey).groups[0].rows.size();
+  const auto column = std::ranges::find(survey.trials.columns, "id", &Column::name);
+  auto& ids = std::get<std::vector<std::string>>(column->values);
+  const std::string id = compare(survey).groups[0].rows[0].id;
+  ASSERT_GT(std::ranges::count(ids, id), 1) << "the sample needs replicates of its first row";
+  *std::ranges::find(ids, id) = "0123456789abcdef0123";
+  const ComparisonGroup group = compare(survey).groups[0];
+  EXPECT_EQ(group.rows.size(), before + 1);
+  ASSERT_EQ(group.notes.size(), 1u);
+  EXPECT_NE(group.notes[0].find("another version"), std::string::npos);
 }
 
 TEST_F(Report, TextFitsTheScreen) {
