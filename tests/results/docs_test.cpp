@@ -11,7 +11,7 @@ namespace winnow::test {
 namespace {
 
 TEST(FormatsPage, NamesEverySummaryValueAndEveryWeightForm) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  const auto root = std::filesystem::path(WINNOW_SOURCE_DIR);
   std::ifstream page(root / "docs" / "formats.md");
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   for (const SummaryField& field : summary_fields()) {

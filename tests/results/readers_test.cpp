@@ -79,7 +79,7 @@ TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {
                folder.path() / "survey.h5", SurveyWeights::Link);
   write_survey(files, gather_survey(files, folder.path()), folder.path(),
                folder.path() / "packed.h5", SurveyWeights::Pack);
-  const auto script = std::filesystem::path(__FILE__).parent_path() / "readers.py";
+  const auto script = std::filesystem::path(WINNOW_SOURCE_DIR) / "tests/results/readers.py";
   const std::string command =
       std::string(kPython) + " -B " + script.string() + " " + folder.path().string();
   EXPECT_EQ(std::system(command.c_str()), 0);

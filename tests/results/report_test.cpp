@@ -53,7 +53,7 @@ class Report : public ::testing::Test {
   }
   // The expected screens are beside this file; WINNOW_GOLDEN=write in the environment renews them.
   void expect_golden(const std::string& name, const std::vector<std::string>& args) {
-    const auto path = std::filesystem::path(__FILE__).parent_path() / "golden" / name;
+    const auto path = std::filesystem::path(WINNOW_SOURCE_DIR) / "tests/results/golden" / name;
     const std::string text = report_of(folder_.path(), args);
     const char* mode = std::getenv("WINNOW_GOLDEN");
     if (mode != nullptr && std::string(mode) == "write") std::ofstream(path) << text;

@@ -21,7 +21,7 @@ Said winnow(const std::vector<std::string>& args) {
 }
 
 std::string example(const char* name) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  const auto root = std::filesystem::path(WINNOW_SOURCE_DIR);
   return (root / "examples" / name).string();
 }
 

@@ -9,7 +9,7 @@ namespace winnow::testing {
 namespace {
 
 std::string page(const char* name) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  const auto root = std::filesystem::path(WINNOW_SOURCE_DIR);
   std::ifstream stream(root / name);
   return {std::istreambuf_iterator<char>(stream), {}};
 }
