@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <compare>
 #include <set>
 #include <tuple>
 
@@ -181,7 +180,10 @@ void set_gap(ComparisonRow& row, const std::vector<const Trial*>& trials,
 struct RowKey {
   std::map<std::string, std::string> rest;
   std::string method, density, id;
-  auto operator<=>(const RowKey&) const = default;
+  friend bool operator<(const RowKey& a, const RowKey& b) {
+    return std::tie(a.rest, a.method, a.density, a.id) <
+           std::tie(b.rest, b.method, b.density, b.id);
+  }
 };
 
 // The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there
