@@ -103,18 +103,18 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
       outputs.push_back(gradient.grad);
     }
   }
-  CompiledNetwork net{Program(graph, outputs, bindings, threads_),
-                      draft.model.input,
-                      draft.labels,
-                      draft.loss,
-                      draft.correct,
-                      draft.correct5,
-                      std::move(grads),
-                      {},
-                      {}};
-  for (const ParamSpec& spec : draft.model.params) net.params.push_back(spec.value);
-  for (const BufferSpec& spec : draft.model.buffers) net.buffers.push_back(spec.value);
-  return net;
+  std::vector<ValueId> leaves, buffers;
+  for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
+  for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);
+  return {Program(graph, outputs, bindings, threads_),
+          draft.model.input,
+          draft.labels,
+          draft.loss,
+          draft.correct,
+          draft.correct5,
+          std::move(grads),
+          std::move(leaves),
+          std::move(buffers)};
 }
 
 CompiledNetwork Network::training(std::int64_t batch, std::int64_t denominator,

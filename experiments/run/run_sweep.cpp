@@ -54,11 +54,7 @@ class SweepRunner {
         console_(options.quiet, world.rank() == 0),
         threads_(options.threads > 0 ? options.threads : cores_of_rank(world)),
         trials_(sweep.trials),
-        postponed_(sweep.trials.size()) {
-    for (TrialSpec& trial : trials_) {
-      if (options_.ranks_per_trial > 0) trial.ranks = options_.ranks_per_trial;
-    }
-  }
+        postponed_(sweep.trials.size()) {}
 
   int run() {
     prepare();
@@ -257,7 +253,7 @@ class SweepRunner {
   PosixFiles files_;
   Console console_;
   int threads_;
-  std::vector<TrialSpec> trials_;
+  const std::vector<TrialSpec>& trials_;
   std::vector<Found> found_;              // of each trial, before any training
   std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came
   Tally tally_;

@@ -12,8 +12,7 @@ namespace winnow {
 
 struct RunOptions {
   std::filesystem::path out;
-  int ranks_per_trial = 0;   // 0: the sweep's own `ranks`
-  int threads = 0;           // of one rank; 0: the cores of this machine over its ranks
+  int threads = 0;           // of one rank; 0: its share of the cores it is bound to
   bool retry_failed = true;  // trials with a failure record are tried again
   bool strict = false;       // exit code 3 if some trials failed or diverged
   bool quiet = false;
