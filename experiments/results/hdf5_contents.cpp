@@ -20,10 +20,10 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path,
   if (skip(path)) return;
   sum.update(path);
   const Handle object(H5Oopen(id_, path.c_str(), H5P_DEFAULT), H5Oclose);
-  H5O_info_t info{};
-  if (!object.good() || H5Oget_info2(object, &info, H5O_INFO_NUM_ATTRS) < 0)
-    damaged(path, "cannot be opened");
-  for (hsize_t i = 0; i < info.num_attrs; ++i) {
+  // H5Oget_info takes other arguments in each of 1.10, 1.12 and 1.14.
+  const int attributes = object.good() ? H5Aget_num_attrs(object) : -1;
+  if (attributes < 0) damaged(path, "cannot be opened");
+  for (hsize_t i = 0; i < static_cast<hsize_t>(attributes); ++i) {
     const Handle attribute(
         H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
         H5Aclose);

@@ -2,6 +2,7 @@
 // place: a new method is picked up by its registry entry. Real training on synthetic images, and
 // unit states where a property is about scores.
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <cmath>
 
