@@ -1,5 +1,5 @@
 // What conv2d and linear share, which differ in their shape alone: three directions, each an op
-// with one LayerPlan as its kernel. For core/ops/ only.
+// with one cpu::Layer as its kernel. For core/ops/ only.
 #pragma once
 
 #include <exception>
@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/op.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/layers.h"
 
 namespace winnow::ops {
 
@@ -20,26 +20,28 @@ template <class LayerShape>
 class LayerKernel final : public Kernel {
  public:
   LayerKernel(const LayerShape& shape, cpu::Direction direction, int threads)
-      : plan_(shape, direction, threads), direction_(direction), bias_(shape.bias) {}
-  std::size_t scratch_bytes() const override { return plan_.scratch_bytes(); }
+      : layer_(cpu::make_layer(shape, direction, threads)),
+        direction_(direction),
+        bias_(shape.bias) {}
+  std::size_t scratch_bytes() const override { return layer_->scratch_bytes(); }
   void run(const KernelCall& call) override {
     const auto in = [&](std::size_t i) { return call.in[i].data; };
     const auto out = [&](std::size_t i) { return call.out[i].data; };
     switch (direction_) {
       case cpu::Direction::Forward:
-        plan_.run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.scratch);
+        layer_->run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.scratch);
         break;
       case cpu::Direction::BackwardData:
-        plan_.run({out(0), in(1), nullptr, in(0)}, call.scratch);
+        layer_->run({out(0), in(1), nullptr, in(0)}, call.scratch);
         break;
       case cpu::Direction::BackwardWeights:
-        plan_.run({in(0), out(0), bias_ ? out(1) : nullptr, in(1)}, call.scratch);
+        layer_->run({in(0), out(0), bias_ ? out(1) : nullptr, in(1)}, call.scratch);
         break;
     }
   }
 
  private:
-  cpu::LayerPlan plan_;
+  std::unique_ptr<cpu::Layer> layer_;
   cpu::Direction direction_;
   bool bias_;
 };

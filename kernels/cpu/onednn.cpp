@@ -12,48 +12,42 @@ const dnnl::engine& cpu_engine() {
   return engine;
 }
 
-LayerPlan::~LayerPlan() = default;
-LayerPlan::LayerPlan(LayerPlan&&) noexcept = default;
-LayerPlan& LayerPlan::operator=(LayerPlan&&) noexcept = default;
-
-std::size_t LayerPlan::scratch_bytes() const { return impl_->scratch; }
-const char* LayerPlan::implementation() const { return impl_->implementation.c_str(); }
-
-void LayerPlan::run(const LayerBuffers& buffers, std::byte* scratch) {
-  Impl& impl = *impl_;
-  const ThreadScope scope(impl.threads);
-  if (impl.taps) {
-    impl.taps->run(buffers.x, buffers.y, static_cast<float*>(buffers.weights), scratch);
-    return;
-  }
+void OneDnnLayer::run(const LayerBuffers& buffers, std::byte* base) {
+  const ThreadScope scope(threads);
   void* data[] = {buffers.x, buffers.weights, buffers.bias, buffers.y};
-  if (impl.turned) {
-    auto* planes = reinterpret_cast<float*>(scratch + impl.turned->offset);
-    turn_weights(impl.turned->rows, impl.turned->cols, impl.turned->taps,
-                 static_cast<const float*>(buffers.weights), planes, impl.threads);
+  if (turned) {
+    auto* planes = reinterpret_cast<float*>(base + turned->offset);
+    turn_weights(turned->rows, turned->cols, turned->taps,
+                 static_cast<const float*>(buffers.weights), planes, threads);
     data[1] = planes;
     std::swap(data[0], data[3]);
   }
-  for (std::size_t i = 0; i < impl.operands.size(); ++i) {
-    Operand& o = impl.operands[i];
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    Operand& o = operands[i];
     if (o.argument == 0) continue;
     o.user.set_data_handle(data[i]);
     if (!o.packed) continue;
-    o.inner.set_data_handle(scratch + o.offset);
-    if (!o.written) o.reorder.execute(impl.stream, o.user, o.inner);
+    o.inner.set_data_handle(base + o.offset);
+    if (!o.written) o.reorder.execute(stream, o.user, o.inner);
   }
-  impl.scratchpad.set_data_handle(scratch + impl.scratchpad_offset);
-  impl.primitive.execute(impl.stream, impl.arguments);
-  for (Operand& o : impl.operands) {
-    if (o.packed && o.written) o.reorder.execute(impl.stream, o.inner, o.user);
+  scratchpad.set_data_handle(base + scratchpad_offset);
+  primitive.execute(stream, arguments);
+  for (Operand& o : operands) {
+    if (o.packed && o.written) o.reorder.execute(stream, o.inner, o.user);
   }
-  impl.stream.wait();
+  stream.wait();
 }
 
 bool processor_has_bf16() {
   const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
   const int bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
   return (isa & bf16) == bf16;
+}
+
+bool processor_has_amx() {
+  const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
+  const int amx = static_cast<int>(dnnl::cpu_isa::avx512_core_amx);
+  return (isa & amx) == amx;
 }
 
 const char* onednn_version() {

@@ -87,14 +87,13 @@ ConvShape turned(const ConvShape& s) {
 
 }  // namespace
 
-LayerPlan::LayerPlan(const ConvShape& s, Direction direction, int threads)
-    : impl_(std::make_unique<Impl>()) {
+std::unique_ptr<Layer> onednn_layer(const ConvShape& s, Direction direction, int threads) {
   const ThreadScope scope(threads);
-  impl_->threads = threads;
+  auto layer = std::make_unique<OneDnnLayer>(threads);
   const ConvTerms terms(s);
   const memory::desc weights{terms.extents, memory::data_type::f32,
                              s.groups > 1 ? memory::format_tag::goihw : memory::format_tag::oihw};
-  const Impl::Layouts user{terms.x, weights, terms.bias, terms.y};
+  const OneDnnLayer::Layouts user{terms.x, weights, terms.bias, terms.y};
   const bool turn = direction == Direction::Forward        ? forward_as_backward(s)
                     : direction == Direction::BackwardData ? backward_as_forward(s)
                                                            : false;
@@ -103,24 +102,21 @@ LayerPlan::LayerPlan(const ConvShape& s, Direction direction, int threads)
     const ConvTerms back(around);
     const memory::desc planes{back.extents, memory::data_type::f32,
                               Dims{1, s.in, s.kernel_w * s.out * s.in, s.out * s.in}};
-    const Impl::Layouts layouts{back.x, planes, {}, back.y};
-    impl_->turn(s);
+    const OneDnnLayer::Layouts layouts{back.x, planes, {}, back.y};
+    layer->turn(s);
     if (direction == Direction::BackwardData) {
-      impl_->forward<dnnl::convolution_forward>(layouts, best_forward(around, back));
+      layer->forward<dnnl::convolution_forward>(layouts, best_forward(around, back));
     } else {
-      impl_->backward_data<dnnl::convolution_backward_data>(layouts, back.backward_data());
+      layer->backward_data<dnnl::convolution_backward_data>(layouts, back.backward_data());
     }
   } else if (direction == Direction::Forward) {
-    impl_->forward<dnnl::convolution_forward>(user, best_forward(s, terms));
+    layer->forward<dnnl::convolution_forward>(user, best_forward(s, terms));
   } else if (direction == Direction::BackwardData) {
-    impl_->backward_data<dnnl::convolution_backward_data>(user, terms.backward_data());
-  } else if (TapGradient::suits(s)) {
-    impl_->taps.emplace(s, threads);
-    impl_->scratch = impl_->taps->scratch_bytes();
-    impl_->implementation = "taps";
+    layer->backward_data<dnnl::convolution_backward_data>(user, terms.backward_data());
   } else {
-    impl_->backward_weights<dnnl::convolution_backward_weights>(user, terms.backward_weights());
+    layer->backward_weights<dnnl::convolution_backward_weights>(user, terms.backward_weights());
   }
+  return layer;
 }
 
 }  // namespace winnow::cpu

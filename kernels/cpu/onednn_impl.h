@@ -1,4 +1,4 @@
-// Inside of LayerPlan: how a oneDNN primitive, its operands and its scratch memory are put
+// Inside of onednn_layer(): how a oneDNN primitive, its operands and its scratch memory are put
 // together. For onednn*.cpp only.
 #pragma once
 
@@ -11,7 +11,6 @@
 #include <unordered_map>
 
 #include "kernels/cpu/onednn.h"
-#include "kernels/cpu/tap_gradient.h"
 
 namespace winnow::cpu {
 
@@ -82,9 +81,12 @@ struct Operand {
   dnnl::reorder reorder;
 };
 
-constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+struct OneDnnLayer final : Layer {
+  explicit OneDnnLayer(int layer_threads) : threads(layer_threads) {}
+  std::size_t scratch_bytes() const override { return scratch; }
+  void run(const LayerBuffers& buffers, std::byte* base) override;
+  std::string implementation() const override { return chosen_name; }
 
-struct LayerPlan::Impl {
   int threads = 1;
   dnnl::stream stream{cpu_engine()};
   dnnl::primitive primitive;
@@ -92,7 +94,7 @@ struct LayerPlan::Impl {
   std::unordered_map<int, memory> arguments;
   memory scratchpad;
   std::size_t scratchpad_offset = 0, scratch = 0;
-  std::string implementation;
+  std::string chosen_name;
   // Backward data run as a forward convolution: weights are turned first, into scratch, and x and y
   // change places.
   struct Turn {
@@ -100,7 +102,6 @@ struct LayerPlan::Impl {
     std::size_t offset = 0;
   };
   std::optional<Turn> turned;
-  std::optional<TapGradient> taps;  // in place of the primitive
 
   void turn(const ConvShape& s) {
     turned = {s.out, s.in, s.kernel_h * s.kernel_w, scratch};
@@ -131,7 +132,7 @@ struct LayerPlan::Impl {
     scratchpad_offset = scratch;
     scratch += aligned(pad.get_size());
     arguments.emplace(DNNL_ARG_SCRATCHPAD, scratchpad);
-    implementation = description.impl_info_str();
+    chosen_name = description.impl_info_str();
   }
 
   // The caller's layouts; what the primitive chose comes from its description.

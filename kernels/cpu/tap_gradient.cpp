@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/layers.h"
 #include "kernels/cpu/layout.h"
 
 namespace winnow::cpu {
 namespace {
-
-constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Rows {images, pixels} of `pixels` of every image, one pixel of all images after the other.
 void gather(std::int64_t images, std::int64_t image_bytes, std::int64_t pixel_bytes,
@@ -44,12 +43,12 @@ TapGradient::TapGradient(const ConvShape& s, int threads) : shape_(s), threads_(
         }
       }
       const auto pairs = static_cast<std::int64_t>(tap.x.size());
-      const auto known = std::ranges::find(plan_pairs_, pairs);
-      tap.plan = static_cast<std::size_t>(known - plan_pairs_.begin());
-      if (known == plan_pairs_.end() && pairs > 0) {
-        plan_pairs_.push_back(pairs);
-        plans_.emplace_back(LinearShape{pairs * s.batch, s.in, s.out, s.dtype, false},
-                            Direction::BackwardWeights, threads);
+      const auto known = std::ranges::find(pairs_, pairs);
+      tap.product = static_cast<std::size_t>(known - pairs_.begin());
+      if (known == pairs_.end() && pairs > 0) {
+        pairs_.push_back(pairs);
+        products_.push_back(make_layer(LinearShape{pairs * s.batch, s.in, s.out, s.dtype, false},
+                                       Direction::BackwardWeights, threads));
       }
       taps_.push_back(std::move(tap));
     }
@@ -61,15 +60,15 @@ std::size_t TapGradient::bytes(std::int64_t rows, std::int64_t channels) const {
 }
 
 std::size_t TapGradient::scratch_bytes() const {
-  std::size_t plans = 0;
-  for (const LayerPlan& plan : plans_) plans = std::max(plans, plan.scratch_bytes());
+  std::size_t products = 0;
+  for (const auto& product : products_) products = std::max(products, product->scratch_bytes());
   const std::int64_t rows = shape_.batch * shape_.out_height() * shape_.out_width();
   const auto weights =
       static_cast<std::size_t>(shape_.in * shape_.out) * taps_.size() * sizeof(float);
-  return bytes(rows, shape_.in) + bytes(rows, shape_.out) + aligned(weights) + plans;
+  return bytes(rows, shape_.in) + bytes(rows, shape_.out) + aligned(weights) + products;
 }
 
-void TapGradient::run(const void* x, const void* dy, float* dweights, std::byte* scratch) {
+void TapGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   const ConvShape& s = shape_;
   const std::int64_t rows = s.batch * s.out_height() * s.out_width(), width = size_of(s.dtype);
   std::byte* x_rows = scratch;
@@ -86,12 +85,12 @@ void TapGradient::run(const void* x, const void* dy, float* dweights, std::byte*
       continue;
     }
     gather(s.batch, s.height * s.width * s.in * width, s.in * width, tap.x,
-           static_cast<const std::byte*>(x), x_rows, threads_);
+           static_cast<const std::byte*>(buffers.x), x_rows, threads_);
     gather(s.batch, s.out_height() * s.out_width() * s.out * width, s.out * width, tap.y,
-           static_cast<const std::byte*>(dy), y_rows, threads_);
-    plans_[tap.plan].run({x_rows, to, nullptr, y_rows}, rest);
+           static_cast<const std::byte*>(buffers.y), y_rows, threads_);
+    products_[tap.product]->run({x_rows, to, nullptr, y_rows}, rest);
   }
-  transpose(1, taps, plane, planes, dweights, threads_);
+  transpose(1, taps, plane, planes, static_cast<float*>(buffers.weights), threads_);
 }
 
 }  // namespace winnow::cpu

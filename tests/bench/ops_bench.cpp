@@ -12,7 +12,7 @@
 
 #include "kernels/cpu/batch_norm.h"
 #include "kernels/cpu/denormals.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/layers.h"
 #include "kernels/cpu/pool.h"
 
 namespace winnow {
@@ -83,19 +83,27 @@ void run_layer(const Layer& layer, std::int64_t batch, int threads) {
         w(layer.out * layer.in * layer.kernel * layer.kernel * 4), b(layer.out * 4),
         y(batch * conv.out_height() * conv.out_width() * layer.out * size_of(type));
     for (std::size_t i = 0; i < 3; ++i) {
-      cpu::LayerPlan plan =
-          linear ? cpu::LayerPlan(cpu::LinearShape{batch, layer.in, layer.out, type, layer.bias},
-                                  kDirections[i], threads)
-                 : cpu::LayerPlan(conv, kDirections[i], threads);
-      Buffer scratch(static_cast<std::int64_t>(plan.scratch_bytes()));
-      const double time = seconds([&] {
-        plan.run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()},
-                 scratch.data());
-      });
-      fmt::print("{:14} {:2}x{:<2} {:3}->{:<3} k{} s{} {:4} {:11} {:8.3f} ms {:7.1f} GFLOP/s  {}\n",
-                 layer.model, size, size, layer.in, layer.out, layer.kernel, layer.stride,
-                 name_of(type), kNames[i], time * 1e3,
-                 2e-9 * static_cast<double>(conv.macs()) / time, plan.implementation());
+      const auto print = [&](auto shape) {
+        const std::string chosen =
+            cpu::make_layer(shape, kDirections[i], threads)->implementation();
+        for (const auto& way : cpu::every_layer(shape, kDirections[i], threads)) {
+          Buffer scratch(static_cast<std::int64_t>(way->scratch_bytes()));
+          const double time = seconds([&] {
+            way->run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()},
+                     scratch.data());
+          });
+          fmt::print(
+              "{:14} {:2}x{:<2} {:3}->{:<3} k{} s{} {:4} {:11} {:8.3f} ms {:7.1f} GFLOP/s  {} {}\n",
+              layer.model, size, size, layer.in, layer.out, layer.kernel, layer.stride,
+              name_of(type), kNames[i], time * 1e3, 2e-9 * static_cast<double>(conv.macs()) / time,
+              way->implementation() == chosen ? "*" : " ", way->implementation());
+        }
+      };
+      if (linear) {
+        print(cpu::LinearShape{batch, layer.in, layer.out, type, layer.bias});
+      } else {
+        print(conv);
+      }
     }
   }
 }

@@ -1,6 +1,10 @@
 // Convolution and linear layers against naive loops in double precision, in all three directions.
+#include <algorithm>
 #include <ostream>
+#include <string>
+#include <utility>
 
+#include "kernels/cpu/contraction.h"
 #include "tests/kernels/reference.h"
 
 namespace winnow::testing {
@@ -8,7 +12,6 @@ namespace {
 
 using cpu::ConvShape;
 using cpu::Direction;
-using cpu::LayerPlan;
 using cpu::LinearShape;
 
 // A linear layer is a convolution of images of one pixel.
@@ -40,22 +43,38 @@ void check(const LayerShape& layer, const ConvShape& s, int threads) {
   auto tw = as<float>(w), tb = as<float>(b);
   std::vector<T> out_y(ny), out_dx(nx);
   std::vector<float> out_dw(nw), out_db(nb);
-  const auto run = [&](Direction direction, const cpu::LayerBuffers& buffers) {
-    LayerPlan plan(layer, direction, threads);
-    std::vector<std::byte> scratch(plan.scratch_bytes() + 64);
-    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
-    for (int repeat = 0; repeat < 2; ++repeat) {  // the second run finds the scratch of the first
-      plan.run(buffers, scratch.data() + (64 - address % 64) % 64);
+  // Every way of computing it, and the one that is chosen.
+  const auto run = [&](Direction direction, const cpu::LayerBuffers& buffers, const auto& expect) {
+    auto ways = cpu::every_layer(layer, direction, threads);
+    ways.push_back(cpu::make_layer(layer, direction, threads));
+    for (const auto& way : ways) {
+      SCOPED_TRACE(way->implementation());
+      std::vector<std::byte> scratch(way->scratch_bytes() + 64, std::byte{0xff});  // all NaN
+      const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
+      for (int repeat = 0; repeat < 2; ++repeat) {  // the second run finds the scratch of the first
+        way->run(buffers, scratch.data() + (64 - address % 64) % 64);
+      }
+      expect();
     }
   };
-  run(Direction::Forward, {tx.data(), tw.data(), s.bias ? tb.data() : nullptr, out_y.data()});
-  expect_close(out_y, y, tolerance);
-  run(Direction::BackwardData, {out_dx.data(), tw.data(), nullptr, ty.data()});
-  expect_close(out_dx, dx, tolerance);
+  const auto forget = [](auto& values) {
+    std::ranges::fill(values, typename std::decay_t<decltype(values)>::value_type{});
+  };
+  run(Direction::Forward, {tx.data(), tw.data(), s.bias ? tb.data() : nullptr, out_y.data()}, [&] {
+    expect_close(out_y, y, tolerance);
+    forget(out_y);
+  });
+  run(Direction::BackwardData, {out_dx.data(), tw.data(), nullptr, ty.data()}, [&] {
+    expect_close(out_dx, dx, tolerance);
+    forget(out_dx);
+  });
   run(Direction::BackwardWeights,
-      {tx.data(), out_dw.data(), s.bias ? out_db.data() : nullptr, ty.data()});
-  expect_close(out_dw, dw, tolerance);
-  if (s.bias) expect_close(out_db, db, tolerance);
+      {tx.data(), out_dw.data(), s.bias ? out_db.data() : nullptr, ty.data()}, [&] {
+        expect_close(out_dw, dw, tolerance);
+        if (s.bias) expect_close(out_db, db, tolerance);
+        forget(out_dw);
+        forget(out_db);
+      });
 }
 
 const ConvShape kConvs[] = {
@@ -73,6 +92,10 @@ const ConvShape kConvs[] = {
     {32, 2, 2, 128, 130, 3, 3, 1, 1, 1, DType::F32, false},  // weight gradient by kernel position
     {32, 3, 2, 130, 128, 3, 3, 2, 1, 1, DType::F32, false},
     {1, 5, 5, 64, 64, 3, 3, 1, 1, 1, DType::F32, false},
+    {3, 13, 14, 6, 22, 5, 3, 1, 0, 1, DType::F32, true},     // a kernel that is not square
+    {2, 11, 10, 7, 90, 3, 3, 3, 2, 1, DType::F32, true},     // pixels that no patch covers
+    {2, 30, 29, 2, 33, 3, 3, 1, 1, 1, DType::F32, false},    // several tiles of rows
+    {40, 10, 10, 48, 34, 3, 3, 1, 1, 1, DType::F32, false},  // several blocks of images
 };
 
 class Conv : public ::testing::TestWithParam<ConvShape> {};
@@ -83,12 +106,48 @@ TEST_P(Conv, MatchesNaiveLoopsInBf16) {
   s.dtype = DType::BF16;
   check<bf16>(s, s, 1);
 }
+// What winnow computes itself: oneDNN sums in an order that depends on the threads.
+template <class T, class Shape>
+std::vector<float> weight_gradient(const Shape& shape, std::size_t nx, std::size_t nw,
+                                   std::size_t ny, int threads) {
+  std::vector<float> dw(nw), db(static_cast<std::size_t>(shape.out));
+  auto x = as<T>(random_values(nx, 1, shape.dtype)), dy = as<T>(random_values(ny, 2, shape.dtype));
+  const auto way = std::move(cpu::every_layer(shape, Direction::BackwardWeights, threads)[1]);
+  std::vector<std::byte> scratch(way->scratch_bytes() + 64);
+  const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
+  way->run({x.data(), dw.data(), db.data(), dy.data()}, scratch.data() + (64 - address % 64) % 64);
+  dw.insert(dw.end(), db.begin(), db.end());
+  return dw;
+}
+class Tiles : public ::testing::TestWithParam<DType> {};
+TEST_P(Tiles, GiveTheSameWeightGradientOnAnyNumberOfThreads) {
+  const ConvShape conv{9, 12, 11, 20, 50, 5, 5, 1, 2, 1, GetParam(), true};
+  const LinearShape linear{101, 70, 33, GetParam(), true};
+  const auto same = [](const auto& shape, std::size_t nx, std::size_t nw, std::size_t ny) {
+    const auto on = [&](int threads) {
+      return GetParam() == DType::BF16 ? weight_gradient<bf16>(shape, nx, nw, ny, threads)
+                                       : weight_gradient<float>(shape, nx, nw, ny, threads);
+    };
+    const auto one = on(1);
+    for (const int threads : {2, 3, 7}) EXPECT_EQ(on(threads), one) << threads;
+  };
+  same(conv, 9 * 12 * 11 * 20, 20 * 50 * 25, 9 * 12 * 11 * 50);
+  same(linear, 101 * 70, 70 * 33, 101 * 33);
+}
+std::vector<DType> contracted_types() {
+  std::vector<DType> types{DType::F32, DType::BF16};
+  std::erase_if(types, [](DType type) { return !cpu::can_contract(type); });
+  return types;
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Tiles);  // needs AVX-512
+INSTANTIATE_TEST_SUITE_P(Layers, Tiles, ::testing::ValuesIn(contracted_types()),
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 INSTANTIATE_TEST_SUITE_P(Layers, Conv, ::testing::ValuesIn(kConvs));
 
 const LinearShape kLinears[] = {
     {4, 784, 300, DType::F32, true},  {3, 7, 5, DType::F32, true},
     {1, 100, 10, DType::F32, true},   {33, 64, 10, DType::F32, false},
-    {128, 50, 500, DType::F32, true},
+    {128, 50, 500, DType::F32, true}, {5, 90, 130, DType::F32, true},
 };
 
 class Linear : public ::testing::TestWithParam<LinearShape> {};

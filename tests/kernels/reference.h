@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/layers.h"
 #include "kernels/portable.h"
 #include "kernels/rng.h"
 

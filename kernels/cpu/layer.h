@@ -1,12 +1,11 @@
-// Convolutions and linear layers through oneDNN: one plan for one shape and direction, made once
-// and run many times. A plan owns its primitives and borrows all memory, packed copies included
-// (scratch_bytes()). One thread runs a plan at a time; oneDNN itself spreads the work over the
-// plan's threads. onednn.cpp alone sees the library's headers.
+// One layer in one direction, ready to run: what each way of computing it implements (onednn.h,
+// tiled_linear.h, tiled_convolution.h, tap_gradient.h). A layer borrows all memory; one thread runs
+// it at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <string>
 
 #include "kernels/portable.h"
 
@@ -44,28 +43,15 @@ struct LayerBuffers {
   void* y;
 };
 
-class LayerPlan {
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+class Layer {
  public:
-  LayerPlan(const ConvShape& shape, Direction direction, int threads);
-  LayerPlan(const LinearShape& shape, Direction direction, int threads);
-  ~LayerPlan();
-  LayerPlan(LayerPlan&&) noexcept;
-  LayerPlan& operator=(LayerPlan&&) noexcept;
-
-  std::size_t scratch_bytes() const;
-  void run(const LayerBuffers& buffers, std::byte* scratch);
-  // oneDNN's name of the implementation it chose, for the benchmark.
-  const char* implementation() const;
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  virtual ~Layer() = default;
+  virtual std::size_t scratch_bytes() const = 0;
+  virtual void run(const LayerBuffers& buffers, std::byte* scratch) = 0;
+  // For the benchmark: who computes it and how.
+  virtual std::string implementation() const = 0;
 };
-
-// Does this processor multiply bf16 natively? Otherwise bf16 is slower than f32 and `precision:
-// auto` means f32.
-bool processor_has_bf16();
-
-const char* onednn_version();  // "2.6.3"
 
 }  // namespace winnow::cpu

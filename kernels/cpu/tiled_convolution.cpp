@@ -1,0 +1,141 @@
+#include "kernels/cpu/tiled_convolution.h"
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/layout.h"
+#include "kernels/cpu/pack.h"
+
+namespace winnow::cpu {
+namespace {
+
+// The convolution that gives the input's gradient: dy is its input, x its output.
+ConvShape turned(const ConvShape& s) {
+  return {s.batch,    s.out_height(), s.out_width(),          s.out, s.in,    s.kernel_h,
+          s.kernel_w, s.stride,       s.kernel_h - 1 - s.pad, 1,     s.dtype, false};
+}
+
+bool halves(const ConvShape& s) { return s.dtype == DType::BF16; }
+
+}  // namespace
+
+template <class T>
+void PaddedImage::copy(const T* image, T* to) const {
+  for (std::int64_t y = 0; y < height; ++y) {
+    std::copy_n(image + y * width * channels, width * channels,
+                to + (y + pad) * row() + pad * channels);
+  }
+}
+template void PaddedImage::copy(const float*, float*) const;
+template void PaddedImage::copy(const bf16*, bf16*) const;
+
+bool TiledConvolution::suits(const ConvShape& s, Direction direction) {
+  if (!can_contract(s.dtype) || s.groups != 1) return false;
+  if (direction == Direction::Forward) return true;
+  return direction == Direction::BackwardData && s.stride == 1 && s.kernel_h == s.kernel_w &&
+         s.pad < s.kernel_h && (!halves(s) || s.kernel_w * s.out % 2 == 0);
+}
+
+TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, int threads)
+    : direction_(direction),
+      threads_(threads),
+      shape_(direction == Direction::Forward ? shape : turned(shape)) {
+  const ConvShape& s = shape_;
+  const std::int64_t element = size_of(s.dtype), pixel = s.in * element,
+                     row = (s.width + 2 * s.pad) * pixel;
+  Contraction& c = contraction_;
+  c.dtype = c.c_dtype = s.dtype;
+  c.m = s.out_width();
+  c.n = s.out;
+  c.groups = s.out_height();
+  c.a_row = s.stride * pixel;
+  c.a_group = s.stride * row;
+  c.c_row = s.out * element;
+  c.c_group = c.m * c.c_row;
+  c.k[0] = {words_of(s.dtype, s.kernel_w * s.in), kWordBytes, 0};
+  c.k[1] = {s.kernel_h, row, 0};
+  c.packed = true;
+  if (c.m >= 8) c.widest = 3;
+  c.start = s.bias ? Start::Bias : Start::Zero;
+}
+
+std::int64_t TiledConvolution::run_elements() const {
+  return contraction_.k[0].count * (halves(shape_) ? 2 : 1);
+}
+std::size_t TiledConvolution::packed_bytes() const {
+  return static_cast<std::size_t>(
+      Panels(contraction_.n, contraction_.widest).bytes(contraction_.depth()));
+}
+std::size_t TiledConvolution::rows_bytes() const {
+  return static_cast<std::size_t>(shape_.out * shape_.kernel_h * run_elements()) * sizeof(float);
+}
+std::size_t TiledConvolution::image_bytes() const {
+  const ConvShape& s = shape_;
+  const bool crosses = run_elements() != s.kernel_w * s.in;  // the last word reads one element more
+  if (s.pad == 0 && !crosses) return 0;
+  const PaddedImage image{s.height, s.width, s.in, s.pad};
+  return aligned(static_cast<std::size_t>((image.elements() + 1) * size_of(s.dtype)));
+}
+std::size_t TiledConvolution::scratch_bytes() const {
+  return packed_bytes() +
+         std::max(rows_bytes(), image_bytes() * static_cast<std::size_t>(threads_));
+}
+
+// B's rows are the elements of a patch {kernel_h, kernel_w, in}.
+void TiledConvolution::pack_weights(const float* weights, std::byte* packed, float* rows) const {
+  const ConvShape& s = shape_;
+  const std::int64_t taps = s.kernel_h * s.kernel_w, run = run_elements(), depth = s.kernel_h * run,
+                     used = s.kernel_w * s.in;
+  const bool forward = direction_ == Direction::Forward;
+  if (!forward) {
+    turn_weights(s.in, s.out, taps, weights, rows, threads_);
+  } else {
+#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
+    for (std::int64_t o = 0; o < s.out; ++o) {
+      for (std::int64_t i = 0; i < s.kernel_h; ++i) {
+        float* to = rows + o * depth + i * run;
+        const float* from = weights + o * s.in * taps + i * s.kernel_w;
+        for (std::int64_t j = 0; j < s.kernel_w; ++j) {
+          for (std::int64_t c = 0; c < s.in; ++c) to[j * s.in + c] = from[c * taps + j];
+        }
+        std::fill(to + used, to + run, 0.0f);
+      }
+    }
+  }
+  pack_panels(s.dtype, depth, s.out, Panels(s.out, contraction_.widest), rows,
+              forward ? Order::Columns : Order::Rows, packed, threads_);
+}
+
+void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
+  const ConvShape& s = shape_;
+  std::byte* rest = scratch + packed_bytes();
+  pack_weights(static_cast<const float*>(buffers.weights), scratch, reinterpret_cast<float*>(rest));
+  const bool forward = direction_ == Direction::Forward;
+  const auto* from = static_cast<const std::byte*>(forward ? buffers.x : buffers.y);
+  auto* to = static_cast<std::byte*>(forward ? buffers.y : buffers.x);
+  const auto* bias = s.bias ? static_cast<const float*>(buffers.bias) : nullptr;
+  const PaddedImage image{s.height, s.width, s.in, s.pad};
+  const std::int64_t in_bytes = s.height * s.width * s.in * size_of(s.dtype);
+  const std::size_t padded_bytes = image_bytes();
+#pragma omp parallel num_threads(threads_) if (threads_ > 1)
+  {
+    std::byte* padded = rest + static_cast<std::size_t>(omp_get_thread_num()) * padded_bytes;
+    std::fill_n(padded, padded_bytes, std::byte{});
+#pragma omp for schedule(static)
+    for (std::int64_t n = 0; n < s.batch; ++n) {
+      const std::byte* a = from + n * in_bytes;
+      if (padded_bytes > 0) {
+        if (halves(s)) {
+          image.copy(reinterpret_cast<const bf16*>(a), reinterpret_cast<bf16*>(padded));
+        } else {
+          image.copy(reinterpret_cast<const float*>(a), reinterpret_cast<float*>(padded));
+        }
+        a = padded;
+      }
+      contract(contraction_, a, scratch, bias, to + n * contraction_.groups * contraction_.c_group);
+    }
+  }
+}
+
+}  // namespace winnow::cpu

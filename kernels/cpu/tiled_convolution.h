@@ -1,0 +1,45 @@
+// A convolution, or the gradient of its input as a convolution of dy with the weights turned by
+// half a turn, as one contraction an image: the words of a patch lie in kernel_h runs of kernel_w
+// pixels, so patches are read in place. Owns no memory; see layer.h.
+#pragma once
+
+#include "kernels/cpu/contraction.h"
+#include "kernels/cpu/layer.h"
+
+namespace winnow::cpu {
+
+// Images with zeros around them, copied so that loops need no borders.
+struct PaddedImage {
+  std::int64_t height, width, channels, pad;  // of the image without its border
+  std::int64_t row() const { return (width + 2 * pad) * channels; }
+  std::int64_t elements() const { return (height + 2 * pad) * row(); }
+
+  // Writes the inside only; `to` was all zeros once.
+  template <class T>
+  void copy(const T* image, T* to) const;
+};
+
+class TiledConvolution final : public Layer {
+ public:
+  // Direction: Forward, or BackwardData with stride 1.
+  static bool suits(const ConvShape& shape, Direction direction);
+
+  TiledConvolution(const ConvShape& shape, Direction direction, int threads);
+  std::size_t scratch_bytes() const override;
+  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  std::string implementation() const override { return "tiles"; }
+
+ private:
+  void pack_weights(const float* weights, std::byte* packed, float* rows) const;
+  std::int64_t run_elements() const;  // of a packed patch row, even in bf16
+  std::size_t packed_bytes() const;
+  std::size_t rows_bytes() const;   // of the weights in the order of patches
+  std::size_t image_bytes() const;  // of a padded image; 0 if none is needed
+
+  Direction direction_;
+  int threads_;
+  ConvShape shape_;  // of the convolution that is run
+  Contraction contraction_;
+};
+
+}  // namespace winnow::cpu

@@ -1,0 +1,152 @@
+#include "kernels/cpu/tiled_linear.h"
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/pack.h"
+
+namespace winnow::cpu {
+namespace {
+
+bool halves(const LinearShape& s) { return s.dtype == DType::BF16; }
+// Weights are packed unless their rows already are words in the right order.
+bool packs(const LinearShape& s, Direction direction) {
+  return direction == Direction::Forward || (direction == Direction::BackwardData && halves(s));
+}
+
+}  // namespace
+
+bool TiledLinear::suits(const LinearShape& s, Direction direction) {
+  if (!can_contract(s.dtype)) return false;
+  return !halves(s) || direction == Direction::BackwardWeights ||
+         (direction == Direction::Forward ? s.in : s.out) % 2 == 0;
+}
+
+TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
+    : shape_(s), direction_(direction), threads_(threads) {
+  Contraction& c = contraction_;
+  const std::int64_t element = size_of(s.dtype);
+  c.dtype = s.dtype;
+  c.packed = packs(s, direction);
+  if (direction == Direction::BackwardWeights) {
+    c.m = s.out;
+    c.n = s.in;
+    c.a_row = kWordBytes;
+    c.k[0] = {words_of(s.dtype, s.rows), s.out * kWordBytes, s.in * kWordBytes};
+    c.c_row = s.in * static_cast<std::int64_t>(sizeof(float));
+    return;
+  }
+  const bool forward = direction == Direction::Forward;
+  const std::int64_t depth = forward ? s.in : s.out;
+  c.m = s.rows;
+  c.n = forward ? s.out : s.in;
+  c.a_row = depth * element;
+  c.k[0] = {words_of(s.dtype, depth), kWordBytes, c.n * kWordBytes};
+  c.c_row = c.n * element;
+  c.c_dtype = s.dtype;
+  c.start = forward && s.bias ? Start::Bias : Start::Zero;
+}
+
+std::size_t TiledLinear::panel_bytes() const {
+  const std::int64_t columns = std::min(contraction_.n, Panels::kMostColumns);
+  return static_cast<std::size_t>(Panels(columns).bytes(contraction_.k[0].count));
+}
+
+std::size_t TiledLinear::scratch_bytes() const {
+  if (contraction_.packed) return panel_bytes() * static_cast<std::size_t>(threads_);
+  if (direction_ != Direction::BackwardWeights) return 0;
+  const auto words = static_cast<std::size_t>(contraction_.k[0].count * kWordBytes);
+  const std::size_t sums = shape_.bias ? column_sums_bytes(shape_.rows, shape_.out) : 0;
+  return aligned(sums) + (halves(shape_) ? aligned(words * static_cast<std::size_t>(shape_.in)) +
+                                               aligned(words * static_cast<std::size_t>(shape_.out))
+                                         : 0);
+}
+
+void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
+  const auto *weights = static_cast<const float*>(buffers.weights),
+             *bias = static_cast<const float*>(buffers.bias);
+  const bool forward = direction_ == Direction::Forward;
+  const void* from = forward ? buffers.x : buffers.y;
+  void* to = forward ? buffers.y : buffers.x;
+  if (direction_ == Direction::BackwardWeights) {
+    backward_weights(buffers, scratch);
+  } else if (contraction_.packed) {
+    contract_panels(from, weights, forward ? bias : nullptr, to, scratch);
+  } else {
+    contract_rows(from, weights, to);
+  }
+}
+
+void TiledLinear::contract_panels(const void* a, const float* weights, const float* bias, void* c,
+                                  std::byte* scratch) const {
+  const bool forward = direction_ == Direction::Forward;
+  const std::int64_t depth = forward ? shape_.in : shape_.out;
+  const Panels panels(contraction_.n);
+#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
+  for (std::int64_t panel = 0; panel < panels.count(); ++panel) {
+    const std::int64_t column = panels.first(panel) * Panels::kColumns;
+    Contraction part = contraction_;
+    part.n = std::min(panels.width(panel) * Panels::kColumns, part.n - column);
+    std::byte* packed = scratch + static_cast<std::size_t>(omp_get_thread_num()) * panel_bytes();
+    if (forward) {
+      pack_panel(shape_.dtype, depth, part.n, weights + column * depth, Order::Columns, depth,
+                 packed);
+    } else {
+      pack_panel(shape_.dtype, depth, part.n, weights + column, Order::Rows, shape_.in, packed);
+    }
+    contract(part, a, packed, bias != nullptr ? bias + column : nullptr,
+             static_cast<std::byte*>(c) + column * size_of(shape_.dtype));
+  }
+}
+
+void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scratch) const {
+  const LinearShape& s = shape_;
+  if (!halves(s)) {
+    contract_rows(buffers.y, buffers.x, buffers.weights);
+    if (s.bias) {
+      column_sums(s.rows, s.out, static_cast<const float*>(buffers.y),
+                  static_cast<float*>(buffers.bias), scratch, threads_);
+    }
+    return;
+  }
+  const auto *x = static_cast<const bf16*>(buffers.x), *dy = static_cast<const bf16*>(buffers.y);
+  const std::int64_t pairs = contraction_.k[0].count;
+  auto* x_words = reinterpret_cast<std::uint32_t*>(scratch);
+  auto* dy_words = reinterpret_cast<std::uint32_t*>(
+      scratch + aligned(static_cast<std::size_t>(pairs * s.in * kWordBytes)));
+#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const bool whole = 2 * i + 1 < s.rows;
+    const auto pair = [&](std::int64_t width, const bf16* from, std::uint32_t* to) {
+      const bf16* low = from + 2 * i * width;
+      pair_rows(1, width, low, whole ? low + width : nullptr, to + i * width);
+    };
+    pair(s.in, x, x_words);
+    pair(s.out, dy, dy_words);
+  }
+  contract_rows(dy_words, x_words, buffers.weights);
+  if (s.bias) {
+    column_sums(s.rows, s.out, dy, static_cast<float*>(buffers.bias),
+                reinterpret_cast<std::byte*>(dy_words) +
+                    aligned(static_cast<std::size_t>(pairs * s.out * kWordBytes)),
+                threads_);
+  }
+}
+
+void TiledLinear::contract_rows(const void* a, const void* b, void* c) const {
+  if (threads_ == 1) {
+    contract(contraction_, a, b, nullptr, c);
+    return;
+  }
+  const std::int64_t each = (contraction_.m + threads_ - 1) / threads_;
+#pragma omp parallel for schedule(static) num_threads(threads_)
+  for (std::int64_t first = 0; first < contraction_.m; first += each) {
+    Contraction part = contraction_;
+    part.m = std::min(each, contraction_.m - first);
+    contract(part, static_cast<const std::byte*>(a) + first * part.a_row, b, nullptr,
+             static_cast<std::byte*>(c) + first * part.c_row);
+  }
+}
+
+}  // namespace winnow::cpu

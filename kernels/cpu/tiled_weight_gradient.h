@@ -1,0 +1,37 @@
+// The weight gradient of a convolution as one contraction over the pixels of many images for each
+// row of the kernel, with x and dy read where they lie. Every sum is taken by one thread in one
+// order, so any thread count gives the same bits. Owns no memory; see layer.h.
+#pragma once
+
+#include "kernels/cpu/contraction.h"
+#include "kernels/cpu/layer.h"
+
+namespace winnow::cpu {
+
+class TiledWeightGradient final : public Layer {
+ public:
+  static bool suits(const ConvShape& shape);
+
+  TiledWeightGradient(const ConvShape& shape, int threads);
+  std::size_t scratch_bytes() const override;
+  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  std::string implementation() const override { return "tiles"; }
+
+ private:
+  // Words of one image: in bf16 a word joins a pixel and the next one that the kernel meets.
+  std::int64_t x_words() const;
+  std::int64_t dy_words() const;
+  std::size_t row_bytes() const;  // of a padded row of x, where words are made of it
+  void make_words(const LayerBuffers& buffers, std::int64_t image, std::uint32_t* x,
+                  std::uint32_t* dy, bf16* row) const;
+  void arrange(const float* sums, float* spare, float* weights) const;
+
+  ConvShape shape_;
+  int threads_;
+  bool copies_x_, copies_dy_;  // or are they words as they lie?
+  bool channels_out_;   // are the columns of the sums channels of dy, or pixels and channels of x?
+  std::int64_t block_;  // images summed at a time, whose words stay in the cache
+  Contraction contraction_;
+};
+
+}  // namespace winnow::cpu
