@@ -23,6 +23,7 @@ struct MultiplyBF16 {
 struct TileCall {
   const Contraction& shape;
   const std::byte *a, *b;
+  const std::int64_t* a_rows;
   const float* bias;
   std::byte* c;
   std::int64_t lanes;  // of the last register
@@ -35,21 +36,32 @@ void tile(const TileCall& call) {
   const Contraction& s = call.shape;
   const __mmask16 last = first_lanes(call.lanes);
   const auto column = [](int j) { return static_cast<std::int64_t>(j) * kLanes; };
+  std::int64_t row_at[rows];
   __m512 sum[rows][registers];
 #pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
+  for (int i = 0; i < rows; ++i) row_at[i] = call.a_rows[i];
+  if (s.start == Start::Accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Out* from = reinterpret_cast<const Out*>(call.c + i * s.c_row);
+#pragma GCC unroll 8
+      for (int j = 0; j < registers; ++j) {
+        sum[i][j] = reinterpret_cast<__m512>(
+            j + 1 < registers ? load(from + column(j)) : load(from + column(j), call.lanes));
+      }
+    }
+  } else {
 #pragma GCC unroll 8
     for (int j = 0; j < registers; ++j) {
-      const __mmask16 mask = j + 1 < registers ? __mmask16{0xffff} : last;
-      if (s.start == Start::Zero) {
-        sum[i][j] = _mm512_setzero_ps();
-      } else if (s.start == Start::Bias) {
-        sum[i][j] = _mm512_maskz_loadu_ps(mask, call.bias + column(j));
-      } else {
-        const Out* from = reinterpret_cast<const Out*>(call.c + i * s.c_row) + column(j);
-        sum[i][j] =
-            reinterpret_cast<__m512>(j + 1 < registers ? load(from) : load(from, call.lanes));
+      // Not a load that masks all lanes off: the processor takes hundreds of cycles over a null
+      // address.
+      __m512 first = _mm512_setzero_ps();
+      if (s.start == Start::Bias) {
+        first = _mm512_maskz_loadu_ps(j + 1 < registers ? __mmask16{0xffff} : last,
+                                      call.bias + column(j));
       }
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) sum[i][j] = first;
     }
   }
   const std::byte* a2 = call.a;
@@ -69,7 +81,7 @@ void tile(const TileCall& call) {
 #pragma GCC unroll 16
         for (int i = 0; i < rows; ++i) {
           float word;
-          __builtin_memcpy(&word, a + i * s.a_row, sizeof word);
+          __builtin_memcpy(&word, a + row_at[i], sizeof word);
           const __m512 left = _mm512_set1_ps(word);
 #pragma GCC unroll 8
           for (int j = 0; j < registers; ++j) {
@@ -131,19 +143,18 @@ void contract_as(const Contraction& shape, const std::byte* a, const std::byte* 
       s.k[1].b = s.k[0].b * s.k[0].count;
       s.k[2].b = s.k[1].b * s.k[1].count;
     }
-    for (std::int64_t group = 0; group < s.groups; ++group) {
-      TileCall call{s,
-                    a + group * s.a_group,
-                    b + offset,
-                    bias != nullptr ? bias + column : nullptr,
-                    c + group * s.c_group + column * static_cast<std::int64_t>(sizeof(Out)),
-                    std::min(s.n - column - (width - 1) * kLanes, kLanes)};
-      for (std::int64_t cut = 0; cut < cuts; ++cut) {
-        const std::int64_t height = rows + (cut < longer ? 1 : 0);
-        kTiles[static_cast<std::size_t>(width - 1)][static_cast<std::size_t>(height - 1)](call);
-        call.a += height * s.a_row;
-        call.c += height * s.c_row;
-      }
+    TileCall call{s,
+                  a,
+                  b + offset,
+                  s.a_rows,
+                  bias != nullptr ? bias + column : nullptr,
+                  c + column * static_cast<std::int64_t>(sizeof(Out)),
+                  std::min(s.n - column - (width - 1) * kLanes, kLanes)};
+    for (std::int64_t cut = 0; cut < cuts; ++cut) {
+      const std::int64_t height = rows + (cut < longer ? 1 : 0);
+      kTiles[static_cast<std::size_t>(width - 1)][static_cast<std::size_t>(height - 1)](call);
+      call.a_rows += height;
+      call.c += height * s.c_row;
     }
   }
 }
@@ -156,6 +167,12 @@ bool can_contract([[maybe_unused]] DType type) {
 #else
   return type == DType::F32;
 #endif
+}
+
+std::vector<std::int64_t> regular_rows(std::int64_t count, std::int64_t stride) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) rows[static_cast<std::size_t>(i)] = i * stride;
+  return rows;
 }
 
 void contract(const Contraction& s, const void* a, const void* b, const float* bias, void* c) {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/portable.h"
 
@@ -25,15 +26,15 @@ bool can_contract(DType type);
 // What C starts from: zero, one value for each column, or itself.
 enum class Start : std::uint8_t { Zero, Bias, Accumulate };
 
-// All strides are bytes. The columns of B and C are neighbours.
+// All strides and offsets are bytes. The columns of B and C are neighbours.
 struct Contraction {
   struct Axis {
     std::int64_t count = 1, a = 0, b = 0;
   };
   DType dtype = DType::F32;  // of the words of A and B
   std::int64_t m = 0, n = 0;
-  std::int64_t groups = 1;  // the rows of C: `groups` runs of `m`
-  std::int64_t a_row = 0, a_group = 0, c_row = 0, c_group = 0;
+  const std::int64_t* a_rows = nullptr;  // where each of the m rows of A begins; borrowed
+  std::int64_t c_row = 0;
   std::array<Axis, 3> k;  // innermost first
   // B lies in panels (pack.h), one behind the other over all of k; its strides are then known.
   bool packed = false;
@@ -44,6 +45,9 @@ struct Contraction {
 
   std::int64_t depth() const { return k[0].count * k[1].count * k[2].count; }
 };
+
+// Rows of A that are `stride` apart.
+std::vector<std::int64_t> regular_rows(std::int64_t count, std::int64_t stride);
 
 void contract(const Contraction& shape, const void* a, const void* b, const float* bias, void* c);
 

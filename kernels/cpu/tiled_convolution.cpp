@@ -46,13 +46,15 @@ TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, 
                      row = (s.width + 2 * s.pad) * pixel;
   Contraction& c = contraction_;
   c.dtype = c.c_dtype = s.dtype;
-  c.m = s.out_width();
+  for (std::int64_t y = 0; y < s.out_height(); ++y) {
+    for (std::int64_t x = 0; x < s.out_width(); ++x) {
+      patches_.push_back(s.stride * (y * row + x * pixel));
+    }
+  }
+  c.m = s.out_height() * s.out_width();
   c.n = s.out;
-  c.groups = s.out_height();
-  c.a_row = s.stride * pixel;
-  c.a_group = s.stride * row;
+  c.a_rows = patches_.data();
   c.c_row = s.out * element;
-  c.c_group = c.m * c.c_row;
   c.k[0] = {words_of(s.dtype, s.kernel_w * s.in), kWordBytes, 0};
   c.k[1] = {s.kernel_h, row, 0};
   c.packed = true;
@@ -133,7 +135,7 @@ void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
         }
         a = padded;
       }
-      contract(contraction_, a, scratch, bias, to + n * contraction_.groups * contraction_.c_group);
+      contract(contraction_, a, scratch, bias, to + n * contraction_.m * contraction_.c_row);
     }
   }
 }

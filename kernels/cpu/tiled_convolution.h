@@ -3,6 +3,8 @@
 // pixels, so patches are read in place. Owns no memory; see layer.h.
 #pragma once
 
+#include <vector>
+
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/layer.h"
 
@@ -38,7 +40,8 @@ class TiledConvolution final : public Layer {
 
   Direction direction_;
   int threads_;
-  ConvShape shape_;  // of the convolution that is run
+  ConvShape shape_;                    // of the convolution that is run
+  std::vector<std::int64_t> patches_;  // where each pixel's patch begins
   Contraction contraction_;
 };
 

@@ -33,7 +33,8 @@ TiledInputGradient::TiledInputGradient(const ConvShape& s, int threads)
   c.dtype = s.dtype;
   c.m = s.out_height() * s.out_width();
   c.n = patch();
-  c.a_row = s.out * size_of(s.dtype);
+  a_rows_ = regular_rows(c.m, s.out * size_of(s.dtype));
+  c.a_rows = a_rows_.data();
   c.c_row = c.n * static_cast<std::int64_t>(sizeof(float));
   c.k[0] = {words_of(s.dtype, s.out), kWordBytes, 0};
   c.packed = true;
@@ -91,11 +92,12 @@ void TiledInputGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
             threads_);
   pack_panels(s.dtype, s.out, patch(), Panels(patch()), rows, Order::Rows, scratch, threads_);
   const auto* dy = static_cast<const std::byte*>(buffers.y);
+  const std::int64_t image_bytes = contraction_.m * s.out * size_of(s.dtype);
 #pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t n = 0; n < s.batch; ++n) {
     auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(omp_get_thread_num()) *
                                                         patches_bytes());
-    contract(contraction_, dy + n * contraction_.m * contraction_.a_row, scratch, nullptr, patches);
+    contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
     const std::int64_t at = n * s.height * s.width * s.in;
     if (s.dtype == DType::BF16) {
       gather(patches, static_cast<bf16*>(buffers.x) + at);

@@ -4,6 +4,8 @@
 // multiply mostly zeros. Owns no memory; see layer.h.
 #pragma once
 
+#include <vector>
+
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/layer.h"
 
@@ -29,6 +31,7 @@ class TiledInputGradient final : public Layer {
 
   ConvShape shape_;
   int threads_;
+  std::vector<std::int64_t> a_rows_;
   Contraction contraction_;
 };
 

@@ -32,7 +32,8 @@ TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
   if (direction == Direction::BackwardWeights) {
     c.m = s.out;
     c.n = s.in;
-    c.a_row = kWordBytes;
+    a_rows_ = regular_rows(s.out, kWordBytes);
+    c.a_rows = a_rows_.data();
     c.k[0] = {words_of(s.dtype, s.rows), s.out * kWordBytes, s.in * kWordBytes};
     c.c_row = s.in * static_cast<std::int64_t>(sizeof(float));
     return;
@@ -41,7 +42,8 @@ TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
   const std::int64_t depth = forward ? s.in : s.out;
   c.m = s.rows;
   c.n = forward ? s.out : s.in;
-  c.a_row = depth * element;
+  a_rows_ = regular_rows(s.rows, depth * element);
+  c.a_rows = a_rows_.data();
   c.k[0] = {words_of(s.dtype, depth), kWordBytes, c.n * kWordBytes};
   c.c_row = c.n * element;
   c.c_dtype = s.dtype;
@@ -144,8 +146,8 @@ void TiledLinear::contract_rows(const void* a, const void* b, void* c) const {
   for (std::int64_t first = 0; first < contraction_.m; first += each) {
     Contraction part = contraction_;
     part.m = std::min(each, contraction_.m - first);
-    contract(part, static_cast<const std::byte*>(a) + first * part.a_row, b, nullptr,
-             static_cast<std::byte*>(c) + first * part.c_row);
+    part.a_rows += first;
+    contract(part, a, b, nullptr, static_cast<std::byte*>(c) + first * part.c_row);
   }
 }
 

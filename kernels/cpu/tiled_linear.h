@@ -2,6 +2,8 @@
 // few numbers; see layer.h.
 #pragma once
 
+#include <vector>
+
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/layer.h"
 
@@ -29,6 +31,7 @@ class TiledLinear final : public Layer {
   LinearShape shape_;
   Direction direction_;
   int threads_;
+  std::vector<std::int64_t> a_rows_;
   Contraction contraction_;
 };
 

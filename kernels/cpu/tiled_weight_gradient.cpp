@@ -55,9 +55,16 @@ TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
                      dy_row = word_columns * s.out * kWordBytes;
   Contraction& c = contraction_;
   c.dtype = s.dtype;
-  c.m = channels_out_ ? run : s.out;
   c.n = channels_out_ ? s.out : run;
-  c.a_row = kWordBytes;
+  if (channels_out_) {
+    for (std::int64_t i = 0; i < s.kernel_h; ++i) {
+      for (std::int64_t j = 0; j < run; ++j) a_rows_.push_back((i * row_words(s) + j) * kWordBytes);
+    }
+  } else {
+    a_rows_ = regular_rows(s.out, kWordBytes);
+  }
+  c.a_rows = a_rows_.data();
+  c.m = static_cast<std::int64_t>(a_rows_.size());
   c.c_row = (channels_out_ ? s.out : s.kernel_h * run) * kWordBytes;
   c.k[0] = {word_columns, s.out * kWordBytes, x_step};
   c.k[1] = {s.out_height(), dy_row, x_row};
@@ -127,6 +134,7 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
       (copies_dy_ ? aligned(static_cast<std::size_t>(block_ * dy_words() * kWordBytes)) : 0);
   std::fill_n(rest, x_bytes, std::byte{});
   std::fill_n(rows, row_bytes() * static_cast<std::size_t>(threads_), std::byte{});
+  const std::int64_t kernel_rows = channels_out_ ? 1 : s.kernel_h;  // or all of them at once
   const std::int64_t part = (contraction_.m + threads_ - 1) / threads_;
 #pragma omp parallel num_threads(threads_) if (threads_ > 1)
   {
@@ -146,13 +154,13 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
       c.k[2].count = images;
       c.start = first == 0 ? Start::Zero : Start::Accumulate;
 #pragma omp for collapse(2) schedule(static)
-      for (std::int64_t i = 0; i < s.kernel_h; ++i) {
+      for (std::int64_t i = 0; i < kernel_rows; ++i) {
         for (std::int64_t from = 0; from < contraction_.m; from += part) {
           c.m = std::min(part, contraction_.m - from);
+          c.a_rows = contraction_.a_rows + from;
           const std::uint32_t* x_row = x + i * row_words(s);
-          float* to = sums + i * run * (channels_out_ ? s.out : 1);
-          contract(c, (channels_out_ ? x_row : dy) + from, channels_out_ ? dy : x_row, nullptr,
-                   to + from * c.c_row / kWordBytes);
+          float* to = sums + i * run + from * c.c_row / kWordBytes;
+          contract(c, channels_out_ ? x_row : dy, channels_out_ ? dy : x_row, nullptr, to);
         }
       }
     }

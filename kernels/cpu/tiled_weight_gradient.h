@@ -3,6 +3,8 @@
 // order, so any thread count gives the same bits. Owns no memory; see layer.h.
 #pragma once
 
+#include <vector>
+
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/layer.h"
 
@@ -31,6 +33,7 @@ class TiledWeightGradient final : public Layer {
   bool copies_x_, copies_dy_;  // or are they words as they lie?
   bool channels_out_;   // are the columns of the sums channels of dy, or pixels and channels of x?
   std::int64_t block_;  // images summed at a time, whose words stay in the cache
+  std::vector<std::int64_t> a_rows_;
   Contraction contraction_;
 };
 
