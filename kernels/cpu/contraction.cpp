@@ -2,23 +2,18 @@
 
 #include <utility>
 
-#include "kernels/cpu/vec.h"
+#include "kernels/cpu/word_product.h"
 
 namespace winnow::cpu {
 
+std::vector<std::int64_t> regular_rows(std::int64_t count, std::int64_t stride) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) rows[static_cast<std::size_t>(i)] = i * stride;
+  return rows;
+}
+
 #if WINNOW_AVX512
 namespace {
-
-struct MultiplyF32 {
-  static __m512 add(__m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
-};
-#if defined(__AVX512BF16__)
-struct MultiplyBF16 {
-  static __m512 add(__m512 sum, __m512 a, __m512 b) {
-    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-  }
-};
-#endif
 
 struct TileCall {
   const Contraction& shape;
@@ -169,26 +164,11 @@ bool can_contract([[maybe_unused]] DType type) {
 #endif
 }
 
-std::vector<std::int64_t> regular_rows(std::int64_t count, std::int64_t stride) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) rows[static_cast<std::size_t>(i)] = i * stride;
-  return rows;
-}
-
 void contract(const Contraction& s, const void* a, const void* b, const float* bias, void* c) {
-  const auto *left = static_cast<const std::byte*>(a), *right = static_cast<const std::byte*>(b);
-  auto* out = static_cast<std::byte*>(c);
-  if (s.dtype == DType::F32) {
-    contract_as<MultiplyF32, float>(s, left, right, bias, out);
-    return;
-  }
-#if defined(__AVX512BF16__)
-  if (s.c_dtype == DType::F32) {
-    contract_as<MultiplyBF16, float>(s, left, right, bias, out);
-  } else {
-    contract_as<MultiplyBF16, bf16>(s, left, right, bias, out);
-  }
-#endif
+  with_word_product(s.dtype, s.c_dtype, [&]<class Multiply, class Out>() {
+    contract_as<Multiply, Out>(s, static_cast<const std::byte*>(a),
+                               static_cast<const std::byte*>(b), bias, static_cast<std::byte*>(c));
+  });
 }
 #else
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/dot_columns.h"
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/pack.h"
 
@@ -60,6 +61,8 @@ TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, 
   c.packed = true;
   if (c.m >= 8) c.widest = 3;
   c.start = s.bias ? Start::Bias : Start::Zero;
+  dots_ = direction == Direction::Forward ? dot_columns_of(c) : 0;
+  c.n -= dots_;
 }
 
 std::int64_t TiledConvolution::run_elements() const {
@@ -68,6 +71,9 @@ std::int64_t TiledConvolution::run_elements() const {
 std::size_t TiledConvolution::packed_bytes() const {
   return static_cast<std::size_t>(
       Panels(contraction_.n, contraction_.widest).bytes(contraction_.depth()));
+}
+std::size_t TiledConvolution::dots_bytes() const {
+  return aligned(static_cast<std::size_t>(dots_ * contraction_.depth() * kWordBytes));
 }
 std::size_t TiledConvolution::rows_bytes() const {
   return static_cast<std::size_t>(shape_.out * shape_.kernel_h * run_elements()) * sizeof(float);
@@ -80,7 +86,7 @@ std::size_t TiledConvolution::image_bytes() const {
   return aligned(static_cast<std::size_t>((image.elements() + 1) * size_of(s.dtype)));
 }
 std::size_t TiledConvolution::scratch_bytes() const {
-  return packed_bytes() +
+  return packed_bytes() + dots_bytes() +
          std::max(rows_bytes(), image_bytes() * static_cast<std::size_t>(threads_));
 }
 
@@ -105,13 +111,23 @@ void TiledConvolution::pack_weights(const float* weights, std::byte* packed, flo
       }
     }
   }
-  pack_panels(s.dtype, depth, s.out, Panels(s.out, contraction_.widest), rows,
+  const std::int64_t columns = contraction_.n;
+  pack_panels(s.dtype, depth, columns, Panels(columns, contraction_.widest), rows,
               forward ? Order::Columns : Order::Rows, packed, threads_);
+  if (dots_ == 0) return;
+  const float* last = rows + columns * depth;
+  std::byte* to = packed + packed_bytes();
+  if (halves(s)) {
+    std::transform(last, last + dots_ * depth, reinterpret_cast<bf16*>(to), from_float<bf16>);
+  } else {
+    std::copy_n(last, dots_ * depth, reinterpret_cast<float*>(to));
+  }
 }
 
 void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
   const ConvShape& s = shape_;
-  std::byte* rest = scratch + packed_bytes();
+  const std::byte* dot_words = scratch + packed_bytes();
+  std::byte* rest = scratch + packed_bytes() + dots_bytes();
   pack_weights(static_cast<const float*>(buffers.weights), scratch, reinterpret_cast<float*>(rest));
   const bool forward = direction_ == Direction::Forward;
   const auto* from = static_cast<const std::byte*>(forward ? buffers.x : buffers.y);
@@ -135,7 +151,12 @@ void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
         }
         a = padded;
       }
-      contract(contraction_, a, scratch, bias, to + n * contraction_.m * contraction_.c_row);
+      std::byte* c = to + n * contraction_.m * contraction_.c_row;
+      contract(contraction_, a, scratch, bias, c);
+      if (dots_ > 0) {
+        dot_columns(contraction_, dots_, a, dot_words, s.bias ? bias + contraction_.n : nullptr,
+                    c + contraction_.n * size_of(s.dtype));
+      }
     }
   }
 }

@@ -35,6 +35,7 @@ class TiledConvolution final : public Layer {
   void pack_weights(const float* weights, std::byte* packed, float* rows) const;
   std::int64_t run_elements() const;  // of a packed patch row, even in bf16
   std::size_t packed_bytes() const;
+  std::size_t dots_bytes() const;   // of the weights of the last columns
   std::size_t rows_bytes() const;   // of the weights in the order of patches
   std::size_t image_bytes() const;  // of a padded image; 0 if none is needed
 
@@ -43,6 +44,7 @@ class TiledConvolution final : public Layer {
   ConvShape shape_;                    // of the convolution that is run
   std::vector<std::int64_t> patches_;  // where each pixel's patch begins
   Contraction contraction_;
+  std::int64_t dots_ = 0;  // the last columns of y, which are no part of the contraction
 };
 
 }  // namespace winnow::cpu

@@ -3,7 +3,9 @@
 
 Both train the same network with SGD and momentum on one batch size and thread count, in turns, so that
 both meet the same load; the table shows medians over the rounds. PyTorch runs in its two memory formats
-and the faster one counts.
+and the faster one counts. A PyTorch on the reference BLAS, which Debian installs, is no peer and is
+refused: install libopenblas0-pthread. Some OpenBLAS versions do not know new processors; OPENBLAS_CORETYPE
+(e.g. SkylakeX) then helps them. The first line says how fast PyTorch multiplies matrices here.
 
     tests/bench/compare_torch.py --winnow build/release/winnow [--threads 1] [--batch 128] [--rounds 5]
 """
@@ -70,6 +72,17 @@ MODELS = {"lenet300": (lenet300, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), 
           "vgg16": (vgg16, (3, 32, 32))}
 
 
+def matrix_gflops(size=512):
+    """What PyTorch's BLAS reaches, in f32."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        a @ b
+        times.append(time.perf_counter() - start)
+    return 2e-9 * size**3 / min(times)
+
+
 def torch_step_seconds(name, options, memory_format):
     """The median time of a training step."""
     clock = time.thread_time if options.cpu_time else time.perf_counter
@@ -111,12 +124,20 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--cpu-time", action="store_true", help="time of the thread, for a busy machine; one thread")
+    parser.add_argument("--reference-blas", action="store_true", help="measure even if PyTorch has no fast BLAS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time needs --threads 1")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
+
+    gflops = matrix_gflops()
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
+        reference = "/blas/libblas.so" in maps.read()
+    if reference and not options.reference_blas:
+        sys.exit(f"compare_torch: PyTorch uses the reference BLAS ({gflops:.0f} GFLOP/s): install libopenblas0-pthread, "
+                 "or give --reference-blas")
 
     formats = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
     rows = []
@@ -132,10 +153,12 @@ def main():
 
     if options.json:
         print(json.dumps({"torch": torch.__version__, "threads": options.threads, "batch": options.batch,
-                          "rounds": options.rounds, "cpu_time": options.cpu_time, "cpus": os.cpu_count(), "step_seconds": rows}, indent=2))
+                          "rounds": options.rounds, "cpu_time": options.cpu_time, "cpus": os.cpu_count(), "torch_matrix_gflops": gflops,
+                          "step_seconds": rows}, indent=2))
         return 0
     print(f"PyTorch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, medians of "
-          f"{options.rounds} rounds, {'CPU ' if options.cpu_time else ''}milliseconds a step")
+          f"{options.rounds} rounds, {'CPU ' if options.cpu_time else ''}milliseconds a step; PyTorch's matrix product "
+          f"{gflops:.0f} GFLOP/s")
     print(f"{'model':10} {'torch nchw':>10} {'torch nhwc':>10} {'winnow f32':>10} {'winnow bf16':>11} "
           f"{'f32 ratio':>9} {'bf16 ratio':>10}")
     for row in rows:

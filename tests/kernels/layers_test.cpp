@@ -92,9 +92,11 @@ const ConvShape kConvs[] = {
     {32, 2, 2, 128, 130, 3, 3, 1, 1, 1, DType::F32, false},  // weight gradient by kernel position
     {32, 3, 2, 130, 128, 3, 3, 2, 1, 1, DType::F32, false},
     {1, 5, 5, 64, 64, 3, 3, 1, 1, 1, DType::F32, false},
-    {3, 13, 14, 6, 22, 5, 3, 1, 0, 1, DType::F32, true},     // a kernel that is not square
-    {2, 11, 10, 7, 90, 3, 3, 3, 2, 1, DType::F32, true},     // pixels that no patch covers
-    {2, 30, 29, 2, 33, 3, 3, 1, 1, 1, DType::F32, false},    // several tiles of rows
+    {3, 13, 14, 6, 22, 5, 3, 1, 0, 1, DType::F32, true},   // a kernel that is not square
+    {2, 11, 10, 7, 90, 3, 3, 3, 2, 1, DType::F32, true},   // pixels that no patch covers
+    {2, 30, 29, 2, 33, 3, 3, 1, 1, 1, DType::F32, false},  // several tiles of rows
+    {3, 7, 6, 24, 35, 3, 3, 1, 1, 1, DType::F32, true},    // a few columns by dot products
+    {3, 7, 6, 24, 17, 3, 3, 2, 0, 1, DType::F32, false},
     {40, 10, 10, 48, 34, 3, 3, 1, 1, 1, DType::F32, false},  // several blocks of images
 };
 
