@@ -19,6 +19,11 @@
 namespace winnow::cpu {
 
 inline constexpr std::int64_t kWordBytes = 4;
+constexpr bool in_pairs(DType type) { return type == DType::BF16; }
+// How many words k elements make.
+constexpr std::int64_t words_of(DType type, std::int64_t k) {
+  return in_pairs(type) ? (k + 1) / 2 : k;
+}
 
 // Can contract() multiply words of this type on the processor this was built for?
 bool can_contract(DType type);

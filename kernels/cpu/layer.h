@@ -24,6 +24,12 @@ struct ConvShape {
   std::int64_t macs() const {
     return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w;
   }
+  // With stride 1 the gradient of the input is this convolution of dy, with the weights turned by
+  // half a turn (layout.h), and the other way round.
+  ConvShape turned() const {
+    return {batch,    out_height(), out_width(),        out, in,    kernel_h,
+            kernel_w, stride,       kernel_h - 1 - pad, 1,   dtype, false};
+  }
 };
 
 // x {rows, in} and y {rows, out} of type `dtype`; weights {out, in} and bias {out} are f32.

@@ -80,11 +80,6 @@ bool backward_as_forward(const ConvShape& s) { return can_turn(s) && s.in >= 64 
 bool forward_as_backward(const ConvShape& s) {
   return can_turn(s) && s.in == 16 && s.out == 16 && !s.bias;
 }
-ConvShape turned(const ConvShape& s) {
-  return {s.batch,    s.out_height(), s.out_width(),          s.out, s.in,    s.kernel_h,
-          s.kernel_w, s.stride,       s.kernel_h - 1 - s.pad, 1,     s.dtype, false};
-}
-
 }  // namespace
 
 std::unique_ptr<Layer> onednn_layer(const ConvShape& s, Direction direction, int threads) {
@@ -98,7 +93,7 @@ std::unique_ptr<Layer> onednn_layer(const ConvShape& s, Direction direction, int
                     : direction == Direction::BackwardData ? backward_as_forward(s)
                                                            : false;
   if (turn) {
-    const ConvShape around = turned(s);
+    const ConvShape around = s.turned();
     const ConvTerms back(around);
     const memory::desc planes{back.extents, memory::data_type::f32,
                               Dims{1, s.in, s.kernel_w * s.out * s.in, s.out * s.in}};

@@ -92,7 +92,7 @@ void pack_panel_as(std::int64_t k, std::int64_t n, const float* from, std::int64
 void pack_panel(DType type, std::int64_t k, std::int64_t n, const float* from, Order order,
                 std::int64_t stride, std::byte* to) {
   auto* words = reinterpret_cast<float*>(to);
-  const bool halves = type == DType::BF16, by_rows = order == Order::Rows;
+  const bool halves = in_pairs(type), by_rows = order == Order::Rows;
   const auto pack =
       halves ? (by_rows ? pack_panel_as<true, Order::Rows> : pack_panel_as<true, Order::Columns>)
              : (by_rows ? pack_panel_as<false, Order::Rows> : pack_panel_as<false, Order::Columns>);

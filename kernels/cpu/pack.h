@@ -9,11 +9,6 @@
 
 namespace winnow::cpu {
 
-// How many words k elements make.
-constexpr std::int64_t words_of(DType type, std::int64_t k) {
-  return type == DType::BF16 ? (k + 1) / 2 : k;
-}
-
 // Where the elements of B {k, n} lie in memory: rows of n neighbours, or columns of k neighbours.
 enum class Order : std::uint8_t { Rows, Columns };
 

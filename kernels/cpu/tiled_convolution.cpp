@@ -9,18 +9,6 @@
 #include "kernels/cpu/pack.h"
 
 namespace winnow::cpu {
-namespace {
-
-// The convolution that gives the input's gradient: dy is its input, x its output.
-ConvShape turned(const ConvShape& s) {
-  return {s.batch,    s.out_height(), s.out_width(),          s.out, s.in,    s.kernel_h,
-          s.kernel_w, s.stride,       s.kernel_h - 1 - s.pad, 1,     s.dtype, false};
-}
-
-bool halves(const ConvShape& s) { return s.dtype == DType::BF16; }
-
-}  // namespace
-
 template <class T>
 void PaddedImage::copy(const T* image, T* to) const {
   for (std::int64_t y = 0; y < height; ++y) {
@@ -35,13 +23,13 @@ bool TiledConvolution::suits(const ConvShape& s, Direction direction) {
   if (!can_contract(s.dtype) || s.groups != 1) return false;
   if (direction == Direction::Forward) return true;
   return direction == Direction::BackwardData && s.stride == 1 && s.kernel_h == s.kernel_w &&
-         s.pad < s.kernel_h && (!halves(s) || s.kernel_w * s.out % 2 == 0);
+         s.pad < s.kernel_h && (!in_pairs(s.dtype) || s.kernel_w * s.out % 2 == 0);
 }
 
 TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, int threads)
     : direction_(direction),
       threads_(threads),
-      shape_(direction == Direction::Forward ? shape : turned(shape)) {
+      shape_(direction == Direction::Forward ? shape : shape.turned()) {
   const ConvShape& s = shape_;
   const std::int64_t element = size_of(s.dtype), pixel = s.in * element,
                      row = (s.width + 2 * s.pad) * pixel;
@@ -66,7 +54,7 @@ TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, 
 }
 
 std::int64_t TiledConvolution::run_elements() const {
-  return contraction_.k[0].count * (halves(shape_) ? 2 : 1);
+  return contraction_.k[0].count * (in_pairs(shape_.dtype) ? 2 : 1);
 }
 std::size_t TiledConvolution::packed_bytes() const {
   return static_cast<std::size_t>(
@@ -117,7 +105,7 @@ void TiledConvolution::pack_weights(const float* weights, std::byte* packed, flo
   if (dots_ == 0) return;
   const float* last = rows + columns * depth;
   std::byte* to = packed + packed_bytes();
-  if (halves(s)) {
+  if (in_pairs(s.dtype)) {
     std::transform(last, last + dots_ * depth, reinterpret_cast<bf16*>(to), from_float<bf16>);
   } else {
     std::copy_n(last, dots_ * depth, reinterpret_cast<float*>(to));
@@ -144,7 +132,7 @@ void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
     for (std::int64_t n = 0; n < s.batch; ++n) {
       const std::byte* a = from + n * in_bytes;
       if (padded_bytes > 0) {
-        if (halves(s)) {
+        if (in_pairs(s.dtype)) {
           image.copy(reinterpret_cast<const bf16*>(a), reinterpret_cast<bf16*>(padded));
         } else {
           image.copy(reinterpret_cast<const float*>(a), reinterpret_cast<float*>(padded));

@@ -24,7 +24,7 @@ struct Taps {
 }  // namespace
 
 bool TiledInputGradient::suits(const ConvShape& s) {
-  return can_contract(s.dtype) && s.groups == 1 && (s.dtype == DType::F32 || s.out % 2 == 0);
+  return can_contract(s.dtype) && s.groups == 1 && (!in_pairs(s.dtype) || s.out % 2 == 0);
 }
 
 TiledInputGradient::TiledInputGradient(const ConvShape& s, int threads)
@@ -99,7 +99,7 @@ void TiledInputGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
                                                         patches_bytes());
     contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
     const std::int64_t at = n * s.height * s.width * s.in;
-    if (s.dtype == DType::BF16) {
+    if (in_pairs(s.dtype)) {
       gather(patches, static_cast<bf16*>(buffers.x) + at);
     } else {
       gather(patches, static_cast<float*>(buffers.x) + at);

@@ -9,17 +9,17 @@
 namespace winnow::cpu {
 namespace {
 
-bool halves(const LinearShape& s) { return s.dtype == DType::BF16; }
 // Weights are packed unless their rows already are words in the right order.
 bool packs(const LinearShape& s, Direction direction) {
-  return direction == Direction::Forward || (direction == Direction::BackwardData && halves(s));
+  return direction == Direction::Forward ||
+         (direction == Direction::BackwardData && in_pairs(s.dtype));
 }
 
 }  // namespace
 
 bool TiledLinear::suits(const LinearShape& s, Direction direction) {
   if (!can_contract(s.dtype)) return false;
-  return !halves(s) || direction == Direction::BackwardWeights ||
+  return !in_pairs(s.dtype) || direction == Direction::BackwardWeights ||
          (direction == Direction::Forward ? s.in : s.out) % 2 == 0;
 }
 
@@ -60,9 +60,10 @@ std::size_t TiledLinear::scratch_bytes() const {
   if (direction_ != Direction::BackwardWeights) return 0;
   const auto words = static_cast<std::size_t>(contraction_.k[0].count * kWordBytes);
   const std::size_t sums = shape_.bias ? column_sums_bytes(shape_.rows, shape_.out) : 0;
-  return aligned(sums) + (halves(shape_) ? aligned(words * static_cast<std::size_t>(shape_.in)) +
-                                               aligned(words * static_cast<std::size_t>(shape_.out))
-                                         : 0);
+  return aligned(sums) + (in_pairs(shape_.dtype)
+                              ? aligned(words * static_cast<std::size_t>(shape_.in)) +
+                                    aligned(words * static_cast<std::size_t>(shape_.out))
+                              : 0);
 }
 
 void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
@@ -104,7 +105,7 @@ void TiledLinear::contract_panels(const void* a, const float* weights, const flo
 
 void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scratch) const {
   const LinearShape& s = shape_;
-  if (!halves(s)) {
+  if (!in_pairs(s.dtype)) {
     contract_rows(buffers.y, buffers.x, buffers.weights);
     if (s.bias) {
       column_sums(s.rows, s.out, static_cast<const float*>(buffers.y),

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t kCacheBytes = 512 * 1024;
 
-bool halves(const ConvShape& s) { return s.dtype == DType::BF16; }
 std::int64_t row_words(const ConvShape& s) { return (s.width + 2 * s.pad) * s.in; }
 // The share of a row of registers that holds columns.
 double share(std::int64_t columns) {
@@ -36,7 +35,7 @@ std::int64_t TiledWeightGradient::dy_words() const {
 }
 
 std::size_t TiledWeightGradient::row_bytes() const {
-  if (!halves(shape_)) return 0;
+  if (!in_pairs(shape_.dtype)) return 0;
   return aligned(static_cast<std::size_t>(row_words(shape_) + shape_.stride * shape_.in) *
                  sizeof(bf16));
 }
@@ -44,13 +43,13 @@ std::size_t TiledWeightGradient::row_bytes() const {
 TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
     : shape_(s),
       threads_(threads),
-      copies_x_(halves(s) || s.pad > 0),
-      copies_dy_(halves(s)),
+      copies_x_(in_pairs(s.dtype) || s.pad > 0),
+      copies_dy_(in_pairs(s.dtype)),
       channels_out_(share(s.out) > share(s.kernel_w * s.in)),
       block_(std::clamp(kCacheBytes / ((x_words() + dy_words()) * kWordBytes), std::int64_t{1},
                         s.batch)) {
   const std::int64_t run = s.kernel_w * s.in, word_columns = words_of(s.dtype, s.out_width());
-  const std::int64_t x_step = (halves(s) ? 2 : 1) * s.stride * s.in * kWordBytes,
+  const std::int64_t x_step = (in_pairs(s.dtype) ? 2 : 1) * s.stride * s.in * kWordBytes,
                      x_row = s.stride * row_words(s) * kWordBytes,
                      dy_row = word_columns * s.out * kWordBytes;
   Contraction& c = contraction_;
@@ -93,7 +92,7 @@ void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t i
   const ConvShape& s = shape_;
   const PaddedImage padded{s.height, s.width, s.in, s.pad};
   const std::int64_t pixels = s.height * s.width;
-  if (!halves(s)) {
+  if (!in_pairs(s.dtype)) {
     if (copies_x_) {
       padded.copy(static_cast<const float*>(buffers.x) + image * pixels * s.in,
                   reinterpret_cast<float*>(x));
@@ -168,7 +167,7 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   arrange(sums, sums + weight_bytes / sizeof(float), static_cast<float*>(buffers.weights));
   if (!s.bias) return;
   auto* bias = static_cast<float*>(buffers.bias);
-  if (halves(s)) {
+  if (in_pairs(s.dtype)) {
     column_sums(s.batch * pixels, s.out, static_cast<const bf16*>(buffers.y), bias, rest, threads_);
   } else {
     column_sums(s.batch * pixels, s.out, static_cast<const float*>(buffers.y), bias, rest,
