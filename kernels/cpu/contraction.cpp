@@ -102,7 +102,8 @@ void tile(const TileCall& call) {
 }
 
 using Tile = void (*)(const TileCall&);
-// The most rows whose sums fit beside a row of B in 32 registers.
+// How many rows of so many registers of sums run fastest, of those that fit beside a row of B in 32
+// (measured).
 constexpr int kRows[] = {12, 12, 8, 6, 5};
 constexpr int kMostRows = 12;
 
@@ -124,6 +125,7 @@ void contract_as(const Contraction& shape, const std::byte* a, const std::byte* 
                  const float* bias, std::byte* c) {
   static constexpr auto kTiles =
       tiles<Multiply, Out>(std::make_integer_sequence<int, Panels::kWidest>());
+  if (shape.m == 0) return;
   const Panels panels(shape.n, shape.widest);
   Contraction s = shape;
   for (std::int64_t panel = 0; panel < panels.count(); ++panel) {
@@ -156,12 +158,11 @@ void contract_as(const Contraction& shape, const std::byte* a, const std::byte* 
 
 }  // namespace
 
-bool can_contract([[maybe_unused]] DType type) {
+bool can_contract(DType type) {
 #if defined(__AVX512BF16__)
-  return true;
-#else
-  return type == DType::F32;
+  if (type == DType::BF16) return true;
 #endif
+  return type == DType::F32;
 }
 
 void contract(const Contraction& s, const void* a, const void* b, const float* bias, void* c) {

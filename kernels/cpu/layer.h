@@ -1,6 +1,5 @@
-// One layer in one direction, ready to run: what each way of computing it implements (onednn.h,
-// tiled_linear.h, tiled_convolution.h, tap_gradient.h). A layer borrows all memory; one thread runs
-// it at a time.
+// One layer in one direction, ready to run; layers.h makes them. Each way of computing it is one
+// class. A layer owns its plan, borrows operands and scratch, and is run by one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -53,7 +52,10 @@ constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64
 
 class Layer {
  public:
+  Layer() = default;
   virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
   virtual std::size_t scratch_bytes() const = 0;
   virtual void run(const LayerBuffers& buffers, std::byte* scratch) = 0;
   // For the benchmark: who computes it and how.

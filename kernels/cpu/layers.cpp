@@ -1,5 +1,6 @@
 #include "kernels/cpu/layers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/cpu/onednn.h"
@@ -15,30 +16,44 @@ namespace {
 // Vectors are the fastest way to multiply bf16, unless the processor multiplies matrices.
 bool vectors_are_fast(DType type) { return type == DType::F32 || !processor_has_amx(); }
 
-// oneDNN's kernels want channels in sixteens and lose half their speed without
-// (tests/bench/ops_bench.cpp).
+// The rules below are measured (tests/bench/ops_bench.cpp, oneDNN 2.6 on Zen 5). oneDNN's kernels
+// want channels in sixteens; with other numbers the tiles are faster until layers are so wide that
+// this does not count.
+constexpr std::int64_t kWide = 64;
 bool odd_channels(const ConvShape& s) { return s.in % 16 != 0 || s.out % 16 != 0; }
+bool each_thread_has_images(const ConvShape& s, int threads) { return s.batch >= threads; }
 
-// Turning the weights multiplies zeros all around the image; adding patches does not.
-bool patches_are_faster(const ConvShape& s) {
-  return s.pad == 0 && s.kernel_h * s.kernel_w > 1 && odd_channels(s);
+constexpr std::int64_t kMostPatchBytes = 4 << 20, kMostWordBytes = 2 << 20;
+
+std::unique_ptr<Layer> tiled_input_gradient(const ConvShape& s, int threads) {
+  if (!odd_channels(s)) return nullptr;
+  // Turned weights would multiply zeros all around an unpadded image; patches do not.
+  const bool few_patches = TiledInputGradient::patches_bytes(s) <= kMostPatchBytes;
+  if (s.pad == 0 && s.kernel_h * s.kernel_w > 1 && few_patches && TiledInputGradient::suits(s)) {
+    return std::make_unique<TiledInputGradient>(s, threads);
+  }
+  if (s.pad > 0 && s.in < kWide && TiledConvolution::suits(s, Direction::BackwardData)) {
+    return std::make_unique<TiledConvolution>(s, Direction::BackwardData, threads);
+  }
+  return nullptr;
+}
+
+// oneDNN's weight gradients reach 70 % of the peak in bf16 and 85 % in f32.
+std::unique_ptr<Layer> tiled_weight_gradient(const ConvShape& s, int threads) {
+  const bool narrow = odd_channels(s) && std::min(s.in, s.out) < kWide;
+  if (s.dtype == DType::F32 && !narrow) return nullptr;
+  if (TiledWeightGradient::image_bytes(s) > kMostWordBytes) return nullptr;
+  if (!TiledWeightGradient::suits(s)) return nullptr;
+  return std::make_unique<TiledWeightGradient>(s, threads);
 }
 
 std::unique_ptr<Layer> tiled(const ConvShape& s, Direction direction, int threads) {
-  switch (direction) {
-    case Direction::Forward:
-      if (!odd_channels(s) || !TiledConvolution::suits(s, direction)) return nullptr;
-      return std::make_unique<TiledConvolution>(s, direction, threads);
-    case Direction::BackwardData:
-      if (!patches_are_faster(s) || !TiledInputGradient::suits(s)) return nullptr;
-      return std::make_unique<TiledInputGradient>(s, threads);
-    default:
-      // oneDNN's weight gradients reach 70 % of the peak in bf16 and 85 % in f32.
-      if ((s.dtype == DType::F32 && !odd_channels(s)) || !TiledWeightGradient::suits(s)) {
-        return nullptr;
-      }
-      return std::make_unique<TiledWeightGradient>(s, threads);
-  }
+  if (!each_thread_has_images(s, threads)) return nullptr;
+  if (direction == Direction::BackwardData) return tiled_input_gradient(s, threads);
+  if (direction == Direction::BackwardWeights) return tiled_weight_gradient(s, threads);
+  const bool narrow = odd_channels(s) && s.out < kWide;
+  if (!narrow || !TiledConvolution::suits(s, direction)) return nullptr;
+  return std::make_unique<TiledConvolution>(s, direction, threads);
 }
 
 }  // namespace

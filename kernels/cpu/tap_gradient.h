@@ -18,7 +18,9 @@ class TapGradient final : public Layer {
   TapGradient(const ConvShape& shape, int threads);
   std::size_t scratch_bytes() const override;
   void run(const LayerBuffers& buffers, std::byte* scratch) override;
-  std::string implementation() const override { return "taps, " + products_[0]->implementation(); }
+  std::string implementation() const override {
+    return products_.empty() ? "taps" : "taps, " + products_[0]->implementation();
+  }
 
  private:
   // Pixels of an image that one kernel position joins, in pairs.

@@ -1,6 +1,6 @@
 // A convolution, or the gradient of its input as a convolution of dy with the weights turned by
 // half a turn, as one contraction an image: the words of a patch lie in kernel_h runs of kernel_w
-// pixels, so patches are read in place. Owns no memory; see layer.h.
+// pixels, so patches are read in place. See layer.h.
 #pragma once
 
 #include <vector>

@@ -46,12 +46,14 @@ std::size_t TiledInputGradient::packed_bytes() const {
 std::size_t TiledInputGradient::rows_bytes() const {
   return static_cast<std::size_t>(shape_.out * patch()) * sizeof(float);
 }
-std::size_t TiledInputGradient::patches_bytes() const {
-  return aligned(static_cast<std::size_t>(contraction_.m * patch()) * sizeof(float));
+std::int64_t TiledInputGradient::patches_bytes(const ConvShape& s) {
+  return s.out_height() * s.out_width() * s.kernel_h * s.kernel_w * s.in *
+         static_cast<std::int64_t>(sizeof(float));
 }
 std::size_t TiledInputGradient::scratch_bytes() const {
   return packed_bytes() +
-         std::max(rows_bytes(), static_cast<std::size_t>(threads_) * patches_bytes());
+         std::max(rows_bytes(), static_cast<std::size_t>(threads_) *
+                                    aligned(static_cast<std::size_t>(patches_bytes(shape_))));
 }
 
 template <class T>
@@ -92,11 +94,12 @@ void TiledInputGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
             threads_);
   pack_panels(s.dtype, s.out, patch(), Panels(patch()), rows, Order::Rows, scratch, threads_);
   const auto* dy = static_cast<const std::byte*>(buffers.y);
+  const std::size_t patches_size = aligned(static_cast<std::size_t>(patches_bytes(s)));
   const std::int64_t image_bytes = contraction_.m * s.out * size_of(s.dtype);
 #pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t n = 0; n < s.batch; ++n) {
     auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(omp_get_thread_num()) *
-                                                        patches_bytes());
+                                                        patches_size);
     contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
     const std::int64_t at = n * s.height * s.width * s.in;
     if (in_pairs(s.dtype)) {

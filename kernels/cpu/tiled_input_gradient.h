@@ -1,7 +1,7 @@
 // The input's gradient of a convolution of any stride and padding: dy times the weights gives, for
 // every pixel of dy, the gradients of its patch, which are added where the patch lies. For kernels
 // that reach well beyond the image's inside, where turning the weights (tiled_convolution.h) would
-// multiply mostly zeros. Owns no memory; see layer.h.
+// multiply mostly zeros. See layer.h.
 #pragma once
 
 #include <vector>
@@ -15,6 +15,7 @@ class TiledInputGradient final : public Layer {
  public:
   // In bf16 the channels of dy must be even, so that words do not cross pixels.
   static bool suits(const ConvShape& shape);
+  static std::int64_t patches_bytes(const ConvShape& shape);  // of one image
 
   TiledInputGradient(const ConvShape& shape, int threads);
   std::size_t scratch_bytes() const override;
@@ -24,8 +25,7 @@ class TiledInputGradient final : public Layer {
  private:
   std::int64_t patch() const { return shape_.kernel_h * shape_.kernel_w * shape_.in; }
   std::size_t packed_bytes() const;
-  std::size_t rows_bytes() const;     // of the weights in the order of patches
-  std::size_t patches_bytes() const;  // of one image
+  std::size_t rows_bytes() const;  // of the weights in the order of patches
   template <class T>
   void gather(const float* patches, T* dx) const;
 

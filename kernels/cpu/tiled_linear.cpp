@@ -1,13 +1,13 @@
 #include "kernels/cpu/tiled_linear.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/cpu/pack.h"
 
 namespace winnow::cpu {
 namespace {
+
+constexpr std::int64_t kBlockWords = 256;
 
 // Weights are packed unless their rows already are words in the right order.
 bool packs(const LinearShape& s, Direction direction) {
@@ -50,13 +50,19 @@ TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
   c.start = forward && s.bias ? Start::Bias : Start::Zero;
 }
 
-std::size_t TiledLinear::panel_bytes() const {
-  const std::int64_t columns = std::min(contraction_.n, Panels::kMostColumns);
-  return static_cast<std::size_t>(Panels(columns).bytes(contraction_.k[0].count));
+std::int64_t TiledLinear::depth() const {
+  return direction_ == Direction::Forward ? shape_.in : shape_.out;
+}
+Order TiledLinear::order() const {
+  return direction_ == Direction::Forward ? Order::Columns : Order::Rows;
 }
 
 std::size_t TiledLinear::scratch_bytes() const {
-  if (contraction_.packed) return panel_bytes() * static_cast<std::size_t>(threads_);
+  if (contraction_.packed) {
+    const std::int64_t n = contraction_.n;
+    return static_cast<std::size_t>(Panels(threads_ == 1 ? std::min(n, Panels::kMostColumns) : n)
+                                        .bytes(contraction_.k[0].count));
+  }
   if (direction_ != Direction::BackwardWeights) return 0;
   const auto words = static_cast<std::size_t>(contraction_.k[0].count * kWordBytes);
   const std::size_t sums = shape_.bias ? column_sums_bytes(shape_.rows, shape_.out) : 0;
@@ -74,31 +80,28 @@ void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
   void* to = forward ? buffers.y : buffers.x;
   if (direction_ == Direction::BackwardWeights) {
     backward_weights(buffers, scratch);
-  } else if (contraction_.packed) {
+  } else if (!contraction_.packed) {
+    contract_rows(from, weights, nullptr, to);
+  } else if (threads_ == 1) {
     contract_panels(from, weights, forward ? bias : nullptr, to, scratch);
   } else {
-    contract_rows(from, weights, to);
+    pack_panels(shape_.dtype, depth(), contraction_.n, Panels(contraction_.n), weights, order(),
+                scratch, threads_);
+    contract_rows(from, scratch, forward ? bias : nullptr, to);
   }
 }
 
 void TiledLinear::contract_panels(const void* a, const float* weights, const float* bias, void* c,
                                   std::byte* scratch) const {
-  const bool forward = direction_ == Direction::Forward;
-  const std::int64_t depth = forward ? shape_.in : shape_.out;
   const Panels panels(contraction_.n);
-#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t panel = 0; panel < panels.count(); ++panel) {
     const std::int64_t column = panels.first(panel) * Panels::kColumns;
     Contraction part = contraction_;
     part.n = std::min(panels.width(panel) * Panels::kColumns, part.n - column);
-    std::byte* packed = scratch + static_cast<std::size_t>(omp_get_thread_num()) * panel_bytes();
-    if (forward) {
-      pack_panel(shape_.dtype, depth, part.n, weights + column * depth, Order::Columns, depth,
-                 packed);
-    } else {
-      pack_panel(shape_.dtype, depth, part.n, weights + column, Order::Rows, shape_.in, packed);
-    }
-    contract(part, a, packed, bias != nullptr ? bias + column : nullptr,
+    const bool by_rows = order() == Order::Rows;
+    pack_panel(shape_.dtype, depth(), part.n, weights + column * (by_rows ? 1 : depth()), order(),
+               by_rows ? shape_.in : depth(), scratch);
+    contract(part, a, scratch, bias != nullptr ? bias + column : nullptr,
              static_cast<std::byte*>(c) + column * size_of(shape_.dtype));
   }
 }
@@ -106,7 +109,7 @@ void TiledLinear::contract_panels(const void* a, const float* weights, const flo
 void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scratch) const {
   const LinearShape& s = shape_;
   if (!in_pairs(s.dtype)) {
-    contract_rows(buffers.y, buffers.x, buffers.weights);
+    contract_rows(buffers.y, buffers.x, nullptr, buffers.weights);
     if (s.bias) {
       column_sums(s.rows, s.out, static_cast<const float*>(buffers.y),
                   static_cast<float*>(buffers.bias), scratch, threads_);
@@ -128,7 +131,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
     pair(s.in, x, x_words);
     pair(s.out, dy, dy_words);
   }
-  contract_rows(dy_words, x_words, buffers.weights);
+  contract_rows(dy_words, x_words, nullptr, buffers.weights);
   if (s.bias) {
     column_sums(s.rows, s.out, dy, static_cast<float*>(buffers.bias),
                 reinterpret_cast<std::byte*>(dy_words) +
@@ -137,18 +140,25 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   }
 }
 
-void TiledLinear::contract_rows(const void* a, const void* b, void* c) const {
-  if (threads_ == 1) {
-    contract(contraction_, a, b, nullptr, c);
-    return;
-  }
+void TiledLinear::contract_rows(const void* a, const void* b, const float* bias, void* c) const {
   const std::int64_t each = (contraction_.m + threads_ - 1) / threads_;
-#pragma omp parallel for schedule(static) num_threads(threads_)
+  const Contraction::Axis& k = contraction_.k[0];
+  // Rows of B that lie apart fall out of the caches when there are many; results in bf16 cannot be
+  // added to.
+  const bool blocks = !contraction_.packed && contraction_.c_dtype == DType::F32;
+  const std::int64_t block = blocks ? kBlockWords : k.count;
+#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t first = 0; first < contraction_.m; first += each) {
     Contraction part = contraction_;
     part.m = std::min(each, contraction_.m - first);
     part.a_rows += first;
-    contract(part, a, b, nullptr, static_cast<std::byte*>(c) + first * part.c_row);
+    for (std::int64_t from = 0; from < k.count; from += block) {
+      part.k[0].count = std::min(block, k.count - from);
+      if (from > 0) part.start = Start::Accumulate;
+      contract(part, static_cast<const std::byte*>(a) + from * k.a,
+               static_cast<const std::byte*>(b) + from * k.b, bias,
+               static_cast<std::byte*>(c) + first * part.c_row);
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/layer.h"
+#include "kernels/cpu/pack.h"
 
 namespace winnow::cpu {
 
@@ -20,12 +21,13 @@ class TiledLinear final : public Layer {
   std::string implementation() const override { return "tiles"; }
 
  private:
-  // Weights packed panel by panel, each used while it is in the cache; threads share the panels.
+  std::int64_t depth() const;  // elements of a sum
+  Order order() const;         // of the weights, as B
+  // Weights packed panel by panel, each used while it is in the cache. One thread.
   void contract_panels(const void* a, const float* weights, const float* bias, void* c,
                        std::byte* scratch) const;
-  std::size_t panel_bytes() const;
-  // B as it lies; threads share the rows of C.
-  void contract_rows(const void* a, const void* b, void* c) const;
+  // B packed whole or as it lies; threads share the rows of C.
+  void contract_rows(const void* a, const void* b, const float* bias, void* c) const;
   void backward_weights(const LayerBuffers& buffers, std::byte* scratch) const;
 
   LinearShape shape_;

@@ -12,7 +12,7 @@
 namespace winnow::cpu {
 namespace {
 
-constexpr std::int64_t kCacheBytes = 512 * 1024;
+constexpr std::int64_t kCacheBytes = 512 * 1024;  // of a thread
 
 std::int64_t row_words(const ConvShape& s) { return (s.width + 2 * s.pad) * s.in; }
 // The share of a row of registers that holds columns.
@@ -22,6 +22,12 @@ double share(std::int64_t columns) {
 }
 
 }  // namespace
+
+std::int64_t TiledWeightGradient::image_bytes(const ConvShape& s) {
+  return ((s.height + 2 * s.pad) * row_words(s) +
+          s.out_height() * words_of(s.dtype, s.out_width()) * s.out) *
+         kWordBytes;
+}
 
 bool TiledWeightGradient::suits(const ConvShape& s) {
   return can_contract(s.dtype) && s.groups == 1;
@@ -46,8 +52,8 @@ TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
       copies_x_(in_pairs(s.dtype) || s.pad > 0),
       copies_dy_(in_pairs(s.dtype)),
       channels_out_(share(s.out) > share(s.kernel_w * s.in)),
-      block_(std::clamp(kCacheBytes / ((x_words() + dy_words()) * kWordBytes), std::int64_t{1},
-                        s.batch)) {
+      block_(std::clamp(threads * kCacheBytes / ((x_words() + dy_words()) * kWordBytes),
+                        std::int64_t{1}, s.batch)) {
   const std::int64_t run = s.kernel_w * s.in, word_columns = words_of(s.dtype, s.out_width());
   const std::int64_t x_step = (in_pairs(s.dtype) ? 2 : 1) * s.stride * s.in * kWordBytes,
                      x_row = s.stride * row_words(s) * kWordBytes,

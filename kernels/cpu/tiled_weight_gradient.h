@@ -1,6 +1,7 @@
-// The weight gradient of a convolution as one contraction over the pixels of many images for each
-// row of the kernel, with x and dy read where they lie. Every sum is taken by one thread in one
-// order, so any thread count gives the same bits. Owns no memory; see layer.h.
+// The weight gradient of a convolution as contractions over the pixels of many images. In f32 dy,
+// and x without padding, are read where they lie; else words are made of a block of images at a
+// time. Every sum is taken by one thread in one order, so any thread count gives the same bits. See
+// layer.h.
 #pragma once
 
 #include <vector>
@@ -13,6 +14,7 @@ namespace winnow::cpu {
 class TiledWeightGradient final : public Layer {
  public:
   static bool suits(const ConvShape& shape);
+  static std::int64_t image_bytes(const ConvShape& shape);  // as words
 
   TiledWeightGradient(const ConvShape& shape, int threads);
   std::size_t scratch_bytes() const override;

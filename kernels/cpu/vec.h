@@ -13,9 +13,6 @@
 #else
 #define WINNOW_AVX512 0
 #endif
-// Without AVX-512 registers GCC notes that such vectors are passed in memory; all of this is
-// inlined.
-#pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace winnow::cpu {
 
