@@ -44,8 +44,8 @@ struct Contraction {
   std::array<Axis, 3> k;  // innermost first
   // B lies in panels (pack.h), one behind the other over all of k; its strides are then known.
   bool packed = false;
-  std::int64_t widest =
-      5;  // registers of a panel; narrow ones go with taller tiles, which read B less often
+  // Registers of a panel; narrow ones go with taller tiles, which read B less often.
+  std::int64_t widest = 5;
   DType c_dtype = DType::F32;
   Start start = Start::Zero;
 

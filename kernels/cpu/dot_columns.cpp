@@ -1,6 +1,6 @@
 #include "kernels/cpu/dot_columns.h"
 
-#include <utility>
+#include <array>
 
 #include "kernels/cpu/vec.h"
 #include "kernels/cpu/word_product.h"

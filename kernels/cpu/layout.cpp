@@ -36,6 +36,16 @@ void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const
 }
 
 template <class T>
+void PaddedImage::copy(const T* image, T* to) const {
+  for (std::int64_t y = 0; y < height; ++y) {
+    std::copy_n(image + y * width * channels, width * channels,
+                to + (y + pad) * row() + pad * channels);
+  }
+}
+template void PaddedImage::copy(const float*, float*) const;
+template void PaddedImage::copy(const bf16*, bf16*) const;
+
+template <class T>
 void shortcut_forward(const ShortcutShape& s, const T* x, T* y, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)

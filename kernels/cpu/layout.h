@@ -17,6 +17,17 @@ void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T
 void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in,
                   float* out, int threads);
 
+// Images with zeros around them, copied so that loops need no borders.
+struct PaddedImage {
+  std::int64_t height, width, channels, pad;  // of the image without its border
+  std::int64_t row() const { return (width + 2 * pad) * channels; }
+  std::int64_t elements() const { return (height + 2 * pad) * row(); }
+
+  // Writes the inside only; `to` was all zeros once.
+  template <class T>
+  void copy(const T* image, T* to) const;
+};
+
 // The parameterless shortcut of ResNets on CIFAR ("option A"): every `stride`th pixel, its channels
 // in the middle of `out_channels`, zeros on both sides. All extents are those of the wide image
 // {batch, height, width, channels}.

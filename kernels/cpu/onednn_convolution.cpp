@@ -80,6 +80,7 @@ bool backward_as_forward(const ConvShape& s) { return can_turn(s) && s.in >= 64 
 bool forward_as_backward(const ConvShape& s) {
   return can_turn(s) && s.in == 16 && s.out == 16 && !s.bias;
 }
+
 }  // namespace
 
 std::unique_ptr<Layer> onednn_layer(const ConvShape& s, Direction direction, int threads) {

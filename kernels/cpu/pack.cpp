@@ -131,9 +131,11 @@ std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
   return static_cast<std::size_t>(walk.chunks() * walk.padded_width()) * sizeof(float);
 }
 
+namespace {
+
 template <class T>
-void column_sums(std::int64_t rows, std::int64_t columns, const T* x, float* sums,
-                 std::byte* partial, int threads) {
+void column_sums_as(std::int64_t rows, std::int64_t columns, const T* x, float* sums,
+                    std::byte* partial, int threads) {
   const Columns walk(rows, columns);
   auto* chunk_sums = reinterpret_cast<float*>(partial);
   walk.each(threads, [&]<int registers, bool part>(const ColumnBlock& block) {
@@ -156,7 +158,15 @@ void column_sums(std::int64_t rows, std::int64_t columns, const T* x, float* sum
     sums[c] = static_cast<float>(total);
   }
 }
-template void column_sums(std::int64_t, std::int64_t, const float*, float*, std::byte*, int);
-template void column_sums(std::int64_t, std::int64_t, const bf16*, float*, std::byte*, int);
+}  // namespace
+
+void column_sums(DType type, std::int64_t rows, std::int64_t columns, const void* x, float* sums,
+                 std::byte* partial, int threads) {
+  if (in_pairs(type)) {
+    column_sums_as(rows, columns, static_cast<const bf16*>(x), sums, partial, threads);
+  } else {
+    column_sums_as(rows, columns, static_cast<const float*>(x), sums, partial, threads);
+  }
+}
 
 }  // namespace winnow::cpu

@@ -29,8 +29,7 @@ void pair_rows(std::int64_t rows, std::int64_t width, const bf16* low, const bf1
 
 // sums[c] = sum over rows of x {rows, columns}. `partial` has column_sums_bytes() bytes.
 std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
-template <class T>
-void column_sums(std::int64_t rows, std::int64_t columns, const T* x, float* sums,
+void column_sums(DType type, std::int64_t rows, std::int64_t columns, const void* x, float* sums,
                  std::byte* partial, int threads);
 
 }  // namespace winnow::cpu

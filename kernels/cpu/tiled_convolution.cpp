@@ -9,15 +9,6 @@
 #include "kernels/cpu/pack.h"
 
 namespace winnow::cpu {
-template <class T>
-void PaddedImage::copy(const T* image, T* to) const {
-  for (std::int64_t y = 0; y < height; ++y) {
-    std::copy_n(image + y * width * channels, width * channels,
-                to + (y + pad) * row() + pad * channels);
-  }
-}
-template void PaddedImage::copy(const float*, float*) const;
-template void PaddedImage::copy(const bf16*, bf16*) const;
 
 bool TiledConvolution::suits(const ConvShape& s, Direction direction) {
   if (!can_contract(s.dtype) || s.groups != 1) return false;

@@ -10,17 +10,6 @@
 
 namespace winnow::cpu {
 
-// Images with zeros around them, copied so that loops need no borders.
-struct PaddedImage {
-  std::int64_t height, width, channels, pad;  // of the image without its border
-  std::int64_t row() const { return (width + 2 * pad) * channels; }
-  std::int64_t elements() const { return (height + 2 * pad) * row(); }
-
-  // Writes the inside only; `to` was all zeros once.
-  template <class T>
-  void copy(const T* image, T* to) const;
-};
-
 class TiledConvolution final : public Layer {
  public:
   // Direction: Forward, or BackwardData with stride 1.

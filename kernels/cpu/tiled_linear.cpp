@@ -39,12 +39,11 @@ TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
     return;
   }
   const bool forward = direction == Direction::Forward;
-  const std::int64_t depth = forward ? s.in : s.out;
   c.m = s.rows;
   c.n = forward ? s.out : s.in;
-  a_rows_ = regular_rows(s.rows, depth * element);
+  a_rows_ = regular_rows(s.rows, depth() * element);
   c.a_rows = a_rows_.data();
-  c.k[0] = {words_of(s.dtype, depth), kWordBytes, c.n * kWordBytes};
+  c.k[0] = {words_of(s.dtype, depth()), kWordBytes, c.n * kWordBytes};
   c.c_row = c.n * element;
   c.c_dtype = s.dtype;
   c.start = forward && s.bias ? Start::Bias : Start::Zero;
@@ -111,8 +110,8 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   if (!in_pairs(s.dtype)) {
     contract_rows(buffers.y, buffers.x, nullptr, buffers.weights);
     if (s.bias) {
-      column_sums(s.rows, s.out, static_cast<const float*>(buffers.y),
-                  static_cast<float*>(buffers.bias), scratch, threads_);
+      column_sums(s.dtype, s.rows, s.out, buffers.y, static_cast<float*>(buffers.bias), scratch,
+                  threads_);
     }
     return;
   }
@@ -133,7 +132,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   }
   contract_rows(dy_words, x_words, nullptr, buffers.weights);
   if (s.bias) {
-    column_sums(s.rows, s.out, dy, static_cast<float*>(buffers.bias),
+    column_sums(s.dtype, s.rows, s.out, dy, static_cast<float*>(buffers.bias),
                 reinterpret_cast<std::byte*>(dy_words) +
                     aligned(static_cast<std::size_t>(pairs * s.out * kWordBytes)),
                 threads_);

@@ -7,7 +7,6 @@
 
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/pack.h"
-#include "kernels/cpu/tiled_convolution.h"
 
 namespace winnow::cpu {
 namespace {
@@ -15,6 +14,11 @@ namespace {
 constexpr std::int64_t kCacheBytes = 512 * 1024;  // of a thread
 
 std::int64_t row_words(const ConvShape& s) { return (s.width + 2 * s.pad) * s.in; }
+// Words of one image: in bf16 a word joins a pixel and the next one that the kernel meets.
+std::int64_t x_words(const ConvShape& s) { return (s.height + 2 * s.pad) * row_words(s); }
+std::int64_t dy_words(const ConvShape& s) {
+  return s.out_height() * words_of(s.dtype, s.out_width()) * s.out;
+}
 // The share of a row of registers that holds columns.
 double share(std::int64_t columns) {
   const std::int64_t registers = (columns + Panels::kColumns - 1) / Panels::kColumns;
@@ -24,20 +28,11 @@ double share(std::int64_t columns) {
 }  // namespace
 
 std::int64_t TiledWeightGradient::image_bytes(const ConvShape& s) {
-  return ((s.height + 2 * s.pad) * row_words(s) +
-          s.out_height() * words_of(s.dtype, s.out_width()) * s.out) *
-         kWordBytes;
+  return (x_words(s) + dy_words(s)) * kWordBytes;
 }
 
 bool TiledWeightGradient::suits(const ConvShape& s) {
   return can_contract(s.dtype) && s.groups == 1;
-}
-
-std::int64_t TiledWeightGradient::x_words() const {
-  return (shape_.height + 2 * shape_.pad) * row_words(shape_);
-}
-std::int64_t TiledWeightGradient::dy_words() const {
-  return shape_.out_height() * words_of(shape_.dtype, shape_.out_width()) * shape_.out;
 }
 
 std::size_t TiledWeightGradient::row_bytes() const {
@@ -52,8 +47,7 @@ TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
       copies_x_(in_pairs(s.dtype) || s.pad > 0),
       copies_dy_(in_pairs(s.dtype)),
       channels_out_(share(s.out) > share(s.kernel_w * s.in)),
-      block_(std::clamp(threads * kCacheBytes / ((x_words() + dy_words()) * kWordBytes),
-                        std::int64_t{1}, s.batch)) {
+      block_(std::clamp(threads * kCacheBytes / image_bytes(s), std::int64_t{1}, s.batch)) {
   const std::int64_t run = s.kernel_w * s.in, word_columns = words_of(s.dtype, s.out_width());
   const std::int64_t x_step = (in_pairs(s.dtype) ? 2 : 1) * s.stride * s.in * kWordBytes,
                      x_row = s.stride * row_words(s) * kWordBytes,
@@ -73,7 +67,7 @@ TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
   c.c_row = (channels_out_ ? s.out : s.kernel_h * run) * kWordBytes;
   c.k[0] = {word_columns, s.out * kWordBytes, x_step};
   c.k[1] = {s.out_height(), dy_row, x_row};
-  c.k[2] = {block_, dy_words() * kWordBytes, x_words() * kWordBytes};
+  c.k[2] = {block_, dy_words(s) * kWordBytes, x_words(s) * kWordBytes};
   if (channels_out_) {
     for (auto& axis : c.k) std::swap(axis.a, axis.b);
   }
@@ -84,8 +78,8 @@ std::size_t TiledWeightGradient::scratch_bytes() const {
   const auto weights = static_cast<std::size_t>(s.out * s.in * s.kernel_h * s.kernel_w);
   const auto images = static_cast<std::size_t>(block_);
   const std::size_t words =
-      (copies_x_ ? aligned(images * static_cast<std::size_t>(x_words()) * kWordBytes) : 0) +
-      (copies_dy_ ? aligned(images * static_cast<std::size_t>(dy_words()) * kWordBytes) : 0) +
+      (copies_x_ ? aligned(images * static_cast<std::size_t>(x_words(s)) * kWordBytes) : 0) +
+      (copies_dy_ ? aligned(images * static_cast<std::size_t>(dy_words(s)) * kWordBytes) : 0) +
       row_bytes() * static_cast<std::size_t>(threads_);
   const std::size_t sums =
       s.bias ? column_sums_bytes(s.batch * s.out_height() * s.out_width(), s.out) : 0;
@@ -132,11 +126,11 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   std::byte* rest = scratch + 2 * weight_bytes;
   auto* x_copy = reinterpret_cast<std::uint32_t*>(rest);
   const std::size_t x_bytes =
-      copies_x_ ? aligned(static_cast<std::size_t>(block_ * x_words() * kWordBytes)) : 0;
+      copies_x_ ? aligned(static_cast<std::size_t>(block_ * x_words(s) * kWordBytes)) : 0;
   auto* dy_copy = reinterpret_cast<std::uint32_t*>(rest + x_bytes);
   std::byte* rows =
       rest + x_bytes +
-      (copies_dy_ ? aligned(static_cast<std::size_t>(block_ * dy_words() * kWordBytes)) : 0);
+      (copies_dy_ ? aligned(static_cast<std::size_t>(block_ * dy_words(s) * kWordBytes)) : 0);
   std::fill_n(rest, x_bytes, std::byte{});
   std::fill_n(rows, row_bytes() * static_cast<std::size_t>(threads_), std::byte{});
   const std::int64_t kernel_rows = channels_out_ ? 1 : s.kernel_h;  // or all of them at once
@@ -150,12 +144,12 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
       const std::int64_t images = std::min(block_, s.batch - first);
 #pragma omp for schedule(static)
       for (std::int64_t i = 0; i < images; ++i) {
-        make_words(buffers, first + i, x_copy + i * x_words(), dy_copy + i * dy_words(), row);
+        make_words(buffers, first + i, x_copy + i * x_words(s), dy_copy + i * dy_words(s), row);
       }
       const auto* x =
-          copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words();
+          copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words(s);
       const auto* dy =
-          copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words();
+          copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words(s);
       c.k[2].count = images;
       c.start = first == 0 ? Start::Zero : Start::Accumulate;
 #pragma omp for collapse(2) schedule(static)
@@ -172,13 +166,8 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   }
   arrange(sums, sums + weight_bytes / sizeof(float), static_cast<float*>(buffers.weights));
   if (!s.bias) return;
-  auto* bias = static_cast<float*>(buffers.bias);
-  if (in_pairs(s.dtype)) {
-    column_sums(s.batch * pixels, s.out, static_cast<const bf16*>(buffers.y), bias, rest, threads_);
-  } else {
-    column_sums(s.batch * pixels, s.out, static_cast<const float*>(buffers.y), bias, rest,
-                threads_);
-  }
+  column_sums(s.dtype, s.batch * pixels, s.out, buffers.y, static_cast<float*>(buffers.bias), rest,
+              threads_);
 }
 
 // From {out, kernel_h, kernel_w, in} or {kernel_h, kernel_w, in, out} to {out, in, kernel_h,

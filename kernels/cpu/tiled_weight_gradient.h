@@ -22,9 +22,6 @@ class TiledWeightGradient final : public Layer {
   std::string implementation() const override { return "tiles"; }
 
  private:
-  // Words of one image: in bf16 a word joins a pixel and the next one that the kernel meets.
-  std::int64_t x_words() const;
-  std::int64_t dy_words() const;
   std::size_t row_bytes() const;  // of a padded row of x, where words are made of it
   void make_words(const LayerBuffers& buffers, std::int64_t image, std::uint32_t* x,
                   std::uint32_t* dy, bf16* row) const;
