@@ -23,12 +23,11 @@ class ReversePass final : public Reverse {
     if (!wants(i)) return;
     const ValueId id = node_.in.at(i);
     if (graph_.value(id).shape != graph_.value(grad).shape) {
-      fail(ErrorKind::Internal, "the gradient of input {} of node '{}' ({}) has shape {}, not {}",
-           i, node_.name, node_.op, graph_.value(grad).shape.text(), graph_.value(id).shape.text());
+      fail(ErrorKind::Internal, "the gradient of input {} of node '{}' ({}) has shape {}, not {}", i, node_.name,
+           node_.op, graph_.value(grad).shape.text(), graph_.value(id).shape.text());
     }
     ValueId& sum = grads_[static_cast<std::size_t>(id)];
-    sum = sum == kNoValue ? grad
-                          : graph_.emit1("add", {sum, grad}, {}, graph_.value(id).name + "/grad");
+    sum = sum == kNoValue ? grad : graph_.emit1("add", {sum, grad}, {}, graph_.value(id).name + "/grad");
   }
   ValueId grad_of(ValueId id) const { return grads_[static_cast<std::size_t>(id)]; }
 
@@ -38,8 +37,8 @@ class ReversePass final : public Reverse {
   }
   void visit(const Node& node) {
     node_ = node;  // a copy: emitting moves the graph's nodes
-    const bool reached = std::any_of(node.out.begin(), node.out.end(),
-                                     [&](ValueId id) { return grad_of(id) != kNoValue; });
+    const bool reached =
+        std::any_of(node.out.begin(), node.out.end(), [&](ValueId id) { return grad_of(id) != kNoValue; });
     const OpDef& op = find_op(node.op);
     if (reached && op.reverse) op.reverse(*this);
   }
@@ -55,8 +54,8 @@ class ReversePass final : public Reverse {
 
 std::vector<Gradient> differentiate(Graph& graph, ValueId loss, std::span<const ValueId> wanted) {
   if (graph.value(loss).shape.numel() != 1) {
-    fail(ErrorKind::Internal, "cannot differentiate '{}' of shape {}: a loss has one element",
-         graph.value(loss).name, graph.value(loss).shape.text());
+    fail(ErrorKind::Internal, "cannot differentiate '{}' of shape {}: a loss has one element", graph.value(loss).name,
+         graph.value(loss).shape.text());
   }
   const std::vector<NodeId> order = graph.schedule(std::span(&loss, 1));
   std::vector<char> leads(graph.value_count(), 0);
@@ -71,8 +70,7 @@ std::vector<Gradient> differentiate(Graph& graph, ValueId loss, std::span<const 
     }
   }
   ReversePass pass(graph, std::move(leads));
-  pass.seed(loss, graph.emit1("fill", {}, {{"value", 1.0}, {"shape", std::vector<std::int64_t>{}}},
-                              "loss/grad"));
+  pass.seed(loss, graph.emit1("fill", {}, {{"value", 1.0}, {"shape", std::vector<std::int64_t>{}}}, "loss/grad"));
   const std::vector<Node> forward = [&] {
     std::vector<Node> nodes;
     for (const NodeId at : order) nodes.push_back(graph.nodes()[at]);
@@ -90,8 +88,7 @@ std::vector<Gradient> differentiate(Graph& graph, ValueId loss, std::span<const 
   const std::vector<NodeId> run_order = graph.schedule(targets);
   std::vector<std::size_t> position(graph.value_count(), run_order.size());
   for (std::size_t i = 0; i < run_order.size(); ++i) {
-    for (const ValueId id : graph.nodes()[run_order[i]].out)
-      position[static_cast<std::size_t>(id)] = i;
+    for (const ValueId id : graph.nodes()[run_order[i]].out) position[static_cast<std::size_t>(id)] = i;
   }
   const auto when = [&](const Gradient& g) {
     return g.grad == kNoValue ? run_order.size() + 1 : position[static_cast<std::size_t>(g.grad)];

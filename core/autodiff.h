@@ -14,8 +14,7 @@ struct Gradient {
 };
 
 // d(loss)/d(each wanted leaf). `loss` has one element; its seed gradient is 1. The result is in the
-// order in which the gradients become final, the same on all ranks: that list drives the buckets of
-// the all-reduce.
+// order in which the gradients become final, the same on all ranks: that list drives the buckets of the all-reduce.
 std::vector<Gradient> differentiate(Graph& graph, ValueId loss, std::span<const ValueId> wanted);
 
 }  // namespace winnow

@@ -1,5 +1,4 @@
-// Where training examples come from, as the trainer sees it. Implementations live in
-// experiments/data.
+// Where training examples come from, as the trainer sees it. Implementations live in experiments/data.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +9,7 @@
 
 namespace winnow {
 
-// Images are NHWC f32, normalised; labels in [0, classes), or -1 for padding rows that must not
-// count.
+// Images are NHWC f32, normalised; labels in [0, classes), or -1 for padding rows that must not count.
 struct Batch {
   TensorView images;           // {rows, H, W, C} f32
   TensorView labels;           // {rows} i32
@@ -33,8 +31,7 @@ enum class Split : std::uint8_t { Train, Validation, Test };
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
-  virtual std::int64_t batches_per_epoch()
-      const = 0;  // the last, incomplete batch of an epoch is dropped
+  virtual std::int64_t batches_per_epoch() const = 0;  // the last, incomplete batch of an epoch is dropped
   // Valid until the next call. This rank's rows of the batch.
   virtual const Batch& batch(std::int64_t index) = 0;
 };
@@ -62,8 +59,8 @@ class Dataset {
   virtual std::string digest() const = 0;  // of the files' bytes, for provenance
   virtual std::int64_t examples(Split) const = 0;
   // `batch` counts the rows over all ranks; it must be a multiple of slice.ranks.
-  virtual std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed,
-                                             std::uint64_t augment_seed, Slice slice) = 0;
+  virtual std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
+                                             Slice slice) = 0;
   virtual std::unique_ptr<EvalSource> eval(Split split, std::int64_t batch, Slice slice) = 0;
 };
 

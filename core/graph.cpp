@@ -22,19 +22,13 @@ std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
 }  // namespace
 
-std::int64_t Attrs::integer(std::string_view name) const {
-  return get<std::int64_t>(entries_, name);
-}
+std::int64_t Attrs::integer(std::string_view name) const { return get<std::int64_t>(entries_, name); }
 std::int64_t Attrs::integer(std::string_view name, std::int64_t fallback) const {
   return has(name) ? integer(name) : fallback;
 }
 double Attrs::real(std::string_view name) const { return get<double>(entries_, name); }
-double Attrs::real(std::string_view name, double fallback) const {
-  return has(name) ? real(name) : fallback;
-}
-const std::string& Attrs::text(std::string_view name) const {
-  return get<std::string>(entries_, name);
-}
+double Attrs::real(std::string_view name, double fallback) const { return has(name) ? real(name) : fallback; }
+const std::string& Attrs::text(std::string_view name) const { return get<std::string>(entries_, name); }
 const std::vector<std::int64_t>& Attrs::list(std::string_view name) const {
   return get<std::vector<std::int64_t>>(entries_, name);
 }
@@ -45,8 +39,7 @@ ValueId Graph::input(std::string name, const Shape& shape, DType dtype) {
   return ValueId(values_.size() - 1);
 }
 
-std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs,
-                                 std::string name) {
+std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
   const OpDef& def = find_op(op);
   std::vector<ValueInfo> infos;
   for (const ValueId id : in) infos.push_back(id == kNoValue ? ValueInfo{} : value(id));
@@ -80,11 +73,10 @@ ValueId Graph::emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs, 
 void Graph::redirect(ValueId from, ValueId to, NodeId before) {
   const ValueInfo &a = value(from), &b = value(to);
   if (a.shape != b.shape || a.dtype != b.dtype) {
-    fail(ErrorKind::Internal, "cannot put '{}' ({} {}) in the place of '{}' ({} {})", b.name,
-         b.shape.text(), name_of(b.dtype), a.name, a.shape.text(), name_of(a.dtype));
+    fail(ErrorKind::Internal, "cannot put '{}' ({} {}) in the place of '{}' ({} {})", b.name, b.shape.text(),
+         name_of(b.dtype), a.name, a.shape.text(), name_of(a.dtype));
   }
-  for (NodeId i = 0; i < before; ++i)
-    std::replace(nodes_[i].in.begin(), nodes_[i].in.end(), from, to);
+  for (NodeId i = 0; i < before; ++i) std::replace(nodes_[i].in.begin(), nodes_[i].in.end(), from, to);
 }
 
 const Node* Graph::producer(ValueId id) const {
@@ -95,8 +87,7 @@ const Node* Graph::producer(ValueId id) const {
 std::vector<NodeId> Graph::readers(ValueId id) const {
   std::vector<NodeId> found;
   for (NodeId i = 0; i < node_count(); ++i) {
-    if (std::find(nodes_[i].in.begin(), nodes_[i].in.end(), id) != nodes_[i].in.end())
-      found.push_back(i);
+    if (std::find(nodes_[i].in.begin(), nodes_[i].in.end(), id) != nodes_[i].in.end()) found.push_back(i);
   }
   return found;
 }

@@ -22,8 +22,7 @@ using NodeId = std::uint32_t;                    // position in Graph::nodes()
 
 using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
 
-// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of
-// another type.
+// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type.
 class Attrs {
  public:
   Attrs() = default;
@@ -59,13 +58,10 @@ class Graph {
  public:
   // A leaf: batch, parameter or buffer, whose memory is bound when a Program is made.
   ValueId input(std::string name, const Shape& shape, DType dtype = DType::F32);
-  // Appends a node; its op's shape rule gives the outputs. A misfit throws Error{Internal} naming
-  // the node.
-  std::vector<ValueId> emit(std::string_view op, std::vector<ValueId> in, Attrs attrs = {},
-                            std::string name = {});
+  // Appends a node; its op's shape rule gives the outputs. A misfit throws Error{Internal} naming the node.
+  std::vector<ValueId> emit(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
   // The same for the usual case in which only the first output is of interest.
-  ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {},
-                std::string name = {});
+  ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
 
   // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
   void redirect(ValueId from, ValueId to, NodeId before);

@@ -82,8 +82,8 @@ void GraphEditor::replace(ParamId weight, ValueId effective) {
   const ValueId leaf = model_.param(weight).value;
   const std::vector<NodeId> order = graph.schedule(std::vector{effective});
   if (downstream(graph, order, {leaf})[static_cast<std::size_t>(effective)] != 0) {
-    fail(ErrorKind::Internal, "method '{}' replaces parameter '{}' by a value that reads it",
-         graph.origin(), model_.param(weight).name);
+    fail(ErrorKind::Internal, "method '{}' replaces parameter '{}' by a value that reads it", graph.origin(),
+         model_.param(weight).name);
   }
   graph.redirect(leaf, effective, graph.node_count());
   model_.param(weight).retired = true;
@@ -100,8 +100,7 @@ void GraphEditor::splice(ValueId at, const std::function<ValueId(ValueId)>& bloc
   if (model_.logits == at) model_.logits = result;
 }
 
-void GraphEditor::replace_region(const Region& region,
-                                 const std::function<ValueId(ValueId in)>& body) {
+void GraphEditor::replace_region(const Region& region, const std::function<ValueId(ValueId in)>& body) {
   const ValueId old = region.out;  // `region` may be one of those renamed below
   const NodeId before = model_.graph.node_count();
   const ValueId result = body(region.in);
@@ -122,8 +121,7 @@ void GraphEditor::retire_unread() {
     }
   };
   for (const Node& node : model_.graph.nodes()) mark(read, node);
-  for (const NodeId at : model_.graph.schedule(std::vector{model_.logits}))
-    mark(live, model_.graph.nodes()[at]);
+  for (const NodeId at : model_.graph.schedule(std::vector{model_.logits})) mark(live, model_.graph.nodes()[at]);
   for (ParamSpec& spec : model_.params) {
     const auto leaf = static_cast<std::size_t>(spec.value);
     // A parameter that no node has read so far is one that its method is about to use.

@@ -32,25 +32,21 @@ class GraphEditor {
 
   Model& model() { return model_; }
   Graph& graph() { return model_.graph; }
-  ModelBuilder& build() { return builder_; }  // new layers and parameters
-  const Settings& train() const {
-    return train_;
-  }  // the trial's "train." settings (weight_decay, optimizer, ...)
+  ModelBuilder& build() { return builder_; }        // new layers and parameters
+  const Settings& train() const { return train_; }  // the trial's "train." settings (weight_decay, optimizer, ...)
 
   std::vector<Layer> layers() const;      // in graph order
   std::vector<ParamId> prunable() const;  // in graph order, retired ones left out
-  ParamId owner(ValueId leaf) const;  // the parameter whose leaf this is; Error{Internal} otherwise
+  ParamId owner(ValueId leaf) const;      // the parameter whose leaf this is; Error{Internal} otherwise
   bool is_param(ValueId value) const;
 
-  // Readers of the parameter's leaf read the value that `f` derives from it: effective weight =
-  // f(leaf, new leaves).
+  // Readers of the parameter's leaf read the value that `f` derives from it: effective weight = f(leaf, new leaves).
   void derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f);
   // Takes the parameter out; readers of its leaf read `effective`, built from other leaves.
   void replace(ParamId weight, ValueId effective);
   // Puts a block behind a value: its present readers read block(value) instead.
   void splice(ValueId at, const std::function<ValueId(ValueId)>& block);
-  // Present readers of region.out read body(region.in) instead; parameters that nothing reads any
-  // more are retired.
+  // Present readers of region.out read body(region.in) instead; parameters that nothing reads any more are retired.
   void replace_region(const Region& region, const std::function<ValueId(ValueId in)>& body);
 
   void freeze(ParamId param) { model_.param(param).trainable = false; }

@@ -29,8 +29,7 @@ double factor_of(const InitSpec& spec) { return spec.value == 0 ? 1.0 : spec.val
 // A missing fan would give infinite weights, which training would only notice as a divergence.
 double fan(const InitSpec& spec, std::int64_t count) {
   if (count <= 0) {
-    fail(ErrorKind::Internal, "initialisation '{}' needs the fans of its tensor",
-         name_of(spec.kind));
+    fail(ErrorKind::Internal, "initialisation '{}' needs the fans of its tensor", name_of(spec.kind));
   }
   return static_cast<double>(count);
 }
@@ -89,11 +88,8 @@ void generate(const InitSpec& spec, const RngKey& key, std::span<float> out) {
   const auto each = [&](auto&& value_at) {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = value_at(static_cast<std::uint64_t>(i));
   };
-  // Products are formed in double from a float draw: one rounding, the same in every language with
-  // IEEE 754.
-  const auto scaled = [scale](float draw) {
-    return static_cast<float>(scale * static_cast<double>(draw));
-  };
+  // Products are formed in double from a float draw: one rounding, the same in every language with IEEE 754.
+  const auto scaled = [scale](float draw) { return static_cast<float>(scale * static_cast<double>(draw)); };
   switch (spec.kind) {
     case Kind::Constant:
       std::fill(out.begin(), out.end(), static_cast<float>(scale));

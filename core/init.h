@@ -11,8 +11,7 @@
 
 namespace winnow {
 
-// Gaussian kinds draw Box-Muller in double and round to float; element i of the tensor uses counter
-// i.
+// Gaussian kinds draw Box-Muller in double and round to float; element i of the tensor uses counter i.
 struct InitSpec {
   enum class Kind : std::uint8_t {
     Constant,        // value
@@ -27,8 +26,7 @@ struct InitSpec {
     SignedXavier,    // +-sqrt(2 / (fan_in + fan_out))
   };
   Kind kind = Kind::Constant;
-  double value =
-      0;  // Constant, Normal (sigma), Uniform (bound); a factor (1 if 0) on all other kinds
+  double value = 0;  // Constant, Normal (sigma), Uniform (bound); a factor (1 if 0) on all other kinds
   std::int64_t fan_in = 0, fan_out = 0;
   bool operator==(const InitSpec&) const = default;
 };

@@ -9,8 +9,7 @@ std::size_t plan_memory(std::vector<PlannedBlock>& blocks) {
   constexpr std::size_t kAlign = 64;
   std::vector<std::size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](auto a, auto b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return blocks[a].bytes > blocks[b].bytes; });
   std::vector<std::size_t> placed;  // by offset
   std::size_t total = 0;
   for (const std::size_t at : order) {
@@ -25,10 +24,9 @@ std::size_t plan_memory(std::vector<PlannedBlock>& blocks) {
     }
     block.offset = offset;
     total = std::max(total, offset + block.bytes);
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), at,
-                         [&](auto a, auto b) { return blocks[a].offset < blocks[b].offset; }),
-        at);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), at,
+                                   [&](auto a, auto b) { return blocks[a].offset < blocks[b].offset; }),
+                  at);
   }
   return total;
 }

@@ -12,8 +12,7 @@ struct PlannedBlock {
   std::size_t offset = 0;           // result
 };
 
-// Largest first, each at the lowest free offset; returns the arena's size. Offsets are multiples
-// of 64.
+// Largest first, each at the lowest free offset; returns the arena's size. Offsets are multiples of 64.
 std::size_t plan_memory(std::vector<PlannedBlock>& blocks);
 
 }  // namespace winnow

@@ -47,13 +47,10 @@ class EventPlan {
  public:
   using At = std::function<bool(std::int64_t step)>;
   void after_backward(At at) { after_backward_ = std::move(at); }
-  // At these steps the gradients of pruned entries are computed and reduced too (growth by
-  // gradient).
+  // At these steps the gradients of pruned entries are computed and reduced too (growth by gradient).
   void dense_gradients(At at) { dense_ = std::move(at); }
   void after_step(At at) { after_step_ = std::move(at); }
-  bool wants_after_backward(std::int64_t step) const {
-    return after_backward_ && after_backward_(step);
-  }
+  bool wants_after_backward(std::int64_t step) const { return after_backward_ && after_backward_(step); }
   bool wants_dense(std::int64_t step) const { return dense_ && dense_(step); }
   bool wants_after_step(std::int64_t step) const { return after_step_ && after_step_(step); }
 
@@ -65,10 +62,7 @@ class EventPlan {
 // running statistics, data order or random streams (property 7 of the specification); data-parallel
 // ranks share the work and get equal sums.
 struct ProbeRequest {
-  enum class Input : std::uint8_t {
-    TrainBatches,
-    Ones
-  } input = Input::TrainBatches;  // Ones: batch 1, all ones
+  enum class Input : std::uint8_t { TrainBatches, Ones } input = Input::TrainBatches;  // Ones: batch 1, all ones
   enum class Loss : std::uint8_t { CrossEntropy, SumOfLogits } loss = Loss::CrossEntropy;
   NormStatistics norm = NormStatistics::Batch;
   std::int64_t first_batch = 0,
@@ -80,8 +74,7 @@ struct ProbeRequest {
 };
 struct ProbeResult {
   double loss = 0;
-  std::vector<std::vector<float>>
-      grads;  // index = ParamId; empty for parameters without a gradient
+  std::vector<std::vector<float>> grads;  // index = ParamId; empty for parameters without a gradient
 };
 
 // What a method sees of a training run.
@@ -92,19 +85,16 @@ class TrainState {
   virtual const RunLength& length() const = 0;
   virtual double learning_rate() const = 0;  // of the coming update
   virtual ParamStore& params() = 0;
-  virtual std::vector<ParamId> prunable()
-      const = 0;  // the prunable set in graph order (0.1 of the specification)
+  virtual std::vector<ParamId> prunable() const = 0;  // the prunable set in graph order (0.1 of the specification)
   virtual ProbeResult probe(const ProbeRequest&) = 0;
-  // Effective weights as the layers read them (after all derivations), in the order of layers():
-  // name and values.
+  // Effective weights as the layers read them (after all derivations), in the order of layers(): name and values.
   struct LayerWeight {
     std::string layer;
     Shape shape;
     std::vector<float> values;
   };
   virtual std::vector<LayerWeight> effective_weights() = 0;
-  virtual RngKey rng(std::string_view stream)
-      const = 0;  // of the trial's method seed; step = updates applied so far
+  virtual RngKey rng(std::string_view stream) const = 0;  // of the trial's method seed; step = updates applied so far
   // One row of /events: "drop_grow" of "conv1" with value 123.
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
 };
@@ -121,11 +111,7 @@ struct Touches {
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
 struct Phase {
-  enum class Start : std::uint8_t {
-    Initial,
-    Rewind,
-    Continue
-  };  // Rewind: the snapshot of phase 0 at first_step
+  enum class Start : std::uint8_t { Initial, Rewind, Continue };  // Rewind: the snapshot of phase 0 at first_step
   std::string name = "train";
   Start start = Start::Initial;
   std::int64_t first_step = 0,
@@ -141,8 +127,7 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Touches touches() const = 0;
-  // Called once for every graph that is built (training, evaluation, probes): must make the same
-  // edits each time.
+  // Called once for every graph that is built (training, evaluation, probes): must make the same edits each time.
   virtual void edit(GraphEditor&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }

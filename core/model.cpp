@@ -36,33 +36,26 @@ const char* name_of(ParamRole role) {
 ValueId ModelBuilder::input(const DataShape& data, std::int64_t batch, DType compute) {
   model_.input = model_.graph.input("images", {batch, data.height, data.width, data.channels});
   if (compute == DType::F32) return model_.input;
-  return model_.graph.emit1("cast", {model_.input}, {{"dtype", std::string(name_of(compute))}},
-                            "images.cast");
+  return model_.graph.emit1("cast", {model_.input}, {{"dtype", std::string(name_of(compute))}}, "images.cast");
 }
 
-ValueId ModelBuilder::conv2d(ValueId x, const std::string& name, std::int64_t out_channels,
-                             std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                             bool bias) {
+ValueId ModelBuilder::conv2d(ValueId x, const std::string& name, std::int64_t out_channels, std::int64_t kernel,
+                             std::int64_t stride, std::int64_t pad, bool bias) {
   const auto [w, b] = add_weights(name, {out_channels, shape(x)[3], kernel, kernel}, bias);
-  return model_.graph.emit1("conv2d", {x, w, b},
-                            {{"stride", stride}, {"pad", pad}, {"groups", std::int64_t{1}}}, name);
+  return model_.graph.emit1("conv2d", {x, w, b}, {{"stride", stride}, {"pad", pad}, {"groups", std::int64_t{1}}}, name);
 }
 
-ValueId ModelBuilder::linear(ValueId x, const std::string& name, std::int64_t out_features,
-                             bool bias) {
+ValueId ModelBuilder::linear(ValueId x, const std::string& name, std::int64_t out_features, bool bias) {
   const auto [w, b] = add_weights(name, {out_features, shape(x)[1]}, bias);
   return model_.graph.emit1("linear", {x, w, b}, {}, name);
 }
 
-std::pair<ValueId, ValueId> ModelBuilder::add_weights(const std::string& layer, const Shape& shape,
-                                                      bool bias) {
-  ParamSpec weight{
-      .name = layer + ".weight", .shape = shape, .init = weight_init_, .prunable = true};
+std::pair<ValueId, ValueId> ModelBuilder::add_weights(const std::string& layer, const Shape& shape, bool bias) {
+  ParamSpec weight{.name = layer + ".weight", .shape = shape, .init = weight_init_, .prunable = true};
   weight.layer = layer;
   weight.layer_shape = shape;
   set_fans(weight.init, shape);
-  ParamSpec shift{
-      .name = layer + ".bias", .shape = {shape[0]}, .role = ParamRole::Bias, .init = bias_init_};
+  ParamSpec shift{.name = layer + ".bias", .shape = {shape[0]}, .role = ParamRole::Bias, .init = bias_init_};
   shift.layer = layer;
   shift.layer_shape = shape;
   // PyTorch draws a bias with the fan of the weight it belongs to.
@@ -91,34 +84,26 @@ ValueId ModelBuilder::batch_norm(ValueId x, const std::string& name, bool affine
                              .layer_shape = channels}))
                .value;
   }
-  const ValueId mean = buffer(name + ".running_mean", channels, 0),
-                var = buffer(name + ".running_var", channels, 1);
-  return model_.graph.emit1("batch_norm", {x, gamma, beta, mean, var, kNoValue},
-                            {{"eps", kNormEps},
-                             {"momentum", kNormMomentum},
-                             {"running", std::int64_t{0}},
-                             {"relu", std::int64_t{0}}},
-                            name);
+  const ValueId mean = buffer(name + ".running_mean", channels, 0), var = buffer(name + ".running_var", channels, 1);
+  return model_.graph.emit1(
+      "batch_norm", {x, gamma, beta, mean, var, kNoValue},
+      {{"eps", kNormEps}, {"momentum", kNormMomentum}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}}, name);
 }
 
-ValueId ModelBuilder::relu(ValueId x, const std::string& name) {
-  return model_.graph.emit1("relu", {x}, {}, name);
-}
+ValueId ModelBuilder::relu(ValueId x, const std::string& name) { return model_.graph.emit1("relu", {x}, {}, name); }
 
 ValueId ModelBuilder::add(ValueId a, ValueId b, const std::string& name) {
   return model_.graph.emit1("add", {a, b}, {}, name);
 }
 
-ValueId ModelBuilder::max_pool(ValueId x, const std::string& name, std::int64_t kernel,
-                               std::int64_t stride, std::int64_t pad) {
-  return model_.graph.emit1("max_pool2d", {x},
-                            {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}, name);
+ValueId ModelBuilder::max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride,
+                               std::int64_t pad) {
+  return model_.graph.emit1("max_pool2d", {x}, {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}, name);
 }
 
-ValueId ModelBuilder::avg_pool(ValueId x, const std::string& name, std::int64_t kernel,
-                               std::int64_t stride) {
-  return model_.graph.emit1(
-      "avg_pool2d", {x}, {{"kernel", kernel}, {"stride", stride}, {"pad", std::int64_t{0}}}, name);
+ValueId ModelBuilder::avg_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride) {
+  return model_.graph.emit1("avg_pool2d", {x}, {{"kernel", kernel}, {"stride", stride}, {"pad", std::int64_t{0}}},
+                            name);
 }
 
 ValueId ModelBuilder::global_avg_pool(ValueId x, const std::string& name) {
@@ -133,8 +118,8 @@ ValueId ModelBuilder::dropout(ValueId x, const std::string& name, double p) {
   return p == 0 ? x : model_.graph.emit1("dropout", {x}, {{"p", p}}, name);
 }
 
-void ModelBuilder::region(const std::string& kind, const std::string& name, int stage, int block,
-                          ValueId in, ValueId out) {
+void ModelBuilder::region(const std::string& kind, const std::string& name, int stage, int block, ValueId in,
+                          ValueId out) {
   model_.regions.push_back({kind, name, stage, block, in, out});
 }
 

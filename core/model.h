@@ -17,16 +17,7 @@ namespace winnow {
 
 enum class ParamId : std::uint32_t {};  // position in Model::params
 
-enum class ParamRole : std::uint8_t {
-  Weight,
-  Bias,
-  NormScale,
-  NormShift,
-  Coefficient,
-  Basis,
-  Score,
-  Other
-};
+enum class ParamRole : std::uint8_t { Weight, Bias, NormScale, NormShift, Coefficient, Basis, Score, Other };
 const char* name_of(ParamRole);
 
 struct ParamSpec {
@@ -41,9 +32,8 @@ struct ParamSpec {
   bool retired = false;      // replaced by another parametrisation; not trained, stored or counted
   double decay = 1, lr = 1;  // multipliers of weight decay and learning rate
   std::string layer = {};    // "conv1": the layer it belongs to
-  Shape layer_shape =
-      {};  // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
-  std::string origin = {};  // the method that added it; empty: the model
+  Shape layer_shape = {};    // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
+  std::string origin = {};   // the method that added it; empty: the model
   // Kept entries this prunable tensor gives up to pay for parameters that its parametrisation added
   // (filter bases), so that a density means equal numbers of stored parameters.
   std::int64_t budget_cost = 0;
@@ -80,16 +70,14 @@ struct Model {
   const ParamSpec& param(ParamId id) const { return params.at(static_cast<std::size_t>(id)); }
 };
 
-// Emits layers with their parameters. Names follow PyTorch: "<layer>.weight", "<layer>.bias",
-// "<layer>.running_mean".
+// Emits layers with their parameters. Names follow PyTorch: "<layer>.weight", "<layer>.bias", "<layer>.running_mean".
 class ModelBuilder {
  public:
   explicit ModelBuilder(Model& model) : model_(model) {}
 
   // The network's input; with bf16 compute the images are cast once, here.
   ValueId input(const DataShape& shape, std::int64_t batch, DType compute);
-  // How weights of conv2d() and linear() are drawn (fan_in and fan_out are filled in); biases are
-  // `bias_init`.
+  // How weights of conv2d() and linear() are drawn (fan_in and fan_out are filled in); biases are `bias_init`.
   void weight_init(InitSpec spec) { weight_init_ = spec; }
   void bias_init(InitSpec spec) { bias_init_ = spec; }
 
@@ -100,14 +88,12 @@ class ModelBuilder {
                      double scale = 1.0);  // scale: initial gamma
   ValueId relu(ValueId x, const std::string& name);
   ValueId add(ValueId a, ValueId b, const std::string& name);
-  ValueId max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride,
-                   std::int64_t pad = 0);
+  ValueId max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride, std::int64_t pad = 0);
   ValueId avg_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride);
   ValueId global_avg_pool(ValueId x, const std::string& name);
   ValueId flatten(ValueId x, const std::string& name);
   ValueId dropout(ValueId x, const std::string& name, double p);
-  void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in,
-              ValueId out);
+  void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in, ValueId out);
   void output(ValueId logits) { model_.logits = logits; }
 
   ParamId param(ParamSpec spec);  // adds a leaf; fills value and origin

@@ -44,8 +44,7 @@ KernelMaker plain_kernel(void (*run)(const KernelSpec&, const KernelCall&)) {
 
 void define_op(OpDef op) {
   const std::string name = op.name;
-  if (!table().emplace(name, std::move(op)).second)
-    fail(ErrorKind::Internal, "op '{}' is defined twice", name);
+  if (!table().emplace(name, std::move(op)).second) fail(ErrorKind::Internal, "op '{}' is defined twice", name);
 }
 
 const OpDef& find_op(std::string_view name) {

@@ -1,6 +1,5 @@
 // What an op is: shape rule, reverse rule, cost, kernels and the examples the conformance suite
-// tests it on. One file in core/ops/ defines one op (family) and one line in core/ops/registry.cpp
-// lists it.
+// tests it on. One file in core/ops/ defines one op (family) and one line in core/ops/registry.cpp lists it.
 #pragma once
 
 #include <cstdint>
@@ -72,7 +71,7 @@ struct OpExample {
   std::vector<std::size_t> differentiable = {};  // inputs to check; empty: all f32 inputs
   double tolerance = 2e-3;                       // relative, for finite differences in f32
   double low = -1, high = 1;                     // range of the random inputs
-  bool bf16 = true;  // the op also takes bf16 activations (its 2-D and 4-D input 0)
+  bool bf16 = true;                              // the op also takes bf16 activations (its 2-D and 4-D input 0)
 };
 
 struct OpDef {
@@ -80,17 +79,14 @@ struct OpDef {
   // Throws Error with the reason alone; Graph::emit adds the node's name and the input shapes.
   std::function<std::vector<ValueInfo>(std::span<const ValueInfo> in, const Attrs&)> infer;
   std::function<void(Reverse&)> reverse = {};  // absent: no gradient flows through
-  std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out,
-                             const Attrs&)>
-      macs = {};
+  std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out, const Attrs&)> macs = {};
   // Of derivations of weights: output 0 is made entry by entry from this input and zero where that
   // is; -1: of none. And how many of its entries may differ from zero; absent: all.
   int keeps_zeros_of = -1;
   std::function<std::int64_t(const ValueInfo& out, const Attrs&)> most_nonzero = {};
   KernelMaker cpu = {};
-  int inplace = -1;  // this input's memory may become output 0's when nothing else reads it later
-  bool train_only =
-      false;  // outside training the node is the identity on input 0 (dropout of all kinds)
+  int inplace = -1;         // this input's memory may become output 0's when nothing else reads it later
+  bool train_only = false;  // outside training the node is the identity on input 0 (dropout of all kinds)
   std::vector<OpExample> examples = {};
 };
 

@@ -7,9 +7,7 @@
 namespace winnow {
 namespace {
 
-const std::uint8_t* data_or_null(std::span<const std::uint8_t> mask) {
-  return mask.empty() ? nullptr : mask.data();
-}
+const std::uint8_t* data_or_null(std::span<const std::uint8_t> mask) { return mask.empty() ? nullptr : mask.data(); }
 
 bool is_norm_or_bias(ParamRole role) {
   return role == ParamRole::Bias || role == ParamRole::NormScale || role == ParamRole::NormShift;
@@ -55,14 +53,11 @@ void Optimizer::update(ParamStore& params, double learning_rate) {
   float scale = 1.0f;
   if (clip_norm_ > 0) {
     const double norm = gradient_norm(params);
-    if (norm > clip_norm_)
-      scale = static_cast<float>(clip_norm_ / (norm + 1e-6));  // as torch.nn.utils.clip_grad_norm_
+    if (norm > clip_norm_) scale = static_cast<float>(clip_norm_ / (norm + 1e-6));  // as torch.nn.utils.clip_grad_norm_
   }
   ++updates_;
-  const double correction1 =
-      1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(updates_));
-  const double correction2 =
-      1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(updates_));
+  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(updates_));
+  const double correction2 = 1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(updates_));
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamId id{static_cast<std::uint32_t>(p)};
     const ParamSpec& spec = params.specs()[p];
@@ -71,8 +66,7 @@ void Optimizer::update(ParamStore& params, double learning_rate) {
     const auto *keep = data_or_null(params.mask(id, MaskKind::Keep)),
                *train = data_or_null(params.mask(id, MaskKind::Trainable));
     const auto lr = static_cast<float>(learning_rate * spec.lr);
-    const double decay =
-        is_norm_or_bias(spec.role) && !decay_norm_ ? 0.0 : weight_decay_ * spec.decay;
+    const double decay = is_norm_or_bias(spec.role) && !decay_norm_ ? 0.0 : weight_decay_ * spec.decay;
     float* weight = params.weight(id).data();
     const float* grad = params.grad(id).data();
     if (rule_ == Rule::Sgd) {
@@ -90,24 +84,22 @@ void Optimizer::update(ParamStore& params, double learning_rate) {
                               .decay_frozen = decay_frozen_});
     } else {
       const bool decoupled = rule_ == Rule::AdamW;
-      for_each_weight(
-          threads_, count,
-          AdamStep{.grad = grad,
-                   .weight = weight,
-                   .mean = params.slot(id, 0).data(),
-                   .square = params.slot(id, 1).data(),
-                   .keep = keep,
-                   .train = train,
-                   .beta1 = beta1_,
-                   .beta2 = beta2_,
-                   .epsilon = epsilon_,
-                   .grad_scale = scale,
-                   .weight_decay = decoupled ? 0.0f : static_cast<float>(decay),
-                   .shrink =
-                       decoupled ? static_cast<float>(1.0 - learning_rate * spec.lr * decay) : 1.0f,
-                   .step_size = static_cast<float>(learning_rate * spec.lr / correction1),
-                   .inverse_root_correction = static_cast<float>(1.0 / std::sqrt(correction2)),
-                   .decay_frozen = decay_frozen_});
+      for_each_weight(threads_, count,
+                      AdamStep{.grad = grad,
+                               .weight = weight,
+                               .mean = params.slot(id, 0).data(),
+                               .square = params.slot(id, 1).data(),
+                               .keep = keep,
+                               .train = train,
+                               .beta1 = beta1_,
+                               .beta2 = beta2_,
+                               .epsilon = epsilon_,
+                               .grad_scale = scale,
+                               .weight_decay = decoupled ? 0.0f : static_cast<float>(decay),
+                               .shrink = decoupled ? static_cast<float>(1.0 - learning_rate * spec.lr * decay) : 1.0f,
+                               .step_size = static_cast<float>(learning_rate * spec.lr / correction1),
+                               .inverse_root_correction = static_cast<float>(1.0 / std::sqrt(correction2)),
+                               .decay_frozen = decay_frozen_});
     }
   }
 }

@@ -28,26 +28,20 @@ std::int64_t ones(std::span<const std::uint8_t> bits) {
   return count;
 }
 
-bool bit_of(const std::vector<std::uint8_t>& mask, std::size_t i) {
-  return mask.empty() || mask[i] != 0;
-}
+bool bit_of(const std::vector<std::uint8_t>& mask, std::size_t i) { return mask.empty() || mask[i] != 0; }
 
-void load_mask(StateReader& in, const std::string& key, std::size_t numel,
-               std::vector<std::uint8_t>& mask) {
+void load_mask(StateReader& in, const std::string& key, std::size_t numel, std::vector<std::uint8_t>& mask) {
   const std::span<const std::byte> block = in.get(key);
   if (!block.empty() && block.size() != numel) {
-    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(),
-         numel);
+    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(), numel);
   }
   mask.resize(block.size());
-  std::transform(block.begin(), block.end(), mask.begin(),
-                 [](std::byte b) { return static_cast<std::uint8_t>(b); });
+  std::transform(block.begin(), block.end(), mask.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
 }
 
 }  // namespace
 
-ParamStore::ParamStore(const Model& model, int slots)
-    : specs_(model.params), buffer_specs_(model.buffers) {
+ParamStore::ParamStore(const Model& model, int slots) : specs_(model.params), buffer_specs_(model.buffers) {
   params_.resize(specs_.size());
   const Shape none{0};
   for (std::size_t i = 0; i < specs_.size(); ++i) {
@@ -94,8 +88,7 @@ void ParamStore::replace_mask(ParamId id, MaskKind kind, std::span<const std::ui
   const std::string& name = specs_[static_cast<std::size_t>(id)].name;
   const auto numel = static_cast<std::size_t>(state.weight.numel());
   if (!bits.empty() && bits.size() != numel) {
-    fail(ErrorKind::Internal, "mask of {} has {} entries, the tensor has {}", name, bits.size(),
-         numel);
+    fail(ErrorKind::Internal, "mask of {} has {} entries, the tensor has {}", name, bits.size(), numel);
   }
   if (std::any_of(bits.begin(), bits.end(), [](std::uint8_t bit) { return bit > 1; })) {
     fail(ErrorKind::Internal, "mask of {} holds a byte other than 0 and 1", name);

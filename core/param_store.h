@@ -1,7 +1,6 @@
 // All learnable state of one trial: parameter values, gradients, optimiser slots, masks and
 // buffers. Owns the memory that programs bind. Not synchronised. The invariants of masks hold after
-// every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable
-// 0 has zero slots.
+// every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable 0 has zero slots.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +19,7 @@ class ParamStore {
   // `slots`: optimiser state tensors of a trainable parameter (SGD 1, Adam 2).
   ParamStore(const Model& model, int slots);
 
-  // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial
-  // value, slots zero.
+  // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero.
   void initialise(std::uint64_t init_seed);
   // Draws one parameter anew under another seed; seeded() names that seed from then on.
   void redraw(ParamId, std::uint64_t seed);
@@ -32,9 +30,7 @@ class ParamStore {
   std::span<float> weight(ParamId id) { return at(id).weight.span<float>(); }
   std::span<const float> weight(ParamId id) const { return at(id).weight.span<float>(); }
   std::span<float> grad(ParamId id) { return at(id).grad.span<float>(); }
-  std::span<float> slot(ParamId id, int i) {
-    return at(id).slots.at(static_cast<std::size_t>(i)).span<float>();
-  }
+  std::span<float> slot(ParamId id, int i) { return at(id).slots.at(static_cast<std::size_t>(i)).span<float>(); }
   int slot_count(ParamId id) const { return static_cast<int>(at(id).slots.size()); }
   std::span<float> buffer(std::size_t i) { return buffers_.at(i).span<float>(); }
   std::size_t buffer_count() const { return buffers_.size(); }
@@ -44,9 +40,9 @@ class ParamStore {
   // Sets a mask and restores the invariants: dropped entries and their slots become 0; newly kept
   // entries start at 0 with zero slots; entries that stay keep value and slots.
   void replace_mask(ParamId, MaskKind, std::span<const std::uint8_t> bits);
-  std::int64_t count(ParamId, MaskKind) const;  // ones of the mask; numel without one
-  std::int64_t live(ParamId) const;   // entries whose gradient is used: Keep and Trainable
-  std::uint64_t mask_digest() const;  // equal on all ranks, or something is wrong
+  std::int64_t count(ParamId, MaskKind) const;               // ones of the mask; numel without one
+  std::int64_t live(ParamId) const;                          // entries whose gradient is used: Keep and Trainable
+  std::uint64_t mask_digest() const;                         // equal on all ranks, or something is wrong
   std::uint64_t mask_revision() const { return revision_; }  // grows with every replace_mask
 
   void reset_slots();

@@ -23,8 +23,7 @@ NodeId only_reader(const Graph& graph, ValueId id, std::span<const ValueId> outp
   return found;
 }
 
-// Lets the batch norm at `norm` do the work of its only reader, if that is an add or a relu it can
-// do.
+// Lets the batch norm at `norm` do the work of its only reader, if that is an add or a relu it can do.
 bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) {
   const Node& node = graph.nodes()[norm];
   const ValueId y = node.out[0];

@@ -1,6 +1,5 @@
 // Graph to graph: what turns the graph of a model and its methods into one that runs fast. Applied
-// after all edits and before differentiate(). Pure functions of the graph; the same result on every
-// rank.
+// after all edits and before differentiate(). Pure functions of the graph; the same result on every rank.
 #pragma once
 
 #include "core/graph.h"
@@ -14,8 +13,7 @@ enum class NormStatistics : std::uint8_t { Batch, Running };
 // Writes attribute "running" into every batch_norm node.
 void set_norm_statistics(Graph& graph, NormStatistics statistics);
 
-// Nodes whose op is train_only become the identity: their readers read their first input. `outputs`
-// are mapped too.
+// Nodes whose op is train_only become the identity: their readers read their first input. `outputs` are mapped too.
 void drop_train_only(Graph& graph, std::span<ValueId> outputs);
 
 // batch_norm -> (add) -> relu, each with one reader, becomes one batch_norm node with attribute

@@ -41,8 +41,7 @@ struct Program::Impl {
 };
 
 // Lifetimes of all values the program computes itself; in-place ops join the block of their input.
-void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order,
-                         std::span<const ValueId> outputs) {
+void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order, std::span<const ValueId> outputs) {
   const auto index = [](ValueId id) { return static_cast<std::size_t>(id); };
   std::vector<std::size_t> last_use(graph.value_count(), 0);
   for (std::size_t at = 0; at < order.size(); ++at) {
@@ -66,8 +65,7 @@ void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order,
         const std::size_t block = block_of[source];
         if (block != kUnset && last_use[source] == at && blocks[block].last == at &&
             views[source].bytes() == views[id].bytes() &&
-            std::count(node.in.begin(), node.in.end(),
-                       node.in[static_cast<std::size_t>(inplace)]) == 1) {
+            std::count(node.in.begin(), node.in.end(), node.in[static_cast<std::size_t>(inplace)]) == 1) {
           blocks[block].last = end;
           block_of[id] = block;
           continue;
@@ -98,8 +96,7 @@ void Program::Impl::refresh(ValueId value) {
   }
 }
 
-Program::Program(const Graph& graph, std::span<const ValueId> outputs,
-                 std::span<const Binding> bindings, int threads)
+Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads)
     : impl_(std::make_unique<Impl>()) {
   Impl& impl = *impl_;
   for (std::size_t i = 0; i < graph.value_count(); ++i) {
@@ -114,10 +111,8 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs,
   const std::vector<NodeId> order = graph.schedule(outputs);
   for (const NodeId at : order) {
     for (const ValueId id : graph.nodes()[at].in) {
-      if (id != kNoValue && graph.producer(id) == nullptr &&
-          !impl.known[static_cast<std::size_t>(id)]) {
-        fail(ErrorKind::Internal, "leaf '{}' of node '{}' is not bound", graph.value(id).name,
-             graph.nodes()[at].name);
+      if (id != kNoValue && graph.producer(id) == nullptr && !impl.known[static_cast<std::size_t>(id)]) {
+        fail(ErrorKind::Internal, "leaf '{}' of node '{}' is not bound", graph.value(id).name, graph.nodes()[at].name);
       }
     }
   }
@@ -179,9 +174,7 @@ void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)
   }
 }
 
-TensorView Program::view(ValueId value) const {
-  return impl_->views.at(static_cast<std::size_t>(value));
-}
+TensorView Program::view(ValueId value) const { return impl_->views.at(static_cast<std::size_t>(value)); }
 std::size_t Program::arena_bytes() const { return impl_->arena_bytes; }
 std::size_t Program::scratch_bytes() const { return impl_->scratch_bytes; }
 
@@ -201,8 +194,7 @@ void Program::profile(bool on) {
 std::vector<Program::NodeTime> Program::times() const {
   std::vector<NodeTime> times;
   for (std::size_t at = 0; at < impl_->steps.size(); ++at) {
-    times.push_back({impl_->nodes[at].op, impl_->nodes[at].name, impl_->steps[at].seconds,
-                     impl_->steps[at].macs});
+    times.push_back({impl_->nodes[at].op, impl_->nodes[at].name, impl_->steps[at].seconds, impl_->steps[at].macs});
   }
   return times;
 }

@@ -1,6 +1,5 @@
 // A compiled graph: one flat list of kernels over one planned block of memory. Made once, run many
-// times without allocating. Owns its memory and kernels; borrows bound memory. One thread runs it
-// at a time.
+// times without allocating. Owns its memory and kernels; borrows bound memory. One thread runs it at a time.
 #pragma once
 
 #include <cstdint>
@@ -24,21 +23,18 @@ class Program {
  public:
   // Computes `outputs`. Bound values live in the caller's memory; other outputs stay valid until
   // the next run. Every leaf the outputs depend on must be bound.
-  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings,
-          int threads);
+  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads);
   ~Program();
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
 
   void bind(ValueId leaf, void* data);
   void run(const RunContext& context);
-  // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap
-  // communication.
+  // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
   TensorView view(ValueId value) const;
 
-  std::size_t arena_bytes()
-      const;  // planned memory, scratch and kernels' own packed copies not counted
+  std::size_t arena_bytes() const;  // planned memory, scratch and kernels' own packed copies not counted
   std::size_t scratch_bytes() const;
   std::int64_t macs() const;
   // Seconds by node since the last call with on = true; measuring costs two clock reads a node.

@@ -1,5 +1,4 @@
-// The seeds of a trial's named random streams (see experiments/sweep for how they follow from its
-// identity).
+// The seeds of a trial's named random streams (see experiments/sweep for how they follow from its identity).
 #pragma once
 
 #include <cstdint>

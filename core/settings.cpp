@@ -65,8 +65,7 @@ std::optional<Decimal> parse_decimal(std::string_view text) {
   return number;
 }
 
-// One spelling for each value: 1.0e-4, 1e-4 and 0.0001 are the same setting and must give the same
-// trial.
+// One spelling for each value: 1.0e-4, 1e-4 and 0.0001 are the same setting and must give the same trial.
 std::string canonical_decimal(const Decimal& number) {
   if (number.digits.empty()) return "0";
   const std::string sign = number.negative ? "-" : "";
@@ -200,8 +199,7 @@ Canonical canonical_item(const Setting& setting, Kind kind, std::string_view tex
         return {std::string(text), ""};
       }
       Canonical bad = must_be("one of " + joined(choices), text);
-      if (const auto near = nearest(text, choices))
-        bad.problem += "; did you mean '" + *near + "'?";
+      if (const auto near = nearest(text, choices)) bad.problem += "; did you mean '" + *near + "'?";
       return bad;
     }
     default:
@@ -241,8 +239,7 @@ T scalar(const Settings& settings, std::string_view key, const char* wanted, Par
 }
 
 template <class T, class Parse>
-std::vector<T> list(const Settings& settings, std::string_view key, const char* wanted,
-                    Parse parse) {
+std::vector<T> list(const Settings& settings, std::string_view key, const char* wanted, Parse parse) {
   const std::string& text = settings.text(key);
   const auto items = parse_list(trim(text));
   if (!items) wrong_type(key, text, wanted);
@@ -300,9 +297,8 @@ std::string Range::text() const {
 
 const char* name_of(Setting::Kind kind) {
   static constexpr std::array kNames = {
-      "true or false", "integer",          "number",          "text",          "choice",
-      "length",        "list of integers", "list of numbers", "list of texts", "list of lengths",
-      "path"};
+      "true or false",   "integer",       "number",          "text", "choice", "length", "list of integers",
+      "list of numbers", "list of texts", "list of lengths", "path"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -323,12 +319,9 @@ bool Settings::flag(std::string_view key) const {
 std::int64_t Settings::integer(std::string_view key) const {
   return scalar<std::int64_t>(*this, key, "an integer", parse_integer);
 }
-double Settings::real(std::string_view key) const {
-  return scalar<double>(*this, key, "a number", parse_real);
-}
+double Settings::real(std::string_view key) const { return scalar<double>(*this, key, "a number", parse_real); }
 Length Settings::length(std::string_view key) const {
-  return scalar<Length>(*this, key, "a length",
-                        [](std::string_view text) { return parse_length(text); });
+  return scalar<Length>(*this, key, "a length", [](std::string_view text) { return parse_length(text); });
 }
 std::vector<std::int64_t> Settings::integers(std::string_view key) const {
   return list<std::int64_t>(*this, key, "a list of integers", parse_integer);
@@ -337,26 +330,22 @@ std::vector<double> Settings::reals(std::string_view key) const {
   return list<double>(*this, key, "a list of numbers", parse_real);
 }
 std::vector<std::string> Settings::texts(std::string_view key) const {
-  return list<std::string>(*this, key, "a list",
-                           [](const std::string& item) { return std::optional(item); });
+  return list<std::string>(*this, key, "a list", [](const std::string& item) { return std::optional(item); });
 }
 std::vector<Length> Settings::lengths(std::string_view key) const {
-  return list<Length>(*this, key, "a list of lengths",
-                      [](std::string_view text) { return parse_length(text); });
+  return list<Length>(*this, key, "a list of lengths", [](std::string_view text) { return parse_length(text); });
 }
 
 Settings Settings::below(std::string_view prefix) const {
   const std::string start = std::string(prefix) + ".";
   Settings inner;
-  for (auto i = values_.lower_bound(start); i != values_.end() && i->first.starts_with(start);
-       ++i) {
+  for (auto i = values_.lower_bound(start); i != values_.end() && i->first.starts_with(start); ++i) {
     inner.set(i->first.substr(start.size()), i->second);
   }
   return inner;
 }
 
-Settings resolve(const Schema& schema, const Settings& given,
-                 std::vector<SettingProblem>& problems) {
+Settings resolve(const Schema& schema, const Settings& given, std::vector<SettingProblem>& problems) {
   Settings resolved;
   std::vector<std::string> names;
   for (const Setting& setting : schema) {

@@ -45,9 +45,8 @@ struct Setting {
   };
   std::string key;
   Kind kind = Kind::Real;
-  std::optional<std::string>
-      fallback;  // canonical text of the default; nothing: the setting is required
-  std::optional<Range> range = {};  // for numbers, and for each item of a list of numbers
+  std::optional<std::string> fallback;  // canonical text of the default; nothing: the setting is required
+  std::optional<Range> range = {};      // for numbers, and for each item of a list of numbers
   std::vector<std::string> choices = {};
   std::string unit = {};
   std::string meaning = {};
@@ -64,16 +63,13 @@ const char* name_of(Setting::Kind);
 struct Length {
   std::int64_t count = 0;
   bool epochs = false;
-  std::int64_t steps(std::int64_t steps_per_epoch) const {
-    return epochs ? count * steps_per_epoch : count;
-  }
+  std::int64_t steps(std::int64_t steps_per_epoch) const { return epochs ? count * steps_per_epoch : count; }
 };
 
 class Settings {
  public:
   Settings() = default;
-  explicit Settings(std::map<std::string, std::string, std::less<>> values)
-      : values_(std::move(values)) {}
+  explicit Settings(std::map<std::string, std::string, std::less<>> values) : values_(std::move(values)) {}
 
   bool has(std::string_view key) const;
   // Each throws Error{Settings} naming the key if it is absent or its text has another type.
@@ -104,10 +100,8 @@ struct SettingProblem {
 };
 
 // Checks `given` against `schema` (unknown keys with the nearest name, types, ranges, choices,
-// missing required keys) and fills in defaults. Problems are appended; the result is usable if
-// there are none.
-Settings resolve(const Schema& schema, const Settings& given,
-                 std::vector<SettingProblem>& problems);
+// missing required keys) and fills in defaults. Problems are appended; the result is usable if there are none.
+Settings resolve(const Schema& schema, const Settings& given, std::vector<SettingProblem>& problems);
 // The same for code that has no file to point at: the first problem is thrown as Error{Settings}.
 Settings resolve(const Schema& schema, const Settings& given);
 

@@ -6,8 +6,7 @@
 
 namespace winnow {
 
-Shape::Shape(std::initializer_list<std::int64_t> extents)
-    : Shape(std::vector<std::int64_t>(extents)) {}
+Shape::Shape(std::initializer_list<std::int64_t> extents) : Shape(std::vector<std::int64_t>(extents)) {}
 
 Shape::Shape(const std::vector<std::int64_t>& extents) {
   if (extents.size() > kMaxRank) {

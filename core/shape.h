@@ -1,6 +1,5 @@
 // The extents of a tensor: at most six, no allocation, compared and hashed by value.
-// Activations are NHWC {N, H, W, C} or {N, F}; convolution weights {O, I, KH, KW}; linear weights
-// {out, in}.
+// Activations are NHWC {N, H, W, C} or {N, F}; convolution weights {O, I, KH, KW}; linear weights {out, in}.
 #pragma once
 
 #include <array>
@@ -19,9 +18,7 @@ class Shape {
   explicit Shape(const std::vector<std::int64_t>& extents);
 
   int rank() const { return rank_; }
-  std::int64_t operator[](int axis) const {
-    return extents_[static_cast<std::size_t>(axis < 0 ? axis + rank_ : axis)];
-  }
+  std::int64_t operator[](int axis) const { return extents_[static_cast<std::size_t>(axis < 0 ? axis + rank_ : axis)]; }
   std::int64_t numel() const;
   const std::int64_t* begin() const { return extents_.data(); }
   const std::int64_t* end() const { return extents_.data() + rank_; }

@@ -7,8 +7,7 @@ namespace winnow {
 void StateReader::get_into(std::string_view key, std::span<std::byte> out) {
   const std::span<const std::byte> block = get(key);
   if (block.size() != out.size()) {
-    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(),
-         out.size());
+    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(), out.size());
   }
   if (!out.empty()) std::memcpy(out.data(), block.data(), out.size());
 }

@@ -11,8 +11,7 @@ void FreeDeleter::operator()(std::byte* block) const noexcept { std::free(block)
 HostBlock allocate_host(std::size_t bytes) {
   constexpr std::size_t kAlign = 64;
   const std::size_t rounded = (bytes + kAlign - 1) / kAlign * kAlign;
-  auto* block =
-      static_cast<std::byte*>(std::aligned_alloc(kAlign, rounded == 0 ? kAlign : rounded));
+  auto* block = static_cast<std::byte*>(std::aligned_alloc(kAlign, rounded == 0 ? kAlign : rounded));
   if (block == nullptr) throw std::bad_alloc();
   std::memset(block, 0, rounded);
   return HostBlock(block);

@@ -20,56 +20,14 @@ const Schema& train_schema() {
        "epochs or steps",
        "length of training: 160, 160ep or 30000it",
        ""},
-      {"batch",
-       Kind::Int,
-       "128",
-       Range{1, 1e6},
-       {},
-       "examples",
-       "examples of one update, over all ranks",
-       ""},
-      {"optimizer",
-       Kind::Choice,
-       "sgd",
-       {},
-       {"sgd", "adam", "adamw"},
-       "",
-       "update rule, as PyTorch defines it",
-       ""},
-      {"lr",
-       Kind::Real,
-       "0.1",
-       Range{0, kMany, true, false},
-       {},
-       "",
-       "learning rate before the schedule",
-       ""},
+      {"batch", Kind::Int, "128", Range{1, 1e6}, {}, "examples", "examples of one update, over all ranks", ""},
+      {"optimizer", Kind::Choice, "sgd", {}, {"sgd", "adam", "adamw"}, "", "update rule, as PyTorch defines it", ""},
+      {"lr", Kind::Real, "0.1", Range{0, kMany, true, false}, {}, "", "learning rate before the schedule", ""},
       {"momentum", Kind::Real, "0.9", Range{0, 1, false, true}, {}, "", "SGD momentum", ""},
       {"nesterov", Kind::Bool, "false", {}, {}, "", "SGD with Nesterov momentum", ""},
-      {"beta1",
-       Kind::Real,
-       "0.9",
-       Range{0, 1, false, true},
-       {},
-       "",
-       "Adam: decay of the first moment",
-       ""},
-      {"beta2",
-       Kind::Real,
-       "0.999",
-       Range{0, 1, false, true},
-       {},
-       "",
-       "Adam: decay of the second moment",
-       ""},
-      {"eps",
-       Kind::Real,
-       "1e-8",
-       Range{0, 1, true, false},
-       {},
-       "",
-       "Adam: added to the root of the second moment",
-       ""},
+      {"beta1", Kind::Real, "0.9", Range{0, 1, false, true}, {}, "", "Adam: decay of the first moment", ""},
+      {"beta2", Kind::Real, "0.999", Range{0, 1, false, true}, {}, "", "Adam: decay of the second moment", ""},
+      {"eps", Kind::Real, "1e-8", Range{0, 1, true, false}, {}, "", "Adam: added to the root of the second moment", ""},
       {"weight_decay",
        Kind::Real,
        "0",
@@ -78,14 +36,7 @@ const Schema& train_schema() {
        "",
        "decay, coupled for SGD and Adam, decoupled for AdamW",
        ""},
-      {"decay_norm",
-       Kind::Bool,
-       "true",
-       {},
-       {},
-       "",
-       "weight decay also acts on biases and normalisation",
-       ""},
+      {"decay_norm", Kind::Bool, "true", {}, {}, "", "weight decay also acts on biases and normalisation", ""},
       {"schedule.kind",
        Kind::Choice,
        "constant",
@@ -134,14 +85,7 @@ const Schema& train_schema() {
        "",
        "share of the target spread over all classes",
        ""},
-      {"clip_norm",
-       Kind::Real,
-       "0",
-       Range{0, kMany},
-       {},
-       "",
-       "largest gradient norm of an update; 0: no clipping",
-       ""},
+      {"clip_norm", Kind::Real, "0", Range{0, kMany}, {}, "", "largest gradient norm of an update; 0: no clipping", ""},
       {"precision",
        Kind::Choice,
        "auto",
@@ -191,8 +135,7 @@ LearningRate::LearningRate(const Settings& train, const RunLength& length)
 double LearningRate::at(std::int64_t step) const {
   if (step < warmup_) return base_ * static_cast<double>(step + 1) / static_cast<double>(warmup_);
   if (kind_ == "multistep") {
-    const auto drops =
-        std::count_if(drops_.begin(), drops_.end(), [&](std::int64_t at) { return at <= step; });
+    const auto drops = std::count_if(drops_.begin(), drops_.end(), [&](std::int64_t at) { return at <= step; });
     return base_ * std::pow(gamma_, static_cast<double>(drops));
   }
   if (kind_ == "step") {
@@ -200,8 +143,8 @@ double LearningRate::at(std::int64_t step) const {
     return base_ * std::pow(gamma_, static_cast<double>(drops));
   }
   if (kind_ == "cosine") {
-    const double share = static_cast<double>(step - warmup_) /
-                         static_cast<double>(std::max<std::int64_t>(total_ - warmup_, 1));
+    const double share =
+        static_cast<double>(step - warmup_) / static_cast<double>(std::max<std::int64_t>(total_ - warmup_, 1));
     return base_ * 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(share, 1.0)));
   }
   return base_;

@@ -24,8 +24,7 @@ class Communicator {
   virtual int size() const noexcept = 0;
   // Ranks with the same color form a group, ordered by `key`. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
-  virtual std::unique_ptr<Work> all_reduce_sum(
-      std::span<float> data) = 0;  // in place, starts at once
+  virtual std::unique_ptr<Work> all_reduce_sum(std::span<float> data) = 0;  // in place, starts at once
   virtual void all_reduce_sum(std::span<double> data) = 0;
   virtual void all_reduce_max(std::span<std::uint64_t> data) = 0;
   virtual void broadcast(std::span<std::byte> data, int root) = 0;

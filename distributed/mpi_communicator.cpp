@@ -15,8 +15,7 @@ void check(int code, const char* call) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  fail(ErrorKind::Unavailable, "{} failed: {}", call,
-       std::string(text, static_cast<std::size_t>(length)));
+  fail(ErrorKind::Unavailable, "{} failed: {}", call, std::string(text, static_cast<std::size_t>(length)));
 }
 
 class MpiWork final : public Work {
@@ -62,24 +61,20 @@ class MpiCommunicator final : public Communicator {
   }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_FLOAT,
-                         MPI_SUM, comm_, &request),
+    check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_FLOAT, MPI_SUM, comm_, &request),
           "MPI_Iallreduce");
     return std::make_unique<MpiWork>(request);
   }
   void all_reduce_sum(std::span<double> data) override {
-    check(MPI_Allreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_DOUBLE,
-                        MPI_SUM, comm_),
+    check(MPI_Allreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_DOUBLE, MPI_SUM, comm_),
           "MPI_Allreduce");
   }
   void all_reduce_max(std::span<std::uint64_t> data) override {
-    check(MPI_Allreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_UINT64_T,
-                        MPI_MAX, comm_),
+    check(MPI_Allreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_UINT64_T, MPI_MAX, comm_),
           "MPI_Allreduce");
   }
   void broadcast(std::span<std::byte> data, int root) override {
-    check(MPI_Bcast(data.data(), static_cast<int>(data.size()), MPI_BYTE, root, comm_),
-          "MPI_Bcast");
+    check(MPI_Bcast(data.data(), static_cast<int>(data.size()), MPI_BYTE, root, comm_), "MPI_Bcast");
   }
   void barrier() override { check(MPI_Barrier(comm_), "MPI_Barrier"); }
   [[noreturn]] void abort(int code) noexcept override {
@@ -93,13 +88,12 @@ class MpiCommunicator final : public Communicator {
   int rank_ = 0, size_ = 1;
 };
 
-// The counter lives in rank 0's window; a draw is one atomic fetch-and-add, so nobody has to serve
-// it.
+// The counter lives in rank 0's window; a draw is one atomic fetch-and-add, so nobody has to serve it.
 class MpiTickets final : public Tickets {
  public:
   explicit MpiTickets(int rank) {
-    check(MPI_Win_allocate(rank == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t),
-                           MPI_INFO_NULL, MPI_COMM_WORLD, &counter_, &window_),
+    check(MPI_Win_allocate(rank == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t), MPI_INFO_NULL, MPI_COMM_WORLD,
+                           &counter_, &window_),
           "MPI_Win_allocate");
     if (rank == 0) {
       MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_);

@@ -20,13 +20,8 @@ struct Network::Draft {
   ValueId labels = kNoValue, loss = kNoValue, correct = kNoValue, correct5 = kNoValue;
 };
 
-Network::Network(BuildModel build, Method& method, const Settings& train, DType compute,
-                 int threads)
-    : build_(std::move(build)),
-      method_(method),
-      train_(train),
-      compute_(compute),
-      threads_(threads) {}
+Network::Network(BuildModel build, Method& method, const Settings& train, DType compute, int threads)
+    : build_(std::move(build)), method_(method), train_(train), compute_(compute), threads_(threads) {}
 
 Model Network::model(std::int64_t batch, DType compute) const {
   Model model = build_(batch, compute);
@@ -42,9 +37,8 @@ template <class Draft>
 void add_loss(Draft& draft, std::int64_t batch, double smoothing, std::int64_t denominator) {
   Graph& graph = draft.model.graph;
   draft.labels = graph.input("labels", {batch}, DType::I32);
-  const auto out =
-      graph.emit("softmax_cross_entropy", {draft.model.logits, draft.labels},
-                 {{"label_smoothing", smoothing}, {"denominator", denominator}}, "loss");
+  const auto out = graph.emit("softmax_cross_entropy", {draft.model.logits, draft.labels},
+                              {{"label_smoothing", smoothing}, {"denominator", denominator}}, "loss");
   draft.loss = out[0];
   draft.correct = out[1];
   draft.correct5 = out[2];
@@ -58,8 +52,7 @@ Network::Draft Network::draft(std::int64_t batch, DType compute) const {
   return draft;
 }
 
-CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradients,
-                                 bool into_params) const {
+CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradients, bool into_params) const {
   Graph& graph = draft.model.graph;
   std::vector<ValueId> outputs = {draft.loss};
   for (const ValueId id : {draft.correct, draft.correct5}) {
@@ -73,8 +66,7 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
     const ParamSpec& spec = draft.model.params[p];
     if (spec.retired) continue;
     bindings.push_back({spec.value, params.weight(ParamId(p)).data()});
-    // A probe scores frozen parameters too: FreezeNet and SNIP look at all of them before anything
-    // is trained.
+    // A probe scores frozen parameters too: FreezeNet and SNIP look at all of them before anything is trained.
     if (gradients && (spec.trainable || !into_params)) wanted.push_back(spec.value);
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
@@ -94,8 +86,7 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
       seen.resize(graph.value_count(), 0);
       if (into_params) {
         if (seen[static_cast<std::size_t>(gradient.grad)]++ != 0) {
-          fail(ErrorKind::Internal, "parameter '{}' shares its gradient with another one",
-               spec->name);
+          fail(ErrorKind::Internal, "parameter '{}' shares its gradient with another one", spec->name);
         }
         bindings.push_back({gradient.grad, params.grad(id).data()});
       }
@@ -117,8 +108,7 @@ CompiledNetwork Network::compile(Draft& draft, ParamStore& params, bool gradient
           std::move(buffers)};
 }
 
-CompiledNetwork Network::training(std::int64_t batch, std::int64_t denominator,
-                                  ParamStore& params) const {
+CompiledNetwork Network::training(std::int64_t batch, std::int64_t denominator, ParamStore& params) const {
   Draft d = draft(batch, compute_);
   add_loss(d, batch, train_.real("label_smoothing"), denominator);
   set_norm_statistics(d.model.graph, NormStatistics::Batch);
@@ -133,8 +123,8 @@ CompiledNetwork Network::evaluation(std::int64_t batch, ParamStore& params) cons
   return compile(d, params, false, false);
 }
 
-CompiledNetwork Network::probe(const ProbeRequest& request, std::int64_t batch,
-                               std::int64_t denominator, ParamStore& params) const {
+CompiledNetwork Network::probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator,
+                               ParamStore& params) const {
   Draft d = draft(batch, DType::F32);
   drop_train_only(d.model.graph, std::span(&d.model.logits, 1));
   set_norm_statistics(d.model.graph, request.norm);
@@ -156,8 +146,7 @@ std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& para
     if (edited.graph.producer(layer.weight) != nullptr) outputs.push_back(layer.weight);
   }
   for (std::size_t p = 0; p < params.size(); ++p) {
-    if (!edited.params[p].retired)
-      bindings.push_back({edited.params[p].value, params.weight(ParamId(p)).data()});
+    if (!edited.params[p].retired) bindings.push_back({edited.params[p].value, params.weight(ParamId(p)).data()});
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
     bindings.push_back({edited.buffers[b].value, params.buffer(b).data()});

@@ -1,6 +1,5 @@
 // The network of a trial as model and method define it, compiled for training, evaluation and
-// probes. Builds the graph anew for each; parameters are the same everywhere. Borrows the method;
-// not synchronised.
+// probes. Builds the graph anew for each; parameters are the same everywhere. Borrows the method; not synchronised.
 #pragma once
 
 #include <functional>
@@ -22,7 +21,7 @@ DType compute_type(const Settings& train);
 struct CompiledNetwork {
   Program program;
   ValueId images, labels;
-  ValueId loss, correct, correct5;  // loss is a sum for evaluation, a mean for training
+  ValueId loss, correct, correct5;                     // loss is a sum for evaluation, a mean for training
   std::vector<std::pair<ValueId, ParamId>> gradients;  // in the order in which they become final
   // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
   // precision numbers its values differently. Retired ones do not enter.

@@ -4,8 +4,7 @@
 
 namespace winnow {
 
-std::vector<std::vector<ParamId>> plan_buckets(std::span<const ParamId> order,
-                                               std::span<const std::int64_t> counts,
+std::vector<std::vector<ParamId>> plan_buckets(std::span<const ParamId> order, std::span<const std::int64_t> counts,
                                                std::size_t bucket_bytes) {
   std::vector<std::vector<ParamId>> buckets;
   std::size_t filled = bucket_bytes;
@@ -20,13 +19,8 @@ std::vector<std::vector<ParamId>> plan_buckets(std::span<const ParamId> order,
   return buckets;
 }
 
-Reducer::Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> order,
-                 std::size_t bucket_bytes)
-    : comm_(comm),
-      params_(params),
-      bucket_of_(params.size(), 0),
-      live_(params.size()),
-      masked_(params.size(), false) {
+Reducer::Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> order, std::size_t bucket_bytes)
+    : comm_(comm), params_(params), bucket_of_(params.size(), 0), live_(params.size()), masked_(params.size(), false) {
   if (comm_.size() == 1) return;
   std::vector<std::int64_t> counts;
   for (const ParamSpec& spec : params.specs()) counts.push_back(spec.shape.numel());
@@ -48,8 +42,7 @@ void Reducer::rebuild() {
   revision_ = params_.mask_revision();
   for (std::size_t p = 0; p < params_.size(); ++p) {
     const ParamId id{static_cast<std::uint32_t>(p)};
-    const auto keep = params_.mask(id, MaskKind::Keep),
-               train = params_.mask(id, MaskKind::Trainable);
+    const auto keep = params_.mask(id, MaskKind::Keep), train = params_.mask(id, MaskKind::Trainable);
     live_[p].clear();
     masked_[p] = !keep.empty() || !train.empty();
     if (!masked_[p]) continue;
@@ -98,8 +91,7 @@ void Reducer::launch(Bucket& bucket) {
     bytes_dense_ += params_.specs()[static_cast<std::size_t>(id)].shape.numel() * 4;
   }
   bytes_sent_ += static_cast<std::int64_t>(bucket.used) * 4;
-  if (bucket.used > 0)
-    bucket.work = comm_.all_reduce_sum(std::span(bucket.buffer.data(), bucket.used));
+  if (bucket.used > 0) bucket.work = comm_.all_reduce_sum(std::span(bucket.buffer.data(), bucket.used));
 }
 
 void Reducer::ready(ParamId param) {

@@ -15,27 +15,21 @@
 namespace winnow {
 
 // Gradients of one message, by size: a bucket closes when it holds at least `bucket_bytes`. Pure.
-std::vector<std::vector<ParamId>> plan_buckets(std::span<const ParamId> order,
-                                               std::span<const std::int64_t> counts,
+std::vector<std::vector<ParamId>> plan_buckets(std::span<const ParamId> order, std::span<const std::int64_t> counts,
                                                std::size_t bucket_bytes);
 
 class Reducer {
  public:
   // `order`: parameters in the order in which their gradients become final.
-  Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> order,
-          std::size_t bucket_bytes = 1u << 20);
+  Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> order, std::size_t bucket_bytes = 1u << 20);
 
   void begin_step(bool dense);  // looks at the masks again if they changed
   void ready(ParamId param);    // its gradient is final on this rank
   // Waits for all sums; `extra` (loss and counts) is summed along with the last bucket.
   void finish(std::span<float> extra);
 
-  std::int64_t bytes_sent() const {
-    return bytes_sent_;
-  }  // handed to the all-reduce by this rank so far
-  std::int64_t bytes_dense() const {
-    return bytes_dense_;
-  }  // what every gradient dense would have been
+  std::int64_t bytes_sent() const { return bytes_sent_; }    // handed to the all-reduce by this rank so far
+  std::int64_t bytes_dense() const { return bytes_dense_; }  // what every gradient dense would have been
 
  private:
   struct Bucket {

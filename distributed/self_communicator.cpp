@@ -16,9 +16,7 @@ class SelfCommunicator final : public Communicator {
   int rank() const noexcept override { return 0; }
   int size() const noexcept override { return 1; }
   std::unique_ptr<Communicator> split(int, int) override { return make_self(); }
-  std::unique_ptr<Work> all_reduce_sum(std::span<float>) override {
-    return std::make_unique<DoneWork>();
-  }
+  std::unique_ptr<Work> all_reduce_sum(std::span<float>) override { return std::make_unique<DoneWork>(); }
   void all_reduce_sum(std::span<double>) override {}
   void all_reduce_max(std::span<std::uint64_t>) override {}
   void broadcast(std::span<std::byte>, int) override {}

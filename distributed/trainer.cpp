@@ -16,8 +16,7 @@ double seconds_now() {
 std::int64_t rows_of(const TrainJob& job) {
   const std::int64_t batch = job.train.integer("batch");
   if (batch % job.comm.size() != 0) {
-    fail(ErrorKind::Settings, "train.batch: {} examples cannot be split evenly over {} ranks",
-         batch, job.comm.size());
+    fail(ErrorKind::Settings, "train.batch: {} examples cannot be split evenly over {} ranks", batch, job.comm.size());
   }
   return batch / job.comm.size();
 }
@@ -31,8 +30,8 @@ Trainer::Trainer(TrainJob job)
       network_(job_.build, job_.method, job_.train, compute_type(job_.train), job_.threads),
       model_(network_.model(rows_of(job_))),
       params_(model_, Optimizer::slots(job_.train)),
-      source_(job_.data.train(job_.train.integer("batch"), job_.seeds.data_order,
-                              job_.seeds.augment, slice_of(job_.comm))),
+      source_(
+          job_.data.train(job_.train.integer("batch"), job_.seeds.data_order, job_.seeds.augment, slice_of(job_.comm))),
       length_(run_length(job_.train, source_->batches_per_epoch())),
       schedule_(job_.train, length_),
       optimizer_(job_.train, job_.method.decays_frozen(), job_.threads) {
@@ -49,9 +48,8 @@ Trainer::Trainer(TrainJob job)
   }
   reducer_ = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
   if (job_.comm.size() > 1) {
-    training_->program.watch(watched, [this](ValueId value) {
-      reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]);
-    });
+    training_->program.watch(
+        watched, [this](ValueId value) { reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]); });
   }
 }
 
@@ -76,21 +74,17 @@ void Trainer::log(std::string_view what, std::string_view layer, double value) {
 ProbeResult Trainer::probe(const ProbeRequest& request) {
   const bool ones = request.input == ProbeRequest::Input::Ones;
   const std::int64_t rows = ones ? 1 : rows_of(job_);
-  const std::string key =
-      fmt::format("{}/{}/{}", ones, static_cast<int>(request.loss), static_cast<int>(request.norm));
+  const std::string key = fmt::format("{}/{}/{}", ones, static_cast<int>(request.loss), static_cast<int>(request.norm));
   auto found = probes_.find(key);
   if (found == probes_.end()) {
-    found = probes_
-                .emplace(key, network_.probe(request, rows, ones ? 1 : job_.train.integer("batch"),
-                                             params_))
-                .first;
+    found = probes_.emplace(key, network_.probe(request, rows, ones ? 1 : job_.train.integer("batch"), params_)).first;
   }
   CompiledNetwork& net = found->second;
   for (std::size_t p = 0; p < params_.size(); ++p) {
     if (model_.params[p].retired) continue;
     const bool given = p < request.weights.size() && !request.weights[p].empty();
-    net.program.bind(net.params[p], given ? const_cast<float*>(request.weights[p].data())
-                                          : params_.weight(ParamId(p)).data());
+    net.program.bind(net.params[p],
+                     given ? const_cast<float*>(request.weights[p].data()) : params_.weight(ParamId(p)).data());
   }
   std::vector<std::vector<float>> buffers;
   for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
@@ -141,14 +135,12 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
 }
 
 Verdict Trainer::notify(When when) {
-  const Verdict verdict =
-      job_.method.on_event({when, step_, step_ / length_.steps_per_epoch, phase_index_}, *this);
+  const Verdict verdict = job_.method.on_event({when, step_, step_ / length_.steps_per_epoch, phase_index_}, *this);
   check_masks();
   return verdict;
 }
 
-// Masks are a pure function of equal inputs on all ranks; if they ever differ the run must not go
-// on.
+// Masks are a pure function of equal inputs on all ranks; if they ever differ the run must not go on.
 void Trainer::check_masks() {
   if (params_.mask_revision() == mask_revision_seen_) return;
   mask_revision_seen_ = params_.mask_revision();
@@ -170,15 +162,13 @@ void Trainer::sync_buffers() {
     const auto values = params_.buffer(b);
     std::vector<double> sum(values.begin(), values.end());
     job_.comm.all_reduce_sum(std::span(sum));
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<float>(sum[i] / job_.comm.size());
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(sum[i] / job_.comm.size());
   }
 }
 
 StepReport Trainer::train_step() {
-  StepReport report{.learning_rate = schedule_.at(step_),
-                    .dense_gradients = plan_.wants_dense(step_),
-                    .phase = phase_index_};
+  StepReport report{
+      .learning_rate = schedule_.at(step_), .dense_gradients = plan_.wants_dense(step_), .phase = phase_index_};
   const Batch& batch = source_->batch(batches_used_++);
   Program& program = training_->program;
   program.bind(training_->images, batch.images.data);
@@ -273,8 +263,8 @@ void Trainer::start_phase(int index) {
         if (model_.buffers[b].name == name) target = params_.buffer(b);
       }
       if (target.size() != values.size()) {
-        fail(ErrorKind::Settings, "init.from: tensor '{}' has {} values, the model needs {}", name,
-             values.size(), target.size());
+        fail(ErrorKind::Settings, "init.from: tensor '{}' has {} values, the model needs {}", name, values.size(),
+             target.size());
       }
       std::ranges::copy(values, target.begin());
     }
@@ -345,18 +335,14 @@ Trainer::Outcome Trainer::run() {
 }
 
 std::size_t Trainer::memory_bytes() const {
-  std::size_t bytes =
-      params_.bytes() + training_->program.arena_bytes() + training_->program.scratch_bytes();
-  if (evaluation_)
-    bytes += evaluation_->program.arena_bytes() + evaluation_->program.scratch_bytes();
-  return bytes + 2 * static_cast<std::size_t>(model_.graph.value(model_.input).shape.numel()) *
-                     sizeof(float);
+  std::size_t bytes = params_.bytes() + training_->program.arena_bytes() + training_->program.scratch_bytes();
+  if (evaluation_) bytes += evaluation_->program.arena_bytes() + evaluation_->program.scratch_bytes();
+  return bytes + 2 * static_cast<std::size_t>(model_.graph.value(model_.input).shape.numel()) * sizeof(float);
 }
 
 void Trainer::save(StateWriter& writer) const {
   params_.save(writer);
-  const std::int64_t counters[] = {step_, batches_used_, skipped_, phase_index_,
-                                   optimizer_.updates()};
+  const std::int64_t counters[] = {step_, batches_used_, skipped_, phase_index_, optimizer_.updates()};
   writer.put_values<std::int64_t>("trainer/counters", counters);
   job_.method.save(writer);
 }

@@ -50,8 +50,7 @@ class TrainObserver {
   virtual void masks_changed(TrainState&) {}
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
-  virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/,
-                     double /*value*/) {}
+  virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}
   virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
   virtual void working() {}                          // between batches of evaluation and scoring
   virtual bool stop_requested() { return false; }    // then run() throws Error{Stopped}
@@ -86,16 +85,13 @@ class Trainer final : public TrainState {
   Evaluation evaluate(Split split);
   const Network& network() const { return network_; }
   const Model& model() const { return model_; }
-  std::size_t memory_bytes()
-      const;  // parameters, state, planned activations and scratch of this rank
+  std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
   Program& training_program() { return training_->program; }
 
-  // All that a later run needs to go on exactly here: parameters, slots, masks, counters and the
-  // method's own state.
+  // All that a later run needs to go on exactly here: parameters, slots, masks, counters and the method's own state.
   void save(StateWriter&) const;
   void load(StateReader&);
-  // One batch: forward, backward, reduction, events, update. Public for tests and benchmarks; run()
-  // calls it.
+  // One batch: forward, backward, reduction, events, update. Public for tests and benchmarks; run() calls it.
   StepReport train_step();
   void start_phase(int index);  // the phase must exist
 
@@ -105,9 +101,7 @@ class Trainer final : public TrainState {
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest&) override;
-  std::vector<LayerWeight> effective_weights() override {
-    return network_.effective_weights(params_);
-  }
+  std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
 

@@ -1,6 +1,5 @@
 // What a sweep file may name: every method, model and data set with its settings, and the settings
-// of a trial itself. Built once from the registries; immutable, shared freely. Tests may build
-// their own.
+// of a trial itself. Built once from the registries; immutable, shared freely. Tests may build their own.
 #pragma once
 
 #include <string>

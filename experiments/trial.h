@@ -1,6 +1,5 @@
 // One point of a sweep (TrialSpec) and everything that is known once it has run (TrialResult).
-// Plain values: made by experiments/sweep, filled by experiments/run, written by
-// experiments/results.
+// Plain values: made by experiments/sweep, filled by experiments/run, written by experiments/results.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +47,9 @@ struct Table {
 struct WeightRecord {
   std::string name;
   Shape shape;
-  bool trained = true;        // false: no entry was ever updated
-  bool prunable = false;      // belongs to the prunable set, so its stored form is chosen by size
-  std::vector<float> values;  // row-major, canonical (OIHW, out x in) order
+  bool trained = true;                    // false: no entry was ever updated
+  bool prunable = false;                  // belongs to the prunable set, so its stored form is chosen by size
+  std::vector<float> values;              // row-major, canonical (OIHW, out x in) order
   std::vector<std::uint8_t> keep = {};    // 1 a kept weight; empty: all kept
   std::vector<std::uint8_t> train = {};   // 0: still at its initial value; empty: all trained
   std::optional<SeededInit> seeded = {};  // the initial values can be regenerated from this
@@ -59,15 +58,13 @@ struct WeightRecord {
 struct TrialResult {
   TrialSpec spec;
   Outcome outcome = Outcome::Done;
-  std::string reason;  // of a divergence or failure, one line
-  std::map<std::string, double>
-      summary;  // names, units and meanings: experiments/results/summary.h
+  std::string reason;                     // of a divergence or failure, one line
+  std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
   Table epochs, steps, events, layers;
   std::vector<WeightRecord> weights;
-  std::vector<WeightRecord> start_weights;  // only if save.start asks for them
-  std::map<std::string, std::string>
-      provenance;  // build, machine, seeds, data digests, command line, ...
-  std::map<std::string, std::string> lineage;  // ids of start file, ticket, teacher
+  std::vector<WeightRecord> start_weights;        // only if save.start asks for them
+  std::map<std::string, std::string> provenance;  // build, machine, seeds, data digests, command line, ...
+  std::map<std::string, std::string> lineage;     // ids of start file, ticket, teacher
 };
 
 }  // namespace winnow

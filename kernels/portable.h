@@ -17,18 +17,14 @@ namespace winnow {
 enum class DType : std::uint8_t { F32, BF16, F64, I32, U8 };
 
 constexpr std::int64_t size_of(DType type) {
-  return type == DType::F64                         ? 8
-         : type == DType::F32 || type == DType::I32 ? 4
-         : type == DType::BF16                      ? 2
-                                                    : 1;
+  return type == DType::F64 ? 8 : type == DType::F32 || type == DType::I32 ? 4 : type == DType::BF16 ? 2 : 1;
 }
 constexpr const char* name_of(DType type) {
   constexpr const char* names[] = {"f32", "bf16", "f64", "i32", "u8"};
   return names[static_cast<int>(type)];
 }
 
-// bfloat16 storage: the upper half of a float, rounded to nearest even. Arithmetic is done in
-// float.
+// bfloat16 storage: the upper half of a float, rounded to nearest even. Arithmetic is done in float.
 struct bf16 {
   std::uint16_t bits;
 };

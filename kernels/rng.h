@@ -1,6 +1,5 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011). A draw is a pure function of
-// its key and counter, so nothing has to be saved, and neither thread, rank nor call order can
-// change it.
+// its key and counter, so nothing has to be saved, and neither thread, rank nor call order can change it.
 #pragma once
 
 #include <array>
@@ -24,8 +23,7 @@ struct RngBlock {
   std::uint32_t word[4];
 };
 
-// Streams are named; the number is the 32-bit FNV-1a hash of the name ("init/conv1.weight",
-// "data_order").
+// Streams are named; the number is the 32-bit FNV-1a hash of the name ("init/conv1.weight", "data_order").
 constexpr std::uint32_t stream_id(std::string_view name) {
   std::uint32_t hash = 2166136261u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -33,11 +31,9 @@ constexpr std::uint32_t stream_id(std::string_view name) {
 }
 
 WINNOW_HD RngBlock philox(const RngKey& key, std::uint64_t counter) {
-  std::uint32_t c0 = static_cast<std::uint32_t>(counter),
-                c1 = static_cast<std::uint32_t>(counter >> 32);
+  std::uint32_t c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32);
   std::uint32_t c2 = key.stream, c3 = key.step;
-  std::uint32_t k0 = static_cast<std::uint32_t>(key.seed),
-                k1 = static_cast<std::uint32_t>(key.seed >> 32);
+  std::uint32_t k0 = static_cast<std::uint32_t>(key.seed), k1 = static_cast<std::uint32_t>(key.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
     const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0;
@@ -52,15 +48,10 @@ WINNOW_HD RngBlock philox(const RngKey& key, std::uint64_t counter) {
   return RngBlock{{c0, c1, c2, c3}};
 }
 
-// In (0, 1), exact in float: (23 bits + 1/2) / 2^23. With 24 bits the half would round, and the
-// largest draw to 1.
-WINNOW_HD float uniform01(std::uint32_t word) {
-  return (static_cast<float>(word >> 9) + 0.5f) * (1.0f / 8388608.0f);
-}
+// In (0, 1), exact in float: (23 bits + 1/2) / 2^23. With 24 bits the half would round, and the largest draw to 1.
+WINNOW_HD float uniform01(std::uint32_t word) { return (static_cast<float>(word >> 9) + 0.5f) * (1.0f / 8388608.0f); }
 // Element i of the stream `key`; elements are independent of each other.
-WINNOW_HD float uniform_at(const RngKey& key, std::uint64_t i) {
-  return uniform01(philox(key, i / 4).word[i % 4]);
-}
+WINNOW_HD float uniform_at(const RngKey& key, std::uint64_t i) { return uniform01(philox(key, i / 4).word[i % 4]); }
 // Standard normal by Box-Muller in double, rounded to float; two elements share a block of words.
 inline float normal_at(const RngKey& key, std::uint64_t i) {
   const RngBlock block = philox(key, i / 2);
@@ -69,8 +60,7 @@ inline float normal_at(const RngKey& key, std::uint64_t i) {
   const double radius = std::sqrt(-2.0 * std::log(u)), angle = 6.283185307179586476925 * v;
   return static_cast<float>(radius * (i % 2 == 0 ? std::cos(angle) : std::sin(angle)));
 }
-// Uniform integer in [0, bound), bound > 0, by multiply-shift on 64 bits (bias below 2^-32 for
-// bound < 2^32).
+// Uniform integer in [0, bound), bound > 0, by multiply-shift on 64 bits (bias below 2^-32 for bound < 2^32).
 WINNOW_HD std::uint64_t below(const RngKey& key, std::uint64_t i, std::uint64_t bound) {
   const RngBlock b = philox(key, i);
   const std::uint64_t word = (static_cast<std::uint64_t>(b.word[1]) << 32) | b.word[0];

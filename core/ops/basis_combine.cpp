@@ -1,6 +1,5 @@
 // basis_combine: coefficients {O, I, K, K} and a basis {K*K, K*K}, whose rows are filters, give the
-// spatial weight {O, I, K, K}: each filter is the combination of the basis filters that its
-// coefficients say.
+// spatial weight {O, I, K, K}: each filter is the combination of the basis filters that its coefficients say.
 #include "kernels/functors/basis_combine.h"
 
 #include <cstring>
@@ -23,9 +22,7 @@ class BasisGradientKernel final : public Kernel {
       : n_(filter_size(spec.in[0].shape)),
         rows_(spec.in[0].shape.numel() / n_),
         chunks_((rows_ + kBasisChunk - 1) / kBasisChunk) {}
-  std::size_t scratch_bytes() const override {
-    return sizeof(float) * static_cast<std::size_t>(chunks_ * n_ * n_);
-  }
+  std::size_t scratch_bytes() const override { return sizeof(float) * static_cast<std::size_t>(chunks_ * n_ * n_); }
   void run(const KernelCall& call) override {
     auto* partial = reinterpret_cast<float*>(call.scratch);
     const BasisGradient body{call.in[0].as<float>(), call.in[1].as<float>(), partial, rows_, n_};
@@ -46,8 +43,7 @@ void define_basis_gradient() {
   define_op({
       .name = "basis_gradient",
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
-        require(in.size() == 2 && in[0].shape == in[1].shape,
-                "takes coefficients and dw, of one shape");
+        require(in.size() == 2 && in[0].shape == in[1].shape, "takes coefficients and dw, of one shape");
         const std::int64_t n = filter_size(in[0].shape);
         return {{Shape{n, n}, DType::F32}};
       },
@@ -75,22 +71,20 @@ void define_basis_combine() {
             if (r.wants(0)) {
               Attrs attrs;
               attrs.set("transposed", 1 - node.attrs.integer("transposed", 0));
-              r.add(0, r.graph().emit1("basis_combine", {r.out_grad(0), node.in[1]}, attrs,
-                                       node.name + "/coefficients"));
+              r.add(0,
+                    r.graph().emit1("basis_combine", {r.out_grad(0), node.in[1]}, attrs, node.name + "/coefficients"));
             }
             if (r.wants(1)) {
               require(node.attrs.integer("transposed", 0) == 0,
                       "the gradient of a basis is known for the untransposed product only");
-              r.add(1, r.graph().emit1("basis_gradient", {node.in[0], r.out_grad(0)}, {},
-                                       node.name + "/basis"));
+              r.add(1, r.graph().emit1("basis_gradient", {node.in[0], r.out_grad(0)}, {}, node.name + "/basis"));
             }
           },
       .macs = [](std::span<const ValueInfo> in, std::span<const ValueInfo>,
                  const Attrs&) { return combine_macs(in[0].shape); },
       .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
         const std::int64_t n = call.in[1].shape[0], rows = call.out[0].numel() / n;
-        const BasisCombine body{call.in[0].as<float>(), call.in[1].as<float>(),
-                                call.out[0].as<float>(), n,
+        const BasisCombine body{call.in[0].as<float>(), call.in[1].as<float>(), call.out[0].as<float>(), n,
                                 spec.node.attrs.integer("transposed", 0) != 0};
 #pragma omp parallel for num_threads(call.run.threads) schedule(static) if (rows > 1024)
         for (std::int64_t row = 0; row < rows; ++row) body(row);

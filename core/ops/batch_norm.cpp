@@ -15,8 +15,7 @@ using Infos = std::span<const ValueInfo>;
 bool present(Infos in, std::size_t i) { return i < in.size() && in[i].shape.rank() > 0; }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
-  require(in.size() == 5 || in.size() == 6,
-          "takes x, gamma, beta, running_mean, running_var and residual or none");
+  require(in.size() == 5 || in.size() == 6, "takes x, gamma, beta, running_mean, running_var and residual or none");
   const ValueInfo& x = in[0];
   require(x.shape.rank() >= 2 && (x.dtype == DType::F32 || x.dtype == DType::BF16),
           "x must be {..., channels} in f32 or bf16");
@@ -25,8 +24,7 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
     require((i <= 2 && !present(in, i)) || (in[i].shape == channels && in[i].dtype == DType::F32),
             fmt::format("parameters and statistics must be {} in f32", channels.text()));
   }
-  require(!present(in, 5) || (in[5].shape == x.shape && in[5].dtype == x.dtype),
-          "the residual must be like x");
+  require(!present(in, 5) || (in[5].shape == x.shape && in[5].dtype == x.dtype), "the residual must be like x");
   require(attrs.real("eps") > 0, "eps must be positive");
   return {{x.shape, x.dtype}, {channels, DType::F32}, {channels, DType::F32}};
 }
@@ -34,8 +32,7 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
 std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
   require(in.size() == 7, "takes dy, x, y or none, gamma, beta, mean, rstd");
   const Shape channels{in[0].shape[-1]};
-  std::vector<ValueInfo> out{
-      {in[1].shape, in[1].dtype}, {channels, DType::F32}, {channels, DType::F32}};
+  std::vector<ValueInfo> out{{in[1].shape, in[1].dtype}, {channels, DType::F32}, {channels, DType::F32}};
   if (attrs.integer("residual") != 0) out.push_back({in[1].shape, in[1].dtype});
   return out;
 }
@@ -47,14 +44,14 @@ void reverse(Reverse& pass) {
   const bool relu = node.attrs.integer("relu", 0) != 0;
   const bool residual = node.in.size() == 6 && node.in[5] != kNoValue;
   const bool gated_residual = relu && residual && pass.wants(5);
-  const auto grads = pass.graph().emit("batch_norm_backward",
-                                       {dy, node.in[0], relu && residual ? node.out[0] : kNoValue,
-                                        node.in[1], node.in[2], node.out[1], node.out[2]},
-                                       {{"eps", node.attrs.real("eps")},
-                                        {"running", node.attrs.integer("running", 0)},
-                                        {"relu", std::int64_t{relu}},
-                                        {"residual", std::int64_t{gated_residual}}},
-                                       node.name + "/dx");
+  const auto grads = pass.graph().emit(
+      "batch_norm_backward",
+      {dy, node.in[0], relu && residual ? node.out[0] : kNoValue, node.in[1], node.in[2], node.out[1], node.out[2]},
+      {{"eps", node.attrs.real("eps")},
+       {"running", node.attrs.integer("running", 0)},
+       {"relu", std::int64_t{relu}},
+       {"residual", std::int64_t{gated_residual}}},
+      node.name + "/dx");
   pass.add(0, grads[0]);
   pass.add(1, grads[1]);
   pass.add(2, grads[2]);
@@ -145,10 +142,7 @@ OpExample example(std::string label, const Shape& x, bool running, bool relu, bo
                {channels, DType::F32, "running_mean"},
                {channels, DType::F32, "running_var"}}};
   if (residual) e.in.push_back({x, DType::F32, "residual"});
-  e.attrs = {{"eps", 1e-2},
-             {"momentum", 0.1},
-             {"running", std::int64_t{running}},
-             {"relu", std::int64_t{relu}}};
+  e.attrs = {{"eps", 1e-2}, {"momentum", 0.1}, {"running", std::int64_t{running}}, {"relu", std::int64_t{relu}}};
   e.differentiable = {0, 1, 2};
   if (residual) e.differentiable.push_back(5);
   e.tolerance = 1e-2;
@@ -171,10 +165,7 @@ void define_batch_norm() {
                           example("relu", {4, 3, 3, 8}, false, true, false),
                           example("relu and residual", {4, 3, 3, 8}, false, true, true),
                           example("running statistics", {4, 3, 3, 8}, true, false, false)}});
-  define_op({.name = "batch_norm_backward",
-             .infer = infer_backward,
-             .cpu = make_kernel<BackwardKernel>,
-             .inplace = 0});
+  define_op({.name = "batch_norm_backward", .infer = infer_backward, .cpu = make_kernel<BackwardKernel>, .inplace = 0});
 }
 
 }  // namespace winnow::ops

@@ -11,16 +11,14 @@ void define_cast() {
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 1 && is_float(in[0].dtype), "takes one f32 or bf16 input");
         const std::string& dtype = attrs.text("dtype");
-        require(dtype == "f32" || dtype == "bf16",
-                "attribute dtype must be f32 or bf16, not " + dtype);
+        require(dtype == "f32" || dtype == "bf16", "attribute dtype must be f32 or bf16, not " + dtype);
         return {{in[0].shape, dtype == "f32" ? DType::F32 : DType::BF16}};
       },
       .reverse =
           [](Reverse& r) {
             const DType from = r.graph().value(r.node().in[0]).dtype;
-            r.add(0,
-                  r.graph().emit1("cast", {r.out_grad(0)}, {{"dtype", std::string(name_of(from))}},
-                                  r.node().name + "/grad"));
+            r.add(0, r.graph().emit1("cast", {r.out_grad(0)}, {{"dtype", std::string(name_of(from))}},
+                                     r.node().name + "/grad"));
           },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         const TensorView &x = call.in[0], &y = call.out[0];

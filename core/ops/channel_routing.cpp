@@ -15,22 +15,19 @@ Fusion fusion_of(const Attrs& attrs) {
   const std::string& name = attrs.text("fusion");
   if (name == "first_k") return Fusion::FirstK;
   if (name == "last_k") return Fusion::LastK;
-  require(name == "original_positions",
-          "fusion must be first_k, last_k or original_positions, not " + name);
+  require(name == "original_positions", "fusion must be first_k, last_k or original_positions, not " + name);
   return Fusion::Original;
 }
 
 void require_index(const ValueInfo& activation, const ValueInfo& index) {
   require(activation.shape.rank() == 4, "the activations must be {N, H, W, C}");
-  require(
-      index.dtype == DType::I32 && index.shape.rank() == 2 && index.shape[0] == activation.shape[0],
-      "the channel indices must be i32 {N, k}");
+  require(index.dtype == DType::I32 && index.shape.rank() == 2 && index.shape[0] == activation.shape[0],
+          "the channel indices must be i32 {N, k}");
 }
 
 void require_scores(const ValueInfo& activation, const ValueInfo& score) {
-  require(
-      score.dtype == DType::F32 && score.shape == Shape{activation.shape[0], activation.shape[3]},
-      "the scores must be f32 {N, C}");
+  require(score.dtype == DType::F32 && score.shape == Shape{activation.shape[0], activation.shape[3]},
+          "the scores must be f32 {N, C}");
 }
 
 std::int64_t area(const TensorView& x) { return x.shape[1] * x.shape[2]; }
@@ -40,18 +37,15 @@ void define_top_channels() {
   define_op({
       .name = "top_channels",
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
-        require(in.size() == 1 && in[0].shape.rank() == 2 && in[0].dtype == DType::F32,
-                "takes f32 scores {N, C}");
+        require(in.size() == 1 && in[0].shape.rank() == 2 && in[0].dtype == DType::F32, "takes f32 scores {N, C}");
         const std::int64_t k = attrs.integer("k");
-        require(k >= 1 && k <= in[0].shape[1],
-                fmt::format("k must be in [1, {}], not {}", in[0].shape[1], k));
+        require(k >= 1 && k <= in[0].shape[1], fmt::format("k must be in [1, {}], not {}", in[0].shape[1], k));
         return {{Shape{in[0].shape[0], k}, DType::I32}};
       },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         const Shape &s = call.in[0].shape, &o = call.out[0].shape;
         for_each(call.run.threads, s[0],
-                 TopChannels{call.in[0].as<float>(), call.out[0].as<std::int32_t>(), s[1], o[1]},
-                 64);
+                 TopChannels{call.in[0].as<float>(), call.out[0].as<std::int32_t>(), s[1], o[1]}, 64);
       }),
       .examples = {{.label = "three_of_ten",
                     .in = {{{4, 10}}},
@@ -61,8 +55,7 @@ void define_top_channels() {
   });
 }
 
-// dy {N, H, W, k}, index {N, k}; attribute channels -> {N, H, W, channels}, zero where nothing was
-// gathered.
+// dy {N, H, W, k}, index {N, k}; attribute channels -> {N, H, W, channels}, zero where nothing was gathered.
 void define_scatter_channels() {
   define_op({
       .name = "scatter_channels",
@@ -76,8 +69,8 @@ void define_scatter_channels() {
         const TensorView &dy = call.in[0], &dx = call.out[0];
         with_float_type(dx.dtype, [&]<class T>() {
           for_each(call.run.threads, pixels(dx),
-                   ScatterChannels<T>{dy.as<T>(), call.in[1].as<std::int32_t>(), dx.as<T>(),
-                                      area(dx), dx.shape[3], dy.shape[3]},
+                   ScatterChannels<T>{dy.as<T>(), call.in[1].as<std::int32_t>(), dx.as<T>(), area(dx), dx.shape[3],
+                                      dy.shape[3]},
                    kPixelGrain);
         });
       }),
@@ -97,16 +90,16 @@ void define_gather_channels() {
           [](Reverse& r) {
             const Node& node = r.node();
             const std::int64_t channels = r.graph().value(node.in[0]).shape[3];
-            r.add(0, r.graph().emit1("scatter_channels", {r.out_grad(0), node.in[1]},
-                                     {{"channels", channels}}, node.name + "/grad"));
+            r.add(0, r.graph().emit1("scatter_channels", {r.out_grad(0), node.in[1]}, {{"channels", channels}},
+                                     node.name + "/grad"));
           },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         const TensorView &x = call.in[0], &y = call.out[0];
         with_float_type(x.dtype, [&]<class T>() {
-          for_each(call.run.threads, pixels(x),
-                   GatherChannels<T>{x.as<T>(), call.in[1].as<std::int32_t>(), y.as<T>(), area(x),
-                                     x.shape[3], y.shape[3]},
-                   kPixelGrain);
+          for_each(
+              call.run.threads, pixels(x),
+              GatherChannels<T>{x.as<T>(), call.in[1].as<std::int32_t>(), y.as<T>(), area(x), x.shape[3], y.shape[3]},
+              kPixelGrain);
         });
       }),
       .examples = {{.label = "three_of_six", .in = {{{3, 4, 4, 6}}, {{3, 3}, DType::I32}}}},
@@ -128,9 +121,8 @@ void define_fuse_channels_backward_block() {
         const TensorView &dy = call.in[0], &du = call.out[0];
         with_float_type(dy.dtype, [&]<class T>() {
           for_each(call.run.threads, pixels(dy),
-                   FuseBackwardBlock<T>{dy.as<T>(), call.in[1].as<float>(),
-                                        call.in[2].as<std::int32_t>(), du.as<T>(), area(dy),
-                                        dy.shape[3], du.shape[3], fusion_of(spec.node.attrs)},
+                   FuseBackwardBlock<T>{dy.as<T>(), call.in[1].as<float>(), call.in[2].as<std::int32_t>(), du.as<T>(),
+                                        area(dy), dy.shape[3], du.shape[3], fusion_of(spec.node.attrs)},
                    kPixelGrain);
         });
       }),
@@ -150,9 +142,8 @@ void define_fuse_channels_backward_scores() {
         const TensorView &dy = call.in[0], &u = call.in[1];
         with_float_type(dy.dtype, [&]<class T>() {
           for_each(call.run.threads, dy.shape[0],
-                   FuseBackwardScores<T>{dy.as<T>(), u.as<T>(), call.in[2].as<std::int32_t>(),
-                                         call.out[0].as<float>(), area(dy), dy.shape[3], u.shape[3],
-                                         fusion_of(spec.node.attrs)},
+                   FuseBackwardScores<T>{dy.as<T>(), u.as<T>(), call.in[2].as<std::int32_t>(), call.out[0].as<float>(),
+                                         area(dy), dy.shape[3], u.shape[3], fusion_of(spec.node.attrs)},
                    1);
         });
       }),
@@ -175,9 +166,8 @@ void define_fuse_channels() {
         require_scores(in[0], in[2]);
         fusion_of(attrs);
         const Shape& s = in[0].shape;
-        require(
-            in[1].shape == Shape{s[0], s[1], s[2], in[3].shape[1]} && in[1].dtype == in[0].dtype,
-            "u must be {N, H, W, k} of the type of x");
+        require(in[1].shape == Shape{s[0], s[1], s[2], in[3].shape[1]} && in[1].dtype == in[0].dtype,
+                "u must be {N, H, W, k} of the type of x");
         return {{in[0].shape, in[0].dtype}};
       },
       .reverse =
@@ -186,28 +176,25 @@ void define_fuse_channels() {
             const ValueId dy = r.out_grad(0);
             r.add(0, dy);
             if (r.wants(1)) {
-              r.add(1, r.graph().emit1("fuse_channels_backward_block", {dy, node.in[2], node.in[3]},
-                                       node.attrs, node.name + "/block"));
+              r.add(1, r.graph().emit1("fuse_channels_backward_block", {dy, node.in[2], node.in[3]}, node.attrs,
+                                       node.name + "/block"));
             }
             if (r.wants(2)) {
-              r.add(2,
-                    r.graph().emit1("fuse_channels_backward_scores", {dy, node.in[1], node.in[3]},
-                                    node.attrs, node.name + "/scores"));
+              r.add(2, r.graph().emit1("fuse_channels_backward_scores", {dy, node.in[1], node.in[3]}, node.attrs,
+                                       node.name + "/scores"));
             }
           },
       .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
         const TensorView &x = call.in[0], &u = call.in[1];
         with_float_type(x.dtype, [&]<class T>() {
           for_each(call.run.threads, pixels(x),
-                   FuseChannels<T>{x.as<T>(), u.as<T>(), call.in[2].as<float>(),
-                                   call.in[3].as<std::int32_t>(), call.out[0].as<T>(), area(x),
-                                   x.shape[3], u.shape[3], fusion_of(spec.node.attrs)},
+                   FuseChannels<T>{x.as<T>(), u.as<T>(), call.in[2].as<float>(), call.in[3].as<std::int32_t>(),
+                                   call.out[0].as<T>(), area(x), x.shape[3], u.shape[3], fusion_of(spec.node.attrs)},
                    kPixelGrain);
         });
       }),
       .inplace = 0,
-      .examples = {fuse_example("first_k"), fuse_example("last_k"),
-                   fuse_example("original_positions")},
+      .examples = {fuse_example("first_k"), fuse_example("last_k"), fuse_example("original_positions")},
   });
 }
 

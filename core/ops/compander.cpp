@@ -1,6 +1,5 @@
 // compander: the effective weight w = a * f(v / b) of a trained v. Inputs v, a {1} or none, b {1}
-// or none; an absent a or b is the attribute of that name. Attribute function: arctan, arsinh or
-// erf.
+// or none; an absent a or b is the attribute of that name. Attribute function: arctan, arsinh or erf.
 #include "kernels/functors/compander.h"
 
 #include "core/ops/dispatch.h"
@@ -44,8 +43,7 @@ void define_compander_backward() {
         const float a = scalar(call.in[2], attrs, "a"), b = scalar(call.in[3], attrs, "b");
         with_companding(attrs, [&]<Companding kind>() {
           for_each(call.run.threads, call.out[0].numel(),
-                   CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
-                                         call.out[0].as<float>()},
+                   CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b, call.out[0].as<float>()},
                    2048);
         });
       }),
@@ -55,8 +53,7 @@ void define_compander_backward() {
 
 class CoefficientGradient final : public Kernel {
  public:
-  explicit CoefficientGradient(const KernelSpec& spec)
-      : attrs_(spec.node.attrs), count_(spec.in[1].shape.numel()) {}
+  explicit CoefficientGradient(const KernelSpec& spec) : attrs_(spec.node.attrs), count_(spec.in[1].shape.numel()) {}
   std::size_t scratch_bytes() const override {
     return sizeof(CompandingGradient) * static_cast<std::size_t>(fold_partials(1, count_));
   }
@@ -65,8 +62,7 @@ class CoefficientGradient final : public Kernel {
     with_companding(attrs_, [&]<Companding kind>() {
       fold_rows(call.run.threads, 1, count_, CompandingGradient{},
                 LoadCompandingGradient<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b},
-                AddCompandingGradients{},
-                StoreCompandingGradient{call.out[0].as<float>(), call.out[1].as<float>()},
+                AddCompandingGradients{}, StoreCompandingGradient{call.out[0].as<float>(), call.out[1].as<float>()},
                 reinterpret_cast<CompandingGradient*>(call.scratch));
     });
   }
@@ -107,8 +103,8 @@ void define_compander() {
             const Node& node = r.node();
             const std::vector<ValueId> in{r.out_grad(0), node.in[0], node.in[1], node.in[2]};
             if (r.wants(1) || r.wants(2)) {
-              const auto grads = r.graph().emit("compander_backward_coefficients", in, node.attrs,
-                                                node.name + "/coefficients");
+              const auto grads =
+                  r.graph().emit("compander_backward_coefficients", in, node.attrs, node.name + "/coefficients");
               r.add(1, grads[0]);
               r.add(2, grads[1]);
             }
@@ -125,21 +121,9 @@ void define_compander() {
                    Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
         });
       }),
-      .examples = {{.label = "arctan",
-                    .in = {weight, one, one},
-                    .attrs = attrs("arctan"),
-                    .low = 0.4,
-                    .bf16 = false},
-                   {.label = "arsinh",
-                    .in = {weight, one, one},
-                    .attrs = attrs("arsinh"),
-                    .low = 0.4,
-                    .bf16 = false},
-                   {.label = "erf",
-                    .in = {weight, one, one},
-                    .attrs = attrs("erf"),
-                    .low = 0.4,
-                    .bf16 = false}},
+      .examples = {{.label = "arctan", .in = {weight, one, one}, .attrs = attrs("arctan"), .low = 0.4, .bf16 = false},
+                   {.label = "arsinh", .in = {weight, one, one}, .attrs = attrs("arsinh"), .low = 0.4, .bf16 = false},
+                   {.label = "erf", .in = {weight, one, one}, .attrs = attrs("erf"), .low = 0.4, .bf16 = false}},
   });
   define_compander_backward();
   define_compander_backward_coefficients();

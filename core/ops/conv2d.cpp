@@ -1,5 +1,4 @@
-// conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in
-// f32.
+// conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32.
 #include "core/error.h"
 #include "core/ops/layer_kernel.h"
 
@@ -47,34 +46,30 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   require(in[1].shape.rank() == 4 && in[1].dtype == DType::F32,
           "weights must be {out, in / groups, kernel_h, kernel_w} in f32");
   const ConvShape s = conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
-  require(s.stride >= 1 && s.pad >= 0 && s.groups >= 1,
-          "stride and groups are at least 1, pad at least 0");
+  require(s.stride >= 1 && s.pad >= 0 && s.groups >= 1, "stride and groups are at least 1, pad at least 0");
   require(s.in % s.groups == 0 && s.out % s.groups == 0,
           fmt::format("groups ({}) must divide the channels in and out", s.groups));
   require(in[1].shape[1] == s.in / s.groups,
-          fmt::format("weights take {} channels in, x has {} in {} groups", in[1].shape[1], s.in,
-                      s.groups));
+          fmt::format("weights take {} channels in, x has {} in {} groups", in[1].shape[1], s.in, s.groups));
   require(s.height + 2 * s.pad >= s.kernel_h && s.width + 2 * s.pad >= s.kernel_w,
           "the kernel is larger than the padded image");
-  require(!s.bias || (in[2].shape[0] == s.out && in[2].dtype == DType::F32),
-          "bias must be {out} in f32");
+  require(!s.bias || (in[2].shape[0] == s.out && in[2].dtype == DType::F32), "bias must be {out} in f32");
   return {{Shape{s.batch, s.out_height(), s.out_width(), s.out}, in[0].dtype}};
 }
 
 std::vector<ValueInfo> infer_backward_data(Infos in, const Attrs& attrs) {
   require(in.size() == 2 && is_activation(in[0]), "takes dy and weights");
   const Shape& dy = in[0].shape;
-  return {{Shape{dy[0], attrs.integer("height"), attrs.integer("width"),
-                 in[1].shape[1] * attrs.integer("groups", 1)},
+  return {{Shape{dy[0], attrs.integer("height"), attrs.integer("width"), in[1].shape[1] * attrs.integer("groups", 1)},
            in[0].dtype}};
 }
 
 std::vector<ValueInfo> infer_backward_weights(Infos in, const Attrs& attrs) {
   require(in.size() == 2 && is_activation(in[0]) && is_activation(in[1]), "takes x and dy");
   const std::int64_t out = in[1].shape[3];
-  std::vector<ValueInfo> result{{Shape{out, in[0].shape[3] / attrs.integer("groups", 1),
-                                       attrs.integer("kernel_h"), attrs.integer("kernel_w")},
-                                 DType::F32}};
+  std::vector<ValueInfo> result{
+      {Shape{out, in[0].shape[3] / attrs.integer("groups", 1), attrs.integer("kernel_h"), attrs.integer("kernel_w")},
+       DType::F32}};
   if (attrs.integer("bias", 0) != 0) result.push_back({Shape{out}, DType::F32});
   return result;
 }
@@ -94,8 +89,7 @@ void reverse(Reverse& pass) {
     more.set("kernel_h", w[2]);
     more.set("kernel_w", w[3]);
     more.set("bias", std::int64_t{bias});
-    const auto grads =
-        graph.emit("conv2d_backward_weights", {node.in[0], dy}, more, node.name + "/dw");
+    const auto grads = graph.emit("conv2d_backward_weights", {node.in[0], dy}, more, node.name + "/dw");
     pass.add(1, grads[0]);
     if (bias) pass.add(2, grads[1]);
   }
@@ -136,8 +130,7 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_conv2d() {
-  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse},
-               shape_of, examples());
+  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse}, shape_of, examples());
 }
 
 }  // namespace winnow::ops

@@ -27,8 +27,7 @@ inline std::vector<ValueInfo> same_as_inputs(std::span<const ValueInfo> in, std:
   require(in.size() == arity, fmt::format("takes {} inputs, not {}", arity, in.size()));
   require(is_float(in[0].dtype), "the type must be f32 or bf16");
   for (const ValueInfo& info : in) {
-    require(info.shape == in[0].shape && info.dtype == in[0].dtype,
-            "all inputs must have the same shape and type");
+    require(info.shape == in[0].shape && info.dtype == in[0].dtype, "all inputs must have the same shape and type");
   }
   return {{in[0].shape, in[0].dtype}};
 }

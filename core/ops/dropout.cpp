@@ -43,8 +43,7 @@ void define_dropout() {
         const std::int64_t row = x.numel() / std::max<std::int64_t>(1, x.shape[0]);
         with_float_type(x.dtype, [&]<class T>() {
           drop(call.run.threads, x.numel(),
-               Dropout<T>{x.as<T>(), y.as<T>(), call.run.first_row * row, key, p,
-                          1.0f / (1.0f - p)});
+               Dropout<T>{x.as<T>(), y.as<T>(), call.run.first_row * row, key, p, 1.0f / (1.0f - p)});
         });
       }),
       .inplace = 0,

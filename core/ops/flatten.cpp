@@ -9,21 +9,17 @@ namespace {
 
 using Infos = std::span<const ValueInfo>;
 
-bool has_activation_type(const ValueInfo& info) {
-  return info.dtype == DType::F32 || info.dtype == DType::BF16;
-}
+bool has_activation_type(const ValueInfo& info) { return info.dtype == DType::F32 || info.dtype == DType::BF16; }
 
 std::vector<ValueInfo> infer_flatten(Infos in, const Attrs&) {
-  require(in.size() == 1 && in[0].shape.rank() == 4 && has_activation_type(in[0]),
-          "takes NHWC images in f32 or bf16");
+  require(in.size() == 1 && in[0].shape.rank() == 4 && has_activation_type(in[0]), "takes NHWC images in f32 or bf16");
   const Shape& x = in[0].shape;
   return {{Shape{x[0], x[1] * x[2] * x[3]}, in[0].dtype}};
 }
 std::vector<ValueInfo> infer_unflatten(Infos in, const Attrs& attrs) {
   require(in.size() == 1 && in[0].shape.rank() == 2 && has_activation_type(in[0]),
           "takes {rows, features} in f32 or bf16");
-  const Shape image{in[0].shape[0], attrs.integer("height"), attrs.integer("width"),
-                    attrs.integer("channels")};
+  const Shape image{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), attrs.integer("channels")};
   require(image.numel() == in[0].shape.numel(), "height * width * channels must be the features");
   return {{image, in[0].dtype}};
 }
@@ -41,13 +37,12 @@ void reverse_unflatten(Reverse& pass) {
   pass.add(0, pass.graph().emit1("flatten", {dy}, {}, pass.node().name + "/dx"));
 }
 
-void transpose(DType type, std::int64_t count, std::int64_t rows, std::int64_t cols,
-               const KernelCall& call, int threads) {
+void transpose(DType type, std::int64_t count, std::int64_t rows, std::int64_t cols, const KernelCall& call,
+               int threads) {
   if (type == DType::BF16) {
     cpu::transpose(count, rows, cols, call.in[0].as<const bf16>(), call.out[0].as<bf16>(), threads);
   } else {
-    cpu::transpose(count, rows, cols, call.in[0].as<const float>(), call.out[0].as<float>(),
-                   threads);
+    cpu::transpose(count, rows, cols, call.in[0].as<const float>(), call.out[0].as<float>(), threads);
   }
 }
 void run_flatten(const KernelSpec& spec, const KernelCall& call) {
@@ -62,21 +57,19 @@ void run_unflatten(const KernelSpec& spec, const KernelCall& call) {
 }  // namespace
 
 void define_flatten() {
-  define_op({.name = "flatten",
-             .infer = infer_flatten,
-             .reverse = reverse_flatten,
-             .cpu = plain_kernel(run_flatten),
-             .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}},
-                          {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
+  define_op(
+      {.name = "flatten",
+       .infer = infer_flatten,
+       .reverse = reverse_flatten,
+       .cpu = plain_kernel(run_flatten),
+       .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}}, {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
   define_op({.name = "unflatten",
              .infer = infer_unflatten,
              .reverse = reverse_unflatten,
              .cpu = plain_kernel(run_unflatten),
              .examples = {{"3x2x5",
                            {{{4, 30}, DType::F32, "x"}},
-                           {{"height", std::int64_t{3}},
-                            {"width", std::int64_t{2}},
-                            {"channels", std::int64_t{5}}}}}});
+                           {{"height", std::int64_t{3}}, {"width", std::int64_t{2}}, {"channels", std::int64_t{5}}}}}});
 }
 
 }  // namespace winnow::ops

@@ -20,9 +20,7 @@ template <class LayerShape>
 class LayerKernel final : public Kernel {
  public:
   LayerKernel(const LayerShape& shape, cpu::Direction direction, int threads)
-      : layer_(cpu::make_layer(shape, direction, threads)),
-        direction_(direction),
-        bias_(shape.bias) {}
+      : layer_(cpu::make_layer(shape, direction, threads)), direction_(direction), bias_(shape.bias) {}
   std::size_t scratch_bytes() const override { return layer_->scratch_bytes(); }
   void run(const KernelCall& call) override {
     const auto in = [&](std::size_t i) { return call.in[i].data; };
@@ -52,20 +50,16 @@ KernelMaker layer_kernel(cpu::Direction direction, ShapeOf shape_of) {
   return [direction, shape_of](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
     const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
     try {
-      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction,
-                                                                                 spec.threads);
+      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction, spec.threads);
     } catch (const std::exception& error) {  // of oneDNN: bf16 needs AVX-512
-      fail(ErrorKind::Unavailable,
-           "node '{}' cannot run in {} on this processor ({}); f32 always can", spec.node.name,
+      fail(ErrorKind::Unavailable, "node '{}' cannot run in {} on this processor ({}); f32 always can", spec.node.name,
            name_of(shape.dtype), error.what());
     }
   };
 }
 
 // The bias is the last input of the forward op and may be absent or left out.
-inline bool has_bias(std::span<const ValueInfo> in) {
-  return in.size() == 3 && in[2].shape.rank() == 1;
-}
+inline bool has_bias(std::span<const ValueInfo> in) { return in.size() == 3 && in[2].shape.rank() == 1; }
 
 struct LayerRules {
   decltype(OpDef::infer) forward, backward_data, backward_weights;
@@ -74,8 +68,7 @@ struct LayerRules {
 
 // Defines `name`, `name`_backward_data and `name`_backward_weights.
 template <class ShapeOf>
-void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shape_of,
-                  std::vector<OpExample> examples) {
+void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shape_of, std::vector<OpExample> examples) {
   const auto direction = [&](const char* suffix, cpu::Direction which, const auto& infer) {
     OpDef op{.name = name + suffix, .infer = infer};
     op.macs = [which, shape_of](auto in, auto out, const Attrs& attrs) {
@@ -89,8 +82,7 @@ void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shap
   forward.examples = std::move(examples);
   define_op(std::move(forward));
   define_op(direction("_backward_data", cpu::Direction::BackwardData, rules.backward_data));
-  define_op(
-      direction("_backward_weights", cpu::Direction::BackwardWeights, rules.backward_weights));
+  define_op(direction("_backward_weights", cpu::Direction::BackwardWeights, rules.backward_weights));
 }
 
 }  // namespace winnow::ops

@@ -12,9 +12,7 @@ using Infos = std::span<const ValueInfo>;
 LinearShape shape_of(Direction direction, Infos in, Infos out, const Attrs&) {
   const bool data = direction == Direction::BackwardData;
   const Shape& x = data ? out[0].shape : in[0].shape;
-  const Shape& y = direction == Direction::Forward ? out[0].shape
-                   : data                          ? in[0].shape
-                                                   : in[1].shape;
+  const Shape& y = direction == Direction::Forward ? out[0].shape : data ? in[0].shape : in[1].shape;
   const bool bias = direction == Direction::Forward ? has_bias(in) : out.size() == 2;
   return {.rows = x[0], .in = x[1], .out = y[1], .dtype = in[0].dtype, .bias = bias};
 }
@@ -54,8 +52,8 @@ void reverse(Reverse& pass) {
   Graph& graph = pass.graph();
   const bool bias = node.in.size() == 3 && pass.wants(2);
   if (pass.wants(1) || bias) {
-    const auto grads = graph.emit("linear_backward_weights", {node.in[0], dy},
-                                  {{"bias", std::int64_t{bias}}}, node.name + "/dw");
+    const auto grads =
+        graph.emit("linear_backward_weights", {node.in[0], dy}, {{"bias", std::int64_t{bias}}}, node.name + "/dw");
     pass.add(1, grads[0]);
     if (bias) pass.add(2, grads[1]);
   }
@@ -68,9 +66,7 @@ std::vector<OpExample> examples() {
   std::vector<OpExample> result;
   for (const auto& [rows, in, out] : {std::array{4, 32, 16}, {3, 7, 5}, {1, 33, 10}}) {
     result.push_back({fmt::format("{} rows, {} to {}, bias", rows, in, out),
-                      {{{rows, in}, DType::F32, "x"},
-                       {{out, in}, DType::F32, "weight"},
-                       {{out}, DType::F32, "bias"}}});
+                      {{{rows, in}, DType::F32, "x"}, {{out, in}, DType::F32, "weight"}, {{out}, DType::F32, "bias"}}});
   }
   result.push_back({"no bias", {{{4, 20}, DType::F32, "x"}, {{12, 20}, DType::F32, "weight"}}});
   return result;
@@ -79,8 +75,7 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_linear() {
-  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse},
-               shape_of, examples());
+  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse}, shape_of, examples());
 }
 
 }  // namespace winnow::ops

@@ -10,22 +10,17 @@ void define_scale_by() {
   define_op({
       .name = "scale_by",
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
-        require(in.size() == 2 && is_float(in[0].dtype),
-                "takes an f32 or bf16 tensor and a scalar");
-        require(in[1].shape.numel() == 1 && in[1].dtype == DType::F32,
-                "the scale must be one f32 number");
+        require(in.size() == 2 && is_float(in[0].dtype), "takes an f32 or bf16 tensor and a scalar");
+        require(in[1].shape.numel() == 1 && in[1].dtype == DType::F32, "the scale must be one f32 number");
         return {{in[0].shape, in[0].dtype}};
       },
       .reverse =
           [](Reverse& r) {
             Graph& graph = r.graph();
             const Node& node = r.node();
-            if (r.wants(0))
-              r.add(0,
-                    graph.emit1("scale_by", {r.out_grad(0), node.in[1]}, {}, node.name + "/grad"));
+            if (r.wants(0)) r.add(0, graph.emit1("scale_by", {r.out_grad(0), node.in[1]}, {}, node.name + "/grad"));
             if (r.wants(1)) {
-              const ValueId product =
-                  graph.emit1("mul", {r.out_grad(0), node.in[0]}, {}, node.name + "/grad");
+              const ValueId product = graph.emit1("mul", {r.out_grad(0), node.in[0]}, {}, node.name + "/grad");
               r.add(1, graph.emit1("reduce_sum", {product}, {}, node.name + "/grad"));
             }
           },
@@ -50,8 +45,7 @@ void define_mul() {
           [](Reverse& r) {
             for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
               if (!r.wants(i)) continue;
-              r.add(i, r.graph().emit1("mul", {r.out_grad(0), r.node().in[1 - i]}, {},
-                                       r.node().name + "/grad"));
+              r.add(i, r.graph().emit1("mul", {r.out_grad(0), r.node().in[1 - i]}, {}, r.node().name + "/grad"));
             }
           },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {

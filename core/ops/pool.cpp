@@ -1,5 +1,4 @@
-// max_pool2d, avg_pool2d (attrs kernel, stride, pad) and global_avg_pool, with their gradients.
-// Images are NHWC.
+// max_pool2d, avg_pool2d (attrs kernel, stride, pad) and global_avg_pool, with their gradients. Images are NHWC.
 #include "kernels/cpu/pool.h"
 
 #include "core/error.h"
@@ -41,8 +40,7 @@ bool is_image(const ValueInfo& info) {
 PoolShape checked(Infos in, const Attrs& attrs) {
   require(in.size() == 1 && is_image(in[0]), "takes NHWC images in f32 or bf16");
   const PoolShape s = windows(in[0].shape, attrs);
-  require(s.kernel_h >= 1 && s.kernel_h <= 15 && s.stride >= 1,
-          "kernel is between 1 and 15, stride at least 1");
+  require(s.kernel_h >= 1 && s.kernel_h <= 15 && s.stride >= 1, "kernel is between 1 and 15, stride at least 1");
   require(s.pad >= 0 && 2 * s.pad <= s.kernel_h, "pad is at most half of the kernel");
   require(s.height + 2 * s.pad >= s.kernel_h && s.width + 2 * s.pad >= s.kernel_w,
           "the window is larger than the padded image");
@@ -63,8 +61,7 @@ std::vector<ValueInfo> infer_global(Infos in, const Attrs&) {
   return {{Shape{in[0].shape[0], in[0].shape[3]}, in[0].dtype}};
 }
 std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
-  return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), in[0].shape[-1]},
-           in[0].dtype}};
+  return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), in[0].shape[-1]}, in[0].dtype}};
 }
 
 // Emits `op` on dy and what the forward pass saved.
@@ -88,8 +85,8 @@ void by_type(DType type, const Body& body) {
 
 void run_max(const KernelSpec& spec, const KernelCall& call) {
   by_type(spec.in[0].dtype, [&]<class T>() {
-    cpu::max_pool_forward(windows(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(),
-                          call.out[0].as<T>(), call.out[1].as<std::uint8_t>(), spec.threads);
+    cpu::max_pool_forward(windows(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
+                          call.out[1].as<std::uint8_t>(), spec.threads);
   });
 }
 void run_max_backward(const KernelSpec& spec, const KernelCall& call) {
@@ -101,27 +98,23 @@ void run_max_backward(const KernelSpec& spec, const KernelCall& call) {
 template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
 void run_avg(const KernelSpec& spec, const KernelCall& call) {
   by_type(spec.in[0].dtype, [&]<class T>() {
-    cpu::avg_pool_forward(shape_of(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(),
-                          call.out[0].as<T>(), spec.threads);
+    cpu::avg_pool_forward(shape_of(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
+                          spec.threads);
   });
 }
 template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
 void run_avg_backward(const KernelSpec& spec, const KernelCall& call) {
   by_type(spec.in[0].dtype, [&]<class T>() {
-    cpu::avg_pool_backward(shape_of(spec.out[0].shape, spec.node.attrs), call.in[0].as<const T>(),
-                           call.out[0].as<T>(), spec.threads);
+    cpu::avg_pool_backward(shape_of(spec.out[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
+                           spec.threads);
   });
 }
 
-OpExample example(std::string label, const Shape& x, std::int64_t kernel, std::int64_t stride,
-                  std::int64_t pad) {
-  return {std::move(label),
-          {{x, DType::F32, "x"}},
-          {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}};
+OpExample example(std::string label, const Shape& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
+  return {std::move(label), {{x, DType::F32, "x"}}, {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}};
 }
 std::vector<OpExample> examples() {
-  return {example("2x2", {2, 6, 4, 16}, 2, 2, 0),
-          example("3x3, stride 2, pad 1", {2, 7, 5, 20}, 3, 2, 1),
+  return {example("2x2", {2, 6, 4, 16}, 2, 2, 0), example("3x3, stride 2, pad 1", {2, 7, 5, 20}, 3, 2, 1),
           example("2x2, a row left over", {3, 5, 5, 3}, 2, 2, 0)};
 }
 
@@ -133,27 +126,20 @@ void define_pool() {
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
              .cpu = plain_kernel(run_max),
              .examples = examples()});
-  define_op({.name = "max_pool2d_backward",
-             .infer = infer_backward,
-             .cpu = plain_kernel(run_max_backward)});
+  define_op({.name = "max_pool2d_backward", .infer = infer_backward, .cpu = plain_kernel(run_max_backward)});
   define_op({.name = "avg_pool2d",
              .infer = infer_windows,
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
              .cpu = plain_kernel(run_avg<windows>),
              .examples = examples()});
-  define_op({.name = "avg_pool2d_backward",
-             .infer = infer_backward,
-             .cpu = plain_kernel(run_avg_backward<windows>)});
+  define_op({.name = "avg_pool2d_backward", .infer = infer_backward, .cpu = plain_kernel(run_avg_backward<windows>)});
+  define_op({.name = "global_avg_pool",
+             .infer = infer_global,
+             .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
+             .cpu = plain_kernel(run_avg<whole>),
+             .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
   define_op(
-      {.name = "global_avg_pool",
-       .infer = infer_global,
-       .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
-       .cpu = plain_kernel(run_avg<whole>),
-       .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}},
-                    {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
-  define_op({.name = "global_avg_pool_backward",
-             .infer = infer_backward,
-             .cpu = plain_kernel(run_avg_backward<whole>)});
+      {.name = "global_avg_pool_backward", .infer = infer_backward, .cpu = plain_kernel(run_avg_backward<whole>)});
 }
 
 }  // namespace winnow::ops

@@ -28,18 +28,15 @@ void define_relu() {
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
           [](Reverse& r) {
-            r.add(0, r.graph().emit1("relu_backward", {r.out_grad(0), r.node().out[0]}, {},
-                                     r.node().name + "/grad"));
+            r.add(0, r.graph().emit1("relu_backward", {r.out_grad(0), r.node().out[0]}, {}, r.node().name + "/grad"));
           },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   Relu<T>{call.in[0].as<T>(), call.out[0].as<T>()});
+          for_each(call.run.threads, call.out[0].numel(), Relu<T>{call.in[0].as<T>(), call.out[0].as<T>()});
         });
       }),
       .inplace = 0,
-      .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}}},
-                   {.label = "matrix", .in = {{{4, 10}}}}},
+      .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}}}, {.label = "matrix", .in = {{{4, 10}}}}},
   });
   define_relu_backward();
 }

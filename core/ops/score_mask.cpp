@@ -1,6 +1,5 @@
 // score_mask: a weight of which only the share `density` with the largest |score| is used. Outputs
-// the effective weight and its mask. The gradient of the scores is straight-through: the mask is
-// taken for |score|.
+// the effective weight and its mask. The gradient of the scores is straight-through: the mask is taken for |score|.
 #include "kernels/functors/score_mask.h"
 
 #include "core/ops/dispatch.h"
@@ -17,8 +16,8 @@ void define_score_mask_backward_scores() {
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 3); },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         for_each(call.run.threads, call.out[0].numel(),
-                 ScoreGradient{call.in[0].as<float>(), call.in[1].as<float>(),
-                               call.in[2].as<float>(), call.out[0].as<float>()});
+                 ScoreGradient{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<float>(),
+                               call.out[0].as<float>()});
       }),
       .inplace = 0,
   });
@@ -35,8 +34,7 @@ void define_apply_mask() {
       },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         for_each(call.run.threads, call.out[0].numel(),
-                 ApplyMask{call.in[0].as<float>(), call.in[1].as<std::uint8_t>(),
-                           call.out[0].as<float>()});
+                 ApplyMask{call.in[0].as<float>(), call.in[1].as<std::uint8_t>(), call.out[0].as<float>()});
       }),
       .inplace = 0,
   });
@@ -51,20 +49,17 @@ void define_score_mask() {
         same_as_inputs(in, 2);
         require(in[0].dtype == DType::F32, "weight and scores must be f32");
         const double density = attrs.real("density");
-        require(density > 0 && density <= 1,
-                fmt::format("density must be in (0, 1], not {}", density));
+        require(density > 0 && density <= 1, fmt::format("density must be in (0, 1], not {}", density));
         return {{in[0].shape, DType::F32}, {in[0].shape, DType::U8}};
       },
       .reverse =
           [](Reverse& r) {
             const Node& node = r.node();
             if (r.wants(0)) {
-              r.add(0, r.graph().emit1("apply_mask", {r.out_grad(0), node.out[1]}, {},
-                                       node.name + "/grad"));
+              r.add(0, r.graph().emit1("apply_mask", {r.out_grad(0), node.out[1]}, {}, node.name + "/grad"));
             }
             if (r.wants(1)) {
-              r.add(1, r.graph().emit1("score_mask_backward_scores",
-                                       {r.out_grad(0), node.in[0], node.in[1]}, {},
+              r.add(1, r.graph().emit1("score_mask_backward_scores", {r.out_grad(0), node.in[0], node.in[1]}, {},
                                        node.name + "/scores"));
             }
           },
@@ -77,10 +72,8 @@ void define_score_mask() {
       .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
         const auto n = call.out[0].numel();
         auto* mask = call.out[1].as<std::uint8_t>();
-        keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")),
-                     mask);
-        for_each(call.run.threads, n,
-                 ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
+        keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")), mask);
+        for_each(call.run.threads, n, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
       }),
       .examples = {{.label = "conv",
                     .in = {{{5, 3, 3, 3}}, {{5, 3, 3, 3}}},

@@ -19,17 +19,14 @@ ShortcutShape shape_of(const Shape& x, const Attrs& attrs) {
 }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
-  require(in.size() == 1 && in[0].shape.rank() == 4 &&
-              (in[0].dtype == DType::F32 || in[0].dtype == DType::BF16),
+  require(in.size() == 1 && in[0].shape.rank() == 4 && (in[0].dtype == DType::F32 || in[0].dtype == DType::BF16),
           "takes NHWC images in f32 or bf16");
   const ShortcutShape s = shape_of(in[0].shape, attrs);
-  require(s.stride >= 1 && s.out_channels >= s.channels,
-          "stride is at least 1 and channels at least those of x");
+  require(s.stride >= 1 && s.out_channels >= s.channels, "stride is at least 1 and channels at least those of x");
   return {{Shape{s.batch, s.out_height(), s.out_width(), s.out_channels}, in[0].dtype}};
 }
 std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
-  return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"),
-                 attrs.integer("in_channels")},
+  return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), attrs.integer("in_channels")},
            in[0].dtype}};
 }
 
@@ -42,8 +39,7 @@ void reverse(Reverse& pass) {
   attrs.set("height", x[1]);
   attrs.set("width", x[2]);
   attrs.set("in_channels", x[3]);
-  pass.add(0,
-           pass.graph().emit1("shortcut_pad_backward", {dy}, std::move(attrs), node.name + "/dx"));
+  pass.add(0, pass.graph().emit1("shortcut_pad_backward", {dy}, std::move(attrs), node.name + "/dx"));
 }
 
 void run_forward(const KernelSpec& spec, const KernelCall& call) {
@@ -75,11 +71,8 @@ void define_shortcut_pad() {
              .reverse = reverse,
              .cpu = plain_kernel(run_forward),
              .examples = {example("stride 2, twice the channels", {2, 6, 6, 16}, 2, 32),
-                          example("odd sizes", {2, 5, 7, 3}, 2, 8),
-                          example("stride 1", {2, 3, 3, 4}, 1, 6)}});
-  define_op({.name = "shortcut_pad_backward",
-             .infer = infer_backward,
-             .cpu = plain_kernel(run_backward)});
+                          example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6)}});
+  define_op({.name = "shortcut_pad_backward", .infer = infer_backward, .cpu = plain_kernel(run_backward)});
 }
 
 }  // namespace winnow::ops

@@ -11,13 +11,12 @@ void define_sigmoid() {
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
           [](Reverse& r) {
-            r.add(0, r.graph().emit1("sigmoid_backward", {r.out_grad(0), r.node().out[0]}, {},
-                                     r.node().name + "/grad"));
+            r.add(0,
+                  r.graph().emit1("sigmoid_backward", {r.out_grad(0), r.node().out[0]}, {}, r.node().name + "/grad"));
           },
       .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
         with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   Sigmoid<T>{call.in[0].as<T>(), call.out[0].as<T>()}, 2048);
+          for_each(call.run.threads, call.out[0].numel(), Sigmoid<T>{call.in[0].as<T>(), call.out[0].as<T>()}, 2048);
         });
       }),
       .inplace = 0,

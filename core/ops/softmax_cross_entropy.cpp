@@ -27,25 +27,22 @@ class SoftmaxCrossEntropy final : public Kernel {
     for (std::int64_t row = 0; row < rows_; ++row) {
       valid += labels[row] >= 0 ? 1 : 0;
       if (labels[row] >= classes_) {
-        fail(ErrorKind::Input, "node '{}': label {} of row {} is not below the {} classes", name_,
-             labels[row], row, classes_);
+        fail(ErrorKind::Input, "node '{}': label {} of row {} is not below the {} classes", name_, labels[row], row,
+             classes_);
       }
     }
-    const std::int64_t denominator =
-        std::max<std::int64_t>(1, denominator_ > 0 ? denominator_ : valid);
+    const std::int64_t denominator = std::max<std::int64_t>(1, denominator_ > 0 ? denominator_ : valid);
     const float inverse = 1.0f / static_cast<float>(denominator);
     auto* loss = reinterpret_cast<float*>(call.scratch);
     auto* rank = reinterpret_cast<std::int32_t*>(loss + rows_);
     auto* partial = loss + 2 * rows_;
     with_float_type(call.in[0].dtype, [&]<class T>() {
-      const SoftmaxCrossEntropyRow<T> row{
-          call.in[0].as<T>(),  labels, classes_, smoothing_, inverse,
-          call.out[3].as<T>(), loss,   rank};
+      const SoftmaxCrossEntropyRow<T> row{call.in[0].as<T>(),  labels, classes_, smoothing_, inverse,
+                                          call.out[3].as<T>(), loss,   rank};
       for_each_row(call.run.threads, row);
     });
     float* total = call.out[0].as<float>();
-    fold_rows(1, 1, rows_, 0.0f, LoadRow<float>{loss, rows_}, Sum{}, StoreRow<float>{total},
-              partial);
+    fold_rows(1, 1, rows_, 0.0f, LoadRow<float>{loss, rows_}, Sum{}, StoreRow<float>{total}, partial);
     *total /= static_cast<float>(denominator);
     std::int32_t correct = 0, correct5 = 0;
     for (std::int64_t row = 0; row < rows_; ++row) {
@@ -77,13 +74,10 @@ class SoftmaxCrossEntropy final : public Kernel {
 
 std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
   require(in.size() == 2, "takes logits and labels");
-  require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1,
-          "logits must be {N, classes}");
-  require(in[1].dtype == DType::I32 && in[1].shape == Shape{in[0].shape[0]},
-          "labels must be {N} of i32");
+  require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1, "logits must be {N, classes}");
+  require(in[1].dtype == DType::I32 && in[1].shape == Shape{in[0].shape[0]}, "labels must be {N} of i32");
   const double smoothing = attrs.real("label_smoothing", 0.0);
-  require(smoothing >= 0 && smoothing < 1,
-          fmt::format("label_smoothing must be in [0, 1), not {}", smoothing));
+  require(smoothing >= 0 && smoothing < 1, fmt::format("label_smoothing must be in [0, 1), not {}", smoothing));
   require(attrs.integer("denominator", 0) >= 0, "denominator must not be negative");
   return {{Shape{}, DType::F32, "loss"},
           {Shape{1}, DType::I32, "correct"},
@@ -100,8 +94,7 @@ void define_softmax_cross_entropy() {
       .reverse =
           [](Reverse& r) {
             if (r.out_grad(0) == kNoValue || !r.wants(0)) return;
-            r.add(0, r.graph().emit1("scale_by", {r.node().out[3], r.out_grad(0)}, {},
-                                     r.node().name + "/grad"));
+            r.add(0, r.graph().emit1("scale_by", {r.node().out[3], r.out_grad(0)}, {}, r.node().name + "/grad"));
           },
       .cpu = [](const KernelSpec& spec) { return std::make_unique<SoftmaxCrossEntropy>(spec); },
       .examples = {{.label = "plain", .in = {{{6, 7}}, {{6}, DType::I32}}},

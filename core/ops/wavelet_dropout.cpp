@@ -28,12 +28,10 @@ BandScales draw_bands(const Node& node, const RunContext& run) {
 }
 
 // One tile {H, W, lanes}; `x` is transformed in place, `room` has room(h, w) * lanes floats.
-void drop_1d(float* x, float* room, std::int64_t h, std::int64_t w, std::int64_t lanes,
-             const BandScales& s) {
-  const std::int64_t n0 = h * w, n1 = wavelet_length(n0), n2 = wavelet_length(n1),
-                     n3 = wavelet_length(n2);
-  float *low1 = room, *high1 = low1 + n1 * lanes, *low2 = high1 + n1 * lanes,
-        *high2 = low2 + n2 * lanes, *low3 = high2 + n2 * lanes, *high3 = low3 + n3 * lanes;
+void drop_1d(float* x, float* room, std::int64_t h, std::int64_t w, std::int64_t lanes, const BandScales& s) {
+  const std::int64_t n0 = h * w, n1 = wavelet_length(n0), n2 = wavelet_length(n1), n3 = wavelet_length(n2);
+  float *low1 = room, *high1 = low1 + n1 * lanes, *low2 = high1 + n1 * lanes, *high2 = low2 + n2 * lanes,
+        *low3 = high2 + n2 * lanes, *high3 = low3 + n3 * lanes;
   wavelet_analysis(x, low1, high1, 1, n0, lanes);
   wavelet_analysis(low1, low2, high2, 1, n1, lanes);
   wavelet_analysis(low2, low3, high3, 1, n2, lanes);
@@ -42,11 +40,10 @@ void drop_1d(float* x, float* room, std::int64_t h, std::int64_t w, std::int64_t
   wavelet_synthesis(low1, high1, x, 1, n0, lanes, 1, s.band[0]);
 }
 
-void drop_2d(float* x, float* room, std::int64_t h, std::int64_t w, std::int64_t lanes,
-             const BandScales& s) {
+void drop_2d(float* x, float* room, std::int64_t h, std::int64_t w, std::int64_t lanes, const BandScales& s) {
   const std::int64_t hm = wavelet_length(h), wm = wavelet_length(w);
-  float *low = room, *high = low + h * wm * lanes, *ll = high + h * wm * lanes,
-        *lh = ll + hm * wm * lanes, *hl = lh + hm * wm * lanes, *hh = hl + hm * wm * lanes;
+  float *low = room, *high = low + h * wm * lanes, *ll = high + h * wm * lanes, *lh = ll + hm * wm * lanes,
+        *hl = lh + hm * wm * lanes, *hh = hl + hm * wm * lanes;
   wavelet_analysis(x, low, high, h, w, lanes);      // along the width
   wavelet_analysis(low, ll, lh, 1, h, wm * lanes);  // along the height
   wavelet_analysis(high, hl, hh, 1, h, wm * lanes);
@@ -69,8 +66,7 @@ class WaveletDropout final : public Kernel {
 
   void run(const KernelCall& call) override {
     const BandScales scales = draw_bands(node_, call.run);
-    const std::int64_t channels = shape_[3], tiles = (channels + kTile - 1) / kTile,
-                       jobs = shape_[0] * tiles;
+    const std::int64_t channels = shape_[3], tiles = (channels + kTile - 1) / kTile, jobs = shape_[0] * tiles;
     const int threads = std::min(threads_, call.run.threads);
     auto* rooms = reinterpret_cast<float*>(call.scratch);
     with_float_type(call.out[0].dtype, [&]<class T>() {
@@ -78,10 +74,8 @@ class WaveletDropout final : public Kernel {
       T* y = call.out[0].as<T>();
 #pragma omp parallel for num_threads(threads) schedule(static, (jobs + threads - 1) / threads)
       for (std::int64_t job = 0; job < jobs; ++job) {
-        const std::int64_t thread =
-            job / ((jobs + threads - 1) / threads);  // of the static schedule
-        const std::int64_t first = job % tiles * kTile,
-                           offset = job / tiles * shape_[1] * shape_[2] * channels + first;
+        const std::int64_t thread = job / ((jobs + threads - 1) / threads);  // of the static schedule
+        const std::int64_t first = job % tiles * kTile, offset = job / tiles * shape_[1] * shape_[2] * channels + first;
         tile(x + offset, y + offset, std::min(kTile, channels - first), scales,
              rooms + static_cast<std::size_t>(thread) * tile_floats());
       }
@@ -90,11 +84,9 @@ class WaveletDropout final : public Kernel {
 
  private:
   std::size_t tile_floats() const {
-    const std::int64_t h = shape_[1], w = shape_[2], n1 = wavelet_length(h * w),
-                       n2 = wavelet_length(n1);
+    const std::int64_t h = shape_[1], w = shape_[2], n1 = wavelet_length(h * w), n2 = wavelet_length(n1);
     const std::int64_t hm = wavelet_length(h), wm = wavelet_length(w);
-    const std::int64_t levels =
-        flat_ ? 2 * (n1 + n2 + wavelet_length(n2)) : 2 * h * wm + 4 * hm * wm;
+    const std::int64_t levels = flat_ ? 2 * (n1 + n2 + wavelet_length(n2)) : 2 * h * wm + 4 * hm * wm;
     return static_cast<std::size_t>((h * w + levels) * kTile);
   }
 
@@ -106,8 +98,7 @@ class WaveletDropout final : public Kernel {
     }
     (flat_ ? drop_1d : drop_2d)(room, room + h * w * lanes, h, w, lanes, scales);
     for (std::int64_t i = 0; i < h * w; ++i) {
-      for (std::int64_t c = 0; c < lanes; ++c)
-        y[i * channels + c] = from_float<T>(room[i * lanes + c]);
+      for (std::int64_t c = 0; c < lanes; ++c) y[i * channels + c] = from_float<T>(room[i * lanes + c]);
     }
   }
 
@@ -130,8 +121,7 @@ void define_wavelet_dropout() {
           [](std::span<const ValueInfo> in, const Attrs& given) {
             const double p = given.real("p");
             require(p >= 0 && p < 1, fmt::format("p must be in [0, 1), not {}", p));
-            require(given.text("variant") == "1d" || given.text("variant") == "2d",
-                    "variant must be 1d or 2d");
+            require(given.text("variant") == "1d" || given.text("variant") == "2d", "variant must be 1d or 2d");
             for (const std::int64_t band : given.list("bands")) {
               require(band >= 1 && band <= 3, fmt::format("bands are 1, 2 and 3, not {}", band));
             }
@@ -141,8 +131,7 @@ void define_wavelet_dropout() {
       .reverse =
           [](Reverse& r) {
             // The node's name keys the draws, so the reverse node has the same name.
-            r.add(0, r.graph().emit1("wavelet_dropout", {r.out_grad(0)}, r.node().attrs,
-                                     r.node().name));
+            r.add(0, r.graph().emit1("wavelet_dropout", {r.out_grad(0)}, r.node().attrs, r.node().name));
           },
       .cpu = [](const KernelSpec& spec) { return std::make_unique<WaveletDropout>(spec); },
       .inplace = 0,

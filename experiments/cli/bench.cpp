@@ -25,8 +25,7 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Of the calling thread alone: on a busy machine, what a step on one thread would take without the
-// others.
+// Of the calling thread alone: on a busy machine, what a step on one thread would take without the others.
 double cpu_seconds_now() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -106,10 +105,8 @@ Measured measure(const Subject& subject, int threads, double budget) {
   const std::unique_ptr<Method> method = make_method(subject.method);
   const std::unique_ptr<Communicator> self = make_self();
   TrainObserver observer;
-  Trainer trainer({.build =
-                       [&](std::int64_t batch, DType compute) {
-                         return model.build(subject.model, data->shape(), batch, compute);
-                       },
+  Trainer trainer({.build = [&](std::int64_t batch,
+                                DType compute) { return model.build(subject.model, data->shape(), batch, compute); },
                    .method = *method,
                    .data = *data,
                    .train = subject.train,
@@ -134,8 +131,7 @@ Measured measure(const Subject& subject, int threads, double budget) {
   Program& program = trainer.training_program();
   program.profile(true);
   const double start = seconds_now();
-  const auto steps =
-      static_cast<std::size_t>(std::clamp(0.2 * budget / result.median(), 2.0, 200.0));
+  const auto steps = static_cast<std::size_t>(std::clamp(0.2 * budget / result.median(), 2.0, 200.0));
   for (std::size_t i = 0; i < steps; ++i) trainer.train_step();
   result.profiled = (seconds_now() - start) / static_cast<double>(steps);
   result.nodes = program.times();
@@ -178,21 +174,20 @@ double gflops(std::int64_t macs, double seconds) {
 
 Json as_json(const Measured& measured, const Subject& subject, int threads, bool by_node) {
   const auto batch = static_cast<double>(subject.train.integer("batch"));
-  Json json = {{"model", subject.model.text("name")},
-               {"method", subject.method.text("name")},
-               {"precision", name_of(measured.compute)},
-               {"threads", threads},
-               {"batch", subject.train.integer("batch")},
-               {"steps", measured.seconds.size()},
-               {"images_per_second", batch / measured.median()},
-               {"step_seconds",
-                {{"median", measured.median()},
-                 {"least", measured.seconds.front()},
-                 {"cpu_median", measured.cpu_median()}}},
-               {"gflops", gflops(measured.macs, measured.median())},
-               {"macs_per_step", measured.macs},
-               {"peak_memory_bytes", measured.memory},
-               {"loss", measured.loss}};
+  Json json = {
+      {"model", subject.model.text("name")},
+      {"method", subject.method.text("name")},
+      {"precision", name_of(measured.compute)},
+      {"threads", threads},
+      {"batch", subject.train.integer("batch")},
+      {"steps", measured.seconds.size()},
+      {"images_per_second", batch / measured.median()},
+      {"step_seconds",
+       {{"median", measured.median()}, {"least", measured.seconds.front()}, {"cpu_median", measured.cpu_median()}}},
+      {"gflops", gflops(measured.macs, measured.median())},
+      {"macs_per_step", measured.macs},
+      {"peak_memory_bytes", measured.memory},
+      {"loss", measured.loss}};
   json["ops"] = Json::array();
   for (const Program::NodeTime& group : shares(measured, by_node)) {
     json["ops"].push_back({{"op", group.op},
@@ -204,23 +199,19 @@ Json as_json(const Measured& measured, const Subject& subject, int threads, bool
   return json;
 }
 
-void print(const Measured& measured, const Subject& subject, int threads, bool by_node,
-           std::ostream& out) {
+void print(const Measured& measured, const Subject& subject, int threads, bool by_node, std::ostream& out) {
   const auto batch = subject.train.integer("batch");
   out << fmt::format(
       "{} {} {}, batch {}, {}: {:.0f} images/s, {:.2f} ms a step (least {:.2f}), {:.0f} GFLOP/s, "
       "{}\n",
       subject.model.text("name"), subject.method.text("name"), name_of(measured.compute), batch,
-      threads == 1 ? "1 thread" : fmt::format("{} threads", threads),
-      static_cast<double>(batch) / measured.median(), 1e3 * measured.median(),
-      1e3 * measured.seconds.front(), gflops(measured.macs, measured.median()),
+      threads == 1 ? "1 thread" : fmt::format("{} threads", threads), static_cast<double>(batch) / measured.median(),
+      1e3 * measured.median(), 1e3 * measured.seconds.front(), gflops(measured.macs, measured.median()),
       bytes_text(static_cast<double>(measured.memory)));
   for (const Program::NodeTime& group : shares(measured, by_node)) {
     out << fmt::format(
-        "  {:>5.1f} %  {:9.3f} ms  {:>13}  {} {}\n", 100 * group.seconds / measured.profiled,
-        1e3 * group.seconds,
-        group.macs > 0 ? fmt::format("{:.0f} GFLOP/s", gflops(group.macs, group.seconds)) : "",
-        group.op, group.name);
+        "  {:>5.1f} %  {:9.3f} ms  {:>13}  {} {}\n", 100 * group.seconds / measured.profiled, 1e3 * group.seconds,
+        group.macs > 0 ? fmt::format("{:.0f} GFLOP/s", gflops(group.macs, group.seconds)) : "", group.op, group.name);
   }
 }
 
@@ -229,16 +220,15 @@ void print(const Measured& measured, const Subject& subject, int threads, bool b
 int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const std::string usage = "bench [--model NAME] [--method NAME] [--set KEY=VALUE] [--json]";
   po::options_description options("winnow " + usage);
-  options.add_options()("model", po::value<std::string>()->default_value("resnet20"),
-                        "see winnow models")(
+  options.add_options()("model", po::value<std::string>()->default_value("resnet20"), "see winnow models")(
       "method", po::value<std::string>()->default_value("dense"), "see winnow methods")(
       "precision", po::value<std::string>()->default_value("auto"), "auto, f32 or bf16")(
       "batch", po::value<std::int64_t>()->default_value(128), "examples of a step")(
       "threads", po::value<int>()->default_value(1), "of this process")(
       "seconds", po::value<double>()->default_value(5), "how long to measure")(
       "set", po::value<std::vector<std::string>>()->composing(),
-      "KEY=VALUE: a setting of data, model, method or train, as in a sweep file")(
-      "nodes", "time by node, not by op")("json", "one JSON object")("help,h", "this text");
+      "KEY=VALUE: a setting of data, model, method or train, as in a sweep file")("nodes", "time by node, not by op")(
+      "json", "one JSON object")("help,h", "this text");
   const po::variables_map given = parse_options(args, options, {}, usage);
   if (given.contains("help")) {
     out << options;

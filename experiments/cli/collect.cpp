@@ -18,12 +18,10 @@ void check_target(Files& files, const fs::path& target, const fs::path& out) {
   const auto trials = fs::weakly_canonical(Layout(out).trials());
   const auto inside = fs::weakly_canonical(target).lexically_relative(trials);
   if (!inside.empty() && *inside.begin() != "..") {
-    fail(ErrorKind::Usage, "{}: is in the folder of the results; choose another -o",
-         target.string());
+    fail(ErrorKind::Usage, "{}: is in the folder of the results; choose another -o", target.string());
   }
   if (files.exists(target) && !is_survey(files, target)) {
-    fail(ErrorKind::Usage,
-         "{}: exists and is not a survey file of this winnow; remove it or choose another -o",
+    fail(ErrorKind::Usage, "{}: exists and is not a survey file of this winnow; remove it or choose another -o",
          target.string());
   }
 }
@@ -32,8 +30,7 @@ void check_target(Files& files, const fs::path& target, const fs::path& out) {
 
 int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   namespace po = boost::program_options;
-  po::options_description options(
-      "winnow collect OUT [options]   all results of a directory in one file");
+  po::options_description options("winnow collect OUT [options]   all results of a directory in one file");
   std::string path;
   options.add_options()("output,o", po::value(&path), "survey file (default: OUT/survey.h5)")(
       "pack", "copy the weights; without it the survey links to the result files");
@@ -47,11 +44,10 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
   }
-  write_survey(files, survey, folder, target,
-               given->has("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
+  write_survey(files, survey, folder, target, given->has("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
   const std::size_t count = rows_of(survey.trials);
-  out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(), count,
-                     survey.planned, survey.planned - count);
+  out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(), count, survey.planned,
+                     survey.planned - count);
   return 0;
 }
 

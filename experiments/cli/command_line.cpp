@@ -79,8 +79,7 @@ int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream&
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
-      {"plan", "expands and checks a sweep file and says what it will cost; writes nothing",
-       run_plan},
+      {"plan", "expands and checks a sweep file and says what it will cost; writes nothing", run_plan},
       {"run", "trains what is missing; the same command again goes on", run_run},
       {"status", "what of a sweep is done, running, failed and missing", run_status},
       {"collect", "gathers the results into one survey file", run_collect},

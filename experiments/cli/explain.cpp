@@ -26,9 +26,7 @@ struct Kind {
 
 std::vector<Kind> kinds() {
   const Catalog& all = catalog();
-  return {{"data", "datasets", &all.datasets},
-          {"model", "models", &all.models},
-          {"method", "methods", &all.methods}};
+  return {{"data", "datasets", &all.datasets}, {"model", "models", &all.models}, {"method", "methods", &all.methods}};
 }
 
 const Catalog& sweep_catalog() {
@@ -45,8 +43,7 @@ const std::map<std::string, const char*>& words() {
       {"replicate",
        "an axis, '- replicate: 3': every trial three times, with the seeds of 0, 1 and 2;\n"
        "no part of a trial's id"},
-      {"stop.nonfinite",
-       "stop, the default: a trial whose loss is no longer a number ends as diverged"}};
+      {"stop.nonfinite", "stop, the default: a trial whose loss is no longer a number ends as diverged"}};
   return all;
 }
 
@@ -57,8 +54,7 @@ std::vector<std::string> every_key() {
   for (const Kind& kind : kinds()) {
     keys.push_back(fmt::format("{}.name", kind.prefix));
     for (const Component& component : *kind.components) {
-      for (const Setting& setting : component.schema)
-        keys.push_back(fmt::format("{}.{}", kind.prefix, setting.key));
+      for (const Setting& setting : component.schema) keys.push_back(fmt::format("{}.{}", kind.prefix, setting.key));
     }
   }
   return keys;
@@ -69,8 +65,8 @@ bool explain_name(const std::string& key, std::ostream& out) {
     if (key != fmt::format("{}.name", kind.prefix)) continue;
     std::vector<std::string> names;
     for (const Component& component : *kind.components) names.push_back(component.name);
-    out << fmt::format("  {:<26} one of {}; required\n  {:<26} see winnow {}\n", key,
-                       fmt::join(names, ", "), "", kind.verb);
+    out << fmt::format("  {:<26} one of {}; required\n  {:<26} see winnow {}\n", key, fmt::join(names, ", "), "",
+                       kind.verb);
     return true;
   }
   return false;
@@ -111,8 +107,7 @@ bool explain_word(const std::string& key, std::ostream& out) {
 }
 
 bool explain(const std::string& key, std::ostream& out) {
-  if (explain_word(key, out) || explain_name(key, out) || explain_component_key(key, out))
-    return true;
+  if (explain_word(key, out) || explain_name(key, out) || explain_component_key(key, out)) return true;
   const auto settings = settings_named(sweep_catalog(), key);
   if (settings.empty()) return false;
   out << setting_text(*settings.front(), key);
@@ -134,8 +129,7 @@ bool explain_last_part(const std::string& part, std::ostream& out) {
 int run_explain(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const std::string usage = "explain KEY";
   po::options_description options("winnow " + usage);
-  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr")("help,h",
-                                                                                       "this text");
+  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr")("help,h", "this text");
   const po::variables_map given = parse_options(args, options, {"key"}, usage);
   if (given.contains("help")) {
     out << options;
@@ -145,8 +139,7 @@ int run_explain(std::span<const std::string> args, std::ostream& out, std::ostre
   const std::string key = given["key"].as<std::string>();
   if (explain(key, out) || explain_last_part(key, out)) return 0;
   const auto near = nearest(key, every_key());
-  fail(ErrorKind::Usage, "no setting '{}'{}", key,
-       near ? fmt::format("; did you mean '{}'?", *near) : "");
+  fail(ErrorKind::Usage, "no setting '{}'{}", key, near ? fmt::format("; did you mean '{}'?", *near) : "");
 }
 
 }  // namespace winnow

@@ -34,10 +34,8 @@ std::string smoke_fraction(const TrialSpec& spec) {
 
 }  // namespace
 
-po::variables_map parse_options(std::span<const std::string> args,
-                                const po::options_description& options,
-                                const std::vector<std::string>& positional,
-                                const std::string& usage) {
+po::variables_map parse_options(std::span<const std::string> args, const po::options_description& options,
+                                const std::vector<std::string>& positional, const std::string& usage) {
   po::positional_options_description places;
   for (const std::string& name : positional) places.add(name.c_str(), 1);
   po::variables_map given;
@@ -62,16 +60,14 @@ void add_sweep_options(po::options_description& options) {
       "set", po::value<Texts>()->composing(),
       "KEY=VALUE: replaces a setting or an axis of the file; KEY=[A, B]: an axis")(
       "only", po::value<Texts>()->composing(), "KEY=VALUE or KEY=[A, B]: only trials that match")(
-      "smoke",
-      "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke")(
-      "help,h", "this text");
+      "smoke", "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke")("help,h",
+                                                                                                     "this text");
 }
 
 SweepArguments sweep_arguments(const po::variables_map& given) {
   if (!given.contains("sweep")) fail(ErrorKind::Usage, "which sweep file?   (winnow help)");
   const auto texts = [&](const char* name) {
-    return given.contains(name) ? given[name].as<std::vector<std::string>>()
-                                : std::vector<std::string>();
+    return given.contains(name) ? given[name].as<std::vector<std::string>>() : std::vector<std::string>();
   };
   SweepArguments arguments;
   arguments.sweep = given["sweep"].as<std::string>();

@@ -1,5 +1,4 @@
-// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run,
-// numbers for people.
+// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run, numbers for people.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -16,11 +15,11 @@ namespace winnow {
 inline constexpr int kWholeOptions = boost::program_options::command_line_style::default_style &
                                      ~boost::program_options::command_line_style::allow_guessing;
 
-// Positional arguments go to the options named in `positional`, one each. Error{Usage} with `usage`
-// in its text.
-boost::program_options::variables_map parse_options(
-    std::span<const std::string> args, const boost::program_options::options_description& options,
-    const std::vector<std::string>& positional, const std::string& usage);
+// Positional arguments go to the options named in `positional`, one each. Error{Usage} with `usage` in its text.
+boost::program_options::variables_map parse_options(std::span<const std::string> args,
+                                                    const boost::program_options::options_description& options,
+                                                    const std::vector<std::string>& positional,
+                                                    const std::string& usage);
 
 // SWEEP, -o, --set, --only, --smoke.
 void add_sweep_options(boost::program_options::options_description& options);

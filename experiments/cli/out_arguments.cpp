@@ -10,8 +10,7 @@ namespace winnow {
 namespace po = boost::program_options;
 
 std::optional<OutArguments> parse_out_arguments(std::span<const std::string> args,
-                                                const po::options_description& options,
-                                                std::ostream& out) {
+                                                const po::options_description& options, std::ostream& out) {
   OutArguments result;
   po::options_description all;
   all.add(options).add_options()("help,h", "this text")("place", po::value(&result.place));
@@ -19,11 +18,7 @@ std::optional<OutArguments> parse_out_arguments(std::span<const std::string> arg
   positions.add("place", 1);
   try {
     const std::vector<std::string> words(args.begin(), args.end());
-    po::store(po::command_line_parser(words)
-                  .options(all)
-                  .positional(positions)
-                  .style(kWholeOptions)
-                  .run(),
+    po::store(po::command_line_parser(words).options(all).positional(positions).style(kWholeOptions).run(),
               result.given);
     po::notify(result.given);
   } catch (const po::error& error) {

@@ -36,9 +36,8 @@ struct Plan {
   std::vector<PlannedConfiguration> configurations;
   MeasuredTimes measured;  // from the results that are there
   std::set<std::string, std::less<>> done;
-  std::string run_arguments;  // of the `winnow run` that trains this plan
-  std::set<std::string>
-      varying;  // keys that differ between trials, beyond the columns of the table
+  std::string run_arguments;      // of the `winnow run` that trains this plan
+  std::set<std::string> varying;  // keys that differ between trials, beyond the columns of the table
 };
 
 std::map<std::string, std::string> canonical_map(const TrialSpec& spec) {
@@ -52,8 +51,8 @@ std::map<std::string, std::string> canonical_map(const TrialSpec& spec) {
 }
 
 std::set<std::string> varying_keys(const std::vector<PlannedConfiguration>& configurations) {
-  static const std::set<std::string> kColumns = {"data.name", "model.name", "method.name",
-                                                 "method.density", "method.version"};
+  static const std::set<std::string> kColumns = {"data.name", "model.name", "method.name", "method.density",
+                                                 "method.version"};
   std::map<std::string, std::pair<std::string, std::size_t>> seen;  // first value, times seen equal
   std::set<std::string> varying;
   for (const PlannedConfiguration& configuration : configurations) {
@@ -109,8 +108,7 @@ Plan make_plan(SweepArguments arguments) {
     ++configuration.done;
     plan.done.insert(spec.name());
     // Finished trials correct the estimates of the others; a diverged one ended early.
-    if (result->outcome == Outcome::Done)
-      plan.measured.add(spec, configuration.cost.seconds, result->seconds);
+    if (result->outcome == Outcome::Done) plan.measured.add(spec, configuration.cost.seconds, result->seconds);
   }
   for (PlannedConfiguration& configuration : plan.configurations)
     configuration.cost.seconds *= plan.measured.factor(*configuration.spec);
@@ -143,8 +141,7 @@ std::string other_settings(const Plan& plan, const TrialSpec& spec) {
     const auto found = keys.find(key);
     if (found == keys.end()) continue;
     // The leaf is enough for people; --json has the whole key.
-    const std::string leaf =
-        key.starts_with("method.with.") ? key.substr(7) : key.substr(key.rfind('.') + 1);
+    const std::string leaf = key.starts_with("method.with.") ? key.substr(7) : key.substr(key.rfind('.') + 1);
     text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, found->second);
   }
   return text;
@@ -163,8 +160,7 @@ void print_head(std::ostream& out, const Plan& plan) {
   std::vector<std::pair<std::string, std::size_t>> methods;
   for (const TrialSpec& spec : sweep.trials) {
     const std::string& name = spec.settings.text("method.name");
-    const auto found =
-        std::ranges::find(methods, name, &std::pair<std::string, std::size_t>::first);
+    const auto found = std::ranges::find(methods, name, &std::pair<std::string, std::size_t>::first);
     found == methods.end() ? (void)methods.emplace_back(name, 1) : (void)++found->second;
   }
   for (const auto& [name, count] : methods) out << fmt::format("  {} {}", name, count);
@@ -175,27 +171,23 @@ void print_head(std::ostream& out, const Plan& plan) {
                        left.where.empty() ? "" : fmt::format(" ({})", left.where));
   }
   if (sweep.duplicates != 0) {
-    out << fmt::format("  {} of another trial (same settings)\n",
-                       counted(sweep.duplicates, "duplicate"));
+    out << fmt::format("  {} of another trial (same settings)\n", counted(sweep.duplicates, "duplicate"));
   }
   for (const std::string& note : sweep.notes) out << "  note " << note << "\n";
 }
 
 void print_table(std::ostream& out, const Plan& plan, bool all) {
-  std::vector<std::vector<std::string>> rows = {{"trial", "done", "data", "model", "method",
-                                                 "density", "params", "kept", "dense MACs", "time",
-                                                 "memory", "other settings"}};
+  std::vector<std::vector<std::string>> rows = {{"trial", "done", "data", "model", "method", "density", "params",
+                                                 "kept", "dense MACs", "time", "memory", "other settings"}};
   for (const PlannedConfiguration& c : plan.configurations) {
     if (!all && rows.size() > kListed) break;
     const Settings& s = c.spec->settings;
-    rows.push_back(
-        {c.spec->id.substr(0, 10), fmt::format("{}/{}", c.done, c.replicates), s.text("data.name"),
-         s.text("model.name"), s.text("method.name"),
-         s.has("method.density") ? s.text("method.density") : "-",
-         count_text(static_cast<double>(c.cost.params)),
-         count_text(static_cast<double>(c.cost.kept)),
-         count_text(static_cast<double>(c.cost.macs_dense)), duration_text(c.cost.seconds),
-         bytes_text(static_cast<double>(c.cost.memory_bytes)), other_settings(plan, *c.spec)});
+    rows.push_back({c.spec->id.substr(0, 10), fmt::format("{}/{}", c.done, c.replicates), s.text("data.name"),
+                    s.text("model.name"), s.text("method.name"),
+                    s.has("method.density") ? s.text("method.density") : "-",
+                    count_text(static_cast<double>(c.cost.params)), count_text(static_cast<double>(c.cost.kept)),
+                    count_text(static_cast<double>(c.cost.macs_dense)), duration_text(c.cost.seconds),
+                    bytes_text(static_cast<double>(c.cost.memory_bytes)), other_settings(plan, *c.spec)});
   }
   std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
@@ -205,15 +197,13 @@ void print_table(std::ostream& out, const Plan& plan, bool all) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool number = i == 1 || (i >= 5 && i <= 10);
-      line += number ? fmt::format("  {:>{}}", row[i], widths[i])
-                     : fmt::format("  {:<{}}", row[i], widths[i]);
+      line += number ? fmt::format("  {:>{}}", row[i], widths[i]) : fmt::format("  {:<{}}", row[i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out << line << "\n";
   }
   if (rows.size() - 1 < plan.configurations.size()) {
-    out << fmt::format("  and {} more (--all lists them)\n",
-                       plan.configurations.size() - rows.size() + 1);
+    out << fmt::format("  and {} more (--all lists them)\n", plan.configurations.size() - rows.size() + 1);
   }
 }
 
@@ -221,15 +211,12 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   print_head(out, plan);
   const Totals totals = totals_of(plan);
   const std::size_t left = plan.sweep.trials.size() - totals.done;
-  out << fmt::format("already done {} in {}; to train {}\n\n", totals.done,
-                     plan.arguments.out.string(), left);
+  out << fmt::format("already done {} in {}; to train {}\n\n", totals.done, plan.arguments.out.string(), left);
   print_table(out, plan, all);
-  const std::string source = plan.measured.size() == 0
-                                 ? "a rule of thumb until trials are done"
-                                 : "from " + counted(plan.measured.size(), "finished trial");
-  out << fmt::format(
-      "\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
-      duration_text(totals.seconds), source, count_text(totals.flops), bytes_text(totals.memory));
+  const std::string source = plan.measured.size() == 0 ? "a rule of thumb until trials are done"
+                                                       : "from " + counted(plan.measured.size(), "finished trial");
+  out << fmt::format("\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
+                     duration_text(totals.seconds), source, count_text(totals.flops), bytes_text(totals.memory));
   out << fmt::format("next   winnow run {}\n", plan.run_arguments);
 }
 
@@ -273,8 +260,7 @@ Json json_of(const Plan& plan) {
 }  // namespace
 
 int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage =
-      "plan SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke] [--all] [--json]";
+  const std::string usage = "plan SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke] [--all] [--json]";
   po::options_description options("winnow " + usage);
   add_sweep_options(options);
   options.add_options()("all", "list every configuration")("json", "one JSON object");

@@ -19,8 +19,7 @@ ReportForm form_of(const OutArguments& given) {
     form = value;
     ++chosen;
   }
-  if (chosen > 1)
-    fail(ErrorKind::Usage, "--markdown, --csv, --latex and --json exclude each other");
+  if (chosen > 1) fail(ErrorKind::Usage, "--markdown, --csv, --latex and --json exclude each other");
   return form;
 }
 
@@ -29,11 +28,9 @@ ReportForm form_of(const OutArguments& given) {
 int run_report(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   boost::program_options::options_description options(
       "winnow report SURVEY|OUT [options]   tables of a survey file or of an output directory");
-  options.add_options()("markdown", "Markdown")(
-      "csv", "comma-separated, every column in full precision")("latex", "LaTeX (booktabs)")(
-      "json", "one JSON object, every column in full precision")(
-      "wide", "every column, whatever the width")("trials",
-                                                  "the ids of the trials behind each row");
+  options.add_options()("markdown", "Markdown")("csv", "comma-separated, every column in full precision")(
+      "latex", "LaTeX (booktabs)")("json", "one JSON object, every column in full precision")(
+      "wide", "every column, whatever the width")("trials", "the ids of the trials behind each row");
   const auto given = parse_out_arguments(args, options, out);
   if (!given) return 0;
   ReportOptions report;
@@ -43,10 +40,8 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
 
   PosixFiles files;
   const std::filesystem::path place = given->place;
-  if (!files.exists(place))
-    fail(ErrorKind::Input, "{}: no such survey file or directory", place.string());
-  const Survey survey = std::filesystem::is_directory(place) ? gather_survey(files, place)
-                                                             : read_survey(files, place);
+  if (!files.exists(place)) fail(ErrorKind::Input, "{}: no such survey file or directory", place.string());
+  const Survey survey = std::filesystem::is_directory(place) ? gather_survey(files, place) : read_survey(files, place);
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
   }

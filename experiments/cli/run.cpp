@@ -15,10 +15,9 @@ int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&)
   po::options_description options("winnow " + usage);
   add_sweep_options(options);
   options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
-      "threads", po::value<int>()->default_value(0),
-      "threads of one rank; 0: its share of the cores it is bound to")(
-      "no-retry", "leave trials alone that failed before")(
-      "strict", "exit code 3 if a trial failed or diverged")("quiet,q", "no progress");
+      "threads", po::value<int>()->default_value(0), "threads of one rank; 0: its share of the cores it is bound to")(
+      "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
+      "quiet,q", "no progress");
   const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
   if (given.contains("help")) {
     out << options;

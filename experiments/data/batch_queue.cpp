@@ -11,14 +11,13 @@ namespace {
 bool core_to_spare() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
-         CPU_COUNT(&allowed) > omp_get_max_threads();
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > omp_get_max_threads();
 }
 
 }  // namespace
 
-BatchQueue::BatchQueue(const DataShape& shape, std::int64_t rows, std::int64_t first_row,
-                       std::int64_t limit, Fill fill, Prefetch prefetch)
+BatchQueue::BatchQueue(const DataShape& shape, std::int64_t rows, std::int64_t first_row, std::int64_t limit, Fill fill,
+                       Prefetch prefetch)
     : limit_(limit), fill_(std::move(fill)) {
   for (Slot& slot : slots_) {
     slot.images = Tensor(DType::F32, Shape{rows, shape.height, shape.width, shape.channels});

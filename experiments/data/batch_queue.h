@@ -22,8 +22,8 @@ class BatchQueue {
   // Writes batch `index` into the images and labels given. Called by one thread at a time.
   using Fill = std::function<void(std::int64_t index, const Batch& into)>;
   // Batches are [0, limit); `rows` of them begin at `first_row` of the whole batch.
-  BatchQueue(const DataShape& shape, std::int64_t rows, std::int64_t first_row, std::int64_t limit,
-             Fill fill, Prefetch prefetch);
+  BatchQueue(const DataShape& shape, std::int64_t rows, std::int64_t first_row, std::int64_t limit, Fill fill,
+             Prefetch prefetch);
   ~BatchQueue();
   BatchQueue(const BatchQueue&) = delete;
   BatchQueue& operator=(const BatchQueue&) = delete;
@@ -43,8 +43,7 @@ class BatchQueue {
   int held_ = 0;  // the caller's slot; the other is filled
   std::int64_t limit_;
   Fill fill_;
-  // Below: shared with the thread, under mutex_. While wanted_ is set the thread owns slot 1 -
-  // held_.
+  // Below: shared with the thread, under mutex_. While wanted_ is set the thread owns slot 1 - held_.
   std::mutex mutex_;
   std::condition_variable changed_;
   std::int64_t wanted_ = kNone;

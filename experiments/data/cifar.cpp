@@ -10,14 +10,14 @@ namespace {
 
 constexpr std::int64_t kSide = 32, kChannels = 3, kPlane = kSide * kSide;
 
-void append_file(const std::filesystem::path& path, const CifarFile& file,
-                 const CifarLayout& layout, Sha256& digest, ImageSplit& split) {
+void append_file(const std::filesystem::path& path, const CifarFile& file, const CifarLayout& layout, Sha256& digest,
+                 ImageSplit& split) {
   const std::int64_t record = layout.label_bytes + kChannels * kPlane;
   const std::int64_t size = file.records * record;
   const Bytes bytes = read_data_file(path, fmt::format("{} bytes", size), digest);
   if (static_cast<std::int64_t>(bytes.size()) != size) {
-    fail(ErrorKind::Input, "{}: has {} bytes; expected {} ({} records of {})", path.string(),
-         bytes.size(), size, file.records, record);
+    fail(ErrorKind::Input, "{}: has {} bytes; expected {} ({} records of {})", path.string(), bytes.size(), size,
+         file.records, record);
   }
   const std::size_t start = split.pixels.size();
   split.pixels.resize(start + static_cast<std::size_t>(file.records * kChannels * kPlane));
@@ -40,12 +40,10 @@ void append_file(const std::filesystem::path& path, const CifarFile& file,
 
 }  // namespace
 
-std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root,
-                                               const CifarLayout& layout) {
+std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root, const CifarLayout& layout) {
   const std::filesystem::path below = root / layout.folder;
   std::error_code problem;
-  const std::filesystem::path& folder =
-      std::filesystem::is_directory(below, problem) ? below : root;
+  const std::filesystem::path& folder = std::filesystem::is_directory(below, problem) ? below : root;
   std::vector<std::filesystem::path> files;
   for (const CifarFile& file : layout.train) files.push_back(folder / file.name);
   files.push_back(folder / layout.test.name);

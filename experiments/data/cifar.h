@@ -17,18 +17,16 @@ struct CifarFile {
 };
 
 struct CifarLayout {
-  std::string folder;  // inside the archive; `root` may be this folder or the one above it
+  std::string folder;            // inside the archive; `root` may be this folder or the one above it
   std::vector<CifarFile> train;  // in order
   CifarFile test;
   int label_bytes;  // a record's last label byte is the class; those before it are coarser
   std::int64_t classes;
 };
 
-std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root,
-                                               const CifarLayout& layout);
+std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root, const CifarLayout& layout);
 
-// `files` as cifar_files returns them: those of the training split, then the test file.
-// Error{Input}.
+// `files` as cifar_files returns them: those of the training split, then the test file. Error{Input}.
 ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout);
 
 }  // namespace winnow

@@ -8,14 +8,13 @@ DatasetDef cifar10() {
   const ImageTraits traits = {.name = "cifar10",
                               .statistics = {{0.4914, 0.2470}, {0.4822, 0.2435}, {0.4465, 0.2616}},
                               .standard = {.pad = 4, .mirror = true}};
-  const FileDataset parts = {
-      .traits = traits,
-      .shape = {32, 32, 3, 10},
-      .examples = 50000,
-      .augment = "standard",
-      .root = std::nullopt,
-      .meaning = "photographs, 32x32 colour, 10 classes, 50000 + 10000 examples",
-      .source = "Krizhevsky 2009, binary version"};
+  const FileDataset parts = {.traits = traits,
+                             .shape = {32, 32, 3, 10},
+                             .examples = 50000,
+                             .augment = "standard",
+                             .root = std::nullopt,
+                             .meaning = "photographs, 32x32 colour, 10 classes, 50000 + 10000 examples",
+                             .source = "Krizhevsky 2009, binary version"};
   const CifarLayout layout = {.folder = "cifar-10-batches-bin",
                               .train = {{"data_batch_1.bin", kRecords},
                                         {"data_batch_2.bin", kRecords},

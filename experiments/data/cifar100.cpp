@@ -8,14 +8,13 @@ DatasetDef cifar100() {
   const ImageTraits traits = {.name = "cifar100",
                               .statistics = {{0.5071, 0.2673}, {0.4865, 0.2564}, {0.4409, 0.2762}},
                               .standard = {.pad = 4, .mirror = true}};
-  const FileDataset parts = {
-      .traits = traits,
-      .shape = {32, 32, 3, 100},
-      .examples = 50000,
-      .augment = "standard",
-      .root = std::nullopt,
-      .meaning = "photographs, 32x32 colour, 100 classes, 50000 + 10000 examples",
-      .source = "Krizhevsky 2009, binary version"};
+  const FileDataset parts = {.traits = traits,
+                             .shape = {32, 32, 3, 100},
+                             .examples = 50000,
+                             .augment = "standard",
+                             .root = std::nullopt,
+                             .meaning = "photographs, 32x32 colour, 100 classes, 50000 + 10000 examples",
+                             .source = "Krizhevsky 2009, binary version"};
   const CifarLayout layout = {.folder = "cifar-100-binary",
                               .train = {{"train.bin", 50000}},
                               .test = {"test.bin", 10000},

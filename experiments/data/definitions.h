@@ -1,5 +1,4 @@
-// One function for each data set, in the file of its name; registry.cpp lists them. Callers use
-// registry.h.
+// One function for each data set, in the file of its name; registry.cpp lists them. Callers use registry.h.
 #pragma once
 
 #include "experiments/data/registry.h"

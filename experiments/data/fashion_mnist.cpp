@@ -6,9 +6,8 @@ namespace winnow {
 // Mean and deviation are those of the 60000 training images; a test recomputes them. Clothes keep
 // their class in a mirror, digits do not.
 DatasetDef fashion_mnist() {
-  const ImageTraits traits = {.name = "fashion-mnist",
-                              .statistics = {{0.2860, 0.3530}},
-                              .standard = {.pad = 2, .mirror = true}};
+  const ImageTraits traits = {
+      .name = "fashion-mnist", .statistics = {{0.2860, 0.3530}}, .standard = {.pad = 2, .mirror = true}};
   return idx_dataset({.traits = traits,
                       .shape = {28, 28, 1, 10},
                       .examples = 60000,

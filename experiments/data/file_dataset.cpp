@@ -12,8 +12,7 @@ namespace {
 using Files = std::vector<std::filesystem::path>;
 
 // `find` names the files below the root, `read` loads them.
-DatasetDef file_dataset(const FileDataset& parts,
-                        const std::function<Files(const std::filesystem::path&)>& find,
+DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(const std::filesystem::path&)>& find,
                         const std::function<ImageData(const Files&)>& read) {
   constexpr std::int64_t kHeldOut = 5000;
   DatasetDef def;
@@ -27,15 +26,12 @@ DatasetDef file_dataset(const FileDataset& parts,
                         .meaning = "folder of the data set's files",
                         .source = "ours: where this machine keeps them"});
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
-  def.train_examples = [total = parts.examples](const Settings& settings) {
-    return train_examples(total, settings);
-  };
+  def.train_examples = [total = parts.examples](const Settings& settings) { return train_examples(total, settings); };
   def.locate = [name = def.name, find](const Settings& settings) {
     for (const std::filesystem::path& file : find(expand_path(settings.text("root")))) {
       std::error_code problem;
       if (!std::filesystem::exists(file, problem))
-        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}",
-             file.string(), name);
+        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}", file.string(), name);
     }
   };
   def.open = [traits = parts.traits, find, read](const Settings& settings) {
@@ -50,8 +46,7 @@ DatasetDef file_dataset(const FileDataset& parts,
 }  // namespace
 
 DatasetDef idx_dataset(const FileDataset& parts) {
-  return file_dataset(parts, idx_files,
-                      [shape = parts.shape](const Files& files) { return read_idx(files, shape); });
+  return file_dataset(parts, idx_files, [shape = parts.shape](const Files& files) { return read_idx(files, shape); });
 }
 
 DatasetDef cifar_dataset(const FileDataset& parts, const CifarLayout& layout) {

@@ -19,8 +19,7 @@ Cache& cache() {
 
 }  // namespace
 
-std::shared_ptr<const ImageData> shared_image_data(const std::string& key,
-                                                   const std::function<ImageData()>& load) {
+std::shared_ptr<const ImageData> shared_image_data(const std::string& key, const std::function<ImageData()>& load) {
   Cache& shared = cache();
   const std::scoped_lock lock(shared.mutex);
   std::shared_ptr<const ImageData> data = shared.entries[key].lock();

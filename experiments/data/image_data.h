@@ -26,7 +26,6 @@ struct ImageData {
 
 // The data set known under `key`, loaded if no trial of this process holds it. The one used last is
 // kept alive between trials. May be called from any thread; loading happens under a lock.
-std::shared_ptr<const ImageData> shared_image_data(const std::string& key,
-                                                   const std::function<ImageData()>& load);
+std::shared_ptr<const ImageData> shared_image_data(const std::string& key, const std::function<ImageData()>& load);
 
 }  // namespace winnow

@@ -18,10 +18,8 @@ std::string normalise_text(const ImageStatistics& statistics) {
   return text;
 }
 
-ImageStatistics statistics_of(const ImageTraits& traits, const ImageOptions& options,
-                              std::int64_t channels) {
-  return options.normalise ? traits.statistics
-                           : ImageStatistics(static_cast<std::size_t>(channels));
+ImageStatistics statistics_of(const ImageTraits& traits, const ImageOptions& options, std::int64_t channels) {
+  return options.normalise ? traits.statistics : ImageStatistics(static_cast<std::size_t>(channels));
 }
 
 std::string augment_text(const AugmentRange& range) {
@@ -82,8 +80,7 @@ std::int64_t train_examples(std::int64_t total, const Settings& settings) {
   return static_cast<std::int64_t>(std::ceil(settings.real("fraction") * left));
 }
 
-std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples,
-                                   std::int64_t count) {
+std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples, std::int64_t count) {
   std::vector<std::int64_t> all(static_cast<std::size_t>(examples));
   std::iota(all.begin(), all.end(), 0);
   std::vector<std::int64_t> order(all.size());
@@ -93,15 +90,13 @@ std::vector<std::int64_t> held_out(const std::string& name, std::int64_t example
   return order;
 }
 
-ImageDataset::ImageDataset(ImageTraits traits, ImageOptions options,
-                           std::shared_ptr<const ImageData> data)
+ImageDataset::ImageDataset(ImageTraits traits, ImageOptions options, std::shared_ptr<const ImageData> data)
     : options_(options),
       data_(std::move(data)),
       transform_(data_->shape, statistics_of(traits, options, data_->shape.channels)) {
   const std::int64_t total = data_->train.examples();
   if (options.validation >= total) {
-    fail(ErrorKind::Settings,
-         "data.validation: must be less than the {} training examples of {}, is {}", total,
+    fail(ErrorKind::Settings, "data.validation: must be less than the {} training examples of {}, is {}", total,
          traits.name, options.validation);
   }
   std::vector<std::int64_t>& train = examples_[static_cast<int>(Split::Train)];
@@ -119,26 +114,22 @@ ImageDataset::ImageDataset(ImageTraits traits, ImageOptions options,
   test.resize(static_cast<std::size_t>(data_->test.examples()));
   std::iota(test.begin(), test.end(), 0);
   for (std::vector<std::int64_t>& part : examples_) {
-    part.resize(
-        static_cast<std::size_t>(std::ceil(options.fraction * static_cast<double>(part.size()))));
+    part.resize(static_cast<std::size_t>(std::ceil(options.fraction * static_cast<double>(part.size()))));
   }
 }
 
-std::int64_t ImageDataset::examples(Split split) const {
-  return static_cast<std::int64_t>(examples_of(split).size());
-}
+std::int64_t ImageDataset::examples(Split split) const { return static_cast<std::int64_t>(examples_of(split).size()); }
 
 std::unique_ptr<BatchSource> ImageDataset::train(std::int64_t batch, std::uint64_t order_seed,
                                                  std::uint64_t augment_seed, Slice slice) {
   return make_train_source({data_, &data_->train, examples_of(Split::Train)}, transform_,
-                           {order_seed, augment_seed, options_.shuffle, options_.augment}, batch,
-                           slice, options_.prefetch);
+                           {order_seed, augment_seed, options_.shuffle, options_.augment}, batch, slice,
+                           options_.prefetch);
 }
 
 std::unique_ptr<EvalSource> ImageDataset::eval(Split split, std::int64_t batch, Slice slice) {
   const ImageSplit& part = split == Split::Test ? data_->test : data_->train;
-  return make_eval_source({data_, &part, examples_of(split)}, transform_, batch, slice,
-                          options_.prefetch);
+  return make_eval_source({data_, &part, examples_of(split)}, transform_, batch, slice, options_.prefetch);
 }
 
 }  // namespace winnow

@@ -1,6 +1,5 @@
 // A data set of images as one rank of one trial sees it: the shared bytes, cut into training,
-// validation and test examples, in the order and with the augmentation that the trial's seeds give.
-// Used by one thread.
+// validation and test examples, in the order and with the augmentation that the trial's seeds give. Used by one thread.
 #pragma once
 
 #include <memory>
@@ -40,8 +39,7 @@ std::int64_t train_examples(std::int64_t total, const Settings& settings);
 
 // The examples held out for validation, ascending: a permutation of the training split drawn from
 // the data set's name alone, so that every trial of every sweep holds out the same ones.
-std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples,
-                                   std::int64_t count);
+std::vector<std::int64_t> held_out(const std::string& name, std::int64_t examples, std::int64_t count);
 
 class ImageDataset : public Dataset {
  public:
@@ -49,14 +47,12 @@ class ImageDataset : public Dataset {
   DataShape shape() const override { return data_->shape; }
   std::string digest() const override { return data_->digest; }
   std::int64_t examples(Split split) const override;
-  std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed,
-                                     std::uint64_t augment_seed, Slice slice) override;
+  std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
+                                     Slice slice) override;
   std::unique_ptr<EvalSource> eval(Split split, std::int64_t batch, Slice slice) override;
 
  private:
-  const std::vector<std::int64_t>& examples_of(Split split) const {
-    return examples_[static_cast<std::size_t>(split)];
-  }
+  const std::vector<std::int64_t>& examples_of(Split split) const { return examples_[static_cast<std::size_t>(split)]; }
   ImageOptions options_;
   std::shared_ptr<const ImageData> data_;
   ImageTransform transform_;

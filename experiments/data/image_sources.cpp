@@ -10,8 +10,7 @@ namespace {
 
 std::int64_t rows_of(std::int64_t batch, Slice slice) {
   if (batch < slice.ranks || batch % slice.ranks != 0) {
-    fail(ErrorKind::Settings, "a batch of {} rows cannot be split evenly over {} ranks", batch,
-         slice.ranks);
+    fail(ErrorKind::Settings, "a batch of {} rows cannot be split evenly over {} ranks", batch, slice.ranks);
   }
   return batch / slice.ranks;
 }
@@ -20,15 +19,14 @@ std::int64_t rows_of(std::int64_t batch, Slice slice) {
 void put_row(const ImageSelection& examples, const ImageTransform& transform, std::int64_t place,
              const Augmentation& how, const Batch& into, std::int64_t row) {
   const std::int64_t size = into.images.numel() / into.labels.numel();
-  transform.apply(examples.split->pixels.data() + place * size, how,
-                  into.images.as<float>() + row * size);
+  transform.apply(examples.split->pixels.data() + place * size, how, into.images.as<float>() + row * size);
   into.labels.as<std::int32_t>()[row] = examples.split->labels[static_cast<std::size_t>(place)];
 }
 
 class TrainSource : public BatchSource {
  public:
-  TrainSource(ImageSelection examples, const ImageTransform& transform, const TrainOrder& order,
-              std::int64_t batch, Slice slice, Prefetch prefetch)
+  TrainSource(ImageSelection examples, const ImageTransform& transform, const TrainOrder& order, std::int64_t batch,
+              Slice slice, Prefetch prefetch)
       : examples_(std::move(examples)),
         transform_(transform),
         how_(order),
@@ -55,8 +53,7 @@ class TrainSource : public BatchSource {
     const std::int64_t start = (index % batches_per_epoch()) * batch_ + into.first_row;
     for (std::int64_t row = 0; row < into.labels.numel(); ++row) {
       const auto position = static_cast<std::uint64_t>(start + row);
-      const Augmentation how =
-          augmented ? draw_augmentation(how_.augment, key, position) : Augmentation{};
+      const Augmentation how = augmented ? draw_augmentation(how_.augment, key, position) : Augmentation{};
       put_row(examples_, transform_, order_[position], how, into, row);
     }
   }
@@ -73,8 +70,8 @@ class TrainSource : public BatchSource {
 
 class PassSource : public EvalSource {
  public:
-  PassSource(ImageSelection examples, const ImageTransform& transform, std::int64_t batch,
-             Slice slice, Prefetch prefetch)
+  PassSource(ImageSelection examples, const ImageTransform& transform, std::int64_t batch, Slice slice,
+             Prefetch prefetch)
       : examples_(std::move(examples)),
         transform_(transform),
         first_(examples_.examples() * slice.rank / slice.ranks),
@@ -90,8 +87,7 @@ class PassSource : public EvalSource {
   const Batch& batch(std::int64_t index) override { return queue_.get(index); }
 
  private:
-  // The same on every rank, enough for the largest share, so that ranks may communicate batch by
-  // batch.
+  // The same on every rank, enough for the largest share, so that ranks may communicate batch by batch.
   std::int64_t batches_for(std::int64_t ranks) const {
     const std::int64_t share = (examples_.examples() + ranks - 1) / ranks;
     return (share + rows_ - 1) / rows_;
@@ -101,8 +97,7 @@ class PassSource : public EvalSource {
     for (std::int64_t row = 0; row < rows_; ++row) {
       const std::int64_t position = first_ + index * rows_ + row;
       if (position < last_) {
-        put_row(examples_, transform_, examples_.places[static_cast<std::size_t>(position)], {},
-                into, row);
+        put_row(examples_, transform_, examples_.places[static_cast<std::size_t>(position)], {}, into, row);
       } else {
         const std::int64_t size = into.images.numel() / rows_;
         std::fill_n(into.images.as<float>() + row * size, size, 0.0f);
@@ -128,21 +123,17 @@ void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, st
   for (std::uint64_t i = order.size(); i-- > 1;) std::swap(order[i], order[below(key, i, i + 1)]);
 }
 
-std::unique_ptr<BatchSource> make_train_source(ImageSelection examples,
-                                               const ImageTransform& transform,
-                                               const TrainOrder& order, std::int64_t batch,
-                                               Slice slice, Prefetch prefetch) {
+std::unique_ptr<BatchSource> make_train_source(ImageSelection examples, const ImageTransform& transform,
+                                               const TrainOrder& order, std::int64_t batch, Slice slice,
+                                               Prefetch prefetch) {
   if (batch > examples.examples()) {
-    fail(ErrorKind::Settings, "a batch of {} rows is more than the {} training examples", batch,
-         examples.examples());
+    fail(ErrorKind::Settings, "a batch of {} rows is more than the {} training examples", batch, examples.examples());
   }
-  return std::make_unique<TrainSource>(std::move(examples), transform, order, batch, slice,
-                                       prefetch);
+  return std::make_unique<TrainSource>(std::move(examples), transform, order, batch, slice, prefetch);
 }
 
-std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples,
-                                             const ImageTransform& transform, std::int64_t batch,
-                                             Slice slice, Prefetch prefetch) {
+std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples, const ImageTransform& transform,
+                                             std::int64_t batch, Slice slice, Prefetch prefetch) {
   return std::make_unique<PassSource>(std::move(examples), transform, batch, slice, prefetch);
 }
 

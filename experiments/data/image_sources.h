@@ -27,17 +27,14 @@ struct TrainOrder {
   AugmentRange augment;
 };
 
-// The order of `epoch`: a Fisher-Yates shuffle of `places` keyed by (seed, epoch), into `order` of
-// the same size.
+// The order of `epoch`: a Fisher-Yates shuffle of `places` keyed by (seed, epoch), into `order` of the same size.
 void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, std::uint32_t epoch,
                  std::vector<std::int64_t>& order);
 
-std::unique_ptr<BatchSource> make_train_source(ImageSelection examples,
-                                               const ImageTransform& transform,
-                                               const TrainOrder& order, std::int64_t batch,
-                                               Slice slice, Prefetch prefetch);
-std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples,
-                                             const ImageTransform& transform, std::int64_t batch,
-                                             Slice slice, Prefetch prefetch);
+std::unique_ptr<BatchSource> make_train_source(ImageSelection examples, const ImageTransform& transform,
+                                               const TrainOrder& order, std::int64_t batch, Slice slice,
+                                               Prefetch prefetch);
+std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples, const ImageTransform& transform,
+                                             std::int64_t batch, Slice slice, Prefetch prefetch);
 
 }  // namespace winnow

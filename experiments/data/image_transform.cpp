@@ -22,8 +22,7 @@ void copy_mirrored(const std::uint8_t* from, std::int64_t count, std::uint8_t* t
 
 }  // namespace
 
-Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key,
-                               std::uint64_t position) {
+Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key, std::uint64_t position) {
   const RngBlock block = philox(key, position);
   const auto offset = [&](std::uint32_t word) {
     const auto choices = 2 * static_cast<std::uint64_t>(range.pad) + 1;
@@ -33,13 +32,9 @@ Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key,
 }
 
 ImageTransform::ImageTransform(const DataShape& shape, const ImageStatistics& statistics)
-    : height_(shape.height),
-      width_(shape.width),
-      channels_(shape.channels),
-      row_(shape.width * shape.channels) {
+    : height_(shape.height), width_(shape.width), channels_(shape.channels), row_(shape.width * shape.channels) {
   if (row_ > kMostRowBytes) {
-    fail(ErrorKind::Settings, "images of {} values a row are not supported; at most {}", row_,
-         kMostRowBytes);
+    fail(ErrorKind::Settings, "images of {} values a row are not supported; at most {}", row_, kMostRowBytes);
   }
   for (std::int64_t i = 0; i < row_; ++i) {
     const ChannelStatistics& channel = statistics[static_cast<std::size_t>(i % channels_)];
@@ -60,8 +55,7 @@ void ImageTransform::apply(const std::uint8_t* image, const Augmentation& how, f
     for (std::int64_t y = 0; y < height_; ++y) convert(image + y * row_, out + y * row_);
     return;
   }
-  // Output columns [first, last) of the unmirrored crop lie inside the image; the rest is black
-  // border.
+  // Output columns [first, last) of the unmirrored crop lie inside the image; the rest is black border.
   const std::int64_t first = std::clamp<std::int64_t>(-how.dx, 0, width_);
   const std::int64_t last = std::clamp<std::int64_t>(width_ - how.dx, first, width_);
   const std::int64_t inside = last - first;
@@ -84,8 +78,7 @@ void ImageTransform::apply(const std::uint8_t* image, const Augmentation& how, f
       copy_mirrored<1>(from, inside, to);
     } else {
       for (std::int64_t x = 0; x < inside; ++x) {
-        std::memcpy(to + x * channels_, from + (inside - 1 - x) * channels_,
-                    static_cast<std::size_t>(channels_));
+        std::memcpy(to + x * channels_, from + (inside - 1 - x) * channels_, static_cast<std::size_t>(channels_));
       }
     }
     convert(row.data(), out);

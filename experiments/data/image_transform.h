@@ -16,16 +16,14 @@ struct ChannelStatistics {
 };
 using ImageStatistics = std::vector<ChannelStatistics>;  // one for each channel
 
-// What augmentation may do: shift by up to `pad` pixels either way over a black border, and mirror
-// left to right.
+// What augmentation may do: shift by up to `pad` pixels either way over a black border, and mirror left to right.
 struct AugmentRange {
   int pad = 0;
   bool mirror = false;
   bool operator==(const AugmentRange&) const = default;
 };
 
-// One choice of it: output (y, x) shows input (y + dy, x + dx), x counted from the right if
-// mirrored.
+// One choice of it: output (y, x) shows input (y + dy, x + dx), x counted from the right if mirrored.
 struct Augmentation {
   int dy = 0, dx = 0;
   bool mirror = false;
@@ -33,8 +31,7 @@ struct Augmentation {
 };
 
 // The choice for the example at `position` of an epoch's order. All values are equally likely.
-Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key,
-                               std::uint64_t position);
+Augmentation draw_augmentation(const AugmentRange& range, const RngKey& key, std::uint64_t position);
 
 class ImageTransform {
  public:

@@ -18,8 +18,7 @@ std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials) 
     try {
       def.locate(data);
     } catch (const Error& error) {
-      if (std::ranges::find(problems, error.what()) == problems.end())
-        problems.emplace_back(error.what());
+      if (std::ranges::find(problems, error.what()) == problems.end()) problems.emplace_back(error.what());
     }
   }
   return problems;

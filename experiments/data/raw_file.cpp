@@ -31,13 +31,12 @@ Bytes slurp(const std::filesystem::path& path, const std::string& expected) {
   }
   const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "rb"));
   if (!file) {
-    fail(ErrorKind::Input, "{}: cannot be opened: {}; expected a file of {}", path.string(),
-         std::strerror(errno), expected);
+    fail(ErrorKind::Input, "{}: cannot be opened: {}; expected a file of {}", path.string(), std::strerror(errno),
+         expected);
   }
   const std::uintmax_t size = std::filesystem::file_size(path, problem);
   if (problem || size > kMostBytes) {
-    fail(ErrorKind::Input, "{}: is not a data file of reasonable size; expected {}", path.string(),
-         expected);
+    fail(ErrorKind::Input, "{}: is not a data file of reasonable size; expected {}", path.string(), expected);
   }
   Bytes bytes(static_cast<std::size_t>(size));
   if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
@@ -60,8 +59,7 @@ struct Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path,
-                  const std::string& expected) {
+Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const std::string& expected) {
   Inflater inflater;
   z_stream& stream = inflater.stream;
   stream.next_in = const_cast<Bytef*>(packed.data());
@@ -79,26 +77,23 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path,
            stream.msg ? stream.msg : "unreadable", expected);
     }
     if (stream.avail_out > 0) {
-      fail(ErrorKind::Input, "{}: truncated gzip data after {} bytes of content; expected {}",
-           path.string(), filled, expected);
+      fail(ErrorKind::Input, "{}: truncated gzip data after {} bytes of content; expected {}", path.string(), filled,
+           expected);
     }
     if (out.size() >= kMostBytes) {
-      fail(ErrorKind::Input, "{}: more than {} bytes of content; expected {}", path.string(),
-           kMostBytes, expected);
+      fail(ErrorKind::Input, "{}: more than {} bytes of content; expected {}", path.string(), kMostBytes, expected);
     }
     out.resize(std::min(out.size() * 2, kMostBytes));
   }
   if (stream.avail_in > 0) {
-    fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(),
-         stream.avail_in, expected);
+    fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(), stream.avail_in,
+         expected);
   }
   out.erase(out.begin() + static_cast<std::ptrdiff_t>(filled), out.end());
   return out;
 }
 
-bool is_gzip(const Bytes& bytes) {
-  return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-}
+bool is_gzip(const Bytes& bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
 
 }  // namespace
 
@@ -112,8 +107,7 @@ std::filesystem::path expand_path(const std::string& text) {
     const bool braced = at + 1 < text.size() && text[at + 1] == '{';
     const std::size_t start = at + (braced ? 2 : 1);
     std::size_t end = start;
-    while (end < text.size() &&
-           (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_')) {
+    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_')) {
       ++end;
     }
     if (end == start || (braced && (end == text.size() || text[end] != '}'))) {
@@ -130,8 +124,7 @@ std::filesystem::path expand_path(const std::string& text) {
   return out;
 }
 
-Bytes read_data_file(const std::filesystem::path& path, const std::string& expected,
-                     Sha256& digest) {
+Bytes read_data_file(const std::filesystem::path& path, const std::string& expected, Sha256& digest) {
   Bytes bytes = slurp(path, expected);
   digest.update(std::as_bytes(std::span(bytes)));
   return is_gzip(bytes) ? inflate_all(bytes, path, expected) : bytes;
@@ -143,8 +136,8 @@ std::string fingerprint(const std::vector<std::filesystem::path>& files) {
     std::error_code problem;
     const std::uintmax_t size = std::filesystem::file_size(file, problem);
     const auto changed = std::filesystem::last_write_time(file, problem).time_since_epoch().count();
-    text += problem ? fmt::format("{}|missing\n", file.string())
-                    : fmt::format("{}|{}|{}\n", file.string(), size, changed);
+    text +=
+        problem ? fmt::format("{}|missing\n", file.string()) : fmt::format("{}|{}|{}\n", file.string(), size, changed);
   }
   return text;
 }

@@ -12,8 +12,7 @@
 
 namespace winnow {
 
-// All functions take settings resolved against the schema (keys without "data."); others are
-// ignored.
+// All functions take settings resolved against the schema (keys without "data."); others are ignored.
 struct DatasetDef : Component {
   std::function<std::unique_ptr<Dataset>(const Settings&)> open;  // Error{Input}, Error{Settings}
   std::function<DataShape(const Settings&)> shape;                // opens no file

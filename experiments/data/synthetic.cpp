@@ -1,5 +1,4 @@
-// Images made from a seed, for tests and benchmarks: every class is a colour and a grating, with
-// noise.
+// Images made from a seed, for tests and benchmarks: every class is a colour and a grating, with noise.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -13,8 +12,7 @@
 namespace winnow {
 namespace {
 
-const ImageTraits kTraits = {
-    .name = "synthetic", .statistics = {}, .standard = {.pad = 4, .mirror = true}};
+const ImageTraits kTraits = {.name = "synthetic", .statistics = {}, .standard = {.pad = 4, .mirror = true}};
 
 struct SyntheticOptions {
   DataShape shape;
@@ -46,9 +44,8 @@ std::vector<float> class_pattern(const SyntheticOptions& options, std::int64_t l
   std::vector<float> pattern;
   for (std::int64_t y = 0; y < shape.height; ++y) {
     for (std::int64_t x = 0; x < shape.width; ++x) {
-      const double wave = std::sin(
-          phase + turn * (down * static_cast<double>(y) / static_cast<double>(shape.height) +
-                          across * static_cast<double>(x) / static_cast<double>(shape.width)));
+      const double wave = std::sin(phase + turn * (down * static_cast<double>(y) / static_cast<double>(shape.height) +
+                                                   across * static_cast<double>(x) / static_cast<double>(shape.width)));
       for (std::size_t c = 0; c < level.size(); ++c) {
         pattern.push_back(static_cast<float>(level[c] + depth[c] * wave));
       }
@@ -74,8 +71,7 @@ ImageSplit make_split(const SyntheticOptions& options, const char* stream, std::
     for (std::size_t p = 0; p < size; ++p) {
       if (p % 4 == 0) block = philox(key, p / 4);
       const std::uint32_t word = block.word[p % 4];
-      const std::uint32_t sum =
-          (word & 255u) + ((word >> 8) & 255u) + ((word >> 16) & 255u) + (word >> 24);
+      const std::uint32_t sum = (word & 255u) + ((word >> 8) & 255u) + ((word >> 16) & 255u) + (word >> 24);
       const float value = 255.0f * pattern[p] + scale * (static_cast<float>(sum) - 510.0f);
       out[p] = static_cast<std::uint8_t>(std::clamp(value + 0.5f, 0.0f, 255.0f));
     }
@@ -109,17 +105,15 @@ ImageTraits traits_for(std::int64_t channels) {
 }
 
 std::unique_ptr<Dataset> open_synthetic(const Settings& settings) {
-  const SyntheticOptions options{
-      shape_of(settings), settings.integer("examples"), settings.integer("test_examples"),
-      static_cast<std::uint64_t>(settings.integer("seed")), settings.real("noise")};
+  const SyntheticOptions options{shape_of(settings), settings.integer("examples"), settings.integer("test_examples"),
+                                 static_cast<std::uint64_t>(settings.integer("seed")), settings.real("noise")};
   const DataShape& shape = options.shape;
-  const std::string key = fmt::format("synthetic {}x{}x{} {} {} {} {} {}", shape.height,
-                                      shape.width, shape.channels, shape.classes, options.examples,
-                                      options.test_examples, options.seed, options.noise);
+  const std::string key =
+      fmt::format("synthetic {}x{}x{} {} {} {} {} {}", shape.height, shape.width, shape.channels, shape.classes,
+                  options.examples, options.test_examples, options.seed, options.noise);
   const ImageTraits traits = traits_for(shape.channels);
-  return std::make_unique<ImageDataset>(
-      traits, image_options(traits, settings),
-      shared_image_data(key, [&] { return make_images(options); }));
+  return std::make_unique<ImageDataset>(traits, image_options(traits, settings),
+                                        shared_image_data(key, [&] { return make_images(options); }));
 }
 
 Setting count(const char* key, const char* fallback, double low, double high, const char* meaning) {
@@ -139,24 +133,21 @@ DatasetDef synthetic() {
   def.meaning = "made from a seed: every class a colour and a grating, with noise";
   def.source = "ours: tests and benchmarks without files";
   def.schema = image_schema(traits_for(1), "none", 512);
-  def.schema.insert(def.schema.end(),
-                    {count("height", "16", 1, 256, "of an image, pixels"),
-                     count("width", "16", 1, 256, "of an image, pixels"),
-                     count("channels", "3", 1, 16, "of an image"),
-                     count("classes", "10", 2, 1000, "equally frequent"),
-                     count("examples", "4096", 1, 1e6, "of the training split"),
-                     count("test_examples", "1024", 1, 1e6, "of the test split"),
-                     count("seed", "1", 0, 4e9, "of patterns and noise, not the trial's"),
-                     {.key = "noise",
-                      .kind = Setting::Kind::Real,
-                      .fallback = "0.2",
-                      .range = Range{0, 10},
-                      .meaning = "standard deviation, where a pixel lies in [0, 1]",
-                      .source = "ours: tests and benchmarks"}});
+  def.schema.insert(def.schema.end(), {count("height", "16", 1, 256, "of an image, pixels"),
+                                       count("width", "16", 1, 256, "of an image, pixels"),
+                                       count("channels", "3", 1, 16, "of an image"),
+                                       count("classes", "10", 2, 1000, "equally frequent"),
+                                       count("examples", "4096", 1, 1e6, "of the training split"),
+                                       count("test_examples", "1024", 1, 1e6, "of the test split"),
+                                       count("seed", "1", 0, 4e9, "of patterns and noise, not the trial's"),
+                                       {.key = "noise",
+                                        .kind = Setting::Kind::Real,
+                                        .fallback = "0.2",
+                                        .range = Range{0, 10},
+                                        .meaning = "standard deviation, where a pixel lies in [0, 1]",
+                                        .source = "ours: tests and benchmarks"}});
   def.shape = shape_of;
-  def.train_examples = [](const Settings& settings) {
-    return train_examples(settings.integer("examples"), settings);
-  };
+  def.train_examples = [](const Settings& settings) { return train_examples(settings.integer("examples"), settings); };
   def.open = open_synthetic;
   return def;
 }

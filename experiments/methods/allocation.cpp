@@ -20,8 +20,8 @@ double raw_probability(Distribution distribution, const Shape& shape, double pow
 }
 
 // The scale at which the layers that are still free meet the target, given the dense ones.
-double scale(const std::vector<LayerSize>& layers, const std::vector<double>& raw,
-             const std::vector<bool>& dense, double sparsity) {
+double scale(const std::vector<LayerSize>& layers, const std::vector<double>& raw, const std::vector<bool>& dense,
+             double sparsity) {
   double rhs = 0, divisor = 0;
   for (std::size_t l = 0; l < layers.size(); ++l) {
     if (layers[l].fixed) continue;
@@ -45,8 +45,7 @@ Distribution distribution_of(const std::string& name) {
   fail(ErrorKind::Settings, "unknown distribution '{}'; allowed: uniform, er, erk", name);
 }
 
-Allocation allocate(Distribution distribution, double sparsity,
-                    const std::vector<LayerSize>& layers, double power) {
+Allocation allocate(Distribution distribution, double sparsity, const std::vector<LayerSize>& layers, double power) {
   Allocation result;
   for (const LayerSize& layer : layers) {
     result.densities.push_back(layer.fixed.value_or(1.0 - sparsity));

@@ -15,9 +15,8 @@ enum class Distribution : std::uint8_t { Uniform, Er, Erk };
 Distribution distribution_of(const std::string& name);
 
 struct LayerSize {
-  Shape shape;  // {O, I, KH, KW} or {out, in}
-  std::int64_t
-      numel;  // entries of the tensor that is pruned; differs from shape's for coefficients
+  Shape shape;                       // {O, I, KH, KW} or {out, in}
+  std::int64_t numel;                // entries of the tensor that is pruned; differs from shape's for coefficients
   std::optional<double> fixed = {};  // a density given by name: takes no part in the allocation
 };
 
@@ -27,7 +26,6 @@ struct Allocation {
   std::vector<std::size_t> dense;  // layers the allocation made dense
 };
 
-Allocation allocate(Distribution distribution, double sparsity,
-                    const std::vector<LayerSize>& layers, double power = 1);
+Allocation allocate(Distribution distribution, double sparsity, const std::vector<LayerSize>& layers, double power = 1);
 
 }  // namespace winnow

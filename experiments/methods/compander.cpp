@@ -15,7 +15,7 @@ namespace winnow {
 namespace {
 
 constexpr double kLeastCoefficient = 1e-3;  // a sign change would flip all weights
-constexpr double kPoleDistance = 1e-3;  // of |w / a| from the end of the range of arctan and erf
+constexpr double kPoleDistance = 1e-3;      // of |w / a| from the end of the range of arctan and erf
 
 // erf^-1 by Newton's method on erf; |y| < 1.
 double inverse_erf(double y) {
@@ -29,9 +29,7 @@ double inverse_erf(double y) {
 }
 
 Companding companding_of(const std::string& name) {
-  return name == "arctan"   ? Companding::Arctan
-         : name == "arsinh" ? Companding::Arsinh
-                            : Companding::Erf;
+  return name == "arctan" ? Companding::Arctan : name == "arsinh" ? Companding::Arsinh : Companding::Erf;
 }
 
 // body.operator()<kind>().
@@ -50,9 +48,7 @@ class Compander final : public Method {
         a_(settings.real("a")),
         b_(settings.real("b")) {}
 
-  Touches touches() const override {
-    return {.weights_source = true, .adds_decay = coefficients_ == "fixed"};
-  }
+  Touches touches() const override { return {.weights_source = true, .adds_decay = coefficients_ == "fixed"}; }
 
   void edit(GraphEditor& editor) override {
     const std::string& optimizer = editor.train().text("optimizer");
@@ -73,8 +69,7 @@ class Compander final : public Method {
         b = coefficient(editor, spec, "compander_b", b_);
       }
       editor.derive(id, [&](ValueId v) {
-        return editor.graph().emit1("compander", {v, a, b},
-                                    {{"function", function_}, {"a", a_}, {"b", b_}},
+        return editor.graph().emit1("compander", {v, a, b}, {{"function", function_}, {"a", a_}, {"b", b_}},
                                     spec.layer + ".compander");
       });
       if (decays_here()) editor.model().param(id).decay = 0;
@@ -139,8 +134,7 @@ class Compander final : public Method {
   // decay is that of w (fixed coefficients), nor where the optimiser steps in w (Adam).
   bool decays_here() const { return coefficients_ == "fixed" || adaptive_; }
 
-  ValueId coefficient(GraphEditor& editor, const ParamSpec& weight, const char* name,
-                      double start) {
+  ValueId coefficient(GraphEditor& editor, const ParamSpec& weight, const char* name, double start) {
     const std::string owner = coefficients_ == "fine" ? weight.layer + "." : "";
     const ParamId id = editor.build().param({.name = owner + name,
                                              .shape = {1},
@@ -155,24 +149,19 @@ class Compander final : public Method {
   // The v that gives the drawn w: the network starts as it would without the method. A start file
   // holds w too, and a and b if they were learned.
   void start(TrainState& state) {
-    const auto value_of = [&](ParamId id) {
-      return static_cast<double>(state.params().weight(id)[0]);
-    };
+    const auto value_of = [&](ParamId id) { return static_cast<double>(state.params().weight(id)[0]); };
     for (const Companded& weight : weights_) {
       const double a = weight.learned ? value_of(weight.learned->first) : a_;
       const double b = weight.learned ? value_of(weight.learned->second) : b_;
       std::int64_t clamped = 0;
       for (float& value : state.params().weight(weight.id)) {
-        const double range =
-            companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
+        const double range = companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
         double y = static_cast<double>(value) / a;
         if (function_ != "arsinh" && std::fabs(y) > range - kPoleDistance) {
           y = std::copysign(range - kPoleDistance, y);
           ++clamped;
         }
-        const double u = function_ == "arctan"   ? std::tan(y)
-                         : function_ == "arsinh" ? std::sinh(y)
-                                                 : inverse_erf(y);
+        const double u = function_ == "arctan" ? std::tan(y) : function_ == "arsinh" ? std::sinh(y) : inverse_erf(y);
         value = static_cast<float>(b * u);
       }
       if (clamped > 0) state.log("clamped_at_start", weight.layer, static_cast<double>(clamped));

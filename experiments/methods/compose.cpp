@@ -22,8 +22,8 @@ Settings resolved(const MethodDef& def, const Settings& given, const std::string
 }
 
 // The first two of `names` for which `has` holds.
-std::optional<std::pair<std::string, std::string>> two_with(
-    const std::vector<std::string>& names, const std::function<bool(const MethodDef&)>& has) {
+std::optional<std::pair<std::string, std::string>> two_with(const std::vector<std::string>& names,
+                                                            const std::function<bool(const MethodDef&)>& has) {
   std::vector<std::string> found;
   for (const std::string& name : names) {
     if (has(find_method(name))) found.push_back(name);
@@ -87,8 +87,7 @@ std::vector<MethodPart> method_parts(const Settings& method) {
 
 std::optional<std::string> cannot_compose(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (std::find(names.begin() + static_cast<std::ptrdiff_t>(i) + 1, names.end(), names[i]) !=
-        names.end()) {
+    if (std::find(names.begin() + static_cast<std::ptrdiff_t>(i) + 1, names.end(), names[i]) != names.end()) {
       return fmt::format("{} is given twice", names[i]);
     }
   }
@@ -98,14 +97,11 @@ std::optional<std::string> cannot_compose(const std::vector<std::string>& names)
   if (const auto pair = two_with(names, masks)) {
     return fmt::format("{} and {} both decide which weights are kept", pair->first, pair->second);
   }
-  if (const auto pair =
-          two_with(names, [](const MethodDef& def) { return def.touches.weights_source; })) {
-    return fmt::format("{} and {} both replace what the layers read as their weights", pair->first,
-                       pair->second);
+  if (const auto pair = two_with(names, [](const MethodDef& def) { return def.touches.weights_source; })) {
+    return fmt::format("{} and {} both replace what the layers read as their weights", pair->first, pair->second);
   }
   // Its scores choose among frozen weights, so a mask beside them would choose twice.
-  const auto pair =
-      two_with(names, [](const MethodDef& def) { return def.name == "edge_popup" || masks(def); });
+  const auto pair = two_with(names, [](const MethodDef& def) { return def.name == "edge_popup" || masks(def); });
   if (pair) {
     return fmt::format("{} and {} both decide which weights are kept", pair->first, pair->second);
   }

@@ -1,6 +1,5 @@
 // From the settings of a trial to its method: the one of method.name together with those of
-// method.with. A composed method ignores moments that only another part asked for. Pure but for the
-// objects it makes.
+// method.with. A composed method ignores moments that only another part asked for. Pure but for the objects it makes.
 #pragma once
 
 #include <memory>
@@ -29,8 +28,7 @@ std::optional<std::string> cannot_compose(const std::vector<std::string>& names)
 // Throws Error{Settings} with that reason.
 std::unique_ptr<Method> make_method(const Settings& method);
 
-// Why the densities that `method` asks for do not exist on this model, or nothing. For plans: opens
-// no data.
+// Why the densities that `method` asks for do not exist on this model, or nothing. For plans: opens no data.
 std::optional<std::string> check_density(const Model& model, const Settings& method);
 
 }  // namespace winnow

@@ -22,9 +22,7 @@ class PartWriter final : public StateWriter {
 class PartReader final : public StateReader {
  public:
   PartReader(StateReader& in, const std::string& name) : in_(in), prefix_(name + "/") {}
-  std::span<const std::byte> get(std::string_view key) override {
-    return in_.get(prefix_ + std::string(key));
-  }
+  std::span<const std::byte> get(std::string_view key) override { return in_.get(prefix_ + std::string(key)); }
   std::vector<std::string> unread() const override {
     std::vector<std::string> keys;
     for (const std::string& key : in_.unread()) {
@@ -38,8 +36,7 @@ class PartReader final : public StateReader {
   std::string prefix_;
 };
 
-// Structure first, so that re-parametrisations find the layers it adds; masks last, on what is then
-// prunable.
+// Structure first, so that re-parametrisations find the layers it adds; masks last, on what is then prunable.
 int edit_rank(const Method& method) {
   const Touches touches = method.touches();
   if (touches.weights_source) return 1;
@@ -80,8 +77,7 @@ void Composite::schedule(EventPlan& plan, const RunLength& length) const {
   for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i].method->schedule(plans[i], length);
   const auto any = [&plans](bool (EventPlan::*wants)(std::int64_t) const) -> EventPlan::At {
     return [plans, wants](std::int64_t step) {
-      return std::any_of(plans.begin(), plans.end(),
-                         [&](const EventPlan& one) { return (one.*wants)(step); });
+      return std::any_of(plans.begin(), plans.end(), [&](const EventPlan& one) { return (one.*wants)(step); });
     };
   };
   plan.after_backward(any(&EventPlan::wants_after_backward));
@@ -98,8 +94,7 @@ Verdict Composite::on_event(const Moment& moment, TrainState& state) {
 }
 
 bool Composite::decays_frozen() const {
-  return std::any_of(parts_.begin(), parts_.end(),
-                     [](const Part& part) { return part.method->decays_frozen(); });
+  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.method->decays_frozen(); });
 }
 
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {

@@ -1,5 +1,4 @@
-// One function for each method, in the file of its name; registry.cpp lists them. Callers use
-// registry.h.
+// One function for each method, in the file of its name; registry.cpp lists them. Callers use registry.h.
 #pragma once
 
 #include "experiments/methods/registry.h"

@@ -16,8 +16,7 @@ PrunedTensor described(ParamId id, const ParamSpec& spec) {
 }
 
 // A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
-std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors,
-                        const char* key) {
+std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors, const char* key) {
   const auto is_weight = [](const PrunedTensor& tensor) { return tensor.weight; };
   const auto weights = std::ranges::count_if(tensors, is_weight);  // they come before the biases
   if (name == "first" && weights > 0) return 0;
@@ -42,13 +41,11 @@ std::pair<std::string, double> parse_layer_density(const std::string& item) {
       return {item.substr(0, equals), density};
     }
   }
-  fail(ErrorKind::Settings,
-       "method.layer_density: each item must be layer=density with a density in (0, 1], is '{}'",
+  fail(ErrorKind::Settings, "method.layer_density: each item must be layer=density with a density in (0, 1], is '{}'",
        item);
 }
 
-std::vector<std::optional<double>> named_densities(const Settings& settings,
-                                                   const std::vector<PrunedTensor>& tensors) {
+std::vector<std::optional<double>> named_densities(const Settings& settings, const std::vector<PrunedTensor>& tensors) {
   std::vector<std::optional<double>> fixed(tensors.size());
   for (const std::string& name : settings.texts("keep_dense")) {
     fixed[position_of(name, tensors, "keep_dense")] = 1.0;
@@ -60,8 +57,7 @@ std::vector<std::optional<double>> named_densities(const Settings& settings,
   return fixed;
 }
 
-// The sparsity of the tensors without a density of their own, if `density` is to hold for all
-// tensors together.
+// The sparsity of the tensors without a density of their own, if `density` is to hold for all tensors together.
 double remaining_sparsity(double density, const std::vector<PrunedTensor>& tensors,
                           const std::vector<std::optional<double>>& fixed) {
   std::int64_t all = 0, rest = 0, taken = 0;
@@ -75,17 +71,14 @@ double remaining_sparsity(double density, const std::vector<PrunedTensor>& tenso
   }
   const std::int64_t wanted = kept_count(all, sparsity_of(density)) - taken;
   if (rest == 0 || wanted <= 0 || wanted > rest) {
-    const auto share = [all](std::int64_t count) {
-      return static_cast<double>(count) / static_cast<double>(all);
-    };
+    const auto share = [all](std::int64_t count) { return static_cast<double>(count) / static_cast<double>(all); };
     fail(ErrorKind::Settings,
          "method.density: {} cannot be reached over all {} prunable weights: the layers with their "
          "own density keep {}; reachable: {}{:.6g}, {:.6g}]",
          density, all, taken, rest > 0 ? '(' : '[', share(taken), share(taken + rest));
   }
   // Half a weight keeps floor() away from the edge of the integer that is meant.
-  return (static_cast<double>(rest - wanted) + (wanted < rest ? 0.5 : 0.0)) /
-         static_cast<double>(rest);
+  return (static_cast<double>(rest - wanted) + (wanted < rest ? 0.5 : 0.0)) / static_cast<double>(rest);
 }
 
 }  // namespace
@@ -237,15 +230,13 @@ Scope scope_of(const Settings& settings) {
   return settings.has("distribution") ? Scope::Layer : Scope::Global;
 }
 
-DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors,
-                             Scope scope) {
+DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors, Scope scope) {
   const auto fixed = named_densities(settings, tensors);
   const double density = settings.real("density");
   DensityTarget target;
   target.sparsity.resize(tensors.size());
-  target.shared = settings.text("density_over") == "all"
-                      ? remaining_sparsity(density, tensors, fixed)
-                      : sparsity_of(density);
+  target.shared =
+      settings.text("density_over") == "all" ? remaining_sparsity(density, tensors, fixed) : sparsity_of(density);
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (fixed[t]) target.sparsity[t] = sparsity_of(*fixed[t]);
   }
@@ -260,8 +251,7 @@ DensityTarget density_target(const Settings& settings, const std::vector<PrunedT
   const Allocation spread = allocate(distribution, target.shared, sizes, settings.real("power"));
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (fixed[t]) continue;
-    target.sparsity[t] =
-        distribution == Distribution::Uniform ? target.shared : 1.0 - spread.densities[t];
+    target.sparsity[t] = distribution == Distribution::Uniform ? target.shared : 1.0 - spread.densities[t];
   }
   return target;
 }

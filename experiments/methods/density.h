@@ -15,8 +15,7 @@
 
 namespace winnow {
 
-// A member of the prunable set. `shape` is that of the layer's weight, whatever tensor holds its
-// values.
+// A member of the prunable set. `shape` is that of the layer's weight, whatever tensor holds its values.
 struct PrunedTensor {
   ParamId id{0};
   std::string name;
@@ -33,11 +32,10 @@ std::vector<PrunedTensor> pruned_tensors(const Model& model);
 struct DensityTarget {
   std::vector<std::optional<double>> sparsity;  // of one tensor; nothing: it shares `shared`
   double shared = 0;                            // of the sharing tensors taken together
-  bool min_one = false;  // a tensor with its own sparsity keeps at least one entry
+  bool min_one = false;                         // a tensor with its own sparsity keeps at least one entry
 
   // Entries that stay. The costs of all tensors are paid by those that lose entries, in proportion
-  // to what they keep: a small layer could not pay for its own basis. Throws Error{Settings} if
-  // they cannot.
+  // to what they keep: a small layer could not pay for its own basis. Throws Error{Settings} if they cannot.
   struct Counts {
     std::vector<std::optional<std::int64_t>> own;  // of one tensor; nothing: it shares `shared`
     std::int64_t shared = 0;                       // of the sharing tensors taken together
@@ -53,18 +51,15 @@ struct DensityTarget {
 
 enum class Scope : std::uint8_t { Global, Layer };
 
-// `density`, `keep_dense`, `layer_density`, `density_over`; with a distribution also
-// `distribution`, `power`.
+// `density`, `keep_dense`, `layer_density`, `density_over`; with a distribution also `distribution`, `power`.
 Schema density_schema();
 Schema distribution_schema(const std::string& fallback);
 Setting scope_setting(const std::string& fallback);
-// As the setting `scope` says; without it, Layer for methods with a distribution and Global for
-// others.
+// As the setting `scope` says; without it, Layer for methods with a distribution and Global for others.
 Scope scope_of(const Settings& settings);
 
 // Throws Error{Settings} if a named tensor does not exist or the density cannot be reached.
-DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors,
-                             Scope scope);
+DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors, Scope scope);
 // The entries with the best scores under `target`.
 std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
                          const std::vector<Scores>& scores);

@@ -11,8 +11,8 @@ namespace {
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 }
 
-Bits drop_smallest(std::span<const float> weights, std::span<const std::uint8_t> mask,
-                   std::int64_t count, const std::string& tensor) {
+Bits drop_smallest(std::span<const float> weights, std::span<const std::uint8_t> mask, std::int64_t count,
+                   const std::string& tensor) {
   Scores magnitude(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
     magnitude[i] = mask[i] != 0 ? std::fabs(weights[i]) : kNever;
@@ -38,8 +38,7 @@ Bits drop_by_sign(std::span<const float> weights, std::span<const std::uint8_t> 
   return kept;
 }
 
-Bits grow(const Bits& kept, std::span<const float> growth, std::int64_t count,
-          const std::string& tensor) {
+Bits grow(const Bits& kept, std::span<const float> growth, std::int64_t count, const std::string& tensor) {
   Scores candidate(growth.begin(), growth.end());
   for (std::size_t i = 0; i < candidate.size(); ++i) {
     if (kept[i] != 0) candidate[i] = kNever;

@@ -19,8 +19,7 @@ void DynamicSparse::start(TrainState& state) {
   const DensityTarget target = density_target(settings_, tensors, Scope::Layer);
   active_ = !target.keeps_all(tensors);
   if (!active_) return;
-  set_masks(state, tensors, select(target, tensors, random_scores(state, tensors, "mask")),
-            MaskKind::Keep);
+  set_masks(state, tensors, select(target, tensors, random_scores(state, tensors, "mask")), MaskKind::Keep);
 }
 
 void DynamicSparse::update(TrainState& state, const Growth& growth, const Drop& drop) {

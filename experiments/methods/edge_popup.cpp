@@ -23,8 +23,7 @@ class EdgePopup final : public Method {
     layers_.clear();
     for (const ParamId id : editor.prunable()) {
       ParamSpec& weight = editor.model().param(id);
-      weight.init.kind = weights_ == "signed_constant" ? InitSpec::Kind::SignedKaiming
-                                                       : InitSpec::Kind::KaimingNormal;
+      weight.init.kind = weights_ == "signed_constant" ? InitSpec::Kind::SignedKaiming : InitSpec::Kind::KaimingNormal;
       weight.init.value = scale_fan_ ? 1 / std::sqrt(density_) : 1;
       ParamSpec score{.name = weight.layer + ".score",
                       .shape = weight.shape,
@@ -36,8 +35,8 @@ class EdgePopup final : public Method {
       const std::string layer = weight.layer;  // adding a parameter moves the specs
       const ParamId score_id = editor.build().param(std::move(score));
       editor.derive(id, [&](ValueId leaf) {
-        return editor.graph().emit1("score_mask", {leaf, editor.model().param(score_id).value},
-                                    {{"density", density_}}, layer + ".popup");
+        return editor.graph().emit1("score_mask", {leaf, editor.model().param(score_id).value}, {{"density", density_}},
+                                    layer + ".popup");
       });
       leave_at_start(editor, id);
       layers_.push_back({id, score_id, layer});
@@ -58,8 +57,7 @@ class EdgePopup final : public Method {
     for (const Popup& layer : layers_) {
       const auto score = state.params().weight(layer.score);
       Bits keep(score.size());
-      keep_largest(score, dropped_of(static_cast<std::int64_t>(score.size()), density_),
-                   keep.data());
+      keep_largest(score, dropped_of(static_cast<std::int64_t>(score.size()), density_), keep.data());
       state.params().replace_mask(layer.weight, MaskKind::Keep, keep);
       state.log("kept", layer.name, static_cast<double>(count_ones(keep)));
     }
@@ -107,8 +105,7 @@ MethodDef edge_popup() {
       {.key = "scale_fan",
        .kind = Kind::Bool,
        .fallback = "false",
-       .meaning =
-           "the fan counts only the weights that are used: deviation sqrt(2 / (density * fan_in))",
+       .meaning = "the fan counts only the weights that are used: deviation sqrt(2 / (density * fan_in))",
        .source = "Ramanujan et al. 2020, in the intended form"},
       {.key = "affine",
        .kind = Kind::Bool,

@@ -7,8 +7,7 @@ namespace {
 
 class FreezeNet final : public MaskAtInit {
  public:
-  explicit FreezeNet(const Settings& settings)
-      : MaskAtInit(settings), variant_(settings.text("variant")) {}
+  explicit FreezeNet(const Settings& settings) : MaskAtInit(settings), variant_(settings.text("variant")) {}
 
   void edit(GraphEditor& editor) override {
     const std::string& init = settings().text("init");
@@ -44,9 +43,7 @@ class FreezeNet final : public MaskAtInit {
     return loss_saliencies(state, tensors);
   }
 
-  MaskKind kind() const override {
-    return variant_ == "snip" ? MaskKind::Keep : MaskKind::Trainable;
-  }
+  MaskKind kind() const override { return variant_ == "snip" ? MaskKind::Keep : MaskKind::Trainable; }
 
   // A tensor is redrawn as a whole, so that its frozen entries stay those of one seed; entries that
   // are to stay are put back.
@@ -94,25 +91,22 @@ Schema own_schema() {
        .kind = Kind::Choice,
        .fallback = "freeze",
        .choices = {"freeze", "freeze_wd", "snip"},
-       .meaning =
-           "weights that are not chosen: stay at their initial value; the same, but weight decay "
-           "moves them and they are removed after training; are removed at the start",
+       .meaning = "weights that are not chosen: stay at their initial value; the same, but weight decay "
+                  "moves them and they are removed after training; are removed at the start",
        .source = "paper (freeze, freeze_wd); snip is the pruned counterpart with the same mask"},
       {.key = "init",
        .kind = Kind::Choice,
        .fallback = "xavier_normal",
        .choices = {"xavier_normal", "kaiming_uniform", "pm_sigma", "model"},
-       .meaning =
-           "initial weights; pm_sigma: +-sqrt(2 / (fan_in + fan_out)), one random bit a weight; "
-           "model: as the model says",
+       .meaning = "initial weights; pm_sigma: +-sqrt(2 / (fan_in + fan_out)), one random bit a weight; "
+                  "model: as the model says",
        .source = "paper"},
       {.key = "reinit",
        .kind = Kind::Choice,
        .fallback = "none",
        .choices = {"none", "frozen", "trained", "both"},
-       .meaning =
-           "control: draw new values after scoring for the weights that are frozen, for those "
-           "that are trained, or for both",
+       .meaning = "control: draw new values after scoring for the weights that are frozen, for those "
+                  "that are trained, or for both",
        .source = "paper"},
   };
 }
@@ -127,9 +121,9 @@ MethodDef freezenet() {
       "trains only the weights with the largest |w * dL/dw| and keeps the others at their initial "
       "values, which a seed regenerates; shuffle: layer is the paper's random-mask control";
   def.source = "Wimmer, Mehnert and Condurache, ACCV 2020 (arXiv 2011.14087)";
-  def.schema = joined({density_schema(), own_schema(),
-                       scoring_schema("batch", "ours: the forward pass of the first training step"),
-                       ablation_schema()});
+  def.schema =
+      joined({density_schema(), own_schema(),
+              scoring_schema("batch", "ours: the forward pass of the first training step"), ablation_schema()});
   def.schema.front().meaning =
       "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
       "paper's freezing rate is 1 - density";

@@ -63,8 +63,7 @@ class Gmp final : public Method {
       return static_cast<std::int64_t>(settings_.real(key) * static_cast<double>(length.steps));
     };
     const std::int64_t interval = length.resolve(settings_.length("interval"));
-    return GmpSchedule::between(step_at("begin"), step_at("end"),
-                                std::max<std::int64_t>(1, interval));
+    return GmpSchedule::between(step_at("begin"), step_at("end"), std::max<std::int64_t>(1, interval));
   }
 
   void prune(TrainState& state, double progress) const {
@@ -99,43 +98,42 @@ MethodDef gmp() {
       "begin equal to end it is one-shot: dense training, one pruning, fine-tuning in the steps "
       "left";
   def.source = "Zhu and Gupta 2017 (arXiv 1710.01878), Gale et al. 2019 (arXiv 1902.09574)";
-  def.schema = joined(
-      {density_schema(),
-       {scope_setting("layer")},
-       distribution_schema("uniform"),
-       {{.key = "initial_density",
-         .kind = Kind::Real,
-         .fallback = "1",
-         .range = Range{0, 1, true},
-         .unit = "share",
-         .meaning = "density of the first update; layers that end denser stay at their own",
-         .source = "1 in the paper"},
-        {.key = "exponent",
-         .kind = Kind::Real,
-         .fallback = "3",
-         .range = Range{0, 16, true},
-         .meaning = "exponent of the fall from initial_density to density",
-         .source = "paper"},
-        {.key = "begin",
-         .kind = Kind::Real,
-         .fallback = "0.2",
-         .range = Range{0, 1},
-         .unit = "share of training",
-         .meaning = "share of the steps before the first mask update",
-         .source = "Gale et al. 2019: 0.16 to 0.31 for ResNet-50"},
-        {.key = "end",
-         .kind = Kind::Real,
-         .fallback = "0.75",
-         .range = Range{0, 1},
-         .unit = "share of training",
-         .meaning = "share of the steps at which the density is reached, to the interval below",
-         .source = "Gale et al. 2019: 0.53 to 0.78 for ResNet-50"},
-        {.key = "interval",
-         .kind = Kind::Length,
-         .fallback = "100it",
-         .range = Range{1, 1e12},
-         .meaning = "steps between mask updates",
-         .source = "Zhu and Gupta 2017: 100 to 1000"}}});
+  def.schema = joined({density_schema(),
+                       {scope_setting("layer")},
+                       distribution_schema("uniform"),
+                       {{.key = "initial_density",
+                         .kind = Kind::Real,
+                         .fallback = "1",
+                         .range = Range{0, 1, true},
+                         .unit = "share",
+                         .meaning = "density of the first update; layers that end denser stay at their own",
+                         .source = "1 in the paper"},
+                        {.key = "exponent",
+                         .kind = Kind::Real,
+                         .fallback = "3",
+                         .range = Range{0, 16, true},
+                         .meaning = "exponent of the fall from initial_density to density",
+                         .source = "paper"},
+                        {.key = "begin",
+                         .kind = Kind::Real,
+                         .fallback = "0.2",
+                         .range = Range{0, 1},
+                         .unit = "share of training",
+                         .meaning = "share of the steps before the first mask update",
+                         .source = "Gale et al. 2019: 0.16 to 0.31 for ResNet-50"},
+                        {.key = "end",
+                         .kind = Kind::Real,
+                         .fallback = "0.75",
+                         .range = Range{0, 1},
+                         .unit = "share of training",
+                         .meaning = "share of the steps at which the density is reached, to the interval below",
+                         .source = "Gale et al. 2019: 0.53 to 0.78 for ResNet-50"},
+                        {.key = "interval",
+                         .kind = Kind::Length,
+                         .fallback = "100it",
+                         .range = Range{1, 1e12},
+                         .meaning = "steps between mask updates",
+                         .source = "Zhu and Gupta 2017: 100 to 1000"}}});
   def.make = [](const Settings& s) { return std::make_unique<Gmp>(s); };
   def.touches = {.masks = true};
   return def;

@@ -14,14 +14,10 @@ namespace {
 enum class Back : std::uint8_t { Weights, LearningRate, FineTune };
 
 Back back_of(const std::string& name) {
-  return name == "weights"         ? Back::Weights
-         : name == "learning_rate" ? Back::LearningRate
-                                   : Back::FineTune;
+  return name == "weights" ? Back::Weights : name == "learning_rate" ? Back::LearningRate : Back::FineTune;
 }
 
-double density_after(std::int64_t levels, double rate) {
-  return std::pow(1 - rate, static_cast<double>(levels));
-}
+double density_after(std::int64_t levels, double rate) { return std::pow(1 - rate, static_cast<double>(levels)); }
 
 class IterativeMagnitude final : public Method {
  public:
@@ -37,8 +33,7 @@ class IterativeMagnitude final : public Method {
         ignored_(settings.texts("ignored")) {
     // The allowance is for rounding: three levels of 20 % are a density of 0.512.
     if (exact_ && density_ < 1) {
-      levels_ =
-          static_cast<std::int64_t>(std::ceil(std::log(density_) / std::log1p(-rate_) - 1e-9));
+      levels_ = static_cast<std::int64_t>(std::ceil(std::log(density_) / std::log1p(-rate_) - 1e-9));
     }
     const double reached = density_after(levels_, rate_);
     if (!exact_ && std::abs(density_ - reached) > 1e-3 * reached) {
@@ -48,17 +43,14 @@ class IterativeMagnitude final : public Method {
            density_, levels_, rate_, reached);
     }
     if (shuffles() && back_ != Back::Weights) {
-      fail(
-          ErrorKind::Settings,
-          "method.control: {} needs method.back weights: the weights at the places it moves to are "
-          "known only where training goes back to earlier weights",
-          control_);
+      fail(ErrorKind::Settings,
+           "method.control: {} needs method.back weights: the weights at the places it moves to are "
+           "known only where training goes back to earlier weights",
+           control_);
     }
   }
 
-  Touches touches() const override {
-    return {.masks = true, .redraws = control_ == "reinitialise"};
-  }
+  Touches touches() const override { return {.masks = true, .redraws = control_ == "reinitialise"}; }
 
   // Only to find out when a trial is planned that it cannot be pruned as its settings say.
   void edit(GraphEditor& editor) override {
@@ -75,9 +67,8 @@ class IterativeMagnitude final : public Method {
       if (back_ == Back::Weights && levels_ > 0) dense.snapshot = rewind_step(length);
       return dense;
     }
-    const std::int64_t first = back_ == Back::FineTune
-                                   ? std::max<std::int64_t>(end - length.resolve(fine_tune_), 0)
-                                   : rewind_step(length);
+    const std::int64_t first =
+        back_ == Back::FineTune ? std::max<std::int64_t>(end - length.resolve(fine_tune_), 0) : rewind_step(length);
     return Phase{.name = fmt::format("level{}", index),
                  .start = back_ == Back::Weights ? Phase::Start::Rewind : Phase::Start::Continue,
                  .first_step = first,
@@ -113,9 +104,7 @@ class IterativeMagnitude final : public Method {
     }
   }
 
-  void report(TrainState&, Facts& facts) const override {
-    facts["method.levels"] = static_cast<double>(levels_);
-  }
+  void report(TrainState&, Facts& facts) const override { facts["method.levels"] = static_cast<double>(levels_); }
 
  private:
   bool shuffles() const { return control_ == "shuffle_layer" || control_ == "shuffle_global"; }
@@ -219,8 +208,7 @@ class IterativeMagnitude final : public Method {
   Back back_;
   std::string control_;
   std::vector<std::string> ignored_;
-  std::vector<Scores>
-      remembered_;  // prunable weights at the rewind step, for the shuffling controls
+  std::vector<Scores> remembered_;  // prunable weights at the rewind step, for the shuffling controls
 };
 
 }  // namespace
@@ -272,9 +260,8 @@ MethodDef imp() {
        .kind = Kind::Choice,
        .fallback = "weights",
        .choices = {"weights", "learning_rate", "nothing"},
-       .meaning =
-           "weights: weights and schedule go back; learning_rate: only the schedule; nothing: "
-           "fine-tuning with the end of the schedule",
+       .meaning = "weights: weights and schedule go back; learning_rate: only the schedule; nothing: "
+                  "fine-tuning with the end of the schedule",
        .source = "Renda et al. 2020"},
       {.key = "fine_tune",
        .kind = Kind::Length,
@@ -292,9 +279,8 @@ MethodDef imp() {
        .kind = Kind::Choice,
        .fallback = "none",
        .choices = {"none", "reinitialise", "shuffle_layer", "shuffle_global"},
-       .meaning =
-           "control: train the last level with newly drawn weights, or with the mask permuted "
-           "inside each layer or over all",
+       .meaning = "control: train the last level with newly drawn weights, or with the mask permuted "
+                  "inside each layer or over all",
        .source = "open_lth"},
   };
   def.make = [](const Settings& s) { return std::make_unique<IterativeMagnitude>(s); };

@@ -1,6 +1,5 @@
 // Interspace pruning: each KxK filter is a combination of a trained filter basis that many filters
-// share; a mask method that is composed with it prunes the coefficients in place of the filters'
-// entries.
+// share; a mask method that is composed with it prunes the coefficients in place of the filters' entries.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -52,21 +51,19 @@ class Interspace final : public Method {
       const ParamId id = editor.owner(layer.weight);
       const Shape shape = editor.model().param(id).shape;
       if (!editor.model().param(id).prunable || shape[2] != shape[3] || shape[2] < 2) continue;
-      const auto [found, is_new] =
-          shared.try_emplace(group_of(editor, layer, shape[2]), bases_.size());
+      const auto [found, is_new] = shared.try_emplace(group_of(editor, layer, shape[2]), bases_.size());
       if (is_new) bases_.push_back(add_basis(editor, found->first, shape[2] * shape[3]));
       Basis& basis = bases_[found->second];
       basis.coefficients.push_back(id);
       editor.model().param(id).role = ParamRole::Coefficient;
       if (scale_by_norm_) editor.model().param(id).magnitude_basis = basis.id;
       editor.derive(id, [&](ValueId leaf) {
-        return editor.graph().emit1("basis_combine", {leaf, editor.model().param(basis.id).value},
-                                    {}, layer.name + ".interspace");
+        return editor.graph().emit1("basis_combine", {leaf, editor.model().param(basis.id).value}, {},
+                                    layer.name + ".interspace");
       });
     }
     if (bases_.empty()) {
-      fail(ErrorKind::Settings,
-           "method.with.interspace: model '{}' has no convolution larger than 1x1",
+      fail(ErrorKind::Settings, "method.with.interspace: model '{}' has no convolution larger than 1x1",
            editor.model().name);
     }
     if (equal_parameters_) charge(editor.model());
@@ -85,24 +82,21 @@ class Interspace final : public Method {
     std::vector<ParamId> coefficients;
   };
 
-  // Layers of one group share a basis: none (fine), those of equal output size (medium), all of one
-  // kernel size.
+  // Layers of one group share a basis: none (fine), those of equal output size (medium), all of one kernel size.
   std::string group_of(GraphEditor& editor, const Layer& layer, std::int64_t kernel) const {
     if (sharing_ == "fine") return layer.name;
     const Shape& out = editor.graph().value(layer.out).shape;
-    if (sharing_ == "medium")
-      return fmt::format("basis{}x{}.{}x{}", kernel, kernel, out[1], out[2]);
+    if (sharing_ == "medium") return fmt::format("basis{}x{}.{}x{}", kernel, kernel, out[1], out[2]);
     return fmt::format("basis{}x{}", kernel, kernel);
   }
 
   Basis add_basis(GraphEditor& editor, const std::string& group, std::int64_t n) const {
-    const ParamId id =
-        editor.build().param({.name = group + ".basis",
-                              .shape = {n, n},
-                              .role = ParamRole::Basis,
-                              .trainable = train_basis_,
-                              .decay = 0,  // decay on both factors would only fight their scale
-                              .layer = sharing_ == "fine" ? group : ""});
+    const ParamId id = editor.build().param({.name = group + ".basis",
+                                             .shape = {n, n},
+                                             .role = ParamRole::Basis,
+                                             .trainable = train_basis_,
+                                             .decay = 0,  // decay on both factors would only fight their scale
+                                             .layer = sharing_ == "fine" ? group : ""});
     return {id, n, {}};
   }
 
@@ -212,8 +206,7 @@ MethodDef interspace() {
       {.key = "equal_parameters",
        .kind = Kind::Bool,
        .fallback = "true",
-       .meaning =
-           "keep K^4 coefficients less for each basis, so that a density means equal parameters",
+       .meaning = "keep K^4 coefficients less for each basis, so that a density means equal parameters",
        .source = "arXiv 2203.07808 (equal parameter costs)"},
   };
   def.make = [](const Settings& s) { return std::make_unique<Interspace>(s); };

@@ -81,8 +81,7 @@ std::vector<Bits> MaskAtInit::choose(TrainState& state, const std::vector<Pruned
   return select(target, tensors, oriented_score(state, tensors));
 }
 
-void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>&,
-                              const std::vector<Bits>&) {
+void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>&, const std::vector<Bits>&) {
   if (!settings_.has("reinit") || !settings_.flag("reinit")) return;
   ParamStore& params = state.params();
   for (std::size_t i = 0; i < params.size(); ++i) {
@@ -91,17 +90,14 @@ void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>
   }
 }
 
-std::vector<Scores> MaskAtInit::loss_saliencies(TrainState& state,
-                                                const std::vector<PrunedTensor>& tensors) const {
+std::vector<Scores> MaskAtInit::loss_saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors) const {
   ProbeRequest request;
   request.batches = settings_.integer("batches");
-  request.norm =
-      settings_.text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
+  request.norm = settings_.text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
   return saliencies(state, tensors, state.probe(request).grads);
 }
 
-std::vector<Scores> MaskAtInit::oriented_score(TrainState& state,
-                                               const std::vector<PrunedTensor>& tensors) {
+std::vector<Scores> MaskAtInit::oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors) {
   std::vector<Scores> scores = score(state, tensors);
   if (settings_.has("invert") && settings_.flag("invert")) {
     for (Scores& layer : scores) invert(layer);

@@ -1,6 +1,5 @@
 // Methods that choose a mask once, before training: what they share is the moment, the ablations
-// and what is kept with the trial. A method supplies the choice. One object per trial and rank; not
-// synchronised.
+// and what is kept with the trial. A method supplies the choice. One object per trial and rank; not synchronised.
 #pragma once
 
 #include <string>
@@ -12,8 +11,7 @@
 
 namespace winnow {
 
-// `shuffle`, `invert`: controls that separate a method's choice of weights from its layer
-// densities.
+// `shuffle`, `invert`: controls that separate a method's choice of weights from its layer densities.
 Schema ablation_schema();
 Setting reinit_setting();
 // `batches`, `norm`: how a method that scores by the gradient of the loss takes it.
@@ -29,8 +27,7 @@ class MaskAtInit : public Method {
 
   const Settings& settings() const { return settings_; }
   // Scores of the tensors; the entries with the largest are kept.
-  virtual std::vector<Scores> score(TrainState& state,
-                                    const std::vector<PrunedTensor>& tensors) = 0;
+  virtual std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) = 0;
   // One selection from score(), unless a method selects in rounds.
   virtual std::vector<Bits> choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
                                    const DensityTarget& target);
@@ -45,8 +42,7 @@ class MaskAtInit : public Method {
   virtual void later(const Moment&, TrainState&) {}
 
   // |weight * gradient of the loss| under the settings of scoring_schema().
-  std::vector<Scores> loss_saliencies(TrainState& state,
-                                      const std::vector<PrunedTensor>& tensors) const;
+  std::vector<Scores> loss_saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors) const;
   // score(), with the best first or last as `invert` says.
   std::vector<Scores> oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors);
 

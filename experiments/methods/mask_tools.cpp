@@ -40,13 +40,12 @@ std::vector<Scores> magnitudes(TrainState& state, const std::vector<PrunedTensor
   };
   std::map<std::string, std::vector<float>> effective;
   if (std::ranges::any_of(tensors, derived)) {
-    for (auto& weight : state.effective_weights())
-      effective[weight.layer] = std::move(weight.values);
+    for (auto& weight : state.effective_weights()) effective[weight.layer] = std::move(weight.values);
   }
   std::vector<Scores> scores;
   for (const PrunedTensor& tensor : tensors) {
-    Scores& layer = scores.emplace_back(derived(tensor) ? effective.at(tensor.layer)
-                                                        : compared_weights(state.params(), tensor));
+    Scores& layer =
+        scores.emplace_back(derived(tensor) ? effective.at(tensor.layer) : compared_weights(state.params(), tensor));
     for (float& score : layer) score = std::fabs(score);
   }
   return scores;
@@ -69,8 +68,8 @@ Bits mask_bits(const ParamStore& params, const PrunedTensor& tensor, MaskKind ki
   return {bits.begin(), bits.end()};
 }
 
-void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors,
-               const std::vector<Bits>& masks, MaskKind kind) {
+void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors, const std::vector<Bits>& masks,
+               MaskKind kind) {
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const PrunedTensor& tensor = tensors[t];
     const std::int64_t kept = count_ones(masks[t]);

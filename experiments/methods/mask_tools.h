@@ -30,7 +30,7 @@ Bits mask_bits(const ParamStore& params, const PrunedTensor& tensor, MaskKind ki
 
 // Replaces the masks and logs "kept" of each layer, and "dead_layer" or "full_layer" where nothing
 // or everything stays although something was to be pruned.
-void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors,
-               const std::vector<Bits>& masks, MaskKind kind);
+void set_masks(TrainState& state, const std::vector<PrunedTensor>& tensors, const std::vector<Bits>& masks,
+               MaskKind kind);
 
 }  // namespace winnow

@@ -9,8 +9,7 @@ namespace winnow {
 namespace {
 
 bool is_block(const Region& region) {
-  return region.kind == "basic_block" || region.kind == "bottleneck" ||
-         region.kind == "conv_bn_relu";
+  return region.kind == "basic_block" || region.kind == "bottleneck" || region.kind == "conv_bn_relu";
 }
 
 class MixtureOfDepths final : public Method {
@@ -34,8 +33,7 @@ class MixtureOfDepths final : public Method {
       const Shape in = editor.build().shape(region.in), out = editor.build().shape(region.out);
       if (in != out) continue;  // a block that changes the shape stays
       if (in[3] < divisor_) {
-        fail(ErrorKind::Settings,
-             "method.divisor: {} leaves no channel of the {} of block '{}'; it must be at most {}",
+        fail(ErrorKind::Settings, "method.divisor: {} leaves no channel of the {} of block '{}'; it must be at most {}",
              divisor_, in[3], region.name, in[3]);
       }
       editor.replace_region(region, [&](ValueId x) { return routed_block(editor, region, x); });
@@ -66,14 +64,12 @@ class MixtureOfDepths final : public Method {
     const std::string prefix = region.name + ".mod.";
     const std::int64_t k = editor.build().shape(x)[3] / divisor_;
     const ValueId scores = selector(editor, x, prefix);
-    const ValueId index =
-        editor.graph().emit1("top_channels", {scores}, {{"k", k}}, prefix + "top");
-    const ValueId selected =
-        editor.graph().emit1("gather_channels", {x, index}, {}, prefix + "gather");
+    const ValueId index = editor.graph().emit1("top_channels", {scores}, {{"k", k}}, prefix + "top");
+    const ValueId selected = editor.graph().emit1("gather_channels", {x, index}, {}, prefix + "gather");
     ValueId u = narrow_block(editor, region, selected, prefix, k);
     if (inner_residual_) u = editor.build().add(u, selected, prefix + "inner_add");
-    const ValueId y = editor.graph().emit1("fuse_channels", {x, u, scores, index},
-                                           {{"fusion", fusion_}}, prefix + "fuse");
+    const ValueId y =
+        editor.graph().emit1("fuse_channels", {x, u, scores, index}, {{"fusion", fusion_}}, prefix + "fuse");
     return post_relu_ ? editor.build().relu(y, prefix + "fuse_relu") : y;
   }
 
@@ -91,8 +87,8 @@ class MixtureOfDepths final : public Method {
     return editor.graph().emit1("sigmoid", {s}, {}, prefix + "scores");
   }
 
-  static ValueId narrow_block(GraphEditor& editor, const Region& region, ValueId x,
-                              const std::string& prefix, std::int64_t k) {
+  static ValueId narrow_block(GraphEditor& editor, const Region& region, ValueId x, const std::string& prefix,
+                              std::int64_t k) {
     struct Unit {
       std::int64_t channels, kernel;
     };
@@ -103,11 +99,9 @@ class MixtureOfDepths final : public Method {
     ModelBuilder& net = editor.build();
     for (std::size_t i = 0; i < units.size(); ++i) {
       const std::string number = std::to_string(i + 1);
-      x = net.conv2d(x, prefix + "conv" + number, units[i].channels, units[i].kernel, 1,
-                     units[i].kernel / 2);
+      x = net.conv2d(x, prefix + "conv" + number, units[i].channels, units[i].kernel, 1, units[i].kernel / 2);
       x = net.batch_norm(x, prefix + "bn" + number);
-      if (i + 1 < units.size() || region.kind == "conv_bn_relu")
-        x = net.relu(x, prefix + "relu" + number);
+      if (i + 1 < units.size() || region.kind == "conv_bn_relu") x = net.relu(x, prefix + "relu" + number);
     }
     return x;
   }

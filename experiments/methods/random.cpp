@@ -37,16 +37,15 @@ MethodDef random_pruning() {
   def.name = "random";
   def.meaning = "keeps random weights from the start: the baseline of pruning at initialisation";
   def.source = "Evci et al. 2020 (static); Liu et al. 2022";
-  def.schema =
-      joined({density_schema(),
-              distribution_schema("erk"),
-              {{.key = "init",
-                .kind = Setting::Kind::Choice,
-                .fallback = "model",
-                .choices = {"model", "sparse"},
-                .meaning = "initial weights: the model's, or those times sqrt(1/density) of "
-                           "their layer, as if the fan-in were that of the kept weights",
-                .source = "Evci et al. 2019"}}});
+  def.schema = joined({density_schema(),
+                       distribution_schema("erk"),
+                       {{.key = "init",
+                         .kind = Setting::Kind::Choice,
+                         .fallback = "model",
+                         .choices = {"model", "sparse"},
+                         .meaning = "initial weights: the model's, or those times sqrt(1/density) of "
+                                    "their layer, as if the fan-in were that of the kept weights",
+                         .source = "Evci et al. 2019"}}});
   def.make = [](const Settings& s) { return std::make_unique<RandomPruning>(s); };
   def.touches = {.masks = true};
   return def;

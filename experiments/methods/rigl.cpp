@@ -11,9 +11,7 @@ namespace {
 class Rigl final : public DynamicSparse {
  public:
   explicit Rigl(const Settings& settings)
-      : DynamicSparse(settings),
-        alpha_(settings.real("alpha")),
-        cosine_(settings.text("drop_schedule") == "cosine") {}
+      : DynamicSparse(settings), alpha_(settings.real("alpha")), cosine_(settings.text("drop_schedule") == "cosine") {}
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
     const auto at = [this, length](std::int64_t step) { return due(step, length); };
@@ -31,16 +29,14 @@ class Rigl final : public DynamicSparse {
     update(
         state, [&](const PrunedTensor& tensor) { return gradients(state, tensor); },
         [&](const PrunedTensor& tensor, const Bits& mask) {
-          return drop_smallest(compared_weights(state.params(), tensor), mask,
-                               rigl_count(count_ones(mask), fraction), tensor.name);
+          return drop_smallest(compared_weights(state.params(), tensor), mask, rigl_count(count_ones(mask), fraction),
+                               tensor.name);
         });
     return Verdict::SkipUpdate;
   }
 
  private:
-  std::int64_t begin_of(const RunLength& length) const {
-    return length.resolve(settings().length("t_begin"));
-  }
+  std::int64_t begin_of(const RunLength& length) const { return length.resolve(settings().length("t_begin")); }
   std::int64_t end_of(const RunLength& length) const {
     return static_cast<std::int64_t>(settings().real("t_end") * static_cast<double>(length.steps));
   }
@@ -48,8 +44,7 @@ class Rigl final : public DynamicSparse {
   bool due(std::int64_t step, const RunLength& length) const {
     if (!active() || step == last_update()) return false;
     const std::int64_t begin = begin_of(length);
-    const std::int64_t interval =
-        std::max<std::int64_t>(1, length.resolve(settings().length("delta_t")));
+    const std::int64_t interval = std::max<std::int64_t>(1, length.resolve(settings().length("delta_t")));
     return step >= begin && step <= end_of(length) && (step - begin) % interval == 0;
   }
   static Scores gradients(TrainState& state, const PrunedTensor& tensor) {
@@ -73,40 +68,39 @@ MethodDef rigl() {
       "sparse from the start; at intervals drops the smallest weights and grows those with the "
       "largest gradient; such a batch updates the mask and not the weights";
   def.source = "Evci et al. 2020 (arXiv 1911.11134), code google-research/rigl";
-  def.schema =
-      joined({density_schema(),
-              distribution_schema("erk"),
-              {{.key = "alpha",
-                .kind = Kind::Real,
-                .fallback = "0.3",
-                .range = Range{0, 1},
-                .unit = "share",
-                .meaning = "share of a layer's weights that the first update drops",
-                .source = "paper"},
-               {.key = "delta_t",
-                .kind = Kind::Length,
-                .fallback = "100it",
-                .range = Range{1, 1e12},
-                .meaning = "steps between mask updates",
-                .source = "paper"},
-               {.key = "t_begin",
-                .kind = Kind::Length,
-                .fallback = "0it",
-                .meaning = "step of the first mask update",
-                .source = "code"},
-               {.key = "t_end",
-                .kind = Kind::Real,
-                .fallback = "0.75",
-                .range = Range{0, 1},
-                .unit = "share of training",
-                .meaning = "no mask update after this share of the steps",
-                .source = "paper"},
-               {.key = "drop_schedule",
-                .kind = Kind::Choice,
-                .fallback = "cosine",
-                .choices = {"cosine", "constant"},
-                .meaning = "how alpha falls until t_end",
-                .source = "cosine in the paper; constant is the default of the code's scripts"}}});
+  def.schema = joined({density_schema(),
+                       distribution_schema("erk"),
+                       {{.key = "alpha",
+                         .kind = Kind::Real,
+                         .fallback = "0.3",
+                         .range = Range{0, 1},
+                         .unit = "share",
+                         .meaning = "share of a layer's weights that the first update drops",
+                         .source = "paper"},
+                        {.key = "delta_t",
+                         .kind = Kind::Length,
+                         .fallback = "100it",
+                         .range = Range{1, 1e12},
+                         .meaning = "steps between mask updates",
+                         .source = "paper"},
+                        {.key = "t_begin",
+                         .kind = Kind::Length,
+                         .fallback = "0it",
+                         .meaning = "step of the first mask update",
+                         .source = "code"},
+                        {.key = "t_end",
+                         .kind = Kind::Real,
+                         .fallback = "0.75",
+                         .range = Range{0, 1},
+                         .unit = "share of training",
+                         .meaning = "no mask update after this share of the steps",
+                         .source = "paper"},
+                        {.key = "drop_schedule",
+                         .kind = Kind::Choice,
+                         .fallback = "cosine",
+                         .choices = {"cosine", "constant"},
+                         .meaning = "how alpha falls until t_end",
+                         .source = "cosine in the paper; constant is the default of the code's scripts"}}});
   def.make = [](const Settings& s) { return std::make_unique<Rigl>(s); };
   def.touches = {.masks = true};
   return def;

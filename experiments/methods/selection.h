@@ -23,8 +23,7 @@ std::int64_t kept_count(std::int64_t numel, double sparsity);
 // NaN throws Error naming `tensor`.
 Bits top_k(std::span<const float> scores, std::int64_t count, const std::string& tensor);
 // The same over several tensors as if they were one after the other.
-std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count,
-                        const std::vector<std::string>& tensors);
+std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count, const std::vector<std::string>& tensors);
 
 // Scores whose order is that of 1/score, with zeros last: what prunes the best first.
 void invert(Scores& scores);

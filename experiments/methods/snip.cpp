@@ -41,8 +41,7 @@ MethodDef snip() {
   MethodDef def;
   def.name = "snip";
   def.version = 2;  // 2: scores are f32 whatever training computes in
-  def.meaning =
-      "keeps the weights with the largest |w * dL/dw| of the initial network, over all layers";
+  def.meaning = "keeps the weights with the largest |w * dL/dw| of the initial network, over all layers";
   def.source = "Lee, Ajanthan and Torr 2019 (arXiv 1810.02340), code namhoonlee/snip-public";
   def.schema = joined({density_schema(),
                        scoring_schema("running", "running: official code"),

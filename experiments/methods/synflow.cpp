@@ -30,8 +30,8 @@ class SynFlow final : public MaskAtInit {
     const std::int64_t n = settings().integer("iterations");
     for (std::int64_t i = 0; i < n; ++i) {
       // Layers with a density of their own follow the same curve to that density.
-      const DensityTarget now = target.mapped(
-          [&](double sparsity) { return sparsity_of(synflow_density(1.0 - sparsity, i, n)); });
+      const DensityTarget now =
+          target.mapped([&](double sparsity) { return sparsity_of(synflow_density(1.0 - sparsity, i, n)); });
       std::vector<Scores> scores = oriented_score(state, tensors);
       // A zero score of a live weight must not lose to a weight that is gone.
       for (std::size_t t = 0; t < tensors.size(); ++t) {
@@ -54,8 +54,7 @@ class SynFlow final : public MaskAtInit {
     }
     if (!usable(result)) {
       fail(ErrorKind::Settings,
-           "synflow: the sum of the outputs is {} in single precision, so weights cannot be scored",
-           result.loss);
+           "synflow: the sum of the outputs is {} in single precision, so weights cannot be scored", result.loss);
     }
     std::vector<Scores> scores;
     for (const PrunedTensor& tensor : tensors) {
@@ -93,8 +92,7 @@ class SynFlow final : public MaskAtInit {
   // Divides each tensor by its mean incoming sum, so that a layer multiplies activations by
   // about 1. Without shortcuts this shrinks all scores alike; the largest weight as divisor would
   // still overflow in deep networks.
-  static void normalise(TrainState& state, const std::vector<PrunedTensor>& tensors,
-                        ProbeRequest& request) {
+  static void normalise(TrainState& state, const std::vector<PrunedTensor>& tensors, ProbeRequest& request) {
     state.log("synflow_normalised", "", 1);
     for (const PrunedTensor& tensor : tensors) {
       std::vector<float>& values = request.weights[static_cast<std::size_t>(tensor.id)];
@@ -126,31 +124,27 @@ MethodDef synflow() {
   MethodDef def;
   def.name = "synflow";
   def.version = 2;  // 2: scores are f32 whatever training computes in
-  def.meaning =
-      "keeps the weights that carry most of the flow of absolute values, without data, in rounds";
+  def.meaning = "keeps the weights that carry most of the flow of absolute values, without data, in rounds";
   def.source = "Tanaka et al. 2020 (arXiv 2006.05467), code ganguli-lab/Synaptic-Flow";
-  def.schema = joined(
-      {density_schema(),
-       {{.key = "iterations",
-         .kind = Kind::Int,
-         .fallback = "100",
-         .range = Range{1, 1e5},
-         .unit = "rounds",
-         .meaning = "rounds of scoring and pruning; after round i of n density^(i/n) is kept",
-         .source = "100 in the paper; 1 is the default of the code"},
-        {.key = "normalise",
-         .kind = Kind::Choice,
-         .fallback = "auto",
-         .choices = {"auto", "none", "layer"},
-         .meaning =
-             "divide each layer's weights by their mean incoming sum while scoring: never, "
-             "always, or where single precision overflows; changes the order of scores only in "
-             "networks with shortcuts",
-         .source =
-             "ours: scores are computed in single precision, the paper's code uses double for "
-             "deep networks"},
-        reinit_setting()},
-       ablation_schema()});
+  def.schema = joined({density_schema(),
+                       {{.key = "iterations",
+                         .kind = Kind::Int,
+                         .fallback = "100",
+                         .range = Range{1, 1e5},
+                         .unit = "rounds",
+                         .meaning = "rounds of scoring and pruning; after round i of n density^(i/n) is kept",
+                         .source = "100 in the paper; 1 is the default of the code"},
+                        {.key = "normalise",
+                         .kind = Kind::Choice,
+                         .fallback = "auto",
+                         .choices = {"auto", "none", "layer"},
+                         .meaning = "divide each layer's weights by their mean incoming sum while scoring: never, "
+                                    "always, or where single precision overflows; changes the order of scores only in "
+                                    "networks with shortcuts",
+                         .source = "ours: scores are computed in single precision, the paper's code uses double for "
+                                   "deep networks"},
+                        reinit_setting()},
+                       ablation_schema()});
   def.make = [](const Settings& s) { return std::make_unique<SynFlow>(s); };
   def.touches = {.masks = true};
   return def;

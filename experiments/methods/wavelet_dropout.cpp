@@ -1,5 +1,4 @@
-// Spectral wavelet dropout: in training, whole detail bands of the feature maps of chosen modules
-// are dropped.
+// Spectral wavelet dropout: in training, whole detail bands of the feature maps of chosen modules are dropped.
 #include <algorithm>
 #include <set>
 
@@ -16,9 +15,8 @@ std::set<NodeId> convolutions_of(const Graph& graph, const Region& region) {
   std::set<NodeId> found;
   for (const NodeId at : graph.schedule(std::vector{region.out})) {
     const Node& node = graph.nodes()[at];
-    const bool reached = std::ranges::any_of(node.in, [&](ValueId id) {
-      return id != kNoValue && from[static_cast<std::size_t>(id)] != 0;
-    });
+    const bool reached = std::ranges::any_of(
+        node.in, [&](ValueId id) { return id != kNoValue && from[static_cast<std::size_t>(id)] != 0; });
     if (!reached) continue;
     for (const ValueId id : node.out) from[static_cast<std::size_t>(id)] = 1;
     if (node.op == "conv2d") found.insert(at);
@@ -49,29 +47,26 @@ class WaveletDropout final : public Method {
     }
     for (const std::int64_t module : modules_) {
       if (module > last) {
-        fail(ErrorKind::Settings, "method.modules: model '{}' has no module {}, it has {}",
-             editor.model().name, module, last);
+        fail(ErrorKind::Settings, "method.modules: model '{}' has no module {}, it has {}", editor.model().name, module,
+             last);
       }
     }
     if (p_ == 0 || bands_.empty()) return;
     for (const NodeId at : convolutions) {
       const std::string name = editor.graph().nodes()[at].name + ".wavelet_dropout";
       if (before_) {
-        // Only this convolution reads the dropped maps; the shortcut and other branches keep
-        // theirs.
+        // Only this convolution reads the dropped maps; the shortcut and other branches keep theirs.
         const ValueId dropped = drop(editor, editor.graph().nodes()[at].in[0], name);
         editor.graph().node(at).in[0] = dropped;
       } else {
-        editor.splice(editor.graph().nodes()[at].out[0],
-                      [&](ValueId x) { return drop(editor, x, name); });
+        editor.splice(editor.graph().nodes()[at].out[0], [&](ValueId x) { return drop(editor, x, name); });
       }
     }
   }
 
  private:
   ValueId drop(GraphEditor& editor, ValueId x, const std::string& name) const {
-    return editor.graph().emit1("wavelet_dropout", {x},
-                                {{"p", p_}, {"variant", variant_}, {"bands", bands_}}, name);
+    return editor.graph().emit1("wavelet_dropout", {x}, {{"p", p_}, {"variant", variant_}, {"bands", bands_}}, name);
   }
 
   double p_;

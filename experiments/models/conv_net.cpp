@@ -5,14 +5,12 @@
 namespace winnow {
 namespace {
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch,
-            DType compute) {
+Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   const int pairs = depth / 2;
   const std::int64_t factor = std::int64_t{1} << pairs;
   Model model{.name = fmt::format("conv{}", depth)};
   if (data.height % factor != 0 || data.width % factor != 0) {
-    misfit(model.name, data,
-           fmt::format("a height and width that are multiples of {} ({} poolings)", factor, pairs));
+    misfit(model.name, data, fmt::format("a height and width that are multiples of {} ({} poolings)", factor, pairs));
   }
   ModelBuilder net(model);
   use_init(net, settings);
@@ -35,13 +33,13 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
 ModelDef conv_net(int depth) {
   return {{.name = fmt::format("conv{}", depth),
            .schema = {init_setting("xavier_normal", "Frankle and Carbin 2019")},
-           .meaning = fmt::format(
-               "Conv-{}: pairs of 3x3 convolutions with bias, 2x2 max pooling after each pair, "
-               "fully connected 256, 256",
-               depth),
+           .meaning = fmt::format("Conv-{}: pairs of 3x3 convolutions with bias, 2x2 max pooling after each pair, "
+                                  "fully connected 256, 256",
+                                  depth),
            .source = "Frankle and Carbin 2019"},
-          [depth](const Settings& settings, const DataShape& data, std::int64_t batch,
-                  DType compute) { return build(depth, settings, data, batch, compute); }};
+          [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+            return build(depth, settings, data, batch, compute);
+          }};
 }
 
 }  // namespace winnow

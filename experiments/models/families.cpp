@@ -8,8 +8,8 @@ Setting init_setting(const std::string& fallback, const std::string& source) {
   return {.key = "init",
           .kind = Setting::Kind::Choice,
           .fallback = fallback,
-          .choices = {"kaiming_normal", "kaiming_uniform", "torch_default", "xavier_normal",
-                      "signed_kaiming", "signed_xavier"},
+          .choices = {"kaiming_normal", "kaiming_uniform", "torch_default", "xavier_normal", "signed_kaiming",
+                      "signed_xavier"},
           .meaning =
               "distribution of the initial weights; biases start at 0, with torch_default as "
               "PyTorch draws them",
@@ -31,15 +31,13 @@ void use_init(ModelBuilder& net, const Settings& settings) {
   net.bias_init({.kind = kind == InitSpec::Kind::TorchDefault ? kind : InitSpec::Kind::Constant});
 }
 
-ValueId norm_relu(ModelBuilder& net, ValueId x, const std::string& prefix,
-                  const std::string& suffix, double scale) {
+ValueId norm_relu(ModelBuilder& net, ValueId x, const std::string& prefix, const std::string& suffix, double scale) {
   const ValueId normed = net.batch_norm(x, prefix + "bn" + suffix, true, scale);
   return net.relu(normed, prefix + "relu" + suffix);
 }
 
 void misfit(const std::string& model, const DataShape& data, const std::string& allowed) {
-  fail(ErrorKind::Settings,
-       "model '{}' does not fit images of {}x{}x{} with {} classes: it needs {}", model,
+  fail(ErrorKind::Settings, "model '{}' does not fit images of {}x{}x{} with {} classes: it needs {}", model,
        data.height, data.width, data.channels, data.classes, allowed);
 }
 

@@ -1,5 +1,4 @@
-// One function per model family, each in the file of its name, and what the families share.
-// Stateless.
+// One function per model family, each in the file of its name, and what the families share. Stateless.
 #pragma once
 
 #include "experiments/models/registry.h"
@@ -22,10 +21,8 @@ Setting norm_scale_setting();
 void use_init(ModelBuilder& net, const Settings& settings);
 
 // batch_norm and relu behind a value; names "<prefix>bn<suffix>" and "<prefix>relu<suffix>".
-ValueId norm_relu(ModelBuilder& net, ValueId x, const std::string& prefix,
-                  const std::string& suffix, double scale);
+ValueId norm_relu(ModelBuilder& net, ValueId x, const std::string& prefix, const std::string& suffix, double scale);
 
-[[noreturn]] void misfit(const std::string& model, const DataShape& data,
-                         const std::string& allowed);
+[[noreturn]] void misfit(const std::string& model, const DataShape& data, const std::string& allowed);
 
 }  // namespace winnow

@@ -5,8 +5,7 @@
 namespace winnow {
 namespace {
 
-Model build_lenet300(const Settings& settings, const DataShape& data, std::int64_t batch,
-                     DType compute) {
+Model build_lenet300(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = "lenet300"};
   ModelBuilder net(model);
   use_init(net, settings);
@@ -20,11 +19,9 @@ Model build_lenet300(const Settings& settings, const DataShape& data, std::int64
 // Two unpadded 5x5 convolutions, each followed by a 2x2 pooling that must not cut off a row.
 bool fits_lenet5(std::int64_t extent) { return extent >= 16 && extent % 4 == 0; }
 
-Model build_lenet5(const Settings& settings, const DataShape& data, std::int64_t batch,
-                   DType compute) {
+Model build_lenet5(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   if (!fits_lenet5(data.height) || !fits_lenet5(data.width)) {
-    misfit("lenet5", data,
-           "a height and width that are multiples of 4 and at least 16 (28x28 in the paper)");
+    misfit("lenet5", data, "a height and width that are multiples of 4 and at least 16 (28x28 in the paper)");
   }
   Model model{.name = "lenet5"};
   ModelBuilder net(model);
@@ -56,16 +53,13 @@ ModelDef lenet300() {
 
 ModelDef lenet5() {
   return {{.name = "lenet5",
-           .schema =
-               {init_setting("xavier_normal", "Wimmer et al. 2020"),
-                {.key = "relu_conv",
-                 .kind = Setting::Kind::Bool,
-                 .fallback = "false",
-                 .meaning =
-                     "a ReLU after each convolution too; Caffe has one only after the hidden layer",
-                 .source = "Caffe"}},
-           .meaning =
-               "LeNet-5-Caffe: unpadded 5x5 convolutions of 20 and 50 channels, 500 hidden units",
+           .schema = {init_setting("xavier_normal", "Wimmer et al. 2020"),
+                      {.key = "relu_conv",
+                       .kind = Setting::Kind::Bool,
+                       .fallback = "false",
+                       .meaning = "a ReLU after each convolution too; Caffe has one only after the hidden layer",
+                       .source = "Caffe"}},
+           .meaning = "LeNet-5-Caffe: unpadded 5x5 convolutions of 20 and 50 channels, 500 hidden units",
            .source = "Caffe"},
           build_lenet5};
 }

@@ -13,9 +13,7 @@ namespace winnow {
 struct ModelDef : Component {
   // `model`: settings resolved against the schema. Parameters and their order do not depend on the
   // batch size. Error{Settings} if the model does not fit the data's shape.
-  std::function<Model(const Settings& model, const DataShape& data, std::int64_t batch,
-                      DType compute)>
-      build;
+  std::function<Model(const Settings& model, const DataShape& data, std::int64_t batch, DType compute)> build;
 };
 
 const std::vector<ModelDef>& models();

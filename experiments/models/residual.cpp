@@ -9,8 +9,7 @@ ValueId shortcut(ModelBuilder& net, ValueId x, std::int64_t channels, const Bloc
   if (spec.stride == 1 && net.shape(x)[3] == channels) return x;
   const std::string name = spec.name + ".shortcut";
   if (spec.shortcut == Shortcut::A) {
-    return net.model().graph.emit1("shortcut_pad", {x},
-                                   {{"stride", spec.stride}, {"channels", channels}}, name);
+    return net.model().graph.emit1("shortcut_pad", {x}, {{"stride", spec.stride}, {"channels", channels}}, name);
   }
   const ValueId projected = net.conv2d(x, name + ".conv", channels, 1, spec.stride);
   return net.batch_norm(projected, name + ".bn", true, spec.norm_scale);
@@ -38,8 +37,7 @@ ValueId basic_block(ModelBuilder& net, ValueId in, const BlockSpec& spec) {
 
 ValueId bottleneck(ModelBuilder& net, ValueId in, const BlockSpec& spec) {
   const std::string prefix = spec.name + ".";
-  ValueId x =
-      norm_relu(net, net.conv2d(in, prefix + "conv1", spec.width, 1), prefix, "1", spec.norm_scale);
+  ValueId x = norm_relu(net, net.conv2d(in, prefix + "conv1", spec.width, 1), prefix, "1", spec.norm_scale);
   x = net.conv2d(x, prefix + "conv2", spec.width, 3, spec.stride, 1);
   x = norm_relu(net, x, prefix, "2", spec.norm_scale);
   x = net.conv2d(x, prefix + "conv3", 4 * spec.width, 1);

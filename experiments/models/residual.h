@@ -22,8 +22,7 @@ struct BlockSpec {
 
 // conv3x3 - bn - relu - conv3x3 - bn, added to the shortcut, relu. Names the region "basic_block".
 ValueId basic_block(ModelBuilder& net, ValueId x, const BlockSpec& spec);
-// conv1x1 - conv3x3 (with the stride) - conv1x1 of 4 times the width. Names the region
-// "bottleneck".
+// conv1x1 - conv3x3 (with the stride) - conv1x1 of 4 times the width. Names the region "bottleneck".
 ValueId bottleneck(ModelBuilder& net, ValueId x, const BlockSpec& spec);
 
 }  // namespace winnow

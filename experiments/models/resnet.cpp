@@ -1,6 +1,5 @@
 // ResNet-18, -34 and -50 of the ImageNet design, with the small stem that CIFAR papers use as an
-// option. The stride of a bottleneck is on its 3x3 convolution ("v1.5"); every shape change is a
-// projection.
+// option. The stride of a bottleneck is on its 3x3 convolution ("v1.5"); every shape change is a projection.
 #include <array>
 
 #include "core/error.h"
@@ -10,8 +9,7 @@
 namespace winnow {
 namespace {
 
-constexpr std::int64_t kLargestCifarStem =
-    64;  // stem: auto takes the CIFAR stem up to Tiny ImageNet's images
+constexpr std::int64_t kLargestCifarStem = 64;  // stem: auto takes the CIFAR stem up to Tiny ImageNet's images
 
 struct Design {
   std::array<int, 4> blocks;
@@ -31,17 +29,15 @@ Design design_of(int depth) {
   }
 }
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch,
-            DType compute) {
+Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = fmt::format("resnet{}", depth)};
   const std::string& stem = settings.text("stem");
-  const bool small = stem == "cifar" || (stem == "auto" && data.height <= kLargestCifarStem &&
-                                         data.width <= kLargestCifarStem);
+  const bool small =
+      stem == "cifar" || (stem == "auto" && data.height <= kLargestCifarStem && data.width <= kLargestCifarStem);
   const std::int64_t least = small ? 8 : 32;
   if (data.height < least || data.width < least) {
     misfit(model.name, data,
-           fmt::format("a height and width of at least {} with the {} stem", least,
-                       small ? "CIFAR" : "ImageNet"));
+           fmt::format("a height and width of at least {} with the {} stem", least, small ? "CIFAR" : "ImageNet"));
   }
   ModelBuilder net(model);
   use_init(net, settings);
@@ -72,25 +68,22 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
 }  // namespace
 
 ModelDef resnet(int depth) {
-  return {
-      {.name = fmt::format("resnet{}", depth),
-       .schema =
-           {init_setting("kaiming_normal", "He et al. 2016"),
-            norm_scale_setting(),
-            {.key = "stem",
-             .kind = Setting::Kind::Choice,
-             .fallback = "auto",
-             .choices = {"auto", "cifar", "imagenet"},
-             .meaning =
-                 "cifar: 3x3 convolution; imagenet: 7x7 with stride 2 and max pooling; auto: cifar "
-                 "for images up to 64x64",
-             .source = "He et al. 2016; common CIFAR form"}},
-       .meaning = fmt::format("ResNet-{}: four stages of {}", depth,
-                              design_of(depth).bottleneck ? "bottlenecks" : "basic blocks"),
-       .source = "He et al. 2016"},
-      [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-        return build(depth, settings, data, batch, compute);
-      }};
+  return {{.name = fmt::format("resnet{}", depth),
+           .schema = {init_setting("kaiming_normal", "He et al. 2016"),
+                      norm_scale_setting(),
+                      {.key = "stem",
+                       .kind = Setting::Kind::Choice,
+                       .fallback = "auto",
+                       .choices = {"auto", "cifar", "imagenet"},
+                       .meaning = "cifar: 3x3 convolution; imagenet: 7x7 with stride 2 and max pooling; auto: cifar "
+                                  "for images up to 64x64",
+                       .source = "He et al. 2016; common CIFAR form"}},
+           .meaning = fmt::format("ResNet-{}: four stages of {}", depth,
+                                  design_of(depth).bottleneck ? "bottlenecks" : "basic blocks"),
+           .source = "He et al. 2016"},
+          [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+            return build(depth, settings, data, batch, compute);
+          }};
 }
 
 }  // namespace winnow

@@ -24,8 +24,7 @@ std::vector<int> stages_of(int depth) {
   }
 }
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch,
-            DType compute) {
+Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = fmt::format("vgg{}", depth)};
   if (data.height % 32 != 0 || data.width % 32 != 0) {
     misfit(model.name, data, "a height and width that are multiples of 32 (five poolings)");
@@ -58,35 +57,32 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
 }  // namespace
 
 ModelDef vgg(int depth) {
-  return {
-      {.name = fmt::format("vgg{}", depth),
-       .schema = {init_setting("kaiming_normal", "open_lth"),
-                  norm_scale_setting(),
-                  {.key = "classifier",
-                   .kind = Setting::Kind::Choice,
-                   .fallback = "single",
-                   .choices = {"single", "mlp"},
-                   .meaning = "single: one linear layer; mlp: 512 units with batch norm before it "
-                              "(VGG-D of SNIP)",
-                   .source = "common CIFAR form"},
-                  {.key = "conv_bias",
-                   .kind = Setting::Kind::Bool,
-                   .fallback = "false",
-                   .meaning =
-                       "convolutions have a bias too; the often quoted 14.73 M of VGG-16 count it",
-                   .source = "ours: batch norm removes it again"},
-                  {.key = "dropout",
-                   .kind = Setting::Kind::Real,
-                   .fallback = "0",
-                   .range = Range{0, 1, false, true},
-                   .meaning = "dropout rate before each linear layer",
-                   .source = "ours: 0; Cakaj et al. use 0.5"}},
-       .meaning = fmt::format(
-           "VGG-{} with batch norm, CIFAR form: conv stack and a linear classifier", depth),
-       .source = "Simonyan and Zisserman 2015"},
-      [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-        return build(depth, settings, data, batch, compute);
-      }};
+  return {{.name = fmt::format("vgg{}", depth),
+           .schema = {init_setting("kaiming_normal", "open_lth"),
+                      norm_scale_setting(),
+                      {.key = "classifier",
+                       .kind = Setting::Kind::Choice,
+                       .fallback = "single",
+                       .choices = {"single", "mlp"},
+                       .meaning = "single: one linear layer; mlp: 512 units with batch norm before it "
+                                  "(VGG-D of SNIP)",
+                       .source = "common CIFAR form"},
+                      {.key = "conv_bias",
+                       .kind = Setting::Kind::Bool,
+                       .fallback = "false",
+                       .meaning = "convolutions have a bias too; the often quoted 14.73 M of VGG-16 count it",
+                       .source = "ours: batch norm removes it again"},
+                      {.key = "dropout",
+                       .kind = Setting::Kind::Real,
+                       .fallback = "0",
+                       .range = Range{0, 1, false, true},
+                       .meaning = "dropout rate before each linear layer",
+                       .source = "ours: 0; Cakaj et al. use 0.5"}},
+           .meaning = fmt::format("VGG-{} with batch norm, CIFAR form: conv stack and a linear classifier", depth),
+           .source = "Simonyan and Zisserman 2015"},
+          [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+            return build(depth, settings, data, batch, compute);
+          }};
 }
 
 }  // namespace winnow

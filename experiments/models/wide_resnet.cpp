@@ -18,12 +18,10 @@ ValueId wide_block(ModelBuilder& net, ValueId in, const Block& spec) {
   const std::string prefix = spec.name + ".";
   const ValueId active = norm_relu(net, in, prefix, "1", spec.norm_scale);
   ValueId x = net.conv2d(active, prefix + "conv1", spec.channels, 3, spec.stride, 1);
-  x = net.dropout(norm_relu(net, x, prefix, "2", spec.norm_scale), prefix + "dropout",
-                  spec.dropout);
+  x = net.dropout(norm_relu(net, x, prefix, "2", spec.norm_scale), prefix + "dropout", spec.dropout);
   x = net.conv2d(x, prefix + "conv2", spec.channels, 3, 1, 1);
   const bool same = spec.stride == 1 && net.shape(in)[3] == spec.channels;
-  const ValueId skip =
-      same ? in : net.conv2d(active, prefix + "shortcut.conv", spec.channels, 1, spec.stride);
+  const ValueId skip = same ? in : net.conv2d(active, prefix + "shortcut.conv", spec.channels, 1, spec.stride);
   const ValueId out = net.add(x, skip, prefix + "add");
   net.region("basic_block", spec.name, spec.stage, spec.block, in, out);
   return out;
@@ -33,10 +31,8 @@ Model build(const Settings& settings, const DataShape& data, std::int64_t batch,
   const std::int64_t depth = settings.integer("depth"), width = settings.integer("width");
   Model model{.name = "wide_resnet"};
   if (depth % 6 != 4)
-    fail(ErrorKind::Settings, "model.depth of 'wide_resnet' must be 6n + 4 (16, 22, 28, 40), is {}",
-         depth);
-  if (data.height < 4 || data.width < 4)
-    misfit(model.name, data, "a height and width of at least 4");
+    fail(ErrorKind::Settings, "model.depth of 'wide_resnet' must be 6n + 4 (16, 22, 28, 40), is {}", depth);
+  if (data.height < 4 || data.width < 4) misfit(model.name, data, "a height and width of at least 4");
   ModelBuilder net(model);
   use_init(net, settings);
   const double scale = settings.real("bn_scale"), dropout = settings.real("dropout");
@@ -45,8 +41,8 @@ Model build(const Settings& settings, const DataShape& data, std::int64_t batch,
     const ValueId in = x;
     for (int block = 0; block < (depth - 4) / 6; ++block) {
       x = wide_block(net, x,
-                     {fmt::format("stage{}.block{}", stage, block), stage, block,
-                      (16 * width) << stage, stage > 0 && block == 0 ? 2 : 1, dropout, scale});
+                     {fmt::format("stage{}.block{}", stage, block), stage, block, (16 * width) << stage,
+                      stage > 0 && block == 0 ? 2 : 1, dropout, scale});
     }
     net.region("stage", fmt::format("stage{}", stage), stage, 0, in, x);
   }
@@ -58,33 +54,30 @@ Model build(const Settings& settings, const DataShape& data, std::int64_t batch,
 }  // namespace
 
 ModelDef wide_resnet() {
-  return {
-      {.name = "wide_resnet",
-       .schema =
-           {init_setting("kaiming_normal", "ours: fan-in in place of the paper's fan-out"),
-            norm_scale_setting(),
-            {.key = "depth",
-             .kind = Setting::Kind::Int,
-             .fallback = "28",
-             .range = Range{10, 1000},
-             .meaning = "6n + 4 layers",
-             .source = "Zagoruyko and Komodakis 2016"},
-            {.key = "width",
-             .kind = Setting::Kind::Int,
-             .fallback = "10",
-             .range = Range{1, 64},
-             .meaning = "multiplies the 16, 32 and 64 channels",
-             .source = "Zagoruyko and Komodakis 2016"},
-            {.key = "dropout",
-             .kind = Setting::Kind::Real,
-             .fallback = "0",
-             .range = Range{0, 1, false, true},
-             .meaning =
-                 "dropout rate between the convolutions of a block; the paper's other value is 0.3",
-             .source = "Zagoruyko and Komodakis 2016"}},
-       .meaning = "Wide ResNet-<depth>-<width> with pre-activation blocks",
-       .source = "Zagoruyko and Komodakis 2016"},
-      build};
+  return {{.name = "wide_resnet",
+           .schema = {init_setting("kaiming_normal", "ours: fan-in in place of the paper's fan-out"),
+                      norm_scale_setting(),
+                      {.key = "depth",
+                       .kind = Setting::Kind::Int,
+                       .fallback = "28",
+                       .range = Range{10, 1000},
+                       .meaning = "6n + 4 layers",
+                       .source = "Zagoruyko and Komodakis 2016"},
+                      {.key = "width",
+                       .kind = Setting::Kind::Int,
+                       .fallback = "10",
+                       .range = Range{1, 64},
+                       .meaning = "multiplies the 16, 32 and 64 channels",
+                       .source = "Zagoruyko and Komodakis 2016"},
+                      {.key = "dropout",
+                       .kind = Setting::Kind::Real,
+                       .fallback = "0",
+                       .range = Range{0, 1, false, true},
+                       .meaning = "dropout rate between the convolutions of a block; the paper's other value is 0.3",
+                       .source = "Zagoruyko and Komodakis 2016"}},
+           .meaning = "Wide ResNet-<depth>-<width> with pre-activation blocks",
+           .source = "Zagoruyko and Komodakis 2016"},
+          build};
 }
 
 }  // namespace winnow

@@ -31,9 +31,7 @@ std::string accuracy(const Sample& sample) {
   return text;
 }
 
-std::string half_width(const Sample& sample) {
-  return sample.half_width ? "±" + percent(*sample.half_width) : kNone;
-}
+std::string half_width(const Sample& sample) { return sample.half_width ? "±" + percent(*sample.half_width) : kNone; }
 
 std::string gap(const ComparisonRow& row) {
   if (!row.gap) return kNone;
@@ -76,50 +74,37 @@ const std::vector<ReportColumn>& report_columns() {
   static const std::vector<ReportColumn> columns = {
       {"method", "method", "", false, 0, [](const ComparisonRow& r) { return r.method; }},
       {"settings", "settings", "", false, 0, [](const ComparisonRow& r) { return r.settings; }},
-      {"density", "density", "as set, else as measured", true, 0,
-       [](const ComparisonRow& r) { return r.density; }},
+      {"density", "density", "as set, else as measured", true, 0, [](const ComparisonRow& r) { return r.density; }},
       {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, count_of},
-      {"test", "test %", "top-1 accuracy after the last step, mean ± sample standard deviation",
-       true, 0, [](const ComparisonRow& r) { return accuracy(r.test_acc); }},
-      {"interval", "95 %", "half-width of the 95 % interval of the mean (Student t, n >= 3)", true,
-       0, [](const ComparisonRow& r) { return half_width(r.test_acc); }},
+      {"test", "test %", "top-1 accuracy after the last step, mean ± sample standard deviation", true, 0,
+       [](const ComparisonRow& r) { return accuracy(r.test_acc); }},
+      {"interval", "95 %", "half-width of the 95 % interval of the mean (Student t, n >= 3)", true, 0,
+       [](const ComparisonRow& r) { return half_width(r.test_acc); }},
       {"gap", "gap",
        "to the dense baseline of the same group, points, paired by replicate with its 95 % "
        "half-width (u: unpaired)",
        true, 1, gap},
-      {"best", "best %",
-       "best.test_acc: the largest test accuracy over epochs, an optimistic figure", true, 3,
-       [](const ComparisonRow& r) {
-         return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean);
-       }},
-      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2,
-       mean("sparsity.prunable", in_percent)},
-      {"sparsity_all", "all %", "zeros among all parameters", true, 6,
-       mean("sparsity.all", in_percent)},
-      {"compression", "compr", "all parameters over non-zero ones", true, 4,
-       mean("compression", ratio)},
-      {"speedup", "speed-up", "theoretical: dense over sparse multiply-adds of an inference", true,
-       4, mean("speedup.theoretical", ratio)},
+      {"best", "best %", "best.test_acc: the largest test accuracy over epochs, an optimistic figure", true, 3,
+       [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean); }},
+      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean("sparsity.prunable", in_percent)},
+      {"sparsity_all", "all %", "zeros among all parameters", true, 6, mean("sparsity.all", in_percent)},
+      {"compression", "compr", "all parameters over non-zero ones", true, 4, mean("compression", ratio)},
+      {"speedup", "speed-up", "theoretical: dense over sparse multiply-adds of an inference", true, 4,
+       mean("speedup.theoretical", ratio)},
       {"train_flops", "train FLOPs", "of the whole training, relative to dense", true, 3,
        mean("flops.train_ratio", ratio)},
       {"search", "search", "part of that spent before the last training run", true, 7,
        mean("search.flops_ratio", ratio)},
-      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8,
-       mean("stored.bits", scaled)},
-      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3,
-       mean("stored.ratio", ratio)},
+      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8, mean("stored.bits", scaled)},
+      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3, mean("stored.ratio", ratio)},
       {"kept", "kept", "values that must be stored", true, 8, mean("params.kept", scaled)},
-      {"trained", "trained", "values the last training run updated", true, 8,
-       mean("params.trained", scaled)},
-      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly,
-       mean("final.test_top5", in_percent)},
-      {"selected", "selected %", "test accuracy at the epoch with the best validation accuracy",
-       true, kWideOnly, mean("selected.test_acc", in_percent)},
-      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly,
-       mean("dim.max", scaled)},
+      {"trained", "trained", "values the last training run updated", true, 8, mean("params.trained", scaled)},
+      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly, mean("final.test_top5", in_percent)},
+      {"selected", "selected %", "test accuracy at the epoch with the best validation accuracy", true, kWideOnly,
+       mean("selected.test_acc", in_percent)},
+      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly, mean("dim.max", scaled)},
       {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean("dim.union", scaled)},
-      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly,
-       mean("dead_layers", ratio)},
+      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly, mean("dead_layers", ratio)},
       {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio)},
       {"id", "id", "start of the id of the row's trials", false, 2, short_id},
   };
@@ -134,24 +119,18 @@ const std::vector<DataColumn>& data_columns() {
         {"density_set", false, [](const ComparisonRow& r) { return r.density; }},
         {"n", true, [](const ComparisonRow& r) { return std::to_string(r.test_acc.count); }},
         {"diverged", true, [](const ComparisonRow& r) { return std::to_string(r.diverged); }},
-        {"test_acc_mean", true,
-         [](const ComparisonRow& r) { return r.test_acc.count ? exact(r.test_acc.mean) : ""; }},
+        {"test_acc_mean", true, [](const ComparisonRow& r) { return r.test_acc.count ? exact(r.test_acc.mean) : ""; }},
         {"test_acc_sd", true, [](const ComparisonRow& r) { return exact(r.test_acc.deviation); }},
-        {"test_acc_ci95", true,
-         [](const ComparisonRow& r) { return exact(r.test_acc.half_width); }},
+        {"test_acc_ci95", true, [](const ComparisonRow& r) { return exact(r.test_acc.half_width); }},
         {"gap_mean", true, [](const ComparisonRow& r) { return r.gap ? exact(r.gap->mean) : ""; }},
-        {"gap_ci95", true,
-         [](const ComparisonRow& r) { return r.gap ? exact(r.gap->half_width) : ""; }},
-        {"gap_paired", true,
-         [](const ComparisonRow& r) { return r.gap ? std::string(r.paired ? "1" : "0") : ""; }},
-        {"best_test_acc_sd", true,
-         [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
+        {"gap_ci95", true, [](const ComparisonRow& r) { return r.gap ? exact(r.gap->half_width) : ""; }},
+        {"gap_paired", true, [](const ComparisonRow& r) { return r.gap ? std::string(r.paired ? "1" : "0") : ""; }},
+        {"best_test_acc_sd", true, [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
     };
     for (const SummaryField& field : summary_fields()) all.push_back(mean_of(field));
     all.push_back({"id", false, [](const ComparisonRow& r) { return r.id; }});
-    all.push_back({"replicates", false, [](const ComparisonRow& r) {
-                     return fmt::format("{}", fmt::join(r.replicates, " "));
-                   }});
+    all.push_back(
+        {"replicates", false, [](const ComparisonRow& r) { return fmt::format("{}", fmt::join(r.replicates, " ")); }});
     return all;
   }();
   return columns;

@@ -14,7 +14,7 @@ struct ReportColumn {
   std::string title;    // on paper
   std::string meaning;  // one line of the legend
   bool number = true;
-  int importance = 0;  // see TextColumn; kWideOnly: only with --wide
+  int importance = 0;                                     // see TextColumn; kWideOnly: only with --wide
   std::function<std::string(const ComparisonRow&)> cell;  // for people
 };
 inline constexpr int kWideOnly = 100;

@@ -40,8 +40,7 @@ struct Trial {
 class Reader {
  public:
   explicit Reader(const Survey& survey) : survey_(survey) {
-    const std::set<std::string> own = {"name",   "id",      "replicate",     "state",
-                                       "reason", "created", "content_digest"};
+    const std::set<std::string> own = {"name", "id", "replicate", "state", "reason", "created", "content_digest"};
     for (const Column& column : survey.trials.columns) {
       if (const auto* values = std::get_if<std::vector<double>>(&column.values)) {
         numbers_.emplace_back(column.name, values);
@@ -57,16 +56,13 @@ class Reader {
     trial.id = cell_text(survey_.trials, "id", row);
     trial.state = cell_text(survey_.trials, "state", row);
     trial.precision = cell_text(survey_.trials, "provenance.precision", row);
-    trial.replicate =
-        static_cast<std::int64_t>(number_of(cell_text(survey_.trials, "replicate", row)));
+    trial.replicate = static_cast<std::int64_t>(number_of(cell_text(survey_.trials, "replicate", row)));
     trial.model = setting("model.name", row);
     trial.data = setting("data.name", row);
     trial.method = setting("method.name", row);
     trial.density = setting("method.density", row);
     for (const auto& key : settings_) {
-      if (key == "model.name" || key == "data.name" || key == "method.name" ||
-          key == "method.density")
-        continue;
+      if (key == "model.name" || key == "data.name" || key == "method.name" || key == "method.density") continue;
       if (key.starts_with("save.")) continue;  // no part of the experiment
       (is_recipe(key) ? trial.recipe : trial.rest)[key] = cell_text(survey_.trials, key, row);
     }
@@ -91,15 +87,13 @@ class Reader {
 
 // Those keys of `settings` that differ among `all`, as "key=value, key=value".
 std::string varying_text(const std::map<std::string, std::string>& settings,
-                         const std::vector<const std::map<std::string, std::string>*>& all,
-                         const std::string& strip) {
+                         const std::vector<const std::map<std::string, std::string>*>& all, const std::string& strip) {
   std::string text;
   for (const auto& [key, value] : settings) {
-    const bool varies =
-        std::any_of(all.begin(), all.end(), [&, &k = key, &v = value](const auto* other) {
-          const auto found = other->find(k);
-          return found == other->end() ? !v.empty() : found->second != v;
-        });
+    const bool varies = std::any_of(all.begin(), all.end(), [&, &k = key, &v = value](const auto* other) {
+      const auto found = other->find(k);
+      return found == other->end() ? !v.empty() : found->second != v;
+    });
     if (!varies || value.empty()) continue;
     const std::string name = key.starts_with(strip) ? key.substr(strip.size()) : key;
     text += (text.empty() ? "" : ", ") + name + "=" + value;
@@ -116,8 +110,7 @@ std::vector<double> values_of(const std::vector<const Trial*>& trials, const std
   return values;
 }
 
-ComparisonRow row_of(const std::vector<const Trial*>& trials,
-                     const std::vector<const Trial*>& method_trials) {
+ComparisonRow row_of(const std::vector<const Trial*>& trials, const std::vector<const Trial*>& method_trials) {
   ComparisonRow row;
   row.method = trials.front()->method;
   row.density = trials.front()->density;
@@ -139,8 +132,7 @@ ComparisonRow row_of(const std::vector<const Trial*>& trials,
   row.test_acc = describe(values_of(done, kAccuracy));
   row.best_acc = describe(values_of(done, kBest));
   for (const auto& name : names) row.means[name] = describe(values_of(done, name)).mean;
-  if (row.density.empty() && row.means.contains("density"))
-    row.density = fmt::format("{:.4g}", row.means["density"]);
+  if (row.density.empty() && row.means.contains("density")) row.density = fmt::format("{:.4g}", row.means["density"]);
   return row;
 }
 
@@ -155,10 +147,8 @@ std::map<std::int64_t, double> accuracy_by_replicate(const std::vector<const Tri
 }
 
 // Differences by replicate take the noise that both share out of the comparison: the data order
-// with `pair: data_order`, the initial weights too with `pair: all`. Without either they are as
-// valid, but no narrower.
-void set_gap(ComparisonRow& row, const std::vector<const Trial*>& trials,
-             const std::vector<const Trial*>& dense) {
+// with `pair: data_order`, the initial weights too with `pair: all`. Without either they are as valid, but no narrower.
+void set_gap(ComparisonRow& row, const std::vector<const Trial*>& trials, const std::vector<const Trial*>& dense) {
   const auto ours = accuracy_by_replicate(trials), theirs = accuracy_by_replicate(dense);
   if (ours.empty() || theirs.empty()) return;
   std::vector<double> differences;
@@ -181,15 +171,12 @@ struct RowKey {
   std::map<std::string, std::string> rest;
   std::string method, density, id;
   friend bool operator<(const RowKey& a, const RowKey& b) {
-    return std::tie(a.rest, a.method, a.density, a.id) <
-           std::tie(b.rest, b.method, b.density, b.id);
+    return std::tie(a.rest, a.method, a.density, a.id) < std::tie(b.rest, b.method, b.density, b.id);
   }
 };
 
-// The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there
-// is one kind.
-std::vector<const Trial*> baseline_of(const Trial& trial,
-                                      const std::map<RowKey, std::vector<const Trial*>>& rows) {
+// The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there is one kind.
+std::vector<const Trial*> baseline_of(const Trial& trial, const std::map<RowKey, std::vector<const Trial*>>& rows) {
   std::vector<const std::vector<const Trial*>*> dense;
   for (const auto& [key, trials] : rows) {
     if (trials.front()->method == "dense") dense.push_back(&trials);
@@ -199,8 +186,7 @@ std::vector<const Trial*> baseline_of(const Trial& trial,
     const auto& rest = candidate->front()->rest;
     const bool same = std::all_of(rest.begin(), rest.end(), [&](const auto& entry) {
       const auto found = trial.rest.find(entry.first);
-      return entry.first.starts_with("method.") ||
-             (found != trial.rest.end() && found->second == entry.second);
+      return entry.first.starts_with("method.") || (found != trial.rest.end() && found->second == entry.second);
     });
     if (same) return *candidate;
   }
@@ -215,8 +201,8 @@ std::vector<std::string> notes_of(const std::map<RowKey, std::vector<const Trial
   const RowKey* last = nullptr;
   for (const auto& [key, trials] : rows) {
     for (const Trial* trial : trials) ++counts[trial->precision];
-    if (last != nullptr && std::tie(last->rest, last->method, last->density) ==
-                               std::tie(key.rest, key.method, key.density)) {
+    if (last != nullptr &&
+        std::tie(last->rest, last->method, last->density) == std::tie(key.rest, key.method, key.density)) {
       versions.insert(key.method);
     }
     last = &key;
@@ -228,10 +214,10 @@ std::vector<std::string> notes_of(const std::map<RowKey, std::vector<const Trial
     notes.push_back(text);
   }
   if (!versions.empty()) {
-    notes.push_back(fmt::format(
-        "rows of {} that read alike differ in their id: another version of the method, model or "
-        "data set",
-        fmt::join(versions, ", ")));
+    notes.push_back(
+        fmt::format("rows of {} that read alike differ in their id: another version of the method, model or "
+                    "data set",
+                    fmt::join(versions, ", ")));
   }
   return notes;
 }
@@ -240,8 +226,7 @@ bool before(const ComparisonRow& a, const ComparisonRow& b) {
   const auto rank = [](const ComparisonRow& row) { return row.method != "dense"; };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
   if (a.method != b.method) return a.method < b.method;
-  if (number_of(a.density) != number_of(b.density))
-    return number_of(a.density) > number_of(b.density);
+  if (number_of(a.density) != number_of(b.density)) return number_of(a.density) > number_of(b.density);
   return a.settings < b.settings;
 }
 
@@ -255,13 +240,11 @@ Comparison compare(const Survey& survey) {
   std::vector<Trial> trials;
   for (std::size_t row = 0; row < rows_of(survey.trials); ++row) trials.push_back(read(row));
 
-  using GroupKey =
-      std::pair<std::pair<std::string, std::string>, std::map<std::string, std::string>>;
+  using GroupKey = std::pair<std::pair<std::string, std::string>, std::map<std::string, std::string>>;
   std::map<GroupKey, std::map<RowKey, std::vector<const Trial*>>> groups;
   for (const Trial& trial : trials) {
-    groups[{{trial.model, trial.data}, trial.recipe}]
-          [{trial.rest, trial.method, trial.density, trial.id}]
-              .push_back(&trial);
+    groups[{{trial.model, trial.data}, trial.recipe}][{trial.rest, trial.method, trial.density, trial.id}].push_back(
+        &trial);
     if (trial.state == name_of(Outcome::Done)) {
       ++comparison.done;
     } else {

@@ -1,6 +1,5 @@
 // The survey's comparison: the trials of one model, data set and training recipe, one row per
-// method, density and other settings that vary, each against the dense baseline of the same group.
-// Plain values.
+// method, density and other settings that vary, each against the dense baseline of the same group. Plain values.
 #pragma once
 
 #include <map>

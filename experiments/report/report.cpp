@@ -15,15 +15,13 @@ namespace {
 constexpr std::size_t kListed = 20;
 
 std::size_t count_state(const Comparison& comparison, const std::string& state) {
-  return static_cast<std::size_t>(
-      std::count_if(comparison.missing.begin(), comparison.missing.end(),
-                    [&](const MissingTrial& t) { return t.state == state; }));
+  return static_cast<std::size_t>(std::count_if(comparison.missing.begin(), comparison.missing.end(),
+                                                [&](const MissingTrial& t) { return t.state == state; }));
 }
 
 std::string coverage(const Comparison& c) {
-  std::string text =
-      fmt::format("{} trials: {} done, {} diverged, {} failed, {} missing", c.planned, c.done,
-                  c.diverged.size(), count_state(c, "failed"), count_state(c, "missing"));
+  std::string text = fmt::format("{} trials: {} done, {} diverged, {} failed, {} missing", c.planned, c.done,
+                                 c.diverged.size(), count_state(c, "failed"), count_state(c, "missing"));
   for (const char* state : {"running", "damaged"}) {
     if (count_state(c, state) > 0) text += fmt::format(", {} {}", count_state(c, state), state);
   }
@@ -42,8 +40,7 @@ TextTable table_of(const ComparisonGroup& group, bool wide) {
     if (column.importance == kWideOnly && !wide) continue;
     TextColumn text{column.title, column.number, column.importance, {}};
     for (const ComparisonRow& row : group.rows) text.cells.push_back(column.cell(row));
-    if (column.importance == 0 ? column.key == "settings" && is_empty(text) : is_empty(text))
-      continue;
+    if (column.importance == 0 ? column.key == "settings" && is_empty(text) : is_empty(text)) continue;
     table.columns.push_back(std::move(text));
   }
   return table;
@@ -54,8 +51,7 @@ std::vector<std::string> trial_lines(const ComparisonGroup& group) {
   for (const ComparisonRow& row : group.rows) {
     std::string name = row.method + " " + row.density;
     if (!row.settings.empty()) name += " (" + row.settings + ")";
-    lines.push_back(
-        fmt::format("{}: {} replicates {}", name, row.id, fmt::join(row.replicates, " ")));
+    lines.push_back(fmt::format("{}: {} replicates {}", name, row.id, fmt::join(row.replicates, " ")));
   }
   return lines;
 }
@@ -77,8 +73,7 @@ void legend(std::ostream& out, const TextTable& shown, const char* bullet) {
   for (const ReportColumn& column : report_columns()) {
     const bool there = std::any_of(shown.columns.begin(), shown.columns.end(),
                                    [&](const TextColumn& c) { return c.title == column.title; });
-    if (there && !column.meaning.empty())
-      out << bullet << column.title << ": " << column.meaning << "\n";
+    if (there && !column.meaning.empty()) out << bullet << column.title << ": " << column.meaning << "\n";
   }
 }
 
@@ -95,8 +90,7 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
       for (const auto& line : trial_lines(group)) out << "  " << line << "\n";
     }
     if (table.columns.size() < full.columns.size()) {
-      out << fmt::format("  ({} more columns: --wide)\n",
-                         full.columns.size() - table.columns.size());
+      out << fmt::format("  ({} more columns: --wide)\n", full.columns.size() - table.columns.size());
     }
     seen.columns.insert(seen.columns.end(), table.columns.begin(), table.columns.end());
   }
@@ -105,8 +99,7 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
   const auto lines = absent_lines(comparison);
   if (!lines.empty()) out << "\nnot in the tables\n";
   for (std::size_t i = 0; i < std::min(lines.size(), kListed); ++i) out << "  " << lines[i] << "\n";
-  if (lines.size() > kListed)
-    out << fmt::format("  and {} more (--json lists all)\n", lines.size() - kListed);
+  if (lines.size() > kListed) out << fmt::format("  and {} more (--json lists all)\n", lines.size() - kListed);
 }
 
 void write_markdown(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {
@@ -180,8 +173,7 @@ void write_json(const Comparison& comparison, std::ostream& out) {
   json["absent"] = nlohmann::ordered_json::array();
   for (const auto* list : {&comparison.diverged, &comparison.missing}) {
     for (const MissingTrial& t : *list) {
-      json["absent"].push_back(
-          {{"name", t.name}, {"state", t.state}, {"reason", t.reason}, {"settings", t.settings}});
+      json["absent"].push_back({{"name", t.name}, {"state", t.state}, {"reason", t.reason}, {"settings", t.settings}});
     }
   }
   out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";

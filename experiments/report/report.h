@@ -17,8 +17,7 @@ struct ReportOptions {
   std::size_t width = 120;
 };
 
-// Accuracies are per cent in text, Markdown and LaTeX and fractions in CSV and JSON, which have all
-// columns.
+// Accuracies are per cent in text, Markdown and LaTeX and fractions in CSV and JSON, which have all columns.
 void write_report(const Comparison& comparison, const ReportOptions& options, std::ostream& out);
 
 }  // namespace winnow

@@ -21,8 +21,7 @@ Sample describe(std::span<const double> values) {
   for (const double value : values) squares += (value - sample.mean) * (value - sample.mean);
   sample.deviation = std::sqrt(squares / (n - 1));
   // Two values give an interval 13 times their distance: correct, and of no use to anybody.
-  if (values.size() >= 3)
-    sample.half_width = student_t(values.size() - 1) * *sample.deviation / std::sqrt(n);
+  if (values.size() >= 3) sample.half_width = student_t(values.size() - 1) * *sample.deviation / std::sqrt(n);
   return sample;
 }
 

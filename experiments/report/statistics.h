@@ -1,5 +1,4 @@
-// What n repeated measurements say: mean, sample standard deviation and 95 % interval by Student's
-// t.
+// What n repeated measurements say: mean, sample standard deviation and 95 % interval by Student's t.
 #pragma once
 
 #include <cstddef>

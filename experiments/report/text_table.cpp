@@ -44,9 +44,8 @@ std::string latex_text(const std::string& text) {
 }  // namespace
 
 std::size_t display_width(const std::string& utf8) {
-  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;
-  }));
+  return static_cast<std::size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
 }
 
 std::string csv_cell(const std::string& text) {
@@ -57,9 +56,8 @@ std::string csv_cell(const std::string& text) {
 TextTable TextTable::fitted(std::size_t width) const {
   std::vector<std::size_t> order(columns.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return columns[a].importance < columns[b].importance;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return columns[a].importance < columns[b].importance; });
   std::vector<bool> chosen(columns.size(), false);
   std::size_t used = 0;
   for (const std::size_t i : order) {
@@ -93,8 +91,7 @@ void TextTable::text(std::ostream& out) const {
 void TextTable::markdown(std::ostream& out) const {
   const auto line = [&](auto&& cell) {
     out << "|";
-    for (const TextColumn& column : columns)
-      out << " " << replaced(cell(column), "|", "\\|") << " |";
+    for (const TextColumn& column : columns) out << " " << replaced(cell(column), "|", "\\|") << " |";
     out << "\n";
   };
   line([](const TextColumn& column) { return column.title; });
@@ -107,8 +104,7 @@ void TextTable::markdown(std::ostream& out) const {
 void TextTable::latex(std::ostream& out, const std::string& caption) const {
   const auto line = [&](auto&& cell) {
     std::string text;
-    for (const TextColumn& column : columns)
-      text += (text.empty() ? "" : " & ") + latex_text(cell(column));
+    for (const TextColumn& column : columns) text += (text.empty() ? "" : " & ") + latex_text(cell(column));
     out << text << " \\\\\n";
   };
   out << "\\begin{table}\n\\caption{" << latex_text(caption) << "}\n\\begin{tabular}{";

@@ -19,8 +19,7 @@ struct TextTable {
   std::vector<TextColumn> columns;  // of equal length
 
   std::size_t rows() const { return columns.empty() ? 0 : columns[0].cells.size(); }
-  // Leaves out columns, the least important first and the later one of two, until the text fits
-  // `width`.
+  // Leaves out columns, the least important first and the later one of two, until the text fits `width`.
   TextTable fitted(std::size_t width) const;
 
   void text(std::ostream& out) const;

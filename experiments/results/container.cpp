@@ -18,14 +18,12 @@ constexpr std::size_t kTrailer = 24;
 
 template <class T>
 void append(std::vector<std::byte>& bytes, T value) {
-  for (std::size_t i = 0; i < sizeof(T); ++i)
-    bytes.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
+  for (std::size_t i = 0; i < sizeof(T); ++i) bytes.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
 }
 template <class T>
 T taken(std::span<const std::byte> bytes) {
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i)
-    value |= static_cast<T>(static_cast<T>(bytes[i]) << (8 * i));
+  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(static_cast<T>(bytes[i]) << (8 * i));
   return value;
 }
 
@@ -42,8 +40,7 @@ Trailer trailer_of(std::span<const std::byte> end, std::uint64_t file_size) {
   trailer.image_size = taken<std::uint64_t>(last.subspan(8, 8));
   trailer.note_size = taken<std::uint32_t>(last.subspan(16, 4));
   trailer.crc = taken<std::uint32_t>(last.subspan(20, 4));
-  trailer.whole = std::memcmp(last.data(), kMagic.data(), kMagic.size()) == 0 &&
-                  trailer.image_size < file_size &&
+  trailer.whole = std::memcmp(last.data(), kMagic.data(), kMagic.size()) == 0 && trailer.image_size < file_size &&
                   trailer.image_size + trailer.note_size + kTrailer == file_size;
   return trailer;
 }
@@ -54,14 +51,13 @@ std::string member(std::string name) {
   return name.empty() || name == "." ? "_" : name;
 }
 
-void write_categorical(Hdf5File& file, const std::string& path,
-                       const std::vector<std::string>& values) {
+void write_categorical(Hdf5File& file, const std::string& path, const std::vector<std::string>& values) {
   const std::set<std::string> distinct(values.begin(), values.end());
   const std::vector<std::string> categories(distinct.begin(), distinct.end());
   std::vector<std::int32_t> codes(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    codes[i] = static_cast<std::int32_t>(
-        std::lower_bound(categories.begin(), categories.end(), values[i]) - categories.begin());
+    codes[i] = static_cast<std::int32_t>(std::lower_bound(categories.begin(), categories.end(), values[i]) -
+                                         categories.begin());
   }
   file.make_group(path);
   set_encoding(file, path, "categorical", "0.2.0");
@@ -106,8 +102,7 @@ std::vector<std::string> read_categorical(const Hdf5File& file, const std::strin
 
 std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note) {
   const std::uint64_t size = image.size();
-  if (note.size() + kTrailer > kNoteReach)
-    fail(ErrorKind::Internal, "the note of a file is too long");
+  if (note.size() + kTrailer > kNoteReach) fail(ErrorKind::Internal, "the note of a file is too long");
   const auto raw = std::as_bytes(std::span(note.data(), note.size()));
   image.insert(image.end(), raw.begin(), raw.end());
   const std::uint32_t crc = crc32_of(image);
@@ -118,8 +113,7 @@ std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& n
   return image;
 }
 
-std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
-                    const std::string& label) {
+std::string note_of(std::span<const std::byte> end, std::uint64_t file_size, const std::string& label) {
   const Trailer trailer = trailer_of(end, file_size);
   if (!trailer.whole || trailer.note_size + kTrailer > end.size()) {
     fail(ErrorKind::Input, "{}: is cut short, or was not written by winnow", label);
@@ -127,20 +121,17 @@ std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
   return text_of(end.subspan(end.size() - kTrailer - trailer.note_size, trailer.note_size));
 }
 
-Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
-                     const std::string& schema, int major) {
+Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label, const std::string& schema, int major) {
   const Trailer trailer = trailer_of(bytes, bytes.size());
   if (!trailer.whole) {
-    fail(ErrorKind::Input, "{}: is cut short, or is not a {} file as winnow wrote it", label,
-         schema);
+    fail(ErrorKind::Input, "{}: is cut short, or is not a {} file as winnow wrote it", label, schema);
   }
   if (trailer.crc != crc32_of(bytes.first(bytes.size() - kTrailer))) {
     fail(ErrorKind::Input, "{}: is damaged (its bytes do not match their check sum)", label);
   }
   Hdf5File file = Hdf5File::from_bytes(bytes.first(trailer.image_size), label);
   const std::string found = file.text("/", "schema"), version = file.text("/", "schema_version");
-  if (found != schema)
-    fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);
+  if (found != schema) fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);
   check_version(version, major, label);
   return file;
 }
@@ -149,13 +140,11 @@ void check_version(const std::string& version, int major, const std::string& lab
   int found = 0;
   std::from_chars(version.data(), version.data() + version.size(), found);
   if (found != major) {
-    fail(ErrorKind::Settings, "{}: has schema version {}; this winnow reads version {}.x", label,
-         version, major);
+    fail(ErrorKind::Settings, "{}: has schema version {}; this winnow reads version {}.x", label, version, major);
   }
 }
 
-void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,
-                  const std::string& version) {
+void set_encoding(Hdf5File& file, const std::string& path, const std::string& type, const std::string& version) {
   file.set(path, "encoding-type", type);
   file.set(path, "encoding-version", version);
 }
@@ -174,8 +163,7 @@ void write_table(Hdf5File& file, const std::string& path, const Table& table, bo
   for (const Column& column : table.columns) {
     const std::string name = member(column.name), place = path + "/" + name;
     if (std::visit([](const auto& values) { return values.size(); }, column.values) != rows) {
-      fail(ErrorKind::Internal, "table {}: column {} has another length than {}", path, name,
-           table.columns[0].name);
+      fail(ErrorKind::Internal, "table {}: column {} has another length than {}", path, name, table.columns[0].name);
     }
     const bool index = &column == &table.columns[0];
     std::visit(ColumnWriter{file, place, categorical && !index}, column.values);
@@ -216,17 +204,14 @@ Table read_table(const Hdf5File& file, const std::string& path) {
     if (file.has(place, "description")) column.description = file.text(place, "description");
     if (file.has(place, "mode")) column.mode = file.text(place, "mode");
     table.columns.push_back(std::move(column));
-    const auto length = [](const Column& c) {
-      return std::visit([](const auto& v) { return v.size(); }, c.values);
-    };
+    const auto length = [](const Column& c) { return std::visit([](const auto& v) { return v.size(); }, c.values); };
     if (length(table.columns.back()) != length(table.columns.front()))
       file.damaged(place, "has another length than its index");
   }
   return table;
 }
 
-void write_dictionary(Hdf5File& file, const std::string& path,
-                      const std::map<std::string, std::string>& entries) {
+void write_dictionary(Hdf5File& file, const std::string& path, const std::map<std::string, std::string>& entries) {
   file.make_group(path);
   set_encoding(file, path, "dict", "0.1.0");
   for (const auto& [name, value] : entries) {
@@ -254,8 +239,7 @@ const Column* find_column(const Table& table, const std::string& name) {
 }
 
 bool is_measured(const std::string& name, const std::string& unit) {
-  static const std::set<std::string> names = {"ranks", "bytes.sent", "bytes.sent_dense",
-                                              "memory.peak"};
+  static const std::set<std::string> names = {"ranks", "bytes.sent", "bytes.sent_dense", "memory.peak"};
   return unit == "s" || unit == "1/s" || names.contains(name);
 }
 

@@ -15,28 +15,22 @@
 namespace winnow {
 
 // Appends what HDF5 readers ignore: `note`, one line of JSON for those who need only that, and 24
-// bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a
-// single damaged byte.
+// bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a single damaged byte.
 std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note = "{}");
 // The note alone, from the end of a file of `file_size` bytes. A file cut short is Error{Input};
 // other damage is not looked for.
 inline constexpr std::size_t kNoteReach = 4096;
-std::string note_of(std::span<const std::byte> end, std::uint64_t file_size,
-                    const std::string& label);
+std::string note_of(std::span<const std::byte> end, std::uint64_t file_size, const std::string& label);
 // The HDF5 file of sealed bytes with this schema ("winnow-trial") and major version.
-Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label,
-                     const std::string& schema, int major);
+Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label, const std::string& schema, int major);
 // Another major version than `major` is Error{Settings}.
 void check_version(const std::string& version, int major, const std::string& label);
 
-void set_encoding(Hdf5File& file, const std::string& path, const std::string& type,
-                  const std::string& version);
+void set_encoding(Hdf5File& file, const std::string& path, const std::string& type, const std::string& version);
 // AnnData data frame. `categorical`: text columns are stored as codes and categories.
-void write_table(Hdf5File& file, const std::string& path, const Table& table,
-                 bool categorical = false);
+void write_table(Hdf5File& file, const std::string& path, const Table& table, bool categorical = false);
 Table read_table(const Hdf5File& file, const std::string& path);
-void write_dictionary(Hdf5File& file, const std::string& path,
-                      const std::map<std::string, std::string>& entries);
+void write_dictionary(Hdf5File& file, const std::string& path, const std::map<std::string, std::string>& entries);
 std::map<std::string, std::string> read_dictionary(const Hdf5File& file, const std::string& path);
 
 std::size_t rows_of(const Table& table);

@@ -23,8 +23,7 @@ FailureRecord read_failure(Files& files, const std::filesystem::path& path) {
 
 }  // namespace
 
-void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
-                    const std::string& reason) {
+void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec, const std::string& reason) {
   const auto path = Layout(out).failure(spec.name());
   const int before = files.exists(path) ? read_failure(files, path).attempts : 0;
   std::string line = reason;

@@ -19,11 +19,9 @@ struct FailureRecord {
 };
 
 // Counts the attempts of an earlier record of the same trial.
-void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
-                    const std::string& reason);
+void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec, const std::string& reason);
 void forget_failure(Files& files, const std::filesystem::path& out, const std::string& name);
-// Sorted by name. A record that cannot be read is listed with that as its reason: it is only a
-// note.
+// Sorted by name. A record that cannot be read is listed with that as its reason: it is only a note.
 std::vector<FailureRecord> read_failures(Files& files, const std::filesystem::path& out);
 
 }  // namespace winnow

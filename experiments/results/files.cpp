@@ -18,8 +18,7 @@ namespace winnow {
 namespace {
 
 [[noreturn]] void io_error(const std::filesystem::path& path, const char* verb, int code) {
-  const auto kind =
-      code == ENOENT && std::string_view(verb) == "read" ? ErrorKind::Input : ErrorKind::Io;
+  const auto kind = code == ENOENT && std::string_view(verb) == "read" ? ErrorKind::Input : ErrorKind::Io;
   fail(kind, "{}: cannot {}: {}", path.string(), verb, std::generic_category().message(code));
 }
 
@@ -122,8 +121,7 @@ std::vector<std::byte> PosixFiles::read(const Path& path) {
 Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) io_error(path, "read", errno);
-  const std::unique_ptr<const int, void (*)(const int*)> closing(&file,
-                                                                 [](const int* f) { ::close(*f); });
+  const std::unique_ptr<const int, void (*)(const int*)> closing(&file, [](const int* f) { ::close(*f); });
   struct stat about {};
   if (::fstat(file, &about) != 0) io_error(path, "read", errno);
   End end;
@@ -131,8 +129,8 @@ Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
   end.bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count, end.file_size)));
   const std::uint64_t first = end.file_size - end.bytes.size();
   for (std::size_t done = 0; done < end.bytes.size();) {
-    const ssize_t got = ::pread(file, end.bytes.data() + done, end.bytes.size() - done,
-                                static_cast<off_t>(first + done));
+    const ssize_t got =
+        ::pread(file, end.bytes.data() + done, end.bytes.size() - done, static_cast<off_t>(first + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) io_error(path, "read", errno);
     if (got == 0) end.bytes.resize(done);  // it became shorter while we read

@@ -78,8 +78,7 @@ class PosixFiles : public Files {
 };
 
 std::string text_of(std::span<const std::byte> bytes);
-// Temporary names end in ".tmp.<host>.<process>": two writers of one result never share a temporary
-// file.
+// Temporary names end in ".tmp.<host>.<process>": two writers of one result never share a temporary file.
 bool is_temporary(std::string_view name);
 
 }  // namespace winnow

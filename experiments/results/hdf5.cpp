@@ -35,8 +35,7 @@ hid_t access_properties() {
   return list;
 }
 
-// The largest trailing block of at most kChunkElements elements, so that a chunk is contiguous in
-// the array.
+// The largest trailing block of at most kChunkElements elements, so that a chunk is contiguous in the array.
 std::vector<hsize_t> chunk_of(const std::vector<hsize_t>& extents, std::size_t item_size) {
   hsize_t count = 1;
   for (const hsize_t extent : extents) count *= extent;
@@ -50,12 +49,11 @@ std::vector<hsize_t> chunk_of(const std::vector<hsize_t>& extents, std::size_t i
   return chunk;
 }
 
-void write_dataset(hid_t file, const std::string& path, hid_t on_disk, hid_t in_memory,
-                   const void* data, const std::vector<hsize_t>& extents) {
-  const Handle space(
-      extents.empty() ? H5Screate(H5S_SCALAR)
-                      : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
-      H5Sclose);
+void write_dataset(hid_t file, const std::string& path, hid_t on_disk, hid_t in_memory, const void* data,
+                   const std::vector<hsize_t>& extents) {
+  const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
+                                     : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
+                     H5Sclose);
   const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose), link(link_properties(), H5Pclose);
   H5Pset_obj_track_times(create, false);
   const std::size_t item_size = H5Tget_size(on_disk);
@@ -67,24 +65,20 @@ void write_dataset(hid_t file, const std::string& path, hid_t on_disk, hid_t in_
     made(H5Pset_deflate(create, kDeflateLevel), path);
     made(H5Pset_fletcher32(create), path);
   }
-  const Handle dataset(
-      made(H5Dcreate2(file, path.c_str(), on_disk, space, link, create, H5P_DEFAULT), path),
-      H5Dclose);
+  const Handle dataset(made(H5Dcreate2(file, path.c_str(), on_disk, space, link, create, H5P_DEFAULT), path), H5Dclose);
   if (count > 0) made(H5Dwrite(dataset, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), path);
 }
 
-void write_attribute(hid_t file, const std::string& path, const std::string& name, hid_t on_disk,
-                     hid_t in_memory, const void* data, const std::vector<hsize_t>& extents) {
-  const Handle space(
-      extents.empty() ? H5Screate(H5S_SCALAR)
-                      : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
-      H5Sclose);
-  const Handle attribute(made(H5Acreate_by_name(file, path.c_str(), name.c_str(), on_disk, space,
-                                                H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                              path + "@" + name),
-                         H5Aclose);
-  if (extents.empty() || extents[0] > 0)
-    made(H5Awrite(attribute, in_memory, data), path + "@" + name);
+void write_attribute(hid_t file, const std::string& path, const std::string& name, hid_t on_disk, hid_t in_memory,
+                     const void* data, const std::vector<hsize_t>& extents) {
+  const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
+                                     : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
+                     H5Sclose);
+  const Handle attribute(
+      made(H5Acreate_by_name(file, path.c_str(), name.c_str(), on_disk, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+           path + "@" + name),
+      H5Aclose);
+  if (extents.empty() || extents[0] > 0) made(H5Awrite(attribute, in_memory, data), path + "@" + name);
 }
 
 }  // namespace
@@ -93,9 +87,7 @@ Hdf5File::Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::rec
     : lock_(std::move(lock)), id_(id), label_(std::move(label)) {}
 
 Hdf5File::Hdf5File(Hdf5File&& other) noexcept
-    : lock_(std::move(other.lock_)),
-      id_(std::exchange(other.id_, -1)),
-      label_(std::move(other.label_)) {}
+    : lock_(std::move(other.lock_)), id_(std::exchange(other.id_, -1)), label_(std::move(other.label_)) {}
 
 Hdf5File::~Hdf5File() {
   if (id_ >= 0) H5Fclose(id_);
@@ -105,8 +97,7 @@ Hdf5File Hdf5File::create() {
   std::unique_lock lock(library());
   const Handle access(access_properties(), H5Pclose), create(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
-  const hid_t id =
-      made(H5Fcreate(memory_name().c_str(), H5F_ACC_TRUNC, create, access), "a file in memory");
+  const hid_t id = made(H5Fcreate(memory_name().c_str(), H5F_ACC_TRUNC, create, access), "a file in memory");
   return Hdf5File(id, "the file being written", std::move(lock));
 }
 
@@ -133,13 +124,11 @@ std::vector<std::byte> Hdf5File::bytes() {
 void Hdf5File::make_group(const std::string& path) {
   const Handle link(link_properties(), H5Pclose), create(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
-  const Handle group(made(H5Gcreate2(id_, path.c_str(), link, create, H5P_DEFAULT), path),
-                     H5Gclose);
+  const Handle group(made(H5Gcreate2(id_, path.c_str(), link, create, H5P_DEFAULT), path), H5Gclose);
 }
 
 template <class T>
-void Hdf5File::write(const std::string& path, std::span<const T> values,
-                     std::vector<std::int64_t> extents) {
+void Hdf5File::write(const std::string& path, std::span<const T> values, std::vector<std::int64_t> extents) {
   std::vector<hsize_t> dims(extents.begin(), extents.end());
   if (dims.empty()) dims = {values.size()};
   write_dataset(id_, path, disk_type<T>(), memory_type<T>(), values.data(), dims);
@@ -151,8 +140,7 @@ void Hdf5File::write_texts(const std::string& path, std::span<const std::string>
   for (const auto& value : values) size = std::max(size, value.size());
   std::vector<char> raw(size * values.size(), '\0');
   for (std::size_t i = 0; i < values.size(); ++i)
-    std::copy(values[i].begin(), values[i].end(),
-              raw.begin() + static_cast<std::ptrdiff_t>(i * size));
+    std::copy(values[i].begin(), values[i].end(), raw.begin() + static_cast<std::ptrdiff_t>(i * size));
   const Handle type(text_type(size), H5Tclose);
   write_dataset(id_, path, type, type, raw.data(), {values.size()});
 }
@@ -171,15 +159,12 @@ void Hdf5File::hard_link(const std::string& existing, const std::string& path) {
   made(H5Lcreate_hard(id_, existing.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
 }
 
-void Hdf5File::external_link(const std::string& file, const std::string& object,
-                             const std::string& path) {
+void Hdf5File::external_link(const std::string& file, const std::string& object, const std::string& path) {
   const Handle link(link_properties(), H5Pclose);
-  made(H5Lcreate_external(file.c_str(), object.c_str(), id_, path.c_str(), link, H5P_DEFAULT),
-       path);
+  made(H5Lcreate_external(file.c_str(), object.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
 }
 
-void Hdf5File::copy_from(const Hdf5File& other, const std::string& object,
-                         const std::string& path) {
+void Hdf5File::copy_from(const Hdf5File& other, const std::string& object, const std::string& path) {
   const Handle link(link_properties(), H5Pclose);
   if (H5Ocopy(other.id_, object.c_str(), id_, path.c_str(), H5P_DEFAULT, link) < 0) {
     other.damaged(object, "cannot be copied");
@@ -187,8 +172,7 @@ void Hdf5File::copy_from(const Hdf5File& other, const std::string& object,
 }
 
 template <class T>
-void Hdf5File::set_numbers(const std::string& path, const std::string& name,
-                           std::span<const T> values, bool scalar) {
+void Hdf5File::set_numbers(const std::string& path, const std::string& name, std::span<const T> values, bool scalar) {
   std::vector<hsize_t> dims;
   if (!scalar) dims = {values.size()};
   write_attribute(id_, path, name, disk_type<T>(), memory_type<T>(), values.data(), dims);
@@ -218,31 +202,23 @@ void Hdf5File::set_flag(const std::string& path, const std::string& name, bool v
     H5Tenum_insert(type, member == 0 ? "FALSE" : "TRUE", &member);
   write_attribute(id_, path, name, type, type, &byte, {});
 }
-void Hdf5File::set(const std::string& path, const std::string& name,
-                   const std::vector<std::int64_t>& values) {
+void Hdf5File::set(const std::string& path, const std::string& name, const std::vector<std::int64_t>& values) {
   set_numbers<std::int64_t>(path, name, values, false);
 }
-void Hdf5File::set(const std::string& path, const std::string& name,
-                   const std::vector<float>& values) {
+void Hdf5File::set(const std::string& path, const std::string& name, const std::vector<float>& values) {
   set_numbers<float>(path, name, values, false);
 }
-void Hdf5File::set(const std::string& path, const std::string& name,
-                   const std::vector<std::string>& values) {
+void Hdf5File::set(const std::string& path, const std::string& name, const std::vector<std::string>& values) {
   const Handle type(text_type(H5T_VARIABLE), H5Tclose);
   std::vector<const char*> pointers;
   for (const auto& value : values) pointers.push_back(value.c_str());
   write_attribute(id_, path, name, type, type, pointers.data(), {values.size()});
 }
 
-template void Hdf5File::write(const std::string&, std::span<const float>,
-                              std::vector<std::int64_t>);
-template void Hdf5File::write(const std::string&, std::span<const double>,
-                              std::vector<std::int64_t>);
-template void Hdf5File::write(const std::string&, std::span<const std::int32_t>,
-                              std::vector<std::int64_t>);
-template void Hdf5File::write(const std::string&, std::span<const std::int64_t>,
-                              std::vector<std::int64_t>);
-template void Hdf5File::write(const std::string&, std::span<const std::uint8_t>,
-                              std::vector<std::int64_t>);
+template void Hdf5File::write(const std::string&, std::span<const float>, std::vector<std::int64_t>);
+template void Hdf5File::write(const std::string&, std::span<const double>, std::vector<std::int64_t>);
+template void Hdf5File::write(const std::string&, std::span<const std::int32_t>, std::vector<std::int64_t>);
+template void Hdf5File::write(const std::string&, std::span<const std::int64_t>, std::vector<std::int64_t>);
+template void Hdf5File::write(const std::string&, std::span<const std::uint8_t>, std::vector<std::int64_t>);
 
 }  // namespace winnow

@@ -31,8 +31,7 @@ class Hdf5File {
   // Writing; missing groups of a path are made. T: float, double, int32_t, int64_t, uint8_t.
   void make_group(const std::string& path);
   template <class T>
-  void write(const std::string& path, std::span<const T> values,
-             std::vector<std::int64_t> extents = {});
+  void write(const std::string& path, std::span<const T> values, std::vector<std::int64_t> extents = {});
   void write_texts(const std::string& path, std::span<const std::string> values);
   void write_text(const std::string& path, const std::string& value);  // a scalar
   void write_number(const std::string& path, double value);            // a scalar
@@ -45,14 +44,11 @@ class Hdf5File {
   void set(const std::string& path, const std::string& name, std::int64_t value);
   void set(const std::string& path, const std::string& name, std::int32_t value);
   void set(const std::string& path, const std::string& name, double value);
-  // As h5py stores a bool: an enumeration FALSE, TRUE. (A bool argument of set would catch
-  // pointers.)
+  // As h5py stores a bool: an enumeration FALSE, TRUE. (A bool argument of set would catch pointers.)
   void set_flag(const std::string& path, const std::string& name, bool value);
-  void set(const std::string& path, const std::string& name,
-           const std::vector<std::int64_t>& values);
+  void set(const std::string& path, const std::string& name, const std::vector<std::int64_t>& values);
   void set(const std::string& path, const std::string& name, const std::vector<float>& values);
-  void set(const std::string& path, const std::string& name,
-           const std::vector<std::string>& values);
+  void set(const std::string& path, const std::string& name, const std::vector<std::string>& values);
 
   // Reading; what is missing or of another type is Error{Input} naming file and object.
   enum class Type { Group, Real, Integer, Text, Other };
@@ -73,8 +69,7 @@ class Hdf5File {
   std::vector<float> floats(const std::string& path, const std::string& attribute) const;
   std::vector<std::string> texts(const std::string& path, const std::string& attribute) const;
 
-  // SHA-256 over every object below "/" and its attributes, in order of names, without those `skip`
-  // names.
+  // SHA-256 over every object below "/" and its attributes, in order of names, without those `skip` names.
   std::string digest(const std::function<bool(const std::string& path)>& skip) const;
 
   [[noreturn]] void damaged(const std::string& path, const std::string& what) const;
@@ -83,10 +78,8 @@ class Hdf5File {
  private:
   Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock);
   template <class T>
-  void set_numbers(const std::string& path, const std::string& name, std::span<const T> values,
-                   bool scalar);
-  void add_to(Sha256& sum, const std::string& path,
-              const std::function<bool(const std::string&)>& skip) const;
+  void set_numbers(const std::string& path, const std::string& name, std::span<const T> values, bool scalar);
+  void add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const;
   template <class T>
   std::vector<T> attribute_numbers(const std::string& path, const std::string& name) const;
 

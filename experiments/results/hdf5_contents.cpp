@@ -15,8 +15,7 @@ std::string Hdf5File::digest(const std::function<bool(const std::string&)>& skip
   return sum.hex();
 }
 
-void Hdf5File::add_to(Sha256& sum, const std::string& path,
-                      const std::function<bool(const std::string&)>& skip) const {
+void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const {
   if (skip(path)) return;
   sum.update(path);
   const Handle object(H5Oopen(id_, path.c_str(), H5P_DEFAULT), H5Oclose);
@@ -24,9 +23,8 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path,
   const int attributes = object.good() ? H5Aget_num_attrs(object) : -1;
   if (attributes < 0) damaged(path, "cannot be opened");
   for (hsize_t i = 0; i < static_cast<hsize_t>(attributes); ++i) {
-    const Handle attribute(
-        H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
-        H5Aclose);
+    const Handle attribute(H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
+                           H5Aclose);
     std::string name(256, '\0');
     const ssize_t size = H5Aget_name(attribute, name.size(), name.data());
     const Handle kind(H5Aget_type(attribute), H5Tclose);
@@ -62,8 +60,7 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path,
 std::int64_t filtered_size(std::span<const std::byte> values, std::size_t item_size) {
   if (values.size() < kFilterFrom) return static_cast<std::int64_t>(values.size());
   const std::size_t count = values.size() / item_size;
-  const std::size_t chunk =
-      values.size() <= kWholeChunk ? count : static_cast<std::size_t>(kChunkElements);
+  const std::size_t chunk = values.size() <= kWholeChunk ? count : static_cast<std::size_t>(kChunkElements);
   std::int64_t total = 0;
   std::vector<unsigned char> shuffled(chunk * item_size), packed(compressBound(chunk * item_size));
   for (std::size_t begin = 0; begin < count; begin += chunk) {

@@ -1,5 +1,4 @@
-// Shared by the sources of Hdf5File and included nowhere else: handles that close themselves,
-// types, limits.
+// Shared by the sources of Hdf5File and included nowhere else: handles that close themselves, types, limits.
 #pragma once
 
 #include <hdf5.h>

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::int64_t kLargestRatio = 1100;  // deflate cannot do better; a larger claim is damage
 
-std::vector<std::string> texts_from(hid_t type, hid_t space, std::size_t count,
-                                    const auto& read_into, const auto& complain) {
+std::vector<std::string> texts_from(hid_t type, hid_t space, std::size_t count, const auto& read_into,
+                                    const auto& complain) {
   std::vector<std::string> texts(count);
   if (count == 0) return texts;
   if (H5Tis_variable_str(type) > 0) {
@@ -35,8 +35,7 @@ std::vector<std::string> texts_from(hid_t type, hid_t space, std::size_t count,
 }  // namespace
 
 void Hdf5File::damaged(const std::string& path, const std::string& what) const {
-  fail(ErrorKind::Input, "{}: {} {}; the file is damaged or was not written by winnow", label_,
-       path, what);
+  fail(ErrorKind::Input, "{}: {} {}; the file is damaged or was not written by winnow", label_, path, what);
 }
 
 bool Hdf5File::has(const std::string& path) const {
@@ -61,12 +60,10 @@ std::vector<std::string> Hdf5File::children(const std::string& group) const {
   if (!handle.good() || H5Gget_info(handle, &info) < 0) damaged(group, "cannot be read");
   std::vector<std::string> names;
   for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t size =
-        H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
+    const ssize_t size = H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
     if (size < 0) damaged(group, "cannot be listed");
     std::string name(static_cast<std::size_t>(size) + 1, '\0');
-    H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(),
-                       H5P_DEFAULT);
+    H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(), H5P_DEFAULT);
     name.pop_back();
     names.push_back(std::move(name));
   }
@@ -95,8 +92,7 @@ Hdf5File::Type Hdf5File::type(const std::string& path) const {
 namespace {
 
 // The extents of an open data set, with a guard against damaged headers that claim absurd sizes.
-std::vector<std::int64_t> checked_extents(const Hdf5File& file, hid_t dataset,
-                                          const std::string& path) {
+std::vector<std::int64_t> checked_extents(const Hdf5File& file, hid_t dataset, const std::string& path) {
   const Handle space(H5Dget_space(dataset), H5Sclose), kind(H5Dget_type(dataset), H5Tclose);
   const int rank = space.good() ? H5Sget_simple_extent_ndims(space) : -1;
   if (rank < 0 || !kind.good()) file.damaged(path, "has no readable shape");
@@ -105,8 +101,7 @@ std::vector<std::int64_t> checked_extents(const Hdf5File& file, hid_t dataset,
   const auto stored = static_cast<double>(H5Dget_storage_size(dataset));
   double claimed = static_cast<double>(H5Tget_size(kind));
   for (const hsize_t extent : dims) claimed *= static_cast<double>(extent);
-  if (claimed > stored * static_cast<double>(kLargestRatio))
-    file.damaged(path, "claims more data than is stored");
+  if (claimed > stored * static_cast<double>(kLargestRatio)) file.damaged(path, "claims more data than is stored");
   return {dims.begin(), dims.end()};
 }
 
@@ -132,8 +127,7 @@ std::vector<T> Hdf5File::read(const std::string& path) const {
   const Handle dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
   if (!dataset.good()) damaged(path, "cannot be opened");
   std::vector<T> values(count_of(checked_extents(*this, dataset, path)));
-  if (!values.empty() &&
-      H5Dread(dataset, memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
+  if (!values.empty() && H5Dread(dataset, memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
     damaged(path, "cannot be read (check sum or filter)");
   }
   return values;
@@ -146,9 +140,7 @@ std::vector<std::string> Hdf5File::read_texts(const std::string& path) const {
   const std::size_t count = count_of(checked_extents(*this, dataset, path));
   return texts_from(
       kind, space, count,
-      [&](hid_t memory, void* out) {
-        return H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
-      },
+      [&](hid_t memory, void* out) { return H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
       [&](const char* what) { damaged(path, what); });
 }
 
@@ -168,8 +160,7 @@ template <class T>
 std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::string& name) const {
   const std::string place = path + "@" + name;
   if (!has(path, name)) damaged(place, "is missing");
-  const Handle attribute(H5Aopen_by_name(id_, path.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
-                         H5Aclose);
+  const Handle attribute(H5Aopen_by_name(id_, path.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const Handle kind(attribute.good() ? H5Aget_type(attribute) : -1, H5Tclose);
   const Handle space(attribute.good() ? H5Aget_space(attribute) : -1, H5Sclose);
   if (!kind.good() || !space.good()) damaged(place, "cannot be opened");
@@ -178,21 +169,17 @@ std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::s
   const hssize_t count = H5Sget_simple_extent_npoints(space);
   if (count < 0 || count > 8192) damaged(place, "is too long");
   std::vector<T> values(static_cast<std::size_t>(count));
-  if (count > 0 && H5Aread(attribute, memory_type<T>(), values.data()) < 0)
-    damaged(place, "cannot be read");
+  if (count > 0 && H5Aread(attribute, memory_type<T>(), values.data()) < 0) damaged(place, "cannot be read");
   return values;
 }
 
-std::vector<std::string> Hdf5File::texts(const std::string& path,
-                                         const std::string& attribute) const {
+std::vector<std::string> Hdf5File::texts(const std::string& path, const std::string& attribute) const {
   const std::string place = path + "@" + attribute;
   if (!has(path, attribute)) damaged(place, "is missing");
-  const Handle handle(
-      H5Aopen_by_name(id_, path.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const Handle handle(H5Aopen_by_name(id_, path.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const Handle kind(handle.good() ? H5Aget_type(handle) : -1, H5Tclose);
   const Handle space(handle.good() ? H5Aget_space(handle) : -1, H5Sclose);
-  if (!kind.good() || !space.good() || H5Tget_class(kind) != H5T_STRING)
-    damaged(place, "does not hold text");
+  if (!kind.good() || !space.good() || H5Tget_class(kind) != H5T_STRING) damaged(place, "does not hold text");
   const hssize_t count = H5Sget_simple_extent_npoints(space);
   if (count < 0 || count > 8192) damaged(place, "is too long");
   return texts_from(
@@ -219,8 +206,7 @@ double Hdf5File::real(const std::string& path, const std::string& attribute) con
   return values[0];
 }
 
-std::vector<std::int64_t> Hdf5File::integers(const std::string& path,
-                                             const std::string& attribute) const {
+std::vector<std::int64_t> Hdf5File::integers(const std::string& path, const std::string& attribute) const {
   return attribute_numbers<std::int64_t>(path, attribute);
 }
 
@@ -228,8 +214,7 @@ std::vector<float> Hdf5File::floats(const std::string& path, const std::string& 
   return attribute_numbers<float>(path, attribute);
 }
 
-template std::vector<double> Hdf5File::attribute_numbers(const std::string&,
-                                                         const std::string&) const;
+template std::vector<double> Hdf5File::attribute_numbers(const std::string&, const std::string&) const;
 template std::vector<float> Hdf5File::read(const std::string&) const;
 template std::vector<double> Hdf5File::read(const std::string&) const;
 template std::vector<std::int32_t> Hdf5File::read(const std::string&) const;

@@ -13,8 +13,7 @@ constexpr std::size_t kAbsent = std::numeric_limits<std::size_t>::max();
 
 // `values` in a new order; kAbsent gives `missing`.
 template <class T>
-std::vector<T> reordered(const std::vector<T>& values, const std::vector<std::size_t>& rows,
-                         const T& missing) {
+std::vector<T> reordered(const std::vector<T>& values, const std::vector<std::size_t>& rows, const T& missing) {
   std::vector<T> result;
   for (const std::size_t row : rows) result.push_back(row == kAbsent ? missing : values[row]);
   return result;
@@ -52,8 +51,7 @@ Table LayerTable::table() const {
   std::map<std::string, std::size_t> given;
   std::vector<std::string> given_names;
   if (!given_.columns.empty()) {
-    if (const auto* names = std::get_if<std::vector<std::string>>(&given_.columns[0].values))
-      given_names = *names;
+    if (const auto* names = std::get_if<std::vector<std::string>>(&given_.columns[0].values)) given_names = *names;
   }
   for (std::size_t i = 0; i < given_names.size(); ++i) given.emplace(given_names[i], i);
 
@@ -96,8 +94,7 @@ Table LayerTable::table() const {
   add({"form", forms});
   add({"stored_bytes", counts([](const Row& r) { return r.stored; }), "byte"});
   for (std::size_t f = 0; f < kStoredForms.size(); ++f) {
-    add({std::string("bytes.") + name_of(kStoredForms[f]),
-         counts([f](const Row& r) { return r.bytes[f]; }), "byte",
+    add({std::string("bytes.") + name_of(kStoredForms[f]), counts([f](const Row& r) { return r.bytes[f]; }), "byte",
          "after filters; -1: not possible, or pointless for an unpruned tensor"});
   }
   return table;

@@ -16,12 +16,8 @@ class Layout {
   std::filesystem::path running() const { return root_ / "running"; }
   // `name` is TrialSpec::name(): "<id>-r<replicate>".
   std::filesystem::path trial(const std::string& name) const { return root_ / trial_in(name); }
-  std::filesystem::path failure(const std::string& name) const {
-    return failures() / (name + ".json");
-  }
-  std::filesystem::path progress(const std::string& name) const {
-    return running() / (name + ".json");
-  }
+  std::filesystem::path failure(const std::string& name) const { return failures() / (name + ".json"); }
+  std::filesystem::path progress(const std::string& name) const { return running() / (name + ".json"); }
   static std::filesystem::path trial_in(const std::string& name) {
     return std::filesystem::path("trials") / name.substr(0, 2) / (name + ".h5");
   }

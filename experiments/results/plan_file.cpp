@@ -30,8 +30,7 @@ PlannedTrial planned(const TrialSpec& spec) {
   return {spec.name(), line};
 }
 
-void write_plan(Files& files, const std::filesystem::path& out,
-                std::span<const PlannedTrial> trials) {
+void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials) {
   std::vector<PlannedTrial> all(trials.begin(), trials.end());
   std::set<std::string> known;
   for (const auto& trial : trials) known.insert(trial.name);
@@ -53,15 +52,13 @@ std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& o
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     if (number == 1) {
-      if (line != kHeader)
-        fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
+      if (line != kHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
       continue;
     }
     const auto tab = line.find('\t');
     PlannedTrial trial{line.substr(0, tab), tab == std::string::npos ? "" : line.substr(tab + 1)};
     if (tab == std::string::npos || !is_trial_name(trial.name)) {
-      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(),
-           number);
+      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(), number);
     }
     trials.push_back(std::move(trial));
   }

@@ -43,13 +43,10 @@ std::string label_of(const Settings& trial) {
 }
 
 std::int64_t unix_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
-                           int ranks)
+ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const TrialSpec& spec, int ranks)
     : files_(files),
       path_(Layout(out).progress(spec.name())),
       name_(spec.name()),
@@ -93,8 +90,7 @@ void ProgressFile::write(const Progress& progress) {
   }
 }
 
-std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out,
-                                       std::int64_t now) {
+std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out, std::int64_t now) {
   std::vector<RunningTrial> running;
   const auto folder = Layout(out).running();
   for (const auto& file : files.list(folder)) {

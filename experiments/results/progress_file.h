@@ -53,8 +53,7 @@ struct RunningTrial {
   bool stale = false;  // no heartbeat for kStale, or its process on this host is gone
 };
 
-std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out,
-                                       std::int64_t now);
+std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out, std::int64_t now);
 std::int64_t unix_now();
 // What a trial is called where its settings are too long: "lenet300/rigl/0.1".
 std::string label_of(const Settings& trial);

@@ -35,9 +35,8 @@ std::optional<double> time_left(const SweepStatus& status) {
   double trials = static_cast<double>(status.missing.size() + status.failed.size());
   for (const RunningTrial& trial : status.running) {
     const auto& progress = trial.progress;
-    const double part = progress.steps > 0 ? static_cast<double>(progress.step) /
-                                                 static_cast<double>(progress.steps)
-                                           : 0;
+    const double part =
+        progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0;
     trials += 1 - std::clamp(part, 0.0, 1.0);
   }
   return trials * status.mean_seconds / static_cast<double>(status.running.size());
@@ -49,8 +48,7 @@ void check_output_directory(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
   if (files.exists(layout.plan()) || files.exists(layout.trials())) return;
   if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
-  fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)",
-       out.string());
+  fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)", out.string());
 }
 
 bool is_unreadable(const Error& error) {
@@ -62,8 +60,7 @@ std::vector<std::string> published_trials(Files& files, const std::filesystem::p
   const auto root = Layout(out).trials();
   for (const auto& folder : files.list(root)) {
     for (const auto& file : files.list(root / folder)) {
-      if (file.ends_with(".h5") && file.starts_with(folder))
-        names.push_back(file.substr(0, file.size() - 3));
+      if (file.ends_with(".h5") && file.starts_with(folder)) names.push_back(file.substr(0, file.size() - 3));
     }
   }
   std::sort(names.begin(), names.end());
@@ -118,8 +115,7 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
     (trial.stale ? status.stale : status.running).push_back(std::move(trial));
   }
   for (auto& failure : read_failures(files, out)) {
-    if (has_result(failure.name) || std::find(live.begin(), live.end(), failure.name) != live.end())
-      continue;
+    if (has_result(failure.name) || std::find(live.begin(), live.end(), failure.name) != live.end()) continue;
     if (!known.contains(failure.name)) ++status.planned;
     settled(failure.name);
     status.failed.push_back(std::move(failure));

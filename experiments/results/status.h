@@ -37,8 +37,7 @@ struct SweepStatus {
   std::vector<PlannedTrial> missing;      // planned, and none of the above
   double mean_seconds = 0;                // of one finished trial, 0 if none is
   std::optional<double> trials_per_hour;  // over the results of the last hour before the newest
-  std::optional<double>
-      seconds_left;  // from mean_seconds and what runs now; nothing while nothing runs
+  std::optional<double> seconds_left;     // from mean_seconds and what runs now; nothing while nothing runs
 };
 
 SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now);

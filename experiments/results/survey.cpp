@@ -33,8 +33,7 @@ void make_real(Column& column) {
     column.values = Reals(integers->begin(), integers->end());
 }
 
-// Appends tables of different trials below each other; columns that one of them lacks are filled
-// up.
+// Appends tables of different trials below each other; columns that one of them lacks are filled up.
 class LongTable {
  public:
   LongTable() { table_.columns.push_back({"trial", Integers{}, "", "row in /trials"}); }
@@ -77,8 +76,7 @@ class LongTable {
       make_real(*found);
       make_real(next);
     }
-    if (found->values.index() != next.values.index())
-      return;  // text here, numbers there: filled up with nothing
+    if (found->values.index() != next.values.index()) return;  // text here, numbers there: filled up with nothing
     std::visit(
         [&](auto& values) {
           const auto& from = std::get<std::decay_t<decltype(values)>>(next.values);
@@ -95,8 +93,7 @@ std::string setting_of(const TrialResult& trial, const std::string& key) {
   return trial.spec.settings.has(key) ? trial.spec.settings.text(key) : "";
 }
 
-void split_settings(const std::vector<TrialResult>& trials, Survey& survey,
-                    std::vector<std::string>& varying) {
+void split_settings(const std::vector<TrialResult>& trials, Survey& survey, std::vector<std::string>& varying) {
   std::set<std::string> keys;
   for (const TrialResult& trial : trials) {
     for (const auto& [key, value] : trial.spec.settings.values()) keys.insert(key);
@@ -107,8 +104,7 @@ void split_settings(const std::vector<TrialResult>& trials, Survey& survey,
       return t.spec.settings.has(key) && t.spec.settings.text(key) == first;
     });
     if (same) survey.settings[key] = first;
-    if (!same || std::find(std::begin(kAlwaysColumns), std::end(kAlwaysColumns), key) !=
-                     std::end(kAlwaysColumns)) {
+    if (!same || std::find(std::begin(kAlwaysColumns), std::end(kAlwaysColumns), key) != std::end(kAlwaysColumns)) {
       varying.push_back(key);
     }
   }
@@ -152,8 +148,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
   for (const TrialResult& trial : trials) {
     for (const auto& [name, value] : trial.summary) names.insert(name);
   }
-  const auto add = [&](const std::string& name, const std::string& unit,
-                       const std::string& meaning) {
+  const auto add = [&](const std::string& name, const std::string& unit, const std::string& meaning) {
     Reals column;
     for (const TrialResult& trial : trials) {
       const auto found = trial.summary.find(name);
@@ -212,8 +207,7 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   std::map<std::string, std::string> planned;
   for (auto& trial : read_plan(files, out)) planned[trial.name] = std::move(trial.canonical);
   for (auto& missing : survey.missing) {
-    if (const auto found = planned.find(missing.name); found != planned.end())
-      missing.settings = found->second;
+    if (const auto found = planned.find(missing.name); found != planned.end()) missing.settings = found->second;
   }
   return survey;
 }
@@ -222,8 +216,7 @@ std::string cell_text(const Table& table, const std::string& column, std::size_t
   for (const Column& candidate : table.columns) {
     if (candidate.name != column) continue;
     if (const auto* texts = std::get_if<Texts>(&candidate.values)) return (*texts)[row];
-    if (const auto* integers = std::get_if<Integers>(&candidate.values))
-      return std::to_string((*integers)[row]);
+    if (const auto* integers = std::get_if<Integers>(&candidate.values)) return std::to_string((*integers)[row]);
     const double value = std::get<Reals>(candidate.values)[row];
     return std::isnan(value) ? "" : fmt::format("{}", value);
   }

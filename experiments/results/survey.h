@@ -36,8 +36,7 @@ struct Survey {
 Survey gather_survey(Files& files, const std::filesystem::path& out);
 
 enum class SurveyWeights { Link, Pack };
-// Writes `path` by temporary file and rename. Links point to the result files relative to the
-// survey file.
+// Writes `path` by temporary file and rename. Links point to the result files relative to the survey file.
 void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
                   const std::filesystem::path& path, SurveyWeights weights);
 Survey read_survey(Files& files, const std::filesystem::path& path);

@@ -23,14 +23,13 @@ Table missing_table(const std::vector<MissingTrial>& missing) {
   return {{{"name", names}, {"state", states}, {"reason", reasons}, {"settings", settings}}};
 }
 
-void add_weights(Hdf5File& file, Files& files, const std::string& name,
-                 const std::filesystem::path& out, const std::filesystem::path& survey,
-                 SurveyWeights weights) {
+void add_weights(Hdf5File& file, Files& files, const std::string& name, const std::filesystem::path& out,
+                 const std::filesystem::path& survey, SurveyWeights weights) {
   const auto path = Layout(out).trial(name);
   if (weights == SurveyWeights::Link) {
     auto folder = std::filesystem::absolute(survey).parent_path();
-    const auto relative = std::filesystem::absolute(path).lexically_normal().lexically_relative(
-        folder.lexically_normal());
+    const auto relative =
+        std::filesystem::absolute(path).lexically_normal().lexically_relative(folder.lexically_normal());
     file.external_link(relative.string(), "/weights", "/weights/" + name);
     return;
   }
@@ -76,8 +75,7 @@ Survey read_survey(Files& files, const std::filesystem::path& path) {
   const Table missing = read_table(file, "/missing");
   for (std::size_t row = 0; row < rows_of(missing); ++row) {
     survey.missing.push_back({cell_text(missing, "name", row), cell_text(missing, "state", row),
-                              cell_text(missing, "reason", row),
-                              cell_text(missing, "settings", row)});
+                              cell_text(missing, "reason", row), cell_text(missing, "settings", row)});
   }
   return survey;
 }

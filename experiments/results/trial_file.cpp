@@ -56,9 +56,8 @@ void write_summary(Hdf5File& file, const std::map<std::string, double>& summary)
   }
 }
 
-void write_weights(Hdf5File& file, const std::string& group,
-                   const std::vector<WeightRecord>& weights, const std::string& form,
-                   LayerTable* layers) {
+void write_weights(Hdf5File& file, const std::string& group, const std::vector<WeightRecord>& weights,
+                   const std::string& form, LayerTable* layers) {
   file.make_group(group);
   set_encoding(file, group, "dict", "0.1.0");
   for (const WeightRecord& weight : weights) {
@@ -109,9 +108,8 @@ std::string now_utc() {
 
 std::vector<std::byte> encode_trial(const TrialResult& result, const std::string& created) {
   if (result.outcome != Outcome::Done && result.outcome != Outcome::Diverged) {
-    fail(ErrorKind::Internal,
-         "trial {} is {}; only finished and diverged trials have a result file", result.spec.name(),
-         name_of(result.outcome));
+    fail(ErrorKind::Internal, "trial {} is {}; only finished and diverged trials have a result file",
+         result.spec.name(), name_of(result.outcome));
   }
   Hdf5File file = Hdf5File::create();
   set_encoding(file, "/", "dict", "0.1.0");
@@ -123,9 +121,8 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   file.set("/", "reason", result.reason);
   file.set("/", "created", created);
   file.set("/", "writer", "winnow " WINNOW_VERSION);
-  write_dictionary(
-      file, "/settings",
-      {{"canonical", result.spec.canonical}, {"json", settings_json(result.spec.settings)}});
+  write_dictionary(file, "/settings",
+                   {{"canonical", result.spec.canonical}, {"json", settings_json(result.spec.settings)}});
   write_summary(file, result.summary);
   file.make_group("/metrics");
   set_encoding(file, "/metrics", "dict", "0.1.0");
@@ -133,32 +130,27 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   write_table(file, "/metrics/step", result.steps);
   write_table(file, "/events", result.events);
 
-  const std::string form =
-      result.spec.settings.has(kFormSetting) ? result.spec.settings.text(kFormSetting) : "auto";
+  const std::string form = result.spec.settings.has(kFormSetting) ? result.spec.settings.text(kFormSetting) : "auto";
   LayerTable layers(result.layers);
   write_weights(file, "/weights", result.weights, form, &layers);
-  if (!result.start_weights.empty())
-    write_weights(file, "/weights_start", result.start_weights, form, nullptr);
+  if (!result.start_weights.empty()) write_weights(file, "/weights_start", result.start_weights, form, nullptr);
   write_table(file, "/layers", layers.table());
   write_dictionary(file, "/provenance", result.provenance);
   write_dictionary(file, "/lineage", result.lineage);
 
-  const std::string head = fmt::format("{} {} {} {}\n", result.spec.id, result.spec.replicate,
-                                       name_of(result.outcome), result.reason);
-  const std::string body = file.digest(
-      [&](const std::string& path) { return path == "/provenance" || file.has(path, "measured"); });
+  const std::string head =
+      fmt::format("{} {} {} {}\n", result.spec.id, result.spec.replicate, name_of(result.outcome), result.reason);
+  const std::string body =
+      file.digest([&](const std::string& path) { return path == "/provenance" || file.has(path, "measured"); });
   Sha256 sum;
   sum.update(head);
   sum.update(body);
   file.set("/", "content_digest", sum.hex());
   const auto seconds = result.summary.find("seconds.total");
   const nlohmann::ordered_json note = {
-      {"schema", kSchema},
-      {"schema_version", kVersion},
-      {"name", result.spec.name()},
-      {"state", name_of(result.outcome)},
-      {"created", created},
-      {"seconds", seconds == result.summary.end() ? 0.0 : seconds->second}};
+      {"schema", kSchema},          {"schema_version", kVersion},
+      {"name", result.spec.name()}, {"state", name_of(result.outcome)},
+      {"created", created},         {"seconds", seconds == result.summary.end() ? 0.0 : seconds->second}};
   return sealed(file.bytes(), note.dump());
 }
 
@@ -183,15 +175,13 @@ TrialHeader read_header(Files& files, const std::filesystem::path& path) {
 
 TrialNote read_note(Files& files, const std::filesystem::path& path) {
   const auto end = files.read_end(path, kNoteReach);
-  const auto json =
-      nlohmann::json::parse(note_of(end.bytes, end.file_size, path.string()), nullptr, false);
+  const auto json = nlohmann::json::parse(note_of(end.bytes, end.file_size, path.string()), nullptr, false);
   if (!json.is_object() || json.value("schema", "") != kSchema) {
     fail(ErrorKind::Input, "{}: is not a {} file", path.string(), kSchema);
   }
   check_version(json.value("schema_version", ""), kMajor, path.string());
   const std::string state = json.value("state", "");
-  return {json.value("name", ""),
-          state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
+  return {json.value("name", ""), state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
           json.value("created", ""), json.value("seconds", 0.0)};
 }
 
@@ -199,9 +189,7 @@ void check_owner(const std::filesystem::path& path, const std::string& name) {
   if (path.stem() != name) fail(ErrorKind::Input, "{}: is the result of {}", path.string(), name);
 }
 
-TrialResult read_trial(Files& files, const std::filesystem::path& path) {
-  return read_whole_trial(files, path).result;
-}
+TrialResult read_trial(Files& files, const std::filesystem::path& path) { return read_whole_trial(files, path).result; }
 
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   const auto bytes = files.read(path);
@@ -214,8 +202,7 @@ ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   result.spec.settings = settings_of(file);
   result.outcome = header.outcome;
   result.reason = header.reason;
-  for (const auto& name : file.children("/summary"))
-    result.summary[name] = file.read_number("/summary/" + name);
+  for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
   result.epochs = read_table(file, "/metrics/epoch");
   result.steps = read_table(file, "/metrics/step");
   result.events = read_table(file, "/events");
@@ -230,14 +217,12 @@ TrialResult read_trial(const std::filesystem::path& path) {
   return read_trial(files, path);
 }
 
-std::vector<WeightRecord> load_weights(const std::filesystem::path& path,
-                                       const std::string& which) {
+std::vector<WeightRecord> load_weights(const std::filesystem::path& path, const std::string& which) {
   PosixFiles files;
   const auto bytes = files.read(path);
   const Hdf5File file = open_trial(bytes, path);
   std::vector<WeightRecord> weights;
-  for (const auto& name : file.children("/" + which))
-    weights.push_back(read_weight(file, "/" + which, name));
+  for (const auto& name : file.children("/" + which)) weights.push_back(read_weight(file, "/" + which, name));
   return weights;
 }
 

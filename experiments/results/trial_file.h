@@ -1,7 +1,6 @@
 // The result file of one trial: trials/<id[:2]>/<id>-r<replicate>.h5, written once and never
 // changed. Schema winnow-trial 1.0, described in docs/formats.md. Only finished and diverged trials
-// have one; a failed trial leaves a failure record (failure_file.h) and is tried again by the next
-// run.
+// have one; a failed trial leaves a failure record (failure_file.h) and is tried again by the next run.
 #pragma once
 
 #include <cstddef>
@@ -29,14 +28,12 @@ struct TrialHeader {
 std::vector<std::byte> encode_trial(const TrialResult& result, const std::string& created);
 
 enum class Published { New, AlreadyThere };
-// AlreadyThere: a readable result of this trial existed and was kept. A damaged one is
-// Error{Input}.
+// AlreadyThere: a readable result of this trial existed and was kept. A damaged one is Error{Input}.
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result);
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result,
                   const std::string& created);
 
-// A truncated or damaged file is Error{Input}, one of a newer major version Error{Settings};
-// nothing is changed.
+// A truncated or damaged file is Error{Input}, one of a newer major version Error{Settings}; nothing is changed.
 TrialHeader read_header(Files& files, const std::filesystem::path& path);
 // What status needs, from the end of the file alone: no more than "cut short" is checked.
 struct TrialNote {
@@ -58,8 +55,7 @@ TrialResult read_trial(const std::filesystem::path& path);
 // renamed file is Error{Input}, so that no result counts twice.
 void check_owner(const std::filesystem::path& path, const std::string& name);
 // Dense again, bit by bit, from any form. `which`: "weights" or "weights_start".
-std::vector<WeightRecord> load_weights(const std::filesystem::path& path,
-                                       const std::string& which = "weights");
+std::vector<WeightRecord> load_weights(const std::filesystem::path& path, const std::string& which = "weights");
 std::vector<float> load_weight(const std::filesystem::path& path, const std::string& name);
 
 std::string now_utc();  // "2026-11-21T21:40:02Z"

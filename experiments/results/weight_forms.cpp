@@ -20,9 +20,7 @@ std::span<const std::byte> raw(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
 }
 
-std::vector<std::int32_t> narrow(const std::vector<std::int64_t>& values) {
-  return {values.begin(), values.end()};
-}
+std::vector<std::int32_t> narrow(const std::vector<std::int64_t>& values) { return {values.begin(), values.end()}; }
 
 std::vector<std::uint8_t> packed(const std::vector<std::uint8_t>& bits) {
   std::vector<std::uint8_t> bytes((bits.size() + 7) / 8, 0);
@@ -32,12 +30,9 @@ std::vector<std::uint8_t> packed(const std::vector<std::uint8_t>& bits) {
   return bytes;
 }
 
-bool same_bits(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
+bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
 
-std::vector<float> chosen_of(const std::vector<float>& values,
-                             const std::vector<std::uint8_t>& chosen) {
+std::vector<float> chosen_of(const std::vector<float>& values, const std::vector<std::uint8_t>& chosen) {
   std::vector<float> kept;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (chosen[i] != 0) kept.push_back(values[i]);
@@ -47,8 +42,7 @@ std::vector<float> chosen_of(const std::vector<float>& values,
 
 std::vector<std::uint8_t> signs_of(const std::vector<float>& values) {
   std::vector<std::uint8_t> signs(values.size());
-  std::transform(values.begin(), values.end(), signs.begin(),
-                 [](float v) { return std::signbit(v) ? 1 : 0; });
+  std::transform(values.begin(), values.end(), signs.begin(), [](float v) { return std::signbit(v) ? 1 : 0; });
   return signs;
 }
 
@@ -103,16 +97,14 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   const auto count = static_cast<std::size_t>(weight.shape.numel());
   const auto fits = [count](std::size_t size) { return size == 0 || size == count; };
   if (values_.size() != count || !fits(weight.keep.size()) || !fits(weight.train.size())) {
-    fail(ErrorKind::Internal, "weight {}: values or masks do not match its shape {}", weight.name,
-         weight.shape.text());
+    fail(ErrorKind::Internal, "weight {}: values or masks do not match its shape {}", weight.name, weight.shape.text());
   }
   rows_ = weight.shape.rank() >= 2 ? weight.shape[0] : 1;
   columns_ = rows_ == 0 ? 0 : weight.shape.numel() / rows_;
   kept_ = weight.keep;
   if (kept_.empty()) {
     kept_.resize(count);
-    for (std::size_t i = 0; i < count; ++i)
-      kept_[i] = std::bit_cast<std::uint32_t>(values_[i]) != 0;
+    for (std::size_t i = 0; i < count; ++i) kept_[i] = std::bit_cast<std::uint32_t>(values_[i]) != 0;
   }
   for (std::size_t i = 0; i < count; ++i) {
     if (kept_[i] == 0) values_[i] = 0;
@@ -131,8 +123,7 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
       patch_[i] = !same || (!weight.train.empty() && weight.train[i] != 0);
     }
   }
-  const auto first =
-      static_cast<std::size_t>(std::find(kept_.begin(), kept_.end(), 1) - kept_.begin());
+  const auto first = static_cast<std::size_t>(std::find(kept_.begin(), kept_.end(), 1) - kept_.begin());
   one_magnitude_ = first < count;
   for (std::size_t i = first; i < count && one_magnitude_; ++i) {
     one_magnitude_ = kept_[i] == 0 || same_bits(std::fabs(values_[i]), std::fabs(values_[first]));
@@ -146,8 +137,7 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   const auto patched = std::count(patch_.begin(), patch_.end(), 1);
   if (!base_.empty() && !is_base_ && patched * 2 < static_cast<std::int64_t>(count)) {
     const Csr part = csr(patch_);
-    size_of(WeightForm::Overlay) =
-        kSeedBytes + filtered_size(raw(part.data), 4) + index_bytes(part);
+    size_of(WeightForm::Overlay) = kSeedBytes + filtered_size(raw(part.data), 4) + index_bytes(part);
   }
   // A tensor without zeros gains nothing from a mask, unless it is all signs.
   if (kept_count_ == static_cast<std::int64_t>(count) && !one_magnitude_) return;
@@ -170,8 +160,7 @@ std::optional<std::int64_t> WeightForms::bytes(WeightForm form) const {
 
 WeightForm WeightForms::choose(const std::string& wanted) const {
   if (wanted == "none") return WeightForm::None;
-  for (const WeightForm form :
-       {WeightForm::Dense, WeightForm::Csr, WeightForm::Bitmask, WeightForm::Seed}) {
+  for (const WeightForm form : {WeightForm::Dense, WeightForm::Csr, WeightForm::Bitmask, WeightForm::Seed}) {
     if (wanted == name_of(form) && bytes(form)) return form;
   }
   if (wanted == "seed" && bytes(WeightForm::Overlay)) return WeightForm::Overlay;
@@ -226,13 +215,11 @@ void WeightForms::write_csr(Hdf5File& file, const std::string& path, const Csr& 
   file.hard_link(path + "/indices", path + "/indices_1");
   file.hard_link(path + "/indptr", path + "/pointers_to_1");
   const char* width = part.wide ? "int64" : "int32";
-  file.set(
-      path, "binsparse",
-      fmt::format(
-          R"({{"binsparse":{{"version":"0.1","format":"CSR","shape":[{},{}],)"
-          R"("number_of_stored_values":{},"data_types":{{"pointers_to_1":"{}","indices_1":"{}",)"
-          R"("values":"float32"}}}}}})",
-          rows_, columns_, part.data.size(), width, width));
+  file.set(path, "binsparse",
+           fmt::format(R"({{"binsparse":{{"version":"0.1","format":"CSR","shape":[{},{}],)"
+                       R"("number_of_stored_values":{},"data_types":{{"pointers_to_1":"{}","indices_1":"{}",)"
+                       R"("values":"float32"}}}}}})",
+                       rows_, columns_, part.data.size(), width, width));
 }
 
 void WeightForms::write_seed(Hdf5File& file, const std::string& path) const {
@@ -250,14 +237,12 @@ void WeightForms::write_seed(Hdf5File& file, const std::string& path) const {
   file.set(path, "fan_in", spec.fan_in);
   file.set(path, "fan_out", spec.fan_out);
   file.set(path, "check",
-           std::vector<float>(base_.begin(),
-                              base_.begin() + std::min<std::ptrdiff_t>(8, std::ssize(base_))));
+           std::vector<float>(base_.begin(), base_.begin() + std::min<std::ptrdiff_t>(8, std::ssize(base_))));
 }
 
 void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form) const {
   if (form == WeightForm::None) return;
-  if (!bytes(form))
-    fail(ErrorKind::Internal, "weight {} cannot be stored as {}", weight_.name, name_of(form));
+  if (!bytes(form)) fail(ErrorKind::Internal, "weight {} cannot be stored as {}", weight_.name, name_of(form));
   switch (form) {
     case WeightForm::Dense:
       file.write<float>(path, values_, {weight_.shape.begin(), weight_.shape.end()});
@@ -294,8 +279,7 @@ void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form
     case WeightForm::None:
       break;
   }
-  file.set(path, "tensor_shape",
-           std::vector<std::int64_t>(weight_.shape.begin(), weight_.shape.end()));
+  file.set(path, "tensor_shape", std::vector<std::int64_t>(weight_.shape.begin(), weight_.shape.end()));
   file.set(path, "trained", static_cast<std::int32_t>(weight_.trained));
   file.set(path, "prunable", static_cast<std::int32_t>(weight_.prunable));
   file.set(path, "crc32", static_cast<std::int64_t>(crc32_of(raw(values_))));

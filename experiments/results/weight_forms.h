@@ -14,9 +14,8 @@
 namespace winnow {
 
 enum class WeightForm : std::uint8_t { Dense, Csr, Bitmask, SignMask, Seed, Overlay, None };
-inline constexpr std::array kStoredForms = {WeightForm::Dense,   WeightForm::Csr,
-                                            WeightForm::Bitmask, WeightForm::SignMask,
-                                            WeightForm::Seed,    WeightForm::Overlay};
+inline constexpr std::array kStoredForms = {WeightForm::Dense,    WeightForm::Csr,  WeightForm::Bitmask,
+                                            WeightForm::SignMask, WeightForm::Seed, WeightForm::Overlay};
 const char* name_of(WeightForm);      // "dense", "csr", ... in /layers and in save.weights.form
 const char* encoding_of(WeightForm);  // "array", "csr_matrix", "winnow-bitmask", ...
 
@@ -28,8 +27,7 @@ class WeightForms {
   // Bytes on disk after filters; nothing if the tensor cannot be stored that way exactly.
   std::optional<std::int64_t> bytes(WeightForm form) const;
   // `wanted` is the text of save.weights.form. auto: CSR for a pruned tensor and dense for any
-  // other, unless another form saves 20 % and 4 KiB. A form that cannot hold the tensor exactly
-  // gives way to auto.
+  // other, unless another form saves 20 % and 4 KiB. A form that cannot hold the tensor exactly gives way to auto.
   WeightForm choose(const std::string& wanted) const;
   void write(Hdf5File& file, const std::string& path, WeightForm form) const;
   std::int64_t kept() const { return kept_count_; }
@@ -55,8 +53,7 @@ class WeightForms {
   std::array<std::optional<std::int64_t>, kStoredForms.size()> bytes_;
 };
 
-// Back to dense. Damage and a wrong check sum are Error{Input}. `keep` is empty where the form has
-// no mask.
+// Back to dense. Damage and a wrong check sum are Error{Input}. `keep` is empty where the form has no mask.
 WeightRecord read_weight(const Hdf5File& file, const std::string& group, const std::string& name);
 
 }  // namespace winnow

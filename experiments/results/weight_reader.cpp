@@ -20,13 +20,11 @@ std::vector<std::uint8_t> unpack(const Hdf5File& file, const std::string& path, 
 }
 
 SeededInit read_seed(const Hdf5File& file, const std::string& path, std::span<float> out) {
-  if (file.text(path, "generator") != "philox4x32-10")
-    file.damaged(path, "names an unknown generator");
+  if (file.text(path, "generator") != "philox4x32-10") file.damaged(path, "names an unknown generator");
   SeededInit seeded;
   const std::string seed = file.text(path, "seed");
   const auto parsed = std::from_chars(seed.data(), seed.data() + seed.size(), seeded.key.seed);
-  if (parsed.ec != std::errc() || parsed.ptr != seed.data() + seed.size())
-    file.damaged(path, "has no seed");
+  if (parsed.ec != std::errc() || parsed.ptr != seed.data() + seed.size()) file.damaged(path, "has no seed");
   seeded.key.stream = static_cast<std::uint32_t>(file.integer(path, "stream"));
   seeded.key.step = static_cast<std::uint32_t>(file.integer(path, "step"));
   seeded.spec.kind = init_kind(file.text(path, "distribution"));
@@ -46,13 +44,10 @@ void read_csr(const Hdf5File& file, const std::string& path, std::vector<float>&
               std::vector<std::uint8_t>& marked) {
   const auto shape = file.integers(path, "shape");
   const auto data = file.read<float>(path + "/data");
-  const auto columns = file.read<std::int64_t>(path + "/indices"),
-             starts = file.read<std::int64_t>(path + "/indptr");
-  if (shape.size() != 2 || shape[0] < 0 || shape[1] < 0 ||
-      starts.size() != static_cast<std::size_t>(shape[0]) + 1 || data.size() != columns.size() ||
-      starts.front() != 0 || starts.back() != std::ssize(data) ||
-      static_cast<std::size_t>(shape[0] * shape[1]) != values.size() ||
-      !std::is_sorted(starts.begin(), starts.end())) {
+  const auto columns = file.read<std::int64_t>(path + "/indices"), starts = file.read<std::int64_t>(path + "/indptr");
+  if (shape.size() != 2 || shape[0] < 0 || shape[1] < 0 || starts.size() != static_cast<std::size_t>(shape[0]) + 1 ||
+      data.size() != columns.size() || starts.front() != 0 || starts.back() != std::ssize(data) ||
+      static_cast<std::size_t>(shape[0] * shape[1]) != values.size() || !std::is_sorted(starts.begin(), starts.end())) {
     file.damaged(path, "is not a valid CSR matrix");
   }
   marked.assign(values.size(), 0);
@@ -75,8 +70,7 @@ WeightRecord read_weight(const Hdf5File& file, const std::string& group, const s
   weight.name = name;
   const auto extents = file.integers(path, "tensor_shape");
   double claimed = 1;
-  for (const std::int64_t extent : extents)
-    claimed *= extent < 0 ? 1e300 : static_cast<double>(extent);
+  for (const std::int64_t extent : extents) claimed *= extent < 0 ? 1e300 : static_cast<double>(extent);
   if (extents.size() > Shape::kMaxRank || claimed > static_cast<double>(kLargestTensor)) {
     file.damaged(path, "has an impossible shape");
   }
@@ -97,11 +91,9 @@ WeightRecord read_weight(const Hdf5File& file, const std::string& group, const s
   } else if (encoding == encoding_of(WeightForm::Overlay)) {
     weight.seeded = read_seed(file, path + "/base", weight.values);
     read_csr(file, path + "/patch", weight.values, weight.train);
-  } else if (encoding == encoding_of(WeightForm::Bitmask) ||
-             encoding == encoding_of(WeightForm::SignMask)) {
+  } else if (encoding == encoding_of(WeightForm::Bitmask) || encoding == encoding_of(WeightForm::SignMask)) {
     weight.keep = unpack(file, path + "/mask", count);
-    const auto kept =
-        static_cast<std::size_t>(std::count(weight.keep.begin(), weight.keep.end(), 1));
+    const auto kept = static_cast<std::size_t>(std::count(weight.keep.begin(), weight.keep.end(), 1));
     std::vector<float> data;
     if (file.has(path + "/base")) {
       weight.seeded = read_seed(file, path + "/base", weight.values);
@@ -116,14 +108,12 @@ WeightRecord read_weight(const Hdf5File& file, const std::string& group, const s
       for (const std::uint8_t negative : unpack(file, path + "/sign", kept))
         data.push_back(negative != 0 ? -scale : scale);
     }
-    for (std::size_t i = 0, next = 0; i < count; ++i)
-      weight.values[i] = weight.keep[i] != 0 ? data[next++] : 0.0f;
+    for (std::size_t i = 0, next = 0; i < count; ++i) weight.values[i] = weight.keep[i] != 0 ? data[next++] : 0.0f;
   } else {
     file.damaged(path, fmt::format("has the unknown form '{}'", encoding));
   }
 
-  if (static_cast<std::int64_t>(crc32_of(std::as_bytes(std::span(weight.values)))) !=
-      file.integer(path, "crc32")) {
+  if (static_cast<std::int64_t>(crc32_of(std::as_bytes(std::span(weight.values)))) != file.integer(path, "crc32")) {
     file.damaged(path, "does not match its check sum");
   }
   return weight;

@@ -17,9 +17,8 @@ struct Rows {
   std::vector<std::int64_t> numel, kept, trained, nonzero, macs, dense, bitmask, index, seed, bits;
   std::vector<double> density, macs_sparse;
 
-  void add(const std::string& row, const std::string& owner, const std::string& what,
-           std::int64_t count, std::int64_t kept_count, std::int64_t trained_count,
-           std::int64_t nonzero_count, const StoredBits& size) {
+  void add(const std::string& row, const std::string& owner, const std::string& what, std::int64_t count,
+           std::int64_t kept_count, std::int64_t trained_count, std::int64_t nonzero_count, const StoredBits& size) {
     name.push_back(row);
     layer.push_back(owner);
     kind.push_back(what);
@@ -27,8 +26,7 @@ struct Rows {
     kept.push_back(kept_count);
     trained.push_back(trained_count);
     nonzero.push_back(nonzero_count);
-    density.push_back(count == 0 ? 0
-                                 : static_cast<double>(nonzero_count) / static_cast<double>(count));
+    density.push_back(count == 0 ? 0 : static_cast<double>(nonzero_count) / static_cast<double>(count));
     macs.push_back(0);
     macs_sparse.push_back(0);
     dense.push_back(size.dense);
@@ -47,11 +45,9 @@ struct Rows {
   Table table() && {
     Table made;
     made.columns = {
-        {"name", std::move(name), "",
-         "parameter; or layer, for a weight that is derived from parameters"},
+        {"name", std::move(name), "", "parameter; or layer, for a weight that is derived from parameters"},
         {"layer", std::move(layer), "", "layer that it belongs to"},
-        {"kind", std::move(kind), "",
-         "role of the parameter; conv2d or linear for the weight a layer computes with"},
+        {"kind", std::move(kind), "", "role of the parameter; conv2d or linear for the weight a layer computes with"},
         {"numel", std::move(numel), "count"},
         {"kept", std::move(kept), "count", "entries that no mask sets to zero"},
         {"trained", std::move(trained), "count", "entries that the last training run updated"},
@@ -60,11 +56,9 @@ struct Rows {
         {"macs", std::move(macs), "MAC", "multiply-adds of one inference, dense"},
         {"macs_sparse", std::move(macs_sparse), "MAC", "macs times density"},
         {"bits.dense", std::move(dense), "bit", "32 for each entry"},
-        {"bits.bitmask", std::move(bitmask), "bit",
-         "a bit for each entry and 32 for each kept one"},
+        {"bits.bitmask", std::move(bitmask), "bit", "a bit for each entry and 32 for each kept one"},
         {"bits.index", std::move(index), "bit", "value and index of each kept entry"},
-        {"bits.seed", std::move(seed), "bit",
-         "seed and the entries that differ from its values; -1: not possible"},
+        {"bits.seed", std::move(seed), "bit", "seed and the entries that differ from its values; -1: not possible"},
         {"bits", std::move(bits), "bit", "the smallest of these", "min"},
         {"bits_form", std::move(form), "", "which one that is"},
     };
@@ -80,8 +74,8 @@ Table layer_table(const std::vector<LayerCount>& layers, const std::vector<Merge
     const auto values = params.weight(leaf.id);
     const std::int64_t zeros = std::count(values.begin(), values.end(), 0.0f);
     row_of[leaf.id] = rows.name.size();
-    rows.add(leaf.spec->name, leaf.spec->layer, name_of(leaf.spec->role), leaf.stored.numel,
-             leaf.stored.kept, leaf.trained, leaf.stored.numel - zeros, leaf.bits);
+    rows.add(leaf.spec->name, leaf.spec->layer, name_of(leaf.spec->role), leaf.stored.numel, leaf.stored.kept,
+             leaf.trained, leaf.stored.numel - zeros, leaf.bits);
   }
   std::map<ValueId, std::size_t> derived_row;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -93,8 +87,8 @@ Table layer_table(const std::vector<LayerCount>& layers, const std::vector<Merge
       continue;
     }
     if (derived_row.emplace(layer.weight, rows.name.size()).second) {
-      rows.add(layer.name, layer.name, layer.kind, layer.numel, layer.kept, layer.trained,
-               layer.nonzero, merged[i].bits);
+      rows.add(layer.name, layer.name, layer.kind, layer.numel, layer.kept, layer.trained, layer.nonzero,
+               merged[i].bits);
     }
     rows.add_macs(derived_row.at(layer.weight), layer);
   }
@@ -103,10 +97,8 @@ Table layer_table(const std::vector<LayerCount>& layers, const std::vector<Merge
 
 }  // namespace
 
-Accounting account(const Model& dense, const Model& edited, const ParamStore& params,
-                   LayerWeights effective) {
-  if (params.size() != edited.params.size())
-    fail(ErrorKind::Internal, "accounting: the store is of another model");
+Accounting account(const Model& dense, const Model& edited, const ParamStore& params, LayerWeights effective) {
+  if (params.size() != edited.params.size()) fail(ErrorKind::Internal, "accounting: the store is of another model");
   Accounting result{.layers = count_layers(edited), .summary = {}, .table = {}};
   measure(result.layers, params, effective);
 
@@ -165,8 +157,7 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
                     {"stored.bits_dense", dense_bits},
                     {"stored.ratio", ratio(dense_bits, bits)},
                     {"dead_layers", real(dead)}};
-  if (sparse > 0)
-    result.summary["speedup.theoretical"] = macs / sparse;  // unbounded for an empty network
+  if (sparse > 0) result.summary["speedup.theoretical"] = macs / sparse;  // unbounded for an empty network
   result.table = layer_table(result.layers, merged, leaves, params);
   return result;
 }

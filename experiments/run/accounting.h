@@ -1,6 +1,5 @@
 // The one place where a trained network is counted, whatever method made it: parameters, density,
-// multiply-adds and stored size. Definitions: experiments/results/summary.cpp. Pure; results are
-// plain values.
+// multiply-adds and stored size. Definitions: experiments/results/summary.cpp. Pure; results are plain values.
 //
 // Density is that of the weights the layers compute with, so a re-parametrised weight counts as
 // what it is; kept, trained and stored values are those of the parameters behind it.

@@ -22,8 +22,7 @@ std::vector<int> allowed_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const bool known = sched_getaffinity(0, sizeof(set), &set) == 0;
-  const int count =
-      known ? CPU_SETSIZE : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int count = known ? CPU_SETSIZE : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   for (int cpu = 0; cpu < count; ++cpu) {
     if (!known || CPU_ISSET(static_cast<unsigned>(cpu), &set)) cpus.push_back(cpu);
   }
@@ -34,8 +33,7 @@ std::vector<int> allowed_cpus() {
 int physical_cores(const std::vector<int>& cpus) {
   std::set<std::string> cores;
   for (const int cpu : cpus) {
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                       "/topology/thread_siblings_list");
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
     std::string siblings;
     if (!std::getline(file, siblings)) siblings = "cpu " + std::to_string(cpu);
     cores.insert(siblings);

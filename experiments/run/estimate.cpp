@@ -13,8 +13,7 @@
 namespace winnow {
 namespace {
 
-// Rule of thumb of one core with AVX-512: what training reaches (docs/speed.md), normalisation and
-// loading included.
+// Rule of thumb of one core with AVX-512: what training reaches (docs/speed.md), normalisation and loading included.
 constexpr double kFlopsPerSecondF32 = 1.6e11, kFlopsPerSecondBf16 = 2.6e11;
 constexpr double kSecondsPerStep = 2e-4;
 constexpr std::int64_t kBytesPerParam = 12;  // weight, gradient, momentum
@@ -59,8 +58,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
   TrialEstimate e;
   e.params = dense_params(model);
   const std::int64_t prunable = prunable_params(model);
-  const double density =
-      spec.settings.has("method.density") ? spec.settings.real("method.density") : 1.0;
+  const double density = spec.settings.has("method.density") ? spec.settings.real("method.density") : 1.0;
   e.kept = e.params - prunable + static_cast<std::int64_t>(density * static_cast<double>(prunable));
   e.macs_dense = static_cast<std::int64_t>(macs_dense(count_layers(model)));
   const std::int64_t rows = train.integer("batch") / spec.ranks;
@@ -71,8 +69,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
 
   const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
   const std::int64_t examples = data.train_examples(spec.settings.below("data"));
-  const RunLength length =
-      run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch")));
+  const RunLength length = run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch")));
   double steps = 0;
   const auto method = trial_method(spec);
   for (int phase = 0;; ++phase) {
@@ -80,8 +77,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
     if (!next) break;
     steps += static_cast<double>(next->last_step - next->first_step);
   }
-  e.flops =
-      6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
+  e.flops = 6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
   const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
   e.seconds = (e.flops / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;

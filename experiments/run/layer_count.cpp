@@ -38,8 +38,7 @@ void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer
     const Node& node = *graph.producer(value);
     const OpDef& op = find_op(node.op);
     if (op.most_nonzero) {
-      layer.most_nonzero =
-          std::min(layer.most_nonzero, op.most_nonzero(graph.value(value), node.attrs));
+      layer.most_nonzero = std::min(layer.most_nonzero, op.most_nonzero(graph.value(value), node.attrs));
     }
     if (op.keeps_zeros_of < 0) return;
     value = node.in[static_cast<std::size_t>(op.keeps_zeros_of)];
@@ -66,8 +65,8 @@ std::vector<LayerCount> count_layers(const Model& model) {
     LayerCount count{.name = layer.name, .kind = node.op, .weight = layer.weight};
     count.leaves = leaves_of(editor, model.graph, layer.weight);
     count.derived = !editor.is_param(layer.weight);
-    count.prunable = std::any_of(count.leaves.begin(), count.leaves.end(),
-                                 [&](ParamId id) { return model.param(id).prunable; });
+    count.prunable =
+        std::any_of(count.leaves.begin(), count.leaves.end(), [&](ParamId id) { return model.param(id).prunable; });
     count.numel = model.graph.value(layer.weight).shape.numel();
     count.macs = macs_of(model.graph, node) / batch;
     count.kept = count.trained = count.nonzero = count.most_nonzero = count.numel;
@@ -83,8 +82,7 @@ std::vector<LayerCount> count_layers(const Model& model) {
 void measure(std::vector<LayerCount>& layers, const ParamStore& params,
              std::span<const TrainState::LayerWeight> effective) {
   if (!effective.empty() && effective.size() != layers.size()) {
-    fail(ErrorKind::Internal, "{} effective weights for {} layers", effective.size(),
-         layers.size());
+    fail(ErrorKind::Internal, "{} effective weights for {} layers", effective.size(), layers.size());
   }
   for (std::size_t i = 0; i < layers.size(); ++i) {
     LayerCount& layer = layers[i];
@@ -102,8 +100,7 @@ void measure(std::vector<LayerCount>& layers, const ParamStore& params,
                                       : layer.kept;
       layer.nonzero = std::min(layer.nonzero, layer.most_nonzero);
     } else if (effective[i].layer != layer.name) {
-      fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer,
-           layer.name);
+      fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer, layer.name);
     } else {
       layer.nonzero = nonzero_of(effective[i].values);
     }
@@ -118,22 +115,19 @@ StepCost step_cost(std::span<const LayerCount> layers, bool dense_gradients) {
     cost.grad_activation += layer.macs_sparse();
     if (layer.trained == 0 && !dense_gradients) continue;
     const bool all = dense_gradients || layer.dense_gradient;
-    cost.grad_weight +=
-        all ? macs : macs * static_cast<double>(layer.trained) / static_cast<double>(layer.numel);
+    cost.grad_weight += all ? macs : macs * static_cast<double>(layer.trained) / static_cast<double>(layer.numel);
   }
   return cost;
 }
 
 double macs_dense(std::span<const LayerCount> layers) {
-  return std::accumulate(
-      layers.begin(), layers.end(), 0.0,
-      [](double sum, const LayerCount& layer) { return sum + static_cast<double>(layer.macs); });
+  return std::accumulate(layers.begin(), layers.end(), 0.0,
+                         [](double sum, const LayerCount& layer) { return sum + static_cast<double>(layer.macs); });
 }
 
 double macs_sparse(std::span<const LayerCount> layers) {
-  return std::accumulate(
-      layers.begin(), layers.end(), 0.0,
-      [](double sum, const LayerCount& layer) { return sum + layer.macs_sparse(); });
+  return std::accumulate(layers.begin(), layers.end(), 0.0,
+                         [](double sum, const LayerCount& layer) { return sum + layer.macs_sparse(); });
 }
 
 }  // namespace winnow

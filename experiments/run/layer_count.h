@@ -1,6 +1,5 @@
 // What the layers of a network compute and hold: the counts that density, multiply-adds and
-// training cost of all methods are made from. Pure functions of a graph, a parameter store and the
-// weights in use.
+// training cost of all methods are made from. Pure functions of a graph, a parameter store and the weights in use.
 #pragma once
 
 #include <cstdint>
@@ -22,27 +21,23 @@ struct LayerCount {
   bool derived = false;                  // not a leaf itself
   bool prunable = false;                 // some leaf belongs to the prunable set
   std::optional<ParamId> zeros_of = {};  // derived entry by entry: zero wherever this leaf is
-  bool dense_gradient = false;    // what it is derived from takes the gradient of every entry
-  std::int64_t numel = 0;         // of the effective weight
-  std::int64_t most_nonzero = 0;  // numel, or less if its derivation drops entries
-  std::int64_t macs = 0;          // per example, dense
-  std::int64_t kept = 0;          // entries of the prunable leaves by their Keep masks
-  std::int64_t trained = 0;       // entries of the leaves that training updates
-  std::int64_t nonzero = 0;       // of the effective weight
-  double density() const {
-    return numel == 0 ? 0 : static_cast<double>(nonzero) / static_cast<double>(numel);
-  }
+  bool dense_gradient = false;           // what it is derived from takes the gradient of every entry
+  std::int64_t numel = 0;                // of the effective weight
+  std::int64_t most_nonzero = 0;         // numel, or less if its derivation drops entries
+  std::int64_t macs = 0;                 // per example, dense
+  std::int64_t kept = 0;                 // entries of the prunable leaves by their Keep masks
+  std::int64_t trained = 0;              // entries of the leaves that training updates
+  std::int64_t nonzero = 0;              // of the effective weight
+  double density() const { return numel == 0 ? 0 : static_cast<double>(nonzero) / static_cast<double>(numel); }
   double macs_sparse() const { return static_cast<double>(macs) * density(); }
 };
 
-// The layers in graph order as if dense: everything kept, trained and non-zero. The batch of
-// `model` does not matter.
+// The layers in graph order as if dense: everything kept, trained and non-zero. The batch of `model` does not matter.
 std::vector<LayerCount> count_layers(const Model& model);
 
 // Fills kept and trained from the masks. Without `effective` a weight that is a leaf, or is derived
 // from one entry by entry, counts as non-zero where it is kept, which is what training computes
-// with, and any other derived one as dense; with it (TrainState::effective_weights()) the values
-// are counted.
+// with, and any other derived one as dense; with it (TrainState::effective_weights()) the values are counted.
 void measure(std::vector<LayerCount>& layers, const ParamStore& params,
              std::span<const TrainState::LayerWeight> effective = {});
 

@@ -8,9 +8,7 @@
 namespace winnow {
 namespace {
 
-bool same_bits(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
+bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
 
 std::vector<float> regenerated(const ParamStore& params, ParamId id) {
   const SeededInit init = params.seeded(id);
@@ -29,15 +27,11 @@ void add(StoredSize& size, const StoredCount& count, const StoredBits& bits) {
 LeafCount count_leaf(const ParamStore& params, ParamId id) {
   const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
   const bool updated = spec.trainable && !spec.seeded;
-  LeafCount leaf{id,
-                 &spec,
-                 updated ? params.live(id) : 0,
-                 {spec.shape.numel(), params.count(id, MaskKind::Keep), 0},
-                 {}};
+  LeafCount leaf{
+      id, &spec, updated ? params.live(id) : 0, {spec.shape.numel(), params.count(id, MaskKind::Keep), 0}, {}};
   const auto keep = params.mask(id, MaskKind::Keep), train = params.mask(id, MaskKind::Trainable);
   if (!updated || !train.empty()) {
-    // Start values may come from a file, and decay may have moved frozen entries: only equal bits
-    // count as regenerated.
+    // Start values may come from a file, and decay may have moved frozen entries: only equal bits count as regenerated.
     const std::vector<float> base = regenerated(params, id);
     const auto values = params.weight(id);
     for (std::size_t i = 0; i < base.size(); ++i) {
@@ -49,24 +43,21 @@ LeafCount count_leaf(const ParamStore& params, ParamId id) {
   return leaf;
 }
 
-MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values,
-                         const ParamStore& params) {
+MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values, const ParamStore& params) {
   StoredCount count{layer.numel, layer.nonzero, 0};
   for (const ParamId id : layer.leaves) {
     const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
     if ((spec.trainable && !spec.seeded) || spec.shape.numel() != layer.numel) continue;
     const std::vector<float> base = regenerated(params, id);
     std::int64_t same = 0;
-    for (std::size_t i = 0; i < base.size(); ++i)
-      same += values[i] != 0 && same_bits(values[i], base[i]);
+    for (std::size_t i = 0; i < base.size(); ++i) same += values[i] != 0 && same_bits(values[i], base[i]);
     count.untouched = std::max(count.untouched, same);
   }
   return {count, stored_bits(count)};
 }
 
-StoredSize stored_size(const std::vector<LayerCount>& layers,
-                       const std::vector<MergedCount>& merged, const std::vector<LeafCount>& leaves,
-                       std::size_t param_count) {
+StoredSize stored_size(const std::vector<LayerCount>& layers, const std::vector<MergedCount>& merged,
+                       const std::vector<LeafCount>& leaves, std::size_t param_count) {
   std::vector<std::size_t> group(param_count);
   for (std::size_t i = 0; i < param_count; ++i) group[i] = i;
   std::set<std::size_t> replaceable;  // parameters that a merged weight makes unnecessary
@@ -86,10 +77,8 @@ StoredSize stored_size(const std::vector<LayerCount>& layers,
   }
   std::set<ValueId> seen;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (!layers[i].derived || layers[i].leaves.empty() || !seen.insert(layers[i].weight).second)
-      continue;
-    add(by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]], merged[i].stored,
-        merged[i].bits);
+    if (!layers[i].derived || layers[i].leaves.empty() || !seen.insert(layers[i].weight).second) continue;
+    add(by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]], merged[i].stored, merged[i].bits);
   }
   for (const auto& [key, parameters] : by_parameters) {
     const StoredSize& weights = by_weights.at(key);

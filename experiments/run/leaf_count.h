@@ -25,8 +25,7 @@ struct MergedCount {
   StoredCount stored = {};
   StoredBits bits = {};
 };
-MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values,
-                         const ParamStore& params);
+MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values, const ParamStore& params);
 
 struct StoredSize {
   std::int64_t bits = 0;
@@ -34,8 +33,7 @@ struct StoredSize {
 };
 // The smallest size of everything. Derived weights that share parameters are stored together:
 // either their parameters or the merged weights, `merged` by layer.
-StoredSize stored_size(const std::vector<LayerCount>& layers,
-                       const std::vector<MergedCount>& merged, const std::vector<LeafCount>& leaves,
-                       std::size_t param_count);
+StoredSize stored_size(const std::vector<LayerCount>& layers, const std::vector<MergedCount>& merged,
+                       const std::vector<LeafCount>& leaves, std::size_t param_count);
 
 }  // namespace winnow

@@ -28,8 +28,7 @@ std::string processor() {
 }
 
 bool allowed(std::string_view name) {
-  for (const char* prefix :
-       {"OMP_", "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_"}) {
+  for (const char* prefix : {"OMP_", "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_"}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
@@ -59,9 +58,8 @@ std::map<std::string, std::string> process_provenance() {
 }
 
 std::string build_summary() {
-  return fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION,
-                     WINNOW_GIT_REVISION, WINNOW_COMPILER, WINNOW_BUILD_TYPE,
-                     cpu::onednn_version());
+  return fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION, WINNOW_GIT_REVISION,
+                     WINNOW_COMPILER, WINNOW_BUILD_TYPE, cpu::onednn_version());
 }
 
 }  // namespace winnow

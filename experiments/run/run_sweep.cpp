@@ -40,8 +40,8 @@ void catch_stop_signals() {
 }
 
 std::string label(const TrialSpec& spec) {
-  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") +
-                     " " + spec.settings.text("method.name");
+  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") + " " +
+                     spec.settings.text("method.name");
   if (spec.settings.has("method.density")) text += " " + spec.settings.text("method.density");
   return text;
 }
@@ -70,8 +70,7 @@ class SweepRunner {
     }
     world_.all_reduce_sum(std::span<double>(tally_.counts));
     if (tally_[Tally::Stopped] > 0) {
-      if (world_.rank() == 0)
-        console_.line("stopped on request; the same command goes on with what is missing");
+      if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) console_.line(summary(found_, tally_));
@@ -88,14 +87,12 @@ class SweepRunner {
       ++left;
     }
     if (left == 0) return;
-    console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each", left,
-                              trials_.size(), world_.size(), world_.size() == 1 ? "" : "s",
-                              threads_, threads_ == 1 ? "" : "s"));
+    console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each", left, trials_.size(),
+                              world_.size(), world_.size() == 1 ? "" : "s", threads_, threads_ == 1 ? "" : "s"));
     for (const int ranks : widths) {
       const int idle = world_.size() % ranks;
       if (idle == 0) continue;
-      console_.line(
-          fmt::format("{} of {} ranks will be idle: a trial takes {}", idle, world_.size(), ranks));
+      console_.line(fmt::format("{} of {} ranks will be idle: a trial takes {}", idle, world_.size(), ranks));
     }
   }
 
@@ -151,14 +148,13 @@ class SweepRunner {
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     auto group = world_.split(mine, world_.rank());
     const auto tickets = make_tickets(world_);
-    while (mine <
-           groups) {  // ranks left over after the last whole group have nothing to do in this round
+    while (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
       std::int64_t ticket = group->rank() == 0 ? tickets->next() : 0;
       group->broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
       if (ticket >= static_cast<std::int64_t>(list.size())) break;
       const std::size_t at = list[static_cast<std::size_t>(ticket)];
-      const std::string head = fmt::format("[{}/{}] {} {}", ticket + 1, list.size(),
-                                           trials_[at].name(), label(trials_[at]));
+      const std::string head =
+          fmt::format("[{}/{}] {} {}", ticket + 1, list.size(), trials_[at].name(), label(trials_[at]));
       if (is_free(at, *group, head, how) && !run_one(trials_[at], *group, head)) break;
     }
     world_.barrier();
@@ -205,9 +201,8 @@ class SweepRunner {
         if (p.test_accuracy >= 0) row.test_acc = p.test_accuracy;
         row.images_per_second = p.images_per_second;
         progress_file->update(row);
-        console_.live(
-            fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
-                        p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
+        console_.live(fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
+                                  p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
       };
     }
     TrialResult result;
@@ -226,8 +221,7 @@ class SweepRunner {
   // Records how a trial of this group ended and says so.
   void settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
               std::chrono::steady_clock::time_point start) {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (result.outcome == Outcome::Failed) {
       ++tally_[Tally::Failed];
       record_failure(files_, options_.out, spec, result.reason);
@@ -243,8 +237,7 @@ class SweepRunner {
       ++tally_[Tally::Trained];
       const auto accuracy = result.summary.find("final.test_acc");
       console_.line(fmt::format("{}  test {:.4f}  {:.1f} s", head,
-                                accuracy == result.summary.end() ? 0.0 : accuracy->second,
-                                seconds));
+                                accuracy == result.summary.end() ? 0.0 : accuracy->second, seconds));
     }
   }
 
@@ -268,12 +261,10 @@ int run_sweep(const Sweep& sweep, const RunOptions& options) {
     return SweepRunner(sweep, options, *world).run();
   } catch (const std::exception& error) {
     if (world->size() == 1) throw;
-    // Other ranks may wait in a collective for this one; the job ends and the next run goes on from
-    // what is published.
+    // Other ranks may wait in a collective for this one; the job ends and the next run goes on from what is published.
     const auto* known = dynamic_cast<const Error*>(&error);
     std::cerr << "winnow: error: " << error.what() << std::endl;
-    world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal)
-                                  : static_cast<int>(known->kind()));
+    world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal) : static_cast<int>(known->kind()));
     throw;
   }
 }

@@ -1,6 +1,5 @@
 // Runs the trials of a sweep on all ranks of the job: groups of ranks draw trials, longest first,
-// until none is left. Finished trials are skipped; a trial that fails is recorded and does not stop
-// the others.
+// until none is left. Finished trials are skipped; a trial that fails is recorded and does not stop the others.
 #pragma once
 
 #include <filesystem>

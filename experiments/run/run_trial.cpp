@@ -17,8 +17,7 @@ namespace {
 // A request to stop reaches one rank first; all ranks of a group must end at the same step.
 class AgreedStop {
  public:
-  AgreedStop(Communicator& group, std::function<bool()> requested)
-      : group_(group), requested_(std::move(requested)) {}
+  AgreedStop(Communicator& group, std::function<bool()> requested) : group_(group), requested_(std::move(requested)) {}
   bool operator()() {
     if (!requested_) return false;
     if (group_.size() == 1) return requested_();
@@ -66,14 +65,13 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
     const BufferSpec& spec = trainer.model().buffers[b];
     const auto values = trainer.params().buffer(b);
-    records.push_back(
-        {.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
+    records.push_back({.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
   }
   return records;
 }
 
-void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset& data,
-                    const Trainer& trainer, Communicator& group, const RunTrialOptions& options) {
+void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset& data, const Trainer& trainer,
+                    Communicator& group, const RunTrialOptions& options) {
   result.provenance = process_provenance();
   auto& facts = result.provenance;
   facts["command_line"] = options.command_line;
@@ -120,17 +118,15 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   Trainer& trainer = *bench.trainer;
   const bool both = result.spec.settings.text("save.weights.when") == "both";
   const bool none = result.spec.settings.text("save.weights.form") == "none";
-  if (both && !none)
-    bench.recorder->at_start([&] { result.start_weights = weight_records(trainer); });
+  if (both && !none) bench.recorder->at_start([&] { result.start_weights = weight_records(trainer); });
   const Trainer::Outcome outcome = trainer.run();
   if (outcome.diverged) {
     result.outcome = Outcome::Diverged;
-    result.reason = fmt::format("loss became non-finite at step {} (lr {})", outcome.step,
-                                result.spec.settings.text("train.lr"));
+    result.reason =
+        fmt::format("loss became non-finite at step {} (lr {})", outcome.step, result.spec.settings.text("train.lr"));
   }
   bench.recorder->finish(result, trainer.length());
-  const Accounting counted =
-      account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());
+  const Accounting counted = account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());
   result.summary.insert(counted.summary.begin(), counted.summary.end());
   result.layers = counted.table;
   result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);
@@ -165,8 +161,8 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
       GraphEditor editor(edited, spec.settings.text("method.name"), bench.train);
       bench.method->edit(editor);
     }
-    bench.recorder = std::make_unique<TrialRecorder>(spec, dense, edited, options,
-                                                     AgreedStop(group, options.stop_requested));
+    bench.recorder =
+        std::make_unique<TrialRecorder>(spec, dense, edited, options, AgreedStop(group, options.stop_requested));
     bench.trainer = std::make_unique<Trainer>(TrainJob{.build = build,
                                                        .method = *bench.method,
                                                        .data = *bench.data,
@@ -188,8 +184,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
   try {
     train(bench, dense, seeds, group, options, result);
   } catch (const Error& error) {
-    // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so
-    // the job must end.
+    // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
     if (error.kind() == ErrorKind::Stopped || group.size() > 1) throw;
     result.outcome = Outcome::Failed;
     result.reason = error.what();

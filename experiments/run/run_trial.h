@@ -1,6 +1,5 @@
 // Trains one trial and says how it went. The firewall of a sweep: whatever goes wrong inside
-// becomes an Outcome with a reason, except a request to stop and a failure that leaves other ranks
-// waiting.
+// becomes an Outcome with a reason, except a request to stop and a failure that leaves other ranks waiting.
 #pragma once
 
 #include <functional>
@@ -20,13 +19,11 @@ struct TrialProgress {
 struct RunTrialOptions {
   int threads = 1;
   std::string command_line;
-  std::function<void(const TrialProgress&)> progress =
-      {};  // called on rank 0 of the group, at every step
+  std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
 };
 
-// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked
-// to stop.
+// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 
 }  // namespace winnow

@@ -37,8 +37,8 @@ StoredBits stored_bits(const StoredCount& count) {
   bits.index = count.kept * (kValueBits + index_bits(count.numel));
   if (count.untouched > 0) {
     const std::int64_t values = count.kept - count.untouched;
-    bits.seed = kSeedBits + kValueBits * values + selection_bits(count.numel, count.kept) +
-                selection_bits(count.kept, values);
+    bits.seed =
+        kSeedBits + kValueBits * values + selection_bits(count.numel, count.kept) + selection_bits(count.kept, values);
   }
   return bits;
 }

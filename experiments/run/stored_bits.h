@@ -16,8 +16,7 @@ struct StoredBits {
   std::int64_t dense = 0;    // 32 N
   std::int64_t bitmask = 0;  // N + 32 k
   std::int64_t index = 0;    // k (32 + ceil(log2 N))
-  std::int64_t seed =
-      -1;  // 32 and whatever differs from the regenerated tensor; -1: nothing can be regenerated
+  std::int64_t seed = -1;    // 32 and whatever differs from the regenerated tensor; -1: nothing can be regenerated
   std::int64_t smallest() const;
   const char* form() const;  // "dense", "bitmask", "index", "seed": which one is smallest
 };

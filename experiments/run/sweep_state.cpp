@@ -26,8 +26,8 @@ Found find_result(Files& files, const std::filesystem::path& out, const TrialSpe
   return header.outcome == Outcome::Diverged ? Found::Diverged : Found::Done;
 }
 
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out,
-                                std::span<const TrialSpec> trials, bool retry_failed) {
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+                                bool retry_failed) {
   std::set<std::string> left_alone;
   if (!retry_failed) {
     for (const FailureRecord& record : read_failures(files, out)) left_alone.insert(record.name);
@@ -49,28 +49,25 @@ std::vector<Found> find_results(Files& files, const std::filesystem::path& out,
 }
 
 bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec) {
-  return std::ranges::any_of(read_running(files, out, unix_now()), [&](const RunningTrial& trial) {
-    return trial.name == spec.name() && !trial.stale;
-  });
+  return std::ranges::any_of(read_running(files, out, unix_now()),
+                             [&](const RunningTrial& trial) { return trial.name == spec.name() && !trial.stale; });
 }
 
 std::string summary(std::span<const Found> found, const Tally& tally) {
   const std::size_t diverged = count(found, Found::Diverged);
   const std::size_t left_alone = count(found, Found::FailedBefore);
   const double elsewhere = tally[Tally::Elsewhere] + tally[Tally::ElsewhereDiverged];
-  std::string text =
-      fmt::format("{} trials: {} already done", found.size(), count(found, Found::Done) + diverged);
+  std::string text = fmt::format("{} trials: {} already done", found.size(), count(found, Found::Done) + diverged);
   if (diverged > 0) text += fmt::format(" ({} diverged)", diverged);
   if (left_alone > 0) text += fmt::format(", {} left alone (failed before)", left_alone);
   if (elsewhere > 0) text += fmt::format(", {} published by another run", elsewhere);
-  return text + fmt::format(", {} trained, {} diverged, {} failed", tally[Tally::Trained],
-                            tally[Tally::Diverged], tally[Tally::Failed]);
+  return text + fmt::format(", {} trained, {} diverged, {} failed", tally[Tally::Trained], tally[Tally::Diverged],
+                            tally[Tally::Failed]);
 }
 
 bool all_well(std::span<const Found> found, const Tally& tally) {
-  return count(found, Found::Diverged) == 0 && count(found, Found::FailedBefore) == 0 &&
-         tally[Tally::Diverged] == 0 && tally[Tally::Failed] == 0 &&
-         tally[Tally::ElsewhereDiverged] == 0;
+  return count(found, Found::Diverged) == 0 && count(found, Found::FailedBefore) == 0 && tally[Tally::Diverged] == 0 &&
+         tally[Tally::Failed] == 0 && tally[Tally::ElsewhereDiverged] == 0;
 }
 
 }  // namespace winnow

@@ -20,23 +20,15 @@ enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore };
 // as done: it is Error{Input}, as is the result of another trial.
 Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
 // Of every trial; all damaged results are named together in one Error{Input}.
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out,
-                                std::span<const TrialSpec> trials, bool retry_failed);
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+                                bool retry_failed);
 // Does a live process train it now?
 bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
   // Elsewhere: another run on the same directory published the result first.
-  enum Ending : std::size_t {
-    Trained,
-    Diverged,
-    Failed,
-    Elsewhere,
-    ElsewhereDiverged,
-    Stopped,
-    kEndings
-  };
+  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, Stopped, kEndings };
   std::array<double, kEndings> counts{};
   double& operator[](Ending ending) { return counts[ending]; }
   double operator[](Ending ending) const { return counts[ending]; }

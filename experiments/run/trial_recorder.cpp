@@ -10,12 +10,11 @@ namespace winnow {
 namespace {
 
 template <class T, class Rows, class Get>
-Column column(std::string name, const Rows& rows, Get get, std::string unit,
-              std::string description, std::string mode = "") {
+Column column(std::string name, const Rows& rows, Get get, std::string unit, std::string description,
+              std::string mode = "") {
   std::vector<T> values;
   for (const auto& row : rows) values.push_back(static_cast<T>(get(row)));
-  return {std::move(name), std::move(values), std::move(unit), std::move(description),
-          std::move(mode)};
+  return {std::move(name), std::move(values), std::move(unit), std::move(description), std::move(mode)};
 }
 
 }  // namespace
@@ -31,8 +30,7 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Mo
       started_(std::chrono::steady_clock::now()) {}
 
 void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
-  // Scoring before the first step of the last run, and all earlier runs, are the cost of the
-  // search.
+  // Scoring before the first step of the last run, and all earlier runs, are the cost of the search.
   search_macs_ = macs_;
   progress_.steps = phase.last_step;
   comparable_ = epochs_.size();
@@ -47,8 +45,7 @@ void TrialRecorder::masks_changed(TrainState& state) {
   ever_trained_.resize(state.params().size());
   std::int64_t kept = 0, dim = 0;
   for (const ParamId id : state.prunable()) {
-    const auto keep = state.params().mask(id, MaskKind::Keep),
-               train = state.params().mask(id, MaskKind::Trainable);
+    const auto keep = state.params().mask(id, MaskKind::Keep), train = state.params().mask(id, MaskKind::Trainable);
     auto& ever = ever_trained_[static_cast<std::size_t>(id)];
     ever.resize(state.params().weight(id).size(), 0);
     for (std::size_t i = 0; i < ever.size(); ++i) {
@@ -67,8 +64,7 @@ void TrialRecorder::masks_changed(TrainState& state) {
 }
 
 void TrialRecorder::step_done(const StepReport& report) {
-  macs_ +=
-      static_cast<double>(batch_) * (report.dense_gradients ? dense_gradient_macs_ : step_macs_);
+  macs_ += static_cast<double>(batch_) * (report.dense_gradients ? dense_gradient_macs_ : step_macs_);
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;
@@ -91,18 +87,14 @@ void TrialRecorder::epoch_done(const EpochReport& report) {
   eval_seconds_ += report.eval_seconds;
   progress_.epoch = report.epoch;
   progress_.test_accuracy = report.test.accuracy;
-  if (train_seconds_ > 0)
-    progress_.images_per_second = static_cast<double>(steps_ * batch_) / train_seconds_;
+  if (train_seconds_ > 0) progress_.images_per_second = static_cast<double>(steps_ * batch_) / train_seconds_;
 }
 
-void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_view layer,
-                          double value) {
+void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_view layer, double value) {
   events_.push_back({step, std::string(what), std::string(layer), value});
 }
 
-void TrialRecorder::probed(std::int64_t examples) {
-  macs_ += 3.0 * dense_macs_ * static_cast<double>(examples);
-}
+void TrialRecorder::probed(std::int64_t examples) { macs_ += 3.0 * dense_macs_ * static_cast<double>(examples); }
 
 void TrialRecorder::working() {
   if (options_.progress) options_.progress(progress_);
@@ -115,28 +107,21 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
       column<std::int64_t>(
           "step", epochs_, [](auto& r) { return r.step; }, "", "optimiser updates applied"),
       column<std::int64_t>(
-          "phase", epochs_, [](auto& r) { return r.phase; }, "",
-          "training run of the trial, from 0"),
+          "phase", epochs_, [](auto& r) { return r.phase; }, "", "training run of the trial, from 0"),
       column<double>(
-          "train_loss", epochs_, [](auto& r) { return r.train_loss; }, "nat",
-          "mean since the last row", "min"),
+          "train_loss", epochs_, [](auto& r) { return r.train_loss; }, "nat", "mean since the last row", "min"),
       column<double>(
-          "train_acc", epochs_, [](auto& r) { return r.train_accuracy; }, "1",
-          "mean since the last row", "max"),
+          "train_acc", epochs_, [](auto& r) { return r.train_accuracy; }, "1", "mean since the last row", "max"),
       column<double>(
-          "val_loss", epochs_, [](auto& r) { return r.validation.loss; }, "nat",
-          "validation cross-entropy", "min"),
+          "val_loss", epochs_, [](auto& r) { return r.validation.loss; }, "nat", "validation cross-entropy", "min"),
       column<double>(
-          "val_acc", epochs_, [](auto& r) { return r.validation.accuracy; }, "1",
-          "validation top-1", "max"),
+          "val_acc", epochs_, [](auto& r) { return r.validation.accuracy; }, "1", "validation top-1", "max"),
       column<double>(
-          "test_loss", epochs_, [](auto& r) { return r.test.loss; }, "nat", "test cross-entropy",
-          "min"),
+          "test_loss", epochs_, [](auto& r) { return r.test.loss; }, "nat", "test cross-entropy", "min"),
       column<double>(
           "test_acc", epochs_, [](auto& r) { return r.test.accuracy; }, "1", "test top-1", "max"),
       column<double>(
-          "lr", epochs_, [](auto& r) { return r.learning_rate; }, "",
-          "learning rate of the last update"),
+          "lr", epochs_, [](auto& r) { return r.learning_rate; }, "", "learning rate of the last update"),
   };
   result.steps.columns = {
       column<std::int64_t>(
@@ -144,11 +129,9 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
       column<std::int64_t>(
           "phase", rows_, [](auto& r) { return r.phase; }, "", "training run of the trial, from 0"),
       column<double>(
-          "train_loss", rows_, [](auto& r) { return r.loss; }, "nat", "mean since the last row",
-          "min"),
+          "train_loss", rows_, [](auto& r) { return r.loss; }, "nat", "mean since the last row", "min"),
       column<double>(
-          "train_acc", rows_, [](auto& r) { return r.accuracy; }, "1", "mean since the last row",
-          "max"),
+          "train_acc", rows_, [](auto& r) { return r.accuracy; }, "1", "mean since the last row", "max"),
       column<double>(
           "lr", rows_, [](auto& r) { return r.learning_rate; }, "", "learning rate"),
   };
@@ -176,14 +159,12 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   summary["final.test_loss"] = last.test.loss;
   summary["final.train_loss"] = last.train_loss;
   const std::span run = std::span(epochs_).subspan(std::min(comparable_, epochs_.size() - 1));
-  const auto best =
-      std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
+  const auto best = std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
   summary["best.test_acc"] = best->test.accuracy;
   summary["best.epoch"] = best->epoch;
   if (last.validation.examples > 0) {
     summary["final.val_acc"] = last.validation.accuracy;
-    const auto selected = std::ranges::max_element(
-        run, {}, [](const EpochReport& r) { return r.validation.accuracy; });
+    const auto selected = std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.validation.accuracy; });
     summary["selected.test_acc"] = selected->test.accuracy;
     summary["selected.epoch"] = selected->epoch;
   }
@@ -202,10 +183,8 @@ void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
   summary["steps"] = static_cast<double>(steps_);
   summary["seconds.train"] = train_seconds_;
   summary["seconds.eval"] = eval_seconds_;
-  summary["seconds.total"] =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  if (train_seconds_ > 0)
-    summary["images_per_second"] = static_cast<double>(steps_ * batch_) / train_seconds_;
+  summary["seconds.total"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  if (train_seconds_ > 0) summary["images_per_second"] = static_cast<double>(steps_ * batch_) / train_seconds_;
 }
 
 }  // namespace winnow

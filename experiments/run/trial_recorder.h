@@ -18,8 +18,8 @@ namespace winnow {
 class TrialRecorder final : public TrainObserver {
  public:
   // `dense`: the model without the method, `edited`: with it; any batch.
-  TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
-                const RunTrialOptions& options, std::function<bool()> stop);
+  TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited, const RunTrialOptions& options,
+                std::function<bool()> stop);
 
   // Called once, when the first training run is about to begin.
   void at_start(std::function<void()> keep) { at_start_ = std::move(keep); }
@@ -28,8 +28,7 @@ class TrialRecorder final : public TrainObserver {
   void masks_changed(TrainState& state) override;
   void step_done(const StepReport& report) override;
   void epoch_done(const EpochReport& report) override;
-  void event(std::int64_t step, std::string_view what, std::string_view layer,
-             double value) override;
+  void event(std::int64_t step, std::string_view what, std::string_view layer, double value) override;
   void probed(std::int64_t examples) override;
   void working() override;
   bool stop_requested() override { return stop_ && stop_(); }

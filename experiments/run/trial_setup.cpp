@@ -18,14 +18,12 @@ DataShape data_shape(const TrialSpec& spec) {
 
 BuildModel model_builder(const TrialSpec& spec) {
   const ModelDef& def = find_model(spec.settings.text("model.name"));
-  return
-      [&def, settings = spec.settings.below("model"), shape = data_shape(spec)](
-          std::int64_t batch, DType compute) { return def.build(settings, shape, batch, compute); };
+  return [&def, settings = spec.settings.below("model"), shape = data_shape(spec)](std::int64_t batch, DType compute) {
+    return def.build(settings, shape, batch, compute);
+  };
 }
 
-std::unique_ptr<Method> trial_method(const TrialSpec& spec) {
-  return make_method(spec.settings.below("method"));
-}
+std::unique_ptr<Method> trial_method(const TrialSpec& spec) { return make_method(spec.settings.below("method")); }
 
 std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
   return find_dataset(spec.settings.text("data.name")).open(spec.settings.below("data"));
@@ -33,8 +31,7 @@ std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
 
 bool depends_on_ranks(const TrialSpec& spec) {
   const Model model = model_builder(spec)(1, DType::F32);
-  return std::ranges::any_of(model.graph.nodes(),
-                             [](const Node& node) { return node.op == "batch_norm"; });
+  return std::ranges::any_of(model.graph.nodes(), [](const Node& node) { return node.op == "batch_norm"; });
 }
 
 std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
@@ -57,14 +54,12 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
       find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));
   if (examples <= 0) return SettingProblem{"data.validation", "leaves no training example"};
   if (examples < train.integer("batch")) {
-    return SettingProblem{"train.batch",
-                          fmt::format("a batch of {} is more than the {} training examples",
-                                      train.integer("batch"), examples)};
+    return SettingProblem{"train.batch", fmt::format("a batch of {} is more than the {} training examples",
+                                                     train.integer("batch"), examples)};
   }
   if (train.integer("batch") % spec.ranks != 0) {
-    return SettingProblem{"train.batch",
-                          fmt::format("{} examples cannot be split evenly over {} ranks",
-                                      train.integer("batch"), spec.ranks)};
+    return SettingProblem{"train.batch", fmt::format("{} examples cannot be split evenly over {} ranks",
+                                                     train.integer("batch"), spec.ranks)};
   }
   return std::nullopt;
 }

@@ -16,8 +16,7 @@ BuildModel model_builder(const TrialSpec& spec);  // without the method's edits
 std::unique_ptr<Method> trial_method(const TrialSpec& spec);
 std::unique_ptr<Dataset> open_data(const TrialSpec& spec);
 
-// Batch norm normalises by the rows of one rank, so with another number of ranks such a trial is
-// another experiment.
+// Batch norm normalises by the rows of one rank, so with another number of ranks such a trial is another experiment.
 bool depends_on_ranks(const TrialSpec& spec);
 
 // What the schema alone cannot see: the model fits the data, the methods can be composed, the

@@ -19,9 +19,7 @@ struct Axis {
 
 const std::vector<std::string> kAxisWords = {"zip", "cases", "sample", "replicate"};
 
-std::string too_many_points() {
-  return fmt::format("the sweep has more than {} points", kMostPoints);
-}
+std::string too_many_points() { return fmt::format("the sweep has more than {} points", kMostPoints); }
 
 class Expander {
  public:
@@ -49,8 +47,7 @@ class Expander {
     for (const auto& [key, at] : axis.keys) {
       const auto [first, is_new] = product.keys.emplace(key, at);
       if (!is_new) {
-        problems_.error(
-            at, fmt::format("'{}' is set by two axes, first in line {}", key, first->second.line));
+        problems_.error(at, fmt::format("'{}' is set by two axes, first in line {}", key, first->second.line));
         return;
       }
     }
@@ -76,8 +73,7 @@ class Expander {
 
   Axis entry(const YamlNode& node) {
     if (!node.is_map() || node.members.empty()) {
-      problems_.error(node.place,
-                      "an axis is a map: 'key: [values]', zip, cases, sample or replicate");
+      problems_.error(node.place, "an axis is a map: 'key: [values]', zip, cases, sample or replicate");
       return {};
     }
     const Member* cases = node.find("cases");
@@ -90,9 +86,8 @@ class Expander {
     if (node.members.size() != (has_key ? 2u : 1u)) {
       for (const Member& member : node.members) {
         if (&member == &node.members.front() || (has_key && member.key == "key")) continue;
-        problems_.error(member.place,
-                        fmt::format("'{}' must be an axis of its own, not beside '{}'", member.key,
-                                    node.members.front().key));
+        problems_.error(member.place, fmt::format("'{}' must be an axis of its own, not beside '{}'", member.key,
+                                                  node.members.front().key));
       }
       return {};
     }
@@ -114,10 +109,8 @@ class Expander {
     return false;
   }
 
-  // Lists of values below a map, by dotted key; an item may itself be a list, for settings that are
-  // lists.
-  void collect_lists(const YamlNode& node, const std::string& prefix,
-                     std::vector<std::vector<const Entry*>>& lists) {
+  // Lists of values below a map, by dotted key; an item may itself be a list, for settings that are lists.
+  void collect_lists(const YamlNode& node, const std::string& prefix, std::vector<std::vector<const Entry*>>& lists) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
       const YamlNode& value = *member.value;
@@ -126,8 +119,7 @@ class Expander {
         continue;
       }
       if (!value.is_list()) {
-        problems_.error(value.place,
-                        fmt::format("an axis needs a list of values: '{}: [...]'", key));
+        problems_.error(value.place, fmt::format("an axis needs a list of values: '{}: [...]'", key));
         continue;
       }
       if (value.items.empty()) {
@@ -170,15 +162,13 @@ class Expander {
     for (const auto& list : lists) {
       const Entry& first = *list.front();
       if (list.size() != axis.points.size()) {
-        problems_.error(
-            first.key_place,
-            fmt::format("zip needs lists of one length: '{}' has {}, '{}' has {}", first.key,
-                        list.size(), lists.front().front()->key, axis.points.size()));
+        problems_.error(first.key_place,
+                        fmt::format("zip needs lists of one length: '{}' has {}, '{}' has {}", first.key, list.size(),
+                                    lists.front().front()->key, axis.points.size()));
         continue;
       }
       if (!axis.keys.emplace(first.key, first.key_place).second) {
-        problems_.error(first.key_place,
-                        fmt::format("key '{}' is given twice in this zip", first.key));
+        problems_.error(first.key_place, fmt::format("key '{}' is given twice in this zip", first.key));
         continue;
       }
       for (std::size_t i = 0; i < list.size(); ++i) axis.points[i].entries.push_back(list[i]);
@@ -194,16 +184,14 @@ class Expander {
                           .range = Range{1, static_cast<double>(kMostPoints)}};
     std::vector<SettingProblem> wrong;
     const std::string text = node.is_scalar() ? node.text : name_of(node.kind);
-    const Settings checked = resolve(
-        {setting}, Settings(std::map<std::string, std::string, std::less<>>{{"replicate", text}}),
-        wrong);
+    const Settings checked =
+        resolve({setting}, Settings(std::map<std::string, std::string, std::less<>>{{"replicate", text}}), wrong);
     if (!wrong.empty()) {
       problems_.error(node.place, "'replicate' " + wrong.front().text);
       return axis;
     }
     axis.points.clear();
-    for (std::int64_t r = 0; r < checked.integer("replicate"); ++r)
-      axis.points.push_back({{}, {}, r});
+    for (std::int64_t r = 0; r < checked.integer("replicate"); ++r) axis.points.push_back({{}, {}, r});
     axis.keys.emplace("replicate", node.place);
     return axis;
   }
@@ -224,8 +212,7 @@ class Expander {
       const std::string& key = request->space[k].key;
       axis.keys.emplace(key, request->places[k]);
       for (std::size_t i = 0; i < values.size(); ++i) {
-        axis.points[i].entries.push_back(
-            keep({key, values[i][k], request->places[k], request->places[k]}));
+        axis.points[i].entries.push_back(keep({key, values[i][k], request->places[k], request->places[k]}));
       }
     }
     return axis;
@@ -322,8 +309,7 @@ void add_axis(Axes& axes, const std::vector<Entry>& values, Diagnostics& problem
   for (const Point& point : axes.points) points.insert(points.end(), values.size(), point);
   for (std::size_t v = 1; v < values.size(); ++v) {
     const Entry* value = &axes.entries.emplace_back(values[v]);
-    for (std::size_t i = v; i < points.size(); i += values.size())
-      points[i].replacing.push_back(value);
+    for (std::size_t i = v; i < points.size(); i += values.size()) points[i].replacing.push_back(value);
   }
   axes.points = std::move(points);
 }

@@ -1,6 +1,5 @@
 // The `axes` of a sweep file as points: which settings each trial changes, in the file's order,
-// first axis slowest. Points refer to entries owned by the Axes object, so they must not outlive
-// it.
+// first axis slowest. Points refer to entries owned by the Axes object, so they must not outlive it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,7 @@ namespace winnow {
 
 struct Point {
   std::vector<const Entry*> entries;  // at most one per key
-  std::vector<int> cases;  // which alternative of each `cases` axis: one smoke trial each
+  std::vector<int> cases;             // which alternative of each `cases` axis: one smoke trial each
   std::optional<std::int64_t> replicate;
   // In place of the trial section's value, and like it read only by those whom it concerns.
   std::vector<const Entry*> replacing = {};

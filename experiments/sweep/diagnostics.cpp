@@ -48,8 +48,7 @@ std::string Diagnostics::render(const Problem& problem) const {
   const Place& place = problem.place;
   const Source& source = sources_.at(static_cast<std::size_t>(place.source));
   std::string hint = problem.hint.empty() ? "" : fmt::format("   {}\n", problem.hint);
-  if (source.lines.empty())
-    return fmt::format("{}: error: {}\n{}", source.label, problem.text, hint);
+  if (source.lines.empty()) return fmt::format("{}: error: {}\n{}", source.label, problem.text, hint);
 
   const auto row = static_cast<std::size_t>(place.line - 1);
   const std::string line = row < source.lines.size() ? source.lines[row] : "";
@@ -59,9 +58,8 @@ std::string Diagnostics::render(const Problem& problem) const {
   // Tabs are repeated so that the mark stands below its word in any terminal.
   std::string blank = line.substr(0, start);
   for (char& c : blank) c = c == '\t' ? '\t' : ' ';
-  return fmt::format("{}:{}:{}: error: {}\n{:5} | {}\n      | {}^{}\n{}", source.label, place.line,
-                     place.column, problem.text, place.line, line, blank,
-                     std::string(width - 1, '~'), hint);
+  return fmt::format("{}:{}:{}: error: {}\n{:5} | {}\n      | {}^{}\n{}", source.label, place.line, place.column,
+                     problem.text, place.line, line, blank, std::string(width - 1, '~'), hint);
 }
 
 void Diagnostics::throw_if_any() const {

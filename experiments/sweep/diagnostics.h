@@ -30,8 +30,7 @@ class Diagnostics {
   int add_file(std::string path, const std::string& text);
   int add_argument(std::string text);  // "--set train.lr=x": has a text but no lines
 
-  // `hint` is a line of its own below the source line. The same problem at the same place is kept
-  // once.
+  // `hint` is a line of its own below the source line. The same problem at the same place is kept once.
   void error(const Place& place, std::string text, std::string hint = {});
   bool any() const { return !problems_.empty(); }
   void throw_if_any() const;  // SweepError

@@ -41,8 +41,8 @@ class Reader {
     const NodePtr root = parse_tree(text, source, problems_);
     if (!root) return;
     if (!root->is_map()) {
-      problems_.error(root->place, fmt::format("a sweep file is a map with the sections {}",
-                                               fmt::join(kSections, ", ")));
+      problems_.error(root->place,
+                      fmt::format("a sweep file is a map with the sections {}", fmt::join(kSections, ", ")));
       return;
     }
     open_.push_back(fs::weakly_canonical(path));
@@ -77,8 +77,8 @@ class Reader {
 
   bool must_be(const Member& member, YamlNode::Kind kind) {
     if (member.value->kind == kind) return true;
-    problems_.error(member.value->place, fmt::format("'{}' must be {}, is {}", member.key,
-                                                     name_of(kind), name_of(member.value->kind)));
+    problems_.error(member.value->place,
+                    fmt::format("'{}' must be {}, is {}", member.key, name_of(kind), name_of(member.value->kind)));
     return false;
   }
 
@@ -88,8 +88,7 @@ class Reader {
       if (must_be(member, YamlNode::Kind::Scalar)) label(value, document);
     } else if (member.key == "schema") {
       if (must_be(member, YamlNode::Kind::Scalar) && value.text != "1") {
-        problems_.error(value.place,
-                        fmt::format("this winnow reads schema 1, the file says {}", value.text));
+        problems_.error(value.place, fmt::format("this winnow reads schema 1, the file says {}", value.text));
       }
     } else if (member.key == "trial" || member.key == "save") {
       if (member.key == "trial") document.place = member.place;
@@ -113,21 +112,16 @@ class Reader {
       // Followed before; `define` only carries anchors.
     } else {
       const auto near = nearest(member.key, kSections);
-      problems_.error(member.place, fmt::format("unknown section '{}'", member.key),
-                      near ? fmt::format("did you mean '{}'?", *near)
-                           : fmt::format("sections are {}", fmt::join(kSections, ", ")));
+      problems_.error(
+          member.place, fmt::format("unknown section '{}'", member.key),
+          near ? fmt::format("did you mean '{}'?", *near) : fmt::format("sections are {}", fmt::join(kSections, ", ")));
     }
   }
 
   void label(const YamlNode& value, Document& document) {
-    const auto plain = [](unsigned char c) {
-      return std::isalnum(c) || c == '_' || c == '-' || c == '.';
-    };
-    if (value.text.empty() || value.text.front() == '.' ||
-        !std::all_of(value.text.begin(), value.text.end(), plain)) {
-      problems_.error(
-          value.place,
-          fmt::format("the label '{}' must be letters, digits, '.', '_', '-'", value.text));
+    const auto plain = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; };
+    if (value.text.empty() || value.text.front() == '.' || !std::all_of(value.text.begin(), value.text.end(), plain)) {
+      problems_.error(value.place, fmt::format("the label '{}' must be letters, digits, '.', '_', '-'", value.text));
     }
     document.name = value.text;
   }
@@ -140,9 +134,7 @@ class Reader {
                                                 "only 'nonfinite: stop' is",
                                                 rule.key));
       } else if (rule.key != "nonfinite") {
-        problems_.error(
-            rule.place,
-            fmt::format("unknown key 'stop.{}'; 'nonfinite' is the only one", rule.key));
+        problems_.error(rule.place, fmt::format("unknown key 'stop.{}'; 'nonfinite' is the only one", rule.key));
       } else if (!rule.value->is_scalar() || rule.value->text != "stop") {
         problems_.error(rule.value->place, "'stop.nonfinite' must be 'stop'");
       }

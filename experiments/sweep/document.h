@@ -1,5 +1,4 @@
-// A sweep file with everything it extends, merged: settings as entries, the other sections as
-// trees.
+// A sweep file with everything it extends, merged: settings as entries, the other sections as trees.
 #pragma once
 
 #include <filesystem>

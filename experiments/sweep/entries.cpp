@@ -11,15 +11,13 @@ bool names_composed_method(std::string_view key) {
   return key.starts_with(start) && key.find('.', start.size()) == std::string_view::npos;
 }
 
-void flatten_into(const YamlNode& map, const std::string& prefix, Diagnostics& problems,
-                  std::vector<Entry>& entries) {
+void flatten_into(const YamlNode& map, const std::string& prefix, Diagnostics& problems, std::vector<Entry>& entries) {
   for (const Member& member : map.members) {
     const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
     const YamlNode& value = *member.value;
     if (key == kWith && (value.is_list() || value.is_scalar())) {
       // `with: [interspace]`: methods with their defaults.
-      const std::vector<NodePtr> items =
-          value.is_list() ? value.items : std::vector<NodePtr>{member.value};
+      const std::vector<NodePtr> items = value.is_list() ? value.items : std::vector<NodePtr>{member.value};
       for (const NodePtr& item : items) {
         if (item->is_scalar()) {
           entries.push_back({key + "." + item->text, "on", item->place, item->place});
@@ -27,8 +25,7 @@ void flatten_into(const YamlNode& map, const std::string& prefix, Diagnostics& p
           problems.error(item->place, fmt::format("'{}' is a list of method names", key));
         }
       }
-    } else if (names_composed_method(key) &&
-               (value.is_null() || (value.is_map() && value.members.empty()))) {
+    } else if (names_composed_method(key) && (value.is_null() || (value.is_map() && value.members.empty()))) {
       entries.push_back({key, "on", member.place, member.place});
     } else if (value.is_map()) {
       flatten_into(value, key, problems, entries);
@@ -40,8 +37,7 @@ void flatten_into(const YamlNode& map, const std::string& prefix, Diagnostics& p
 
 }  // namespace
 
-std::optional<std::string> value_text(const YamlNode& node, const std::string& key,
-                                      Diagnostics& problems) {
+std::optional<std::string> value_text(const YamlNode& node, const std::string& key, Diagnostics& problems) {
   if (node.is_scalar()) return node.text;
   if (!node.is_list()) {
     problems.error(node.place, node.is_null() ? fmt::format("'{}' has no value", key)
@@ -51,9 +47,7 @@ std::optional<std::string> value_text(const YamlNode& node, const std::string& k
   std::string text = "[";
   for (const NodePtr& item : node.items) {
     if (!item->is_scalar() || item->text.find_first_of(",[]") != std::string::npos) {
-      problems.error(
-          item->place,
-          fmt::format("an item of '{}' must be a plain value without ',', '[' or ']'", key));
+      problems.error(item->place, fmt::format("an item of '{}' must be a plain value without ',', '[' or ']'", key));
       return std::nullopt;
     }
     text += (text.size() > 1 ? ", " : "") + item->text;
@@ -70,8 +64,8 @@ std::vector<Entry> flatten(const YamlNode& map, const std::string& prefix, Diagn
     if (is_new) {
       entries.push_back(std::move(entry));
     } else {
-      problems.error(entry.key_place, fmt::format("key '{}' is given twice, first in line {}",
-                                                  entry.key, first->second.line));
+      problems.error(entry.key_place,
+                     fmt::format("key '{}' is given twice, first in line {}", entry.key, first->second.line));
     }
   }
   return entries;

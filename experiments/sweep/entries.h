@@ -16,13 +16,11 @@ struct Entry {
   Place key_place, value_place;
 };
 
-// The composed methods: `method.with.<name>` = "on" or "off", `method.with.<name>.<key>` = a
-// setting of it.
+// The composed methods: `method.with.<name>` = "on" or "off", `method.with.<name>.<key>` = a setting of it.
 inline constexpr const char* kWith = "method.with";
 
 // The text of a scalar or of a list of scalars; anything else is a problem.
-std::optional<std::string> value_text(const YamlNode& node, const std::string& key,
-                                      Diagnostics& problems);
+std::optional<std::string> value_text(const YamlNode& node, const std::string& key, Diagnostics& problems);
 
 // All settings below `map`, each key prefixed with `prefix` + "." unless that is empty. A key given
 // twice in its two forms is a problem.

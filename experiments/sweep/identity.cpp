@@ -16,8 +16,7 @@ using Digest = std::array<unsigned char, 32>;
 Digest sha256(std::string_view text) {
   Digest digest{};
   unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
-      size != digest.size()) {
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 || size != digest.size()) {
     fail(ErrorKind::Internal, "SHA-256 is not available from OpenSSL");
   }
   return digest;
@@ -68,11 +67,9 @@ TrialSeeds seeds_of(const TrialSpec& spec) {
   const Settings& s = spec.settings;
   const std::string pair = s.has("pair") ? s.text("pair") : "none";
   Digest order = root, start = root;
-  if (pair != "none")
-    order = sha256(fmt::format("pair\n{}\n{}\n", s.text("data.name"), spec.replicate));
+  if (pair != "none") order = sha256(fmt::format("pair\n{}\n{}\n", s.text("data.name"), spec.replicate));
   if (pair == "all") {
-    start = sha256(fmt::format("pair\n{}\n{}\n{}\n", s.text("data.name"), s.text("model.name"),
-                               spec.replicate));
+    start = sha256(fmt::format("pair\n{}\n{}\n{}\n", s.text("data.name"), s.text("model.name"), spec.replicate));
   }
   return {.init = named_seed(start, "init"),
           .data_order = named_seed(order, "data_order"),

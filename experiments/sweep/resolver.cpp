@@ -9,14 +9,12 @@ namespace winnow {
 namespace {
 
 const Component* find_component(const std::vector<Component>& all, std::string_view name) {
-  const auto found =
-      std::find_if(all.begin(), all.end(), [&](const Component& c) { return c.name == name; });
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Component& c) { return c.name == name; });
   return found == all.end() ? nullptr : &*found;
 }
 
 const Setting* find_setting(const Schema& schema, std::string_view key) {
-  const auto found =
-      std::find_if(schema.begin(), schema.end(), [&](const Setting& s) { return s.key == key; });
+  const auto found = std::find_if(schema.begin(), schema.end(), [&](const Setting& s) { return s.key == key; });
   return found == schema.end() ? nullptr : &*found;
 }
 
@@ -77,14 +75,13 @@ std::vector<const Setting*> settings_named(const Catalog& catalog, std::string_v
   }
   for (const Component& component : components(catalog, parts.kind)) {
     if (!parts.with.empty() && component.name != parts.with) continue;
-    if (const Setting* setting = find_setting(component.schema, parts.rest))
-      found.push_back(setting);
+    if (const Setting* setting = find_setting(component.schema, parts.rest)) found.push_back(setting);
   }
   return found;
 }
 
-TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& base,
-                             Place missing_place, PathContent content)
+TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place,
+                             PathContent content)
     : catalog_(catalog), base_(base), missing_place_(missing_place), content_(std::move(content)) {
   for (const Entry& entry : base_) base_given_[entry.key] = {&entry, true};
 }
@@ -96,13 +93,12 @@ TrialResolver::GivenMap TrialResolver::overlay(const Point& point) const {
   return given;
 }
 
-const Component* TrialResolver::pick(const std::string& kind, const std::vector<Component>& all,
-                                     const GivenMap& given, ResolvedTrial& trial) const {
+const Component* TrialResolver::pick(const std::string& kind, const std::vector<Component>& all, const GivenMap& given,
+                                     ResolvedTrial& trial) const {
   const std::string key = kind + ".name";
   const auto found = given.find(key);
   if (found == given.end()) {
-    trial.problems.push_back(
-        {missing_place_, fmt::format("'{}' is required and not given", key), "", true});
+    trial.problems.push_back({missing_place_, fmt::format("'{}' is required and not given", key), "", true});
     return nullptr;
   }
   const Entry& entry = *found->second.entry;
@@ -110,25 +106,22 @@ const Component* TrialResolver::pick(const std::string& kind, const std::vector<
   const Component* component = find_component(all, entry.text);
   if (!component) {
     const auto near = nearest(entry.text, names_of(all));
-    trial.problems.push_back({entry.value_place, fmt::format("unknown {} '{}'", key, entry.text),
-                              near ? fmt::format("did you mean '{}'?", *near)
-                                   : fmt::format("known: {}", fmt::join(names_of(all), ", "))});
+    trial.problems.push_back(
+        {entry.value_place, fmt::format("unknown {} '{}'", key, entry.text),
+         near ? fmt::format("did you mean '{}'?", *near) : fmt::format("known: {}", fmt::join(names_of(all), ", "))});
   }
   return component;
 }
 
-void TrialResolver::add_component(const Component& component, const std::string& prefix,
-                                  Place place, std::map<std::string, Group>& groups,
-                                  std::vector<std::string>& lines) const {
+void TrialResolver::add_component(const Component& component, const std::string& prefix, Place place,
+                                  std::map<std::string, Group>& groups, std::vector<std::string>& lines) const {
   groups[prefix] = {&component.schema, prefix, component.name, place, {}};
   // The first version leaves no line, so that counting versions did not rename any trial.
-  if (component.version != 1)
-    lines.push_back(fmt::format("{}version={}", prefix, component.version));
+  if (component.version != 1) lines.push_back(fmt::format("{}version={}", prefix, component.version));
 }
 
-void TrialResolver::add_composed(const GivenMap& given, const Component* method,
-                                 std::map<std::string, Group>& groups, ResolvedTrial& trial,
-                                 std::vector<std::string>& lines) {
+void TrialResolver::add_composed(const GivenMap& given, const Component* method, std::map<std::string, Group>& groups,
+                                 ResolvedTrial& trial, std::vector<std::string>& lines) {
   std::set<std::string> seen;
   for (const auto& [key, value] : given) {
     const KeyParts parts = take_apart(key);
@@ -138,10 +131,9 @@ void TrialResolver::add_composed(const GivenMap& given, const Component* method,
       const Entry& entry = *said->second.entry;
       read_.insert(&entry);
       if (entry.text != "on" && entry.text != "off") {
-        trial.problems.push_back(
-            {entry.value_place,
-             fmt::format("'{}' must be on, off or a map of settings, is {}", presence, entry.text),
-             ""});
+        trial.problems.push_back({entry.value_place,
+                                  fmt::format("'{}' must be on, off or a map of settings, is {}", presence, entry.text),
+                                  ""});
         continue;
       }
       if (entry.text == "off") {
@@ -154,16 +146,14 @@ void TrialResolver::add_composed(const GivenMap& given, const Component* method,
     const Component* component = find_component(catalog_.methods, parts.with);
     if (!component) {
       const auto near = nearest(parts.with, names_of(catalog_.methods));
-      trial.problems.push_back(
-          {entry.key_place, fmt::format("unknown method '{}' in 'method.with'", parts.with),
-           near ? fmt::format("did you mean '{}'?", *near)
-                : fmt::format("known: {}", fmt::join(names_of(catalog_.methods), ", "))});
+      trial.problems.push_back({entry.key_place, fmt::format("unknown method '{}' in 'method.with'", parts.with),
+                                near ? fmt::format("did you mean '{}'?", *near)
+                                     : fmt::format("known: {}", fmt::join(names_of(catalog_.methods), ", "))});
       read_.insert(&entry);
       continue;
     }
     if (component == method) {
-      trial.problems.push_back(
-          {entry.key_place, fmt::format("'{}' is already the trial's method", parts.with), ""});
+      trial.problems.push_back({entry.key_place, fmt::format("'{}' is already the trial's method", parts.with), ""});
     }
     add_component(*component, presence + ".", entry.key_place, groups, lines);
     trial.spec.settings.set(presence, "on");
@@ -238,8 +228,7 @@ void TrialResolver::check(Group& group, ResolvedTrial& trial, std::vector<std::s
                                  [&](const auto& item) { return item.first == problem.key; });
     const bool missing = at == group.given.end();
     trial.problems.push_back({missing ? group.place : at->second.entry->value_place,
-                              fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "",
-                              missing});
+                              fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "", missing});
   }
   lines.insert(lines.end(), result.lines.begin(), result.lines.end());
 }
@@ -256,15 +245,13 @@ const TrialResolver::Checked& TrialResolver::checked(const Group& group, const S
   for (const auto& [key, text] : result.settings.values()) {
     const bool at_default = !given.has(key) || (defaults.has(key) && defaults.text(key) == text);
     if (!at_default && in_identity(group.prefix + key)) {
-      result.lines.push_back(group.prefix + key + "=" +
-                             identity_text(*find_setting(*group.schema, key), text, result));
+      result.lines.push_back(group.prefix + key + "=" + identity_text(*find_setting(*group.schema, key), text, result));
     }
   }
   return result;
 }
 
-std::string TrialResolver::identity_text(const Setting& setting, const std::string& text,
-                                         Checked& result) {
+std::string TrialResolver::identity_text(const Setting& setting, const std::string& text, Checked& result) {
   if (setting.kind != Setting::Kind::Path || !content_) return text;
   try {
     std::string& content = contents_[text];
@@ -294,8 +281,7 @@ FoundProblem TrialResolver::describe_unread(const Entry& entry, const std::strin
       for (const Setting& setting : component.schema) {
         // What the asked component reads comes first, so that it wins among equally near keys.
         const std::string prefix = parts.kind == kind ? parts.prefix : kind + ".";
-        candidates.insert(component.name == reader ? candidates.begin() : candidates.end(),
-                          prefix + setting.key);
+        candidates.insert(component.name == reader ? candidates.begin() : candidates.end(), prefix + setting.key);
         if (parts.kind == kind && setting.key == parts.rest) readers.push_back(component.name);
       }
     }
@@ -307,14 +293,12 @@ FoundProblem TrialResolver::describe_unread(const Entry& entry, const std::strin
             fmt::format("read by {}", fmt::join(readers, ", "))};
   }
   const auto near = nearest(entry.key, candidates);
-  return {entry.key_place, fmt::format("unknown key '{}'", entry.key),
-          near ? suggestion(*near) : ""};
+  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), near ? suggestion(*near) : ""};
 }
 
 Place TrialResolver::place_of(const Point& point, const std::string& key) const {
   const GivenMap given = overlay(point);
-  for (const std::string_view candidate :
-       {std::string_view(key), std::string_view("method.name")}) {
+  for (const std::string_view candidate : {std::string_view(key), std::string_view("method.name")}) {
     const auto found = given.find(candidate);
     if (found != given.end()) return found->second.entry->value_place;
   }
@@ -322,15 +306,12 @@ Place TrialResolver::place_of(const Point& point, const std::string& key) const 
 }
 
 // A misspelt section is one mistake, however many keys are below it.
-std::optional<FoundProblem> TrialResolver::unknown_section(const Entry& entry,
-                                                           const std::string& section) const {
+std::optional<FoundProblem> TrialResolver::unknown_section(const Entry& entry, const std::string& section) const {
   std::vector<std::string> known = {"data", "model", "method"};
-  for (const Setting& setting : catalog_.trial)
-    known.push_back(setting.key.substr(0, setting.key.find('.')));
+  for (const Setting& setting : catalog_.trial) known.push_back(setting.key.substr(0, setting.key.find('.')));
   if (section == entry.key || std::ranges::find(known, section) != known.end()) return std::nullopt;
   const auto near = nearest(section, known);
-  return FoundProblem{entry.key_place,
-                      fmt::format("unknown section '{}' of the key '{}'", section, entry.key),
+  return FoundProblem{entry.key_place, fmt::format("unknown section '{}' of the key '{}'", section, entry.key),
                       near ? fmt::format("did you mean '{}'?", *near) : ""};
 }
 

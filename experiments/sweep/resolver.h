@@ -1,7 +1,6 @@
 // From a point of the axes and the settings of the file to a trial: every key checked against the
 // schema of whoever reads it, defaults filled in, identity computed. Remembers which keys of the
-// trial section were read by nobody. Not shared between threads; the catalog and the entries must
-// outlive it.
+// trial section were read by nobody. Not shared between threads; the catalog and the entries must outlive it.
 #pragma once
 
 #include <map>
@@ -29,18 +28,15 @@ struct ResolvedTrial {
   std::vector<FoundProblem> problems;
 };
 
-// The setting that a resolved trial's `key` belongs to; nothing for names of components and unread
-// keys.
+// The setting that a resolved trial's `key` belongs to; nothing for names of components and unread keys.
 const Setting* setting_of(const Catalog& catalog, const Settings& trial, std::string_view key);
-// Every setting of the catalog that has this full key; "method.with.<name>.<key>" is looked up in
-// that method.
+// Every setting of the catalog that has this full key; "method.with.<name>.<key>" is looked up in that method.
 std::vector<const Setting*> settings_named(const Catalog& catalog, std::string_view key);
 
 class TrialResolver {
  public:
   // `missing_place` is where the absence of a required name is reported.
-  TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place,
-                PathContent content);
+  TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place, PathContent content);
 
   ResolvedTrial resolve(const Point& point);
   // Where a problem with `key` of this trial is to be shown.
@@ -58,9 +54,9 @@ class TrialResolver {
   };
   struct Group {  // the part of a trial that one component reads
     const Schema* schema = nullptr;
-    std::string prefix;  // "method."
-    std::string reader;  // "snip"; empty for the trial itself
-    Place place;         // of the component's name, where missing keys are reported
+    std::string prefix;                                // "method."
+    std::string reader;                                // "snip"; empty for the trial itself
+    Place place;                                       // of the component's name, where missing keys are reported
     std::vector<std::pair<std::string, Given>> given;  // keys without the prefix
   };
   struct Checked {
@@ -71,13 +67,12 @@ class TrialResolver {
   using GivenMap = std::map<std::string_view, Given>;
 
   GivenMap overlay(const Point& point) const;
-  const Component* pick(const std::string& kind, const std::vector<Component>& all,
-                        const GivenMap& given, ResolvedTrial& trial) const;
+  const Component* pick(const std::string& kind, const std::vector<Component>& all, const GivenMap& given,
+                        ResolvedTrial& trial) const;
   void add_component(const Component& component, const std::string& prefix, Place place,
                      std::map<std::string, Group>& groups, std::vector<std::string>& lines) const;
-  void add_composed(const GivenMap& given, const Component* method,
-                    std::map<std::string, Group>& groups, ResolvedTrial& trial,
-                    std::vector<std::string>& lines);
+  void add_composed(const GivenMap& given, const Component* method, std::map<std::string, Group>& groups,
+                    ResolvedTrial& trial, std::vector<std::string>& lines);
   void check(Group& group, ResolvedTrial& trial, std::vector<std::string>& lines);
   const Checked& checked(const Group& group, const Settings& given);
   std::string identity_text(const Setting& setting, const std::string& text, Checked& result);

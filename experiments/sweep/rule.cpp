@@ -42,15 +42,13 @@ const std::vector<Component>* named_components(const Catalog& catalog, const std
 
 class RuleReader {
  public:
-  RuleReader(const Catalog& catalog, Diagnostics& problems)
-      : catalog_(catalog), problems_(problems) {}
+  RuleReader(const Catalog& catalog, Diagnostics& problems) : catalog_(catalog), problems_(problems) {}
 
   std::optional<Rule> read(const YamlNode& node) {
     rule_.catalog_ = &catalog_;
     rule_.place_ = node.place;
     if (!node.is_map() || node.members.empty()) {
-      wrong(node.place,
-            "a rule is a map of settings: '{method.name: snip, method.density: {ge: 0.5}}'");
+      wrong(node.place, "a rule is a map of settings: '{method.name: snip, method.density: {ge: 0.5}}'");
       return std::nullopt;
     }
     read_map(node, "");
@@ -68,8 +66,7 @@ class RuleReader {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
       // Below a setting there are comparisons, however they are spelt.
-      if (member.value->is_map() && !is_comparison(*member.value) &&
-          settings_named(catalog_, key).empty()) {
+      if (member.value->is_map() && !is_comparison(*member.value) && settings_named(catalog_, key).empty()) {
         read_map(*member.value, key);
       } else {
         read_condition(key, member);
@@ -144,18 +141,14 @@ class RuleReader {
     if (!fits_one) wrong(node.place, fmt::format("'{}' {}", condition.key, reason));
   }
 
-  void read_comparisons(Rule::Condition& condition, const std::vector<const Setting*>& settings,
-                        const Member& member) {
-    const bool comparable =
-        !settings.empty() && std::all_of(settings.begin(), settings.end(),
-                                         [](const Setting* s) { return is_number(s->kind); });
+  void read_comparisons(Rule::Condition& condition, const std::vector<const Setting*>& settings, const Member& member) {
+    const bool comparable = !settings.empty() && std::all_of(settings.begin(), settings.end(),
+                                                             [](const Setting* s) { return is_number(s->kind); });
     if (!comparable) {
-      return wrong(member.value->place,
-                   fmt::format("'{}' is not a number and cannot be compared", condition.key));
+      return wrong(member.value->place, fmt::format("'{}' is not a number and cannot be compared", condition.key));
     }
     if (member.value->members.empty())
-      wrong(member.value->place,
-            fmt::format("'{}' needs a comparison: {{ge: 0.5}}", condition.key));
+      wrong(member.value->place, fmt::format("'{}' needs a comparison: {{ge: 0.5}}", condition.key));
     const Setting number{.key = "bound", .kind = Setting::Kind::Real, .fallback = {}};
     for (const Member& bound : member.value->members) {
       std::vector<SettingProblem> found;
@@ -169,8 +162,7 @@ class RuleReader {
       const auto op = std::find(kOps.begin(), kOps.end(), bound.key) - kOps.begin();
       if (op == std::ssize(kOps)) {
         const auto near = nearest(bound.key, kOps);
-        wrong(bound.place,
-              fmt::format("unknown comparison '{}'; known: {}", bound.key, fmt::join(kOps, ", ")),
+        wrong(bound.place, fmt::format("unknown comparison '{}'; known: {}", bound.key, fmt::join(kOps, ", ")),
               near ? fmt::format("did you mean '{}'?", *near) : "");
         continue;
       }
@@ -184,8 +176,7 @@ class RuleReader {
   bool failed_ = false;
 };
 
-std::optional<Rule> Rule::read(const YamlNode& node, const Catalog& catalog,
-                               Diagnostics& problems) {
+std::optional<Rule> Rule::read(const YamlNode& node, const Catalog& catalog, Diagnostics& problems) {
   return RuleReader(catalog, problems).read(node);
 }
 
@@ -204,24 +195,23 @@ bool Rule::holds(const Condition& condition, const TrialSpec& spec) const {
   }
   if (text.empty()) return false;
   const double value = number_of(*setting, settings, condition.key);
-  return std::all_of(condition.comparisons.begin(), condition.comparisons.end(),
-                     [value](const auto& comparison) {
-                       switch (comparison.first) {
-                         case Op::Lt:
-                           return value < comparison.second;
-                         case Op::Le:
-                           return value <= comparison.second;
-                         case Op::Gt:
-                           return value > comparison.second;
-                         case Op::Ge:
-                           return value >= comparison.second;
-                         case Op::Eq:
-                           return value == comparison.second;
-                         case Op::Ne:
-                           return value != comparison.second;
-                       }
-                       return false;
-                     });
+  return std::all_of(condition.comparisons.begin(), condition.comparisons.end(), [value](const auto& comparison) {
+    switch (comparison.first) {
+      case Op::Lt:
+        return value < comparison.second;
+      case Op::Le:
+        return value <= comparison.second;
+      case Op::Gt:
+        return value > comparison.second;
+      case Op::Ge:
+        return value >= comparison.second;
+      case Op::Eq:
+        return value == comparison.second;
+      case Op::Ne:
+        return value != comparison.second;
+    }
+    return false;
+  });
 }
 
 bool Rule::matches(const TrialSpec& spec) const {

@@ -1,6 +1,5 @@
 // A rule that picks trials by their settings: an item of `exclude`, or --only. All its conditions
-// must hold. Values are compared in canonical form (160 and 160ep are one length). Immutable once
-// read.
+// must hold. Values are compared in canonical form (160 and 160ep are one length). Immutable once read.
 #pragma once
 
 #include <map>
@@ -17,10 +16,8 @@ namespace winnow {
 
 class Rule {
  public:
-  // `node`: {method.name: snip, method.density: {ge: 0.5}, model.name: [a, b]}. The catalog must
-  // outlive it.
-  static std::optional<Rule> read(const YamlNode& node, const Catalog& catalog,
-                                  Diagnostics& problems);
+  // `node`: {method.name: snip, method.density: {ge: 0.5}, model.name: [a, b]}. The catalog must outlive it.
+  static std::optional<Rule> read(const YamlNode& node, const Catalog& catalog, Diagnostics& problems);
 
   bool matches(const TrialSpec& spec) const;
   const Place& place() const { return place_; }
@@ -29,9 +26,8 @@ class Rule {
   enum class Op { Lt, Le, Gt, Ge, Eq, Ne };
   struct Condition {
     std::string key;
-    std::set<std::string> plain;  // for names of components
-    std::map<const Setting*, std::set<std::string>>
-        canonical;  // the listed values as each reader spells them
+    std::set<std::string> plain;                                // for names of components
+    std::map<const Setting*, std::set<std::string>> canonical;  // the listed values as each reader spells them
     std::vector<std::pair<Op, double>> comparisons;
   };
   friend class RuleReader;

@@ -49,8 +49,7 @@ std::vector<double> lhs_column(std::size_t n, std::uint64_t seed, const std::str
   return column;
 }
 
-std::vector<double> halton_column(std::size_t n, std::uint64_t seed, const std::string& key,
-                                  unsigned base) {
+std::vector<double> halton_column(std::size_t n, std::uint64_t seed, const std::string& key, unsigned base) {
   const double shift = unit(word64(stream(seed, key, kShift), 0));
   std::vector<double> column(n);
   for (std::size_t i = 0; i < n; ++i) {
@@ -109,11 +108,9 @@ std::size_t most_dimensions(SampleKind kind) {
   }
 }
 
-std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n,
-                                                    std::uint64_t seed,
+std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n, std::uint64_t seed,
                                                     const std::vector<SampleDistribution>& space) {
-  // Dimensions go by the keys' order, not the file's, so that formatting a file never moves a
-  // point.
+  // Dimensions go by the keys' order, not the file's, so that formatting a file never moves a point.
   std::vector<std::string> keys;
   for (const SampleDistribution& distribution : space) keys.push_back(distribution.key);
   std::sort(keys.begin(), keys.end());
@@ -122,17 +119,16 @@ std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t
     columns = sobol_columns(n, seed, keys);
   } else {
     for (std::size_t k = 0; k < keys.size(); ++k) {
-      columns.push_back(
-          kind == SampleKind::Random ? random_column(n, seed, keys[k])
-          : kind == SampleKind::Lhs
-              ? lhs_column(n, seed, keys[k])
-              : halton_column(n, seed, keys[k], boost::math::prime(static_cast<unsigned>(k))));
+      columns.push_back(kind == SampleKind::Random ? random_column(n, seed, keys[k])
+                        : kind == SampleKind::Lhs
+                            ? lhs_column(n, seed, keys[k])
+                            : halton_column(n, seed, keys[k], boost::math::prime(static_cast<unsigned>(k))));
     }
   }
   std::vector<std::vector<std::string>> points(n);
   for (const SampleDistribution& distribution : space) {
-    const auto k = static_cast<std::size_t>(
-        std::lower_bound(keys.begin(), keys.end(), distribution.key) - keys.begin());
+    const auto k =
+        static_cast<std::size_t>(std::lower_bound(keys.begin(), keys.end(), distribution.key) - keys.begin());
     for (std::size_t i = 0; i < n; ++i) points[i].push_back(value_at(distribution, columns[k][i]));
   }
   return points;

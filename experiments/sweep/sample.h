@@ -20,15 +20,12 @@ struct SampleDistribution {
   std::vector<std::string> choices;  // of Choice
 };
 
-// Most keys a space can have: the limits of the direction numbers (sobol) and of the primes
-// (halton).
+// Most keys a space can have: the limits of the direction numbers (sobol) and of the primes (halton).
 std::size_t most_dimensions(SampleKind kind);
 
 // result[i][k]: the value of space[k] at point i, real numbers with 9 significant digits. Sobol
-// (digital shift by key), halton (rotated by key) and random points keep their values when n grows;
-// lhs points do not.
-std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n,
-                                                    std::uint64_t seed,
+// (digital shift by key), halton (rotated by key) and random points keep their values when n grows; lhs points do not.
+std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n, std::uint64_t seed,
                                                     const std::vector<SampleDistribution>& space);
 
 }  // namespace winnow

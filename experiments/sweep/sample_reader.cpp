@@ -44,8 +44,8 @@ class Reader {
     }
     const std::size_t most = most_dimensions(request_.kind);
     if (request_.space.size() > most) {
-      wrong(node.place, fmt::format("a {} sample has at most {} keys",
-                                    kKinds[static_cast<std::size_t>(request_.kind)], most));
+      wrong(node.place,
+            fmt::format("a {} sample has at most {} keys", kKinds[static_cast<std::size_t>(request_.kind)], most));
     }
     if (failed_) return std::nullopt;
     return std::move(request_);
@@ -88,21 +88,18 @@ class Reader {
     request_.seed = static_cast<std::uint64_t>(options.integer("seed"));
   }
 
-  // A map whose only key is a distribution is a leaf; any other map is a nested part of a dotted
-  // key.
+  // A map whose only key is a distribution is a leaf; any other map is a nested part of a dotted key.
   void read_space(const YamlNode& node, const std::string& prefix) {
     for (const Member& member : node.members) {
       const std::string key = prefix.empty() ? member.key : prefix + "." + member.key;
       const YamlNode& value = *member.value;
-      const bool leaf =
-          value.is_map() && value.members.size() == 1 && !value.members.front().value->is_map();
+      const bool leaf = value.is_map() && value.members.size() == 1 && !value.members.front().value->is_map();
       if (leaf) {
         read_distribution(key, member.place, value.members.front());
       } else if (value.is_map() && !value.members.empty()) {
         read_space(value, key);
       } else {
-        wrong(value.place,
-              fmt::format("'{}' needs a distribution: uniform, loguniform, int or choice", key));
+        wrong(value.place, fmt::format("'{}' needs a distribution: uniform, loguniform, int or choice", key));
       }
     }
   }
@@ -119,8 +116,7 @@ class Reader {
     if (!known) {
       const auto near = nearest(member.key, kDistributions);
       problems_.error(member.place,
-                      fmt::format("unknown distribution '{}'; known: {}", member.key,
-                                  fmt::join(kDistributions, ", ")),
+                      fmt::format("unknown distribution '{}'; known: {}", member.key, fmt::join(kDistributions, ", ")),
                       near ? fmt::format("did you mean '{}'?", *near) : "");
       failed_ = true;
       return;
@@ -148,16 +144,14 @@ class Reader {
   bool read_bounds(SampleDistribution& distribution, const Member& member) {
     const YamlNode& value = *member.value;
     const bool whole = distribution.kind == SampleDistribution::Kind::Int;
-    const Setting setting{
-        .key = "bounds", .kind = whole ? Kind::IntList : Kind::RealList, .fallback = {}};
+    const Setting setting{.key = "bounds", .kind = whole ? Kind::IntList : Kind::RealList, .fallback = {}};
     const auto text = value_text(value, member.key, problems_);
     std::vector<SettingProblem> found;
     Settings given;
     given.set("bounds", text.value_or(""));
     const Settings bounds = resolve({setting}, given, found);
     if (!text || !found.empty()) {
-      wrong(value.place, fmt::format("'{}' needs [low, high], two {}", member.key,
-                                     whole ? "integers" : "numbers"));
+      wrong(value.place, fmt::format("'{}' needs [low, high], two {}", member.key, whole ? "integers" : "numbers"));
       return false;
     }
     const auto numbers = bounds.reals("bounds");

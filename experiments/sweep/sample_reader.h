@@ -1,5 +1,4 @@
-// A `sample` section of a sweep file, checked: {kind: sobol, n: 8, seed: 7, space: {key: {uniform:
-// [0, 1]}}}.
+// A `sample` section of a sweep file, checked: {kind: sobol, n: 8, seed: 7, space: {key: {uniform: [0, 1]}}}.
 #pragma once
 
 #include <optional>

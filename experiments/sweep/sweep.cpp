@@ -22,15 +22,14 @@ constexpr const char* kFraction = "data.fraction";
 }  // namespace
 
 Catalog with_sweep_settings(Catalog catalog) {
-  catalog.trial.push_back(
-      {.key = "pair",
-       .kind = Setting::Kind::Choice,
-       .fallback = "none",
-       .choices = {"none", "data_order", "all"},
-       .meaning = "data_order: data order and augmentation follow from data set and "
-                  "replicate alone, so that all methods see the same batches; "
-                  "all: initial weights and dropout too, from data set, model and replicate",
-       .source = "ours: paired comparisons need it"});
+  catalog.trial.push_back({.key = "pair",
+                           .kind = Setting::Kind::Choice,
+                           .fallback = "none",
+                           .choices = {"none", "data_order", "all"},
+                           .meaning = "data_order: data order and augmentation follow from data set and "
+                                      "replicate alone, so that all methods see the same batches; "
+                                      "all: initial weights and dropout too, from data set, model and replicate",
+                           .source = "ours: paired comparisons need it"});
   return catalog;
 }
 
@@ -107,9 +106,8 @@ class Loader {
     }
     for (const Entry& entry : replacing) {
       if (std::count(axes.case_keys.begin(), axes.case_keys.end(), entry.key) != 0) {
-        problems_.error(
-            entry.key_place,
-            fmt::format("the cases of the file choose '{}'; use --only to pick some", entry.key));
+        problems_.error(entry.key_place,
+                        fmt::format("the cases of the file choose '{}'; use --only to pick some", entry.key));
       }
       for (Point& point : axes.points) {
         std::erase_if(point.entries, [&](const Entry* given) { return given->key == entry.key; });
@@ -122,11 +120,8 @@ class Loader {
 
   // Points that differed only in a replaced axis are one.
   static void unite_equal_points(Axes& axes) {
-    std::set<std::tuple<std::vector<const Entry*>, std::vector<int>, std::optional<std::int64_t>>>
-        seen;
-    std::erase_if(axes.points, [&](const Point& p) {
-      return !seen.emplace(p.entries, p.cases, p.replicate).second;
-    });
+    std::set<std::tuple<std::vector<const Entry*>, std::vector<int>, std::optional<std::int64_t>>> seen;
+    std::erase_if(axes.points, [&](const Point& p) { return !seen.emplace(p.entries, p.cases, p.replicate).second; });
   }
 
   // The values of `--set key=[a, b]` where the setting itself is no list; else none.
@@ -190,20 +185,17 @@ class Loader {
       if (options_.smoke && !smoked.insert(point.cases).second) continue;
       if (options_.smoke) fit_smoke_data(trial, point, resolver);
       for (FoundProblem& problem : trial.problems) {
-        if (!(problem.missing && damaged))
-          problems_.error(problem.place, problem.text, problem.hint);
+        if (!(problem.missing && damaged)) problems_.error(problem.place, problem.text, problem.hint);
       }
       if (!trial.problems.empty()) continue;
       if (options_.check) {
         if (const auto problem = options_.check(trial.spec)) {
           const SettingProblem closest = closest_key(*problem, trial.spec.settings);
-          problems_.error(resolver.place_of(point, closest.key),
-                          fmt::format("'{}' {}", closest.key, closest.text));
+          problems_.error(resolver.place_of(point, closest.key), fmt::format("'{}' {}", closest.key, closest.text));
           continue;
         }
       }
-      if (trial.spec.ranks > 1 && options_.depends_on_ranks &&
-          options_.depends_on_ranks(trial.spec)) {
+      if (trial.spec.ranks > 1 && options_.depends_on_ranks && options_.depends_on_ranks(trial.spec)) {
         add_to_identity(trial.spec, fmt::format("ranks={}", trial.spec.ranks));
       }
       if (!names.insert(trial.spec.name()).second) {
@@ -224,8 +216,8 @@ class Loader {
     std::string fraction = options_.smoke_fraction(trial.spec);
     if (fraction == settings.text(kFraction)) return;
     Point more = point;
-    more.entries.push_back(&smoke_entries_.emplace_back(
-        Entry{kFraction, std::move(fraction), smoke_place_, smoke_place_}));
+    more.entries.push_back(
+        &smoke_entries_.emplace_back(Entry{kFraction, std::move(fraction), smoke_place_, smoke_place_}));
     trial = resolver.resolve(more);
   }
 
@@ -236,8 +228,7 @@ class Loader {
     }
     for (CountedRule& rule : rules_) {
       if (rule.left_out.count == 0 && !rule.keeps) {
-        sweep_.notes.push_back(
-            fmt::format("{}: {} matches no trial", rule.left_out.where, rule.left_out.rule));
+        sweep_.notes.push_back(fmt::format("{}: {} matches no trial", rule.left_out.where, rule.left_out.rule));
       }
       sweep_.left_out.push_back(std::move(rule.left_out));
     }
@@ -259,8 +250,7 @@ class Loader {
 
 }  // namespace
 
-Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog,
-                 const ExpandOptions& options) {
+Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog, const ExpandOptions& options) {
   return Loader(path, catalog, options).load();
 }
 

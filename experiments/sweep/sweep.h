@@ -1,5 +1,4 @@
-// A sweep: the trials that a file stands for, checked and in a stable order. Made by load_sweep; a
-// plain value.
+// A sweep: the trials that a file stands for, checked and in a stable order. Made by load_sweep; a plain value.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +13,7 @@
 
 namespace winnow {
 
-// What one item of `exclude` (or --only) left out; a trial counts for the first rule that matches
-// it.
+// What one item of `exclude` (or --only) left out; a trial counts for the first rule that matches it.
 struct LeftOut {
   std::string rule;   // "exclude[1]", "--only method.name=rigl"
   std::string where;  // "survey.yaml:33", empty for an argument
@@ -52,8 +50,7 @@ struct ExpandOptions {
   // What data.fraction is in a smoke trial; absent: 0.01.
   std::function<std::string(const TrialSpec&)> smoke_fraction = {};
   TrialCheck check = {};
-  // Is the trial another experiment on another number of ranks? Then the number is part of its
-  // identity. Absent: never.
+  // Is the trial another experiment on another number of ranks? Then the number is part of its identity. Absent: never.
   std::function<bool(const TrialSpec&)> depends_on_ranks = {};
   PathContent content = {};  // absent: a path stands for itself
 };
@@ -63,7 +60,6 @@ Catalog with_sweep_settings(Catalog catalog);
 
 // Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with
 // every problem of the file.
-Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog,
-                 const ExpandOptions& options = {});
+Sweep load_sweep(const std::filesystem::path& path, const Catalog& catalog, const ExpandOptions& options = {});
 
 }  // namespace winnow

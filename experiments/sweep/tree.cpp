@@ -24,9 +24,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    put(make(mark, YamlNode::Kind::Null), anchor);
-  }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { put(make(mark, YamlNode::Kind::Null), anchor); }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
@@ -52,8 +50,7 @@ class TreeBuilder : public YAML::EventHandler {
     node->text = value;
     node->place.width = static_cast<int>(value.size()) + (quoted ? 2 : 0);
     if (value == "<<" && !quoted && !frames_.empty() && awaits_key(frames_.back())) {
-      problems_.error(node->place,
-                      "merge keys ('<<') are not part of the sweep file; use 'extends'");
+      problems_.error(node->place, "merge keys ('<<') are not part of the sweep file; use 'extends'");
       throw StopParsing();
     }
     put(std::move(node), anchor);
@@ -105,8 +102,7 @@ class TreeBuilder : public YAML::EventHandler {
     problems_.error(place(mark), fmt::format("tags are not part of the sweep file: '{}'", tag));
   }
 
-  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-            YamlNode::Kind kind) {
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind) {
     refuse_tag(mark, tag);
     if (!frames_.empty() && awaits_key(frames_.back())) {
       problems_.error(place(mark), "a key must be a plain word, not a list or a map");
@@ -139,8 +135,8 @@ class TreeBuilder : public YAML::EventHandler {
       frame.key_place = node->place;
     } else {
       if (const Member* other = frame.node->find(frame.key)) {
-        problems_.error(frame.key_place, fmt::format("key '{}' is given twice, first in line {}",
-                                                     frame.key, other->place.line));
+        problems_.error(frame.key_place,
+                        fmt::format("key '{}' is given twice, first in line {}", frame.key, other->place.line));
       } else {
         frame.node->members.push_back({frame.key, frame.key_place, placed(node, frame.key_place)});
       }
@@ -233,10 +229,9 @@ NodePtr parse_tree(const std::string& text, int source, Diagnostics& problems) {
     }
     return root;
   } catch (const YAML::Exception& error) {
-    problems.error(
-        {source, std::max(error.mark.line, 0) + 1, std::max(error.mark.column, 0) + 1, 1},
-        fmt::format("not readable as YAML: {}", error.msg),
-        tab_before(text, error.mark.line) ? "tabs cannot indent; use spaces" : "");
+    problems.error({source, std::max(error.mark.line, 0) + 1, std::max(error.mark.column, 0) + 1, 1},
+                   fmt::format("not readable as YAML: {}", error.msg),
+                   tab_before(text, error.mark.line) ? "tabs cannot indent; use spaces" : "");
   } catch (const StopParsing&) {
     // The reason is already among the problems.
   }

@@ -9,16 +9,14 @@
 namespace winnow::cpu {
 namespace {
 
-// Per column of the wide view, in scratch: parameters of the element-wise passes, then partial sums
-// by chunk.
+// Per column of the wide view, in scratch: parameters of the element-wise passes, then partial sums by chunk.
 struct Scratch {
   Scratch(const Columns& columns, std::byte* memory)
       : width(static_cast<std::size_t>(columns.padded_width())),
         channels(static_cast<std::size_t>(columns.channels())),
         params(reinterpret_cast<float*>(memory)),
         partials(params + kParams * width),
-        totals(reinterpret_cast<double*>(partials +
-                                         2 * width * static_cast<std::size_t>(columns.chunks()))) {}
+        totals(reinterpret_cast<double*>(partials + 2 * width * static_cast<std::size_t>(columns.chunks()))) {}
   static std::size_t bytes(const Columns& columns) {
     const auto width = static_cast<std::size_t>(columns.padded_width());
     return width * (kParams + 2 * static_cast<std::size_t>(columns.chunks())) * sizeof(float) +
@@ -40,8 +38,7 @@ struct Scratch {
 template <class Value>
 void spread(const Columns& columns, float* to, const Value& value) {
   for (std::int64_t c = 0; c < columns.channels(); ++c) to[c] = value(c);
-  for (std::int64_t c = columns.channels(); c < columns.width(); ++c)
-    to[c] = to[c - columns.channels()];
+  for (std::int64_t c = columns.channels(); c < columns.width(); ++c) to[c] = to[c - columns.channels()];
 }
 
 // Folds the chunks' partial sums to one total a channel, in double and in the order of the chunks.
@@ -60,14 +57,12 @@ void fold(const Columns& columns, const Scratch& scratch) {
   }
 }
 
-float at(const float* values, std::int64_t c, float absent) {
-  return values == nullptr ? absent : values[c];
-}
+float at(const float* values, std::int64_t c, float absent) { return values == nullptr ? absent : values[c]; }
 
 // Batch statistics by sums of x - x[0], which keeps a large mean from hiding a small variance.
 template <class T>
-void batch_statistics(const BatchNormShape& s, const Columns& columns,
-                      const BatchNormForward<T>& io, const Scratch& scratch, int threads) {
+void batch_statistics(const BatchNormShape& s, const Columns& columns, const BatchNormForward<T>& io,
+                      const Scratch& scratch, int threads) {
   float* origin = scratch.param(2);
   spread(columns, origin, [&](std::int64_t c) { return to_float(io.x[c]); });
   columns.each(threads, [&]<int registers, bool partial>(const ColumnBlock& block) {
@@ -94,27 +89,23 @@ void batch_statistics(const BatchNormShape& s, const Columns& columns,
     io.mean[c] = static_cast<float>(mean);
     io.rstd[c] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(s.eps)));
     if (io.update) {
-      const double m = static_cast<double>(s.momentum),
-                   unbiased = variance * n / std::max(1.0, n - 1.0);
-      io.running_mean[c] =
-          static_cast<float>((1.0 - m) * static_cast<double>(io.running_mean[c]) + m * mean);
-      io.running_var[c] =
-          static_cast<float>((1.0 - m) * static_cast<double>(io.running_var[c]) + m * unbiased);
+      const double m = static_cast<double>(s.momentum), unbiased = variance * n / std::max(1.0, n - 1.0);
+      io.running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_mean[c]) + m * mean);
+      io.running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_var[c]) + m * unbiased);
     }
   }
 }
 
 // y = x * scale + shift; the backward pass computes them again to know where the ReLU was open.
-void scale_and_shift(const Columns& columns, const Scratch& scratch, const float* mean,
-                     const float* rstd, const float* gamma, const float* beta) {
+void scale_and_shift(const Columns& columns, const Scratch& scratch, const float* mean, const float* rstd,
+                     const float* gamma, const float* beta) {
   spread(columns, scratch.param(0), [&](std::int64_t c) { return at(gamma, c, 1) * rstd[c]; });
   spread(columns, scratch.param(1),
          [&](std::int64_t c) { return at(beta, c, 0) - mean[c] * (at(gamma, c, 1) * rstd[c]); });
 }
 
 template <bool has_relu, bool has_residual, class T>
-void apply(const Columns& columns, const BatchNormForward<T>& io, const Scratch& scratch,
-           int threads) {
+void apply(const Columns& columns, const BatchNormForward<T>& io, const Scratch& scratch, int threads) {
   columns.each(threads, [&]<int registers, bool partial>(const ColumnBlock& block) {
     Vec scale[registers], shift[registers];
     for (int r = 0; r < registers; ++r) {
@@ -136,8 +127,8 @@ enum class Gate : std::uint8_t { None, FromX, FromY };
 
 // dy where the ReLU was open.
 template <Gate gate, bool partial, class T>
-Vec gated(const ColumnBlock& block, const BatchNormBackward<T>& io, std::int64_t row, int r, Vec x,
-          Vec scale, Vec shift) {
+Vec gated(const ColumnBlock& block, const BatchNormBackward<T>& io, std::int64_t row, int r, Vec x, Vec scale,
+          Vec shift) {
   const Vec dy = block.load<partial>(io.dy, row, r);
   if constexpr (gate == Gate::None) return dy;
   if constexpr (gate == Gate::FromX) return where_positive(x * scale + shift, dy);
@@ -146,11 +137,9 @@ Vec gated(const ColumnBlock& block, const BatchNormBackward<T>& io, std::int64_t
 
 // Sums of the gated gradient g and of g * (x - mean); stores g as the residual's gradient.
 template <Gate gate, class T>
-void backward_sums(const Columns& columns, const BatchNormBackward<T>& io, const Scratch& scratch,
-                   int threads) {
+void backward_sums(const Columns& columns, const BatchNormBackward<T>& io, const Scratch& scratch, int threads) {
   columns.each(threads, [&]<int registers, bool partial>(const ColumnBlock& block) {
-    Vec scale[registers], shift[registers], mean[registers], sum[registers] = {},
-                                                             product[registers] = {};
+    Vec scale[registers], shift[registers], mean[registers], sum[registers] = {}, product[registers] = {};
     for (int r = 0; r < registers; ++r) {
       scale[r] = block.load<partial>(scratch.param(0), 0, r);
       shift[r] = block.load<partial>(scratch.param(1), 0, r);
@@ -162,8 +151,7 @@ void backward_sums(const Columns& columns, const BatchNormBackward<T>& io, const
         const Vec g = gated<gate, partial>(block, io, row, r, x, scale[r], shift[r]);
         sum[r] += g;
         product[r] += g * (x - mean[r]);
-        if (gate == Gate::FromY && io.dresidual != nullptr)
-          block.store<partial>(io.dresidual, row, r, g);
+        if (gate == Gate::FromY && io.dresidual != nullptr) block.store<partial>(io.dresidual, row, r, g);
       }
     }
     for (int r = 0; r < registers; ++r) {
@@ -176,8 +164,7 @@ void backward_sums(const Columns& columns, const BatchNormBackward<T>& io, const
 
 // dx = scale * g + slope * (x - mean) + offset.
 template <Gate gate, class T>
-void backward_apply(const Columns& columns, const BatchNormBackward<T>& io, const Scratch& scratch,
-                    int threads) {
+void backward_apply(const Columns& columns, const BatchNormBackward<T>& io, const Scratch& scratch, int threads) {
   columns.each(threads, [&]<int registers, bool partial>(const ColumnBlock& block) {
     Vec scale[registers], shift[registers], mean[registers], slope[registers], offset[registers];
     for (int r = 0; r < registers; ++r) {
@@ -198,8 +185,8 @@ void backward_apply(const Columns& columns, const BatchNormBackward<T>& io, cons
 }
 
 template <Gate gate, class T>
-void backward(const BatchNormShape& s, const Columns& columns, BatchNormBackward<T> io,
-              const Scratch& scratch, int threads) {
+void backward(const BatchNormShape& s, const Columns& columns, BatchNormBackward<T> io, const Scratch& scratch,
+              int threads) {
   scale_and_shift(columns, scratch, io.mean, io.rstd, io.gamma, io.beta);
   spread(columns, scratch.param(2), [&](std::int64_t c) { return io.mean[c]; });
   backward_sums<gate>(columns, io, scratch, threads);
@@ -213,9 +200,8 @@ void backward(const BatchNormShape& s, const Columns& columns, BatchNormBackward
     const double rstd = static_cast<double>(io.rstd[c]);
     return s.running ? 0.0f : static_cast<float>(-scale(c) * rstd * rstd * scratch.total(1)[c] / n);
   });
-  spread(columns, scratch.param(4), [&](std::int64_t c) {
-    return s.running ? 0.0f : static_cast<float>(-scale(c) * scratch.total(0)[c] / n);
-  });
+  spread(columns, scratch.param(4),
+         [&](std::int64_t c) { return s.running ? 0.0f : static_cast<float>(-scale(c) * scratch.total(0)[c] / n); });
   if (gate == Gate::FromY && io.dresidual != nullptr) {
     io.dy = io.dresidual;  // already gated
     backward_apply<Gate::None>(columns, io, scratch, threads);
@@ -226,13 +212,10 @@ void backward(const BatchNormShape& s, const Columns& columns, BatchNormBackward
 
 }  // namespace
 
-std::size_t BatchNormShape::scratch_bytes() const {
-  return Scratch::bytes(Columns(rows, channels));
-}
+std::size_t BatchNormShape::scratch_bytes() const { return Scratch::bytes(Columns(rows, channels)); }
 
 template <class T>
-void batch_norm_forward(const BatchNormShape& s, const BatchNormForward<T>& io, std::byte* memory,
-                        int threads) {
+void batch_norm_forward(const BatchNormShape& s, const BatchNormForward<T>& io, std::byte* memory, int threads) {
   const Columns columns(s.rows, s.channels);
   const Scratch scratch(columns, memory);
   if (s.running) {
@@ -245,17 +228,14 @@ void batch_norm_forward(const BatchNormShape& s, const BatchNormForward<T>& io, 
   }
   scale_and_shift(columns, scratch, io.mean, io.rstd, io.gamma, io.beta);
   if (io.residual != nullptr) {
-    s.relu ? apply<true, true>(columns, io, scratch, threads)
-           : apply<false, true>(columns, io, scratch, threads);
+    s.relu ? apply<true, true>(columns, io, scratch, threads) : apply<false, true>(columns, io, scratch, threads);
   } else {
-    s.relu ? apply<true, false>(columns, io, scratch, threads)
-           : apply<false, false>(columns, io, scratch, threads);
+    s.relu ? apply<true, false>(columns, io, scratch, threads) : apply<false, false>(columns, io, scratch, threads);
   }
 }
 
 template <class T>
-void batch_norm_backward(const BatchNormShape& s, const BatchNormBackward<T>& io, std::byte* memory,
-                         int threads) {
+void batch_norm_backward(const BatchNormShape& s, const BatchNormBackward<T>& io, std::byte* memory, int threads) {
   const Columns columns(s.rows, s.channels);
   const Scratch scratch(columns, memory);
   if (!s.relu) {
@@ -267,13 +247,9 @@ void batch_norm_backward(const BatchNormShape& s, const BatchNormBackward<T>& io
   }
 }
 
-template void batch_norm_forward(const BatchNormShape&, const BatchNormForward<float>&, std::byte*,
-                                 int);
-template void batch_norm_forward(const BatchNormShape&, const BatchNormForward<bf16>&, std::byte*,
-                                 int);
-template void batch_norm_backward(const BatchNormShape&, const BatchNormBackward<float>&,
-                                  std::byte*, int);
-template void batch_norm_backward(const BatchNormShape&, const BatchNormBackward<bf16>&, std::byte*,
-                                  int);
+template void batch_norm_forward(const BatchNormShape&, const BatchNormForward<float>&, std::byte*, int);
+template void batch_norm_forward(const BatchNormShape&, const BatchNormForward<bf16>&, std::byte*, int);
+template void batch_norm_backward(const BatchNormShape&, const BatchNormBackward<float>&, std::byte*, int);
+template void batch_norm_backward(const BatchNormShape&, const BatchNormBackward<bf16>&, std::byte*, int);
 
 }  // namespace winnow::cpu

@@ -29,8 +29,7 @@ struct BatchNormForward {
   bool update;
 };
 template <class T>
-void batch_norm_forward(const BatchNormShape& shape, const BatchNormForward<T>& io,
-                        std::byte* scratch, int threads);
+void batch_norm_forward(const BatchNormShape& shape, const BatchNormForward<T>& io, std::byte* scratch, int threads);
 
 // y is needed only with both relu and a residual; otherwise its sign is computed again from x.
 template <class T>
@@ -41,7 +40,6 @@ struct BatchNormBackward {
   float *dgamma, *dbeta;
 };
 template <class T>
-void batch_norm_backward(const BatchNormShape& shape, const BatchNormBackward<T>& io,
-                         std::byte* scratch, int threads);
+void batch_norm_backward(const BatchNormShape& shape, const BatchNormBackward<T>& io, std::byte* scratch, int threads);
 
 }  // namespace winnow::cpu

@@ -16,8 +16,7 @@ namespace winnow::cpu {
 struct ColumnBlock {
   std::int64_t chunk, first_row, last_row, column, width, lanes;
 
-  // Register r of row `row` of an array of this width; `partial`: only the first `lanes` of it
-  // exist.
+  // Register r of row `row` of an array of this width; `partial`: only the first `lanes` of it exist.
   template <bool partial, class T>
   Vec load(const T* array, std::int64_t row, int r) const {
     const T* from = array + row * width + column + r * kLanes;
@@ -37,8 +36,7 @@ struct ColumnBlock {
 
 class Columns {
  public:
-  Columns(std::int64_t rows, std::int64_t channels)
-      : rows_(rows), channels_(channels), width_(channels) {
+  Columns(std::int64_t rows, std::int64_t channels) : rows_(rows), channels_(channels), width_(channels) {
     std::int64_t joined = kLanes / std::gcd(channels, kLanes);
     while (joined * channels < 4 * kLanes) joined *= 2;
     while (joined > 1 && rows % joined != 0) joined /= 2;
@@ -57,22 +55,18 @@ class Columns {
   void each(int threads, const Body& body) const {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
-      ColumnBlock block{
-          chunk, chunk * chunk_rows_, std::min(rows_, (chunk + 1) * chunk_rows_), 0, width_,
-          kLanes};
+      ColumnBlock block{chunk, chunk * chunk_rows_, std::min(rows_, (chunk + 1) * chunk_rows_), 0, width_, kLanes};
       for (; block.column + 4 * kLanes <= width_; block.column += 4 * kLanes) {
         body.template operator()<4, false>(block);
       }
-      for (; block.column + kLanes <= width_; block.column += kLanes)
-        body.template operator()<1, false>(block);
+      for (; block.column + kLanes <= width_; block.column += kLanes) body.template operator()<1, false>(block);
       block.lanes = width_ - block.column;
       if (block.lanes > 0) body.template operator()<1, true>(block);
     }
   }
 
  private:
-  // A chunk is about a level-1 cache of f32, yet at least so many rows that the fold of its sums
-  // does not count.
+  // A chunk is about a level-1 cache of f32, yet at least so many rows that the fold of its sums does not count.
   static constexpr std::int64_t kChunkElements = 8192, kLeastRows = 64;
   std::int64_t rows_, channels_, width_, chunk_rows_, chunks_;
 };

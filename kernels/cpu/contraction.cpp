@@ -24,8 +24,7 @@ struct TileCall {
   std::int64_t lanes;  // of the last register
 };
 
-// `rows` x `registers` sums, all in registers: GCC keeps them there only if every loop over them is
-// unrolled.
+// `rows` x `registers` sums, all in registers: GCC keeps them there only if every loop over them is unrolled.
 template <class Multiply, class Out, int rows, int registers>
 void tile(const TileCall& call) {
   const Contraction& s = call.shape;
@@ -41,19 +40,17 @@ void tile(const TileCall& call) {
       const Out* from = reinterpret_cast<const Out*>(call.c + i * s.c_row);
 #pragma GCC unroll 8
       for (int j = 0; j < registers; ++j) {
-        sum[i][j] = reinterpret_cast<__m512>(
-            j + 1 < registers ? load(from + column(j)) : load(from + column(j), call.lanes));
+        sum[i][j] =
+            reinterpret_cast<__m512>(j + 1 < registers ? load(from + column(j)) : load(from + column(j), call.lanes));
       }
     }
   } else {
 #pragma GCC unroll 8
     for (int j = 0; j < registers; ++j) {
-      // Not a load that masks all lanes off: the processor takes hundreds of cycles over a null
-      // address.
+      // Not a load that masks all lanes off: the processor takes hundreds of cycles over a null address.
       __m512 first = _mm512_setzero_ps();
       if (s.start == Start::Bias) {
-        first = _mm512_maskz_loadu_ps(j + 1 < registers ? __mmask16{0xffff} : last,
-                                      call.bias + column(j));
+        first = _mm512_maskz_loadu_ps(j + 1 < registers ? __mmask16{0xffff} : last, call.bias + column(j));
       }
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i) sum[i][j] = first;
@@ -70,8 +67,8 @@ void tile(const TileCall& call) {
         __m512 right[registers];
 #pragma GCC unroll 8
         for (int j = 0; j < registers; ++j) {
-          right[j] = j + 1 < registers ? _mm512_loadu_ps(words + column(j))
-                                       : _mm512_maskz_loadu_ps(last, words + column(j));
+          right[j] =
+              j + 1 < registers ? _mm512_loadu_ps(words + column(j)) : _mm512_maskz_loadu_ps(last, words + column(j));
         }
 #pragma GCC unroll 16
         for (int i = 0; i < rows; ++i) {
@@ -102,16 +99,14 @@ void tile(const TileCall& call) {
 }
 
 using Tile = void (*)(const TileCall&);
-// How many rows of so many registers of sums run fastest, of those that fit beside a row of B in 32
-// (measured).
+// How many rows of so many registers of sums run fastest, of those that fit beside a row of B in 32 (measured).
 constexpr int kRows[] = {12, 12, 8, 6, 5};
 constexpr int kMostRows = 12;
 
 template <class Multiply, class Out, int registers, int... i>
 constexpr std::array<Tile, kMostRows> tiles_of(std::integer_sequence<int, i...>) {
-  return {(i < kRows[registers - 1]
-               ? &tile<Multiply, Out, (i < kRows[registers - 1] ? i + 1 : 1), registers>
-               : nullptr)...};
+  return {(i < kRows[registers - 1] ? &tile<Multiply, Out, (i < kRows[registers - 1] ? i + 1 : 1), registers>
+                                    : nullptr)...};
 }
 template <class Multiply, class Out, int... j>
 constexpr auto tiles(std::integer_sequence<int, j...>) {
@@ -121,10 +116,8 @@ constexpr auto tiles(std::integer_sequence<int, j...>) {
 
 // Rows are cut as evenly as the widest tile allows.
 template <class Multiply, class Out>
-void contract_as(const Contraction& shape, const std::byte* a, const std::byte* b,
-                 const float* bias, std::byte* c) {
-  static constexpr auto kTiles =
-      tiles<Multiply, Out>(std::make_integer_sequence<int, Panels::kWidest>());
+void contract_as(const Contraction& shape, const std::byte* a, const std::byte* b, const float* bias, std::byte* c) {
+  static constexpr auto kTiles = tiles<Multiply, Out>(std::make_integer_sequence<int, Panels::kWidest>());
   if (shape.m == 0) return;
   const Panels panels(shape.n, shape.widest);
   Contraction s = shape;
@@ -167,8 +160,8 @@ bool can_contract(DType type) {
 
 void contract(const Contraction& s, const void* a, const void* b, const float* bias, void* c) {
   with_word_product(s.dtype, s.c_dtype, [&]<class Multiply, class Out>() {
-    contract_as<Multiply, Out>(s, static_cast<const std::byte*>(a),
-                               static_cast<const std::byte*>(b), bias, static_cast<std::byte*>(c));
+    contract_as<Multiply, Out>(s, static_cast<const std::byte*>(a), static_cast<const std::byte*>(b), bias,
+                               static_cast<std::byte*>(c));
   });
 }
 #else

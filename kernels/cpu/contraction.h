@@ -22,9 +22,7 @@ namespace winnow::cpu {
 inline constexpr std::int64_t kWordBytes = 4;
 constexpr bool in_pairs(DType type) { return type == DType::BF16; }
 // How many words k elements make.
-constexpr std::int64_t words_of(DType type, std::int64_t k) {
-  return in_pairs(type) ? (k + 1) / 2 : k;
-}
+constexpr std::int64_t words_of(DType type, std::int64_t k) { return in_pairs(type) ? (k + 1) / 2 : k; }
 
 // Can contract() multiply words of this type on the processor this was built for?
 bool can_contract(DType type);
@@ -61,17 +59,14 @@ void contract(const Contraction& shape, const void* a, const void* b, const floa
 class Panels {
  public:
   explicit Panels(std::int64_t columns, std::int64_t widest = kWidest)
-      : registers_((columns + kColumns - 1) / kColumns),
-        count_((registers_ + widest - 1) / widest) {}
+      : registers_((columns + kColumns - 1) / kColumns), count_((registers_ + widest - 1) / widest) {}
   std::int64_t count() const { return count_; }
   std::int64_t first(std::int64_t panel) const {  // register
     return panel * (registers_ / count_) + std::min(panel, registers_ % count_);
   }
   std::int64_t width(std::int64_t panel) const { return first(panel + 1) - first(panel); }
   // Bytes of a packed B of this depth.
-  std::int64_t bytes(std::int64_t depth) const {
-    return registers_ * depth * kColumns * kWordBytes;
-  }
+  std::int64_t bytes(std::int64_t depth) const { return registers_ * depth * kColumns * kWordBytes; }
 
   static constexpr std::int64_t kColumns = 16, kWidest = 5, kMostColumns = kWidest * kColumns;
 

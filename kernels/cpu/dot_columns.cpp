@@ -21,14 +21,14 @@ float sum_of(Vec v) {
   using Quarter = float __attribute__((vector_size(16)));
   const Half half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
                     __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-  const Quarter quarter = __builtin_shufflevector(half, half, 0, 1, 2, 3) +
-                          __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  const Quarter quarter =
+      __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
   return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
 template <class Multiply, class Out, int rows, int columns>
-void dots(const Contraction& s, const std::int64_t* a_rows, const std::byte* a, const std::byte* b,
-          const float* bias, std::byte* c) {
+void dots(const Contraction& s, const std::int64_t* a_rows, const std::byte* a, const std::byte* b, const float* bias,
+          std::byte* c) {
   const std::int64_t words = s.k[0].count, run = words * kWordBytes, column = run * s.k[1].count;
   const __mmask16 last = first_lanes(words % kLanes);
   __m512 sum[rows][columns] = {};
@@ -60,8 +60,7 @@ void dots(const Contraction& s, const std::int64_t* a_rows, const std::byte* a, 
 }
 
 template <class Multiply, class Out, int columns>
-void dot_rows(const Contraction& s, const std::byte* a, const std::byte* b, const float* bias,
-              std::byte* c) {
+void dot_rows(const Contraction& s, const std::byte* a, const std::byte* b, const float* bias, std::byte* c) {
   std::int64_t row = 0;
   for (; row + 4 <= s.m; row += 4) {
     dots<Multiply, Out, 4, columns>(s, s.a_rows + row, a, b, bias, c + row * s.c_row);
@@ -73,14 +72,12 @@ void dot_rows(const Contraction& s, const std::byte* a, const std::byte* b, cons
 
 }  // namespace
 
-void dot_columns(const Contraction& s, std::int64_t columns, const void* a, const void* b,
-                 const float* bias, void* c) {
+void dot_columns(const Contraction& s, std::int64_t columns, const void* a, const void* b, const float* bias, void* c) {
   with_word_product(s.dtype, s.c_dtype, [&]<class Multiply, class Out>() {
-    constexpr auto kByColumns = std::array{&dot_rows<Multiply, Out, 1>, &dot_rows<Multiply, Out, 2>,
-                                           &dot_rows<Multiply, Out, 3>};
-    kByColumns[static_cast<std::size_t>(columns - 1)](s, static_cast<const std::byte*>(a),
-                                                      static_cast<const std::byte*>(b), bias,
-                                                      static_cast<std::byte*>(c));
+    constexpr auto kByColumns =
+        std::array{&dot_rows<Multiply, Out, 1>, &dot_rows<Multiply, Out, 2>, &dot_rows<Multiply, Out, 3>};
+    kByColumns[static_cast<std::size_t>(columns - 1)](
+        s, static_cast<const std::byte*>(a), static_cast<const std::byte*>(b), bias, static_cast<std::byte*>(c));
   });
 }
 #else

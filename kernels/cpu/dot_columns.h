@@ -15,7 +15,7 @@ std::int64_t dot_columns_of(const Contraction& shape);
 // `shape`: m, the rows of A and C and the axes of k as in contract(), a word being its dtype's; the
 // innermost axis of A steps by one word and the outermost has length 1. b {columns, k[1], k[0]}
 // words; c and bias begin at the first of the columns.
-void dot_columns(const Contraction& shape, std::int64_t columns, const void* a, const void* b,
-                 const float* bias, void* c);
+void dot_columns(const Contraction& shape, std::int64_t columns, const void* a, const void* b, const float* bias,
+                 void* c);
 
 }  // namespace winnow::cpu

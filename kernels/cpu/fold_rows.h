@@ -9,11 +9,9 @@
 
 namespace winnow {
 
-// Columns begin .. end-1 of one row; `T` starts every lane, so it must be the fold's neutral
-// element.
+// Columns begin .. end-1 of one row; `T` starts every lane, so it must be the fold's neutral element.
 template <class T, class Load, class Fold>
-T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero, const Load& shared,
-            const Fold& fold) {
+T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero, const Load& shared, const Fold& fold) {
   const Load load = shared;
   T lane[kFoldLanes];
   for (T& each : lane) each = zero;
@@ -31,8 +29,8 @@ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero, cons
 
 // `partial` has fold_partials(rows, cols) elements.
 template <class T, class Load, class Fold, class Store>
-void fold_rows(int threads, std::int64_t rows, std::int64_t cols, T zero, const Load& load,
-               const Fold& fold, const Store& store, T* partial) {
+void fold_rows(int threads, std::int64_t rows, std::int64_t cols, T zero, const Load& load, const Fold& fold,
+               const Store& store, T* partial) {
   const std::int64_t chunks = fold_chunks(cols), pieces = rows * chunks;
   const auto piece = [&](std::int64_t at) {
     const std::int64_t row = at / chunks, begin = at % chunks * kFoldChunk;
@@ -51,8 +49,7 @@ void fold_rows(int threads, std::int64_t rows, std::int64_t cols, T zero, const 
   }
   if (chunks == 1) return;
   const LoadPartial<T> load_partial{partial, chunks};
-  for (std::int64_t row = 0; row < rows; ++row)
-    store(row, fold_span(row, 0, chunks, zero, load_partial, fold));
+  for (std::int64_t row = 0; row < rows; ++row) store(row, fold_span(row, 0, chunks, zero, load_partial, fold));
 }
 
 }  // namespace winnow

@@ -1,7 +1,6 @@
 // Marks the entries of largest magnitude: in ascending order of |score|, equal magnitudes in order
 // of position, the first `drop` entries get 0 and the rest 1. Radix selection on the bits of
-// |score| in three passes, no sorting, so the cost is linear; the result is a function of the
-// scores alone. Reentrant.
+// |score| in three passes, no sorting, so the cost is linear; the result is a function of the scores alone. Reentrant.
 #pragma once
 
 #include <array>
@@ -11,9 +10,7 @@
 
 namespace winnow {
 
-inline std::uint32_t magnitude_bits(float value) {
-  return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu;
-}
+inline std::uint32_t magnitude_bits(float value) { return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu; }
 
 // Entries that go when the share `density` of n stays (the rounding of the supermask code).
 inline std::int64_t dropped_of(std::int64_t n, double density) {
@@ -21,8 +18,7 @@ inline std::int64_t dropped_of(std::int64_t n, double density) {
 }
 
 inline void keep_largest(std::span<const float> score, std::int64_t drop, std::uint8_t* keep) {
-  // The magnitude of the last dropped entry, found digit by digit; `rest` counts dropped entries
-  // that equal it so far.
+  // The magnitude of the last dropped entry, found digit by digit; `rest` counts dropped entries that equal it so far.
   std::uint32_t limit = 0, known = 0;
   std::int64_t rest = drop;
   for (const int shift : {20, 9, 0}) {

@@ -12,22 +12,18 @@ namespace winnow::cpu {
 
 enum class Direction : std::uint8_t { Forward, BackwardData, BackwardWeights };
 
-// Activations are NHWC of type `dtype`; weights {out, in / groups, kernel_h, kernel_w} and bias are
-// f32.
+// Activations are NHWC of type `dtype`; weights {out, in / groups, kernel_h, kernel_w} and bias are f32.
 struct ConvShape {
   std::int64_t batch, height, width, in, out, kernel_h, kernel_w, stride, pad, groups;
   DType dtype;
   bool bias;
   std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
   std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
-  std::int64_t macs() const {
-    return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w;
-  }
+  std::int64_t macs() const { return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w; }
   // With stride 1 the gradient of the input is this convolution of dy, with the weights turned by
   // half a turn (layout.h), and the other way round.
   ConvShape turned() const {
-    return {batch,    out_height(), out_width(),        out, in,    kernel_h,
-            kernel_w, stride,       kernel_h - 1 - pad, 1,   dtype, false};
+    return {batch, out_height(), out_width(), out, in, kernel_h, kernel_w, stride, kernel_h - 1 - pad, 1, dtype, false};
   }
 };
 
@@ -39,8 +35,7 @@ struct LinearShape {
   std::int64_t macs() const { return rows * in * out; }
 };
 
-// The four operands of a layer, or their gradients: the direction says which are read and which are
-// written.
+// The four operands of a layer, or their gradients: the direction says which are read and which are written.
 struct LayerBuffers {
   void* x;
   void* weights;

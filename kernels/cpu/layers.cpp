@@ -17,8 +17,7 @@ namespace {
 bool vectors_are_fast(DType type) { return type == DType::F32 || !processor_has_amx(); }
 
 // The rules below are measured (tests/bench/ops_bench.cpp, oneDNN 2.6 on Zen 5). oneDNN's kernels
-// want channels in sixteens; with other numbers the tiles are faster until layers are so wide that
-// this does not count.
+// want channels in sixteens; with other numbers the tiles are faster until layers are so wide that this does not count.
 constexpr std::int64_t kWide = 64;
 bool odd_channels(const ConvShape& s) { return s.in % 16 != 0 || s.out % 16 != 0; }
 bool each_thread_has_images(const ConvShape& s, int threads) { return s.batch >= threads; }
@@ -73,8 +72,7 @@ std::unique_ptr<Layer> make_layer(const ConvShape& s, Direction direction, int t
   return layer != nullptr ? std::move(layer) : onednn_layer(s, direction, threads);
 }
 
-std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& s, Direction direction,
-                                                int threads) {
+std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& s, Direction direction, int threads) {
   std::vector<std::unique_ptr<Layer>> ways;
   ways.push_back(onednn_layer(s, direction, threads));
   if (TiledLinear::suits(s, direction)) {
@@ -83,8 +81,7 @@ std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& s, Direction 
   return ways;
 }
 
-std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& s, Direction direction,
-                                                int threads) {
+std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& s, Direction direction, int threads) {
   std::vector<std::unique_ptr<Layer>> ways;
   ways.push_back(onednn_layer(s, direction, threads));
   if (TiledConvolution::suits(s, direction)) {

@@ -13,9 +13,7 @@ std::unique_ptr<Layer> make_layer(const ConvShape& shape, Direction direction, i
 std::unique_ptr<Layer> make_layer(const LinearShape& shape, Direction direction, int threads);
 
 // Every way that can compute it here, for tests and benchmarks; oneDNN's is the first.
-std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& shape, Direction direction,
-                                                int threads);
-std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& shape, Direction direction,
-                                                int threads);
+std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& shape, Direction direction, int threads);
+std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& shape, Direction direction, int threads);
 
 }  // namespace winnow::cpu

@@ -7,8 +7,7 @@
 namespace winnow::cpu {
 
 template <class T>
-void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out,
-               int threads) {
+void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t i = 0; i < count; ++i) {
     const T* from = in + i * rows * cols;
@@ -23,8 +22,7 @@ void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T
   }
 }
 
-void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in,
-                  float* out, int threads) {
+void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in, float* out, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t t = 0; t < taps; ++t) {
@@ -38,8 +36,7 @@ void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const
 template <class T>
 void PaddedImage::copy(const T* image, T* to) const {
   for (std::int64_t y = 0; y < height; ++y) {
-    std::copy_n(image + y * width * channels, width * channels,
-                to + (y + pad) * row() + pad * channels);
+    std::copy_n(image + y * width * channels, width * channels, to + (y + pad) * row() + pad * channels);
   }
 }
 template void PaddedImage::copy(const float*, float*) const;
@@ -73,8 +70,7 @@ void shortcut_backward(const ShortcutShape& s, const T* dy, T* dx, int threads) 
     }
     for (std::int64_t j = 0; j < s.width; ++j) {
       const T* from = dy + ((n * out_h + i / s.stride) * out_w + j / s.stride) * s.out_channels;
-      to = j % s.stride == 0 ? std::copy_n(from + s.front(), s.channels, to)
-                             : std::fill_n(to, s.channels, T{});
+      to = j % s.stride == 0 ? std::copy_n(from + s.front(), s.channels, to) : std::fill_n(to, s.channels, T{});
     }
   }
 }

@@ -1,5 +1,4 @@
-// Rearrangements of NHWC images without arithmetic. Borrow all memory; any thread count gives the
-// same bytes.
+// Rearrangements of NHWC images without arithmetic. Borrow all memory; any thread count gives the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +8,11 @@ namespace winnow::cpu {
 // For each of `count` matrices of `rows` x `cols` elements of type T: out[c][r] = in[r][c].
 // Flattening NHWC to the order (C, H, W) is this with H * W rows and C columns.
 template <class T>
-void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out,
-               int threads);
+void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const T* in, T* out, int threads);
 
 // Convolution weights {rows, cols, taps} to planes {taps, rows, cols} with the taps in reverse: the
 // weights turned by half a turn, as the gradient of the input needs them.
-void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in,
-                  float* out, int threads);
+void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in, float* out, int threads);
 
 // Images with zeros around them, copied so that loops need no borders.
 struct PaddedImage {

@@ -17,8 +17,7 @@ void OneDnnLayer::run(const LayerBuffers& buffers, std::byte* base) {
   void* data[] = {buffers.x, buffers.weights, buffers.bias, buffers.y};
   if (turned) {
     auto* planes = reinterpret_cast<float*>(base + turned->offset);
-    turn_weights(turned->rows, turned->cols, turned->taps,
-                 static_cast<const float*>(buffers.weights), planes, threads);
+    turn_weights(turned->rows, turned->cols, turned->taps, static_cast<const float*>(buffers.weights), planes, threads);
     data[1] = planes;
     std::swap(data[0], data[3]);
   }
@@ -51,9 +50,8 @@ bool processor_has_amx() {
 }
 
 const char* onednn_version() {
-  static const std::string text = std::to_string(dnnl_version()->major) + "." +
-                                  std::to_string(dnnl_version()->minor) + "." +
-                                  std::to_string(dnnl_version()->patch);
+  static const std::string text = std::to_string(dnnl_version()->major) + "." + std::to_string(dnnl_version()->minor) +
+                                  "." + std::to_string(dnnl_version()->patch);
   return text.c_str();
 }
 

@@ -1,5 +1,4 @@
-// Which primitives a convolution and its gradients become, and where oneDNN's own choice is not the
-// fastest.
+// Which primitives a convolution and its gradients become, and where oneDNN's own choice is not the fastest.
 #include <string_view>
 
 #include "kernels/cpu/onednn_impl.h"
@@ -11,12 +10,9 @@ namespace {
 struct ConvTerms {
   explicit ConvTerms(const ConvShape& s)
       : x{{s.batch, s.in, s.height, s.width}, type_of(s.dtype), memory::format_tag::nhwc},
-        y{{s.batch, s.out, s.out_height(), s.out_width()},
-          type_of(s.dtype),
-          memory::format_tag::nhwc},
-        extents(s.groups > 1
-                    ? Dims{s.groups, s.out / s.groups, s.in / s.groups, s.kernel_h, s.kernel_w}
-                    : Dims{s.out, s.in, s.kernel_h, s.kernel_w}),
+        y{{s.batch, s.out, s.out_height(), s.out_width()}, type_of(s.dtype), memory::format_tag::nhwc},
+        extents(s.groups > 1 ? Dims{s.groups, s.out / s.groups, s.in / s.groups, s.kernel_h, s.kernel_w}
+                             : Dims{s.out, s.in, s.kernel_h, s.kernel_w}),
         weights{extents, type_of(s.dtype), memory::format_tag::any},
         weight_grad{extents, memory::data_type::f32, memory::format_tag::any},
         stride{s.stride, s.stride},
@@ -27,20 +23,19 @@ struct ConvTerms {
   }
   template <class Choose>
   dnnl::convolution_forward::primitive_desc forward(const Choose& choose) const {
-    return describe_chosen<dnnl::convolution_forward>(choose, dnnl::prop_kind::forward_training,
-                                                      kDirect, x, weights, bias, y, stride, dilate,
-                                                      pad, end);
+    return describe_chosen<dnnl::convolution_forward>(choose, dnnl::prop_kind::forward_training, kDirect, x, weights,
+                                                      bias, y, stride, dilate, pad, end);
   }
   dnnl::convolution_forward::primitive_desc forward() const {
     return forward([](const auto&) {});
   }
   dnnl::convolution_backward_data::primitive_desc backward_data() const {
-    return describe_backward<dnnl::convolution_backward_data>(forward(), kDirect, x, weights, y,
-                                                              stride, dilate, pad, end);
+    return describe_backward<dnnl::convolution_backward_data>(forward(), kDirect, x, weights, y, stride, dilate, pad,
+                                                              end);
   }
   dnnl::convolution_backward_weights::primitive_desc backward_weights() const {
-    return describe_backward<dnnl::convolution_backward_weights>(forward(), kDirect, x, weight_grad,
-                                                                 bias, y, stride, dilate, pad, end);
+    return describe_backward<dnnl::convolution_backward_weights>(forward(), kDirect, x, weight_grad, bias, y, stride,
+                                                                 dilate, pad, end);
   }
 
   static constexpr auto kDirect = dnnl::algorithm::convolution_direct;
@@ -61,8 +56,7 @@ dnnl::convolution_forward::primitive_desc best_forward(const ConvShape& s, const
   bool found = true;
   const auto direct = terms.forward([&](auto& chosen) {
     const bool few_channels = s.in < (s.dtype == DType::BF16 ? 16 : 3);
-    if ((s.out_width() > 4 && !few_channels) || !named(chosen, "brg") || named(chosen, "amx"))
-      return;
+    if ((s.out_width() > 4 && !few_channels) || !named(chosen, "brg") || named(chosen, "amx")) return;
     found = chosen.next_impl() && named(chosen, "jit") && named(chosen, "avx512");
   });
   return found ? direct : terms.forward();
@@ -73,13 +67,11 @@ dnnl::convolution_forward::primitive_desc best_forward(const ConvShape& s, const
 // are the faster ones with many channels (38 against 47 ms for 8x8 pixels and 256 channels) and the
 // slower ones with 16 (3.7 against 2.8 ms for 32x32 pixels).
 bool can_turn(const ConvShape& s) {
-  return s.dtype == DType::F32 && s.stride == 1 && s.groups == 1 && s.kernel_h > 1 &&
-         s.kernel_h == s.kernel_w && s.pad < s.kernel_h;
+  return s.dtype == DType::F32 && s.stride == 1 && s.groups == 1 && s.kernel_h > 1 && s.kernel_h == s.kernel_w &&
+         s.pad < s.kernel_h;
 }
 bool backward_as_forward(const ConvShape& s) { return can_turn(s) && s.in >= 64 && s.out >= 64; }
-bool forward_as_backward(const ConvShape& s) {
-  return can_turn(s) && s.in == 16 && s.out == 16 && !s.bias;
-}
+bool forward_as_backward(const ConvShape& s) { return can_turn(s) && s.in == 16 && s.out == 16 && !s.bias; }
 
 }  // namespace
 

@@ -41,8 +41,7 @@ inline dnnl::primitive_attr attributes() {
 
 // Version 3 dropped the operation descriptors of version 2. A backward primitive takes the forward
 // one as a hint.
-// `choose` may step to another of oneDNN's implementations, which in version 2 reads the descriptor
-// once more.
+// `choose` may step to another of oneDNN's implementations, which in version 2 reads the descriptor once more.
 template <class Primitive, class Choose, class... Args>
 typename Primitive::primitive_desc describe_chosen(const Choose& choose, const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
@@ -71,8 +70,7 @@ inline memory::data_type type_of(DType type) {
   return type == DType::BF16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
-// One operand in the caller's layout and in the one the primitive wants, with the reorder between
-// them.
+// One operand in the caller's layout and in the one the primitive wants, with the reorder between them.
 struct Operand {
   int argument = 0;
   bool written = false, packed = false;
@@ -95,8 +93,7 @@ struct OneDnnLayer final : Layer {
   memory scratchpad;
   std::size_t scratchpad_offset = 0, scratch = 0;
   std::string chosen_name;
-  // Backward data run as a forward convolution: weights are turned first, into scratch, and x and y
-  // change places.
+  // Backward data run as a forward convolution: weights are turned first, into scratch, and x and y change places.
   struct Turn {
     std::int64_t rows = 0, cols = 0, taps = 0;  // of the weights {out, in, kernel}
     std::size_t offset = 0;
@@ -105,11 +102,9 @@ struct OneDnnLayer final : Layer {
 
   void turn(const ConvShape& s) {
     turned = {s.out, s.in, s.kernel_h * s.kernel_w, scratch};
-    scratch +=
-        aligned(sizeof(float) * static_cast<std::size_t>(s.out * s.in * s.kernel_h * s.kernel_w));
+    scratch += aligned(sizeof(float) * static_cast<std::size_t>(s.out * s.in * s.kernel_h * s.kernel_w));
   }
-  void operand(std::size_t at, int argument, bool written, const memory::desc& user,
-               const memory::desc& inner) {
+  void operand(std::size_t at, int argument, bool written, const memory::desc& user, const memory::desc& inner) {
     Operand& o = operands[at];
     o.argument = argument;
     o.written = written;
@@ -118,8 +113,8 @@ struct OneDnnLayer final : Layer {
     o.inner = o.packed ? memory(inner, cpu_engine(), nullptr) : o.user;
     if (o.packed) {
       const memory &from = written ? o.inner : o.user, &to = written ? o.user : o.inner;
-      o.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), from.get_desc(),
-                                                              cpu_engine(), to.get_desc()));
+      o.reorder =
+          dnnl::reorder(dnnl::reorder::primitive_desc(cpu_engine(), from.get_desc(), cpu_engine(), to.get_desc()));
       o.offset = scratch;
       scratch += aligned(inner.get_size());
     }

@@ -36,11 +36,10 @@ VecBits pair(HalfBits low, HalfBits high) {
 }
 
 // A square of B, whole or only its first `here` rows and `lanes` columns, as words into a panel
-// whose rows are `width` floats apart. Whole squares stay in registers, since every loop is
-// unrolled.
+// whose rows are `width` floats apart. Whole squares stay in registers, since every loop is unrolled.
 template <bool whole, bool halves, Order order>
-void pack_square(const float* from, std::int64_t stride, std::int64_t here, std::int64_t lanes,
-                 float* to, std::int64_t width) {
+void pack_square(const float* from, std::int64_t stride, std::int64_t here, std::int64_t lanes, float* to,
+                 std::int64_t width) {
   Vec rows[kSide];
 #pragma GCC unroll 16
   for (int i = 0; i < kSide; ++i) {
@@ -65,8 +64,7 @@ void pack_square(const float* from, std::int64_t stride, std::int64_t here, std:
 }
 
 template <bool halves, Order order>
-void pack_panel_as(std::int64_t k, std::int64_t n, const float* from, std::int64_t stride,
-                   float* to) {
+void pack_panel_as(std::int64_t k, std::int64_t n, const float* from, std::int64_t stride, float* to) {
   const std::int64_t width = (n + kSide - 1) / kSide * kSide;
   const auto at = [&](std::int64_t row, std::int64_t column) {
     return from + (order == Order::Rows ? row * stride + column : column * stride + row);
@@ -77,11 +75,9 @@ void pack_panel_as(std::int64_t k, std::int64_t n, const float* from, std::int64
     for (std::int64_t column = 0; column < n; column += kSide) {
       const std::int64_t lanes = std::min<std::int64_t>(n - column, kSide);
       if (here == kSide && lanes == kSide) {
-        pack_square<true, halves, order>(at(row, column), stride, here, lanes, words + column,
-                                         width);
+        pack_square<true, halves, order>(at(row, column), stride, here, lanes, words + column, width);
       } else {
-        pack_square<false, halves, order>(at(row, column), stride, here, lanes, words + column,
-                                          width);
+        pack_square<false, halves, order>(at(row, column), stride, here, lanes, words + column, width);
       }
     }
   }
@@ -89,30 +85,27 @@ void pack_panel_as(std::int64_t k, std::int64_t n, const float* from, std::int64
 
 }  // namespace
 
-void pack_panel(DType type, std::int64_t k, std::int64_t n, const float* from, Order order,
-                std::int64_t stride, std::byte* to) {
+void pack_panel(DType type, std::int64_t k, std::int64_t n, const float* from, Order order, std::int64_t stride,
+                std::byte* to) {
   auto* words = reinterpret_cast<float*>(to);
   const bool halves = in_pairs(type), by_rows = order == Order::Rows;
-  const auto pack =
-      halves ? (by_rows ? pack_panel_as<true, Order::Rows> : pack_panel_as<true, Order::Columns>)
-             : (by_rows ? pack_panel_as<false, Order::Rows> : pack_panel_as<false, Order::Columns>);
+  const auto pack = halves ? (by_rows ? pack_panel_as<true, Order::Rows> : pack_panel_as<true, Order::Columns>)
+                           : (by_rows ? pack_panel_as<false, Order::Rows> : pack_panel_as<false, Order::Columns>);
   pack(k, n, from, stride, words);
 }
 
-void pack_panels(DType type, std::int64_t k, std::int64_t n, const Panels& panels,
-                 const float* from, Order order, std::byte* to, int threads) {
+void pack_panels(DType type, std::int64_t k, std::int64_t n, const Panels& panels, const float* from, Order order,
+                 std::byte* to, int threads) {
   const bool by_rows = order == Order::Rows;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t panel = 0; panel < panels.count(); ++panel) {
     const std::int64_t column = panels.first(panel) * Panels::kColumns;
-    pack_panel(type, k, std::min(panels.width(panel) * Panels::kColumns, n - column),
-               from + column * (by_rows ? 1 : k), order, by_rows ? n : k,
-               to + column * kWordBytes * words_of(type, k));
+    pack_panel(type, k, std::min(panels.width(panel) * Panels::kColumns, n - column), from + column * (by_rows ? 1 : k),
+               order, by_rows ? n : k, to + column * kWordBytes * words_of(type, k));
   }
 }
 
-void pair_rows(std::int64_t rows, std::int64_t width, const bf16* low, const bf16* high,
-               std::uint32_t* to) {
+void pair_rows(std::int64_t rows, std::int64_t width, const bf16* low, const bf16* high, std::uint32_t* to) {
   for (std::int64_t i = 0; i < rows; ++i, low += 2 * width, to += width) {
     if (high == nullptr) {
       for (std::int64_t j = 0; j < width; ++j) to[j] = low[j].bits;
@@ -134,8 +127,7 @@ std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
 namespace {
 
 template <class T>
-void column_sums_as(std::int64_t rows, std::int64_t columns, const T* x, float* sums,
-                    std::byte* partial, int threads) {
+void column_sums_as(std::int64_t rows, std::int64_t columns, const T* x, float* sums, std::byte* partial, int threads) {
   const Columns walk(rows, columns);
   auto* chunk_sums = reinterpret_cast<float*>(partial);
   walk.each(threads, [&]<int registers, bool part>(const ColumnBlock& block) {
@@ -160,8 +152,8 @@ void column_sums_as(std::int64_t rows, std::int64_t columns, const T* x, float* 
 }
 }  // namespace
 
-void column_sums(DType type, std::int64_t rows, std::int64_t columns, const void* x, float* sums,
-                 std::byte* partial, int threads) {
+void column_sums(DType type, std::int64_t rows, std::int64_t columns, const void* x, float* sums, std::byte* partial,
+                 int threads) {
   if (in_pairs(type)) {
     column_sums_as(rows, columns, static_cast<const bf16*>(x), sums, partial, threads);
   } else {

@@ -7,8 +7,7 @@
 namespace winnow::cpu {
 namespace {
 
-// The windows [first, last) that cover position `at` along one axis, or the part of a window inside
-// the image.
+// The windows [first, last) that cover position `at` along one axis, or the part of a window inside the image.
 struct Range {
   std::int64_t first, last;
 };
@@ -24,16 +23,14 @@ Range covering(std::int64_t at, std::int64_t windows, std::int64_t kernel, const
 
 // Calls body(n, i, j, pixel) for every pixel of images height x width.
 template <class Body>
-void for_pixels(const PoolShape& s, std::int64_t height, std::int64_t width, int threads,
-                const Body& body) {
+void for_pixels(const PoolShape& s, std::int64_t height, std::int64_t width, int threads, const Body& body) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t row = 0; row < s.batch * height; ++row) {
     for (std::int64_t j = 0; j < width; ++j) body(row / height, row % height, j, row * width + j);
   }
 }
 
-// Calls body(c, load, store) for every register of channels; only the last one may have fewer than
-// kLanes of them.
+// Calls body(c, load, store) for every register of channels; only the last one may have fewer than kLanes of them.
 template <class Body>
 void for_channels(const PoolShape& s, const Body& body) {
   std::int64_t c = 0;
@@ -44,15 +41,11 @@ void for_channels(const PoolShape& s, const Body& body) {
   const std::int64_t n = s.channels - c;
   if (n == 0) return;
   body(
-      c, [n](const auto* from) { return load(from, n); },
-      [n](auto* to, auto v) { store(to, v, n); });
+      c, [n](const auto* from) { return load(from, n); }, [n](auto* to, auto v) { store(to, v, n); });
 }
 
-// The usual case, in which every element of the image is in one window at most and padding plays no
-// part.
-bool disjoint(const PoolShape& s) {
-  return s.pad == 0 && s.stride >= s.kernel_h && s.stride >= s.kernel_w;
-}
+// The usual case, in which every element of the image is in one window at most and padding plays no part.
+bool disjoint(const PoolShape& s) { return s.pad == 0 && s.stride >= s.kernel_h && s.stride >= s.kernel_w; }
 
 // One more value of a window: a NaN wins, so that it is seen.
 void take_larger(Vec& best, VecBits& place, Vec v, std::int64_t at) {
@@ -65,10 +58,9 @@ void take_larger(Vec& best, VecBits& place, Vec v, std::int64_t at) {
 template <std::int64_t kernel, class T>
 void scatter(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();
-  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h,
-                     kernel_w = kernel > 0 ? kernel : s.kernel_w;
-  const bool tiled = kernel_h == s.stride && kernel_w == s.stride && out_h * s.stride == s.height &&
-                     out_w * s.stride == s.width;
+  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h, kernel_w = kernel > 0 ? kernel : s.kernel_w;
+  const bool tiled =
+      kernel_h == s.stride && kernel_w == s.stride && out_h * s.stride == s.height && out_w * s.stride == s.width;
   if (!tiled) std::fill_n(dx, s.batch * s.height * s.width * s.channels, T{});
   for_pixels(s, out_h, out_w, threads, [&](auto n, auto i, auto j, auto pixel) {
     T* corner = dx + ((n * s.height + i * s.stride) * s.width + j * s.stride) * s.channels;
@@ -97,8 +89,8 @@ void gather(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, 
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
         for (std::int64_t w = cols.first; w < cols.last; ++w) {
           const std::int64_t from = ((n * out_h + h) * out_w + w) * s.channels + c;
-          const auto at = static_cast<std::uint32_t>((i - h * s.stride + s.pad) * s.kernel_w +
-                                                     (j - w * s.stride + s.pad));
+          const auto at =
+              static_cast<std::uint32_t>((i - h * s.stride + s.pad) * s.kernel_w + (j - w * s.stride + s.pad));
           const VecBits place = __builtin_convertvector(load(winner + from), VecBits);
           sum += place == at ? load(dy + from) : Vec{};
         }
@@ -111,8 +103,7 @@ void gather(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, 
 // Windows without padding; `kernel` is known to the compiler, or 0.
 template <std::int64_t kernel, class T>
 void max_inside(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
-  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h,
-                     kernel_w = kernel > 0 ? kernel : s.kernel_w;
+  const std::int64_t kernel_h = kernel > 0 ? kernel : s.kernel_h, kernel_w = kernel > 0 ? kernel : s.kernel_w;
   for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
     const T* corner = x + ((n * s.height + i * s.stride) * s.width + j * s.stride) * s.channels;
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
@@ -120,8 +111,7 @@ void max_inside(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int 
       VecBits place{};
       for (std::int64_t h = 0; h < kernel_h; ++h) {
         for (std::int64_t w = 0; w < kernel_w; ++w) {
-          take_larger(best, place, load(corner + (h * s.width + w) * s.channels + c),
-                      h * kernel_w + w);
+          take_larger(best, place, load(corner + (h * s.width + w) * s.channels + c), h * kernel_w + w);
         }
       }
       store(y + pixel * s.channels + c, best);
@@ -163,8 +153,7 @@ void max_pool_forward(const PoolShape& s, const T* x, T* y, std::uint8_t* winner
 }
 
 template <class T>
-void max_pool_backward(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx,
-                       int threads) {
+void max_pool_backward(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, int threads) {
   if (!disjoint(s)) {
     gather(s, dy, winner, dx, threads);
   } else if (s.kernel_h == 2 && s.kernel_w == 2) {

@@ -11,14 +11,12 @@ namespace {
 
 // Rows {images, pixels} of `pixels` of every image, one pixel of all images after the other.
 void gather(std::int64_t images, std::int64_t image_bytes, std::int64_t pixel_bytes,
-            const std::vector<std::int64_t>& pixels, const std::byte* from, std::byte* to,
-            int threads) {
+            const std::vector<std::int64_t>& pixels, const std::byte* from, std::byte* to, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (std::int64_t n = 0; n < images; ++n) {
     for (std::size_t i = 0; i < pixels.size(); ++i) {
       std::memcpy(to + (static_cast<std::int64_t>(i) * images + n) * pixel_bytes,
-                  from + n * image_bytes + pixels[i] * pixel_bytes,
-                  static_cast<std::size_t>(pixel_bytes));
+                  from + n * image_bytes + pixels[i] * pixel_bytes, static_cast<std::size_t>(pixel_bytes));
     }
   }
 }
@@ -26,8 +24,8 @@ void gather(std::int64_t images, std::int64_t image_bytes, std::int64_t pixel_by
 }  // namespace
 
 bool TapGradient::suits(const ConvShape& s) {
-  return s.groups == 1 && !s.bias && s.kernel_h * s.kernel_w > 1 &&
-         s.out_height() * s.out_width() <= 16 && s.in >= 128 && s.out >= 128 && s.batch >= 32;
+  return s.groups == 1 && !s.bias && s.kernel_h * s.kernel_w > 1 && s.out_height() * s.out_width() <= 16 &&
+         s.in >= 128 && s.out >= 128 && s.batch >= 32;
 }
 
 TapGradient::TapGradient(const ConvShape& s, int threads) : shape_(s), threads_(threads) {
@@ -47,8 +45,8 @@ TapGradient::TapGradient(const ConvShape& s, int threads) : shape_(s), threads_(
       tap.product = static_cast<std::size_t>(known - pairs_.begin());
       if (known == pairs_.end() && pairs > 0) {
         pairs_.push_back(pairs);
-        products_.push_back(make_layer(LinearShape{pairs * s.batch, s.in, s.out, s.dtype, false},
-                                       Direction::BackwardWeights, threads));
+        products_.push_back(
+            make_layer(LinearShape{pairs * s.batch, s.in, s.out, s.dtype, false}, Direction::BackwardWeights, threads));
       }
       taps_.push_back(std::move(tap));
     }
@@ -63,8 +61,7 @@ std::size_t TapGradient::scratch_bytes() const {
   std::size_t products = 0;
   for (const auto& product : products_) products = std::max(products, product->scratch_bytes());
   const std::int64_t rows = shape_.batch * shape_.out_height() * shape_.out_width();
-  const auto weights =
-      static_cast<std::size_t>(shape_.in * shape_.out) * taps_.size() * sizeof(float);
+  const auto weights = static_cast<std::size_t>(shape_.in * shape_.out) * taps_.size() * sizeof(float);
   return bytes(rows, shape_.in) + bytes(rows, shape_.out) + aligned(weights) + products;
 }
 
@@ -75,8 +72,8 @@ void TapGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   std::byte* y_rows = x_rows + bytes(rows, s.in);
   auto* planes = reinterpret_cast<float*>(y_rows + bytes(rows, s.out));
   const std::int64_t plane = s.in * s.out, taps = static_cast<std::int64_t>(taps_.size());
-  std::byte* rest = reinterpret_cast<std::byte*>(planes) +
-                    aligned(static_cast<std::size_t>(plane * taps) * sizeof(float));
+  std::byte* rest =
+      reinterpret_cast<std::byte*>(planes) + aligned(static_cast<std::size_t>(plane * taps) * sizeof(float));
   for (std::size_t t = 0; t < taps_.size(); ++t) {
     const Tap& tap = taps_[t];
     float* to = planes + static_cast<std::int64_t>(t) * plane;
@@ -84,8 +81,8 @@ void TapGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
       std::fill_n(to, plane, 0.0f);
       continue;
     }
-    gather(s.batch, s.height * s.width * s.in * width, s.in * width, tap.x,
-           static_cast<const std::byte*>(buffers.x), x_rows, threads_);
+    gather(s.batch, s.height * s.width * s.in * width, s.in * width, tap.x, static_cast<const std::byte*>(buffers.x),
+           x_rows, threads_);
     gather(s.batch, s.out_height() * s.out_width() * s.out * width, s.out * width, tap.y,
            static_cast<const std::byte*>(buffers.y), y_rows, threads_);
     products_[tap.product]->run({x_rows, to, nullptr, y_rows}, rest);

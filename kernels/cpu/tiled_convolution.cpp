@@ -13,17 +13,14 @@ namespace winnow::cpu {
 bool TiledConvolution::suits(const ConvShape& s, Direction direction) {
   if (!can_contract(s.dtype) || s.groups != 1) return false;
   if (direction == Direction::Forward) return true;
-  return direction == Direction::BackwardData && s.stride == 1 && s.kernel_h == s.kernel_w &&
-         s.pad < s.kernel_h && (!in_pairs(s.dtype) || s.kernel_w * s.out % 2 == 0);
+  return direction == Direction::BackwardData && s.stride == 1 && s.kernel_h == s.kernel_w && s.pad < s.kernel_h &&
+         (!in_pairs(s.dtype) || s.kernel_w * s.out % 2 == 0);
 }
 
 TiledConvolution::TiledConvolution(const ConvShape& shape, Direction direction, int threads)
-    : direction_(direction),
-      threads_(threads),
-      shape_(direction == Direction::Forward ? shape : shape.turned()) {
+    : direction_(direction), threads_(threads), shape_(direction == Direction::Forward ? shape : shape.turned()) {
   const ConvShape& s = shape_;
-  const std::int64_t element = size_of(s.dtype), pixel = s.in * element,
-                     row = (s.width + 2 * s.pad) * pixel;
+  const std::int64_t element = size_of(s.dtype), pixel = s.in * element, row = (s.width + 2 * s.pad) * pixel;
   Contraction& c = contraction_;
   c.dtype = c.c_dtype = s.dtype;
   for (std::int64_t y = 0; y < s.out_height(); ++y) {
@@ -48,8 +45,7 @@ std::int64_t TiledConvolution::run_elements() const {
   return contraction_.k[0].count * (in_pairs(shape_.dtype) ? 2 : 1);
 }
 std::size_t TiledConvolution::packed_bytes() const {
-  return static_cast<std::size_t>(
-      Panels(contraction_.n, contraction_.widest).bytes(contraction_.depth()));
+  return static_cast<std::size_t>(Panels(contraction_.n, contraction_.widest).bytes(contraction_.depth()));
 }
 std::size_t TiledConvolution::dots_bytes() const {
   return aligned(static_cast<std::size_t>(dots_ * contraction_.depth() * kWordBytes));
@@ -65,8 +61,7 @@ std::size_t TiledConvolution::image_bytes() const {
   return aligned(static_cast<std::size_t>((image.elements() + 1) * size_of(s.dtype)));
 }
 std::size_t TiledConvolution::scratch_bytes() const {
-  return packed_bytes() + dots_bytes() +
-         std::max(rows_bytes(), image_bytes() * static_cast<std::size_t>(threads_));
+  return packed_bytes() + dots_bytes() + std::max(rows_bytes(), image_bytes() * static_cast<std::size_t>(threads_));
 }
 
 // B's rows are the elements of a patch {kernel_h, kernel_w, in}.

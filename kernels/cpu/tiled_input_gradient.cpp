@@ -27,8 +27,7 @@ bool TiledInputGradient::suits(const ConvShape& s) {
   return can_contract(s.dtype) && s.groups == 1 && (!in_pairs(s.dtype) || s.out % 2 == 0);
 }
 
-TiledInputGradient::TiledInputGradient(const ConvShape& s, int threads)
-    : shape_(s), threads_(threads) {
+TiledInputGradient::TiledInputGradient(const ConvShape& s, int threads) : shape_(s), threads_(threads) {
   Contraction& c = contraction_;
   c.dtype = s.dtype;
   c.m = s.out_height() * s.out_width();
@@ -47,13 +46,11 @@ std::size_t TiledInputGradient::rows_bytes() const {
   return static_cast<std::size_t>(shape_.out * patch()) * sizeof(float);
 }
 std::int64_t TiledInputGradient::patches_bytes(const ConvShape& s) {
-  return s.out_height() * s.out_width() * s.kernel_h * s.kernel_w * s.in *
-         static_cast<std::int64_t>(sizeof(float));
+  return s.out_height() * s.out_width() * s.kernel_h * s.kernel_w * s.in * static_cast<std::int64_t>(sizeof(float));
 }
 std::size_t TiledInputGradient::scratch_bytes() const {
-  return packed_bytes() +
-         std::max(rows_bytes(), static_cast<std::size_t>(threads_) *
-                                    aligned(static_cast<std::size_t>(patches_bytes(shape_))));
+  return packed_bytes() + std::max(rows_bytes(), static_cast<std::size_t>(threads_) *
+                                                     aligned(static_cast<std::size_t>(patches_bytes(shape_))));
 }
 
 template <class T>
@@ -90,16 +87,14 @@ void TiledInputGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   const ConvShape& s = shape_;
   std::byte* rest = scratch + packed_bytes();
   auto* rows = reinterpret_cast<float*>(rest);
-  transpose(s.out, s.in, s.kernel_h * s.kernel_w, static_cast<const float*>(buffers.weights), rows,
-            threads_);
+  transpose(s.out, s.in, s.kernel_h * s.kernel_w, static_cast<const float*>(buffers.weights), rows, threads_);
   pack_panels(s.dtype, s.out, patch(), Panels(patch()), rows, Order::Rows, scratch, threads_);
   const auto* dy = static_cast<const std::byte*>(buffers.y);
   const std::size_t patches_size = aligned(static_cast<std::size_t>(patches_bytes(s)));
   const std::int64_t image_bytes = contraction_.m * s.out * size_of(s.dtype);
 #pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t n = 0; n < s.batch; ++n) {
-    auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(omp_get_thread_num()) *
-                                                        patches_size);
+    auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(omp_get_thread_num()) * patches_size);
     contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
     const std::int64_t at = n * s.height * s.width * s.in;
     if (in_pairs(s.dtype)) {

@@ -11,8 +11,7 @@ constexpr std::int64_t kBlockWords = 256;
 
 // Weights are packed unless their rows already are words in the right order.
 bool packs(const LinearShape& s, Direction direction) {
-  return direction == Direction::Forward ||
-         (direction == Direction::BackwardData && in_pairs(s.dtype));
+  return direction == Direction::Forward || (direction == Direction::BackwardData && in_pairs(s.dtype));
 }
 
 }  // namespace
@@ -49,31 +48,25 @@ TiledLinear::TiledLinear(const LinearShape& s, Direction direction, int threads)
   c.start = forward && s.bias ? Start::Bias : Start::Zero;
 }
 
-std::int64_t TiledLinear::depth() const {
-  return direction_ == Direction::Forward ? shape_.in : shape_.out;
-}
-Order TiledLinear::order() const {
-  return direction_ == Direction::Forward ? Order::Columns : Order::Rows;
-}
+std::int64_t TiledLinear::depth() const { return direction_ == Direction::Forward ? shape_.in : shape_.out; }
+Order TiledLinear::order() const { return direction_ == Direction::Forward ? Order::Columns : Order::Rows; }
 
 std::size_t TiledLinear::scratch_bytes() const {
   if (contraction_.packed) {
     const std::int64_t n = contraction_.n;
-    return static_cast<std::size_t>(Panels(threads_ == 1 ? std::min(n, Panels::kMostColumns) : n)
-                                        .bytes(contraction_.k[0].count));
+    return static_cast<std::size_t>(
+        Panels(threads_ == 1 ? std::min(n, Panels::kMostColumns) : n).bytes(contraction_.k[0].count));
   }
   if (direction_ != Direction::BackwardWeights) return 0;
   const auto words = static_cast<std::size_t>(contraction_.k[0].count * kWordBytes);
   const std::size_t sums = shape_.bias ? column_sums_bytes(shape_.rows, shape_.out) : 0;
-  return aligned(sums) + (in_pairs(shape_.dtype)
-                              ? aligned(words * static_cast<std::size_t>(shape_.in)) +
-                                    aligned(words * static_cast<std::size_t>(shape_.out))
-                              : 0);
+  return aligned(sums) + (in_pairs(shape_.dtype) ? aligned(words * static_cast<std::size_t>(shape_.in)) +
+                                                       aligned(words * static_cast<std::size_t>(shape_.out))
+                                                 : 0);
 }
 
 void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
-  const auto *weights = static_cast<const float*>(buffers.weights),
-             *bias = static_cast<const float*>(buffers.bias);
+  const auto *weights = static_cast<const float*>(buffers.weights), *bias = static_cast<const float*>(buffers.bias);
   const bool forward = direction_ == Direction::Forward;
   const void* from = forward ? buffers.x : buffers.y;
   void* to = forward ? buffers.y : buffers.x;
@@ -84,8 +77,7 @@ void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
   } else if (threads_ == 1) {
     contract_panels(from, weights, forward ? bias : nullptr, to, scratch);
   } else {
-    pack_panels(shape_.dtype, depth(), contraction_.n, Panels(contraction_.n), weights, order(),
-                scratch, threads_);
+    pack_panels(shape_.dtype, depth(), contraction_.n, Panels(contraction_.n), weights, order(), scratch, threads_);
     contract_rows(from, scratch, forward ? bias : nullptr, to);
   }
 }
@@ -110,16 +102,15 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   if (!in_pairs(s.dtype)) {
     contract_rows(buffers.y, buffers.x, nullptr, buffers.weights);
     if (s.bias) {
-      column_sums(s.dtype, s.rows, s.out, buffers.y, static_cast<float*>(buffers.bias), scratch,
-                  threads_);
+      column_sums(s.dtype, s.rows, s.out, buffers.y, static_cast<float*>(buffers.bias), scratch, threads_);
     }
     return;
   }
   const auto *x = static_cast<const bf16*>(buffers.x), *dy = static_cast<const bf16*>(buffers.y);
   const std::int64_t pairs = contraction_.k[0].count;
   auto* x_words = reinterpret_cast<std::uint32_t*>(scratch);
-  auto* dy_words = reinterpret_cast<std::uint32_t*>(
-      scratch + aligned(static_cast<std::size_t>(pairs * s.in * kWordBytes)));
+  auto* dy_words =
+      reinterpret_cast<std::uint32_t*>(scratch + aligned(static_cast<std::size_t>(pairs * s.in * kWordBytes)));
 #pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t i = 0; i < pairs; ++i) {
     const bool whole = 2 * i + 1 < s.rows;
@@ -133,8 +124,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   contract_rows(dy_words, x_words, nullptr, buffers.weights);
   if (s.bias) {
     column_sums(s.dtype, s.rows, s.out, dy, static_cast<float*>(buffers.bias),
-                reinterpret_cast<std::byte*>(dy_words) +
-                    aligned(static_cast<std::size_t>(pairs * s.out * kWordBytes)),
+                reinterpret_cast<std::byte*>(dy_words) + aligned(static_cast<std::size_t>(pairs * s.out * kWordBytes)),
                 threads_);
   }
 }
@@ -142,8 +132,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
 void TiledLinear::contract_rows(const void* a, const void* b, const float* bias, void* c) const {
   const std::int64_t each = (contraction_.m + threads_ - 1) / threads_;
   const Contraction::Axis& k = contraction_.k[0];
-  // Rows of B that lie apart fall out of the caches when there are many; results in bf16 cannot be
-  // added to.
+  // Rows of B that lie apart fall out of the caches when there are many; results in bf16 cannot be added to.
   const bool blocks = !contraction_.packed && contraction_.c_dtype == DType::F32;
   const std::int64_t block = blocks ? kBlockWords : k.count;
 #pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
@@ -154,8 +143,7 @@ void TiledLinear::contract_rows(const void* a, const void* b, const float* bias,
     for (std::int64_t from = 0; from < k.count; from += block) {
       part.k[0].count = std::min(block, k.count - from);
       if (from > 0) part.start = Start::Accumulate;
-      contract(part, static_cast<const std::byte*>(a) + from * k.a,
-               static_cast<const std::byte*>(b) + from * k.b, bias,
+      contract(part, static_cast<const std::byte*>(a) + from * k.a, static_cast<const std::byte*>(b) + from * k.b, bias,
                static_cast<std::byte*>(c) + first * part.c_row);
     }
   }

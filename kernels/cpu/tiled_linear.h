@@ -24,8 +24,7 @@ class TiledLinear final : public Layer {
   std::int64_t depth() const;  // elements of a sum
   Order order() const;         // of the weights, as B
   // Weights packed panel by panel, each used while it is in the cache. One thread.
-  void contract_panels(const void* a, const float* weights, const float* bias, void* c,
-                       std::byte* scratch) const;
+  void contract_panels(const void* a, const float* weights, const float* bias, void* c, std::byte* scratch) const;
   // B packed whole or as it lies; threads share the rows of C.
   void contract_rows(const void* a, const void* b, const float* bias, void* c) const;
   void backward_weights(const LayerBuffers& buffers, std::byte* scratch) const;

@@ -16,9 +16,7 @@ constexpr std::int64_t kCacheBytes = 512 * 1024;  // of a thread
 std::int64_t row_words(const ConvShape& s) { return (s.width + 2 * s.pad) * s.in; }
 // Words of one image: in bf16 a word joins a pixel and the next one that the kernel meets.
 std::int64_t x_words(const ConvShape& s) { return (s.height + 2 * s.pad) * row_words(s); }
-std::int64_t dy_words(const ConvShape& s) {
-  return s.out_height() * words_of(s.dtype, s.out_width()) * s.out;
-}
+std::int64_t dy_words(const ConvShape& s) { return s.out_height() * words_of(s.dtype, s.out_width()) * s.out; }
 // The share of a row of registers that holds columns.
 double share(std::int64_t columns) {
   const std::int64_t registers = (columns + Panels::kColumns - 1) / Panels::kColumns;
@@ -27,18 +25,13 @@ double share(std::int64_t columns) {
 
 }  // namespace
 
-std::int64_t TiledWeightGradient::image_bytes(const ConvShape& s) {
-  return (x_words(s) + dy_words(s)) * kWordBytes;
-}
+std::int64_t TiledWeightGradient::image_bytes(const ConvShape& s) { return (x_words(s) + dy_words(s)) * kWordBytes; }
 
-bool TiledWeightGradient::suits(const ConvShape& s) {
-  return can_contract(s.dtype) && s.groups == 1;
-}
+bool TiledWeightGradient::suits(const ConvShape& s) { return can_contract(s.dtype) && s.groups == 1; }
 
 std::size_t TiledWeightGradient::row_bytes() const {
   if (!in_pairs(shape_.dtype)) return 0;
-  return aligned(static_cast<std::size_t>(row_words(shape_) + shape_.stride * shape_.in) *
-                 sizeof(bf16));
+  return aligned(static_cast<std::size_t>(row_words(shape_) + shape_.stride * shape_.in) * sizeof(bf16));
 }
 
 TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
@@ -50,8 +43,7 @@ TiledWeightGradient::TiledWeightGradient(const ConvShape& s, int threads)
       block_(std::clamp(threads * kCacheBytes / image_bytes(s), std::int64_t{1}, s.batch)) {
   const std::int64_t run = s.kernel_w * s.in, word_columns = words_of(s.dtype, s.out_width());
   const std::int64_t x_step = (in_pairs(s.dtype) ? 2 : 1) * s.stride * s.in * kWordBytes,
-                     x_row = s.stride * row_words(s) * kWordBytes,
-                     dy_row = word_columns * s.out * kWordBytes;
+                     x_row = s.stride * row_words(s) * kWordBytes, dy_row = word_columns * s.out * kWordBytes;
   Contraction& c = contraction_;
   c.dtype = s.dtype;
   c.n = channels_out_ ? s.out : run;
@@ -77,25 +69,22 @@ std::size_t TiledWeightGradient::scratch_bytes() const {
   const ConvShape& s = shape_;
   const auto weights = static_cast<std::size_t>(s.out * s.in * s.kernel_h * s.kernel_w);
   const auto images = static_cast<std::size_t>(block_);
-  const std::size_t words =
-      (copies_x_ ? aligned(images * static_cast<std::size_t>(x_words(s)) * kWordBytes) : 0) +
-      (copies_dy_ ? aligned(images * static_cast<std::size_t>(dy_words(s)) * kWordBytes) : 0) +
-      row_bytes() * static_cast<std::size_t>(threads_);
-  const std::size_t sums =
-      s.bias ? column_sums_bytes(s.batch * s.out_height() * s.out_width(), s.out) : 0;
+  const std::size_t words = (copies_x_ ? aligned(images * static_cast<std::size_t>(x_words(s)) * kWordBytes) : 0) +
+                            (copies_dy_ ? aligned(images * static_cast<std::size_t>(dy_words(s)) * kWordBytes) : 0) +
+                            row_bytes() * static_cast<std::size_t>(threads_);
+  const std::size_t sums = s.bias ? column_sums_bytes(s.batch * s.out_height() * s.out_width(), s.out) : 0;
   return 2 * aligned(weights * sizeof(float)) + std::max(words, sums);
 }
 
 // `row`: a padded row of x, all zeros once.
-void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t image,
-                                     std::uint32_t* x, std::uint32_t* dy, bf16* row) const {
+void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t image, std::uint32_t* x,
+                                     std::uint32_t* dy, bf16* row) const {
   const ConvShape& s = shape_;
   const PaddedImage padded{s.height, s.width, s.in, s.pad};
   const std::int64_t pixels = s.height * s.width;
   if (!in_pairs(s.dtype)) {
     if (copies_x_) {
-      padded.copy(static_cast<const float*>(buffers.x) + image * pixels * s.in,
-                  reinterpret_cast<float*>(x));
+      padded.copy(static_cast<const float*>(buffers.x) + image * pixels * s.in, reinterpret_cast<float*>(x));
     }
     return;
   }
@@ -105,8 +94,7 @@ void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t i
     pair_rows(1, row_words(s), row, row + s.stride * s.in, x + (i + s.pad) * row_words(s));
   }
   const std::int64_t width = s.out_width(), columns = words_of(s.dtype, width);
-  const auto* gradient =
-      static_cast<const bf16*>(buffers.y) + image * s.out_height() * width * s.out;
+  const auto* gradient = static_cast<const bf16*>(buffers.y) + image * s.out_height() * width * s.out;
   for (std::int64_t i = 0; i < s.out_height(); ++i) {
     const bf16* low = gradient + i * width * s.out;
     std::uint32_t* to = dy + i * columns * s.out;
@@ -120,25 +108,21 @@ void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t i
 void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   const ConvShape& s = shape_;
   const std::int64_t run = s.kernel_w * s.in, pixels = s.out_height() * s.out_width();
-  const std::size_t weight_bytes =
-      aligned(static_cast<std::size_t>(s.out * s.kernel_h * run) * sizeof(float));
+  const std::size_t weight_bytes = aligned(static_cast<std::size_t>(s.out * s.kernel_h * run) * sizeof(float));
   auto* sums = reinterpret_cast<float*>(scratch);
   std::byte* rest = scratch + 2 * weight_bytes;
   auto* x_copy = reinterpret_cast<std::uint32_t*>(rest);
-  const std::size_t x_bytes =
-      copies_x_ ? aligned(static_cast<std::size_t>(block_ * x_words(s) * kWordBytes)) : 0;
+  const std::size_t x_bytes = copies_x_ ? aligned(static_cast<std::size_t>(block_ * x_words(s) * kWordBytes)) : 0;
   auto* dy_copy = reinterpret_cast<std::uint32_t*>(rest + x_bytes);
   std::byte* rows =
-      rest + x_bytes +
-      (copies_dy_ ? aligned(static_cast<std::size_t>(block_ * dy_words(s) * kWordBytes)) : 0);
+      rest + x_bytes + (copies_dy_ ? aligned(static_cast<std::size_t>(block_ * dy_words(s) * kWordBytes)) : 0);
   std::fill_n(rest, x_bytes, std::byte{});
   std::fill_n(rows, row_bytes() * static_cast<std::size_t>(threads_), std::byte{});
   const std::int64_t kernel_rows = channels_out_ ? 1 : s.kernel_h;  // or all of them at once
   const std::int64_t part = (contraction_.m + threads_ - 1) / threads_;
 #pragma omp parallel num_threads(threads_) if (threads_ > 1)
   {
-    auto* row = reinterpret_cast<bf16*>(rows + static_cast<std::size_t>(omp_get_thread_num()) *
-                                                   row_bytes());
+    auto* row = reinterpret_cast<bf16*>(rows + static_cast<std::size_t>(omp_get_thread_num()) * row_bytes());
     Contraction c = contraction_;
     for (std::int64_t first = 0; first < s.batch; first += block_) {
       const std::int64_t images = std::min(block_, s.batch - first);
@@ -146,10 +130,8 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
       for (std::int64_t i = 0; i < images; ++i) {
         make_words(buffers, first + i, x_copy + i * x_words(s), dy_copy + i * dy_words(s), row);
       }
-      const auto* x =
-          copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words(s);
-      const auto* dy =
-          copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words(s);
+      const auto* x = copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words(s);
+      const auto* dy = copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words(s);
       c.k[2].count = images;
       c.start = first == 0 ? Start::Zero : Start::Accumulate;
 #pragma omp for collapse(2) schedule(static)
@@ -166,12 +148,10 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
   }
   arrange(sums, sums + weight_bytes / sizeof(float), static_cast<float*>(buffers.weights));
   if (!s.bias) return;
-  column_sums(s.dtype, s.batch * pixels, s.out, buffers.y, static_cast<float*>(buffers.bias), rest,
-              threads_);
+  column_sums(s.dtype, s.batch * pixels, s.out, buffers.y, static_cast<float*>(buffers.bias), rest, threads_);
 }
 
-// From {out, kernel_h, kernel_w, in} or {kernel_h, kernel_w, in, out} to {out, in, kernel_h,
-// kernel_w}.
+// From {out, kernel_h, kernel_w, in} or {kernel_h, kernel_w, in, out} to {out, in, kernel_h, kernel_w}.
 void TiledWeightGradient::arrange(const float* sums, float* spare, float* weights) const {
   const ConvShape& s = shape_;
   const std::int64_t taps = s.kernel_h * s.kernel_w;

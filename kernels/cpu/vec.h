@@ -26,8 +26,7 @@ inline Vec splat(float value) { return Vec{} + value; }
 
 inline Vec widen(HalfBits half) {
 #if WINNOW_AVX512
-  // The zero-masked form, since GCC 12 takes the plain one's undefined source for a mistake of
-  // ours.
+  // The zero-masked form, since GCC 12 takes the plain one's undefined source for a mistake of ours.
   const __m512i bits = _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(half));
   return reinterpret_cast<Vec>(reinterpret_cast<VecBits>(bits) << 16);
 #else

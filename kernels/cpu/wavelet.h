@@ -25,23 +25,21 @@ void wavelet_rows(const Step& body, std::int64_t rows) {
   }
 }
 
-inline void wavelet_analysis(const float* x, float* low, float* high, std::int64_t outer,
-                             std::int64_t n, std::int64_t lanes) {
+inline void wavelet_analysis(const float* x, float* low, float* high, std::int64_t outer, std::int64_t n,
+                             std::int64_t lanes) {
   const std::int64_t m = wavelet_length(n);
   for (std::int64_t o = 0; o < outer; ++o) {
-    wavelet_rows(
-        WaveletAnalysis{x + o * n * lanes, low + o * m * lanes, high + o * m * lanes, n, lanes}, m);
+    wavelet_rows(WaveletAnalysis{x + o * n * lanes, low + o * m * lanes, high + o * m * lanes, n, lanes}, m);
   }
 }
 
-inline void wavelet_synthesis(const float* low, const float* high, float* x, std::int64_t outer,
-                              std::int64_t n, std::int64_t lanes, float low_scale,
-                              float high_scale) {
+inline void wavelet_synthesis(const float* low, const float* high, float* x, std::int64_t outer, std::int64_t n,
+                              std::int64_t lanes, float low_scale, float high_scale) {
   const std::int64_t m = wavelet_length(n);
   for (std::int64_t o = 0; o < outer; ++o) {
-    wavelet_rows(WaveletSynthesis{low + o * m * lanes, high + o * m * lanes, x + o * n * lanes, n,
-                                  lanes, low_scale, high_scale},
-                 n);
+    wavelet_rows(
+        WaveletSynthesis{low + o * m * lanes, high + o * m * lanes, x + o * n * lanes, n, lanes, low_scale, high_scale},
+        n);
   }
 }
 

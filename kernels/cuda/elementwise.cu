@@ -6,8 +6,7 @@
 
 namespace winnow::cuda {
 
-#define WINNOW_FOR_EACH(...) \
-  template cudaError_t for_each(cudaStream_t, std::int64_t, const __VA_ARGS__&)
+#define WINNOW_FOR_EACH(...) template cudaError_t for_each(cudaStream_t, std::int64_t, const __VA_ARGS__&)
 #define WINNOW_FOR_EACH_TYPE(functor) \
   WINNOW_FOR_EACH(functor<float>);    \
   WINNOW_FOR_EACH(functor<bf16>)

@@ -11,8 +11,8 @@ static_assert(kFoldLanes == 32, "a warp is one set of lanes");
 
 // Columns begin .. end-1 of a row, by one warp; the result is valid in lane 0.
 template <class T, class Load, class Fold>
-__device__ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero,
-                       const Load& load, const Fold& fold) {
+__device__ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero, const Load& load,
+                       const Fold& fold) {
   T value = zero;
   for (std::int64_t col = begin + threadIdx.x % kFoldLanes; col < end; col += kFoldLanes) {
     value = fold(value, load(row, col));
@@ -24,12 +24,11 @@ __device__ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T
 }
 
 template <class T, class Load, class Fold, class Store>
-__global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t span, T zero,
-                            Load load, Fold fold, Store store) {
+__global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t span, T zero, Load load, Fold fold,
+                            Store store) {
   const std::int64_t spans = cols <= span ? 1 : (cols + span - 1) / span;
   const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * blockDim.x / kFoldLanes;
-  for (std::int64_t at =
-           (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kFoldLanes;
+  for (std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kFoldLanes;
        at < rows * spans; at += warps) {
     const std::int64_t row = at / spans, begin = at % spans * span;
     const std::int64_t end = begin + span < cols ? begin + span : cols;
@@ -40,20 +39,19 @@ __global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t s
 
 // `partial` is device memory of fold_partials(rows, cols) elements.
 template <class T, class Load, class Fold, class Store>
-cudaError_t fold_rows(cudaStream_t stream, std::int64_t rows, std::int64_t cols, T zero,
-                      const Load& load, const Fold& fold, const Store& store, T* partial) {
+cudaError_t fold_rows(cudaStream_t stream, std::int64_t rows, std::int64_t cols, T zero, const Load& load,
+                      const Fold& fold, const Store& store, T* partial) {
   const std::int64_t chunks = fold_chunks(cols);
   const Grid grid = grid_for(rows * chunks * kFoldLanes);
   if (chunks == 1) {
-    return launch(stream, grid, fold_kernel<T, Load, Fold, Store>, rows, cols, kFoldChunk, zero,
-                  load, fold, store);
+    return launch(stream, grid, fold_kernel<T, Load, Fold, Store>, rows, cols, kFoldChunk, zero, load, fold, store);
   }
-  const cudaError_t status = launch(stream, grid, fold_kernel<T, Load, Fold, StoreRow<T>>, rows,
-                                    cols, kFoldChunk, zero, load, fold, StoreRow<T>{partial});
+  const cudaError_t status = launch(stream, grid, fold_kernel<T, Load, Fold, StoreRow<T>>, rows, cols, kFoldChunk, zero,
+                                    load, fold, StoreRow<T>{partial});
   if (status != cudaSuccess) return status;
   // A chunk of its own for each row's partial results, however many they are.
-  return launch(stream, grid_for(rows * kFoldLanes), fold_kernel<T, LoadPartial<T>, Fold, Store>,
-                rows, chunks, chunks, zero, LoadPartial<T>{partial, chunks}, fold, store);
+  return launch(stream, grid_for(rows * kFoldLanes), fold_kernel<T, LoadPartial<T>, Fold, Store>, rows, chunks, chunks,
+                zero, LoadPartial<T>{partial, chunks}, fold, store);
 }
 
 }  // namespace winnow::cuda

@@ -1,5 +1,4 @@
-// Runs a functor over 0 .. n-1 on a CUDA stream; the functors are those of kernels/functors.
-// Elements are independent.
+// Runs a functor over 0 .. n-1 on a CUDA stream; the functors are those of kernels/functors. Elements are independent.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -9,8 +8,7 @@ namespace winnow::cuda {
 template <class Body>
 __global__ void for_each_kernel(std::int64_t n, Body body) {
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n;
-       i += stride) {
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
     body(i);
   }
 }

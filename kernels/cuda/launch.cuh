@@ -22,8 +22,7 @@ inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t mo
 }
 
 template <class... Params, class... Args>
-cudaError_t launch(cudaStream_t stream, const Grid& grid, void (*kernel)(Params...),
-                   const Args&... args) {
+cudaError_t launch(cudaStream_t stream, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
   kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
   return cudaGetLastError();
 }

@@ -10,8 +10,7 @@ namespace winnow {
 
 inline constexpr std::int64_t kBasisChunk = 256;  // rows whose gradient is summed in one piece
 
-// One row of y = x F, or of y = x F^T. The terms are added in the order of x, so that F = I gives x
-// exactly.
+// One row of y = x F, or of y = x F^T. The terms are added in the order of x, so that F = I gives x exactly.
 struct BasisCombine {
   const float *x, *f;
   float* y;
@@ -22,8 +21,7 @@ struct BasisCombine {
     float* out = y + row * n;
     for (std::int64_t m = 0; m < n; ++m) out[m] = 0;
     for (std::int64_t k = 0; k < n; ++k) {
-      for (std::int64_t m = 0; m < n; ++m)
-        out[m] += in[k] * (transposed ? f[m * n + k] : f[k * n + m]);
+      for (std::int64_t m = 0; m < n; ++m) out[m] += in[k] * (transposed ? f[m * n + k] : f[k * n + m]);
     }
   }
 };

@@ -12,13 +12,11 @@ namespace winnow {
 enum class Fusion : std::uint8_t { FirstK, LastK, Original };
 
 // Where the j-th selected channel, whose own number is `own`, is added.
-WINNOW_HD std::int64_t fused_channel(Fusion fusion, std::int64_t j, std::int64_t own,
-                                     std::int64_t k, std::int64_t c) {
+WINNOW_HD std::int64_t fused_channel(Fusion fusion, std::int64_t j, std::int64_t own, std::int64_t k, std::int64_t c) {
   return fusion == Fusion::FirstK ? j : fusion == Fusion::LastK ? c - k + j : own;
 }
 
-// The k channels of highest score of one sample, best first, equal scores in the order of the
-// channels.
+// The k channels of highest score of one sample, best first, equal scores in the order of the channels.
 struct TopChannels {
   const float* score;   // {n, c}
   std::int32_t* index;  // {n, k}

@@ -39,9 +39,7 @@ struct CompandBackward {
   const float *dw, *v;
   float a, b;
   float* dv;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    dv[i] = dw[i] * (a / b) * companding_slope<kind>(v[i] / b);
-  }
+  WINNOW_HD void operator()(std::int64_t i) const { dv[i] = dw[i] * (a / b) * companding_slope<kind>(v[i] / b); }
 };
 
 // Contributions of one element to the gradients of a and b, for a fold over all elements.

@@ -31,8 +31,7 @@ struct DropoutBlocks {
   Dropout<T> element;
 
   WINNOW_HD void operator()(std::int64_t block) const {
-    const RngBlock draws =
-        philox(element.key, static_cast<std::uint64_t>(element.first / 4 + block));
+    const RngBlock draws = philox(element.key, static_cast<std::uint64_t>(element.first / 4 + block));
     const T* x = element.x + 4 * block;
     T* y = element.y + 4 * block;
     for (int j = 0; j < 4; ++j) {

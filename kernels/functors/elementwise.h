@@ -25,18 +25,14 @@ template <class T>
 struct Add {
   const T *a, *b;
   T* y;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    y[i] = from_float<T>(to_float(a[i]) + to_float(b[i]));
-  }
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) + to_float(b[i])); }
 };
 
 template <class T>
 struct Mul {
   const T *a, *b;
   T* y;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    y[i] = from_float<T>(to_float(a[i]) * to_float(b[i]));
-  }
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
 // y = x * (a number known only when the program runs).

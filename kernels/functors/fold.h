@@ -33,17 +33,13 @@ template <class T>
 struct LoadRow {
   const T* x;
   std::int64_t cols;
-  WINNOW_HD float operator()(std::int64_t row, std::int64_t col) const {
-    return to_float(x[row * cols + col]);
-  }
+  WINNOW_HD float operator()(std::int64_t row, std::int64_t col) const { return to_float(x[row * cols + col]); }
 };
 template <class T>
 struct LoadPartial {
   const T* partial;
   std::int64_t chunks;
-  WINNOW_HD T operator()(std::int64_t row, std::int64_t chunk) const {
-    return partial[row * chunks + chunk];
-  }
+  WINNOW_HD T operator()(std::int64_t row, std::int64_t chunk) const { return partial[row * chunks + chunk]; }
 };
 template <class T>
 struct StoreRow {

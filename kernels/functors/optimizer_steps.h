@@ -35,8 +35,7 @@ struct SgdStep {
   }
 };
 
-// torch.optim.Adam and AdamW. What is the same for all weights is the caller's, computed once a
-// step.
+// torch.optim.Adam and AdamW. What is the same for all weights is the caller's, computed once a step.
 struct AdamStep {
   const float* grad;
   float *weight, *mean, *square;     // first and second moment
@@ -55,8 +54,7 @@ struct AdamStep {
     const float g = (trained != 0 ? scaled : 0.0f) + weight_decay * w;
     const float m = mean[i] + (1.0f - beta1) * (g - mean[i]);
     const float s = beta2 * square[i] + (1.0f - beta2) * g * g;
-    const float stepped =
-        shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
+    const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
     mean[i] = (kept & moves) != 0 ? m : 0.0f;
     square[i] = (kept & moves) != 0 ? s : 0.0f;

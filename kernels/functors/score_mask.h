@@ -1,5 +1,4 @@
-// Weights masked by the rank of their scores, and the straight-through gradients. Single source for
-// CPU and CUDA.
+// Weights masked by the rank of their scores, and the straight-through gradients. Single source for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +14,7 @@ struct ApplyMask {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = mask[i] != 0 ? x[i] : 0.0f; }
 };
 
-// The mask is taken for |score|, and |score| goes through the absolute value; masked entries have a
-// gradient too.
+// The mask is taken for |score|, and |score| goes through the absolute value; masked entries have a gradient too.
 struct ScoreGradient {
   const float *dy, *w, *score;
   float* dscore;

@@ -12,9 +12,7 @@ template <class T>
 struct Sigmoid {
   const T* x;
   T* y;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    y[i] = from_float<T>(1.0f / (1.0f + std::exp(-to_float(x[i]))));
-  }
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(1.0f / (1.0f + std::exp(-to_float(x[i])))); }
 };
 template <class T>
 struct SigmoidBackward {

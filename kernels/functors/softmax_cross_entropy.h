@@ -1,6 +1,5 @@
 // One row of softmax cross-entropy: loss, gradient with respect to the logits and the rank of the
-// true class. T is float or bf16. A row whose label is negative does not count: loss 0, gradient 0,
-// rank -1.
+// true class. T is float or bf16. A row whose label is negative does not count: loss 0, gradient 0, rank -1.
 #pragma once
 
 #include <cmath>

@@ -14,12 +14,10 @@ constexpr std::int64_t wavelet_length(std::int64_t n) { return (n + kWaveletTaps
 
 // Coefficients come at positions 2 n + 1 - k: out[n] = sum over k of filter[k] x[2 n + 1 - k].
 struct Db3 {
-  static constexpr float low[kWaveletTaps] = {0.0352262918821f,  -0.0854412738822f,
-                                              -0.1350110200104f, 0.4598775021193f,
-                                              0.8068915093133f,  0.3326705529510f};
-  static constexpr float high[kWaveletTaps] = {-0.3326705529510f, 0.8068915093133f,
-                                               -0.4598775021193f, -0.1350110200104f,
-                                               0.0854412738822f,  0.0352262918821f};
+  static constexpr float low[kWaveletTaps] = {0.0352262918821f, -0.0854412738822f, -0.1350110200104f,
+                                              0.4598775021193f, 0.8068915093133f,  0.3326705529510f};
+  static constexpr float high[kWaveletTaps] = {-0.3326705529510f, 0.8068915093133f, -0.4598775021193f,
+                                               -0.1350110200104f, 0.0854412738822f, 0.0352262918821f};
 };
 
 struct TapRange {
@@ -37,9 +35,7 @@ struct WaveletAnalysis {
   const float* x;
   float *low, *high;
   std::int64_t n, lanes;
-  WINNOW_HD bool inside(std::int64_t at) const {
-    return 2 * at >= kWaveletTaps - 2 && 2 * at + 1 < n;
-  }
+  WINNOW_HD bool inside(std::int64_t at) const { return 2 * at >= kWaveletTaps - 2 && 2 * at + 1 < n; }
   template <bool kInside>
   WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
     const TapRange taps = kInside ? TapRange{0, kWaveletTaps - 1} : analysis_taps(at, n);
@@ -61,9 +57,7 @@ struct WaveletSynthesis {
   float* x;
   std::int64_t n, lanes;
   float low_scale, high_scale;
-  WINNOW_HD bool inside(std::int64_t at) const {
-    return (at - 1 + kWaveletTaps - 1) / 2 < wavelet_length(n);
-  }
+  WINNOW_HD bool inside(std::int64_t at) const { return (at - 1 + kWaveletTaps - 1) / 2 < wavelet_length(n); }
   template <bool kInside>
   WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
     const int first = at % 2 == 0 ? 1 : 0;

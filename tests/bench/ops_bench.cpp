@@ -18,9 +18,7 @@
 namespace winnow {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Least seconds of one call within about a quarter of a second: other programs only ever add to it.
 template <class Body>
@@ -38,13 +36,10 @@ double seconds(const Body& body) {
 
 struct Buffer {
   explicit Buffer(std::int64_t bytes) : memory(static_cast<std::size_t>(bytes) + 64) {
-    for (std::size_t i = 0; i < memory.size(); i += 2)
-      memory[i] = std::byte(i % 61);  // no denormals, no NaN
+    for (std::size_t i = 0; i < memory.size(); i += 2) memory[i] = std::byte(i % 61);  // no denormals, no NaN
     for (std::size_t i = 1; i < memory.size(); i += 2) memory[i] = std::byte(0x3c + i / 2 % 3);
   }
-  std::byte* data() {
-    return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
-  }
+  std::byte* data() { return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64; }
   std::vector<std::byte> memory;
 };
 
@@ -76,27 +71,22 @@ void run_layer(const Layer& layer, std::int64_t batch, int threads) {
   const bool linear = layer.size == 0;
   const std::int64_t size = linear ? 1 : layer.size;
   for (const DType type : {DType::F32, DType::BF16}) {
-    const cpu::ConvShape conv{batch,        size,         size,         layer.in,  layer.out,
-                              layer.kernel, layer.kernel, layer.stride, layer.pad, 1,
-                              type,         layer.bias};
-    Buffer x(batch * size * size * layer.in * size_of(type)),
-        w(layer.out * layer.in * layer.kernel * layer.kernel * 4), b(layer.out * 4),
-        y(batch * conv.out_height() * conv.out_width() * layer.out * size_of(type));
+    const cpu::ConvShape conv{batch,        size,         size,      layer.in, layer.out, layer.kernel,
+                              layer.kernel, layer.stride, layer.pad, 1,        type,      layer.bias};
+    Buffer x(batch * size * size * layer.in * size_of(type)), w(layer.out * layer.in * layer.kernel * layer.kernel * 4),
+        b(layer.out * 4), y(batch * conv.out_height() * conv.out_width() * layer.out * size_of(type));
     for (std::size_t i = 0; i < 3; ++i) {
       const auto print = [&](auto shape) {
-        const std::string chosen =
-            cpu::make_layer(shape, kDirections[i], threads)->implementation();
+        const std::string chosen = cpu::make_layer(shape, kDirections[i], threads)->implementation();
         for (const auto& way : cpu::every_layer(shape, kDirections[i], threads)) {
           Buffer scratch(static_cast<std::int64_t>(way->scratch_bytes()));
           const double time = seconds([&] {
-            way->run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()},
-                     scratch.data());
+            way->run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()}, scratch.data());
           });
-          fmt::print(
-              "{:14} {:2}x{:<2} {:3}->{:<3} k{} s{} {:4} {:11} {:8.3f} ms {:7.1f} GFLOP/s  {} {}\n",
-              layer.model, size, size, layer.in, layer.out, layer.kernel, layer.stride,
-              name_of(type), kNames[i], time * 1e3, 2e-9 * static_cast<double>(conv.macs()) / time,
-              way->implementation() == chosen ? "*" : " ", way->implementation());
+          fmt::print("{:14} {:2}x{:<2} {:3}->{:<3} k{} s{} {:4} {:11} {:8.3f} ms {:7.1f} GFLOP/s  {} {}\n", layer.model,
+                     size, size, layer.in, layer.out, layer.kernel, layer.stride, name_of(type), kNames[i], time * 1e3,
+                     2e-9 * static_cast<double>(conv.macs()) / time, way->implementation() == chosen ? "*" : " ",
+                     way->implementation());
         }
       };
       if (linear) {
@@ -115,28 +105,24 @@ void run_norm(std::int64_t rows, std::int64_t channels, bool residual, int threa
   Buffer x(bytes), y(bytes), r(bytes), dy(bytes), dr(bytes), params(8 * channels * 4),
       scratch(static_cast<std::int64_t>(shape.scratch_bytes()));
   const auto as = [](Buffer& buffer) { return reinterpret_cast<T*>(buffer.data()); };
-  const auto param = [&](std::int64_t i) {
-    return reinterpret_cast<float*>(params.data()) + i * channels;
-  };
+  const auto param = [&](std::int64_t i) { return reinterpret_cast<float*>(params.data()) + i * channels; };
   const double forward = seconds([&] {
-    cpu::batch_norm_forward<T>(shape,
-                               {as(x), residual ? as(r) : nullptr, param(0), param(1), param(2),
-                                param(3), as(y), param(4), param(5), true},
-                               scratch.data(), threads);
+    cpu::batch_norm_forward<T>(
+        shape,
+        {as(x), residual ? as(r) : nullptr, param(0), param(1), param(2), param(3), as(y), param(4), param(5), true},
+        scratch.data(), threads);
   });
   const double backward = seconds([&] {
-    cpu::batch_norm_backward<T>(
-        shape,
-        {as(dy), as(x), residual ? as(y) : nullptr, param(0), param(1), param(4), param(5), as(dy),
-         residual ? as(dr) : nullptr, param(6), param(7)},
-        scratch.data(), threads);
+    cpu::batch_norm_backward<T>(shape,
+                                {as(dy), as(x), residual ? as(y) : nullptr, param(0), param(1), param(4), param(5),
+                                 as(dy), residual ? as(dr) : nullptr, param(6), param(7)},
+                                scratch.data(), threads);
   });
   const double unit = static_cast<double>(bytes) * 1e-9;
   fmt::print(
       "batch norm + relu{} {:6}x{:<3} {:4} fwd {:7.3f} ms {:6.1f} GB/s   bwd {:7.3f} ms {:6.1f} "
       "GB/s\n",
-      residual ? " + residual" : "", rows, channels,
-      name_of(sizeof(T) == 2 ? DType::BF16 : DType::F32), forward * 1e3,
+      residual ? " + residual" : "", rows, channels, name_of(sizeof(T) == 2 ? DType::BF16 : DType::F32), forward * 1e3,
       (residual ? 4 : 3) * unit / forward, backward * 1e3, (residual ? 7 : 5) * unit / backward);
 }
 
@@ -154,21 +140,18 @@ void run_pool(std::int64_t batch, std::int64_t size, std::int64_t channels, int 
   fmt::print(
       "max pool 2x2 {:2}x{:<2}x{:<3} {:4} fwd {:7.3f} ms {:6.1f} GB/s   bwd {:7.3f} ms {:6.1f} "
       "GB/s\n",
-      size, size, channels, name_of(width == 2 ? DType::BF16 : DType::F32), forward * 1e3,
-      bytes / forward, backward * 1e3, bytes / backward);
+      size, size, channels, name_of(width == 2 ? DType::BF16 : DType::F32), forward * 1e3, bytes / forward,
+      backward * 1e3, bytes / backward);
 }
 
 int run(std::int64_t batch, int threads, const std::string& filter) {
   cpu::flush_denormals(threads);
-  const auto wanted = [&](const std::string& name) {
-    return name.find(filter) != std::string::npos;
-  };
+  const auto wanted = [&](const std::string& name) { return name.find(filter) != std::string::npos; };
   for (const Layer& layer : kLayers) {
     if (wanted(layer.model)) run_layer(layer, batch, threads);
   }
   if (wanted("batch norm")) {
-    for (const auto& [size, channels] :
-         {std::pair{32, 16}, {16, 32}, {8, 64}, {32, 64}, {8, 256}, {2, 512}}) {
+    for (const auto& [size, channels] : {std::pair{32, 16}, {16, 32}, {8, 64}, {32, 64}, {8, 256}, {2, 512}}) {
       for (const bool residual : {false, true}) {
         run_norm<float>(batch * size * size, channels, residual, threads);
         run_norm<bf16>(batch * size * size, channels, residual, threads);
@@ -188,6 +171,5 @@ int run(std::int64_t batch, int threads, const std::string& filter) {
 }  // namespace winnow
 
 int main(int argc, char** argv) {
-  return winnow::run(argc > 1 ? std::atoll(argv[1]) : 128, argc > 2 ? std::atoi(argv[2]) : 1,
-                     argc > 3 ? argv[3] : "");
+  return winnow::run(argc > 1 ? std::atoll(argv[1]) : 128, argc > 2 ? std::atoi(argv[2]) : 1, argc > 3 ? argv[3] : "");
 }

@@ -17,8 +17,7 @@ void note(std::size_t bytes) {
 }
 }  // namespace
 
-// glibc's own entry points, under the names it exports for replacements like these. operator new
-// calls malloc.
+// glibc's own entry points, under the names it exports for replacements like these. operator new calls malloc.
 extern "C" {
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t count, std::size_t bytes);

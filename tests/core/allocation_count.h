@@ -1,5 +1,4 @@
-// Counts heap allocations of all threads, by C++ and by C code: the test program replaces
-// malloc and its kin.
+// Counts heap allocations of all threads, by C++ and by C code: the test program replaces malloc and its kin.
 #pragma once
 
 #include <cstdlib>  // tells glibc apart

@@ -19,14 +19,12 @@ ValueId grad_of(const std::vector<Gradient>& gradients, ValueId leaf) {
   return kNoValue;
 }
 
-// a + b and a - b: an op of which both outputs carry gradient. The conformance suite checks it,
-// too.
+// a + b and a - b: an op of which both outputs carry gradient. The conformance suite checks it, too.
 const bool kDefined = [] {
   define_op({
       .name = "test_sum_and_difference",
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
-        require(in.size() == 2 && in[0].shape == in[1].shape && in[0].dtype == DType::F32 &&
-                    in[1].dtype == DType::F32,
+        require(in.size() == 2 && in[0].shape == in[1].shape && in[0].dtype == DType::F32 && in[1].dtype == DType::F32,
                 "takes two like tensors");
         return {{in[0].shape}, {in[0].shape}};
       },
@@ -41,8 +39,7 @@ const bool kDefined = [] {
             if (difference != kNoValue) {
               r.add(0, difference);
               if (!r.wants(1)) return;
-              const ValueId minus = graph.emit1(
-                  "fill", {}, {{"value", -1.0}, {"shape", std::vector<std::int64_t>{}}});
+              const ValueId minus = graph.emit1("fill", {}, {{"value", -1.0}, {"shape", std::vector<std::int64_t>{}}});
               r.add(1, graph.emit1("scale_by", {difference, minus}));
             }
           },
@@ -62,8 +59,8 @@ TEST(Autodiff, SharedSubexpressionSumsItsGradients) {
   Bench bench;
   const ValueId x = bench.leaf("x", {3}, {1, 2, -3});
   const ValueId square = bench.graph.emit1("mul", {x, x}, {}, "square");
-  const ValueId both = bench.graph.emit1(
-      "add", {square, bench.graph.emit1("mul", {square, x}, {}, "cube")}, {}, "both");
+  const ValueId both =
+      bench.graph.emit1("add", {square, bench.graph.emit1("mul", {square, x}, {}, "cube")}, {}, "both");
   const ValueId loss = bench.graph.emit1("reduce_sum", {both}, {}, "loss");
   const auto gradients = differentiate(bench.graph, loss, std::span(&x, 1));
   EXPECT_EQ(bench.eval(grad_of(gradients, x)), (Floats{2 + 3, 4 + 12, -6 + 27})) << "2 x + 3 x^2";
@@ -120,11 +117,9 @@ TEST(Autodiff, GradientsAreListedInTheOrderInWhichTheyBecomeFinal) {
 
 TEST(Autodiff, EmitsNothingForWhatNobodyWants) {
   Bench bench;
-  const ValueId frozen = bench.leaf("frozen", {2}), w = bench.leaf("w", {2}),
-                x = bench.leaf("x", {2});
+  const ValueId frozen = bench.leaf("frozen", {2}), w = bench.leaf("w", {2}), x = bench.leaf("x", {2});
   const ValueId hidden = bench.graph.emit1("relu", {bench.graph.emit1("mul", {x, frozen})});
-  const ValueId loss =
-      bench.graph.emit1("reduce_sum", {bench.graph.emit1("mul", {hidden, w})}, {}, "loss");
+  const ValueId loss = bench.graph.emit1("reduce_sum", {bench.graph.emit1("mul", {hidden, w})}, {}, "loss");
   const NodeId before = bench.graph.node_count();
   differentiate(bench.graph, loss, std::span(&w, 1));
   EXPECT_EQ(bench.graph.node_count() - before, 3u) << "seed, broadcast and the gradient of w";
@@ -141,8 +136,7 @@ TEST(Autodiff, WantedInnerValueIsNotALeafButHasAGradient) {
   Bench bench;
   const ValueId x = bench.leaf("x", {2}, {2, -2});
   const ValueId y = bench.graph.emit1("relu", {x}, {}, "y");
-  const ValueId loss =
-      bench.graph.emit1("reduce_sum", {bench.graph.emit1("mul", {y, y})}, {}, "loss");
+  const ValueId loss = bench.graph.emit1("reduce_sum", {bench.graph.emit1("mul", {y, y})}, {}, "loss");
   const ValueId wanted[] = {x, y};
   const auto gradients = differentiate(bench.graph, loss, wanted);
   EXPECT_EQ(bench.eval(grad_of(gradients, y)), (Floats{4, 0}));

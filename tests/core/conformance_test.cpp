@@ -20,9 +20,7 @@ using test::values_of;
 using test::Variant;
 
 // Their inner loops belong to the vendor library, which may split sums by thread.
-bool is_vendor(const std::string& op) {
-  return op.starts_with("conv2d") || op.starts_with("linear");
-}
+bool is_vendor(const std::string& op) { return op.starts_with("conv2d") || op.starts_with("linear"); }
 
 RunContext context(int threads) {
   RunContext c;
@@ -37,11 +35,9 @@ class OpConformance : public testing::TestWithParam<OpCase> {
  protected:
   const OpDef& def() const { return find_op(GetParam().op); }
   const OpExample& example() const { return GetParam().example(); }
-  bool has_gradient() const {
-    return def().reverse && example().gradient != OpExample::Gradient::None;
-  }
-  testing::ScopedTrace trace_{
-      __FILE__, __LINE__, "op " + GetParam().op + ", example '" + GetParam().example().label + "'"};
+  bool has_gradient() const { return def().reverse && example().gradient != OpExample::Gradient::None; }
+  testing::ScopedTrace trace_{__FILE__, __LINE__,
+                              "op " + GetParam().op + ", example '" + GetParam().example().label + "'"};
 };
 
 // Those with a gradient, those that take bf16, and those whose kernel is not a vendor's.
@@ -75,11 +71,9 @@ TEST_P(OpConformance, WritesEveryOutputElementAndNothingElse) {
       results[round].push_back(bytes_of(view));
       const std::byte* block = blocks[k].get();
       const auto intact = [&](std::byte b) { return b == fill; };
-      EXPECT_TRUE(std::all_of(block, block + kGuard, intact))
-          << "output " << k << ": wrote before its memory";
+      EXPECT_TRUE(std::all_of(block, block + kGuard, intact)) << "output " << k << ": wrote before its memory";
       const std::byte* end = block + kGuard + view.bytes();
-      EXPECT_TRUE(std::all_of(end, end + kGuard, intact))
-          << "output " << k << ": wrote behind its memory";
+      EXPECT_TRUE(std::all_of(end, end + kGuard, intact)) << "output " << k << ": wrote behind its memory";
     }
   }
   EXPECT_EQ(results[0], results[1]) << "an element keeps what its memory held before";
@@ -98,8 +92,7 @@ TEST_P(OpGradient, MatchesFiniteDifferences) {
   for (const ValueId id : gradients) {
     for (const double g : values_of(backward.view(id))) ASSERT_TRUE(std::isfinite(g));
   }
-  if (example().gradient == OpExample::Gradient::Surrogate)
-    return;  // not the derivative by intention
+  if (example().gradient == OpExample::Gradient::Surrogate) return;  // not the derivative by intention
 
   Program forward = trial.compile(trial.functional_outputs(), 1);
   double magnitude = 0;
@@ -126,20 +119,17 @@ TEST_P(OpGradient, MatchesFiniteDifferences) {
         x = start;
         return (trial.functional(forward) - base) / taken;
       };
-      const double left = rise(-h), right = rise(h), far_left = rise(-2 * h),
-                   far_right = rise(2 * h);
+      const double left = rise(-h), right = rise(h), far_left = rise(-2 * h), far_right = rise(2 * h);
       const double narrow = (left + right) / 2, wide = (far_left + far_right) / 2;
       ++tried;
       // Next to a kink (relu, max) there is no derivative to compare with. One inside the steps
-      // makes narrow and wide differ; one at the point itself bends by the same angle however small
-      // the step.
+      // makes narrow and wide differ; one at the point itself bends by the same angle however small the step.
       const double slack = example().tolerance * scale / 2 + noise;
       const double bend = std::abs(right - left), far_bend = std::abs(far_right - far_left);
       if (std::abs(narrow - wide) > slack || (bend > slack && bend > 0.75 * far_bend)) continue;
       ++checked;
       const double expected = (4 * narrow - wide) / 3;  // fourth order
-      EXPECT_NEAR(gradient[static_cast<std::size_t>(at)], expected,
-                  example().tolerance * scale + noise)
+      EXPECT_NEAR(gradient[static_cast<std::size_t>(at)], expected, example().tolerance * scale + noise)
           << "input " << i << ", element " << at;
     }
   }
@@ -158,13 +148,11 @@ double relative_distance(const std::vector<double>& a, const std::vector<double>
 TEST_P(OpInBf16, AgreesWithF32) {
   constexpr double kTolerance = 0.015;  // a few roundings to eight bits
   OpTrial exact(GetParam(), Variant::Rounded), narrow(GetParam(), Variant::Bf16);
-  Program exact_forward = exact.compile(exact.node().out, 1),
-          narrow_forward = narrow.compile(narrow.node().out, 1);
+  Program exact_forward = exact.compile(exact.node().out, 1), narrow_forward = narrow.compile(narrow.node().out, 1);
   exact_forward.run(context(1));
   narrow_forward.run(context(1));
   for (std::size_t k = 0; k < exact.node().out.size(); ++k) {
-    const TensorView a = exact_forward.view(exact.node().out[k]),
-                     b = narrow_forward.view(narrow.node().out[k]);
+    const TensorView a = exact_forward.view(exact.node().out[k]), b = narrow_forward.view(narrow.node().out[k]);
     if (a.dtype != DType::F32 && a.dtype != DType::BF16) continue;
     EXPECT_LT(relative_distance(values_of(a), values_of(b)), kTolerance) << "output " << k;
   }
@@ -174,8 +162,7 @@ TEST_P(OpInBf16, AgreesWithF32) {
     Program a = exact.compile({exact.gradient(i)}, 1), b = narrow.compile({narrow.gradient(i)}, 1);
     a.run(context(1));
     b.run(context(1));
-    EXPECT_LT(relative_distance(values_of(a.view(exact.gradient(i))),
-                                values_of(b.view(narrow.gradient(i)))),
+    EXPECT_LT(relative_distance(values_of(a.view(exact.gradient(i))), values_of(b.view(narrow.gradient(i)))),
               kTolerance)
         << "gradient of input " << i;
   }
@@ -183,10 +170,8 @@ TEST_P(OpInBf16, AgreesWithF32) {
 
 TEST_P(OwnKernel, ThreadCountDoesNotChangeABit) {
   // As it is, and with enough rows that every kernel splits its work.
-  const std::int64_t elements =
-      example().in.empty() ? 1 : std::max<std::int64_t>(1, example().in[0].shape.numel());
-  for (const std::int64_t rows :
-       {std::int64_t{1}, std::max<std::int64_t>(2, (1 << 17) / elements)}) {
+  const std::int64_t elements = example().in.empty() ? 1 : std::max<std::int64_t>(1, example().in[0].shape.numel());
+  for (const std::int64_t rows : {std::int64_t{1}, std::max<std::int64_t>(2, (1 << 17) / elements)}) {
     std::optional<OpTrial> trial;
     try {
       trial.emplace(GetParam(), Variant::Plain, rows);
@@ -202,8 +187,7 @@ TEST_P(OwnKernel, ThreadCountDoesNotChangeABit) {
     one.run(context(1));
     four.run(context(4));
     for (std::size_t k = 0; k < values.size(); ++k) {
-      EXPECT_EQ(bytes_of(one.view(values[k])), bytes_of(four.view(values[k])))
-          << "value " << k << ", rows x " << rows;
+      EXPECT_EQ(bytes_of(one.view(values[k])), bytes_of(four.view(values[k]))) << "value " << k << ", rows x " << rows;
     }
   }
 }
@@ -261,8 +245,7 @@ TEST_P(OpConformance, MisfittingInputsAreAnErrorThatNamesTheNode) {
       graph.emit(GetParam().op, in, example().attrs, "stage1.misfit");
     } catch (const Error& error) {
       ++refused;
-      EXPECT_NE(std::string(error.what()).find("'stage1.misfit'"), std::string::npos)
-          << error.what();
+      EXPECT_NE(std::string(error.what()).find("'stage1.misfit'"), std::string::npos) << error.what();
     }  // any other exception fails the test
   }
   EXPECT_GT(refused, 0u);
@@ -291,12 +274,9 @@ bool takes_bf16(const OpCase& c) {
 INSTANTIATE_TEST_SUITE_P(Ops, OpConformance, testing::ValuesIn(test::all_op_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OpGradient, cases_where(has_gradient), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OpInBf16, cases_where(takes_bf16), name_of_case);
-INSTANTIATE_TEST_SUITE_P(Ops, OwnKernel,
-                         cases_where([](const OpCase& c) { return !is_vendor(c.op); }),
-                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(Ops, OwnKernel, cases_where([](const OpCase& c) { return !is_vendor(c.op); }), name_of_case);
 
-// Ops without an example of their own must be reached through the reverse rule of an op that has
-// one.
+// Ops without an example of their own must be reached through the reverse rule of an op that has one.
 TEST(OpConformanceCoverage, EveryOpWithAKernelIsReached) {
   std::set<std::string> reached;
   for (const OpCase& op_case : test::all_op_cases()) {
@@ -306,8 +286,7 @@ TEST(OpConformanceCoverage, EveryOpWithAKernelIsReached) {
     for (const Node& node : trial.graph().nodes()) reached.insert(node.op);
   }
   for (const std::string& op : op_names()) {
-    EXPECT_TRUE(!find_op(op).cpu || reached.contains(op))
-        << "op '" << op << "' has no example and no op leads to it";
+    EXPECT_TRUE(!find_op(op).cpu || reached.contains(op)) << "op '" << op << "' has no example and no op leads to it";
   }
 }
 

@@ -38,17 +38,15 @@ TEST(Dropout, KeepsTheExpectedShareAndScale) {
   EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(n), 0.8, 0.01);
 }
 
-// Two ranks with half the batch each draw what one rank draws for the whole batch; rows are not
-// multiples of four.
+// Two ranks with half the batch each draw what one rank draws for the whole batch; rows are not multiples of four.
 TEST(Dropout, DoesNotDependOnHowTheBatchIsSplit) {
   constexpr std::int64_t kRows = 10, kCols = 37, kFirst = 3;
   Bench whole, part;
   const Floats ones(kRows * kCols, 1.0f);
   const Floats all = whole.eval(dropout(whole, whole.leaf("x", {kRows, kCols}, ones)));
   part.context.first_row = kFirst;
-  const Floats rest =
-      part.eval(dropout(part, part.leaf("x", {kRows - kFirst, kCols},
-                                        Floats(ones.begin() + kFirst * kCols, ones.end()))));
+  const Floats rest = part.eval(
+      dropout(part, part.leaf("x", {kRows - kFirst, kCols}, Floats(ones.begin() + kFirst * kCols, ones.end()))));
   EXPECT_EQ(rest, Floats(all.begin() + kFirst * kCols, all.end()));
 }
 
@@ -73,8 +71,7 @@ TEST(Dropout, GradientHasTheForwardMask) {
   const ValueId y = dropout(bench, x);
   const ValueId loss = bench.graph.emit1("reduce_sum", {y}, {}, "loss");
   const auto gradients = differentiate(bench.graph, loss, std::span(&x, 1));
-  EXPECT_EQ(bench.eval(gradients[0].grad), bench.eval(y))
-      << "with ones in, mask and output are the same numbers";
+  EXPECT_EQ(bench.eval(gradients[0].grad), bench.eval(y)) << "with ones in, mask and output are the same numbers";
 }
 
 }  // namespace

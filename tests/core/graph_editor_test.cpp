@@ -24,8 +24,7 @@ class GraphEditing : public testing::Test {
   }
   const Node& layer_node(const std::string& name) const {
     const auto& nodes = model_.graph.nodes();
-    return *std::find_if(nodes.begin(), nodes.end(),
-                         [&](const Node& node) { return node.name == name; });
+    return *std::find_if(nodes.begin(), nodes.end(), [&](const Node& node) { return node.name == name; });
   }
   static ValueId twice(Graph& graph, ValueId x, const std::string& name) {
     return graph.emit1("add", {x, x}, {}, name);
@@ -39,8 +38,7 @@ class GraphEditing : public testing::Test {
 TEST_F(GraphEditing, NodesAndParametersCarryTheMethodsNameUntilTheEditEnds) {
   {
     GraphEditor editor(model_, "compander", train_);
-    editor.derive(ParamId(0),
-                  [&](ValueId leaf) { return twice(editor.graph(), leaf, "fc1.effective"); });
+    editor.derive(ParamId(0), [&](ValueId leaf) { return twice(editor.graph(), leaf, "fc1.effective"); });
     editor.build().param({.name = "extra", .shape = {1}});
   }
   EXPECT_EQ(layer_node("fc1.effective").origin, "compander");
@@ -68,9 +66,7 @@ TEST_F(GraphEditing, DerivedWeightIsWhatTheLayerReads) {
 TEST_F(GraphEditing, LinearNodesInsideADerivationAreNotLayers) {
   GraphEditor editor(model_, "test", train_);
   const ValueId mix = model_.param(editor.build().param({.name = "mix", .shape = {4, 4}})).value;
-  editor.derive(ParamId(0), [&](ValueId w) {
-    return editor.graph().emit1("linear", {w, mix, kNoValue}, {}, "mixed");
-  });
+  editor.derive(ParamId(0), [&](ValueId w) { return editor.graph().emit1("linear", {w, mix, kNoValue}, {}, "mixed"); });
   const auto layers = editor.layers();
   ASSERT_EQ(layers.size(), 3u);
   EXPECT_EQ(layers[0].name, "fc1");
@@ -103,12 +99,10 @@ TEST_F(GraphEditing, SpliceMovesReadersAndTheStartOfTheNextRegion) {
 TEST_F(GraphEditing, ReplacingARegionRetiresWhatNothingReadsAnyMore) {
   GraphEditor editor(model_, "test", train_);
   const ParamId unused_yet = editor.build().param({.name = "later", .shape = {1}});
-  editor.replace_region(model_.regions[1],
-                        [&](ValueId in) { return twice(editor.graph(), in, "body"); });
+  editor.replace_region(model_.regions[1], [&](ValueId in) { return twice(editor.graph(), in, "body"); });
   EXPECT_EQ(layer_node("fc3").in[0], layer_node("body").out[0]);
   EXPECT_TRUE(model_.params[2].retired && model_.params[3].retired) << "fc2 is gone";
-  EXPECT_FALSE(model_.params[0].retired || model_.params[4].retired ||
-               model_.param(unused_yet).retired);
+  EXPECT_FALSE(model_.params[0].retired || model_.params[4].retired || model_.param(unused_yet).retired);
   EXPECT_EQ(model_.regions[1].out, layer_node("body").out[0]);
   EXPECT_EQ(editor.layers().size(), 2u);
 }

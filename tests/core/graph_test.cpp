@@ -29,8 +29,7 @@ TEST(Graph, ScheduleRunsASplicedNodeBetweenItsNeighbours) {
   const ValueId spliced = c.graph.emit1("dropout", {c.a}, {{"p", 0.5}}, "spliced");
   c.graph.redirect(c.a, spliced, before);
   EXPECT_EQ(c.graph.schedule(std::span(&c.b, 1)), (std::vector<NodeId>{0, 2, 1}));
-  EXPECT_EQ(c.graph.nodes()[2].in, std::vector<ValueId>{c.a})
-      << "the new node must keep its own input";
+  EXPECT_EQ(c.graph.nodes()[2].in, std::vector<ValueId>{c.a}) << "the new node must keep its own input";
 }
 
 TEST(Graph, RedirectLeavesNodesFromTheGivenPositionAlone) {
@@ -46,8 +45,7 @@ TEST(Graph, RedirectRefusesAnotherShapeOrType) {
   Chain c;
   const ValueId wide = c.graph.input("wide", {2, 4});
   const ValueId narrow = c.graph.input("narrow", {2, 3}, DType::BF16);
-  EXPECT_NE(message([&] { c.graph.redirect(c.a, wide, 2); }).find("'wide' (2x4 f32)"),
-            std::string::npos);
+  EXPECT_NE(message([&] { c.graph.redirect(c.a, wide, 2); }).find("'wide' (2x4 f32)"), std::string::npos);
   EXPECT_THROW(c.graph.redirect(c.a, narrow, 2), Error);
 }
 
@@ -77,8 +75,7 @@ TEST(Graph, ShapeErrorNamesNodeOpShapesAndReason) {
 TEST(Graph, UnknownOpAndMissingAttributeAreNamed) {
   Graph graph;
   const ValueId x = graph.input("x", {2, 3});
-  EXPECT_NE(message([&] { graph.emit1("no_such_op", {x}); }).find("'no_such_op'"),
-            std::string::npos);
+  EXPECT_NE(message([&] { graph.emit1("no_such_op", {x}); }).find("'no_such_op'"), std::string::npos);
   const std::string text = message([&] { graph.emit1("dropout", {x}, {}, "drop"); });
   EXPECT_NE(text.find("'drop'"), std::string::npos) << text;
   EXPECT_NE(text.find("'p'"), std::string::npos) << text;

@@ -17,8 +17,7 @@ const RngKey kKey{12345, stream_id("init/conv1.weight"), 0};
 
 InitSpec spec_of(Kind kind, double value = 0) { return {kind, value, kFanIn, kFanOut}; }
 
-std::vector<float> drawn(const InitSpec& spec, std::size_t count = 200000,
-                         const RngKey& key = kKey) {
+std::vector<float> drawn(const InitSpec& spec, std::size_t count = 200000, const RngKey& key = kKey) {
   std::vector<float> values(count);
   generate(spec, key, values);
   return values;
@@ -102,8 +101,7 @@ TEST(Init, FansCountTheWindow) {
 }
 
 TEST(Init, NamesGoBothWaysAndAWrongOneListsTheRest) {
-  for (const Expected& expected : kExpected)
-    EXPECT_EQ(init_kind(name_of(expected.kind)), expected.kind);
+  for (const Expected& expected : kExpected) EXPECT_EQ(init_kind(name_of(expected.kind)), expected.kind);
   try {
     init_kind("xavier");
     FAIL();

@@ -18,12 +18,10 @@ struct Result {
   Floats dlogits;
 };
 
-Result loss_of(const Shape& shape, const Floats& logits, const std::vector<std::int32_t>& labels,
-               Attrs attrs = {}) {
+Result loss_of(const Shape& shape, const Floats& logits, const std::vector<std::int32_t>& labels, Attrs attrs = {}) {
   Bench bench;
   const ValueId x = bench.leaf("logits", shape, logits);
-  const auto out = bench.graph.emit("softmax_cross_entropy", {x, bench.labels(labels)},
-                                    std::move(attrs), "loss");
+  const auto out = bench.graph.emit("softmax_cross_entropy", {x, bench.labels(labels)}, std::move(attrs), "loss");
   Program program = bench.compile(out);
   program.run(bench.context);
   const auto d = program.view(out[3]).span<float>();
@@ -100,8 +98,7 @@ TEST(SoftmaxCrossEntropy, ALabelOutsideTheClassesIsAnErrorThatSaysWhere) {
     loss_of({2, 3}, Floats(6), {0, 3});
     FAIL() << "must not run";
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "node 'loss': label 3 of row 1 is not below the 3 classes");
+    EXPECT_EQ(std::string(error.what()), "node 'loss': label 3 of row 1 is not below the 3 classes");
   }
 }
 

@@ -28,8 +28,7 @@ TEST(MemoryPlan, NoTwoLiveBlocksOverlap) {
         const PlannedBlock& b = blocks[j];
         const bool both_alive = a.first <= b.last && b.first <= a.last;
         const bool overlap = a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
-        ASSERT_FALSE(both_alive && overlap)
-            << "trial " << trial << ", blocks " << i << " and " << j;
+        ASSERT_FALSE(both_alive && overlap) << "trial " << trial << ", blocks " << i << " and " << j;
       }
     }
   }

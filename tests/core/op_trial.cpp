@@ -12,25 +12,20 @@ namespace {
 
 bool is_float(DType type) { return type == DType::F32 || type == DType::BF16; }
 
-float stored(float value, bool rounded) {
-  return rounded ? to_float(from_float<bf16>(value)) : value;
-}
+float stored(float value, bool rounded) { return rounded ? to_float(from_float<bf16>(value)) : value; }
 
 // Labels {N} lie below 3, so an example needs three classes. An index tensor {N, k} holds k
 // different numbers a row, ascending and below k + 1.
 std::int32_t index_at(const Shape& shape, const RngKey& key, std::int64_t i) {
-  if (shape.rank() < 2)
-    return static_cast<std::int32_t>(below(key, static_cast<std::uint64_t>(i), 3));
+  if (shape.rank() < 2) return static_cast<std::int32_t>(below(key, static_cast<std::uint64_t>(i), 3));
   return static_cast<std::int32_t>(i % shape[-1] + i / shape[-1] % 2);
 }
 
-void fill_randomly(Tensor& tensor, const std::string& stream, double low, double high,
-                   bool rounded) {
+void fill_randomly(Tensor& tensor, const std::string& stream, double low, double high, bool rounded) {
   const RngKey key{20, stream_id(stream), 0};
   for (std::int64_t i = 0; i < tensor.numel(); ++i) {
     const auto at = static_cast<std::uint64_t>(i);
-    const auto value =
-        static_cast<float>(low + (high - low) * static_cast<double>(uniform_at(key, at)));
+    const auto value = static_cast<float>(low + (high - low) * static_cast<double>(uniform_at(key, at)));
     switch (tensor.view().dtype) {
       case DType::F32:
         tensor.as<float>()[i] = stored(value, rounded);
@@ -64,8 +59,7 @@ std::vector<ValueInfo> enlarged(std::vector<ValueInfo> in, std::int64_t rows) {
 }
 
 bool is_activation_like(const ValueInfo& info, const ValueInfo& first) {
-  return info.dtype == DType::F32 && info.shape.rank() == first.shape.rank() &&
-         info.shape[0] == first.shape[0];
+  return info.dtype == DType::F32 && info.shape.rank() == first.shape.rank() && info.shape[0] == first.shape[0];
 }
 
 }  // namespace
@@ -85,14 +79,12 @@ std::vector<OpCase> all_op_cases() {
 std::vector<double> values_of(const TensorView& view) {
   std::vector<double> values;
   for (std::int64_t i = 0; i < view.numel(); ++i) {
-    values.push_back(view.dtype == DType::BF16 ? to_float(view.as<bf16>()[i])
-                                               : view.as<float>()[i]);
+    values.push_back(view.dtype == DType::BF16 ? to_float(view.as<bf16>()[i]) : view.as<float>()[i]);
   }
   return values;
 }
 
-OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
-    : example_(op_case.example()) {
+OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows) : example_(op_case.example()) {
   std::vector<ValueInfo> infos = enlarged(example_.in, rows);
   const OpDef& def = find_op(op_case.op);
   // The activations of the op: input 0 and, if the op asks for one type, the inputs like it.
@@ -115,8 +107,8 @@ OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
   for (std::size_t i = 0; i < infos.size(); ++i) {
     leaves_.push_back(graph_.input(fmt::format("in{}", i), infos[i].shape, infos[i].dtype));
     inputs_.emplace_back(infos[i].dtype, infos[i].shape);
-    fill_randomly(inputs_.back(), fmt::format("{}/{}/{}", op_case.op, example_.label, i),
-                  example_.low, example_.high, activation[i] != 0);
+    fill_randomly(inputs_.back(), fmt::format("{}/{}/{}", op_case.op, example_.label, i), example_.low, example_.high,
+                  activation[i] != 0);
   }
   graph_.emit(op_case.op, leaves_, example_.attrs, "subject");
 }
@@ -130,16 +122,14 @@ std::vector<std::size_t> OpTrial::differentiable() const {
   return all;
 }
 
-// Whether a loss that reads this output alone has a gradient: outputs like saved statistics have
-// none.
+// Whether a loss that reads this output alone has a gradient: outputs like saved statistics have none.
 bool OpTrial::carries_gradient(std::size_t output) const {
   Graph graph = graph_;
   ValueId value = graph.nodes()[node_].out[output];
   if (!is_float(graph.value(value).dtype)) return false;
   const ValueId loss = graph.emit1("reduce_sum", {value}, {}, "probe");
   const std::vector<Gradient> gradients = differentiate(graph, loss, leaves_);
-  return std::any_of(gradients.begin(), gradients.end(),
-                     [](const Gradient& g) { return g.grad != kNoValue; });
+  return std::any_of(gradients.begin(), gradients.end(), [](const Gradient& g) { return g.grad != kNoValue; });
 }
 
 bool OpTrial::differentiate_functional() {
@@ -162,8 +152,7 @@ bool OpTrial::differentiate_functional() {
   std::vector<ValueId> wanted;
   for (const std::size_t i : differentiable()) wanted.push_back(leaves_[i]);
   for (const Gradient& g : differentiate(graph_, loss, wanted)) {
-    gradients_[static_cast<std::size_t>(std::find(leaves_.begin(), leaves_.end(), g.of) -
-                                        leaves_.begin())] = g.grad;
+    gradients_[static_cast<std::size_t>(std::find(leaves_.begin(), leaves_.end(), g.of) - leaves_.begin())] = g.grad;
   }
   return true;
 }
@@ -172,10 +161,8 @@ ValueId OpTrial::gradient(std::size_t i) const { return gradients_.at(i); }
 
 Program OpTrial::compile(std::vector<ValueId> values, int threads) const {
   std::vector<Binding> bindings;
-  for (std::size_t i = 0; i < leaves_.size(); ++i)
-    bindings.push_back({leaves_[i], inputs_[i].view().data});
-  for (std::size_t i = 0; i < weights_.size(); ++i)
-    bindings.push_back({weights_[i], weight_tensors_[i].view().data});
+  for (std::size_t i = 0; i < leaves_.size(); ++i) bindings.push_back({leaves_[i], inputs_[i].view().data});
+  for (std::size_t i = 0; i < weights_.size(); ++i) bindings.push_back({weights_[i], weight_tensors_[i].view().data});
   return Program(graph_, values, bindings, threads);
 }
 

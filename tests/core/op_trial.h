@@ -21,17 +21,12 @@ struct OpCase {
 std::ostream& operator<<(std::ostream& stream, const OpCase& op_case);
 std::vector<OpCase> all_op_cases();
 
-enum class Variant : std::uint8_t {
-  Plain,
-  Rounded,
-  Bf16
-};  // Rounded: f32 holding the values of Bf16
+enum class Variant : std::uint8_t { Plain, Rounded, Bf16 };  // Rounded: f32 holding the values of Bf16
 
 class OpTrial {
  public:
   // Inputs are a pure function of the op, the example and the position. `rows` multiplies the
-  // leading extent of input 0 and of the inputs that share it. Throws Error if the op does not take
-  // such inputs.
+  // leading extent of input 0 and of the inputs that share it. Throws Error if the op does not take such inputs.
   OpTrial(const OpCase& op_case, Variant variant = Variant::Plain, std::int64_t rows = 1);
 
   const Node& node() const { return graph_.nodes()[node_]; }

@@ -28,8 +28,7 @@ SgdStep sgd(const Floats& grad, Floats& weight, Floats& velocity) {
           .decay_frozen = false};
 }
 
-// Two steps by hand: lr 0.1, momentum 0.9, decay 0.01, gradients 1 and -2 on a weight that starts
-// at 1.
+// Two steps by hand: lr 0.1, momentum 0.9, decay 0.01, gradients 1 and -2 on a weight that starts at 1.
 TEST(SgdStep, FollowsPyTorchOverTwoSteps) {
   for (const bool nesterov : {false, true}) {
     double w = 1, v = 0;
@@ -103,8 +102,7 @@ TEST(SgdStep, PruningWinsOverFreezing) {
   EXPECT_EQ(velocity[0], 0);
 }
 
-AdamStep adam(const Floats& grad, Floats& weight, Floats& mean, Floats& square, int t, double decay,
-              bool decoupled) {
+AdamStep adam(const Floats& grad, Floats& weight, Floats& mean, Floats& square, int t, double decay, bool decoupled) {
   return {.grad = grad.data(),
           .weight = weight.data(),
           .mean = mean.data(),
@@ -133,8 +131,7 @@ TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
       const double d = decoupled ? g : g + 0.1 * w;
       m += 0.1 * (d - m);
       v = 0.999 * v + 0.001 * d * d;
-      w -= 0.01 / (1 - std::pow(0.9, t)) * m /
-           (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
+      w -= 0.01 / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
       grad[0] = static_cast<float>(g);
       for_each_weight(1, 1, adam(grad, weight, mean, square, t, 0.1, decoupled));
       EXPECT_NEAR(weight[0], w, 2e-6) << "step " << t;

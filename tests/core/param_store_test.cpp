@@ -15,8 +15,7 @@ Model small_model() {
   Model model;
   const InitSpec normal{InitSpec::Kind::Normal, 1.0};
   model.params.push_back({.name = "fc.weight", .shape = {2, 3}, .init = normal, .prunable = true});
-  model.params.push_back(
-      {.name = "basis", .shape = {4}, .init = normal, .trainable = false, .seeded = true});
+  model.params.push_back({.name = "basis", .shape = {4}, .init = normal, .trainable = false, .seeded = true});
   model.params.push_back({.name = "old.weight", .shape = {8}, .init = normal, .retired = true});
   model.buffers.push_back({.name = "bn.running_var", .shape = {3}, .initial = 1});
   return model;
@@ -58,8 +57,8 @@ TEST(ParamStore, FrozenParametersHaveNoGradientAndRetiredOnesNoMemory) {
 
 TEST(ParamStore, SpansAreAlignedForVectorCode) {
   ParamStore store = filled();
-  for (const float* data : {store.weight(kWeight).data(), store.grad(kWeight).data(),
-                            store.slot(kWeight, 1).data(), store.buffer(0).data()}) {
+  for (const float* data : {store.weight(kWeight).data(), store.grad(kWeight).data(), store.slot(kWeight, 1).data(),
+                            store.buffer(0).data()}) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(data) % 64, 0u);
   }
 }

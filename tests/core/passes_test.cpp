@@ -1,5 +1,4 @@
-// The passes change nodes, not results: fused graphs compute what the plain ones do, gradients
-// included.
+// The passes change nodes, not results: fused graphs compute what the plain ones do, gradients included.
 #include "core/passes.h"
 
 #include <gtest/gtest.h>
@@ -17,8 +16,7 @@ namespace {
 
 std::vector<float> wave(std::size_t count, float phase) {
   std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i)
-    values[i] = std::sin(phase + 1.7f * static_cast<float>(i));
+  for (std::size_t i = 0; i < count; ++i) values[i] = std::sin(phase + 1.7f * static_cast<float>(i));
   return values;
 }
 
@@ -45,13 +43,11 @@ struct Block {
     const ValueId var = bench.leaf(name + ".var", channels, {1, 1, 1, 1});
     return bench.graph.emit1(
         "batch_norm", {in, gamma, beta, mean, var},
-        {{"eps", 1e-5}, {"momentum", 0.1}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}},
-        name);
+        {{"eps", 1e-5}, {"momentum", 0.1}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}}, name);
   }
   std::multiset<std::string> ops(ValueId of) const {
     std::multiset<std::string> names;
-    for (const NodeId at : bench.graph.schedule(std::array{of}))
-      names.insert(bench.graph.nodes()[at].op);
+    for (const NodeId at : bench.graph.schedule(std::array{of})) names.insert(bench.graph.nodes()[at].op);
     return names;
   }
 };
@@ -59,13 +55,11 @@ struct Block {
 TEST(FuseNorm, KeepsTheResultsOfAResidualBlock) {
   Block plain, fused;
   fuse_norm(fused.bench.graph, std::array{fused.loss});
-  EXPECT_EQ(fused.ops(fused.loss),
-            (std::multiset<std::string>{"batch_norm", "batch_norm", "mul", "reduce_sum"}));
+  EXPECT_EQ(fused.ops(fused.loss), (std::multiset<std::string>{"batch_norm", "batch_norm", "mul", "reduce_sum"}));
   EXPECT_FLOAT_EQ(plain.bench.eval(plain.loss)[0], fused.bench.eval(fused.loss)[0]);
 
   for (Block* block : {&plain, &fused}) {
-    const auto grads = differentiate(block->bench.graph, block->loss,
-                                     std::array{block->x, block->z, block->gamma});
+    const auto grads = differentiate(block->bench.graph, block->loss, std::array{block->x, block->z, block->gamma});
     EXPECT_EQ(grads.size(), 3u);
   }
   const auto gradient = [](Block& block, ValueId of) {
@@ -83,8 +77,7 @@ TEST(FuseNorm, KeepsTheResultsOfAResidualBlock) {
 TEST(FuseNorm, LeavesValuesThatOthersRead) {
   Block block;
   fuse_norm(block.bench.graph, std::array{block.loss, block.sum});
-  EXPECT_EQ(block.ops(block.loss).count("relu"), 1u)
-      << "the sum is an output: its relu must stay apart";
+  EXPECT_EQ(block.ops(block.loss).count("relu"), 1u) << "the sum is an output: its relu must stay apart";
   EXPECT_EQ(block.ops(block.loss).count("add"), 1u);
 }
 

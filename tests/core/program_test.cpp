@@ -21,8 +21,7 @@ Floats floats(const TensorView& view) {
   return {span.begin(), span.end()};
 }
 
-// A random graph of elementwise ops over tensors of one shape; in-place ops, chains and shared
-// values all occur.
+// A random graph of elementwise ops over tensors of one shape; in-place ops, chains and shared values all occur.
 struct RandomGraph {
   Bench bench;
   std::vector<ValueId> values;
@@ -30,9 +29,7 @@ struct RandomGraph {
   explicit RandomGraph(std::uint64_t seed) {
     const RngKey key{seed, stream_id("random_graph"), 0};
     std::uint64_t draw = 0;
-    const auto pick = [&](std::size_t n) {
-      return static_cast<std::size_t>(below(key, draw++, n));
-    };
+    const auto pick = [&](std::size_t n) { return static_cast<std::size_t>(below(key, draw++, n)); };
     for (int i = 0; i < 3; ++i) {
       Floats start(40);
       for (float& x : start) x = 2 * uniform_at(key, 1000 + draw++) - 1;
@@ -41,9 +38,7 @@ struct RandomGraph {
     const std::size_t nodes = 5 + pick(25);
     for (std::size_t i = 0; i < nodes; ++i) {
       // Recent values are likelier, so that chains with a single reader occur.
-      const auto any = [&] {
-        return values[pick(2) == 0 ? pick(values.size()) : values.size() - 1];
-      };
+      const auto any = [&] { return values[pick(2) == 0 ? pick(values.size()) : values.size() - 1]; };
       const ValueId a = any(), b = any();
       switch (pick(4)) {
         case 0:
@@ -56,8 +51,7 @@ struct RandomGraph {
           values.push_back(bench.graph.emit1("mul", {a, b}));
           break;
         default:
-          values.push_back(
-              bench.graph.emit1("dropout", {a}, {{"p", 0.25}}, "drop" + std::to_string(i)));
+          values.push_back(bench.graph.emit1("dropout", {a}, {{"p", 0.25}}, "drop" + std::to_string(i)));
       }
     }
   }
@@ -71,12 +65,10 @@ TEST(Program, SharingMemoryNeverChangesAResult) {
     // With every value an output, no two may share memory: that is the reference.
     Program reference = random.bench.compile(random.values);
     reference.run(random.bench.context);
-    std::vector<ValueId> outputs{random.values.back(),
-                                 random.values[below(key, 0, random.values.size())]};
+    std::vector<ValueId> outputs{random.values.back(), random.values[below(key, 0, random.values.size())]};
     Program program = random.bench.compile(outputs);
     program.run(random.bench.context);
-    for (const ValueId id : outputs)
-      ASSERT_EQ(floats(program.view(id)), floats(reference.view(id))) << "seed " << seed;
+    for (const ValueId id : outputs) ASSERT_EQ(floats(program.view(id)), floats(reference.view(id))) << "seed " << seed;
     planned += program.arena_bytes();
     apart += reference.arena_bytes();
   }
@@ -100,8 +92,7 @@ TEST(Program, InPlaceOnlyWhereNothingReadsTheInputLater) {
   EXPECT_EQ(bench.eval(sum), (Floats{-2, 8, -6, 16})) << "relu must not clip `doubled` itself";
 
   Program chain = bench.compile({clipped});
-  EXPECT_EQ(chain.view(clipped).data, chain.view(doubled).data)
-      << "nothing reads `doubled` later here";
+  EXPECT_EQ(chain.view(clipped).data, chain.view(doubled).data) << "nothing reads `doubled` later here";
   Program both = bench.compile({clipped, doubled});
   EXPECT_NE(both.view(clipped).data, both.view(doubled).data) << "`doubled` is an output";
 }
@@ -180,32 +171,24 @@ TEST(Program, RunNeverAllocatesOutsideVendorCalls) {
   Graph& graph = bench.graph;
   const ValueId x = bench.leaf("x", {8, 8, 8, 3}, Floats(8 * 8 * 8 * 3, 0.25f));
   const ValueId conv = bench.leaf("conv.weight", {16, 3, 3, 3}, Floats(16 * 27, 0.1f));
-  const ValueId gamma = bench.leaf("gamma", {16}, Floats(16, 1.0f)),
-                beta = bench.leaf("beta", {16});
+  const ValueId gamma = bench.leaf("gamma", {16}, Floats(16, 1.0f)), beta = bench.leaf("beta", {16});
   const ValueId mean = bench.leaf("mean", {16}), var = bench.leaf("var", {16}, Floats(16, 1.0f));
-  const ValueId fc = bench.leaf("fc.weight", {10, 16}, Floats(160, 0.1f)),
-                bias = bench.leaf("fc.bias", {10});
+  const ValueId fc = bench.leaf("fc.weight", {10, 16}, Floats(160, 0.1f)), bias = bench.leaf("fc.bias", {10});
   const ValueId labels = bench.labels({0, 1, 2, 3, 4, 5, -1, 7});
   for (const char* dtype : {"f32", "bf16"}) {
     ValueId y = graph.emit1("cast", {x}, {{"dtype", std::string(dtype)}}, "cast");
-    y = graph.emit1(
-        "conv2d", {y, conv, kNoValue},
-        {{"stride", std::int64_t{1}}, {"pad", std::int64_t{1}}, {"groups", std::int64_t{1}}},
-        "conv");
-    y = graph.emit1(
-        "batch_norm", {y, gamma, beta, mean, var, kNoValue},
-        {{"eps", 1e-5}, {"momentum", 0.1}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}},
-        "norm");
+    y = graph.emit1("conv2d", {y, conv, kNoValue},
+                    {{"stride", std::int64_t{1}}, {"pad", std::int64_t{1}}, {"groups", std::int64_t{1}}}, "conv");
+    y = graph.emit1("batch_norm", {y, gamma, beta, mean, var, kNoValue},
+                    {{"eps", 1e-5}, {"momentum", 0.1}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}},
+                    "norm");
     y = graph.emit1("relu", {y}, {}, "relu");
-    y = graph.emit1(
-        "max_pool2d", {y},
-        {{"kernel", std::int64_t{2}}, {"stride", std::int64_t{2}}, {"pad", std::int64_t{0}}},
-        "pool");
+    y = graph.emit1("max_pool2d", {y},
+                    {{"kernel", std::int64_t{2}}, {"stride", std::int64_t{2}}, {"pad", std::int64_t{0}}}, "pool");
     y = graph.emit1("global_avg_pool", {y}, {}, "global");
     y = graph.emit1("dropout", {y}, {{"p", 0.5}}, "drop");
     y = graph.emit1("linear", {y, fc, bias}, {}, "fc");
-    const auto loss =
-        graph.emit("softmax_cross_entropy", {y, labels}, {{"label_smoothing", 0.1}}, "loss");
+    const auto loss = graph.emit("softmax_cross_entropy", {y, labels}, {{"label_smoothing", 0.1}}, "loss");
     const ValueId wanted[] = {conv, gamma, beta, fc, bias};
     std::vector<ValueId> outputs = loss;
     for (const Gradient& g : differentiate(graph, loss[0], wanted)) outputs.push_back(g.grad);

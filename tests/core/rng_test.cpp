@@ -22,10 +22,9 @@ TEST(Philox, GivesThePublishedKnownAnswers) {
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const KnownAnswer& known : answers) {
-    const RngKey key{(static_cast<std::uint64_t>(known.key[1]) << 32) | known.key[0],
-                     known.counter[2], known.counter[3]};
-    const RngBlock block =
-        philox(key, (static_cast<std::uint64_t>(known.counter[1]) << 32) | known.counter[0]);
+    const RngKey key{(static_cast<std::uint64_t>(known.key[1]) << 32) | known.key[0], known.counter[2],
+                     known.counter[3]};
+    const RngBlock block = philox(key, (static_cast<std::uint64_t>(known.counter[1]) << 32) | known.counter[0]);
     for (int i = 0; i < 4; ++i) EXPECT_EQ(block.word[i], known.result[i]) << "word " << i;
   }
 }

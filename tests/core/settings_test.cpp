@@ -83,13 +83,10 @@ TEST(Settings, WrongValuesSayWhatIsAllowed) {
   EXPECT_EQ(problem("lr", "1e"), "must be a number, is 1e");
   EXPECT_EQ(problem("lr", ""), "must be a number, is empty");
   EXPECT_EQ(problem("batch", "1.5"), "must be an integer, is 1.5");
-  EXPECT_EQ(problem("batch", "99999999999999999999"),
-            "must be an integer, is 99999999999999999999");
+  EXPECT_EQ(problem("batch", "99999999999999999999"), "must be an integer, is 99999999999999999999");
   EXPECT_EQ(problem("nesterov", "yes"), "must be true or false, is yes");
-  EXPECT_EQ(problem("optimizer", "adan"),
-            "must be one of sgd, adam, is adan; did you mean 'adam'?");
-  EXPECT_EQ(problem("epochs", "-1"),
-            "must be a length such as 160 (epochs), 160ep or 30000it, is -1");
+  EXPECT_EQ(problem("optimizer", "adan"), "must be one of sgd, adam, is adan; did you mean 'adam'?");
+  EXPECT_EQ(problem("epochs", "-1"), "must be a length such as 160 (epochs), 160ep or 30000it, is -1");
   EXPECT_EQ(problem("sizes", "[1, 2000]"), "each item must be in [1, 1000], is 2000");
   EXPECT_EQ(problem("sizes", "[1, 2"), "must be a list of integers, is [1, 2");
   EXPECT_EQ(problem("sizes", "[1,,2]"), "must be a list of integers, is [1,,2]");
@@ -102,8 +99,7 @@ TEST(Settings, EveryProblemIsReportedAndDefaultsFillIn) {
   Schema required = schema();
   required.push_back({.key = "density", .fallback = {}});
   std::vector<SettingProblem> problems;
-  const Settings resolved =
-      resolve(required, Settings(Values{{"lr", "x"}, {"batch", "0"}, {"bach", "1"}}), problems);
+  const Settings resolved = resolve(required, Settings(Values{{"lr", "x"}, {"batch", "0"}, {"bach", "1"}}), problems);
   ASSERT_EQ(problems.size(), 4u);
   EXPECT_EQ(resolved.text("at"), "[80ep, 120ep]");
   EXPECT_EQ(resolved.text("note"), "");
@@ -111,8 +107,7 @@ TEST(Settings, EveryProblemIsReportedAndDefaultsFillIn) {
 }
 
 TEST(Settings, TypedGettersReadBackOrNameTheKey) {
-  const Settings s =
-      resolve(schema(), Settings(Values{{"lr", "+0.25"}, {"gammas", "[1, 2.5e-3]"}}));
+  const Settings s = resolve(schema(), Settings(Values{{"lr", "+0.25"}, {"gammas", "[1, 2.5e-3]"}}));
   EXPECT_EQ(s.real("lr"), 0.25);
   EXPECT_EQ(s.reals("gammas"), (std::vector<double>{1, 0.0025}));
   EXPECT_EQ(s.integer("batch"), 128);
@@ -140,8 +135,7 @@ TEST(Settings, RangeTextShowsOpenAndClosedEnds) {
 }
 
 TEST(Settings, NearestSuggestsSlipsAndAbbreviationsOnly) {
-  const std::vector<std::string> names = {"train.lr", "train.batch", "train.epochs",
-                                          "method.density"};
+  const std::vector<std::string> names = {"train.lr", "train.batch", "train.epochs", "method.density"};
   EXPECT_EQ(nearest("train.learning_rate", names), "train.lr");
   EXPECT_EQ(nearest("train.batch_size", names), "train.batch");
   EXPECT_EQ(nearest("train.epcohs", names), "train.epochs");

@@ -49,8 +49,7 @@ TEST(Bf16, RoundsToNearestEven) {
   const auto round = [](float value) { return to_float(from_float<bf16>(value)); };
   EXPECT_EQ(round(1.0f), 1.0f);
   EXPECT_EQ(round(1.0f + 1.0f / 256), 1.0f) << "a tie goes to the even neighbour below";
-  EXPECT_EQ(round(1.0f + 3.0f / 256), 1.0f + 4.0f / 256)
-      << "a tie goes to the even neighbour above";
+  EXPECT_EQ(round(1.0f + 3.0f / 256), 1.0f + 4.0f / 256) << "a tie goes to the even neighbour above";
   EXPECT_EQ(round(1.0f + 1.1f / 256), 1.0f + 2.0f / 256);
   EXPECT_EQ(round(-1.0f - 1.1f / 256), -1.0f - 2.0f / 256);
   EXPECT_EQ(round(std::numeric_limits<float>::max()), std::numeric_limits<float>::infinity());

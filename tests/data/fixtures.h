@@ -1,5 +1,4 @@
-// What several data tests need: a folder that goes away, small data set files, and checks of error
-// texts.
+// What several data tests need: a folder that goes away, small data set files, and checks of error texts.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,8 +29,7 @@ class DataFiles : public ::testing::Test {
 
   std::filesystem::path write(const std::string& name, const Bytes& bytes) const {
     std::ofstream(folder_ / name, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     return folder_ / name;
   }
   std::filesystem::path folder_;
@@ -53,8 +51,7 @@ inline Bytes gzipped(const Bytes& bytes) {
 }
 
 // The call must throw Error of this kind, on one line, with every one of `parts` in its text.
-inline void expect_error(ErrorKind kind, const std::vector<std::string>& parts,
-                         const std::function<void()>& call) {
+inline void expect_error(ErrorKind kind, const std::vector<std::string>& parts, const std::function<void()>& call) {
   try {
     call();
   } catch (const Error& error) {

@@ -7,8 +7,7 @@ namespace {
 
 constexpr std::size_t kImage = 3072;
 
-// A record whose red plane is `first`, green `first` + 1, blue `first` + 2, except for one blue
-// pixel.
+// A record whose red plane is `first`, green `first` + 1, blue `first` + 2, except for one blue pixel.
 Bytes record(Bytes labels, std::uint8_t first) {
   Bytes bytes = std::move(labels);
   const std::size_t start = bytes.size();
@@ -94,10 +93,9 @@ TEST_F(Cifar, LabelOutsideTheClassesIsCaught) {
 }
 
 TEST_F(Cifar, WrongRootIsOneLine) {
-  expect_error(ErrorKind::Input, {(folder_ / "data_batch_1.bin").string(), "30730000 bytes"},
-               [this] {
-                 open_dataset("cifar10", {{"root", folder_.string()}});
-               });
+  expect_error(ErrorKind::Input, {(folder_ / "data_batch_1.bin").string(), "30730000 bytes"}, [this] {
+    open_dataset("cifar10", {{"root", folder_.string()}});
+  });
   expect_error(ErrorKind::Input, {(folder_ / "train.bin").string(), "153700000 bytes"}, [this] {
     open_dataset("cifar100", {{"root", folder_.string()}});
   });

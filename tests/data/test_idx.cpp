@@ -136,8 +136,7 @@ TEST_F(Idx, DamagedHeaderCountCannotAskForMemory) {
 TEST_F(Idx, TruncatedGzipIsCaughtAtEveryLength) {
   const Bytes whole = gzipped(images(3));
   for (std::size_t length = 2; length < whole.size(); ++length) {
-    write("train-images-idx3-ubyte.gz",
-          Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)));
+    write("train-images-idx3-ubyte.gz", Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)));
     expect_damage({"train-images-idx3-ubyte.gz", "truncated"});
   }
 }

@@ -25,13 +25,11 @@ TEST(Registry, EveryDataSetIsDescribedAndHasItsSettingsOnce) {
       EXPECT_TRUE(keys.contains(key)) << def.name << " " << key;
     }
   }
-  EXPECT_EQ(names,
-            (std::set<std::string>{"cifar10", "cifar100", "fashion-mnist", "mnist", "synthetic"}));
+  EXPECT_EQ(names, (std::set<std::string>{"cifar10", "cifar100", "fashion-mnist", "mnist", "synthetic"}));
 }
 
 TEST(Registry, UnknownNameSuggestsTheNearest) {
-  expect_error(ErrorKind::Settings, {"cifar11", "did you mean 'cifar10", "synthetic"},
-               [] { find_dataset("cifar11"); });
+  expect_error(ErrorKind::Settings, {"cifar11", "did you mean 'cifar10", "synthetic"}, [] { find_dataset("cifar11"); });
 }
 
 TEST(Registry, ShapesNeedNoFiles) {
@@ -41,8 +39,7 @@ TEST(Registry, ShapesNeedNoFiles) {
   EXPECT_EQ(find_dataset("mnist").shape(none), (DataShape{28, 28, 1, 10}));
   EXPECT_EQ(find_dataset("fashion-mnist").shape(none), (DataShape{28, 28, 1, 10}));
   const DatasetDef& made = find_dataset("synthetic");
-  const Settings settings =
-      resolved("synthetic", {{"height", "8"}, {"channels", "1"}, {"classes", "3"}});
+  const Settings settings = resolved("synthetic", {{"height", "8"}, {"channels", "1"}, {"classes", "3"}});
   EXPECT_EQ(made.shape(settings), (DataShape{8, 16, 1, 3}));
 }
 
@@ -61,8 +58,7 @@ TEST(ExpandPath, ReplacesVariablesAndNamesMissingOnes) {
   EXPECT_EQ(expand_path("$WINNOW_TEST_ROOT/cifar10"), "/data/cifar10");
   EXPECT_EQ(expand_path("/x/${WINNOW_TEST_ROOT}s"), "/x//datas");
   EXPECT_EQ(expand_path("plain"), "plain");
-  expect_error(ErrorKind::Settings, {"WINNOW_TEST_ABSENT", "not set"},
-               [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
+  expect_error(ErrorKind::Settings, {"WINNOW_TEST_ABSENT", "not set"}, [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
   expect_error(ErrorKind::Settings, {"a$/b"}, [] { expand_path("a$/b"); });
   expect_error(ErrorKind::Settings, {"${X"}, [] { expand_path("${X"); });
 }
@@ -119,8 +115,7 @@ TEST(FashionMnist, RealFilesHaveTheKnownContent) {
 double nearest_mean_accuracy(Dataset& data) {
   const DataShape shape = data.shape();
   const auto size = static_cast<std::size_t>(shape.height * shape.width * shape.channels);
-  std::vector<std::vector<double>> means(static_cast<std::size_t>(shape.classes),
-                                         std::vector<double>(size));
+  std::vector<std::vector<double>> means(static_cast<std::size_t>(shape.classes), std::vector<double>(size));
   std::vector<double> counts(means.size());
   const auto train = data.eval(Split::Train, data.examples(Split::Train), {});
   const Batch& examples = train->batch(0);

@@ -10,8 +10,7 @@ namespace winnow {
 namespace {
 
 std::vector<std::uint8_t> noise_image(const DataShape& shape) {
-  std::vector<std::uint8_t> image(
-      static_cast<std::size_t>(shape.height * shape.width * shape.channels));
+  std::vector<std::uint8_t> image(static_cast<std::size_t>(shape.height * shape.width * shape.channels));
   for (std::size_t i = 0; i < image.size(); ++i) {
     image[i] = static_cast<std::uint8_t>(1 + below({5, 6, 7}, i, 255));
   }
@@ -26,11 +25,9 @@ std::vector<double> reference(const std::vector<std::uint8_t>& image, const Data
     for (std::int64_t x = 0; x < shape.width; ++x) {
       const std::int64_t column = how.mirror ? shape.width - 1 - x : x;
       const std::int64_t from_y = y + how.dy, from_x = column + how.dx;
-      const bool inside =
-          from_y >= 0 && from_y < shape.height && from_x >= 0 && from_x < shape.width;
+      const bool inside = from_y >= 0 && from_y < shape.height && from_x >= 0 && from_x < shape.width;
       for (std::int64_t c = 0; c < shape.channels; ++c) {
-        const auto at =
-            static_cast<std::size_t>((from_y * shape.width + from_x) * shape.channels + c);
+        const auto at = static_cast<std::size_t>((from_y * shape.width + from_x) * shape.channels + c);
         const double pixel = inside ? image[at] / 255.0 : 0.0;
         const auto k = static_cast<std::size_t>(c);
         out.push_back((pixel - statistics[k].mean) / statistics[k].deviation);

@@ -22,10 +22,8 @@ Communicator& world() {
   return *comm;
 }
 
-// Weights after some steps on all ranks, and the same computed by this rank alone on the whole
-// batches.
-std::pair<std::vector<float>, std::vector<float>> together_and_alone(const std::string& model,
-                                                                     const Pairs& method,
+// Weights after some steps on all ranks, and the same computed by this rank alone on the whole batches.
+std::pair<std::vector<float>, std::vector<float>> together_and_alone(const std::string& model, const Pairs& method,
                                                                      int steps) {
   const Pairs train = {{"batch", "64"}, {"lr", "0.005"}};
   SmallTrial whole(model, method, train), part(model, method, train, {}, {}, &world());
@@ -58,8 +56,7 @@ TEST(DataParallel, MasksAndScoresAreThoseOfOneRank) {
     if (std::string(name) == "rigl") method.insert(method.end(), {{"delta_t", "2"}});
     const auto [together, alone] = together_and_alone("lenet300", method, 1);
     std::size_t different = 0;
-    for (std::size_t i = 0; i < alone.size(); ++i)
-      different += (together[i] == 0) != (alone[i] == 0) ? 1 : 0;
+    for (std::size_t i = 0; i < alone.size(); ++i) different += (together[i] == 0) != (alone[i] == 0) ? 1 : 0;
     EXPECT_LE(different, 4u) << name;  // a tie at the threshold may fall either way when sums are
                                        // rounded in another order
   }
@@ -77,8 +74,7 @@ TEST(DataParallel, TheSameRankCountGivesTheSameBits) {
 }
 
 TEST(DataParallel, AllRanksHoldTheSameWeights) {
-  SmallTrial trial("lenet300", {{"name", "rigl"}, {"density", "0.1"}, {"delta_t", "5"}}, {}, {}, {},
-                   &world());
+  SmallTrial trial("lenet300", {{"name", "rigl"}, {"density", "0.1"}, {"delta_t", "5"}}, {}, {}, {}, &world());
   Trainer trainer = trial.make();
   trainer.run();
   std::uint64_t digest = 1469598103934665603ull;
@@ -97,8 +93,7 @@ TEST(DataParallel, OnlyLiveGradientsAreSent) {
   SmallTrial sparse("lenet300", {{"name", "random"}, {"density", "0.05"}}, {}, {}, {}, &world());
   Trainer trainer = sparse.make();
   const auto outcome = trainer.run();
-  const double share =
-      static_cast<double>(outcome.bytes_sent) / static_cast<double>(outcome.bytes_dense);
+  const double share = static_cast<double>(outcome.bytes_sent) / static_cast<double>(outcome.bytes_dense);
   EXPECT_GT(share, 0.04);
   EXPECT_LT(share, 0.06);  // 5 % of the weights and all biases
 }
@@ -107,8 +102,7 @@ TEST(DataParallel, FrozenWeightsAreNotSent) {
   SmallTrial frozen("lenet300", {{"name", "freezenet"}, {"density", "0.05"}}, {}, {}, {}, &world());
   Trainer trainer = frozen.make();
   const auto outcome = trainer.run();
-  EXPECT_LT(static_cast<double>(outcome.bytes_sent),
-            0.06 * static_cast<double>(outcome.bytes_dense));
+  EXPECT_LT(static_cast<double>(outcome.bytes_sent), 0.06 * static_cast<double>(outcome.bytes_dense));
 }
 
 TEST(Tickets, EachIsHandedOutOnce) {

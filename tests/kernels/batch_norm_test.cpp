@@ -16,13 +16,10 @@ struct Result {
   Doubles y, mean, var, dx, dgamma, dbeta, dresidual;
 };
 
-// x, residual and dy are {rows, channels}; y comes rounded as the kernel stores it when it gates
-// the backward pass.
-Result reference(const Case& c, const Doubles& x, const Doubles& residual, const Doubles& gamma,
-                 const Doubles& beta, const Doubles& running_mean, const Doubles& running_var,
-                 const Doubles& dy, double eps) {
-  const auto rows = static_cast<std::size_t>(c.rows),
-             channels = static_cast<std::size_t>(c.channels);
+// x, residual and dy are {rows, channels}; y comes rounded as the kernel stores it when it gates the backward pass.
+Result reference(const Case& c, const Doubles& x, const Doubles& residual, const Doubles& gamma, const Doubles& beta,
+                 const Doubles& running_mean, const Doubles& running_var, const Doubles& dy, double eps) {
+  const auto rows = static_cast<std::size_t>(c.rows), channels = static_cast<std::size_t>(c.channels);
   const double n = static_cast<double>(rows);
   Result r{Doubles(x.size()), running_mean,      running_var,      Doubles(x.size()),
            Doubles(channels), Doubles(channels), Doubles(x.size())};
@@ -30,8 +27,7 @@ Result reference(const Case& c, const Doubles& x, const Doubles& residual, const
     if (!c.running) {
       r.mean[k] = r.var[k] = 0;
       for (std::size_t i = 0; i < rows; ++i) r.mean[k] += x[i * channels + k] / n;
-      for (std::size_t i = 0; i < rows; ++i)
-        r.var[k] += std::pow(x[i * channels + k] - r.mean[k], 2) / n;
+      for (std::size_t i = 0; i < rows; ++i) r.var[k] += std::pow(x[i * channels + k] - r.mean[k], 2) / n;
     }
     const double rstd = 1 / std::sqrt(r.var[k] + eps);
     for (std::size_t i = 0; i < rows; ++i) {
@@ -57,8 +53,7 @@ template <class T>
 void check(const Case& c, int threads) {
   const DType type = std::is_same_v<T, bf16> ? DType::BF16 : DType::F32;
   const double tolerance = type == DType::BF16 ? 2e-2 : 1e-5, eps = 1e-3;
-  const auto size = static_cast<std::size_t>(c.rows * c.channels),
-             channels = static_cast<std::size_t>(c.channels);
+  const auto size = static_cast<std::size_t>(c.rows * c.channels), channels = static_cast<std::size_t>(c.channels);
   Doubles x = random_values(size, 1, type);
   for (double& v : x) v = static_cast<double>(static_cast<float>(v + c.mean));
   const Doubles residual = random_values(size, 2, type), dy = random_values(size, 3, type);
@@ -73,12 +68,11 @@ void check(const Case& c, int threads) {
   auto rm = as<float>(running_mean), rv = as<float>(running_var);
   std::vector<T> y(size), dx(size), dresidual(size);
   std::vector<float> mean(channels), rstd(channels), dgamma(channels), dbeta(channels);
-  const cpu::BatchNormShape shape{c.rows, c.channels, c.running, c.relu, static_cast<float>(eps),
-                                  0.1f};
+  const cpu::BatchNormShape shape{c.rows, c.channels, c.running, c.relu, static_cast<float>(eps), 0.1f};
   std::vector<std::byte> scratch(shape.scratch_bytes());
   cpu::batch_norm_forward<T>(shape,
-                             {tx.data(), c.residual ? tr.data() : nullptr, tg.data(), tb.data(),
-                              rm.data(), rv.data(), y.data(), mean.data(), rstd.data(), true},
+                             {tx.data(), c.residual ? tr.data() : nullptr, tg.data(), tb.data(), rm.data(), rv.data(),
+                              y.data(), mean.data(), rstd.data(), true},
                              scratch.data(), threads);
   expect_close(y, want.y, tolerance);
   expect_close(mean, want.mean, 1e-5);
@@ -94,11 +88,10 @@ void check(const Case& c, int threads) {
   expect_close(rv, new_var, 1e-5);
 
   const bool gated = c.relu && c.residual;
-  cpu::batch_norm_backward<T>(
-      shape,
-      {tdy.data(), tx.data(), gated ? y.data() : nullptr, tg.data(), tb.data(), mean.data(),
-       rstd.data(), dx.data(), gated ? dresidual.data() : nullptr, dgamma.data(), dbeta.data()},
-      scratch.data(), threads);
+  cpu::batch_norm_backward<T>(shape,
+                              {tdy.data(), tx.data(), gated ? y.data() : nullptr, tg.data(), tb.data(), mean.data(),
+                               rstd.data(), dx.data(), gated ? dresidual.data() : nullptr, dgamma.data(), dbeta.data()},
+                              scratch.data(), threads);
   expect_close(dgamma, want.dgamma, tolerance);
   expect_close(dbeta, want.dbeta, tolerance);
   expect_close(dx, want.dx, tolerance);
@@ -106,15 +99,9 @@ void check(const Case& c, int threads) {
 }
 
 const Case kCases[] = {
-    {300, 16, false, false, false},
-    {128, 20, false, true, false},
-    {77, 3, false, false, true},
-    {2000, 16, false, true, true},
-    {64, 100, false, true, true},
-    {500, 512, false, true, false},
-    {90, 50, true, true, true},
-    {129, 64, true, false, false},
-    {4096, 32, false, false, false, 100.0},
+    {300, 16, false, false, false}, {128, 20, false, true, false}, {77, 3, false, false, true},
+    {2000, 16, false, true, true},  {64, 100, false, true, true},  {500, 512, false, true, false},
+    {90, 50, true, true, true},     {129, 64, true, false, false}, {4096, 32, false, false, false, 100.0},
 };
 
 class BatchNorm : public ::testing::TestWithParam<Case> {};

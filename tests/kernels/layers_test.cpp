@@ -15,9 +15,7 @@ using cpu::Direction;
 using cpu::LinearShape;
 
 // A linear layer is a convolution of images of one pixel.
-ConvShape as_conv(const LinearShape& s) {
-  return {s.rows, 1, 1, s.in, s.out, 1, 1, 1, 0, 1, s.dtype, s.bias};
-}
+ConvShape as_conv(const LinearShape& s) { return {s.rows, 1, 1, s.in, s.out, 1, 1, 1, 0, 1, s.dtype, s.bias}; }
 
 template <class T, class LayerShape>
 void check(const LayerShape& layer, const ConvShape& s, int threads) {
@@ -27,8 +25,8 @@ void check(const LayerShape& layer, const ConvShape& s, int threads) {
   const std::size_t nx = size(s.batch, s.height, s.width, s.in), nb = size(s.out),
                     nw = size(s.out, s.in / s.groups, s.kernel_h, s.kernel_w),
                     ny = size(s.batch, s.out_height(), s.out_width(), s.out);
-  const Doubles x = random_values(nx, 1, type), w = random_values(nw, 2, type),
-                b = random_values(nb, 3), dy = random_values(ny, 4, type);
+  const Doubles x = random_values(nx, 1, type), w = random_values(nw, 2, type), b = random_values(nb, 3),
+                dy = random_values(ny, 4, type);
   Doubles y(ny), dx(nx), dw(nw), db(nb);
   for (std::size_t i = 0; i < ny; ++i) {
     y[i] = s.bias ? b[i % nb] : 0;
@@ -68,13 +66,12 @@ void check(const LayerShape& layer, const ConvShape& s, int threads) {
     expect_close(out_dx, dx, tolerance);
     forget(out_dx);
   });
-  run(Direction::BackwardWeights,
-      {tx.data(), out_dw.data(), s.bias ? out_db.data() : nullptr, ty.data()}, [&] {
-        expect_close(out_dw, dw, tolerance);
-        if (s.bias) expect_close(out_db, db, tolerance);
-        forget(out_dw);
-        forget(out_db);
-      });
+  run(Direction::BackwardWeights, {tx.data(), out_dw.data(), s.bias ? out_db.data() : nullptr, ty.data()}, [&] {
+    expect_close(out_dw, dw, tolerance);
+    if (s.bias) expect_close(out_db, db, tolerance);
+    forget(out_dw);
+    forget(out_db);
+  });
 }
 
 const ConvShape kConvs[] = {
@@ -110,8 +107,7 @@ TEST_P(Conv, MatchesNaiveLoopsInBf16) {
 }
 // What winnow computes itself: oneDNN sums in an order that depends on the threads.
 template <class T, class Shape>
-std::vector<float> weight_gradient(const Shape& shape, std::size_t nx, std::size_t nw,
-                                   std::size_t ny, int threads) {
+std::vector<float> weight_gradient(const Shape& shape, std::size_t nx, std::size_t nw, std::size_t ny, int threads) {
   std::vector<float> dw(nw), db(static_cast<std::size_t>(shape.out));
   auto x = as<T>(random_values(nx, 1, shape.dtype)), dy = as<T>(random_values(ny, 2, shape.dtype));
   const auto way = std::move(cpu::every_layer(shape, Direction::BackwardWeights, threads)[1]);
@@ -147,9 +143,8 @@ INSTANTIATE_TEST_SUITE_P(Layers, Tiles, ::testing::ValuesIn(contracted_types()),
 INSTANTIATE_TEST_SUITE_P(Layers, Conv, ::testing::ValuesIn(kConvs));
 
 const LinearShape kLinears[] = {
-    {4, 784, 300, DType::F32, true},  {3, 7, 5, DType::F32, true},
-    {1, 100, 10, DType::F32, true},   {33, 64, 10, DType::F32, false},
-    {128, 50, 500, DType::F32, true}, {5, 90, 130, DType::F32, true},
+    {4, 784, 300, DType::F32, true}, {3, 7, 5, DType::F32, true},      {1, 100, 10, DType::F32, true},
+    {33, 64, 10, DType::F32, false}, {128, 50, 500, DType::F32, true}, {5, 90, 130, DType::F32, true},
 };
 
 class Linear : public ::testing::TestWithParam<LinearShape> {};

@@ -39,13 +39,11 @@ void expect_close(const std::vector<T>& got, const Doubles& want, double toleran
   double scale = 1e-30;
   for (const double w : want) scale = std::max(scale, std::abs(w));
   for (std::size_t i = 0; i < want.size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(to_float(got[i])), want[i], tolerance * scale)
-        << "element " << i;
+    ASSERT_NEAR(static_cast<double>(to_float(got[i])), want[i], tolerance * scale) << "element " << i;
   }
 }
 
-// Calls body(x, w, y, image's channel out) with the flat positions of every multiplication of the
-// convolution.
+// Calls body(x, w, y, image's channel out) with the flat positions of every multiplication of the convolution.
 template <class Body>
 void for_each_product(const cpu::ConvShape& s, const Body& body) {
   const auto in_group = s.in / s.groups, out_group = s.out / s.groups;
@@ -60,10 +58,8 @@ void for_each_product(const cpu::ConvShape& s, const Body& body) {
                 if (h < 0 || h >= s.height || w < 0 || w >= s.width) continue;
                 const auto channel = o / out_group * in_group + c;
                 body(static_cast<std::size_t>(((n * s.height + h) * s.width + w) * s.in + channel),
-                     static_cast<std::size_t>(((o * in_group + c) * s.kernel_h + a) * s.kernel_w +
-                                              b),
-                     static_cast<std::size_t>(
-                         ((n * s.out_height() + i) * s.out_width() + j) * s.out + o));
+                     static_cast<std::size_t>(((o * in_group + c) * s.kernel_h + a) * s.kernel_w + b),
+                     static_cast<std::size_t>(((n * s.out_height() + i) * s.out_width() + j) * s.out + o));
               }
 }
 

@@ -1,5 +1,4 @@
-// The oracles of density allocation: LeNet-300-100 and ResNet-20, computed independently in double
-// precision.
+// The oracles of density allocation: LeNet-300-100 and ResNet-20, computed independently in double precision.
 #include "experiments/methods/allocation.h"
 
 #include <gtest/gtest.h>
@@ -131,8 +130,7 @@ TEST(Allocation, LayersWithTheirOwnDensityTakeNoPart) {
 }
 
 TEST(Allocation, FullDensityAndUniformAreExact) {
-  for (const Distribution distribution :
-       {Distribution::Uniform, Distribution::Er, Distribution::Erk}) {
+  for (const Distribution distribution : {Distribution::Uniform, Distribution::Er, Distribution::Erk}) {
     for (const double density : allocate(distribution, 0, resnet20()).densities) {
       EXPECT_EQ(density, 1);
     }

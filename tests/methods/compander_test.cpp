@@ -19,16 +19,14 @@ Attrs companding(const char* function, double a, double b) {
 TEST(Compander, ValuesAndSlopesMatchSpecificationOracle) {
   OpBench bench;
   const ValueId v = bench.leaf("v", {3}, {.0602008f, -.3277815f, 1.5432910f});
-  const ValueId w =
-      bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
+  const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
   expect_near(bench.value(w), {.1f, -.5f, 1.2f});
   expect_near(bench.gradients(w, {1, 1, 1}, {v})[0], {1.6500555f, 1.2835853f, .2188384f});
 }
 
 TEST(Compander, LearnedCoefficientsHaveTheDerivativesOfTheSpecification) {
   OpBench bench;
-  const ValueId v = bench.leaf("v", {1}, {-3}), a = bench.leaf("a", {1}, {.5f}),
-                b = bench.leaf("b", {1}, {1});
+  const ValueId v = bench.leaf("v", {1}, {-3}), a = bench.leaf("a", {1}, {.5f}), b = bench.leaf("b", {1}, {1});
   const ValueId w = bench.graph.emit1("compander", {v, a, b}, companding("arctan", 0, 0), "w");
   expect_near(bench.value(w), {-.6245229f});
   const auto grads = bench.gradients(w, {1}, {v, a, b});
@@ -43,8 +41,7 @@ TEST(Compander, AlternativeFunctionsHaveTheirDerivatives) {
         std::pair{"erf", 2 * .7 / (.9 * std::sqrt(M_PI)) * std::exp(-.3 * .3 / (.9 * .9))}}) {
     OpBench bench;
     const ValueId v = bench.leaf("v", {1}, {.3f});
-    const ValueId w =
-        bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding(function, .7, .9), "w");
+    const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding(function, .7, .9), "w");
     expect_near(bench.gradients(w, {1}, {v})[0], {static_cast<float>(slope)});
   }
 }
@@ -54,16 +51,15 @@ TEST(Compander, StepOnTheLatentWeightMatchesSpecificationOracle) {
   // v -> v - lr * (dL/dw + wd * w) * dw/dv.
   OpBench bench;
   const ValueId v = bench.leaf("v", {1}, {.0602008f});
-  const ValueId w =
-      bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
+  const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
   const float g = bench.gradients(w, {.5f + .01f * .1f}, {v})[0][0];
   EXPECT_NEAR(g, .8266778f, 2e-6);
   EXPECT_NEAR(.0602008f - .1f * g, -.0224670f, 1e-6);
   OpBench after;
   const ValueId moved = after.leaf("v", {1}, {.0602008f - .1f * g});
-  expect_near(after.value(after.graph.emit1("compander", {moved, kNoValue, kNoValue},
-                                            companding("arctan", 1, .6), "w")),
-              {-.0374275f});
+  expect_near(
+      after.value(after.graph.emit1("compander", {moved, kNoValue, kNoValue}, companding("arctan", 1, .6), "w")),
+      {-.0374275f});
 }
 
 TEST(Compander, NetworkStartsAsItWouldWithoutTheMethod) {
@@ -75,22 +71,19 @@ TEST(Compander, NetworkStartsAsItWouldWithoutTheMethod) {
     b.start_phase(0);
     const auto wa = a.effective_weights(), wb = b.effective_weights();
     ASSERT_EQ(wa.size(), wb.size());
-    for (std::size_t i = 0; i < wa.size(); ++i)
-      EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
+    for (std::size_t i = 0; i < wa.size(); ++i) EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
     EXPECT_NE(test::copy_of(a, "conv1.weight"), test::copy_of(b, "conv1.weight"));
   }
 }
 
 // A result file holds the merged weights, and a and b where they were learned.
 TEST(Compander, AStartFileWithLearnedCoefficientsGoesOnWhereItEnded) {
-  const test::Pairs method = {
-      {"name", "compander"}, {"coefficients", "fine"}, {"a", "1"}, {"b", "0.6"}};
+  const test::Pairs method = {{"name", "compander"}, {"coefficients", "fine"}, {"a", "1"}, {"b", "0.6"}};
   auto first = test::residual_trial(method), second = test::residual_trial(method);
   Trainer a = first.make();
   a.start_phase(0);
   for (int step = 0; step < 3; ++step) a.train_step();
-  for (const ParamSpec& spec : a.params().specs())
-    second.start[spec.name] = test::copy_of(a, spec.name);
+  for (const ParamSpec& spec : a.params().specs()) second.start[spec.name] = test::copy_of(a, spec.name);
   for (auto& layer : a.effective_weights()) second.start[layer.layer + ".weight"] = layer.values;
   EXPECT_NE(second.start.at("fc.compander_a")[0], 1.0f);
   Trainer b = second.make();
@@ -99,9 +92,7 @@ TEST(Compander, AStartFileWithLearnedCoefficientsGoesOnWhereItEnded) {
   for (std::size_t i = 0; i < wa.size(); ++i)
     EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6) << wa[i].layer;
   for (const ParamSpec& spec : a.params().specs())
-    EXPECT_LT(test::largest_difference(test::copy_of(a, spec.name), test::copy_of(b, spec.name)),
-              1e-5)
-        << spec.name;
+    EXPECT_LT(test::largest_difference(test::copy_of(a, spec.name), test::copy_of(b, spec.name)), 1e-5) << spec.name;
 }
 
 TEST(Compander, MagnitudesAreThoseOfTheWeightsTheLayersUse) {
@@ -113,8 +104,7 @@ TEST(Compander, MagnitudesAreThoseOfTheWeightsTheLayersUse) {
   const std::vector<Scores> scores = magnitudes(trainer, pruned_tensors(trainer));
   ASSERT_EQ(scores.size(), effective.size());
   for (std::size_t t = 0; t < scores.size(); ++t) {
-    for (std::size_t i = 0; i < scores[t].size(); ++i)
-      ASSERT_EQ(scores[t][i], std::fabs(effective[t].values[i]));
+    for (std::size_t i = 0; i < scores[t].size(); ++i) ASSERT_EQ(scores[t][i], std::fabs(effective[t].values[i]));
   }
   EXPECT_GT(*std::ranges::max_element(scores[1]), 5);
 }
@@ -125,17 +115,14 @@ TEST(Compander, LearnedCoefficientsAreNotStoredBesideTheMergedWeights) {
     test::SmallTrial plain("lenet300");
     Trainer trainer = trial.make(), dense = plain.make();
     trainer.start_phase(0);
-    const Accounting counted =
-        account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
+    const Accounting counted = account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
     EXPECT_EQ(counted.summary.at("params.kept"), 266610) << coefficients;
   }
 }
 
 TEST(Compander, DecayActsOnTheEffectiveWeight) {
-  auto with =
-      test::residual_trial({{"name", "compander"}}, {{"weight_decay", "0.1"}, {"momentum", "0"}});
-  auto without =
-      test::residual_trial({{"name", "compander"}}, {{"weight_decay", "0"}, {"momentum", "0"}});
+  auto with = test::residual_trial({{"name", "compander"}}, {{"weight_decay", "0.1"}, {"momentum", "0"}});
+  auto without = test::residual_trial({{"name", "compander"}}, {{"weight_decay", "0"}, {"momentum", "0"}});
   Trainer a = with.make(), b = without.make();
   a.start_phase(0);
   b.start_phase(0);
@@ -145,17 +132,15 @@ TEST(Compander, DecayActsOnTheEffectiveWeight) {
   b.train_step();
   const auto va = test::copy_of(a, "conv1.weight"), vb = test::copy_of(b, "conv1.weight");
   for (std::size_t i = 0; i < v.size(); ++i) {
-    const double slope =
-        1.0 * .6 / (.6 * .6 + static_cast<double>(v[i]) * static_cast<double>(v[i]));
-    EXPECT_NEAR(static_cast<double>(va[i]) - static_cast<double>(vb[i]),
-                -lr * .1 * static_cast<double>(w[i]) * slope, 1e-6);
+    const double slope = 1.0 * .6 / (.6 * .6 + static_cast<double>(v[i]) * static_cast<double>(v[i]));
+    EXPECT_NEAR(static_cast<double>(va[i]) - static_cast<double>(vb[i]), -lr * .1 * static_cast<double>(w[i]) * slope,
+                1e-6);
   }
 }
 
 TEST(Compander, AdamStepsAsInWAndIsScaledByTheSlope) {
   // A large epsilon keeps the step continuous where gradients change their sign.
-  const test::Pairs adam = {
-      {"optimizer", "adam"}, {"lr", "1e-3"}, {"eps", "1e-2"}, {"weight_decay", "0.1"}};
+  const test::Pairs adam = {{"optimizer", "adam"}, {"lr", "1e-3"}, {"eps", "1e-2"}, {"weight_decay", "0.1"}};
   auto plain = test::residual_trial({{"name", "dense"}}, adam);
   auto companded = test::residual_trial({{"name", "compander"}}, adam);
   Trainer a = plain.make(), b = companded.make();
@@ -168,8 +153,8 @@ TEST(Compander, AdamStepsAsInWAndIsScaledByTheSlope) {
   EXPECT_GT(test::largest_difference(w, now_w), 5e-4);
   for (std::size_t i = 0; i < v.size(); ++i) {
     const double at = static_cast<double>(v[i]), slope = .6 / (.36 + at * at);
-    EXPECT_NEAR(static_cast<double>(now_v[i]) - at,
-                slope * (static_cast<double>(now_w[i]) - static_cast<double>(w[i])), 2e-6);
+    EXPECT_NEAR(static_cast<double>(now_v[i]) - at, slope * (static_cast<double>(now_w[i]) - static_cast<double>(w[i])),
+                2e-6);
   }
 }
 
@@ -180,8 +165,7 @@ TEST(Compander, FirstStepOfAdamFollowsFromTheGradientInV) {
     const test::Pairs method = {{"name", "compander"}, {"coefficients", coefficients}};
     const auto stepped = [&](const char* optimizer, std::vector<float>& start) {
       auto trial = test::residual_trial(
-          method,
-          {{"optimizer", optimizer}, {"momentum", "0"}, {"eps", "0.5"}, {"weight_decay", "0.1"}});
+          method, {{"optimizer", optimizer}, {"momentum", "0"}, {"eps", "0.5"}, {"weight_decay", "0.1"}});
       Trainer trainer = trial.make();
       trainer.start_phase(0);
       start = test::copy_of(trainer, "conv1.weight");
@@ -193,8 +177,7 @@ TEST(Compander, FirstStepOfAdamFollowsFromTheGradientInV) {
     for (std::size_t i = 0; i < start.size(); ++i) {
       const double v = static_cast<double>(start[i]), slope = .6 / (.36 + v * v);
       const double in_w = (v - static_cast<double>(sgd[i])) / kRate / slope;
-      EXPECT_NEAR(v - static_cast<double>(adam[i]),
-                  slope * kRate * in_w / (std::fabs(in_w) + kEpsilon), 2e-6)
+      EXPECT_NEAR(v - static_cast<double>(adam[i]), slope * kRate * in_w / (std::fabs(in_w) + kEpsilon), 2e-6)
           << coefficients;
     }
     EXPECT_GT(test::largest_difference(sgd, adam), 1e-4);
@@ -202,9 +185,8 @@ TEST(Compander, FirstStepOfAdamFollowsFromTheGradientInV) {
 }
 
 TEST(Compander, PrunedWeightsStayInertUnderAdam) {
-  auto trial =
-      test::residual_trial({{"name", "snip"}, {"density", "0.2"}, {"with.compander", "on"}},
-                           {{"optimizer", "adam"}, {"lr", "1e-3"}, {"weight_decay", "1e-4"}});
+  auto trial = test::residual_trial({{"name", "snip"}, {"density", "0.2"}, {"with.compander", "on"}},
+                                    {{"optimizer", "adam"}, {"lr", "1e-3"}, {"weight_decay", "1e-4"}});
   Trainer trainer = trial.make();
   trainer.start_phase(0);
   for (int step = 0; step < 5; ++step) trainer.train_step();
@@ -221,8 +203,7 @@ void expect_learning(const std::string& coefficients, const std::string& a, cons
                      const test::Pairs& optimizer = {}) {
   test::Pairs train = {{"epochs", "8"}, {"weight_decay", "1e-4"}};
   train.insert(train.end(), optimizer.begin(), optimizer.end());
-  auto trial = test::residual_trial(
-      {{"name", "compander"}, {"coefficients", coefficients}, {"a", a}, {"b", b}}, train);
+  auto trial = test::residual_trial({{"name", "compander"}, {"coefficients", coefficients}, {"a", a}, {"b", b}}, train);
   Trainer trainer = trial.make();
   EXPECT_FALSE(trainer.run().diverged);
   EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3) << coefficients;
@@ -251,8 +232,7 @@ TEST(Compander, LearnsWithAdam) {
 }
 
 TEST(Compander, DecoupledDecayIsRefused) {
-  EXPECT_THROW(test::residual_trial({{"name", "compander"}}, {{"optimizer", "adamw"}}).make(),
-               Error);
+  EXPECT_THROW(test::residual_trial({{"name", "compander"}}, {{"optimizer", "adamw"}}).make(), Error);
 }
 
 }  // namespace

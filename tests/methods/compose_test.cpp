@@ -11,9 +11,7 @@
 namespace winnow {
 namespace {
 
-Settings given(std::map<std::string, std::string, std::less<>> settings) {
-  return Settings(std::move(settings));
-}
+Settings given(std::map<std::string, std::string, std::less<>> settings) { return Settings(std::move(settings)); }
 
 std::string problem(const Settings& settings) {
   try {
@@ -57,24 +55,18 @@ TEST(Compose, TwoMethodsThatChooseWeightsAreRefusedWithTheReason) {
   EXPECT_EQ(cannot_compose({"rigl", "rigl"}), "rigl is given twice");
   EXPECT_EQ(cannot_compose({"rigl"}), std::nullopt);
   EXPECT_EQ(cannot_compose({"dense", "rigl"}), std::nullopt);
-  EXPECT_NE(problem(given({{"name", "rigl"},
-                           {"density", "0.5"},
-                           {"with.snip", "on"},
-                           {"with.snip.density", "0.5"}}))
+  EXPECT_NE(problem(given({{"name", "rigl"}, {"density", "0.5"}, {"with.snip", "on"}, {"with.snip.density", "0.5"}}))
                 .find("both decide"),
             std::string::npos);
 }
 
 TEST(Compose, NewInitialWeightsUnderAReparametrisationAreRefused) {
   for (const char* other : {"with.interspace", "with.compander"}) {
-    EXPECT_NE(
-        problem(given({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}, {other, "on"}}))
-            .find("snip draws initial weights anew"),
-        std::string::npos);
+    EXPECT_NE(problem(given({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}, {other, "on"}}))
+                  .find("snip draws initial weights anew"),
+              std::string::npos);
     for (const char* part : {"frozen", "trained", "both"}) {
-      EXPECT_NE(problem(given(
-                    {{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}, {other, "on"}})),
-                "")
+      EXPECT_NE(problem(given({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}, {other, "on"}})), "")
           << part;
     }
     EXPECT_NE(problem(given({{"name", "imp"}, {"control", "reinitialise"}, {other, "on"}})), "");
@@ -90,22 +82,18 @@ TEST(Compose, DecayOfFrozenWeightsNeedsADecayThatReachesThem) {
                           {"variant", "freeze_wd"},
                           {"with.compander.coefficients", coefficients}}));
   };
-  EXPECT_NE(with("fixed").find("freezenet decays frozen weights, but compander"),
-            std::string::npos);
+  EXPECT_NE(with("fixed").find("freezenet decays frozen weights, but compander"), std::string::npos);
   EXPECT_EQ(with("fine"), "");
 }
 
 TEST(Compose, ProblemsNameTheFullKey) {
-  EXPECT_NE(problem(given({{"name", "snip"}, {"density", "2"}})).find("method.density"),
-            std::string::npos);
-  EXPECT_NE(problem(given({{"name", "dense"}, {"with.snip.density", "2"}}))
-                .find("method.with.snip.density"),
+  EXPECT_NE(problem(given({{"name", "snip"}, {"density", "2"}})).find("method.density"), std::string::npos);
+  EXPECT_NE(problem(given({{"name", "dense"}, {"with.snip.density", "2"}})).find("method.with.snip.density"),
             std::string::npos);
 }
 
 TEST(Compose, MethodsSwitchedOffAreLeftOut) {
-  const auto parts =
-      method_parts(given({{"name", "snip"}, {"density", "0.5"}, {"with.rigl", "off"}}));
+  const auto parts = method_parts(given({{"name", "snip"}, {"density", "0.5"}, {"with.rigl", "off"}}));
   EXPECT_EQ(parts.size(), 1u);
 }
 
@@ -158,10 +146,8 @@ TEST(Composite, RunsStructureFirstMasksLastAndJoinsWishes) {
 TEST(CheckDensity, SaysWhatCanBeReachedWhenLayersAreFixed) {
   const Model model = linear_layers({{30, 30}, {10, 10}});
   const auto check = [&](const char* density, const char* over) {
-    return check_density(model, given({{"name", "snip"},
-                                       {"density", density},
-                                       {"keep_dense", "[last]"},
-                                       {"density_over", over}}));
+    return check_density(
+        model, given({{"name", "snip"}, {"density", density}, {"keep_dense", "[last]"}, {"density_over", over}}));
   };
   EXPECT_EQ(check("0.05", "rest"), std::nullopt);
   EXPECT_EQ(check("0.2", "all"), std::nullopt);
@@ -184,14 +170,10 @@ TEST(CheckDensity, DensityOverAllCountsTheFixedLayers) {
 
 TEST(CheckDensity, UnknownLayersGetTheNearestName) {
   const Model model = linear_layers({{30, 30}, {10, 10}});
-  const auto reason =
-      check_density(model, given({{"name", "rigl"}, {"density", "0.1"}, {"keep_dense", "[fc9]"}}));
+  const auto reason = check_density(model, given({{"name", "rigl"}, {"density", "0.1"}, {"keep_dense", "[fc9]"}}));
   ASSERT_TRUE(reason);
-  EXPECT_NE(reason->find("method.keep_dense: no prunable layer 'fc9'; did you mean"),
-            std::string::npos)
-      << *reason;
-  EXPECT_TRUE(check_density(
-      model, given({{"name", "rigl"}, {"density", "0.1"}, {"layer_density", "[fc1=7]"}})));
+  EXPECT_NE(reason->find("method.keep_dense: no prunable layer 'fc9'; did you mean"), std::string::npos) << *reason;
+  EXPECT_TRUE(check_density(model, given({{"name", "rigl"}, {"density", "0.1"}, {"layer_density", "[fc1=7]"}})));
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace winnow {
 namespace {
 
 // The update of RigL and SET by magnitude.
-Bits drop_grow(const std::vector<float>& weights, const Bits& mask,
-               const std::vector<float>& growth, std::int64_t count) {
+Bits drop_grow(const std::vector<float>& weights, const Bits& mask, const std::vector<float>& growth,
+               std::int64_t count) {
   return grow(drop_smallest(weights, mask, count, "w"), growth, count, "w");
 }
 
@@ -46,9 +46,9 @@ TEST(DropGrow, EachSignLosesItsShareClosestToZero) {
 }
 
 TEST(DropGrow, CosineMatchesSpecificationOracle) {
-  const std::vector<std::pair<std::int64_t, double>> oracle = {
-      {0, .3},      {100, .299988},   {6250, .256066},  {8333, .225005},
-      {12500, .15}, {18750, .043934}, {24900, .000012}, {25000, 0}};
+  const std::vector<std::pair<std::int64_t, double>> oracle = {{0, .3},          {100, .299988}, {6250, .256066},
+                                                               {8333, .225005},  {12500, .15},   {18750, .043934},
+                                                               {24900, .000012}, {25000, 0}};
   for (const auto& [t, fraction] : oracle) {
     EXPECT_NEAR(cosine_fraction(.3, t, 25000), fraction, 5e-7) << t;
   }

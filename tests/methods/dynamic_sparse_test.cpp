@@ -1,5 +1,4 @@
-// RigL, SET and gradual pruning at their moments: when they act, what they ask the trainer for,
-// what they change.
+// RigL, SET and gradual pruning at their moments: when they act, what they ask the trainer for, what they change.
 #include <gtest/gtest.h>
 
 #include "experiments/methods/compose.h"
@@ -30,9 +29,7 @@ void random_gradients(FakeState& state) {
   }
 }
 
-std::int64_t kept(const FakeState& state) {
-  return count_ones(state.keep(0)) + count_ones(state.keep(1));
-}
+std::int64_t kept(const FakeState& state) { return count_ones(state.keep(0)) + count_ones(state.keep(1)); }
 
 TEST(Rigl, SkipsOneBatchAtEachUpdateAndAsksForDenseGradientsOnlyThere) {
   FakeState state = net();
@@ -45,8 +42,7 @@ TEST(Rigl, SkipsOneBatchAtEachUpdateAndAsksForDenseGradientsOnlyThere) {
   for (std::int64_t step = 0; step < 1000;) {
     const bool wanted = plan.wants_after_backward(step);
     EXPECT_EQ(wanted, plan.wants_dense(step));
-    const Verdict verdict =
-        wanted ? rigl->on_event(moment(When::AfterBackward, state, step), state) : Verdict::Update;
+    const Verdict verdict = wanted ? rigl->on_event(moment(When::AfterBackward, state, step), state) : Verdict::Update;
     if (verdict == Verdict::SkipUpdate) {
       updates.push_back(step);
     } else {
@@ -168,8 +164,7 @@ TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
 }
 
 TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
-  const auto gmp = method(
-      {{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
+  const auto gmp = method({{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
   FakeState state = net(), initial = net();
   EventPlan plan;
   gmp->schedule(plan, state.run);
@@ -192,8 +187,7 @@ TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
 TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
   for (const char* scope : {"layer", "global"}) {
     FakeState state = net();
-    const auto gmp =
-        method({{"name", "gmp"}, {"density", "0.1"}, {"interval", "50it"}, {"scope", scope}});
+    const auto gmp = method({{"name", "gmp"}, {"density", "0.1"}, {"interval", "50it"}, {"scope", scope}});
     EventPlan plan;
     gmp->schedule(plan, state.run);
     gmp->on_event(begin(), state);
@@ -214,10 +208,8 @@ TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
 
 TEST(Gmp, LayersKeepTheDensityOfTheirOwn) {
   FakeState state = net();
-  const auto gmp = method({{"name", "gmp"},
-                           {"density", "0.1"},
-                           {"keep_dense", "[first]"},
-                           {"layer_density", "[last=0.2]"}});
+  const auto gmp =
+      method({{"name", "gmp"}, {"density", "0.1"}, {"keep_dense", "[first]"}, {"layer_density", "[last=0.2]"}});
   gmp->on_event(moment(When::AfterStep, state, 700), state);
   EXPECT_EQ(count_ones(state.keep(0)), 600);
   EXPECT_EQ(count_ones(state.keep(1)), 40);

@@ -39,9 +39,8 @@ TEST(EdgePopup, SelectionAgreesWithSorting) {
   }
   std::vector<std::size_t> order(scores.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::abs(scores[a]) < std::abs(scores[b]);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return std::abs(scores[a]) < std::abs(scores[b]); });
   for (const std::int64_t drop : {1, 60, 2499, 2500, 4990, 4999}) {
     std::vector<std::uint8_t> expected(scores.size(), 1);
     for (std::int64_t i = 0; i < drop; ++i) expected[order[static_cast<std::size_t>(i)]] = 0;
@@ -52,14 +51,12 @@ TEST(EdgePopup, SelectionAgreesWithSorting) {
 TEST(EdgePopup, GradientIsStraightThroughForAllScores) {
   OpBench bench;
   const float r = std::sqrt(.5f);
-  const ValueId w = bench.leaf("w", {8}, {r, -r, r, r, -r, r, -r, r}),
-                s = bench.leaf("s", {8}, kScores);
+  const ValueId w = bench.leaf("w", {8}, {r, -r, r, r, -r, r, -r, r}), s = bench.leaf("s", {8}, kScores);
   const auto out = bench.graph.emit("score_mask", {w, s}, {{"density", .5}}, "mask");
   expect_near(bench.value(out[0]), {r, 0, 0, r, -r, 0, 0, r});
   const auto grads = bench.gradients(out[0], {.1f, .2f, .3f, .4f, .5f, .6f, .7f, .8f}, {w, s});
   expect_near(grads[0], {.1f, 0, 0, .4f, .5f, 0, 0, .8f});
-  expect_near(grads[1],
-              {.070711f, .141421f, .212132f, -.282843f, -.353553f, .424264f, -.494975f, -.565685f});
+  expect_near(grads[1], {.070711f, .141421f, .212132f, -.282843f, -.353553f, .424264f, -.494975f, -.565685f});
 }
 
 TEST(EdgePopup, StartValuesHaveTheDeviationsOfTheSpecification) {
@@ -76,8 +73,7 @@ TEST(EdgePopup, StartValuesHaveTheDeviationsOfTheSpecification) {
 }
 
 TEST(EdgePopup, OnlyScoresAreTrainedAndTheMaskIsKept) {
-  auto trial = test::residual_trial({{"name", "edge_popup"}, {"density", "0.5"}},
-                                    {{"epochs", "5"}, {"lr", "0.1"}});
+  auto trial = test::residual_trial({{"name", "edge_popup"}, {"density", "0.5"}}, {{"epochs", "5"}, {"lr", "0.1"}});
   Trainer trainer = trial.make();
   trainer.start_phase(0);
   const auto before = test::copy_of(trainer, "stage0.block0.conv1.weight");
@@ -87,10 +83,8 @@ TEST(EdgePopup, OnlyScoresAreTrainedAndTheMaskIsKept) {
   const auto keep = trainer.params().mask(id, MaskKind::Keep);
   const auto after = test::copy_of(trainer, "stage0.block0.conv1.weight");
   ASSERT_EQ(keep.size(), before.size());
-  EXPECT_EQ(std::count(keep.begin(), keep.end(), 1),
-            static_cast<std::ptrdiff_t>(before.size() / 2));
-  for (std::size_t i = 0; i < before.size(); ++i)
-    ASSERT_EQ(after[i], keep[i] != 0 ? before[i] : 0.0f);
+  EXPECT_EQ(std::count(keep.begin(), keep.end(), 1), static_cast<std::ptrdiff_t>(before.size() / 2));
+  for (std::size_t i = 0; i < before.size(); ++i) ASSERT_EQ(after[i], keep[i] != 0 ? before[i] : 0.0f);
   for (std::size_t p = 0; p < trainer.params().size(); ++p) {
     const ParamSpec& spec = trainer.params().specs()[p];
     EXPECT_EQ(spec.trainable, spec.role == ParamRole::Score) << spec.name;
@@ -105,13 +99,11 @@ TEST(EdgePopup, DeviationForAFanInOf784MatchesSpecificationOracle) {
 }
 
 TEST(EdgePopup, OnlyASeedAndAMaskAreStored) {
-  test::SmallTrial trial("lenet300", {{"name", "edge_popup"}, {"density", "0.3"}},
-                         {{"epochs", "1it"}});
+  test::SmallTrial trial("lenet300", {{"name", "edge_popup"}, {"density", "0.3"}}, {{"epochs", "1it"}});
   test::SmallTrial plain("lenet300");
   Trainer trainer = trial.make(), dense = plain.make();
   trainer.run();
-  const Accounting counted =
-      account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
+  const Accounting counted = account(dense.model(), trainer.model(), trainer.params(), trainer.effective_weights());
   EXPECT_EQ(counted.summary.at("params.kept"), 0);
   EXPECT_EQ(counted.summary.at("stored.bits"), 3 * 32 + 266200 + 3 * 32) << "seeds and masks";
   for (const LayerCount& layer : counted.layers)
@@ -123,8 +115,7 @@ TEST(EdgePopup, StoredMaskGivesTheTrainedNetwork) {
   Trainer trainer = trial.make();
   trainer.run();
   const auto merged = trainer.effective_weights();
-  for (const auto& layer : merged)
-    EXPECT_EQ(layer.values, test::copy_of(trainer, layer.layer + ".weight"));
+  for (const auto& layer : merged) EXPECT_EQ(layer.values, test::copy_of(trainer, layer.layer + ".weight"));
 }
 
 }  // namespace

@@ -30,9 +30,7 @@ inline Model linear_layers(const std::vector<Shape>& shapes) {
 
 class FakeState final : public TrainState {
  public:
-  explicit FakeState(const Model& model) : model_(model), params_(model, 1) {
-    params_.initialise(1);
-  }
+  explicit FakeState(const Model& model) : model_(model), params_(model, 1) { params_.initialise(1); }
 
   void set_weight(std::size_t i, const std::vector<float>& values) {
     std::copy(values.begin(), values.end(), params_.weight(ParamId(i)).begin());
@@ -63,9 +61,7 @@ class FakeState final : public TrainState {
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};
   }
-  void log(std::string_view what, std::string_view layer, double) override {
-    events.emplace_back(what, layer);
-  }
+  void log(std::string_view what, std::string_view layer, double) override { events.emplace_back(what, layer); }
 
   std::uint64_t seed = 5;
   std::int64_t at_step = 0;

@@ -49,8 +49,7 @@ TEST(FreezeNet, MaskMatchesSpecificationOracleAndLeavesFrozenWeights) {
 
 TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
   FakeState state = freeze_net();
-  method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})
-      ->on_event(begin(), state);
+  method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
 }
@@ -76,10 +75,8 @@ std::vector<float> after_one_step(const char* variant, const char* decay) {
   const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", variant}});
   made->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
-  std::ranges::copy(gradient({weight.begin(), weight.end()}),
-                    state.params().grad(ParamId(0)).begin());
-  const Settings train =
-      test::resolved(train_schema(), {{"momentum", "0"}, {"weight_decay", decay}});
+  std::ranges::copy(gradient({weight.begin(), weight.end()}), state.params().grad(ParamId(0)).begin());
+  const Settings train = test::resolved(train_schema(), {{"momentum", "0"}, {"weight_decay", decay}});
   Optimizer(train, made->decays_frozen(), 1).update(state.params(), .1);
   return {weight.begin(), weight.end()};
 }
@@ -104,8 +101,7 @@ TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
   FakeState state = freeze_net();
   const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
   made->on_event(begin(), state);
-  const Settings train =
-      test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
+  const Settings train = test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
   Optimizer optimizer(train, made->decays_frozen(), 1);
   std::ranges::fill(state.params().grad(ParamId(0)), 1.0f);  // must not reach frozen weights
   for (const double rate : {.1, .01, .001}) {
@@ -124,8 +120,7 @@ TEST(FreezeNet, ReinitialisedFrozenWeightsAreThoseOfTheSeedOnRecord) {
   for (const char* part : {"frozen", "trained", "both"}) {
     FakeState state(linear_layers({{2, 2}}));
     state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{0, 1, 1, 0}}}; };
-    const std::vector<float> start(state.params().weight(ParamId(0)).begin(),
-                                   state.params().weight(ParamId(0)).end());
+    const std::vector<float> start(state.params().weight(ParamId(0)).begin(), state.params().weight(ParamId(0)).end());
     method({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}})->on_event(begin(), state);
     std::vector<float> regenerated(4);
     const auto [spec, key] = state.params().seeded(ParamId(0));

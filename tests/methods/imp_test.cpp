@@ -30,22 +30,18 @@ struct PhaseStarts : TrainObserver {
 };
 
 TEST(Imp, SurvivorsOfEachLevelMatchSpecificationOracle) {
-  const std::int64_t expected[] = {212960, 170368, 136294, 109035, 87228,
-                                   69782,  55825,  44660,  35728,  28582};
-  test::SmallTrial trial("lenet300", imp({{"levels", "10"}, {"ignored", "[fc3]"}}),
-                         {{"epochs", "1it"}});
+  const std::int64_t expected[] = {212960, 170368, 136294, 109035, 87228, 69782, 55825, 44660, 35728, 28582};
+  test::SmallTrial trial("lenet300", imp({{"levels", "10"}, {"ignored", "[fc3]"}}), {{"epochs", "1it"}});
   PhaseStarts starts;
   trial.observer = &starts;
   trial.make().run();
   ASSERT_EQ(starts.kept.size(), 11u);
-  for (std::size_t level = 1; level <= 10; ++level)
-    EXPECT_EQ(starts.kept[level], expected[level - 1]) << level;
+  for (std::size_t level = 1; level <= 10; ++level) EXPECT_EQ(starts.kept[level], expected[level - 1]) << level;
 }
 
 TEST(Imp, LevelsFollowFromTheDensityAndTheLastIsExact) {
   const auto levels = [](const char* density) {
-    const auto method =
-        find_method("imp").make(test::resolved(find_method("imp").schema, {{"density", density}}));
+    const auto method = find_method("imp").make(test::resolved(find_method("imp").schema, {{"density", density}}));
     int count = 0;
     while (method->phase(count, {100, 10})) ++count;
     return count - 1;
@@ -62,10 +58,9 @@ TEST(Imp, LevelsFollowFromTheDensityAndTheLastIsExact) {
 }
 
 TEST(Imp, OneLevelIsOneShotPruningAfterTraining) {
-  test::SmallTrial trial(
-      "lenet300",
-      imp({{"density", "0.1"}, {"rate", "0.9"}, {"back", "nothing"}, {"fine_tune", "2it"}}),
-      {{"epochs", "3it"}});
+  test::SmallTrial trial("lenet300",
+                         imp({{"density", "0.1"}, {"rate", "0.9"}, {"back", "nothing"}, {"fine_tune", "2it"}}),
+                         {{"epochs", "3it"}});
   PhaseStarts starts;
   trial.observer = &starts;
   trial.make().run();
@@ -75,9 +70,7 @@ TEST(Imp, OneLevelIsOneShotPruningAfterTraining) {
 
 TEST(Imp, GivenLevelsTheDensityIsTheOneTheyReach) {
   const Schema& schema = find_method("imp").schema;
-  const auto density = [&](const test::Pairs& given) {
-    return test::resolved(schema, given).text("density");
-  };
+  const auto density = [&](const test::Pairs& given) { return test::resolved(schema, given).text("density"); };
   EXPECT_EQ(density({}), "0.2");
   EXPECT_EQ(density({{"levels", "3"}}), "0.512");
   EXPECT_EQ(density({{"levels", "10"}}), "0.107374");
@@ -102,8 +95,7 @@ TEST(Imp, ADensityThatTheLevelsDoNotReachIsRefused) {
 TEST(Imp, PhasesGoBackAsTheSettingSays) {
   const auto phase = [](const char* back) {
     const auto method = find_method("imp").make(test::resolved(
-        find_method("imp").schema,
-        {{"back", back}, {"rewind_to", "20it"}, {"fine_tune", "3ep"}, {"levels", "1"}}));
+        find_method("imp").schema, {{"back", back}, {"rewind_to", "20it"}, {"fine_tune", "3ep"}, {"levels", "1"}}));
     return method->phase(1, {100, 10}).value();
   };
   EXPECT_EQ(phase("weights").start, Phase::Start::Rewind);
@@ -112,13 +104,11 @@ TEST(Imp, PhasesGoBackAsTheSettingSays) {
   EXPECT_EQ(phase("learning_rate").first_step, 20);
   EXPECT_EQ(phase("nothing").start, Phase::Start::Continue);
   EXPECT_EQ(phase("nothing").first_step, 70);
-  for (const char* back : {"weights", "learning_rate", "nothing"})
-    EXPECT_EQ(phase(back).last_step, 100);
+  for (const char* back : {"weights", "learning_rate", "nothing"}) EXPECT_EQ(phase(back).last_step, 100);
 }
 
 TEST(Imp, RewindsToTheWeightsOfTheRewindStep) {
-  test::SmallTrial trial("lenet300", imp({{"levels", "1"}, {"rewind_to", "3it"}}),
-                         {{"epochs", "10it"}});
+  test::SmallTrial trial("lenet300", imp({{"levels", "1"}, {"rewind_to", "3it"}}), {{"epochs", "10it"}});
   test::SmallTrial plain("lenet300", {{"name", "dense"}}, {{"epochs", "10it"}});
   Trainer b = plain.make();
   b.start_phase(0);
@@ -139,16 +129,13 @@ TEST(Imp, RewindsToTheWeightsOfTheRewindStep) {
   c.run();
   EXPECT_EQ(spy.step, 3);
   const auto keep = c.params().mask(ParamId(0), MaskKind::Keep);
-  for (std::size_t i = 0; i < keep.size(); ++i)
-    ASSERT_EQ(spy.start[i], keep[i] != 0 ? rewound[i] : 0.0f);
+  for (std::size_t i = 0; i < keep.size(); ++i) ASSERT_EQ(spy.start[i], keep[i] != 0 ? rewound[i] : 0.0f);
 }
 
 TEST(Imp, ShufflingControlsKeepCountsAndTakeTheRewoundWeights) {
   for (const char* control : {"shuffle_layer", "shuffle_global", "reinitialise"}) {
-    test::SmallTrial base("lenet300", imp({{"levels", "2"}, {"rewind_to", "2it"}}),
-                          {{"epochs", "6it"}});
-    test::SmallTrial shuffled("lenet300",
-                              imp({{"levels", "2"}, {"rewind_to", "2it"}, {"control", control}}),
+    test::SmallTrial base("lenet300", imp({{"levels", "2"}, {"rewind_to", "2it"}}), {{"epochs", "6it"}});
+    test::SmallTrial shuffled("lenet300", imp({{"levels", "2"}, {"rewind_to", "2it"}, {"control", control}}),
                               {{"epochs", "6it"}});
     Trainer a = base.make(), b = shuffled.make();
     a.run();
@@ -166,17 +153,15 @@ TEST(Imp, ShufflingControlsKeepCountsAndTakeTheRewoundWeights) {
     for (std::size_t i = 0; i < kb.size(); ++i) zeros += kb[i] != 0 && w[i] == 0;
     EXPECT_LT(zeros, 10) << control;
   }
-  EXPECT_THROW(
-      find_method("imp").make(test::resolved(
-          find_method("imp").schema, {{"control", "shuffle_layer"}, {"back", "learning_rate"}})),
-      Error);
+  EXPECT_THROW(find_method("imp").make(test::resolved(find_method("imp").schema,
+                                                      {{"control", "shuffle_layer"}, {"back", "learning_rate"}})),
+               Error);
 }
 
 TEST(Imp, LearnsAtEveryLevel) {
   for (const char* back : {"weights", "learning_rate", "nothing"}) {
     auto trial = test::residual_trial(
-        imp({{"density", "0.8"}, {"back", back}, {"rewind_to", "5it"}, {"fine_tune", "1ep"}}),
-        {{"epochs", "6"}});
+        imp({{"density", "0.8"}, {"back", back}, {"rewind_to", "5it"}, {"fine_tune", "1ep"}}), {{"epochs", "6"}});
     Trainer trainer = trial.make();
     EXPECT_FALSE(trainer.run().diverged);
     EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3) << back;

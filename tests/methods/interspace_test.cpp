@@ -19,8 +19,7 @@ namespace {
 TEST(Interspace, CombinationAndGradientsMatchSpecificationOracle) {
   OpBench bench;
   const ValueId lambda = bench.leaf("lambda", {2, 1, 2, 2}, {2, 0, 1, 0, 0, -1, 0, 3});
-  const ValueId basis =
-      bench.leaf("basis", {4, 4}, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
+  const ValueId basis = bench.leaf("basis", {4, 4}, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
   const ValueId h = bench.graph.emit1("basis_combine", {lambda, basis}, {}, "h");
   EXPECT_EQ(bench.value(h), (std::vector<float>{2.5f, 0, 1, 0, 0, -1, -1.5f, 3}));
   const auto grads = bench.gradients(h, {1, 2, 3, 4, 0, 1, 0, -1}, {lambda, basis});
@@ -31,11 +30,9 @@ TEST(Interspace, CombinationAndGradientsMatchSpecificationOracle) {
 TEST(Interspace, IdentityBasisGivesTheCoefficientsBitForBit) {
   OpBench bench;
   std::vector<float> values(5 * 4 * 9), identity(81, 0.0f);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = std::sin(static_cast<float>(i)) * 1e-3f;
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i)) * 1e-3f;
   for (std::size_t i = 0; i < 9; ++i) identity[10 * i] = 1;
-  const ValueId lambda = bench.leaf("lambda", {5, 4, 3, 3}, values),
-                basis = bench.leaf("basis", {9, 9}, identity);
+  const ValueId lambda = bench.leaf("lambda", {5, 4, 3, 3}, values), basis = bench.leaf("basis", {9, 9}, identity);
   const ValueId h = bench.graph.emit1("basis_combine", {lambda, basis}, {}, "h");
   EXPECT_EQ(bench.value(h), values);
   EXPECT_EQ(bench.gradients(h, values, {lambda})[0], values);
@@ -43,19 +40,15 @@ TEST(Interspace, IdentityBasisGivesTheCoefficientsBitForBit) {
 
 TEST(Interspace, GradientOfASharedBasisIsTheSumOverLayers) {
   OpBench bench;
-  const ValueId x = bench.leaf("x", {1, 1, 2, 2}, {1, 2, 3, 4}),
-                y = bench.leaf("y", {1, 1, 2, 2}, {-1, 0, 1, 2});
+  const ValueId x = bench.leaf("x", {1, 1, 2, 2}, {1, 2, 3, 4}), y = bench.leaf("y", {1, 1, 2, 2}, {-1, 0, 1, 2});
   const ValueId basis = bench.leaf("basis", {4, 4}, std::vector<float>(16, 1.0f));
-  const ValueId sum =
-      bench.graph.emit1("add", {bench.graph.emit1("basis_combine", {x, basis}, {}, "a"),
-                                bench.graph.emit1("basis_combine", {y, basis}, {}, "b")});
-  expect_near(bench.gradients(sum, {1, 0, 0, 2}, {basis})[0],
-              {0, 0, 0, 0, 2, 0, 0, 4, 4, 0, 0, 8, 6, 0, 0, 12});
+  const ValueId sum = bench.graph.emit1("add", {bench.graph.emit1("basis_combine", {x, basis}, {}, "a"),
+                                                bench.graph.emit1("basis_combine", {y, basis}, {}, "b")});
+  expect_near(bench.gradients(sum, {1, 0, 0, 2}, {basis})[0], {0, 0, 0, 0, 2, 0, 0, 4, 4, 0, 0, 8, 6, 0, 0, 12});
 }
 
 TEST(Interspace, FrozenIdentityTrainsAsPlainPruningBitForBit) {
-  auto plain =
-      test::residual_trial({{"name", "snip"}, {"density", "0.1"}}, {{"weight_decay", "1e-4"}});
+  auto plain = test::residual_trial({{"name", "snip"}, {"density", "0.1"}}, {{"weight_decay", "1e-4"}});
   auto inter = test::residual_trial({{"name", "snip"},
                                      {"density", "0.1"},
                                      {"with.interspace", "on"},
@@ -66,35 +59,29 @@ TEST(Interspace, FrozenIdentityTrainsAsPlainPruningBitForBit) {
   a.start_phase(0);
   b.start_phase(0);
   for (int step = 0; step < 15; ++step) EXPECT_EQ(a.train_step().loss, b.train_step().loss) << step;
-  EXPECT_EQ(test::copy_of(a, "stage1.block0.conv1.weight"),
-            test::copy_of(b, "stage1.block0.conv1.weight"));
+  EXPECT_EQ(test::copy_of(a, "stage1.block0.conv1.weight"), test::copy_of(b, "stage1.block0.conv1.weight"));
 }
 
 TEST(Interspace, OrthonormalStartComputesTheSameFunction) {
   auto plain = test::residual_trial({{"name", "dense"}});
   for (const char* sharing : {"fine", "medium", "coarse"}) {
-    auto inter =
-        test::residual_trial({{"name", "interspace"}, {"basis", "ortho"}, {"sharing", sharing}});
+    auto inter = test::residual_trial({{"name", "interspace"}, {"basis", "ortho"}, {"sharing", sharing}});
     Trainer a = plain.make(), b = inter.make();
     a.start_phase(0);
     b.start_phase(0);
     const auto wa = a.effective_weights(), wb = b.effective_weights();
-    for (std::size_t i = 0; i < wa.size(); ++i)
-      EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
-    EXPECT_GT(test::largest_difference(test::copy_of(a, "conv1.weight"),
-                                       test::copy_of(b, "conv1.weight")),
-              1e-2);
+    for (std::size_t i = 0; i < wa.size(); ++i) EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
+    EXPECT_GT(test::largest_difference(test::copy_of(a, "conv1.weight"), test::copy_of(b, "conv1.weight")), 1e-2);
     EXPECT_NEAR(a.train_step().loss, b.train_step().loss, 1e-4);
   }
 }
 
 TEST(Interspace, BasesAreSharedAsTheSettingSays) {
   const auto bases = [](const char* sharing) {
-    const Model model = test::edited_model(
-        "vgg16", {}, {{"name", "interspace"}, {"sharing", sharing}}, {32, 32, 3, 10});
+    const Model model =
+        test::edited_model("vgg16", {}, {{"name", "interspace"}, {"sharing", sharing}}, {32, 32, 3, 10});
     std::int64_t count = 0;
-    for (const ParamSpec& spec : model.params)
-      count += spec.role == ParamRole::Basis ? spec.shape.numel() : 0;
+    for (const ParamSpec& spec : model.params) count += spec.role == ParamRole::Basis ? spec.shape.numel() : 0;
     return count;
   };
   EXPECT_EQ(bases("fine"), 1053);
@@ -152,8 +139,7 @@ TEST(Interspace, ScaledMagnitudesCountTheNormOfTheBasisFilters) {
 TEST(Interspace, OnlyTheSettingScalesAndOnlyCoefficients) {
   for (const char* on : {"false", "true"}) {
     const Model model = test::edited_model(
-        "resnet18", {},
-        {{"name", "magnitude"}, {"density", "0.1"}, {"with.interspace.scale_by_norm", on}},
+        "resnet18", {}, {{"name", "magnitude"}, {"density", "0.1"}, {"with.interspace.scale_by_norm", on}},
         {32, 32, 3, 10});
     std::int64_t scaled = 0, coefficients = 0;
     for (const ParamSpec& spec : model.params) {
@@ -193,8 +179,8 @@ TEST(Interspace, BudgetOfVggMatchesSpecificationOracle) {
 TEST(Interspace, UnderPerLayerRulesAllLayersPayForTheBasesInProportion) {
   const std::vector<PrunedTensor> tensors = interspace_tensors("resnet20");
   for (const char* distribution : {"uniform", "erk"}) {
-    const Settings gmp = test::resolved(find_method("gmp").schema,
-                                        {{"density", "0.02"}, {"distribution", distribution}});
+    const Settings gmp =
+        test::resolved(find_method("gmp").schema, {{"density", "0.02"}, {"distribution", distribution}});
     const DensityTarget target = density_target(gmp, tensors, Scope::Layer);
     const auto plain = target.counts(free_of_cost(tensors)).own, paid = target.counts(tensors).own;
     std::int64_t before = 0, after = 0;
@@ -224,8 +210,7 @@ TEST(Interspace, ADensityThatDoesNotPayForTheBasesIsRefusedWhenPlanned) {
     const auto with = [&](const char* density) {
       return problem({{"name", name}, {"density", density}, {"with.interspace", "on"}});
     };
-    EXPECT_NE(with("0.005").find("do not pay for the 1539 parameters of the filter bases"),
-              std::string::npos)
+    EXPECT_NE(with("0.005").find("do not pay for the 1539 parameters of the filter bases"), std::string::npos)
         << name << with("0.005");
     EXPECT_EQ(with("0.02"), "") << name;
   }
@@ -238,8 +223,7 @@ TEST(Interspace, AStartFileOfInterspaceGoesOnWhereItEnded) {
     Trainer a = first.make();
     a.start_phase(0);
     for (int step = 0; step < 3; ++step) a.train_step();
-    for (const ParamSpec& spec : a.params().specs())
-      second.start[spec.name] = test::copy_of(a, spec.name);
+    for (const ParamSpec& spec : a.params().specs()) second.start[spec.name] = test::copy_of(a, spec.name);
     Trainer b = second.make();
     b.start_phase(0);
     EXPECT_EQ(test::all_weights(a), test::all_weights(b)) << basis;
@@ -252,39 +236,30 @@ TEST(Interspace, AStartFileOfAPlainNetworkIsTakenApart) {
   Trainer a = plain.make();
   a.start_phase(0);
   for (int step = 0; step < 3; ++step) a.train_step();
-  for (const ParamSpec& spec : a.params().specs())
-    inter.start[spec.name] = test::copy_of(a, spec.name);
+  for (const ParamSpec& spec : a.params().specs()) inter.start[spec.name] = test::copy_of(a, spec.name);
   Trainer b = inter.make();
   b.start_phase(0);
   const auto wa = a.effective_weights(), wb = b.effective_weights();
-  for (std::size_t i = 0; i < wa.size(); ++i)
-    EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
+  for (std::size_t i = 0; i < wa.size(); ++i) EXPECT_LT(test::largest_difference(wa[i].values, wb[i].values), 2e-6);
 }
 
 TEST(Interspace, SynFlowScoresReadAbsoluteCoefficientsAndBases) {
-  auto trial = test::residual_trial({{"name", "synflow"},
-                                     {"density", "0.02"},
-                                     {"with.interspace", "on"},
-                                     {"with.interspace.basis", "ortho"}});
+  auto trial = test::residual_trial(
+      {{"name", "synflow"}, {"density", "0.02"}, {"with.interspace", "on"}, {"with.interspace.basis", "ortho"}});
   Trainer trainer = trial.make();
   trainer.start_phase(0);
-  for (const ParamId id : trainer.prunable())
-    EXPECT_GT(trainer.params().count(id, MaskKind::Keep), 0);
+  for (const ParamId id : trainer.prunable()) EXPECT_GT(trainer.params().count(id, MaskKind::Keep), 0);
 }
 
 TEST(Interspace, SparseCoefficientsTrainToDenseFilters) {
-  auto trial = test::residual_trial({{"name", "snip"},
-                                     {"density", "0.1"},
-                                     {"with.interspace", "on"},
-                                     {"with.interspace.renorm", "true"}},
-                                    {{"epochs", "4"}});
+  auto trial = test::residual_trial(
+      {{"name", "snip"}, {"density", "0.1"}, {"with.interspace", "on"}, {"with.interspace.renorm", "true"}},
+      {{"epochs", "4"}});
   Trainer trainer = trial.make();
   EXPECT_FALSE(trainer.run().diverged);
   EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3);
   // A filter is zero only if all its coefficients are; any kept one makes it dense.
-  const auto zeros = [](std::span<const float> values) {
-    return std::count(values.begin(), values.end(), 0.0f);
-  };
+  const auto zeros = [](std::span<const float> values) { return std::count(values.begin(), values.end(), 0.0f); };
   const auto coefficients = test::copy_of(trainer, "stage1.block0.conv2.weight");
   std::ptrdiff_t partly = 0;
   for (const auto& layer : trainer.effective_weights()) {

@@ -26,8 +26,7 @@ FakeState oracle_net() {
   state.set_weight(1, kW2);
   state.answer = [](const ProbeRequest&) {
     return ProbeResult{7.250710,
-                       {{-.499645f, -.999290f, 2.997871f, 5.995742f},
-                        {-.499645f, -2.498226f, .499645f, 2.498226f}}};
+                       {{-.499645f, -.999290f, 2.997871f, 5.995742f}, {-.499645f, -2.498226f, .499645f, 2.498226f}}};
   };
   return state;
 }
@@ -67,8 +66,7 @@ TEST(Snip, NormalisedSaliencyMatchesSpecificationOracle) {
   const std::vector<Scores> oracle = {{.030303f, .015152f, .090909f, .363636f},
                                       {.030303f, .151515f, .015152f, .303030f}};
   for (const std::size_t t : {0u, 1u}) {
-    for (const std::size_t i : {0u, 1u, 2u, 3u})
-      EXPECT_NEAR(scores[t][i] / sum, oracle[t][i], 1e-6f) << t << " " << i;
+    for (const std::size_t i : {0u, 1u, 2u, 3u}) EXPECT_NEAR(scores[t][i] / sum, oracle[t][i], 1e-6f) << t << " " << i;
   }
 }
 
@@ -80,8 +78,7 @@ TEST(Snip, AsksForOneBatchUnderRunningStatisticsUnlessToldOtherwise) {
       asked.push_back(request);
       return answer(request);
     };
-    method({{"name", "snip"}, {"density", "0.5"}, {"norm", norm}, {"batches", "3"}})
-        ->on_event(begin(), state);
+    method({{"name", "snip"}, {"density", "0.5"}, {"norm", norm}, {"batches", "3"}})->on_event(begin(), state);
   }
   EXPECT_EQ(asked.at(0).norm, NormStatistics::Running);
   EXPECT_EQ(asked.at(1).norm, NormStatistics::Batch);
@@ -120,8 +117,7 @@ TEST(Snip, BiasesGoFirstWhenTheyAreScored) {
 }
 
 TEST(Snip, LastIsTheLastWeightAlsoWhenBiasesAreMasked) {
-  for (const auto& [key, value] :
-       {std::pair{"keep_dense", "[last]"}, std::pair{"layer_density", "[last=0.75]"}}) {
+  for (const auto& [key, value] : {std::pair{"keep_dense", "[last]"}, std::pair{"layer_density", "[last=0.75]"}}) {
     Model model = linear_layers({{2, 2}, {2, 2}});
     ParamSpec bias;
     bias.name = bias.layer = "fc2.bias";
@@ -131,11 +127,8 @@ TEST(Snip, LastIsTheLastWeightAlsoWhenBiasesAreMasked) {
     FakeState state(model);
     state.set_weight(0, {1, 2, 3, 4});
     state.set_weight(1, {1, 2, 3, 4});
-    state.answer = [](const ProbeRequest&) {
-      return ProbeResult{1, {{9, 9, 9, 9}, {1, 1, 1, 1}, {9, 9}}};
-    };
-    method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}, {key, value}})
-        ->on_event(begin(), state);
+    state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{9, 9, 9, 9}, {1, 1, 1, 1}, {9, 9}}}; };
+    method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}, {key, value}})->on_event(begin(), state);
     EXPECT_EQ(count_ones(state.keep(1)), std::string(key) == "keep_dense" ? 4 : 3) << key;
     EXPECT_EQ(count_ones(state.keep(0)), 3) << key;
     EXPECT_EQ(state.keep(2), (Bits{0, 0})) << key;
@@ -152,9 +145,7 @@ TEST(Snip, ADeadLayerIsReportedAndNotRepaired) {
 
 TEST(Snip, NaNGradientsNameTheTensor) {
   FakeState state = oracle_net();
-  state.answer = [](const ProbeRequest&) {
-    return ProbeResult{1, {{1, 1, 1, 1}, {1, std::nanf(""), 1, 1}}};
-  };
+  state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{1, 1, 1, 1}, {1, std::nanf(""), 1, 1}}}; };
   try {
     method({{"name", "snip"}, {"density", "0.5"}})->on_event(begin(), state);
     FAIL();
@@ -163,8 +154,7 @@ TEST(Snip, NaNGradientsNameTheTensor) {
   }
 }
 
-// y = W2 W1 x with x = 1: R = sum of y, and its gradients with respect to the weights that are
-// asked for.
+// y = W2 W1 x with x = 1: R = sum of y, and its gradients with respect to the weights that are asked for.
 ProbeResult linear_flow(const ProbeRequest& request) {
   const auto &w1 = request.weights.at(0), &w2 = request.weights.at(1);
   const float h0 = w1[0] + w1[1], h1 = w1[2] + w1[3];
@@ -183,8 +173,7 @@ FakeState flow_net() {
 TEST(SynFlow, FourRoundsMatchSpecificationOracle) {
   for (const char* normalise : {"auto", "none", "layer"}) {
     FakeState state = flow_net();
-    method(
-        {{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}, {"normalise", normalise}})
+    method({{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}, {"normalise", normalise}})
         ->on_event(begin(), state);
     EXPECT_EQ(state.keep(0), (Bits{0, 0, 1, 0})) << normalise;
     EXPECT_EQ(state.keep(1), (Bits{0, 0, 0, 1})) << normalise;
@@ -195,14 +184,12 @@ TEST(SynFlow, FourRoundsMatchSpecificationOracle) {
 
 TEST(SynFlow, ScoresOfTheFirstRoundMatchSpecificationOracle) {
   // Keeping k of 8 in one round shows the order of S1 = (1.5, 3, 18, 3), S2 = (3, 7, 1.5, 14).
-  const std::vector<std::pair<const char*, std::pair<Bits, Bits>>> oracle = {
-      {"0.75", {{0, 1, 1, 1}, {1, 1, 0, 1}}},
-      {"0.375", {{0, 0, 1, 0}, {0, 1, 0, 1}}},
-      {"0.125", {{0, 0, 1, 0}, {0, 0, 0, 0}}}};
+  const std::vector<std::pair<const char*, std::pair<Bits, Bits>>> oracle = {{"0.75", {{0, 1, 1, 1}, {1, 1, 0, 1}}},
+                                                                             {"0.375", {{0, 0, 1, 0}, {0, 1, 0, 1}}},
+                                                                             {"0.125", {{0, 0, 1, 0}, {0, 0, 0, 0}}}};
   for (const auto& [density, masks] : oracle) {
     FakeState state = flow_net();
-    method({{"name", "synflow"}, {"density", density}, {"iterations", "1"}})
-        ->on_event(begin(), state);
+    method({{"name", "synflow"}, {"density", density}, {"iterations", "1"}})->on_event(begin(), state);
     EXPECT_EQ(state.keep(0), masks.first) << density;
     EXPECT_EQ(state.keep(1), masks.second) << density;
   }
@@ -233,8 +220,7 @@ TEST(RandomPruning, MasksFollowTheSeedAndTheCountRule) {
   const auto mask_of = [](std::uint64_t seed) {
     FakeState state(linear_layers({{300, 784}, {100, 300}, {10, 100}}));
     state.seed = seed;
-    method({{"name", "random"}, {"density", "0.1"}, {"distribution", "uniform"}})
-        ->on_event(begin(), state);
+    method({{"name", "random"}, {"density", "0.1"}, {"distribution", "uniform"}})->on_event(begin(), state);
     return state.keep(0);
   };
   const Bits mask = mask_of(1);
@@ -265,8 +251,7 @@ TEST(MaskAtInit, ShuffleInsideLayersKeepsTheirCounts) {
   const std::vector<Shape> shapes = {{40, 30}, {20, 40}};
   FakeState plain(linear_layers(shapes)), shuffled(linear_layers(shapes));
   method({{"name", "magnitude"}, {"density", "0.2"}})->on_event(begin(), plain);
-  method({{"name", "magnitude"}, {"density", "0.2"}, {"shuffle", "layer"}})
-      ->on_event(begin(), shuffled);
+  method({{"name", "magnitude"}, {"density", "0.2"}, {"shuffle", "layer"}})->on_event(begin(), shuffled);
   for (const std::size_t i : {0u, 1u}) {
     EXPECT_EQ(count_ones(plain.keep(i)), count_ones(shuffled.keep(i)));
     EXPECT_NE(plain.keep(i), shuffled.keep(i));

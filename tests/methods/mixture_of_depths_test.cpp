@@ -20,14 +20,11 @@ struct RoutingOracle : OpBench {
     scores_ = graph.emit1("sigmoid", {logits}, {}, "scores");
     index = graph.emit1("top_channels", {scores_}, {{"k", std::int64_t{2}}}, "top");
     const ValueId selected = graph.emit1("gather_channels", {x, index}, {}, "gather");
-    u = graph.emit1(
-        "conv2d", {selected, block, kNoValue},
-        {{"stride", std::int64_t{1}}, {"pad", std::int64_t{0}}, {"groups", std::int64_t{1}}},
-        "conv");
+    u = graph.emit1("conv2d", {selected, block, kNoValue},
+                    {{"stride", std::int64_t{1}}, {"pad", std::int64_t{0}}, {"groups", std::int64_t{1}}}, "conv");
   }
   ValueId fuse(const char* fusion) {
-    return graph.emit1("fuse_channels", {x, u, scores_, index}, {{"fusion", std::string(fusion)}},
-                       "fuse");
+    return graph.emit1("fuse_channels", {x, u, scores_, index}, {{"fusion", std::string(fusion)}}, "fuse");
   }
   ValueId scores() const { return scores_; }
 
@@ -46,11 +43,9 @@ TEST(MixtureOfDepths, ForwardMatchesSpecificationOracle) {
 }
 
 TEST(MixtureOfDepths, GradientsMatchSpecificationOracle) {
-  for (const char* fusion :
-       {"first_k", "last_k", "original_positions"}) {  // equal, since dY is all ones
+  for (const char* fusion : {"first_k", "last_k", "original_positions"}) {  // equal, since dY is all ones
     RoutingOracle oracle;
-    const auto grads =
-        oracle.gradients(oracle.fuse(fusion), {1, 1, 1, 1}, {oracle.x, oracle.logits});
+    const auto grads = oracle.gradients(oracle.fuse(fusion), {1, 1, 1, 1}, {oracle.x, oracle.logits});
     expect_near(grads[0], {1, 1.880797f, 1, 2.030536f});
     expect_near(grads[1], {0, -.104994f, 0, -.098306f});
   }
@@ -74,8 +69,7 @@ TEST(MixtureOfDepths, SamplesAreRoutedOnTheirOwn) {
             (std::vector<float>{0, 2, 1, 0, 4, 3, 5, 6, 0, 7, 8, 0}));
 }
 
-std::int64_t parameters(const std::string& model, const DataShape& data,
-                        const test::Pairs& extra = {}) {
+std::int64_t parameters(const std::string& model, const DataShape& data, const test::Pairs& extra = {}) {
   test::Pairs method = {{"name", "mixture_of_depths"}};
   method.insert(method.end(), extra.begin(), extra.end());
   return test::parameters_of(test::edited_model(model, {}, method, data));
@@ -100,15 +94,13 @@ TEST(MixtureOfDepths, PlacementAndWidthAreChecked) {
   EXPECT_NO_THROW(parameters("vgg16", cifar));
 }
 
-// A whole network whose blocks 1 of each stage are routed to a quarter of the channels, in
-// evaluation mode.
+// A whole network whose blocks 1 of each stage are routed to a quarter of the channels, in evaluation mode.
 class RoutedNet {
  public:
   static constexpr DataShape kImage{16, 16, 3, 10};
 
   explicit RoutedNet(std::int64_t batch = 1, const std::string& option = "")
-      : model_(test::edited_model("resnet20", {}, method(option), kImage, batch)),
-        params_(model_, 0) {
+      : model_(test::edited_model("resnet20", {}, method(option), kImage, batch)), params_(model_, 0) {
     set_norm_statistics(model_.graph, NormStatistics::Running);
     params_.initialise(3);
   }
@@ -159,11 +151,8 @@ class RoutedNet {
     for (std::size_t i = 0; i < fusions.size(); ++i) {
       const auto& in = fusions[i].in;
       const auto index = program.view(in[3]).span<std::int32_t>();
-      result.blocks.push_back({floats(in[0]),
-                               floats(in[1]),
-                               floats(in[2]),
-                               floats(outs[i]),
-                               {index.begin(), index.end()}});
+      result.blocks.push_back(
+          {floats(in[0]), floats(in[1]), floats(in[2]), floats(outs[i]), {index.begin(), index.end()}});
     }
     EXPECT_EQ(result.blocks.size(), 3u);
     return result;

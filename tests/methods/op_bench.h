@@ -39,8 +39,7 @@ class OpBench {
   std::vector<std::vector<float>> gradients(ValueId out, const std::vector<float>& weights,
                                             const std::vector<ValueId>& wanted) {
     const ValueId w = leaf("weights", graph.value(out).shape, weights);
-    const ValueId loss =
-        graph.emit1("reduce_sum", {graph.emit1("mul", {out, w}, {}, "weighted")}, {}, "loss");
+    const ValueId loss = graph.emit1("reduce_sum", {graph.emit1("mul", {out, w}, {}, "weighted")}, {}, "loss");
     std::vector<std::vector<float>> found(wanted.size());
     for (const Gradient& g : differentiate(graph, loss, wanted)) {
       for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -79,11 +78,9 @@ class OpBench {
   std::vector<std::unique_ptr<std::vector<float>>> leaves_;
 };
 
-inline void expect_near(const std::vector<float>& got, const std::vector<float>& expected,
-                        double tolerance = 2e-6) {
+inline void expect_near(const std::vector<float>& got, const std::vector<float>& expected, double tolerance = 2e-6) {
   ASSERT_EQ(got.size(), expected.size());
-  for (std::size_t i = 0; i < got.size(); ++i)
-    EXPECT_NEAR(got[i], expected[i], tolerance) << "at " << i;
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], tolerance) << "at " << i;
 }
 
 }  // namespace winnow

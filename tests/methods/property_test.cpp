@@ -22,8 +22,7 @@ using test::SmallTrial;
 std::vector<std::string> masked_methods() {
   std::vector<std::string> names;
   for (const MethodDef& def : methods()) {
-    // A method that chooses inside the graph, by scores that it trains, sets no masks; it has its
-    // own tests.
+    // A method that chooses inside the graph, by scores that it trains, sets no masks; it has its own tests.
     if (def.touches.masks && !def.touches.weights_source) names.push_back(def.name);
   }
   return names;
@@ -33,22 +32,17 @@ std::vector<std::string> masked_methods() {
 // drawn at random has no score that could be wrong, and no ties to break.
 std::vector<std::string> masked_methods_without(const std::vector<std::string>& random) {
   std::vector<std::string> names = masked_methods();
-  std::erase_if(names, [&](const std::string& name) {
-    return std::find(random.begin(), random.end(), name) != random.end();
-  });
+  std::erase_if(names,
+                [&](const std::string& name) { return std::find(random.begin(), random.end(), name) != random.end(); });
   return names;
 }
 std::vector<std::string> scoring_methods() { return masked_methods_without({"random"}); }
-std::vector<std::string> methods_that_score_first() {
-  return masked_methods_without({"random", "set", "rigl"});
-}
+std::vector<std::string> methods_that_score_first() { return masked_methods_without({"random", "set", "rigl"}); }
 
-// Settings that make a method act several times within 40 steps and start from the model's own
-// weights.
+// Settings that make a method act several times within 40 steps and start from the model's own weights.
 Pairs settings_of(const std::string& name, const std::string& density) {
   Pairs settings = {{"name", name}, {"density", density}};
-  const Pairs short_run = {
-      {"delta_t", "5it"}, {"interval", "5it"}, {"iterations", "5"}, {"rate", "0.6"}};
+  const Pairs short_run = {{"delta_t", "5it"}, {"interval", "5it"}, {"iterations", "5"}, {"rate", "0.6"}};
   for (const Setting& setting : find_method(name).schema) {
     for (const auto& [key, value] : short_run) {
       if (setting.key == key) settings.emplace_back(key, value);
@@ -83,8 +77,7 @@ std::int64_t sum(const std::vector<std::int64_t>& values) {
   return total;
 }
 
-// No dropped entry has a value, none that is not trained has optimiser state or has moved from
-// `start`.
+// No dropped entry has a value, none that is not trained has optimiser state or has moved from `start`.
 void expect_masked_state(Trainer& trainer, const std::vector<std::vector<float>>& start) {
   ParamStore& params = trainer.params();
   for (const ParamId id : trainer.prunable()) {
@@ -232,8 +225,7 @@ TEST_P(MaskedMethod, P7ChoosingAMaskLeavesWeightsStatisticsAndBatchesAlone) {
     const auto now = a.params().buffer(i), before = b.params().buffer(i);
     EXPECT_TRUE(std::equal(now.begin(), now.end(), before.begin()));
   }
-  // The dense network on the masked one's start values must see the same batch, and so the same
-  // loss.
+  // The dense network on the masked one's start values must see the same batch, and so the same loss.
   for (std::size_t p = 0; p < a.params().size(); ++p) {
     const auto values = a.params().weight(ParamId(p));
     std::copy(values.begin(), values.end(), b.params().weight(ParamId(p)).begin());
@@ -261,9 +253,7 @@ void drive(Method& method, FakeState& state) {
   method.on_event({When::PhaseEnd, 1000, 10, 0}, state);
 }
 
-std::unique_ptr<Method> made(const std::string& name) {
-  return find_method(name).make(resolved_settings(name, "0.5"));
-}
+std::unique_ptr<Method> made(const std::string& name) { return find_method(name).make(resolved_settings(name, "0.5")); }
 
 class ScoringMethod : public MaskedMethod {};
 class ScoringFirst : public MaskedMethod {};
@@ -299,8 +289,7 @@ TEST_P(ScoringFirst, P10EqualScoresKeepTheFirstPositions) {
 const auto kName = [](const testing::TestParamInfo<std::string>& method) { return method.param; };
 INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), kName);
 INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringMethod, testing::ValuesIn(scoring_methods()), kName);
-INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringFirst, testing::ValuesIn(methods_that_score_first()),
-                         kName);
+INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringFirst, testing::ValuesIn(methods_that_score_first()), kName);
 
 }  // namespace
 }  // namespace winnow

@@ -36,8 +36,7 @@ TEST(TopK, AgreesWithSortingOnManyScores) {
   }
   std::vector<std::size_t> order(scores.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
   for (const std::int64_t count : {1, 17, 2000, 3999}) {
     Bits expected(scores.size(), 0);
     for (std::int64_t i = 0; i < count; ++i) expected[order[static_cast<std::size_t>(i)]] = 1;
@@ -67,17 +66,14 @@ TEST(KeptCount, DensityGivesTheCountOfTheLiteralSparsity) {
 
 TEST(KeptCount, TrainedParametersOfFreezeNetMatchThePublishedRatios) {
   const auto ratio = [](double d, double all, double rest, double density) {
-    return all /
-           (static_cast<double>(kept_count(static_cast<std::int64_t>(d), sparsity_of(density))) +
-            rest);
+    return all / (static_cast<double>(kept_count(static_cast<std::int64_t>(d), sparsity_of(density))) + rest);
   };
   const std::vector<std::pair<double, double>> caffe = {
       {.1, 9.88}, {.05, 19.50}, {.01, 88.25}, {.005, 157.7}, {.001, 426.4}};
   for (const auto& [density, expected] : caffe) {
     EXPECT_NEAR(ratio(430500, 431080, 580, density), expected, expected < 100 ? .005 : .05);
   }
-  const std::vector<std::pair<double, double>> lenet = {
-      {.1, 9.86}, {.05, 19.43}, {.01, 86.79}, {.005, 153.1}};
+  const std::vector<std::pair<double, double>> lenet = {{.1, 9.86}, {.05, 19.43}, {.01, 86.79}, {.005, 153.1}};
   for (const auto& [density, expected] : lenet) {
     EXPECT_NEAR(ratio(266200, 266610, 410, density), expected, expected < 100 ? .005 : .05);
   }

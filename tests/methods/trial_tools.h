@@ -1,5 +1,4 @@
-// What tests of methods share on top of SmallTrial: small images, lookups by name, logits. Header
-// only.
+// What tests of methods share on top of SmallTrial: small images, lookups by name, logits. Header only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,14 +11,10 @@
 namespace winnow::test {
 
 // Images that a small residual network learns in seconds.
-inline const Pairs kSmallImages = {{"height", "16"},
-                                   {"width", "16"},
-                                   {"channels", "3"},
-                                   {"examples", "320"},
-                                   {"test_examples", "100"}};
+inline const Pairs kSmallImages = {
+    {"height", "16"}, {"width", "16"}, {"channels", "3"}, {"examples", "320"}, {"test_examples", "100"}};
 
-inline SmallTrial residual_trial(const Pairs& method, const Pairs& train = {},
-                                 const std::string& model = "resnet20") {
+inline SmallTrial residual_trial(const Pairs& method, const Pairs& train = {}, const std::string& model = "resnet20") {
   return SmallTrial(model, method, train, kSmallImages);
 }
 
@@ -53,8 +48,8 @@ inline std::int64_t parameters_of(const Model& model) {
 }
 
 // The model with a method's edits.
-inline Model edited_model(const std::string& name, const Pairs& model, const Pairs& method,
-                          const DataShape& data, std::int64_t batch = 1) {
+inline Model edited_model(const std::string& name, const Pairs& model, const Pairs& method, const DataShape& data,
+                          std::int64_t batch = 1) {
   const ModelDef& def = find_model(name);
   Model edited = def.build(resolved(def.schema, model), data, batch, DType::F32);
   Settings settings;

@@ -34,8 +34,7 @@ std::vector<float> random_values(std::size_t n, std::uint32_t stream) {
 }
 
 // A step at which the node drops exactly the bands whose bit is 0.
-std::uint32_t step_with(const char* name, double p, const std::array<bool, 3>& kept,
-                        std::uint64_t seed) {
+std::uint32_t step_with(const char* name, double p, const std::array<bool, 3>& kept, std::uint64_t seed) {
   for (std::uint32_t step = 0;; ++step) {
     bool same = true;
     for (std::size_t i = 0; i < 3; ++i) {
@@ -62,8 +61,7 @@ TEST(WaveletDropout, AllBandsKeptIsTheIdentityForAnyLength) {
       const std::int64_t w = 2 * h - 1, c = 35;
       const auto values = random_values(static_cast<std::size_t>(2 * h * w * c), 3);
       const ValueId x = bench.leaf("x", {2, h, w, c}, values);
-      expect_near(bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping(variant, 0), "d")),
-                  values, 3e-6);
+      expect_near(bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping(variant, 0), "d")), values, 3e-6);
     }
   }
 }
@@ -73,11 +71,10 @@ TEST(WaveletDropout, OneDimensionalDropMatchesSpecificationOracle) {
   bench.run.seed = 5;
   bench.run.step = step_with("d", .2, {true, false, true}, 5);
   const ValueId x = bench.leaf("x", {1, 4, 4, 1}, counting(16));
-  expect_near(
-      bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .2), "d")),
-      {-.222974f, 1.195648f, 2.229292f, 3.155075f, 4.039497f, 4.815011f, 5.834569f, 6.902552f,
-       8.059541f, 9.302935f, 10.594559f, 11.95662f, 11.550407f, 10.429913f, 11.977901f, 14.139358f},
-      5e-6);
+  expect_near(bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .2), "d")),
+              {-.222974f, 1.195648f, 2.229292f, 3.155075f, 4.039497f, 4.815011f, 5.834569f, 6.902552f, 8.059541f,
+               9.302935f, 10.594559f, 11.95662f, 11.550407f, 10.429913f, 11.977901f, 14.139358f},
+              5e-6);
 }
 
 TEST(WaveletDropout, TwoDimensionalDropMatchesSpecificationOracle) {
@@ -113,10 +110,8 @@ TEST(WaveletDropout, BandsThatAreNotNamedStayAsTheyAre) {
   const auto values = random_values(32, 4);
   const ValueId x = bench.leaf("x", {1, 8, 4, 1}, values);
   const auto all = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5), "d"));
-  const auto third =
-      bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {3}), "d"));
-  const auto none =
-      bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {}), "d"));
+  const auto third = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {3}), "d"));
+  const auto none = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {}), "d"));
   EXPECT_NE(all, third);
   EXPECT_NE(third, none);
   expect_near(none, values);
@@ -130,8 +125,7 @@ TEST(WaveletDropout, ThreadsDoNotChangeABit) {
   EXPECT_EQ(bench.value(y, 1), bench.value(y, 4));
 }
 
-std::vector<std::string> dropped_layers(const test::Pairs& extra,
-                                        std::vector<std::string>* inputs = nullptr) {
+std::vector<std::string> dropped_layers(const test::Pairs& extra, std::vector<std::string>* inputs = nullptr) {
   test::Pairs method = {{"name", "wavelet_dropout"}};
   method.insert(method.end(), extra.begin(), extra.end());
   const Model model = test::edited_model("resnet18", {}, method, {32, 32, 3, 10});
@@ -150,10 +144,9 @@ std::vector<std::string> dropped_layers(const test::Pairs& extra,
 TEST(WaveletDropout, FollowsEveryConvolutionOfItsModuleAndItsShortcut) {
   std::vector<std::string> inputs;
   EXPECT_EQ(dropped_layers({}, &inputs),
-            (std::vector<std::string>{
-                "stage3.block0.conv1.wavelet_dropout", "stage3.block0.conv2.wavelet_dropout",
-                "stage3.block0.shortcut.conv.wavelet_dropout",
-                "stage3.block1.conv1.wavelet_dropout", "stage3.block1.conv2.wavelet_dropout"}));
+            (std::vector<std::string>{"stage3.block0.conv1.wavelet_dropout", "stage3.block0.conv2.wavelet_dropout",
+                                      "stage3.block0.shortcut.conv.wavelet_dropout",
+                                      "stage3.block1.conv1.wavelet_dropout", "stage3.block1.conv2.wavelet_dropout"}));
   EXPECT_EQ(inputs, std::vector<std::string>(5, "conv2d"));
 }
 
@@ -166,8 +159,7 @@ TEST(WaveletDropout, TwoDimensionalFormPrecedesConvolutionsOnly) {
 
 TEST(WaveletDropout, EvaluationIsThePlainNetwork) {
   auto plain = test::residual_trial({{"name", "dense"}});
-  auto dropping_trial =
-      test::residual_trial({{"name", "wavelet_dropout"}, {"modules", "[2]"}, {"p", "0.5"}});
+  auto dropping_trial = test::residual_trial({{"name", "wavelet_dropout"}, {"modules", "[2]"}, {"p", "0.5"}});
   Trainer a = plain.make(), b = dropping_trial.make();
   a.start_phase(0);
   b.start_phase(0);
@@ -177,8 +169,8 @@ TEST(WaveletDropout, EvaluationIsThePlainNetwork) {
 
 TEST(WaveletDropout, Learns) {
   for (const char* variant : {"1d", "2d"}) {
-    auto trial = test::residual_trial(
-        {{"name", "wavelet_dropout"}, {"modules", "[3]"}, {"variant", variant}}, {{"epochs", "8"}});
+    auto trial = test::residual_trial({{"name", "wavelet_dropout"}, {"modules", "[3]"}, {"variant", variant}},
+                                      {{"epochs", "8"}});
     Trainer trainer = trial.make();
     EXPECT_FALSE(trainer.run().diverged);
     EXPECT_GT(trainer.evaluate(Split::Test).accuracy, .3) << variant;

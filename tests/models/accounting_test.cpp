@@ -27,8 +27,7 @@ std::vector<TrainState::LayerWeight> plain_weights(const Model& model, const Par
   std::vector<TrainState::LayerWeight> weights;
   for (const LayerCount& layer : count_layers(model)) {
     const auto values = params.weight(layer.leaves.at(0));
-    weights.push_back(
-        {layer.name, model.param(layer.leaves[0]).shape, {values.begin(), values.end()}});
+    weights.push_back({layer.name, model.param(layer.leaves[0]).shape, {values.begin(), values.end()}});
   }
   return weights;
 }
@@ -56,18 +55,16 @@ T cell(const Table& table, const std::string& row, const std::string& name) {
 // ResNet-20 with the non-zero counts of ERK at sparsity 0.9 (table in section A0).
 std::vector<LayerCount> erk_resnet20() {
   std::vector<LayerCount> layers = count_layers(build("resnet20", kCifar10));
-  const std::map<std::int64_t, std::int64_t> nonzero = {
-      {432, 432}, {2304, 698}, {4608, 992}, {9216, 1285}, {18432, 1873}, {36864, 2460}, {640, 640}};
-  for (LayerCount& layer : layers)
-    layer.nonzero = layer.kept = layer.trained = nonzero.at(layer.numel);
+  const std::map<std::int64_t, std::int64_t> nonzero = {{432, 432},    {2304, 698},   {4608, 992}, {9216, 1285},
+                                                        {18432, 1873}, {36864, 2460}, {640, 640}};
+  for (LayerCount& layer : layers) layer.nonzero = layer.kept = layer.trained = nonzero.at(layer.numel);
   return layers;
 }
 
 TEST(StoredBits, FrozenNetworkMatchesTheSurveysOracle) {
   constexpr std::int64_t kWeights = 430500, kOther = 580;
   EXPECT_EQ(stored_bits({kWeights + kOther, kWeights + kOther, 0}).smallest(), 13794560);
-  const std::map<std::int64_t, std::int64_t> expected = {
-      {43050, 1826692}, {4305, 238147}, {2153, 128395}};
+  const std::map<std::int64_t, std::int64_t> expected = {{43050, 1826692}, {4305, 238147}, {2153, 128395}};
   for (const auto& [trained, bits] : expected) {
     const StoredBits size = stored_bits({kWeights, kWeights, kWeights - trained});
     EXPECT_EQ(size.smallest() + 32 * kOther, bits);
@@ -84,8 +81,7 @@ TEST(StoredBits, PrunedTensorTakesTheSmallerOfBitmaskAndIndices) {
   EXPECT_EQ(stored_bits({1000, 1000, 0}).smallest(), 32000);
   EXPECT_EQ(stored_bits({1000, 1000, 0}).seed, -1);
   EXPECT_EQ(stored_bits({1000, 1000, 1000}).smallest(), 32) << "never touched: only the seed";
-  EXPECT_EQ(stored_bits({1000, 500, 500}).smallest(), 32 + 1000)
-      << "a supermask: seed and one bit an entry";
+  EXPECT_EQ(stored_bits({1000, 500, 500}).smallest(), 32 + 1000) << "a supermask: seed and one bit an entry";
 }
 
 TEST(LayerCounts, ResNet20ErkMacsMatchTheOracle) {
@@ -98,8 +94,7 @@ TEST(LayerCounts, ResNet20ErkMacsMatchTheOracle) {
   const Model model = build("resnet20", kCifar10);
   for (const LayerCount& layer : layers) {
     const Shape& shape = model.param(layer.leaves.at(0)).layer_shape;
-    const auto sum =
-        static_cast<double>(std::accumulate(shape.begin(), shape.end(), std::int64_t{0}));
+    const auto sum = static_cast<double>(std::accumulate(shape.begin(), shape.end(), std::int64_t{0}));
     const double density = 18.356125 * sum / static_cast<double>(shape.numel());
     oracle += static_cast<double>(layer.macs) * std::min(1.0, density);
   }
@@ -107,15 +102,13 @@ TEST(LayerCounts, ResNet20ErkMacsMatchTheOracle) {
 }
 
 TEST(LayerCounts, TrainingCostFollowsTheSpecification) {
-  const std::vector<LayerCount> dense = count_layers(build("resnet20", kCifar10)),
-                                sparse = erk_resnet20();
+  const std::vector<LayerCount> dense = count_layers(build("resnet20", kCifar10)), sparse = erk_resnet20();
   const double full = step_cost(dense).total();
   EXPECT_DOUBLE_EQ(full, 3.0 * 40551040);
   EXPECT_DOUBLE_EQ(step_cost(sparse).total(), 3 * macs_sparse(sparse));
   EXPECT_DOUBLE_EQ(step_cost(sparse, true).total(), 2 * macs_sparse(sparse) + macs_dense(dense));
   // RigL: 100 sparse steps for each one that needs dense gradients.
-  const double rigl =
-      (100 * step_cost(sparse).total() + step_cost(sparse, true).total()) / (101 * full);
+  const double rigl = (100 * step_cost(sparse).total() + step_cost(sparse, true).total()) / (101 * full);
   EXPECT_NEAR(rigl, 0.188479, 1e-4);  // there with densities before rounding
   // Freezing saves only the weight gradient.
   std::vector<LayerCount> frozen = dense;
@@ -124,8 +117,7 @@ TEST(LayerCounts, TrainingCostFollowsTheSpecification) {
 }
 
 // LeNet-300-100 with a method's edits.
-Model with_method(const std::string& name,
-                  std::map<std::string, std::string, std::less<>> settings) {
+Model with_method(const std::string& name, std::map<std::string, std::string, std::less<>> settings) {
   Model model = build("lenet300", kMnist);
   const MethodDef& def = find_method(name);
   const Settings train = resolve(train_schema(), Settings());
@@ -158,8 +150,7 @@ TEST(LayerCounts, EdgePopupComputesWithItsShareAndScoresTakeEveryGradient) {
 }
 
 TEST(LayerCounts, DoNotDependOnTheBatch) {
-  const auto one = count_layers(build("resnet20", kCifar10, 1)),
-             many = count_layers(build("resnet20", kCifar10, 6));
+  const auto one = count_layers(build("resnet20", kCifar10, 1)), many = count_layers(build("resnet20", kCifar10, 6));
   ASSERT_EQ(one.size(), many.size());
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_EQ(one[i].macs, many[i].macs) << one[i].name;
 }
@@ -244,8 +235,7 @@ TEST(Accounting, SupermaskOverSeededWeightsIsStoredAsSeedAndMask) {
     editor.store_seeded(ParamId(0));
     editor.freeze(ParamId(0));
     editor.derive(ParamId(0), [&](ValueId leaf) {
-      const ParamId gate =
-          editor.build().param({.name = "fc1.gate", .shape = {300, 784}, .role = ParamRole::Score});
+      const ParamId gate = editor.build().param({.name = "fc1.gate", .shape = {300, 784}, .role = ParamRole::Score});
       return editor.graph().emit1("mul", {leaf, edited.param(gate).value}, {}, "fc1.masked");
     });
   }
@@ -254,17 +244,14 @@ TEST(Accounting, SupermaskOverSeededWeightsIsStoredAsSeedAndMask) {
   std::vector<TrainState::LayerWeight> effective;
   for (const LayerCount& layer : count_layers(edited)) {
     const auto values = params.weight(layer.leaves.at(0));
-    effective.push_back(
-        {layer.name, edited.param(layer.leaves[0]).shape, {values.begin(), values.end()}});
+    effective.push_back({layer.name, edited.param(layer.leaves[0]).shape, {values.begin(), values.end()}});
   }
   std::fill(effective[0].values.begin() + 23520, effective[0].values.end(), 0.0f);
   const Accounting result = account(dense, edited, params, effective);
   EXPECT_DOUBLE_EQ(result.summary.at("density"), (23520.0 + 31000) / 266200);
   EXPECT_EQ(result.summary.at("params.trained"), 235200 + 31000 + 410) << "the gates are trained";
-  EXPECT_EQ(result.summary.at("params.kept"), 31000 + 410)
-      << "neither seeded weights nor what only masks them";
-  EXPECT_EQ(result.summary.at("stored.bits"), 32 + 235200 + 32 * (31000 + 410))
-      << "merged: a mask over the seed";
+  EXPECT_EQ(result.summary.at("params.kept"), 31000 + 410) << "neither seeded weights nor what only masks them";
+  EXPECT_EQ(result.summary.at("stored.bits"), 32 + 235200 + 32 * (31000 + 410)) << "merged: a mask over the seed";
   EXPECT_EQ(cell<std::int64_t>(result.table, "fc1", "nonzero"), 23520);
   EXPECT_EQ(cell<std::int64_t>(result.table, "fc1", "macs"), 235200);
   EXPECT_EQ(cell<std::int64_t>(result.table, "fc1.weight", "macs"), 0);
@@ -277,9 +264,7 @@ TEST(Accounting, DerivationThatSavesNothingIsStoredByItsParameters) {
   const Settings train;
   {
     GraphEditor editor(edited, "twice", train);
-    editor.derive(ParamId(0), [&](ValueId leaf) {
-      return editor.graph().emit1("add", {leaf, leaf}, {}, "twice");
-    });
+    editor.derive(ParamId(0), [&](ValueId leaf) { return editor.graph().emit1("add", {leaf, leaf}, {}, "twice"); });
   }
   ParamStore params(edited, 1);
   params.initialise(3);
@@ -289,8 +274,7 @@ TEST(Accounting, DerivationThatSavesNothingIsStoredByItsParameters) {
   EXPECT_TRUE(layers[0].derived);
   EXPECT_EQ(layers[0].kept, 100);
   EXPECT_EQ(layers[0].nonzero, 235200) << "not known without its values";
-  EXPECT_DOUBLE_EQ(step_cost(layers).grad_weight, 266200)
-      << "a derivation needs the dense gradient";
+  EXPECT_DOUBLE_EQ(step_cost(layers).grad_weight, 266200) << "a derivation needs the dense gradient";
   auto effective = plain_weights(edited, params);
   for (float& value : effective[0].values) value += 1;  // as if the derivation filled the mask
   const auto summary = account(dense, edited, params, effective).summary;

@@ -1,5 +1,4 @@
-// Every model against published counts: weights (convolution and linear), all parameters,
-// multiply-adds of one image.
+// Every model against published counts: weights (convolution and linear), all parameters, multiply-adds of one image.
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -13,11 +12,11 @@
 namespace winnow {
 namespace {
 
-constexpr DataShape kMnist{28, 28, 1, 10}, kCifar10{32, 32, 3, 10}, kCifar100{32, 32, 3, 100},
-    kTiny{64, 64, 3, 200}, kImageNet{224, 224, 3, 1000};
+constexpr DataShape kMnist{28, 28, 1, 10}, kCifar10{32, 32, 3, 10}, kCifar100{32, 32, 3, 100}, kTiny{64, 64, 3, 200},
+    kImageNet{224, 224, 3, 1000};
 
-Model build(const std::string& name, std::map<std::string, std::string, std::less<>> given,
-            const DataShape& data, std::int64_t batch = 1, DType compute = DType::F32) {
+Model build(const std::string& name, std::map<std::string, std::string, std::less<>> given, const DataShape& data,
+            std::int64_t batch = 1, DType compute = DType::F32) {
   const ModelDef& def = find_model(name);
   return def.build(resolve(def.schema, Settings(std::move(given))), data, batch, compute);
 }
@@ -27,8 +26,7 @@ struct Counts {
   bool operator==(const Counts&) const = default;
 };
 std::ostream& operator<<(std::ostream& out, const Counts& counts) {
-  return out << counts.weights << " weights, " << counts.params << " parameters, " << counts.macs
-             << " MAC";
+  return out << counts.weights << " weights, " << counts.params << " parameters, " << counts.macs << " MAC";
 }
 
 Counts counts_of(const Model& model) {
@@ -41,8 +39,7 @@ Counts counts_of(const Model& model) {
     const OpDef& def = find_op(node.op);
     if (!def.macs) continue;
     std::vector<ValueInfo> in, out;
-    for (const ValueId id : node.in)
-      in.push_back(id == kNoValue ? ValueInfo{} : model.graph.value(id));
+    for (const ValueId id : node.in) in.push_back(id == kNoValue ? ValueInfo{} : model.graph.value(id));
     for (const ValueId id : node.out) out.push_back(model.graph.value(id));
     counts.macs += def.macs(in, out, node.attrs);
   }
@@ -67,10 +64,7 @@ TEST(Models, CountsEqualThePublishedOnes) {
       {"vgg13", {}, kCifar100, {9453248, 9459236, 228313088}},
       {"vgg16", {}, kCifar10, {14715584, 14724042, 313201664}},
       {"vgg16", {{"conv_bias", "true"}}, kCifar10, {14715584, 14728266, 313201664}},
-      {"vgg16",
-       {{"conv_bias", "true"}, {"classifier", "mlp"}},
-       kCifar10,
-       {14977728, 14991946, 313463808}},
+      {"vgg16", {{"conv_bias", "true"}, {"classifier", "mlp"}}, kCifar10, {14977728, 14991946, 313463808}},
       {"vgg19", {}, kCifar10, {20024000, 20035018, 398136320}},
       {"resnet20", {}, kCifar10, {268336, 269722, 40551040}},
       {"resnet20", {}, kCifar100, {274096, 275572, 40556800}},
@@ -89,23 +83,18 @@ TEST(Models, CountsEqualThePublishedOnes) {
       {"resnet50", {}, kCifar10, {23467712, 23520842, 1297829888}},
       {"wide_resnet", {{"depth", "16"}, {"width", "4"}}, kCifar10, {2745264, 2748890, 392612352}},
       {"wide_resnet", {{"depth", "22"}, {"width", "2"}}, kCifar10, {1076912, 1079642, 157730048}},
-      {"wide_resnet",
-       {{"depth", "28"}, {"width", "10"}},
-       kCifar10,
-       {36461232, 36479194, 5243328768}},
+      {"wide_resnet", {{"depth", "28"}, {"width", "10"}}, kCifar10, {36461232, 36479194, 5243328768}},
       {"wide_resnet", {{"depth", "40"}, {"width", "4"}}, kCifar10, {8938416, 8949210, 1298582016}},
   };
   for (const Reference& reference : references) {
-    EXPECT_EQ(counts_of(build(reference.name, reference.settings, reference.data)),
-              reference.counts)
+    EXPECT_EQ(counts_of(build(reference.name, reference.settings, reference.data)), reference.counts)
         << reference.name << " " << reference.data.height;
   }
 }
 
 TEST(Models, ParametersDoNotDependOnBatchSizeOrComputeType) {
   for (const ModelDef& def : models()) {
-    const Model a = build(def.name, {}, kCifar10, 1),
-                b = build(def.name, {}, kCifar10, 7, DType::BF16);
+    const Model a = build(def.name, {}, kCifar10, 1), b = build(def.name, {}, kCifar10, 7, DType::BF16);
     ASSERT_EQ(a.params.size(), b.params.size()) << def.name;
     std::set<std::string> names;
     for (std::size_t i = 0; i < a.params.size(); ++i) {
@@ -143,9 +132,9 @@ TEST(Models, ResNet20NamesItsBlocksAndLayers) {
     EXPECT_EQ(region.name, fmt::format("stage{}.block{}", region.stage, region.block));
     EXPECT_NE(region.in, region.out);
   }
-  EXPECT_EQ(blocks, (std::vector<std::string>{"stage0.block0", "stage0.block1", "stage0.block2",
-                                              "stage1.block0", "stage1.block1", "stage1.block2",
-                                              "stage2.block0", "stage2.block1", "stage2.block2"}));
+  EXPECT_EQ(blocks, (std::vector<std::string>{"stage0.block0", "stage0.block1", "stage0.block2", "stage1.block0",
+                                              "stage1.block1", "stage1.block2", "stage2.block0", "stage2.block1",
+                                              "stage2.block2"}));
   const Settings train;
   const std::vector<Layer> layers = GraphEditor(model, "test", train).layers();
   ASSERT_EQ(layers.size(), 20u);
@@ -216,8 +205,7 @@ TEST(Models, UnknownNameSuggestsTheNearest) {
     find_model("resnet2O");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("did you mean 'resnet2"), std::string::npos)
-        << error.what();
+    EXPECT_NE(std::string(error.what()).find("did you mean 'resnet2"), std::string::npos) << error.what();
   }
 }
 

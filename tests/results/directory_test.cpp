@@ -30,9 +30,7 @@ class Directory : public ::testing::Test {
   void SetUp() override { write_sample_sweep(files_, out()); }
 
   fs::path out() const { return folder_.path() / "out"; }
-  fs::path result(int number) const {
-    return Layout(out()).trial(sample_trial(number).spec.name());
-  }
+  fs::path result(int number) const { return Layout(out()).trial(sample_trial(number).spec.name()); }
   static Said winnow(const std::vector<std::string>& args) {
     std::ostringstream out, err;
     const int code = run_command_line(args, out, err);
@@ -43,8 +41,8 @@ class Directory : public ::testing::Test {
     Hdf5File file = Hdf5File::create();
     file.set("/", "schema", "winnow-trial");
     file.set("/", "schema_version", "2.0");
-    const std::string note = R"({"schema": "winnow-trial", "schema_version": "2.0", "name": ")" +
-                             path.stem().string() + "\"}";
+    const std::string note =
+        R"({"schema": "winnow-trial", "schema_version": "2.0", "name": ")" + path.stem().string() + "\"}";
     files_.replace(path, std::span<const std::byte>(sealed(file.bytes(), note)));
   }
 
@@ -82,8 +80,7 @@ TEST_F(Directory, ACopyOfAResultIsListedAndNotCounted) {
   EXPECT_EQ(status.done, 10u);
   ASSERT_EQ(status.damaged.size(), 2u);
   for (const auto& damaged : status.damaged) {
-    EXPECT_NE(damaged.reason.find("is the result of " + path.stem().string()), std::string::npos)
-        << damaged.reason;
+    EXPECT_NE(damaged.reason.find("is the result of " + path.stem().string()), std::string::npos) << damaged.reason;
   }
   const Said collected = winnow({"collect", out().string()});
   EXPECT_EQ(collected.code, 0) << collected.err;

@@ -15,13 +15,11 @@ TEST(FormatsPage, NamesEverySummaryValueAndEveryWeightForm) {
   std::ifstream page(root / "docs" / "formats.md");
   const std::string text((std::istreambuf_iterator<char>(page)), {});
   for (const SummaryField& field : summary_fields()) {
-    EXPECT_NE(text.find("| `" + field.name + "` | " + field.unit + " | " + field.meaning + " |"),
-              std::string::npos)
+    EXPECT_NE(text.find("| `" + field.name + "` | " + field.unit + " | " + field.meaning + " |"), std::string::npos)
         << field.name;
   }
   for (const WeightForm form : kStoredForms) {
-    EXPECT_NE(text.find("| `" + std::string(encoding_of(form)) + "`"), std::string::npos)
-        << name_of(form);
+    EXPECT_NE(text.find("| `" + std::string(encoding_of(form)) + "`"), std::string::npos) << name_of(form);
   }
 }
 

@@ -39,8 +39,7 @@ TEST(Files, AWriterThatLosesTheRaceAfterItsCheckKeepsTheWinnersFile) {
   TemporaryFolder folder;
   EXPECT_FALSE(files.write_once(folder.path() / "x", bytes_of("ours")));
   EXPECT_EQ(text_of(files.read(folder.path() / "x")), "theirs");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1)
-      << "a temporary file is left";
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "a temporary file is left";
 }
 
 TEST(Files, ReplaceAndAppend) {
@@ -62,8 +61,7 @@ TEST(Files, ErrorsNameThePathAndTheSystemsReason) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::Input);
-    EXPECT_NE(std::string(error.what()).find("absent.h5: cannot read: No such file or directory"),
-              std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("absent.h5: cannot read: No such file or directory"), std::string::npos);
   }
   // A file where a folder is needed fails for every user, root included.
   files.replace(folder.path() / "file", "x");
@@ -98,9 +96,7 @@ TEST(Files, NoPermissionIsOneLine) {
 }
 
 TEST(Files, AFullDiskLeavesTheOldFileAndNoTemporary) {
-  const auto run = [](PosixFiles& files, const std::filesystem::path& path) {
-    files.replace(path, "new content");
-  };
+  const auto run = [](PosixFiles& files, const std::filesystem::path& path) { files.replace(path, "new content"); };
   FaultyFiles counting;
   {
     TemporaryFolder folder;

@@ -46,24 +46,20 @@ pid_t start(const std::filesystem::path& folder, const std::filesystem::path& ou
   if (child != 0) return child;
   const std::string sweep = (folder / "kill.yaml").string(), exe = program().string();
   const auto log = (folder / "log").string();
-  if (std::freopen(log.c_str(), "a", stdout) == nullptr ||
-      std::freopen(log.c_str(), "a", stderr) == nullptr) {
+  if (std::freopen(log.c_str(), "a", stdout) == nullptr || std::freopen(log.c_str(), "a", stderr) == nullptr) {
     ::_exit(127);
   }
-  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), "--threads", "1",
-          nullptr);
+  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), "--threads", "1", nullptr);
   ::_exit(127);
 }
 
 // Exit code, or nothing if it had to be killed at `limit`.
-std::optional<int> run_for(const std::filesystem::path& folder, const std::filesystem::path& out,
-                           milliseconds limit) {
+std::optional<int> run_for(const std::filesystem::path& folder, const std::filesystem::path& out, milliseconds limit) {
   const pid_t child = start(folder, out);
   const auto end = std::chrono::steady_clock::now() + limit;
   for (;;) {
     int state = 0;
-    if (::waitpid(child, &state, WNOHANG) == child)
-      return WIFEXITED(state) ? WEXITSTATUS(state) : -1;
+    if (::waitpid(child, &state, WNOHANG) == child) return WIFEXITED(state) ? WEXITSTATUS(state) : -1;
     if (std::chrono::steady_clock::now() >= end) {
       ::kill(child, SIGKILL);
       ::waitpid(child, &state, 0);
@@ -89,8 +85,7 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
   const auto alone = folder.path() / "alone", killed = folder.path() / "killed";
   const auto started = std::chrono::steady_clock::now();
   ASSERT_EQ(run_for(folder.path(), alone, std::chrono::minutes(5)), 0);
-  const auto whole =
-      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started);
+  const auto whole = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started);
   const auto expected = digests(alone);
   ASSERT_EQ(expected.size(), 6u);
 

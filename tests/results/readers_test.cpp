@@ -67,21 +67,19 @@ void write_trial_with_every_form(const std::filesystem::path& folder) {
 }
 
 TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {
-  const std::string probe =
-      std::string(kPython) + " -c 'import h5py, numpy, pandas, scipy' 2>/dev/null";
+  const std::string probe = std::string(kPython) + " -c 'import h5py, numpy, pandas, scipy' 2>/dev/null";
   ASSERT_EQ(std::system(probe.c_str()), 0) << "this test needs python3-h5py, python3-pandas and "
                                               "python3-scipy (tools/run-tests installs them)";
   TemporaryFolder folder;
   write_trial_with_every_form(folder.path());
   PosixFiles files;
   write_sample_sweep(files, folder.path());
-  write_survey(files, gather_survey(files, folder.path()), folder.path(),
-               folder.path() / "survey.h5", SurveyWeights::Link);
-  write_survey(files, gather_survey(files, folder.path()), folder.path(),
-               folder.path() / "packed.h5", SurveyWeights::Pack);
+  write_survey(files, gather_survey(files, folder.path()), folder.path(), folder.path() / "survey.h5",
+               SurveyWeights::Link);
+  write_survey(files, gather_survey(files, folder.path()), folder.path(), folder.path() / "packed.h5",
+               SurveyWeights::Pack);
   const auto script = std::filesystem::path(WINNOW_SOURCE_DIR) / "tests/results/readers.py";
-  const std::string command =
-      std::string(kPython) + " -B " + script.string() + " " + folder.path().string();
+  const std::string command = std::string(kPython) + " -B " + script.string() + " " + folder.path().string();
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

@@ -152,8 +152,7 @@ TEST_F(Report, DifferentTrainingRecipesAreDifferentTables) {
 }
 
 TEST(TextTable, ANarrowScreenLosesTheLeastImportantColumns) {
-  const TextTable table{
-      {{"a", false, 0, {"xxxx"}}, {"b", true, 1, {"yyyy"}}, {"c", true, 5, {"zzzz"}}}};
+  const TextTable table{{{"a", false, 0, {"xxxx"}}, {"b", true, 1, {"yyyy"}}, {"c", true, 5, {"zzzz"}}}};
   EXPECT_EQ(table.fitted(16).columns.size(), 3u);
   EXPECT_EQ(table.fitted(15).columns.size(), 2u);
   EXPECT_EQ(table.fitted(15).columns[1].title, "b");

@@ -17,8 +17,7 @@ void write_sample_sweep(Files& files, const std::filesystem::path& out) {
       publish(files, out, trial, kCreated);
     }
   };
-  const double dense[] = {0.931, 0.934, 0.932}, rigl[] = {0.921, 0.925, 0.923},
-               other[] = {0.918, 0.917, 0.922};
+  const double dense[] = {0.931, 0.934, 0.932}, rigl[] = {0.921, 0.925, 0.923}, other[] = {0.918, 0.917, 0.922};
   for (int replicate = 0; replicate < 3; ++replicate) {
     add(sample_trial(1, "dense", "1", replicate, dense[replicate]));
     TrialResult trial = sample_trial(2, "rigl", "0.1", replicate, rigl[replicate]);

@@ -1,5 +1,4 @@
-// A small sweep on disk: dense, two RigL settings, SNIP with a diverged replicate, one failure, one
-// gap.
+// A small sweep on disk: dense, two RigL settings, SNIP with a diverged replicate, one failure, one gap.
 #pragma once
 
 #include <filesystem>

@@ -84,13 +84,13 @@ WeightRecord signed_weight(const std::string& name, Shape shape, double density)
   return weight;
 }
 
-TrialResult sample_trial(int number, const std::string& method, const std::string& density,
-                         int replicate, double accuracy) {
+TrialResult sample_trial(int number, const std::string& method, const std::string& density, int replicate,
+                         double accuracy) {
   TrialResult result;
   result.spec.id = fmt::format("{:02x}{:018x}", 0xa0 + number, number);
   result.spec.replicate = replicate;
-  result.spec.canonical = fmt::format(
-      "data.name=mnist\nmethod.density={}\nmethod.name={}\nmodel.name=lenet300\n", density, method);
+  result.spec.canonical =
+      fmt::format("data.name=mnist\nmethod.density={}\nmethod.name={}\nmodel.name=lenet300\n", density, method);
   for (const auto& [key, value] : std::map<std::string, std::string>{{"data.name", "mnist"},
                                                                      {"model.name", "lenet300"},
                                                                      {"train.lr", "0.1"},
@@ -117,10 +117,9 @@ TrialResult sample_trial(int number, const std::string& method, const std::strin
                     {"seconds.total", 12.5},
                     {"ranks", 1},
                     {"steps", 30}};
-  result.epochs.columns = {
-      {"epoch", std::vector<std::int64_t>{1, 2, 3}},
-      {"test_acc", std::vector<double>{0.5, 0.8, accuracy}, "1", "test accuracy", "max"},
-      {"seconds", std::vector<double>{4, 4, 4.5}, "s"}};
+  result.epochs.columns = {{"epoch", std::vector<std::int64_t>{1, 2, 3}},
+                           {"test_acc", std::vector<double>{0.5, 0.8, accuracy}, "1", "test accuracy", "max"},
+                           {"seconds", std::vector<double>{4, 4, 4.5}, "s"}};
   result.steps.columns = {{"step", std::vector<std::int64_t>{10, 20, 30}},
                           {"loss", std::vector<double>{2, 1, 0.5}, "nat", "", "min"}};
   result.events.columns = {{"step", std::vector<std::int64_t>{15}},
@@ -129,8 +128,8 @@ TrialResult sample_trial(int number, const std::string& method, const std::strin
                            {"value", std::vector<double>{12}}};
   result.layers.columns = {{"name", std::vector<std::string>{"conv.weight", "fc.weight"}},
                            {"kind", std::vector<std::string>{"conv", "linear"}}};
-  result.weights = {pruned_weight("conv.weight", {40, 12, 3, 3}, kept),
-                    frozen_weight("fc.weight", {30, 100}, 0.05), dense_weight("fc.bias", {30})};
+  result.weights = {pruned_weight("conv.weight", {40, 12, 3, 3}, kept), frozen_weight("fc.weight", {30, 100}, 0.05),
+                    dense_weight("fc.bias", {30})};
   result.provenance = {{"git", "abc123"}, {"data/mnist", "sha256:00"}, {"host", "n1"}};
   result.lineage = {{"start", "aa11"}};
   return result;

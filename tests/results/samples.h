@@ -36,8 +36,7 @@ WeightRecord signed_weight(const std::string& name, Shape shape,
                            double density);  // one magnitude, no seed
 
 // "aa00..." + number; accuracy and method as given, density 1 for dense.
-TrialResult sample_trial(int number = 1, const std::string& method = "rigl",
-                         const std::string& density = "0.1", int replicate = 0,
-                         double accuracy = 0.9);
+TrialResult sample_trial(int number = 1, const std::string& method = "rigl", const std::string& density = "0.1",
+                         int replicate = 0, double accuracy = 0.9);
 
 }  // namespace winnow::test

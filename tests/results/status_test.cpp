@@ -24,8 +24,7 @@ TEST(PlanFile, ComesBackAndKeepsTrialsOfEarlierPlans) {
   PosixFiles files;
   EXPECT_TRUE(read_plan(files, folder.path()).empty());
   const PlannedTrial first = planned(sample_trial(1).spec), second = planned(sample_trial(2).spec);
-  EXPECT_EQ(first.canonical,
-            "data.name=mnist method.density=0.1 method.name=rigl model.name=lenet300");
+  EXPECT_EQ(first.canonical, "data.name=mnist method.density=0.1 method.name=rigl model.name=lenet300");
   write_plan(files, folder.path(), std::vector{first});
   write_plan(files, folder.path(), std::vector{second});
   EXPECT_EQ(read_plan(files, folder.path()), (std::vector{second, first}));
@@ -35,8 +34,7 @@ TEST(PlanFile, ADamagedLineIsNamed) {
   TemporaryFolder folder;
   PosixFiles files;
   for (const char* bad : {"../../etc/passwd\tx", "aa00-r0", "zz-r0\tx", "aa00-r\tx"}) {
-    files.replace(Layout(folder.path()).plan(),
-                  std::string("# winnow-plan 1.0\tname\tsettings\n") + bad + "\n");
+    files.replace(Layout(folder.path()).plan(), std::string("# winnow-plan 1.0\tname\tsettings\n") + bad + "\n");
     try {
       read_plan(files, folder.path());
       ADD_FAILURE() << bad;
@@ -140,14 +138,10 @@ TEST(Status, TheScreenAndTheJsonAgree) {
   write_sample_sweep(files, folder.path());
   std::ostringstream text, json, errors;
   EXPECT_EQ(run_status(std::vector{folder.path().string()}, text, errors), 0);
-  EXPECT_EQ(run_status(std::vector{folder.path().string(), std::string("--json")}, json, errors),
-            0);
-  EXPECT_EQ(text.str().find("done 10  diverged 1  failed 1  running 0  missing 1  of 13   84 %\n"),
-            0u)
-      << text.str();
+  EXPECT_EQ(run_status(std::vector{folder.path().string(), std::string("--json")}, json, errors), 0);
+  EXPECT_EQ(text.str().find("done 10  diverged 1  failed 1  running 0  missing 1  of 13   84 %\n"), 0u) << text.str();
   EXPECT_NE(text.str().find("out of memory  (1 attempt)"), std::string::npos);
-  EXPECT_NE(text.str().find("\n  a5000000000000000005-r0  lenet300/snip/0.05\n"), std::string::npos)
-      << text.str();
+  EXPECT_NE(text.str().find("\n  a5000000000000000005-r0  lenet300/snip/0.05\n"), std::string::npos) << text.str();
   const auto parsed = nlohmann::json::parse(json.str());
   EXPECT_EQ(parsed["done"], 10);
   EXPECT_EQ(parsed["failed"][0]["reason"], "out of memory");
@@ -206,8 +200,7 @@ TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
   const auto path = sweep.path() / "survey.h5";
   FaultyFiles counting;
   write_survey(counting, whole, sweep.path(), path, SurveyWeights::Link);
-  for (const Fault fault :
-       {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
+  for (const Fault fault : {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
     for (int at = 0; at < counting.operations(); ++at) {
       write_survey(sound, old, sweep.path(), path, SurveyWeights::Link);
       FaultyFiles files(fault, at);
@@ -222,16 +215,13 @@ TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
 
 TEST(PlanFile, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
   const std::vector first{planned(sample_trial(1).spec)}, second{planned(sample_trial(2).spec)};
-  const auto run = [&](Files& files, const std::filesystem::path& out) {
-    write_plan(files, out, second);
-  };
+  const auto run = [&](Files& files, const std::filesystem::path& out) { write_plan(files, out, second); };
   FaultyFiles counting;
   {
     TemporaryFolder folder;
     run(counting, folder.path());
   }
-  for (const Fault fault :
-       {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
+  for (const Fault fault : {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
     for (int at = 0; at < counting.operations(); ++at) {
       TemporaryFolder folder;
       PosixFiles sound;

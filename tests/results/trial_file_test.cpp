@@ -57,11 +57,9 @@ TEST(TrialFile, EverythingButTheWeightsComesBack) {
   EXPECT_EQ(back.outcome, Outcome::Diverged);
   EXPECT_EQ(back.reason, result.reason);
   EXPECT_EQ(back.summary, result.summary);
-  EXPECT_EQ(values_of<std::vector<double>>(back.epochs, "test_acc"),
-            (std::vector<double>{0.5, 0.8, 0.9}));
+  EXPECT_EQ(values_of<std::vector<double>>(back.epochs, "test_acc"), (std::vector<double>{0.5, 0.8, 0.9}));
   EXPECT_EQ(find_column(back.epochs, "test_acc")->mode, "max");
-  EXPECT_EQ(values_of<std::vector<std::string>>(back.events, "what"),
-            std::vector<std::string>{"grown"});
+  EXPECT_EQ(values_of<std::vector<std::string>>(back.events, "what"), std::vector<std::string>{"grown"});
   EXPECT_EQ(back.provenance.at("data|mnist"), "sha256:00");
   EXPECT_EQ(back.lineage, result.lineage);
 }
@@ -71,8 +69,7 @@ TEST(TrialFile, LayersSayHowEachTensorIsStored) {
   const TrialResult back = read_trial(published(folder, sample_trial()));
   EXPECT_EQ(values_of<std::vector<std::string>>(back.layers, "name"),
             (std::vector<std::string>{"conv.weight", "fc.weight", "fc.bias"}));
-  EXPECT_EQ(values_of<std::vector<std::string>>(back.layers, "kind"),
-            (std::vector<std::string>{"conv", "linear", ""}));
+  EXPECT_EQ(values_of<std::vector<std::string>>(back.layers, "kind"), (std::vector<std::string>{"conv", "linear", ""}));
   EXPECT_EQ(values_of<std::vector<std::string>>(back.layers, "form"),
             (std::vector<std::string>{"csr", "overlay", "dense"}));
   const auto& stored = values_of<std::vector<std::int64_t>>(back.layers, "stored_bytes");
@@ -85,8 +82,7 @@ TEST(TrialFile, TheSameResultGivesTheSameBytes) {
   const TrialResult result = sample_trial();
   const auto first = encode_trial(result, kCreated);
   // Heap memory with other contents must not leak into the file.
-  for (int size = 1; size < 1 << 22; size *= 3)
-    std::vector<char>(static_cast<std::size_t>(size), 'x');
+  for (int size = 1; size < 1 << 22; size *= 3) std::vector<char>(static_cast<std::size_t>(size), 'x');
   EXPECT_EQ(first, encode_trial(result, kCreated));
 }
 
@@ -196,8 +192,7 @@ TEST(TrialFile, AMinorVersionWithUnknownMembersIsRead) {
   const Hdf5File from = Hdf5File::from_bytes(std::span(whole).first(image_size(whole)), "old");
   Hdf5File file = Hdf5File::create();
   for (const auto& name : from.children("/")) file.copy_from(from, "/" + name, "/" + name);
-  for (const auto* name :
-       {"schema", "id", "state", "reason", "created", "writer", "content_digest"}) {
+  for (const auto* name : {"schema", "id", "state", "reason", "created", "writer", "content_digest"}) {
     file.set("/", name, from.text("/", name));
   }
   file.set("/", "replicate", from.integer("/", "replicate"));
@@ -215,8 +210,7 @@ TEST(TrialFile, KilledAtAnyOperationNothingIsUnreadableAndARerunFinishes) {
     publish(counting, folder.path(), second, kCreated);
   }
   ASSERT_GT(counting.operations(), 6);
-  for (const Fault fault :
-       {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
+  for (const Fault fault : {Fault::DieBefore, Fault::DieHalfWay, Fault::NoSpace, Fault::InputOutput}) {
     for (int at = 0; at < counting.operations(); ++at) {
       TemporaryFolder folder;
       const auto kept = published(folder, first);

@@ -29,12 +29,10 @@ TEST(WeightForms, EveryPossibleFormGivesBackTheSameBits) {
   const Shape shape{20, 7, 3, 3};
   int tried = 0;
   for (const WeightRecord& weight :
-       {dense_weight("dense", shape), pruned_weight("pruned", shape, 0.1),
-        pruned_weight("empty", shape, 0), pruned_weight("full", shape, 1),
-        frozen_weight("frozen", shape, 0), frozen_weight("overlay", shape, 0.1),
-        supermask_weight("supermask", shape, 0.5), signed_weight("signed", shape, 0.3),
-        dense_weight("bias", {5}), dense_weight("scalar", {}),
-        pruned_weight("linear", {300, 784}, 0.02)}) {
+       {dense_weight("dense", shape), pruned_weight("pruned", shape, 0.1), pruned_weight("empty", shape, 0),
+        pruned_weight("full", shape, 1), frozen_weight("frozen", shape, 0), frozen_weight("overlay", shape, 0.1),
+        supermask_weight("supermask", shape, 0.5), signed_weight("signed", shape, 0.3), dense_weight("bias", {5}),
+        dense_weight("scalar", {}), pruned_weight("linear", {300, 784}, 0.02)}) {
     const WeightForms forms(weight);
     for (const WeightForm form : kStoredForms) {
       if (!forms.bytes(form)) continue;
@@ -78,8 +76,7 @@ TEST(WeightForms, AMaskedValueIsStoredAsZero) {
   WeightRecord weight = pruned_weight("w", {10, 10}, 0.5);
   for (float& value : weight.values) value = 3;
   const WeightRecord back = round_trip(weight, WeightForm::Dense);
-  for (std::size_t i = 0; i < back.values.size(); ++i)
-    EXPECT_EQ(back.values[i], weight.keep[i] ? 3.0f : 0.0f);
+  for (std::size_t i = 0; i < back.values.size(); ++i) EXPECT_EQ(back.values[i], weight.keep[i] ? 3.0f : 0.0f);
 }
 
 TEST(WeightForms, AnOverlayKnowsWhichEntriesWereTrained) {

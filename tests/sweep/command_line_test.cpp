@@ -36,8 +36,7 @@ TEST_F(CommandLine, ExamplesOfTheRepositoryAreValid) {
 }
 
 TEST_F(CommandLine, PlanCountsPricesAndWritesNothing) {
-  const Said said =
-      winnow({"plan", example("first.yaml"), "--json", "-o", (folder_ / "out").string()});
+  const Said said = winnow({"plan", example("first.yaml"), "--json", "-o", (folder_ / "out").string()});
   ASSERT_EQ(said.code, 0) << said.err;
   const auto plan = nlohmann::json::parse(said.out);
   ASSERT_EQ(plan["trials"].size(), 34u);
@@ -56,9 +55,7 @@ TEST_F(CommandLine, MistakesAreOneLineWithTheirExitCode) {
   EXPECT_EQ(winnow({}).code, 64);
   const Said verb = winnow({"pln"});
   EXPECT_EQ(verb.code, 64);
-  EXPECT_EQ(
-      verb.err,
-      "winnow: error: unknown verb 'pln'; did you mean 'plan'?   (winnow --help lists all)\n");
+  EXPECT_EQ(verb.err, "winnow: error: unknown verb 'pln'; did you mean 'plan'?   (winnow --help lists all)\n");
   EXPECT_EQ(winnow({"plan"}).code, 64);
   EXPECT_EQ(winnow({"plan", "a.yaml", "b.yaml"}).code, 64);
   EXPECT_EQ(winnow({"plan", "--smok", "a.yaml"}).code, 64);
@@ -66,13 +63,11 @@ TEST_F(CommandLine, MistakesAreOneLineWithTheirExitCode) {
   EXPECT_EQ(winnow({"plan", (folder_ / "none.yaml").string()}).code, 66);
   const Said file = winnow({"plan", write("x.yaml", "trial: {train.learning_rate: 1}\n").string()});
   EXPECT_EQ(file.code, 65);
-  EXPECT_NE(file.err.find("x.yaml:1:9: error: unknown key 'train.learning_rate'"),
-            std::string::npos);
+  EXPECT_NE(file.err.find("x.yaml:1:9: error: unknown key 'train.learning_rate'"), std::string::npos);
   EXPECT_NE(file.err.find("did you mean 'train.lr'?"), std::string::npos);
   const Said density = winnow({"plan", example("first.yaml"), "--set", "train.batch=0"});
   EXPECT_EQ(density.code, 65);
-  EXPECT_TRUE(density.err.starts_with("--set train.batch=0: error: 'train.batch' must be"))
-      << density.err;
+  EXPECT_TRUE(density.err.starts_with("--set train.batch=0: error: 'train.batch' must be")) << density.err;
 }
 
 TEST_F(CommandLine, EveryComponentIsListedAndShown) {
@@ -112,8 +107,7 @@ TEST_F(CommandLine, DefaultsOfThisBuildPassTheirOwnChecks) {
       EXPECT_EQ(problem.text, "is required and not given") << name << " " << problem.key;
     }
     for (const Setting& setting : *schema) {
-      EXPECT_TRUE(keys.insert(setting.key).second)
-          << name << " declares " << setting.key << " twice";
+      EXPECT_TRUE(keys.insert(setting.key).second) << name << " declares " << setting.key << " twice";
     }
   }
 }
@@ -138,10 +132,9 @@ TEST_F(CommandLine, ExplainKnowsLastPartsAndTheWordsOfSweepFiles) {
 
 TEST_F(CommandLine, SmokeTakesWhatTwoBatchesNeedOfSmallData) {
   const auto fraction = [&](const std::string& validation) {
-    const std::string sweep =
-        "trial:\n  data: {name: synthetic, examples: 4096, validation: " + validation +
-        "}\n  model: {name: lenet300}\n  method: {name: dense}\n"
-        "  train: {batch: 128}\n";
+    const std::string sweep = "trial:\n  data: {name: synthetic, examples: 4096, validation: " + validation +
+                              "}\n  model: {name: lenet300}\n  method: {name: dense}\n"
+                              "  train: {batch: 128}\n";
     const Said said = winnow({"plan", write("s.yaml", sweep).string(), "--smoke", "--json"});
     EXPECT_EQ(said.code, 0) << said.err;
     return nlohmann::json::parse(said.out)["trials"][0]["settings"]["data.fraction"];
@@ -157,8 +150,7 @@ TEST_F(CommandLine, HoldingOutAllExamplesIsAMistakeOfTheValidationSetting) {
                                           "  method: {name: dense}\n")
                                         .string()});
   EXPECT_EQ(said.code, 65);
-  EXPECT_NE(said.err.find("s.yaml:3:22: error: 'data.validation' leaves no training example"),
-            std::string::npos)
+  EXPECT_NE(said.err.find("s.yaml:3:22: error: 'data.validation' leaves no training example"), std::string::npos)
       << said.err;
 }
 
@@ -169,8 +161,7 @@ TEST_F(CommandLine, PlanNamesDenseMultiplyAddsAndDuplicates) {
                                           "axes:\n  - train.lr: [0.1, 0.2, 0.10]\n")
                                         .string()});
   EXPECT_NE(said.out.find("  dense MACs  "), std::string::npos) << said.out;
-  EXPECT_NE(said.out.find("\n  1 duplicate of another trial (same settings)\n"), std::string::npos)
-      << said.out;
+  EXPECT_NE(said.out.find("\n  1 duplicate of another trial (same settings)\n"), std::string::npos) << said.out;
 }
 
 TEST_F(CommandLine, AWrongLayerIsAMistakeOfTheSettingThatNamesIt) {
@@ -180,8 +171,7 @@ TEST_F(CommandLine, AWrongLayerIsAMistakeOfTheSettingThatNamesIt) {
                                           "    density: 0.1, layer_density: [lasst=0.5]}\n")
                                         .string()});
   EXPECT_EQ(said.code, 65);
-  EXPECT_NE(said.err.find("s.yaml:5:34: error: 'method.layer_density' no prunable layer 'lasst'"),
-            std::string::npos)
+  EXPECT_NE(said.err.find("s.yaml:5:34: error: 'method.layer_density' no prunable layer 'lasst'"), std::string::npos)
       << said.err;
 }
 

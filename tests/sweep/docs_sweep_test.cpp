@@ -39,8 +39,7 @@ class SweepsOfTheDocuments : public SweepFiles {
     } catch (const Error& error) {
       std::string said = std::string(error.what()) + "\n";
       const std::string folder = folder_.string() + "/";
-      for (std::size_t at; (at = said.find(folder)) != std::string::npos;)
-        said.erase(at, folder.size());
+      for (std::size_t at; (at = said.find(folder)) != std::string::npos;) said.erase(at, folder.size());
       return said;
     }
   }
@@ -57,8 +56,7 @@ class SweepsOfTheDocuments : public SweepFiles {
       if (key != "sweep:") continue;
       ++found;
       const bool refused = claim == "refused" && i + 1 < blocks.size();
-      EXPECT_EQ(planned(label, blocks[i]), refused ? blocks[i + 1] : claim)
-          << name << ": " << label;
+      EXPECT_EQ(planned(label, blocks[i]), refused ? blocks[i + 1] : claim) << name << ": " << label;
     }
     return found;
   }

@@ -69,9 +69,9 @@ TEST_F(Expansion, DocumentedSurveyHasItsDocumentedCounts) {
   EXPECT_EQ(sweep.trials.size(), 595u);
   EXPECT_EQ(sweep.configurations, 119u);
   EXPECT_EQ(sweep.replicates, 5u);
-  EXPECT_EQ(by(sweep, "method.name"),
-            (std::map<std::string, int>{
-                {"dense", 15}, {"magnitude", 150}, {"rigl", 240}, {"snip", 70}, {"freeze", 120}}));
+  EXPECT_EQ(
+      by(sweep, "method.name"),
+      (std::map<std::string, int>{{"dense", 15}, {"magnitude", 150}, {"rigl", 240}, {"snip", 70}, {"freeze", 120}}));
   ASSERT_EQ(sweep.left_out.size(), 2u);
   EXPECT_EQ(sweep.left_out[0].count, 5u);
   EXPECT_EQ(sweep.left_out[1].count, 60u);
@@ -89,11 +89,9 @@ TEST_F(Expansion, DocumentedSurveyHasItsDocumentedCounts) {
 }
 
 TEST_F(Expansion, NestedMapsAndDottedKeysAreTheSame) {
-  const std::string nested =
-      kHead + "  train: {schedule: {kind: multistep, at: [8]}}\n  method: {name: dense}\n";
+  const std::string nested = kHead + "  train: {schedule: {kind: multistep, at: [8]}}\n  method: {name: dense}\n";
   const std::string dotted =
-      kHead +
-      "  train.schedule.at: [8]\n  train.schedule: {kind: multistep}\n  method.name: dense\n";
+      kHead + "  train.schedule.at: [8]\n  train.schedule: {kind: multistep}\n  method.name: dense\n";
   EXPECT_EQ(names(load(nested)), names(load(dotted)));
 }
 
@@ -106,8 +104,8 @@ axes:
 )");
   std::string order;
   for (const TrialSpec& spec : sweep.trials) {
-    order += fmt::format("{}/{}/{} ", spec.settings.text("train.lr"),
-                         spec.settings.text("train.batch"), spec.replicate);
+    order +=
+        fmt::format("{}/{}/{} ", spec.settings.text("train.lr"), spec.settings.text("train.batch"), spec.replicate);
   }
   EXPECT_EQ(order, "0.1/16/0 0.1/16/1 0.1/32/0 0.1/32/1 0.2/16/0 0.2/16/1 0.2/32/0 0.2/32/1 ");
 }
@@ -158,10 +156,9 @@ axes:
   EXPECT_EQ(settings.text("method.with.interspace"), "on");
   EXPECT_EQ(settings.text("method.with.interspace.sharing"), "fine");
   EXPECT_EQ(settings.text("method.with.compander.a"), "0.75");
-  EXPECT_EQ(
-      sweep.trials[0].canonical,
-      "data.name=mnist\nmethod.density=0.05\nmethod.name=snip\nmethod.with.compander=on\n"
-      "method.with.interspace.sharing=fine\nmethod.with.interspace=on\nmodel.name=resnet20\n");
+  EXPECT_EQ(sweep.trials[0].canonical,
+            "data.name=mnist\nmethod.density=0.05\nmethod.name=snip\nmethod.with.compander=on\n"
+            "method.with.interspace.sharing=fine\nmethod.with.interspace=on\nmodel.name=resnet20\n");
 }
 
 TEST_F(Expansion, CompositionIsAnAxisAndAListGivesDefaults) {
@@ -188,8 +185,7 @@ axes:
 }
 
 TEST_F(Expansion, EqualTrialsAreKeptOnce) {
-  const Sweep sweep =
-      load(kHead + "  method: {name: dense}\naxes:\n  - train.lr: [0.1, 0.10, 1e-1, 0.2]\n");
+  const Sweep sweep = load(kHead + "  method: {name: dense}\naxes:\n  - train.lr: [0.1, 0.10, 1e-1, 0.2]\n");
   EXPECT_EQ(sweep.trials.size(), 2u);
   EXPECT_EQ(sweep.duplicates, 2u);
 }
@@ -234,9 +230,8 @@ exclude:
 )");
   std::set<std::string> found;
   for (const TrialSpec& spec : sweep.trials) {
-    found.insert(fmt::format("{} {} {} {}", spec.settings.text("method.name"),
-                             spec.settings.text("method.density"), spec.settings.text("train.lr"),
-                             spec.replicate));
+    found.insert(fmt::format("{} {} {} {}", spec.settings.text("method.name"), spec.settings.text("method.density"),
+                             spec.settings.text("train.lr"), spec.replicate));
   }
   EXPECT_EQ(found, expected);
   EXPECT_EQ(sweep.trials.size(), expected.size());
@@ -244,9 +239,7 @@ exclude:
 
 TEST_F(Expansion, ExtendsMergesDeeplyLeftToRightThisFileLast) {
   write("base/a.yaml", "trial:\n  data: {name: mnist}\n  train: {lr: 0.5, batch: 8}\n");
-  write(
-      "base/b.yaml",
-      "extends: a.yaml\ntrial:\n  train: {batch: 16, momentum: 0.5}\naxes: [{train.lr: [1, 2]}]\n");
+  write("base/b.yaml", "extends: a.yaml\ntrial:\n  train: {batch: 16, momentum: 0.5}\naxes: [{train.lr: [1, 2]}]\n");
   const Sweep sweep = load(R"(extends: [base/a.yaml, base/b.yaml]
 trial:
   train.momentum: 0.25
@@ -272,15 +265,12 @@ TEST_F(Expansion, SetWithAListIsAnAxisOfASettingThatIsNone) {
                             "  method.density: 0.9\n"
                             "axes:\n  - cases: [dense, snip]\n  - train.batch: [16, 32]\n";
   const Sweep sweep = load(cases, {.set = {"method.density=[0.3, 0.4]", "train.batch=[1, 2, 3]"}});
-  EXPECT_EQ(by(sweep, "method.density"),
-            (std::map<std::string, int>{{"-", 3}, {"0.3", 3}, {"0.4", 3}}))
+  EXPECT_EQ(by(sweep, "method.density"), (std::map<std::string, int>{{"-", 3}, {"0.3", 3}, {"0.4", 3}}))
       << "dense has no density and is there once for each batch";
   EXPECT_EQ(sweep.duplicates, 3u) << "those of dense, none of the axis that was replaced";
   EXPECT_EQ(by(sweep, "train.batch"), (std::map<std::string, int>{{"1", 3}, {"2", 3}, {"3", 3}}));
-  EXPECT_EQ(load(cases, {.set = {"train.batch=[1, 2]", "train.batch=4"}}).trials.size(), 2u)
-      << "the last one counts";
-  EXPECT_NE(problems(cases, {.set = {"method.density=[0.3, 4]"}}).find("must be in (0, 1], is 4"),
-            std::string::npos);
+  EXPECT_EQ(load(cases, {.set = {"train.batch=[1, 2]", "train.batch=4"}}).trials.size(), 2u) << "the last one counts";
+  EXPECT_NE(problems(cases, {.set = {"method.density=[0.3, 4]"}}).find("must be in (0, 1], is 4"), std::string::npos);
 }
 
 TEST_F(Expansion, OnlyPicksTrialsAndSaysHowManyItLeftOut) {
@@ -307,8 +297,7 @@ TEST_F(Expansion, ChecksOfTheCallerAreShownAtTheirKey) {
     return SettingProblem{"method.density", "cannot be reached by resnet20"};
   };
   const std::string text =
-      problems(kHead + "  method: {name: snip}\naxes:\n  - method.density: [0.5, 0.1, 0.3]\n",
-               {.check = check});
+      problems(kHead + "  method: {name: snip}\naxes:\n  - method.density: [0.5, 0.1, 0.3]\n", {.check = check});
   EXPECT_EQ(text,
             "65\ns.yaml:8:27: error: 'method.density' cannot be reached by resnet20\n"
             "    8 |   - method.density: [0.5, 0.1, 0.3]\n"
@@ -319,8 +308,7 @@ TEST_F(Expansion, AMillionNodesAndPointsAreTheLimit) {
   std::string bomb = "define:\n  a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n";
   for (char c = 'b'; c <= 'h'; ++c) {
     bomb += fmt::format("  {0}: &{0} [", c);
-    for (int i = 0; i < 10; ++i)
-      bomb += fmt::format("{}*{}", i ? ", " : "", static_cast<char>(c - 1));
+    for (int i = 0; i < 10; ++i) bomb += fmt::format("{}*{}", i ? ", " : "", static_cast<char>(c - 1));
     bomb += "]\n";
   }
   EXPECT_NE(problems(bomb).find("more than 1000000 nodes"), std::string::npos);
@@ -329,8 +317,7 @@ axes:
   - sample: {kind: random, n: 10000, space: {train.lr: {uniform: [0.1, 0.2]}}}
   - replicate: 101
 )";
-  EXPECT_NE(problems(product).find("s.yaml:9:5: error: the sweep has more than 1000000 points"),
-            std::string::npos);
+  EXPECT_NE(problems(product).find("s.yaml:9:5: error: the sweep has more than 1000000 points"), std::string::npos);
 }
 
 // Resolving what is left of a product that is refused anyway took all memory.
@@ -346,8 +333,7 @@ TEST_F(Expansion, AProductBeyondTheLimitIsRefusedWithoutResolvingIt) {
     ++checked;
     return std::nullopt;
   };
-  EXPECT_EQ(
-      problems(text, {.check = check}).find("65\ns.yaml:11:5: error: the sweep has more than"), 0u);
+  EXPECT_EQ(problems(text, {.check = check}).find("65\ns.yaml:11:5: error: the sweep has more than"), 0u);
   EXPECT_LE(checked, 1);
 }
 

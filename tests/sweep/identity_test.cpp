@@ -27,14 +27,12 @@ TEST_F(Identity, IdsArePinned) {
   EXPECT_EQ(id("  method: {name: dense}\n  train: {lr: 1e-3, schedule: {kind: multistep, at: [80, "
                "120]}}\n"),
             "167651feca350887fe34");
-  EXPECT_EQ(id("  method: {name: snip, density: 0.05, with: [interspace]}\n"),
-            "da98593c454c77633713");
+  EXPECT_EQ(id("  method: {name: snip, density: 0.05, with: [interspace]}\n"), "da98593c454c77633713");
   EXPECT_EQ(id("  method: {name: dense}\npair: data_order\n"), "aca2a67eaef48668c106");
 }
 
 TEST_F(Identity, FormattingOrderAndDefaultsDoNotMatter) {
-  const std::string plain =
-      id("  method: {name: rigl, density: 0.05}\n  train: {lr: 0.2, batch: 64}\n");
+  const std::string plain = id("  method: {name: rigl, density: 0.05}\n  train: {lr: 0.2, batch: 64}\n");
   EXPECT_EQ(plain, id("  train:\n    batch: 64\n    lr: '2.0e-1'   # a comment\n  method:\n    "
                       "density: 0.050\n    name: rigl\n"));
   EXPECT_EQ(plain, id("  method: {name: rigl, density: 0.05, alpha: 0.3}\n  train: {lr: 0.2, "
@@ -45,8 +43,7 @@ TEST_F(Identity, PathsRanksSavingAndLabelsAreLeftOut) {
   const std::string plain = id("  method: {name: dense}\n");
   EXPECT_EQ(plain, id("  method: {name: dense}\n  ranks: 4\n  data.root: /elsewhere\nsave: "
                       "{weights.form: csr}\n"));
-  EXPECT_EQ(plain, load_sweep(write("other.yaml",
-                                    kHead + "  method: {name: dense}\naxes: [{replicate: 2}]\n"),
+  EXPECT_EQ(plain, load_sweep(write("other.yaml", kHead + "  method: {name: dense}\naxes: [{replicate: 2}]\n"),
                               small_catalog())
                        .trials[1]
                        .id);
@@ -54,10 +51,7 @@ TEST_F(Identity, PathsRanksSavingAndLabelsAreLeftOut) {
 
 TEST_F(Identity, AStartFileStandsForItsContent) {
   const auto id_from = [&](const std::string& path, const PathContent& content) {
-    return load(kHead + "  method: {name: dense}\n  init: {from: " + path + "}\n",
-                {.content = content})
-        .trials[0]
-        .id;
+    return load(kHead + "  method: {name: dense}\n  init: {from: " + path + "}\n", {.content = content}).trials[0].id;
   };
   const auto same = [](const std::string&) { return std::string("5ca1ab1e"); };
   EXPECT_EQ(id_from("a.h5", same), id_from("copy/of/a.h5", same));
@@ -66,9 +60,7 @@ TEST_F(Identity, AStartFileStandsForItsContent) {
 }
 
 TEST_F(Identity, AStartFileThatCannotServeIsAProblemOfTheSweepFile) {
-  const auto refuse = [](const std::string& path) -> std::string {
-    fail(ErrorKind::Input, "{}: no such file", path);
-  };
+  const auto refuse = [](const std::string& path) -> std::string { fail(ErrorKind::Input, "{}: no such file", path); };
   EXPECT_NE(problems(kHead + "  method: {name: dense}\n  init: {from: a.h5}\n", {.content = refuse})
                 .find("'init.from' cannot be used: a.h5: no such file"),
             std::string::npos);
@@ -77,9 +69,7 @@ TEST_F(Identity, AStartFileThatCannotServeIsAProblemOfTheSweepFile) {
 TEST_F(Identity, RanksCountOnlyWhereTheyChangeTheMathematics) {
   const std::string dense = "  method: {name: dense}\n", two = dense + "  ranks: 2\n";
   const auto id_with = [&](const std::string& rest, bool batch_norm) {
-    return load(kHead + rest, {.depends_on_ranks = [=](const TrialSpec&) { return batch_norm; }})
-        .trials[0]
-        .id;
+    return load(kHead + rest, {.depends_on_ranks = [=](const TrialSpec&) { return batch_norm; }}).trials[0].id;
   };
   EXPECT_EQ(id_with(two, false), id(dense));
   EXPECT_NE(id_with(two, true), id(dense));
@@ -119,8 +109,7 @@ TEST_F(Identity, SeedsFollowFromIdAndReplicateAlone) {
 }
 
 TEST_F(Identity, PairingSharesTheDataOrderBetweenMethods) {
-  const std::string axes =
-      "axes:\n  - cases: [dense, {name: snip, method.density: 0.5}]\n  - replicate: 2\n";
+  const std::string axes = "axes:\n  - cases: [dense, {name: snip, method.density: 0.5}]\n  - replicate: 2\n";
   const Sweep paired = load(kHead + axes + "pair: data_order\n"), apart = load(kHead + axes);
   const auto seeds = [](const Sweep& sweep, std::size_t i) { return seeds_of(sweep.trials.at(i)); };
   EXPECT_EQ(seeds(paired, 0).data_order, seeds(paired, 2).data_order);

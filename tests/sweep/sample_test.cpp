@@ -42,19 +42,16 @@ TEST(Sample, GrowingKeepsTheFirstPointsExceptForLhs) {
     const Points few = sample_points(kind, 13, 7, space), more = sample_points(kind, 100, 7, space);
     EXPECT_TRUE(std::equal(few.begin(), few.end(), more.begin()));
   }
-  EXPECT_NE(sample_points(SampleKind::Lhs, 13, 7, space)[0],
-            sample_points(SampleKind::Lhs, 14, 7, space)[0]);
+  EXPECT_NE(sample_points(SampleKind::Lhs, 13, 7, space)[0], sample_points(SampleKind::Lhs, 14, 7, space)[0]);
 }
 
 TEST(Sample, NoTwoKeysCorrelateAndSeedsDiffer) {
   const auto space = uniform_space(12);
-  for (const SampleKind kind :
-       {SampleKind::Sobol, SampleKind::Random, SampleKind::Lhs, SampleKind::Halton}) {
+  for (const SampleKind kind : {SampleKind::Sobol, SampleKind::Random, SampleKind::Lhs, SampleKind::Halton}) {
     const Points points = sample_points(kind, 2048, 3, space);
     for (std::size_t a = 0; a < space.size(); ++a) {
       for (std::size_t b = 0; b < a; ++b) {
-        EXPECT_LT(std::abs(correlation(column(points, a), column(points, b))), 0.09)
-            << a << " " << b;
+        EXPECT_LT(std::abs(correlation(column(points, a), column(points, b))), 0.09) << a << " " << b;
       }
     }
     EXPECT_NE(points[0], sample_points(kind, 1, 4, space)[0]);
@@ -82,11 +79,10 @@ TEST(Sample, OrderOfTheSpaceDoesNotMatter) {
 }
 
 TEST(Sample, DistributionsKeepTheirBoundsAndNineDigits) {
-  const std::vector<SampleDistribution> space = {
-      {"a", SampleDistribution::Kind::Uniform, -2, 3, {}},
-      {"b", SampleDistribution::Kind::LogUniform, 1e-4, 1, {}},
-      {"c", SampleDistribution::Kind::Int, 1, 4, {}},
-      {"d", SampleDistribution::Kind::Choice, 0, 0, {"x", "y", "z"}}};
+  const std::vector<SampleDistribution> space = {{"a", SampleDistribution::Kind::Uniform, -2, 3, {}},
+                                                 {"b", SampleDistribution::Kind::LogUniform, 1e-4, 1, {}},
+                                                 {"c", SampleDistribution::Kind::Int, 1, 4, {}},
+                                                 {"d", SampleDistribution::Kind::Choice, 0, 0, {"x", "y", "z"}}};
   const Points points = sample_points(SampleKind::Sobol, 1024, 5, space);
   int below_hundredth = 0;
   std::map<std::string, int> integers, choices;

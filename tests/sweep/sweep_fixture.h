@@ -15,33 +15,22 @@ namespace winnow::testing {
 
 using Kind = Setting::Kind;
 
-inline Setting density() {
-  return {.key = "density", .kind = Kind::Real, .fallback = {}, .range = Range{0, 1, true}};
-}
+inline Setting density() { return {.key = "density", .kind = Kind::Real, .fallback = {}, .range = Range{0, 1, true}}; }
 
 inline Catalog small_catalog() {
   Catalog catalog;
-  const Schema data = {
-      {.key = "root", .kind = Kind::Path, .fallback = "$DATA"},
-      {.key = "augment", .kind = Kind::Choice, .fallback = "none", .choices = {"none", "standard"}},
-      {.key = "fraction", .kind = Kind::Real, .fallback = "1", .range = Range{0, 1, true}}};
+  const Schema data = {{.key = "root", .kind = Kind::Path, .fallback = "$DATA"},
+                       {.key = "augment", .kind = Kind::Choice, .fallback = "none", .choices = {"none", "standard"}},
+                       {.key = "fraction", .kind = Kind::Real, .fallback = "1", .range = Range{0, 1, true}}};
   catalog.datasets = {{"cifar10", 1, data, "", ""}, {"mnist", 1, data, "", ""}};
   catalog.models = {{"resnet20", 1, {}, "", ""},
                     {"vgg16", 1, {}, "", ""},
-                    {"lenet300",
-                     1,
-                     {{.key = "hidden", .kind = Kind::IntList, .fallback = "[300, 100]"}},
-                     "",
-                     ""}};
+                    {"lenet300", 1, {{.key = "hidden", .kind = Kind::IntList, .fallback = "[300, 100]"}}, "", ""}};
   catalog.methods = {
       {"dense", 1, {}, "", ""},
       {"magnitude",
        1,
-       {density(),
-        {.key = "schedule",
-         .kind = Kind::Choice,
-         .fallback = "oneshot",
-         .choices = {"oneshot", "gradual"}}},
+       {density(), {.key = "schedule", .kind = Kind::Choice, .fallback = "oneshot", .choices = {"oneshot", "gradual"}}},
        "",
        ""},
       {"rigl",
@@ -60,20 +49,14 @@ inline Catalog small_catalog() {
        ""},
       {"interspace",
        1,
-       {{.key = "sharing",
-         .kind = Kind::Choice,
-         .fallback = "coarse",
-         .choices = {"coarse", "fine"}}},
+       {{.key = "sharing", .kind = Kind::Choice, .fallback = "coarse", .choices = {"coarse", "fine"}}},
        "",
        ""},
       {"compander", 1, {{.key = "a", .fallback = "0.5", .range = Range{0, 1}}}, "", ""}};
   catalog.trial = {
       {.key = "train.epochs", .kind = Kind::Length, .fallback = "160ep"},
       {.key = "train.batch", .kind = Kind::Int, .fallback = "128", .range = Range{1, 1e6}},
-      {.key = "train.optimizer",
-       .kind = Kind::Choice,
-       .fallback = "sgd",
-       .choices = {"sgd", "adam"}},
+      {.key = "train.optimizer", .kind = Kind::Choice, .fallback = "sgd", .choices = {"sgd", "adam"}},
       {.key = "train.lr", .fallback = "0.1", .range = Range{0, 10, true}},
       {.key = "train.momentum", .fallback = "0.9", .range = Range{0, 1}},
       {.key = "train.nesterov", .kind = Kind::Bool, .fallback = "false"},
@@ -86,10 +69,7 @@ inline Catalog small_catalog() {
       {.key = "train.schedule.gamma", .fallback = "0.1"},
       {.key = "init.from", .kind = Kind::Path, .fallback = ""},
       {.key = "ranks", .kind = Kind::Int, .fallback = "1", .range = Range{1, 1024}},
-      {.key = "save.weights.form",
-       .kind = Kind::Choice,
-       .fallback = "auto",
-       .choices = {"auto", "csr", "none"}},
+      {.key = "save.weights.form", .kind = Kind::Choice, .fallback = "auto", .choices = {"auto", "csr", "none"}},
       {.key = "save.checkpoint.keep", .kind = Kind::Int, .fallback = "2", .range = Range{1, 100}}};
   return catalog;
 }
@@ -121,8 +101,7 @@ class SweepFiles : public ::testing::Test {
     } catch (const Error& error) {
       std::string shown = error.what();
       const std::string prefix = folder_.string() + "/";
-      for (std::size_t at; (at = shown.find(prefix)) != std::string::npos;)
-        shown.erase(at, prefix.size());
+      for (std::size_t at; (at = shown.find(prefix)) != std::string::npos;) shown.erase(at, prefix.size());
       return fmt::format("{}\n{}", static_cast<int>(error.kind()), shown);
     }
     return "no problem";

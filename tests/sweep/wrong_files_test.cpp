@@ -1,5 +1,4 @@
-// Every way to write a wrong sweep file that we know of, with the place and the words of its
-// message.
+// Every way to write a wrong sweep file that we know of, with the place and the words of its message.
 #include <regex>
 
 #include "tests/sweep/sweep_fixture.h"
@@ -25,8 +24,7 @@ const std::vector<Wrong>& wrong_files() {
       {"OnlyAScalar", "hello\n", "1:1", "a sweep file is a map"},
       {"OnlyAList", "- a\n- b\n", "1:1", "a sweep file is a map"},
       {"UnclosedBrace", "trial: {a: 1\n", "2:1", "not readable as YAML"},
-      {"UnclosedQuote", "sweep: t\nsite: \"abc\nschema: 1\n", "2:7",
-       "the closing quote is missing"},
+      {"UnclosedQuote", "sweep: t\nsite: \"abc\nschema: 1\n", "2:7", "the closing quote is missing"},
       {"UnclosedSingle", "site: 'it''s\n", "1:7", "the closing quote is missing"},
       {"BadIndent", "trial:\n  a: 1\n b: 2\n", "3:2", "not readable as YAML"},
       {"TabIndent", "trial:\n\ta: 1\n", "2:3", "not readable as YAML"},
@@ -37,39 +35,29 @@ const std::vector<Wrong>& wrong_files() {
       {"UndefinedAlias", "sweep: t\nsite: *nothing\n", "2:7", "not readable as YAML"},
       {"AliasInsideItself", "define: &a [1, *a]\n", "1:16", "an alias inside the node it names"},
       {"ListAsKey", "? [a, b]\n: 1\n", "1:3", "a key must be a plain word"},
-      {"DuplicateKey", kHead + kDense + "sweep: again\n", "7:1",
-       "key 'sweep' is given twice, first in line 1"},
-      {"DuplicateNested", kHead + "  method: {name: dense, name: snip}\n", "6:25",
-       "given twice, first in line 6"},
+      {"DuplicateKey", kHead + kDense + "sweep: again\n", "7:1", "key 'sweep' is given twice, first in line 1"},
+      {"DuplicateNested", kHead + "  method: {name: dense, name: snip}\n", "6:25", "given twice, first in line 6"},
       {"DottedAndNested", kHead + kDense + "  train: {lr: 1}\n  train.lr: 2\n", "8:3",
        "key 'train.lr' is given twice, first in line 7"},
       // sections
       {"UnknownSection", kHead + kDense + "axis: []\n", "7:1", "unknown section 'axis'"},
-      {"OtherSchema",
-       "schema: 2\ntrial: {data.name: mnist, model.name: vgg16, method.name: dense}\n", "1:9",
+      {"OtherSchema", "schema: 2\ntrial: {data.name: mnist, model.name: vgg16, method.name: dense}\n", "1:9",
        "this winnow reads schema 1, the file says 2"},
-      {"LabelWithSlash", "sweep: a/b\n" + kHead.substr(9) + kDense, "1:8",
-       "the label 'a/b' must be"},
+      {"LabelWithSlash", "sweep: a/b\n" + kHead.substr(9) + kDense, "1:8", "the label 'a/b' must be"},
       {"TrialIsAList", "trial: [1]\n", "1:8", "'trial' must be a map, is a list"},
-      {"AxesAreAMap", kHead + kDense + "axes: {train.lr: [1]}\n", "7:7",
-       "'axes' must be a list, is a map"},
+      {"AxesAreAMap", kHead + kDense + "axes: {train.lr: [1]}\n", "7:7", "'axes' must be a list, is a map"},
       {"StopAsha", kHead + kDense + "stop:\n  asha: {metric: test_acc}\n", "8:3",
        "'stop.asha' is not supported by this version"},
       {"StopUnknown", kHead + kDense + "stop: {never: 1}\n", "7:8", "unknown key 'stop.never'"},
-      {"Site", kHead + kDense + "site: cluster\n", "7:1",
-       "'site' is not supported by this version"},
-      {"StopOther", kHead + kDense + "stop: {nonfinite: go}\n", "7:19",
-       "'stop.nonfinite' must be 'stop'"},
-      {"PairOther", kHead + kDense + "pair: init\n", "7:7",
-       "'pair' must be one of none, data_order, all, is init"},
+      {"Site", kHead + kDense + "site: cluster\n", "7:1", "'site' is not supported by this version"},
+      {"StopOther", kHead + kDense + "stop: {nonfinite: go}\n", "7:19", "'stop.nonfinite' must be 'stop'"},
+      {"PairOther", kHead + kDense + "pair: init\n", "7:7", "'pair' must be one of none, data_order, all, is init"},
       {"ExtendsMissing", "extends: [none.yaml]\n" + kHead + kDense, "1:11", "no such file"},
       {"ExtendsItself", "extends: s.yaml\n" + kHead + kDense, "1:10", "'s.yaml' extends itself"},
       {"ExtendsUrl", "extends: [\"http://x/y\"]\n" + kHead + kDense, "1:11", "local files only"},
-      {"ExtendsMap", "extends: [{a: b}]\n" + kHead + kDense, "1:11",
-       "'extends' is a list of file names"},
+      {"ExtendsMap", "extends: [{a: b}]\n" + kHead + kDense, "1:11", "'extends' is a list of file names"},
       // settings
-      {"UnknownKey", kHead + kDense + "  train.learning_rate: 1\n", "7:3",
-       "unknown key 'train.learning_rate'"},
+      {"UnknownKey", kHead + kDense + "  train.learning_rate: 1\n", "7:3", "unknown key 'train.learning_rate'"},
       {"UnknownNestedKey", kHead + kDense + "  train: {schedule: {knd: cosine}}\n", "7:22",
        "unknown key 'train.schedule.knd'"},
       {"SettingIsASection", kHead + kDense + "  train: 3\n", "7:3", "unknown key 'train'"},
@@ -80,118 +68,87 @@ const std::vector<Wrong>& wrong_files() {
        "unknown data.name 'mnits'"},
       {"NoMethod", kHead, "3:1", "'method.name' is required and not given"},
       {"NoTrial", "sweep: t\n", "1:1", "'data.name' is required and not given"},
-      {"NoDensity", kHead + "  method: {name: snip}\n", "6:18",
-       "'method.density' is required and not given"},
+      {"NoDensity", kHead + "  method: {name: snip}\n", "6:18", "'method.density' is required and not given"},
       {"NoValue", kHead + kDense + "  train.lr:\n", "7:3", "'train.lr' has no value"},
-      {"MapForAList", kHead + kDense + "  train: {schedule.at: [[1], 2]}\n", "7:25",
-       "must be a plain value"},
-      {"WrongType", kHead + kDense + "  train: {lr: fast}\n", "7:15",
-       "'train.lr' must be a number, is fast"},
+      {"MapForAList", kHead + kDense + "  train: {schedule.at: [[1], 2]}\n", "7:25", "must be a plain value"},
+      {"WrongType", kHead + kDense + "  train: {lr: fast}\n", "7:15", "'train.lr' must be a number, is fast"},
       {"OutOfRange", kHead + "  method: {name: snip, density: 1.5}\n", "6:33",
        "'method.density' must be in (0, 1], is 1.5"},
-      {"NotAnInteger", kHead + kDense + "  train: {batch: 1.5}\n", "7:18",
-       "must be an integer, is 1.5"},
-      {"NoIsAWord", kHead + kDense + "  train: {nesterov: no}\n", "7:21",
-       "must be true or false, is no"},
+      {"NotAnInteger", kHead + kDense + "  train: {batch: 1.5}\n", "7:18", "must be an integer, is 1.5"},
+      {"NoIsAWord", kHead + kDense + "  train: {nesterov: no}\n", "7:21", "must be true or false, is no"},
       {"NotAChoice", kHead + kDense + "  train: {optimizer: sdg}\n", "7:22", "did you mean 'sgd'?"},
       {"BadLength", kHead + kDense + "  train: {epochs: 1.5}\n", "7:19", "must be a length"},
       {"ReadByNoMethod", kHead + kDense + "  method.density: 0.5\n", "7:3",
        "'method.density' is read by no selected method"},
-      {"ReadByNoModel", kHead + kDense + "  model.hidden: [5]\n", "7:3",
-       "'model.hidden' is read by no selected model"},
-      {"BadSave", kHead + kDense + "save: {weights: {form: zip}}\n", "7:24",
-       "must be one of auto, csr, none"},
-      {"UnknownSave", kHead + kDense + "save: {weight: {form: csr}}\n", "7:17",
-       "unknown key 'save.weight.form'"},
+      {"ReadByNoModel", kHead + kDense + "  model.hidden: [5]\n", "7:3", "'model.hidden' is read by no selected model"},
+      {"BadSave", kHead + kDense + "save: {weights: {form: zip}}\n", "7:24", "must be one of auto, csr, none"},
+      {"UnknownSave", kHead + kDense + "save: {weight: {form: csr}}\n", "7:17", "unknown key 'save.weight.form'"},
       // composition
       {"WithUnknown", kHead + "  method: {name: snip, density: 1, with: {interspce: {}}}\n", "6:43",
        "unknown method 'interspce' in 'method.with'"},
-      {"WithItself", kHead + "  method: {name: snip, density: 1, with: {snip: {density: 1}}}\n",
-       "6:50", "'snip' is already the trial's method"},
-      {"WithBadValue", kHead + "  method: {name: snip, density: 1, with: {compander: {a: 2}}}\n",
-       "6:58", "'method.with.compander.a' must be in [0, 1], is 2"},
-      {"WithUnreadKey", kHead + "  method: {name: snip, density: 1, with: {compander: {b: 2}}}\n",
-       "6:55", "unknown key 'method.with.compander.b'"},
-      {"WithMaybe", kHead + "  method: {name: snip, density: 1, with: {compander: maybe}}\n",
-       "6:54", "must be on, off or a map of settings, is maybe"},
+      {"WithItself", kHead + "  method: {name: snip, density: 1, with: {snip: {density: 1}}}\n", "6:50",
+       "'snip' is already the trial's method"},
+      {"WithBadValue", kHead + "  method: {name: snip, density: 1, with: {compander: {a: 2}}}\n", "6:58",
+       "'method.with.compander.a' must be in [0, 1], is 2"},
+      {"WithUnreadKey", kHead + "  method: {name: snip, density: 1, with: {compander: {b: 2}}}\n", "6:55",
+       "unknown key 'method.with.compander.b'"},
+      {"WithMaybe", kHead + "  method: {name: snip, density: 1, with: {compander: maybe}}\n", "6:54",
+       "must be on, off or a map of settings, is maybe"},
       // axes
-      {"AxisScalar", kHead + kDense + "axes:\n  - train.lr: 0.1\n", "8:15",
-       "an axis needs a list of values"},
+      {"AxisScalar", kHead + kDense + "axes:\n  - train.lr: 0.1\n", "8:15", "an axis needs a list of values"},
       {"AxisEmpty", kHead + kDense + "axes:\n  - train.lr: []\n", "8:15", "has no values"},
       {"AxisIsAList", kHead + kDense + "axes:\n  - [1, 2]\n", "8:5", "an axis is a map"},
       {"AxisTwice", kHead + kDense + "axes:\n  - train.lr: [1]\n  - train.lr: [2]\n", "9:5",
        "'train.lr' is set by two axes, first in line 8"},
-      {"AxisUnknownKey", kHead + kDense + "axes:\n  - train.lrr: [1, 2]\n", "8:5",
-       "unknown key 'train.lrr'"},
+      {"AxisUnknownKey", kHead + kDense + "axes:\n  - train.lrr: [1, 2]\n", "8:5", "unknown key 'train.lrr'"},
       {"AxisUnread", kHead + kDense + "axes:\n  - method.density: [0.5]\n", "8:5",
        "'method.density' is not read by 'dense'"},
-      {"AxisBadItem", kHead + kSnip + "axes:\n  - method.density: [0.5, 0, 0.1]\n", "8:27",
-       "must be in (0, 1], is 0"},
+      {"AxisBadItem", kHead + kSnip + "axes:\n  - method.density: [0.5, 0, 0.1]\n", "8:27", "must be in (0, 1], is 0"},
       {"AxisMapItem", kHead + kSnip + "axes:\n  - method.density: [0.5, {a: 1}]\n", "8:27",
        "'method.density' must be a value or a list"},
       {"TwoKinds", kHead + kDense + "axes:\n  - {zip: {train.lr: [1]}, replicate: 3}\n", "8:28",
        "'replicate' must be an axis of its own"},
-      {"ZipLengths", kHead + kDense + "axes:\n  - zip: {train.lr: [1, 2], train.batch: [1]}\n",
-       "8:29", "zip needs lists of one length: 'train.batch' has 1, 'train.lr' has 2"},
+      {"ZipLengths", kHead + kDense + "axes:\n  - zip: {train.lr: [1, 2], train.batch: [1]}\n", "8:29",
+       "zip needs lists of one length: 'train.batch' has 1, 'train.lr' has 2"},
       {"ZipList", kHead + kDense + "axes:\n  - zip: [1, 2]\n", "8:10", "'zip' is a map of lists"},
       {"ReplicateZero", kHead + kDense + "axes:\n  - replicate: 0\n", "8:16",
        "'replicate' must be in [1, 1000000], is 0"},
-      {"ReplicateTwice", kHead + kDense + "axes:\n  - replicate: 2\n  - replicate: 2\n", "9:16",
-       "set by two axes"},
-      {"CaseWithoutName", kHead + kDense + "axes:\n  - cases: [{axes: []}]\n", "8:13",
-       "a case needs a 'name'"},
-      {"CaseUnknown", kHead + "axes:\n  - cases: [dense, rigel]\n", "7:20",
-       "unknown method.name 'rigel'"},
-      {"CaseAxisAgain",
-       kHead + "axes:\n  - train.lr: [1]\n  - cases: [{name: dense, axes: [{train.lr: [2]}]}]\n",
+      {"ReplicateTwice", kHead + kDense + "axes:\n  - replicate: 2\n  - replicate: 2\n", "9:16", "set by two axes"},
+      {"CaseWithoutName", kHead + kDense + "axes:\n  - cases: [{axes: []}]\n", "8:13", "a case needs a 'name'"},
+      {"CaseUnknown", kHead + "axes:\n  - cases: [dense, rigel]\n", "7:20", "unknown method.name 'rigel'"},
+      {"CaseAxisAgain", kHead + "axes:\n  - train.lr: [1]\n  - cases: [{name: dense, axes: [{train.lr: [2]}]}]\n",
        "8:35", "set by two axes"},
       {"CasesEmpty", kHead + kDense + "axes:\n  - cases: []\n", "8:12", "'cases' is a list"},
-      {"SampleKind",
-       kHead + kDense +
-           "axes:\n  - sample: {kind: sobel, n: 2, space: {train.lr: {uniform: [1, 2]}}}\n",
+      {"SampleKind", kHead + kDense + "axes:\n  - sample: {kind: sobel, n: 2, space: {train.lr: {uniform: [1, 2]}}}\n",
        "8:20", "did you mean 'sobol'?"},
-      {"SampleNoN", kHead + kDense + "axes:\n  - sample: {space: {train.lr: {uniform: [1, 2]}}}\n",
-       "8:13", "'sample.n' is required"},
+      {"SampleNoN", kHead + kDense + "axes:\n  - sample: {space: {train.lr: {uniform: [1, 2]}}}\n", "8:13",
+       "'sample.n' is required"},
       {"SampleNoSpace", kHead + kDense + "axes:\n  - sample: {n: 3}\n", "8:13", "needs a 'space'"},
-      {"SampleOption",
-       kHead + kDense + "axes:\n  - sample: {n: 3, sed: 1, space: {train.lr: {uniform: [1, 2]}}}\n",
+      {"SampleOption", kHead + kDense + "axes:\n  - sample: {n: 3, sed: 1, space: {train.lr: {uniform: [1, 2]}}}\n",
        "8:20", "unknown key; did you mean 'seed'?"},
-      {"SampleDistribution",
-       kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {unifrm: [1, 2]}}}\n", "8:39",
-       "unknown distribution 'unifrm'"},
-      {"SampleBounds",
-       kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {uniform: [2, 1]}}}\n", "8:48",
+      {"SampleDistribution", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {unifrm: [1, 2]}}}\n",
+       "8:39", "unknown distribution 'unifrm'"},
+      {"SampleBounds", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {uniform: [2, 1]}}}\n", "8:48",
        "low < high"},
-      {"SampleLog",
-       kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {loguniform: [0, 1]}}}\n",
-       "8:51", "'loguniform' needs low > 0"},
-      {"SampleInt",
-       kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.batch: {int: [0.5, 2]}}}\n",
-       "8:47", "two integers"},
-      {"SamplePlainList", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: [1, 2]}}\n",
-       "8:38", "needs a distribution"},
-      {"SampledOutOfRange",
-       kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {uniform: [20, 21]}}}\n",
+      {"SampleLog", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {loguniform: [0, 1]}}}\n", "8:51",
+       "'loguniform' needs low > 0"},
+      {"SampleInt", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.batch: {int: [0.5, 2]}}}\n", "8:47",
+       "two integers"},
+      {"SamplePlainList", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: [1, 2]}}\n", "8:38",
+       "needs a distribution"},
+      {"SampledOutOfRange", kHead + kDense + "axes:\n  - sample: {n: 3, space: {train.lr: {uniform: [20, 21]}}}\n",
        "8:28", "'train.lr' must be in (0, 10]"},
       // exclude
-      {"ExcludeUnknown", kHead + kDense + "exclude:\n  - {method.densty: 1}\n", "8:6",
-       "unknown key 'method.densty'"},
-      {"ExcludeScalar", kHead + kDense + "exclude: [snip]\n", "7:11",
-       "a rule is a map of settings"},
-      {"ExcludeName", kHead + kDense + "exclude: [{method.name: snap}]\n", "7:25",
-       "unknown method.name 'snap'"},
-      {"ExcludeValue", kHead + kDense + "exclude: [{method.density: 2}]\n", "7:28",
-       "must be in (0, 1], is 2"},
-      {"ExcludeText", kHead + kDense + "exclude: [{train.optimizer: {ge: 1}}]\n", "7:29",
-       "cannot be compared"},
+      {"ExcludeUnknown", kHead + kDense + "exclude:\n  - {method.densty: 1}\n", "8:6", "unknown key 'method.densty'"},
+      {"ExcludeScalar", kHead + kDense + "exclude: [snip]\n", "7:11", "a rule is a map of settings"},
+      {"ExcludeName", kHead + kDense + "exclude: [{method.name: snap}]\n", "7:25", "unknown method.name 'snap'"},
+      {"ExcludeValue", kHead + kDense + "exclude: [{method.density: 2}]\n", "7:28", "must be in (0, 1], is 2"},
+      {"ExcludeText", kHead + kDense + "exclude: [{train.optimizer: {ge: 1}}]\n", "7:29", "cannot be compared"},
       {"ExcludeComparison", kHead + kDense + "exclude: [{method.density: {gee: 0.5}}]\n", "7:29",
        "unknown comparison 'gee'"},
-      {"ExcludeNoComparison", kHead + kDense + "exclude: [{method.density: {}}]\n", "7:28",
-       "needs a comparison"},
-      {"ReplicateMisspelt", kHead + kDense + "axes:\n  - replicte: 3\n", "8:5",
-       "unknown key 'replicte'"},
-      {"ExcludeBound", kHead + kDense + "exclude: [{train.lr: {ge: big}}]\n", "7:27",
-       "must be a number, is big"},
+      {"ExcludeNoComparison", kHead + kDense + "exclude: [{method.density: {}}]\n", "7:28", "needs a comparison"},
+      {"ReplicateMisspelt", kHead + kDense + "axes:\n  - replicte: 3\n", "8:5", "unknown key 'replicte'"},
+      {"ExcludeBound", kHead + kDense + "exclude: [{train.lr: {ge: big}}]\n", "7:27", "must be a number, is big"},
   };
   return files;
 }
@@ -199,8 +156,7 @@ const std::vector<Wrong>& wrong_files() {
 class WrongFiles : public SweepFiles, public ::testing::WithParamInterface<Wrong> {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) /
-              (std::string("winnow-wrong-") + GetParam().name);
+    folder_ = std::filesystem::path(::testing::TempDir()) / (std::string("winnow-wrong-") + GetParam().name);
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }
@@ -210,9 +166,7 @@ TEST_P(WrongFiles, IsRefusedAtItsPlaceInPlainWords) {
   const std::string text = problems(GetParam().text);
   EXPECT_TRUE(text.starts_with("65\n")) << text;
   const std::string first = text.substr(3, text.find('\n', 3) - 3);
-  EXPECT_TRUE(text.find(std::string("s.yaml:") + GetParam().place + ": error: ") !=
-              std::string::npos)
-      << text;
+  EXPECT_TRUE(text.find(std::string("s.yaml:") + GetParam().place + ": error: ") != std::string::npos) << text;
   EXPECT_NE(first.find(GetParam().words), std::string::npos) << text;
 }
 
@@ -222,12 +176,11 @@ INSTANTIATE_TEST_SUITE_P(All, WrongFiles, ::testing::ValuesIn(wrong_files()),
 class ProblemText : public SweepFiles {};
 
 TEST_F(ProblemText, ShowsTheLineTheMarkAndTheNearestKey) {
-  EXPECT_EQ(
-      problems(kHead + kDense + "axes:\n  - zip:\n      train.learning_rate: [0.1, 0.05, 0.01]\n"),
-      "65\ns.yaml:9:7: error: unknown key 'train.learning_rate'\n"
-      "    9 |       train.learning_rate: [0.1, 0.05, 0.01]\n"
-      "      |       ^~~~~~~~~~~~~~~~~~~\n"
-      "   did you mean 'train.lr'?   (winnow explain train.lr)");
+  EXPECT_EQ(problems(kHead + kDense + "axes:\n  - zip:\n      train.learning_rate: [0.1, 0.05, 0.01]\n"),
+            "65\ns.yaml:9:7: error: unknown key 'train.learning_rate'\n"
+            "    9 |       train.learning_rate: [0.1, 0.05, 0.01]\n"
+            "      |       ^~~~~~~~~~~~~~~~~~~\n"
+            "   did you mean 'train.lr'?   (winnow explain train.lr)");
 }
 
 TEST_F(ProblemText, AllProblemsAreReportedInTheFilesOrderAndOnce) {
@@ -240,8 +193,7 @@ TEST_F(ProblemText, AllProblemsAreReportedInTheFilesOrderAndOnce) {
                                     "exclude: [{a: 1}]\n");
   std::vector<std::string> places;
   const std::regex place("s\\.yaml:(\\d+:\\d+): error");
-  for (auto i = std::sregex_iterator(text.begin(), text.end(), place); i != std::sregex_iterator();
-       ++i) {
+  for (auto i = std::sregex_iterator(text.begin(), text.end(), place); i != std::sregex_iterator(); ++i) {
     places.push_back((*i)[1]);
   }
   EXPECT_EQ(places, (std::vector<std::string>{"6:15", "6:18", "9:49", "9:53", "11:12"})) << text;
@@ -255,10 +207,8 @@ TEST_F(ProblemText, AMisspeltSectionIsOneProblem) {
 }
 
 TEST_F(ProblemText, WordsOfAxesAndRulesAreSuggested) {
-  EXPECT_TRUE(
-      problems(kHead + kDense + "axes:\n  - replicte: 3\n").ends_with("did you mean 'replicate'?"));
-  EXPECT_TRUE(problems(kHead + kDense + "exclude: [{method.density: {gee: 0.5}}]\n")
-                  .ends_with("did you mean 'ge'?"));
+  EXPECT_TRUE(problems(kHead + kDense + "axes:\n  - replicte: 3\n").ends_with("did you mean 'replicate'?"));
+  EXPECT_TRUE(problems(kHead + kDense + "exclude: [{method.density: {gee: 0.5}}]\n").ends_with("did you mean 'ge'?"));
 }
 
 TEST_F(ProblemText, TabsAreNamed) {
@@ -275,39 +225,33 @@ TEST_F(ProblemText, ACheckMayNameTheSettingToMend) {
 }
 
 TEST_F(ProblemText, AWrongAxisDoesNotMakeFollowOnProblems) {
-  const std::string text =
-      problems(kHead + "axes:\n  - cases: [{name: snip, axes: [{method.density: 0.1}]}]\n");
+  const std::string text = problems(kHead + "axes:\n  - cases: [{name: snip, axes: [{method.density: 0.1}]}]\n");
   EXPECT_EQ(std::count(text.begin(), text.end(), '^'), 1) << text;
 }
 
 TEST_F(ProblemText, ProblemsOfABaseFileAreShownThere) {
   write("base.yaml", "trial:\n  train.lrr: 1\n");
-  EXPECT_NE(
-      problems("extends: base.yaml\n" + kHead + kDense).find("base.yaml:2:3: error: unknown key"),
-      std::string::npos);
+  EXPECT_NE(problems("extends: base.yaml\n" + kHead + kDense).find("base.yaml:2:3: error: unknown key"),
+            std::string::npos);
 }
 
 TEST_F(ProblemText, CyclesOfExtendsAreFound) {
   write("a.yaml", "extends: s.yaml\n");
-  EXPECT_NE(problems("extends: a.yaml\n" + kHead + kDense)
-                .find("a.yaml:1:10: error: 's.yaml' extends itself"),
+  EXPECT_NE(problems("extends: a.yaml\n" + kHead + kDense).find("a.yaml:1:10: error: 's.yaml' extends itself"),
             std::string::npos);
 }
 
 TEST_F(ProblemText, ArgumentsNameThemselves) {
   const std::string text = kHead + kDense;
-  EXPECT_EQ(problems(text, {.set = {"train.lr=x"}}),
-            "65\n--set train.lr=x: error: 'train.lr' must be a number, is x");
+  EXPECT_EQ(problems(text, {.set = {"train.lr=x"}}), "65\n--set train.lr=x: error: 'train.lr' must be a number, is x");
   EXPECT_EQ(problems(text, {.set = {"train.lrr=1"}}),
             "65\n--set train.lrr=1: error: unknown key 'train.lrr'\n"
             "   did you mean 'train.lr'?   (winnow explain train.lr)");
   EXPECT_EQ(problems(text, {.set = {"train.lr"}}), "64\n--set needs key=value, got 'train.lr'");
-  EXPECT_EQ(
-      problems(text, {.only = {"method.name=snap"}}),
-      "65\n--only method.name=snap: error: unknown method.name 'snap'\n   did you mean 'snip'?");
+  EXPECT_EQ(problems(text, {.only = {"method.name=snap"}}),
+            "65\n--only method.name=snap: error: unknown method.name 'snap'\n   did you mean 'snip'?");
   EXPECT_TRUE(problems(text, {.only = {"method.name=snip"}}).starts_with("64\n"));
-  EXPECT_NE(problems(kHead + "axes: [{cases: [dense]}]\n", {.set = {"method.name=snip"}})
-                .find("use --only"),
+  EXPECT_NE(problems(kHead + "axes: [{cases: [dense]}]\n", {.set = {"method.name=snip"}}).find("use --only"),
             std::string::npos);
 }
 

@@ -50,8 +50,7 @@ class RunSweep : public SweepFiles {
 TEST_F(RunSweep, StrictCountsTrialsThatEndedBadlyBefore) {
   const Said first = winnow({"run", "--set", "train.lr=1e12"});
   EXPECT_EQ(first.code, 0);
-  EXPECT_TRUE(first.has("3 trials: 0 already done, 0 trained, 3 diverged, 0 failed\n"))
-      << first.err;
+  EXPECT_TRUE(first.has("3 trials: 0 already done, 0 trained, 3 diverged, 0 failed\n")) << first.err;
   const Said again = winnow({"run", "--set", "train.lr=1e12", "--strict"});
   EXPECT_EQ(again.code, 3);
   EXPECT_TRUE(again.has("3 trials: 3 already done (3 diverged), 0 trained")) << again.err;
@@ -75,9 +74,7 @@ TEST_F(RunSweep, ATrialThatAnotherRunHasInWorkComesLast) {
   const ProgressFile other(files_, out(), first, 1);
   const Said said = winnow({"run"});
   EXPECT_EQ(said.code, 0);
-  const auto at = [&](int replicate) {
-    return said.err.find(first.id + "-r" + std::to_string(replicate) + " ");
-  };
+  const auto at = [&](int replicate) { return said.err.find(first.id + "-r" + std::to_string(replicate) + " "); };
   EXPECT_LT(at(1), at(0)) << said.err;
   EXPECT_LT(at(2), at(0)) << said.err;
   EXPECT_TRUE(said.has("3 trained")) << "its run may have died: " << said.err;
@@ -136,8 +133,7 @@ TEST_F(RunSweep, MissingDataStopTheRunAndAreANoteInThePlan) {
       EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
       const Said plan = winnow({"plan"});
       EXPECT_EQ(plan.code, 0) << plan.err;
-      EXPECT_NE(plan.out.find("note winnow run would stop on this machine: "), std::string::npos)
-          << plan.out;
+      EXPECT_NE(plan.out.find("note winnow run would stop on this machine: "), std::string::npos) << plan.out;
       EXPECT_NE(plan.out.find(words), std::string::npos) << plan.out;
     }
   }

@@ -15,11 +15,10 @@ namespace winnow {
 namespace {
 
 // `train`: the settings below train; `more`: lines after them.
-TrialResult result_of(const std::string& method,
-                      const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
+TrialResult result_of(const std::string& method, const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
                       const std::string& more = "") {
-  const auto path = std::filesystem::path(::testing::TempDir()) /
-                    ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
+  const auto path =
+      std::filesystem::path(::testing::TempDir()) / ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
   std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
                          "  data: {name: synthetic, height: 14, width: 14, channels: 1, examples: "
                          "320, test_examples: 100, validation: 64}\n"
@@ -43,8 +42,7 @@ class SavingTheStart : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(SavingTheStart, ChangesNothingOfTheTrial) {
   const TrialResult end = result_of(GetParam());
-  const TrialResult both =
-      result_of(GetParam(), "epochs: 4, batch: 32, lr: 0.05", "  save: {weights: {when: both}}\n");
+  const TrialResult both = result_of(GetParam(), "epochs: 4, batch: 32, lr: 0.05", "  save: {weights: {when: both}}\n");
   ASSERT_EQ(end.spec.id, both.spec.id);
   ASSERT_FALSE(both.start_weights.empty());
   for (const WeightRecord& weight : end.weights) {
@@ -64,25 +62,22 @@ INSTANTIATE_TEST_SUITE_P(MasksAtInit, SavingTheStart,
 
 TEST(RunTrial, ADenserPastLendsNoAccuracy) {
   // Dense until the end of epoch 3, then so sparse that nothing is left of what was learned.
-  const TrialResult result =
-      result_of("{name: gmp, density: 0.002, begin: 0.8, end: 0.85, interval: 1it}");
-  EXPECT_GT(std::get<std::vector<double>>(result.epochs.columns[8].values).at(0),
-            result.summary.at("best.test_acc"));
+  const TrialResult result = result_of("{name: gmp, density: 0.002, begin: 0.8, end: 0.85, interval: 1it}");
+  EXPECT_GT(std::get<std::vector<double>>(result.epochs.columns[8].values).at(0), result.summary.at("best.test_acc"));
   EXPECT_EQ(result.summary.at("best.epoch"), 4);
   EXPECT_EQ(result.summary.at("selected.epoch"), 4);
 }
 
 TEST(RunTrial, ALastUpdateThatGoesTooFarIsADivergence) {
-  const TrialResult result =
-      result_of("{name: dense}", "epochs: 2it, batch: 32, lr: 1.0e+12, precision: f32");
+  const TrialResult result = result_of("{name: dense}", "epochs: 2it, batch: 32, lr: 1.0e+12, precision: f32");
   EXPECT_EQ(result.outcome, Outcome::Diverged);
 }
 
 TEST(RunTrial, MasksDoNotDependOnThePrecisionOfTraining) {
-  const TrialResult f32 = result_of("{name: snip, density: 0.05}",
-                                    "epochs: 1it, batch: 32, precision: f32", "pair: all\n");
-  const TrialResult fast = result_of("{name: snip, density: 0.05}",
-                                     "epochs: 1it, batch: 32, precision: auto", "pair: all\n");
+  const TrialResult f32 =
+      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: f32", "pair: all\n");
+  const TrialResult fast =
+      result_of("{name: snip, density: 0.05}", "epochs: 1it, batch: 32, precision: auto", "pair: all\n");
   ASSERT_EQ(f32.weights.size(), fast.weights.size());
   for (const WeightRecord& weight : f32.weights) {
     EXPECT_EQ(weight.keep, record(fast.weights, weight.name).keep) << weight.name;

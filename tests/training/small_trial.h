@@ -1,5 +1,4 @@
-// A small trial on synthetic images that tests of training share: any model, method and settings,
-// in seconds.
+// A small trial on synthetic images that tests of training share: any model, method and settings, in seconds.
 #pragma once
 
 #include <memory>
@@ -23,19 +22,13 @@ inline Settings resolved(const Schema& schema, const Pairs& pairs) {
   return resolve(schema, settings);
 }
 
-// Owns everything a Trainer borrows. Keys of `train`, `model` and `method` as in a sweep file,
-// without the prefix.
+// Owns everything a Trainer borrows. Keys of `train`, `model` and `method` as in a sweep file, without the prefix.
 class SmallTrial {
  public:
-  explicit SmallTrial(const std::string& model = "lenet300", Pairs method = {{"name", "dense"}},
-                      Pairs train = {}, Pairs data = {}, Pairs model_settings = {},
-                      Communicator* comm = nullptr)
+  explicit SmallTrial(const std::string& model = "lenet300", Pairs method = {{"name", "dense"}}, Pairs train = {},
+                      Pairs data = {}, Pairs model_settings = {}, Communicator* comm = nullptr)
       : comm_(comm) {
-    Pairs t = {{"epochs", "2"},
-               {"batch", "32"},
-               {"lr", "0.05"},
-               {"precision", "f32"},
-               {"eval_batch", "50"}};
+    Pairs t = {{"epochs", "2"}, {"batch", "32"}, {"lr", "0.05"}, {"precision", "f32"}, {"eval_batch", "50"}};
     t.insert(t.end(), train.begin(), train.end());
     train_ = resolved(train_schema(), t);
     Pairs d = {{"height", "28"},    {"width", "28"},          {"channels", "1"},  {"classes", "10"},
@@ -53,16 +46,15 @@ class SmallTrial {
   }
 
   Trainer make() {
-    return Trainer(
-        {.build = build_,
-         .method = *method_,
-         .data = *data_,
-         .train = train_,
-         .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
-         .comm = comm_ != nullptr ? *comm_ : *self_,
-         .observer = observer != nullptr ? *observer : observer_,
-         .threads = threads,
-         .start = start});
+    return Trainer({.build = build_,
+                    .method = *method_,
+                    .data = *data_,
+                    .train = train_,
+                    .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
+                    .comm = comm_ != nullptr ? *comm_ : *self_,
+                    .observer = observer != nullptr ? *observer : observer_,
+                    .threads = threads,
+                    .start = start});
   }
   Method& method() { return *method_; }
   const Settings& train() const { return train_; }
