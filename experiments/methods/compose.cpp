@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 #include "experiments/methods/composite.h"
-#include "experiments/methods/density.h"
 #include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/density.h"
 
 namespace winnow {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/selection.h"
 #include "kernels/cpu/keep_largest.h"
 
 namespace winnow {

@@ -5,8 +5,8 @@
 
 #include "core/error.h"
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/mask_tools.h"
-#include "experiments/methods/schema_tools.h"
+#include "experiments/methods/toolkit/mask_tools.h"
+#include "experiments/methods/toolkit/schema_tools.h"
 
 namespace winnow {
 

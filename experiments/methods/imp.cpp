@@ -5,8 +5,8 @@
 
 #include "core/error.h"
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/mask_at_init.h"
-#include "experiments/methods/mask_tools.h"
+#include "experiments/methods/toolkit/mask_at_init.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 
 namespace winnow {
 namespace {

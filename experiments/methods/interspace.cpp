@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/mask_tools.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 
 namespace winnow {
 namespace {

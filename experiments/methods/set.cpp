@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/drop_grow.h"
-#include "experiments/methods/dynamic_sparse.h"
-#include "experiments/methods/schema_tools.h"
+#include "experiments/methods/toolkit/drop_grow.h"
+#include "experiments/methods/toolkit/dynamic_sparse.h"
+#include "experiments/methods/toolkit/schema_tools.h"
 
 namespace winnow {
 namespace {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "experiments/methods/definitions.h"
-#include "experiments/methods/mask_at_init.h"
-#include "experiments/methods/schema_tools.h"
+#include "experiments/methods/toolkit/mask_at_init.h"
+#include "experiments/methods/toolkit/schema_tools.h"
 
 namespace winnow {
 namespace {

@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/passes.h"
 #include "core/train_settings.h"
+#include "experiments/accounting/layer_count.h"
 #include "experiments/data/registry.h"
-#include "experiments/run/layer_count.h"
 #include "experiments/run/trial_setup.h"
 
 namespace winnow {

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "experiments/accounting/accounting.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
-#include "experiments/run/accounting.h"
 #include "experiments/run/provenance.h"
 #include "experiments/run/trial_recorder.h"
 #include "experiments/run/trial_setup.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "distributed/trainer.h"
-#include "experiments/run/layer_count.h"
+#include "experiments/accounting/layer_count.h"
 #include "experiments/run/run_trial.h"
 #include "experiments/trial.h"
 

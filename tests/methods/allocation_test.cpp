@@ -1,9 +1,9 @@
 // The oracles of density allocation: LeNet-300-100 and ResNet-20, computed independently in double precision.
-#include "experiments/methods/allocation.h"
+#include "experiments/methods/toolkit/allocation.h"
 
 #include <gtest/gtest.h>
 
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/selection.h"
 
 namespace winnow {
 namespace {

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/mask_tools.h"
-#include "experiments/run/accounting.h"
+#include "experiments/accounting/accounting.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"
 

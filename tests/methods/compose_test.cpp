@@ -4,8 +4,8 @@
 
 #include "core/error.h"
 #include "experiments/methods/composite.h"
-#include "experiments/methods/density.h"
 #include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/density.h"
 #include "fake_state.h"
 
 namespace winnow {

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "experiments/methods/compose.h"
-#include "experiments/methods/drop_grow.h"
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/drop_grow.h"
+#include "experiments/methods/toolkit/selection.h"
 #include "fake_state.h"
 
 namespace winnow {

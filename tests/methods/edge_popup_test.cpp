@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "experiments/run/accounting.h"
+#include "experiments/accounting/accounting.h"
 #include "kernels/cpu/keep_largest.h"
 #include "kernels/rng.h"
 #include "tests/methods/op_bench.h"

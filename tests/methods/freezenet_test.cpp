@@ -7,7 +7,7 @@
 
 #include "core/optimizer.h"
 #include "experiments/methods/compose.h"
-#include "experiments/methods/mask_at_init.h"
+#include "experiments/methods/toolkit/mask_at_init.h"
 #include "fake_state.h"
 #include "tests/methods/op_bench.h"
 #include "tests/training/small_trial.h"

@@ -6,9 +6,9 @@
 
 #include "core/error.h"
 #include "experiments/methods/compose.h"
-#include "experiments/methods/density.h"
 #include "experiments/methods/registry.h"
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/density.h"
+#include "experiments/methods/toolkit/selection.h"
 #include "tests/methods/fake_state.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"

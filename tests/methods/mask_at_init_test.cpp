@@ -6,9 +6,9 @@
 
 #include "core/error.h"
 #include "experiments/methods/compose.h"
-#include "experiments/methods/mask_at_init.h"
-#include "experiments/methods/selection.h"
 #include "experiments/methods/synflow.h"
+#include "experiments/methods/toolkit/mask_at_init.h"
+#include "experiments/methods/toolkit/selection.h"
 #include "fake_state.h"
 
 namespace winnow {

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/density.h"
 #include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/density.h"
 #include "fake_state.h"
 #include "tests/training/small_trial.h"
 

@@ -1,5 +1,5 @@
 // Counts of trained networks against the specification's oracles.
-#include "experiments/run/accounting.h"
+#include "experiments/accounting/accounting.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 
 #include "core/error.h"
 #include "core/train_settings.h"
+#include "experiments/accounting/stored_bits.h"
 #include "experiments/methods/registry.h"
 #include "experiments/models/registry.h"
-#include "experiments/run/stored_bits.h"
 
 namespace winnow {
 namespace {

@@ -1,4 +1,4 @@
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/selection.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "experiments/methods/mask_tools.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 
 #include <algorithm>
 #include <cmath>

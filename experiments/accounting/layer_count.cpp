@@ -1,4 +1,4 @@
-#include "experiments/run/layer_count.h"
+#include "experiments/accounting/layer_count.h"
 
 #include <algorithm>
 #include <numeric>

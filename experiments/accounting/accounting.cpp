@@ -1,10 +1,10 @@
-#include "experiments/run/accounting.h"
+#include "experiments/accounting/accounting.h"
 
 #include <algorithm>
 #include <set>
 
 #include "core/error.h"
-#include "experiments/run/leaf_count.h"
+#include "experiments/accounting/leaf_count.h"
 
 namespace winnow {
 namespace {

@@ -1,4 +1,4 @@
-#include "experiments/methods/density.h"
+#include "experiments/methods/toolkit/density.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "experiments/run/leaf_count.h"
+#include "experiments/accounting/leaf_count.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,10 +1,10 @@
-#include "experiments/methods/allocation.h"
+#include "experiments/methods/toolkit/allocation.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/selection.h"
 
 namespace winnow {
 namespace {

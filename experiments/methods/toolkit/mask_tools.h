@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/method.h"
-#include "experiments/methods/density.h"
+#include "experiments/methods/toolkit/density.h"
 
 namespace winnow {
 

@@ -1,4 +1,4 @@
-#include "experiments/run/stored_bits.h"
+#include "experiments/accounting/stored_bits.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "experiments/methods/drop_grow.h"
+#include "experiments/methods/toolkit/drop_grow.h"
 
 #include <algorithm>
 #include <cmath>

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/run/layer_count.h"
+#include "experiments/accounting/layer_count.h"
 #include "experiments/trial.h"
 
 namespace winnow {

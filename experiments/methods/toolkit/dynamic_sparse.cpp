@@ -1,6 +1,6 @@
-#include "experiments/methods/dynamic_sparse.h"
+#include "experiments/methods/toolkit/dynamic_sparse.h"
 
-#include "experiments/methods/drop_grow.h"
+#include "experiments/methods/toolkit/drop_grow.h"
 
 namespace winnow {
 

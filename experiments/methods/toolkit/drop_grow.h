@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/selection.h"
 
 namespace winnow {
 

@@ -1,4 +1,4 @@
-#include "experiments/methods/mask_at_init.h"
+#include "experiments/methods/toolkit/mask_at_init.h"
 
 #include <cmath>
 

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "experiments/run/layer_count.h"
-#include "experiments/run/stored_bits.h"
+#include "experiments/accounting/layer_count.h"
+#include "experiments/accounting/stored_bits.h"
 
 namespace winnow {
 

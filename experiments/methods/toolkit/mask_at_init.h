@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/method.h"
-#include "experiments/methods/mask_tools.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 
 namespace winnow {
 

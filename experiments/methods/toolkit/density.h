@@ -10,8 +10,8 @@
 #include "core/method.h"
 #include "core/model.h"
 #include "core/settings.h"
-#include "experiments/methods/allocation.h"
-#include "experiments/methods/selection.h"
+#include "experiments/methods/toolkit/allocation.h"
+#include "experiments/methods/toolkit/selection.h"
 
 namespace winnow {
 
