@@ -1,8 +1,8 @@
 #include "core/program.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory_plan.h"
 
@@ -19,10 +19,6 @@ struct Step {
   std::int64_t macs = 0;
   double seconds = 0;
 };
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
