@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "kernels/cpu/denormals.h"
+#include "kernels/processor.h"
 
 namespace winnow {
 namespace {
@@ -35,7 +35,7 @@ Trainer::Trainer(TrainJob job)
       length_(run_length(job_.train, source_->batches_per_epoch())),
       schedule_(job_.train, length_),
       optimizer_(job_.train, job_.method.decays_frozen(), job_.threads) {
-  cpu::flush_denormals(job_.threads);
+  flush_denormals(job_.threads);
   job_.method.schedule(plan_, length_);
   training_ = network_.training(rows_of(job_), job_.train.integer("batch"), params_);
   std::vector<ParamId> order;
@@ -109,8 +109,7 @@ ProbeResult Trainer::probe(const ProbeRequest& request) {
       net.program.bind(net.images, batch.images.data);
       net.program.bind(net.labels, batch.labels.data);
     }
-    net.program.run({.threads = job_.threads,
-                     .seed = job_.seeds.dropout,
+    net.program.run({.seed = job_.seeds.dropout,
                      .step = static_cast<std::uint32_t>(step_),
                      .first_row = rows * job_.comm.rank(),
                      .update_statistics = false});
@@ -174,10 +173,7 @@ StepReport Trainer::train_step() {
   program.bind(training_->images, batch.images.data);
   program.bind(training_->labels, batch.labels.data);
   reducer_->begin_step(report.dense_gradients);
-  program.run({.threads = job_.threads,
-               .seed = job_.seeds.dropout,
-               .step = static_cast<std::uint32_t>(step_),
-               .first_row = batch.first_row});
+  program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step_), .first_row = batch.first_row});
   float sums[2] = {*program.view(training_->loss).as<float>(),
                    static_cast<float>(*program.view(training_->correct).as<std::int32_t>())};
   reducer_->finish(sums);
@@ -214,7 +210,7 @@ Evaluation Trainer::evaluate(Split split) {
     const Batch& batch = source->batch(b);
     program.bind(evaluation_->images, batch.images.data);
     program.bind(evaluation_->labels, batch.labels.data);
-    program.run({.threads = job_.threads});
+    program.run();
     job_.observer.working();
     sums[0] += static_cast<double>(*program.view(evaluation_->loss).as<float>());
     sums[1] += *program.view(evaluation_->correct).as<std::int32_t>();
