@@ -16,7 +16,13 @@ if(WINNOW_CUDA_OBJECTS AND WINNOW_NVCC)
   endforeach()
   if(cuda_objects)
     file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
-    add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects})
+    # What the ops run must stand in the lists of those sources.
+    set(checked "${CMAKE_BINARY_DIR}/cuda/lists_checked")
+    add_custom_command(OUTPUT "${checked}"
+      COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> ${cuda_objects}
+      COMMAND "${CMAKE_COMMAND}" -E touch "${checked}"
+      DEPENDS winnow_core ${cuda_objects} "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" VERBATIM)
+    add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects} "${checked}")
   endif()
   message(STATUS "winnow: CUDA objects compiled with ${WINNOW_NVCC}")
 else()

@@ -12,26 +12,18 @@
 
 #include "core/graph.h"
 #include "core/tensor.h"
+#include "kernels/exec.h"
 
 namespace winnow {
-
-// What changes from run to run of one compiled program.
-struct RunContext {
-  int threads = 1;
-  std::uint64_t seed = 0;         // of the trial's dropout stream
-  std::uint32_t step = 0;         // random ops key their draws by (seed, node name, step)
-  std::int64_t first_row = 0;     // index of this rank's first example in the whole batch
-  bool update_statistics = true;  // batch norm updates its running statistics
-};
 
 struct KernelCall {
   std::span<const TensorView> in;  // an absent optional input has data == nullptr
   std::span<const TensorView> out;
-  std::byte* scratch;  // scratch_bytes() bytes, 64-byte aligned, shared by all nodes of a program
-  const RunContext& run;
+  const Exec& exec;  // with scratch_bytes() bytes of scratch, shared by all nodes of a program
 };
 
-// One node of a compiled program. Owns vendor primitives and packed copies; run() never allocates.
+// One node of a compiled program, on the device it was made for. Owns vendor primitives and packed
+// copies; run() never allocates. What changes from run to run it reads through exec.run as it runs.
 class Kernel {
  public:
   virtual ~Kernel() = default;
@@ -43,9 +35,19 @@ class Kernel {
 struct KernelSpec {
   const Node& node;
   std::span<const ValueInfo> in, out;
-  int threads;
+  int threads;  // of the CPU
 };
 using KernelMaker = std::function<std::unique_ptr<Kernel>(const KernelSpec&)>;
+
+// How an op is computed, by device.
+struct KernelTable {
+  KernelMaker any = {};  // one definition for every device: for_each, for_rows and fold_rows alone
+  KernelMaker cpu = {}, cuda = {};
+  const KernelMaker& on(Device device) const {
+    const KernelMaker& own = device == Device::Cpu ? cpu : cuda;
+    return own ? own : any;
+  }
+};
 
 // A kernel without state: a plain function.
 KernelMaker plain_kernel(void (*run)(const KernelSpec&, const KernelCall&));
@@ -84,7 +86,7 @@ struct OpDef {
   // is; -1: of none. And how many of its entries may differ from zero; absent: all.
   int keeps_zeros_of = -1;
   std::function<std::int64_t(const ValueInfo& out, const Attrs&)> most_nonzero = {};
-  KernelMaker cpu = {};
+  KernelTable kernel = {};
   int inplace = -1;         // this input's memory may become output 0's when nothing else reads it later
   bool train_only = false;  // outside training the node is the identity on input 0 (dropout of all kinds)
   std::vector<OpExample> examples = {};

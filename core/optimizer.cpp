@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/cpu/optimizer.h"
+#include "kernels/optimizer.h"
 
 namespace winnow {
 namespace {
@@ -69,7 +69,7 @@ void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t nu
     float* weight = params.weight(id).data();
     const float* grad = params.grad(id).data();
     if (rule_ == Rule::Sgd) {
-      for_each_weight(threads_, count,
+      for_each_weight({.threads = threads_}, count,
                       SgdStep{.grad = grad,
                               .weight = weight,
                               .velocity = params.slot(id, 0).data(),
@@ -83,7 +83,7 @@ void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t nu
                               .decay_frozen = decay_frozen_});
     } else {
       const bool decoupled = rule_ == Rule::AdamW;
-      for_each_weight(threads_, count,
+      for_each_weight({.threads = threads_}, count,
                       AdamStep{.grad = grad,
                                .weight = weight,
                                .mean = params.slot(id, 0).data(),

@@ -20,6 +20,15 @@ struct Step {
   double seconds = 0;
 };
 
+// The maker of the node's kernel; throws if this program cannot run there.
+const KernelMaker& kernel_maker(const Node& node, Device device) {
+  const KernelMaker& maker = find_op(node.op).kernel.on(device);
+  if (!maker) {
+    fail(ErrorKind::Internal, "node '{}': op '{}' has no kernel for {}", node.name, node.op, name_of(device));
+  }
+  return maker;
+}
+
 }  // namespace
 
 struct Program::Impl {
@@ -28,6 +37,8 @@ struct Program::Impl {
   std::vector<TensorView> views;  // by value
   std::vector<char> known;        // by value: has memory or a binding
   HostBlock arena, scratch;
+  RunState own_state;
+  Exec exec;
   std::size_t arena_bytes = 0, scratch_bytes = 0;
   bool profiling = false;
   std::function<void(ValueId)> ready;
@@ -92,7 +103,8 @@ void Program::Impl::refresh(ValueId value) {
   }
 }
 
-Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads)
+Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads,
+                 Device device, RunState* state)
     : impl_(std::make_unique<Impl>()) {
   Impl& impl = *impl_;
   for (std::size_t i = 0; i < graph.value_count(); ++i) {
@@ -112,6 +124,10 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       }
     }
   }
+  for (const NodeId at : order) kernel_maker(graph.nodes()[at], device);
+  if (device != Device::Cpu) {
+    fail(ErrorKind::Unavailable, "this build has no {} back end", name_of(device));
+  }
   impl.plan(graph, order, outputs);
 
   for (const NodeId at : order) {
@@ -128,14 +144,14 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       out.push_back(graph.value(id));
       step.out.push_back(impl.views[static_cast<std::size_t>(id)]);
     }
-    if (!op.cpu) fail(ErrorKind::Internal, "op '{}' has no CPU kernel", node.op);
-    step.kernel = op.cpu({node, in, out, threads});
+    step.kernel = kernel_maker(node, device)({node, in, out, threads});
     if (op.macs) step.macs = op.macs(in, out, node.attrs);
     impl.scratch_bytes = std::max(impl.scratch_bytes, step.kernel->scratch_bytes());
     impl.nodes.push_back(node);
     impl.steps.push_back(std::move(step));
   }
   impl.scratch = allocate_host(impl.scratch_bytes);
+  impl.exec = {device, threads, nullptr, impl.scratch.get(), state != nullptr ? state : &impl.own_state};
 }
 
 Program::~Program() = default;
@@ -149,11 +165,12 @@ void Program::bind(ValueId leaf, void* data) {
   impl_->refresh(leaf);
 }
 
-void Program::run(const RunContext& context) {
+void Program::run(const RunFeed& feed) {
   Impl& impl = *impl_;
+  impl.exec.run->feed = feed;
   for (Step& step : impl.steps) {
     const double start = impl.profiling ? seconds_now() : 0;
-    step.kernel->run({step.in, step.out, impl.scratch.get(), context});
+    step.kernel->run({step.in, step.out, impl.exec});
     if (impl.profiling) step.seconds += seconds_now() - start;
     for (const ValueId id : step.ready) impl.ready(id);
   }

@@ -23,13 +23,17 @@ class Program {
  public:
   // Computes `outputs`. Bound values live in the caller's memory; other outputs stay valid until
   // the next run. Every leaf the outputs depend on must be bound.
-  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads);
+  // A node whose op has no kernel for `device`: Error{Internal} that names both; a device that this
+  // build has no back end for: Error{Unavailable}. `state`: fixed memory that outlives the program,
+  // for programs that share one; without it the program has its own.
+  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads,
+          Device device = Device::Cpu, RunState* state = nullptr);
   ~Program();
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
 
   void bind(ValueId leaf, void* data);
-  void run(const RunContext& context);
+  void run(const RunFeed& feed = {});
   // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
   TensorView view(ValueId value) const;

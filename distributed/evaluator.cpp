@@ -15,7 +15,7 @@ Evaluation Evaluator::evaluate(Split split) {
     const Batch& batch = source->batch(b);
     program.bind(net_->images, batch.images.data);
     program.bind(net_->labels, batch.labels.data);
-    program.run({.threads = job_.threads});
+    program.run();
     job_.observer.working();
     sums[0] += static_cast<double>(*program.view(net_->loss).as<float>());
     sums[1] += *program.view(net_->correct).as<std::int32_t>();

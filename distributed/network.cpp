@@ -4,13 +4,13 @@
 
 #include "core/autodiff.h"
 #include "core/error.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/processor.h"
 
 namespace winnow {
 
 DType compute_type(const Settings& train) {
   const std::string& precision = train.text("precision");
-  if (precision == "auto") return cpu::processor_has_bf16() ? DType::BF16 : DType::F32;
+  if (precision == "auto") return processor_has_bf16() ? DType::BF16 : DType::F32;
   return precision == "bf16" ? DType::BF16 : DType::F32;
 }
 
@@ -152,7 +152,7 @@ std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& para
     bindings.push_back({edited.buffers[b].value, params.buffer(b).data()});
   }
   Program program(edited.graph, outputs, bindings, threads_);
-  program.run({.threads = threads_});
+  program.run();
   std::vector<TrainState::LayerWeight> weights;
   for (const Layer& layer : layers) {
     const TensorView view = program.view(layer.weight);

@@ -69,8 +69,7 @@ ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
       net.program.bind(net.images, batch.images.data);
       net.program.bind(net.labels, batch.labels.data);
     }
-    net.program.run({.threads = job_.threads,
-                     .seed = job_.seeds.dropout,
+    net.program.run({.seed = job_.seeds.dropout,
                      .step = static_cast<std::uint32_t>(step),
                      .first_row = job_.rows() * job_.comm.rank(),
                      .update_statistics = false});

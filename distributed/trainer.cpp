@@ -5,7 +5,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
-#include "kernels/cpu/denormals.h"
+#include "kernels/processor.h"
 
 namespace winnow {
 
@@ -21,7 +21,7 @@ Trainer::Trainer(TrainJob job)
       evaluator_(job_, network_, params_),
       prober_(job_, network_, params_, *source_),
       phases_(job_, model_, params_, length_) {
-  cpu::flush_denormals(job_.threads);
+  flush_denormals(job_.threads);
   job_.method.schedule(plan_, length_);
 }
 

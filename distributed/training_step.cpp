@@ -31,10 +31,7 @@ TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t st
   program.bind(net_.images, batch.images.data);
   program.bind(net_.labels, batch.labels.data);
   reducer_->begin_step(dense);
-  program.run({.threads = job_.threads,
-               .seed = job_.seeds.dropout,
-               .step = static_cast<std::uint32_t>(step),
-               .first_row = batch.first_row});
+  program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step), .first_row = batch.first_row});
   float sums[2] = {*program.view(net_.loss).as<float>(),
                    static_cast<float>(*program.view(net_.correct).as<std::int32_t>())};
   reducer_->finish(sums);

@@ -1,6 +1,6 @@
 // add: elementwise sum of two tensors of one shape and type.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
@@ -14,12 +14,12 @@ void define_add() {
             r.add(0, r.out_grad(0));
             r.add(1, r.out_grad(0));
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   Add<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              Add<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
+                   });
+                 })},
       .inplace = 0,
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}, {{2, 3, 3, 5}}}}},
   });

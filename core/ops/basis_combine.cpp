@@ -24,9 +24,9 @@ class BasisGradientKernel final : public Kernel {
         chunks_((rows_ + kBasisChunk - 1) / kBasisChunk) {}
   std::size_t scratch_bytes() const override { return sizeof(float) * static_cast<std::size_t>(chunks_ * n_ * n_); }
   void run(const KernelCall& call) override {
-    auto* partial = reinterpret_cast<float*>(call.scratch);
+    auto* partial = reinterpret_cast<float*>(call.exec.scratch);
     const BasisGradient body{call.in[0].as<float>(), call.in[1].as<float>(), partial, rows_, n_};
-#pragma omp parallel for num_threads(call.run.threads) schedule(static)
+#pragma omp parallel for num_threads(call.exec.threads) schedule(static)
     for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) body(chunk);
     auto* sum = call.out[0].as<float>();
     std::memcpy(sum, partial, sizeof(float) * static_cast<std::size_t>(n_ * n_));
@@ -49,7 +49,7 @@ void define_basis_gradient() {
       },
       .macs = [](std::span<const ValueInfo> in, std::span<const ValueInfo>,
                  const Attrs&) { return combine_macs(in[0].shape); },
-      .cpu = [](const KernelSpec& spec) { return std::make_unique<BasisGradientKernel>(spec); },
+      .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<BasisGradientKernel>(spec); }},
   });
 }
 
@@ -82,13 +82,13 @@ void define_basis_combine() {
           },
       .macs = [](std::span<const ValueInfo> in, std::span<const ValueInfo>,
                  const Attrs&) { return combine_macs(in[0].shape); },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const std::int64_t n = call.in[1].shape[0], rows = call.out[0].numel() / n;
-        const BasisCombine body{call.in[0].as<float>(), call.in[1].as<float>(), call.out[0].as<float>(), n,
-                                spec.node.attrs.integer("transposed", 0) != 0};
-#pragma omp parallel for num_threads(call.run.threads) schedule(static) if (rows > 1024)
-        for (std::int64_t row = 0; row < rows; ++row) body(row);
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const std::int64_t n = call.in[1].shape[0], rows = call.out[0].numel() / n;
+                   const BasisCombine body{call.in[0].as<float>(), call.in[1].as<float>(), call.out[0].as<float>(), n,
+                                           spec.node.attrs.integer("transposed", 0) != 0};
+#pragma omp parallel for num_threads(call.exec.threads) schedule(static) if (rows > 1024)
+                   for (std::int64_t row = 0; row < rows; ++row) body(row);
+                 })},
       .examples = {{.label = "3x3", .in = {{{4, 3, 3, 3}}, {{9, 9}}}, .bf16 = false},
                    {.label = "many_chunks", .in = {{{40, 20, 2, 2}}, {{4, 4}}}, .bf16 = false}},
   });

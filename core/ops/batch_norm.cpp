@@ -90,8 +90,8 @@ class ForwardKernel final : public Kernel {
                                 .y = call.out[0].as<T>(),
                                 .mean = call.out[1].as<float>(),
                                 .rstd = call.out[2].as<float>(),
-                                .update = call.run.update_statistics},
-                               call.scratch, threads_);
+                                .run = call.exec.run},
+                               call.exec.scratch, threads_);
   }
   cpu::BatchNormShape shape_;
   int threads_;
@@ -122,7 +122,7 @@ class BackwardKernel final : public Kernel {
                                  .dresidual = out.size() == 4 ? out[3].as<T>() : nullptr,
                                  .dgamma = out[1].as<float>(),
                                  .dbeta = out[2].as<float>()},
-                                call.scratch, threads_);
+                                call.exec.scratch, threads_);
   }
   cpu::BatchNormShape shape_;
   int threads_;
@@ -156,7 +156,7 @@ void define_batch_norm() {
   define_op({.name = "batch_norm",
              .infer = infer_forward,
              .reverse = reverse,
-             .cpu = make_kernel<ForwardKernel>,
+             .kernel = {.cpu = make_kernel<ForwardKernel>},
              .inplace = 0,
              .examples = {example("4 axes, 16 channels", {4, 5, 5, 16}, false, false, false),
                           example("4 axes, 3 channels", {3, 4, 5, 3}, false, false, false),
@@ -165,7 +165,10 @@ void define_batch_norm() {
                           example("relu", {4, 3, 3, 8}, false, true, false),
                           example("relu and residual", {4, 3, 3, 8}, false, true, true),
                           example("running statistics", {4, 3, 3, 8}, true, false, false)}});
-  define_op({.name = "batch_norm_backward", .infer = infer_backward, .cpu = make_kernel<BackwardKernel>, .inplace = 0});
+  define_op({.name = "batch_norm_backward",
+             .infer = infer_backward,
+             .kernel = {.cpu = make_kernel<BackwardKernel>},
+             .inplace = 0});
 }
 
 }  // namespace winnow::ops

@@ -1,6 +1,6 @@
 // cast: f32 <-> bf16, rounded to nearest even.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
@@ -20,14 +20,14 @@ void define_cast() {
             r.add(0, r.graph().emit1("cast", {r.out_grad(0)}, {{"dtype", std::string(name_of(from))}},
                                      r.node().name + "/grad"));
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        const TensorView &x = call.in[0], &y = call.out[0];
-        with_float_type(x.dtype, [&]<class From>() {
-          with_float_type(y.dtype, [&]<class To>() {
-            for_each(call.run.threads, x.numel(), Cast<From, To>{x.as<From>(), y.as<To>()});
-          });
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   const TensorView &x = call.in[0], &y = call.out[0];
+                   with_float_type(x.dtype, [&]<class From>() {
+                     with_float_type(y.dtype, [&]<class To>() {
+                       for_each(call.exec, x.numel(), Cast<From, To>{x.as<From>(), y.as<To>()});
+                     });
+                   });
+                 })},
       .examples = {{.label = "to_f32", .in = {{{4, 5}}}, .attrs = {{"dtype", std::string("f32")}}},
                    {.label = "to_bf16",
                     .in = {{{4, 5}}},

@@ -4,7 +4,7 @@
 #include "kernels/functors/channel_routing.h"
 
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
 namespace {
@@ -42,11 +42,11 @@ void define_top_channels() {
         require(k >= 1 && k <= in[0].shape[1], fmt::format("k must be in [1, {}], not {}", in[0].shape[1], k));
         return {{Shape{in[0].shape[0], k}, DType::I32}};
       },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        const Shape &s = call.in[0].shape, &o = call.out[0].shape;
-        for_each(call.run.threads, s[0],
-                 TopChannels{call.in[0].as<float>(), call.out[0].as<std::int32_t>(), s[1], o[1]}, 64);
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   const Shape &s = call.in[0].shape, &o = call.out[0].shape;
+                   for_each(call.exec, s[0],
+                            TopChannels{call.in[0].as<float>(), call.out[0].as<std::int32_t>(), s[1], o[1]}, 64);
+                 })},
       .examples = {{.label = "three_of_ten",
                     .in = {{{4, 10}}},
                     .attrs = {{"k", std::int64_t{3}}},
@@ -65,15 +65,15 @@ void define_scatter_channels() {
         const Shape& s = in[0].shape;
         return {{Shape{s[0], s[1], s[2], attrs.integer("channels")}, in[0].dtype}};
       },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        const TensorView &dy = call.in[0], &dx = call.out[0];
-        with_float_type(dx.dtype, [&]<class T>() {
-          for_each(call.run.threads, pixels(dx),
-                   ScatterChannels<T>{dy.as<T>(), call.in[1].as<std::int32_t>(), dx.as<T>(), area(dx), dx.shape[3],
-                                      dy.shape[3]},
-                   kPixelGrain);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   const TensorView &dy = call.in[0], &dx = call.out[0];
+                   with_float_type(dx.dtype, [&]<class T>() {
+                     for_each(call.exec, pixels(dx),
+                              ScatterChannels<T>{dy.as<T>(), call.in[1].as<std::int32_t>(), dx.as<T>(), area(dx),
+                                                 dx.shape[3], dy.shape[3]},
+                              kPixelGrain);
+                   });
+                 })},
   });
 }
 
@@ -93,15 +93,15 @@ void define_gather_channels() {
             r.add(0, r.graph().emit1("scatter_channels", {r.out_grad(0), node.in[1]}, {{"channels", channels}},
                                      node.name + "/grad"));
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        const TensorView &x = call.in[0], &y = call.out[0];
-        with_float_type(x.dtype, [&]<class T>() {
-          for_each(
-              call.run.threads, pixels(x),
-              GatherChannels<T>{x.as<T>(), call.in[1].as<std::int32_t>(), y.as<T>(), area(x), x.shape[3], y.shape[3]},
-              kPixelGrain);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   const TensorView &x = call.in[0], &y = call.out[0];
+                   with_float_type(x.dtype, [&]<class T>() {
+                     for_each(call.exec, pixels(x),
+                              GatherChannels<T>{x.as<T>(), call.in[1].as<std::int32_t>(), y.as<T>(), area(x),
+                                                x.shape[3], y.shape[3]},
+                              kPixelGrain);
+                   });
+                 })},
       .examples = {{.label = "three_of_six", .in = {{{3, 4, 4, 6}}, {{3, 3}, DType::I32}}}},
   });
 }
@@ -117,15 +117,16 @@ void define_fuse_channels_backward_block() {
         const Shape& s = in[0].shape;
         return {{Shape{s[0], s[1], s[2], in[2].shape[1]}, in[0].dtype}};
       },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const TensorView &dy = call.in[0], &du = call.out[0];
-        with_float_type(dy.dtype, [&]<class T>() {
-          for_each(call.run.threads, pixels(dy),
-                   FuseBackwardBlock<T>{dy.as<T>(), call.in[1].as<float>(), call.in[2].as<std::int32_t>(), du.as<T>(),
-                                        area(dy), dy.shape[3], du.shape[3], fusion_of(spec.node.attrs)},
-                   kPixelGrain);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const TensorView &dy = call.in[0], &du = call.out[0];
+                   with_float_type(dy.dtype, [&]<class T>() {
+                     for_each(call.exec, pixels(dy),
+                              FuseBackwardBlock<T>{dy.as<T>(), call.in[1].as<float>(), call.in[2].as<std::int32_t>(),
+                                                   du.as<T>(), area(dy), dy.shape[3], du.shape[3],
+                                                   fusion_of(spec.node.attrs)},
+                              kPixelGrain);
+                   });
+                 })},
   });
 }
 
@@ -138,15 +139,16 @@ void define_fuse_channels_backward_scores() {
         require_index(in[0], in[2]);
         return {{Shape{in[0].shape[0], in[0].shape[3]}, DType::F32}};
       },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const TensorView &dy = call.in[0], &u = call.in[1];
-        with_float_type(dy.dtype, [&]<class T>() {
-          for_each(call.run.threads, dy.shape[0],
-                   FuseBackwardScores<T>{dy.as<T>(), u.as<T>(), call.in[2].as<std::int32_t>(), call.out[0].as<float>(),
-                                         area(dy), dy.shape[3], u.shape[3], fusion_of(spec.node.attrs)},
-                   1);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const TensorView &dy = call.in[0], &u = call.in[1];
+                   with_float_type(dy.dtype, [&]<class T>() {
+                     for_each(call.exec, dy.shape[0],
+                              FuseBackwardScores<T>{dy.as<T>(), u.as<T>(), call.in[2].as<std::int32_t>(),
+                                                    call.out[0].as<float>(), area(dy), dy.shape[3], u.shape[3],
+                                                    fusion_of(spec.node.attrs)},
+                              1);
+                   });
+                 })},
   });
 }
 
@@ -184,15 +186,16 @@ void define_fuse_channels() {
                                        node.name + "/scores"));
             }
           },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const TensorView &x = call.in[0], &u = call.in[1];
-        with_float_type(x.dtype, [&]<class T>() {
-          for_each(call.run.threads, pixels(x),
-                   FuseChannels<T>{x.as<T>(), u.as<T>(), call.in[2].as<float>(), call.in[3].as<std::int32_t>(),
-                                   call.out[0].as<T>(), area(x), x.shape[3], u.shape[3], fusion_of(spec.node.attrs)},
-                   kPixelGrain);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const TensorView &x = call.in[0], &u = call.in[1];
+                   with_float_type(x.dtype, [&]<class T>() {
+                     for_each(call.exec, pixels(x),
+                              FuseChannels<T>{x.as<T>(), u.as<T>(), call.in[2].as<float>(),
+                                              call.in[3].as<std::int32_t>(), call.out[0].as<T>(), area(x), x.shape[3],
+                                              u.shape[3], fusion_of(spec.node.attrs)},
+                              kPixelGrain);
+                   });
+                 })},
       .inplace = 0,
       .examples = {fuse_example("first_k"), fuse_example("last_k"), fuse_example("original_positions")},
   });

@@ -3,8 +3,8 @@
 #include "kernels/functors/compander.h"
 
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/fold_rows.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/fold_rows.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
 namespace {
@@ -38,15 +38,16 @@ void define_compander_backward() {
         require(in.size() == 4, "takes dw, v, a, b");
         return {{in[1].shape, DType::F32}};
       },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const Attrs& attrs = spec.node.attrs;
-        const float a = scalar(call.in[2], attrs, "a"), b = scalar(call.in[3], attrs, "b");
-        with_companding(attrs, [&]<Companding kind>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b, call.out[0].as<float>()},
-                   2048);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const Attrs& attrs = spec.node.attrs;
+                   const float a = scalar(call.in[2], attrs, "a"), b = scalar(call.in[3], attrs, "b");
+                   with_companding(attrs, [&]<Companding kind>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
+                                                    call.out[0].as<float>()},
+                              2048);
+                   });
+                 })},
       .inplace = 0,
   });
 }
@@ -60,10 +61,10 @@ class CoefficientGradient final : public Kernel {
   void run(const KernelCall& call) override {
     const float a = scalar(call.in[2], attrs_, "a"), b = scalar(call.in[3], attrs_, "b");
     with_companding(attrs_, [&]<Companding kind>() {
-      fold_rows(call.run.threads, 1, count_, CompandingGradient{},
+      fold_rows(call.exec, 1, count_, CompandingGradient{},
                 LoadCompandingGradient<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b},
                 AddCompandingGradients{}, StoreCompandingGradient{call.out[0].as<float>(), call.out[1].as<float>()},
-                reinterpret_cast<CompandingGradient*>(call.scratch));
+                reinterpret_cast<CompandingGradient*>(call.exec.scratch));
     });
   }
 
@@ -80,7 +81,7 @@ void define_compander_backward_coefficients() {
         require(in.size() == 4, "takes dw, v, a, b");
         return {{Shape{1}, DType::F32}, {Shape{1}, DType::F32}};
       },
-      .cpu = [](const KernelSpec& spec) { return std::make_unique<CoefficientGradient>(spec); },
+      .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<CoefficientGradient>(spec); }},
   });
 }
 
@@ -113,14 +114,14 @@ void define_compander() {
             }
           },
       .keeps_zeros_of = 0,
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const Attrs& given = spec.node.attrs;
-        const float a = scalar(call.in[1], given, "a"), b = scalar(call.in[2], given, "b");
-        with_companding(given, [&]<Companding kind>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const Attrs& given = spec.node.attrs;
+                   const float a = scalar(call.in[1], given, "a"), b = scalar(call.in[2], given, "b");
+                   with_companding(given, [&]<Companding kind>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
+                   });
+                 })},
       .examples = {{.label = "arctan", .in = {weight, one, one}, .attrs = attrs("arctan"), .low = 0.4, .bf16 = false},
                    {.label = "arsinh", .in = {weight, one, one}, .attrs = attrs("arsinh"), .low = 0.4, .bf16 = false},
                    {.label = "erf", .in = {weight, one, one}, .attrs = attrs("erf"), .low = 0.4, .bf16 = false}},

@@ -5,8 +5,6 @@
 namespace winnow::ops {
 namespace {
 
-using cpu::ConvShape;
-using cpu::Direction;
 using Infos = std::span<const ValueInfo>;
 
 // The shape of the layer from what every direction knows: extents of x and y, and of the weights.

@@ -1,26 +1,10 @@
 // dropout of elements; the reverse applies the same mask, drawn again, to the gradient.
 #include "kernels/functors/dropout.h"
+
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
-namespace {
-
-// Whole blocks of four go together; what is left at both ends goes element by element.
-template <class T>
-void drop(int threads, std::int64_t n, const Dropout<T>& body) {
-  const std::int64_t head = std::min(n, (4 - body.first % 4) % 4), blocks = (n - head) / 4;
-  for_range(0, head, body);
-  Dropout<T> inner = body;
-  inner.x += head;
-  inner.y += head;
-  inner.first += head;
-  for_each(threads, blocks, DropoutBlocks<T>{inner}, 1024);
-  for_range(head + 4 * blocks, n, body);
-}
-
-}  // namespace
-
 void define_dropout() {
   define_op({
       .name = "dropout",
@@ -36,16 +20,18 @@ void define_dropout() {
             // The node's name keys the mask, so the reverse node has the same name.
             r.add(0, r.graph().emit1("dropout", {r.out_grad(0)}, r.node().attrs, r.node().name));
           },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const TensorView &x = call.in[0], &y = call.out[0];
-        const auto p = static_cast<float>(spec.node.attrs.real("p"));
-        const RngKey key{call.run.seed, stream_id(spec.node.name), call.run.step};
-        const std::int64_t row = x.numel() / std::max<std::int64_t>(1, x.shape[0]);
-        with_float_type(x.dtype, [&]<class T>() {
-          drop(call.run.threads, x.numel(),
-               Dropout<T>{x.as<T>(), y.as<T>(), call.run.first_row * row, key, p, 1.0f / (1.0f - p)});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const TensorView &x = call.in[0], &y = call.out[0];
+                   const auto p = static_cast<float>(spec.node.attrs.real("p"));
+                   const std::int64_t n = x.numel(), row = n / std::max<std::int64_t>(1, x.shape[0]);
+                   with_float_type(x.dtype, [&]<class T>() {
+                     const Dropout<T> batch{
+                         x.as<T>(), y.as<T>(),        n, row, &call.exec.run->feed, stream_id(spec.node.name),
+                         p,         1.0f / (1.0f - p)};
+                     for_each(call.exec, DropoutInside<T>::count(n), DropoutInside<T>{batch}, 1024);
+                     for_each(call.exec, DropoutEnds<T>::kCount, DropoutEnds<T>{batch});
+                   });
+                 })},
       .inplace = 0,
       .train_only = true,
       .examples = {{.label = "half", .in = {{{6, 7}}}, .attrs = {{"p", 0.5}}},

@@ -1,6 +1,6 @@
 // fill: a tensor of one value.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
@@ -13,10 +13,10 @@ void define_fill() {
         attrs.real("value");
         return {{Shape(attrs.list("shape")), DType::F32}};
       },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const auto value = static_cast<float>(spec.node.attrs.real("value"));
-        for_each(call.run.threads, call.out[0].numel(), Fill{call.out[0].as<float>(), value});
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const auto value = static_cast<float>(spec.node.attrs.real("value"));
+                   for_each(call.exec, call.out[0].numel(), Fill{call.out[0].as<float>(), value});
+                 })},
       .examples = {{.label = "matrix",
                     .in = {},
                     .attrs = {{"value", 2.5}, {"shape", std::vector<std::int64_t>{3, 4}}}}},

@@ -61,12 +61,12 @@ void define_flatten() {
       {.name = "flatten",
        .infer = infer_flatten,
        .reverse = reverse_flatten,
-       .cpu = plain_kernel(run_flatten),
+       .kernel = {.cpu = plain_kernel(run_flatten)},
        .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}}, {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
   define_op({.name = "unflatten",
              .infer = infer_unflatten,
              .reverse = reverse_unflatten,
-             .cpu = plain_kernel(run_unflatten),
+             .kernel = {.cpu = plain_kernel(run_unflatten)},
              .examples = {{"3x2x5",
                            {{{4, 30}, DType::F32, "x"}},
                            {{"height", std::int64_t{3}}, {"width", std::int64_t{2}}, {"channels", std::int64_t{5}}}}}});

@@ -1,5 +1,5 @@
 // What conv2d and linear share, which differ in their shape alone: three directions, each an op
-// with one cpu::Layer as its kernel. For core/ops/ only.
+// with one PlannedLayer as its kernel. For core/ops/ only.
 #pragma once
 
 #include <exception>
@@ -19,38 +19,39 @@ namespace winnow::ops {
 template <class LayerShape>
 class LayerKernel final : public Kernel {
  public:
-  LayerKernel(const LayerShape& shape, cpu::Direction direction, int threads)
-      : layer_(cpu::make_layer(shape, direction, threads)), direction_(direction), bias_(shape.bias) {}
+  LayerKernel(const LayerShape& shape, Direction direction, std::unique_ptr<PlannedLayer> layer)
+      : layer_(std::move(layer)), direction_(direction), bias_(shape.bias) {}
   std::size_t scratch_bytes() const override { return layer_->scratch_bytes(); }
   void run(const KernelCall& call) override {
     const auto in = [&](std::size_t i) { return call.in[i].data; };
     const auto out = [&](std::size_t i) { return call.out[i].data; };
     switch (direction_) {
-      case cpu::Direction::Forward:
-        layer_->run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.scratch);
+      case Direction::Forward:
+        layer_->run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.exec);
         break;
-      case cpu::Direction::BackwardData:
-        layer_->run({out(0), in(1), nullptr, in(0)}, call.scratch);
+      case Direction::BackwardData:
+        layer_->run({out(0), in(1), nullptr, in(0)}, call.exec);
         break;
-      case cpu::Direction::BackwardWeights:
-        layer_->run({in(0), out(0), bias_ ? out(1) : nullptr, in(1)}, call.scratch);
+      case Direction::BackwardWeights:
+        layer_->run({in(0), out(0), bias_ ? out(1) : nullptr, in(1)}, call.exec);
         break;
     }
   }
 
  private:
-  std::unique_ptr<cpu::Layer> layer_;
-  cpu::Direction direction_;
+  std::unique_ptr<PlannedLayer> layer_;
+  Direction direction_;
   bool bias_;
 };
 
 // `shape_of(direction, in, out, attrs)` reads the layer's shape from a node.
 template <class ShapeOf>
-KernelMaker layer_kernel(cpu::Direction direction, ShapeOf shape_of) {
+KernelMaker cpu_layer(Direction direction, ShapeOf shape_of) {
   return [direction, shape_of](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
     const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
     try {
-      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction, spec.threads);
+      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(
+          shape, direction, cpu::make_layer(shape, direction, spec.threads));
     } catch (const std::exception& error) {  // of oneDNN: bf16 needs AVX-512
       fail(ErrorKind::Unavailable, "node '{}' cannot run in {} on this processor ({}); f32 always can", spec.node.name,
            name_of(shape.dtype), error.what());
@@ -69,20 +70,20 @@ struct LayerRules {
 // Defines `name`, `name`_backward_data and `name`_backward_weights.
 template <class ShapeOf>
 void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shape_of, std::vector<OpExample> examples) {
-  const auto direction = [&](const char* suffix, cpu::Direction which, const auto& infer) {
+  const auto direction = [&](const char* suffix, Direction which, const auto& infer) {
     OpDef op{.name = name + suffix, .infer = infer};
     op.macs = [which, shape_of](auto in, auto out, const Attrs& attrs) {
       return shape_of(which, in, out, attrs).macs();
     };
-    op.cpu = layer_kernel(which, shape_of);
+    op.kernel.cpu = cpu_layer(which, shape_of);
     return op;
   };
-  OpDef forward = direction("", cpu::Direction::Forward, rules.forward);
+  OpDef forward = direction("", Direction::Forward, rules.forward);
   forward.reverse = rules.reverse;
   forward.examples = std::move(examples);
   define_op(std::move(forward));
-  define_op(direction("_backward_data", cpu::Direction::BackwardData, rules.backward_data));
-  define_op(direction("_backward_weights", cpu::Direction::BackwardWeights, rules.backward_weights));
+  define_op(direction("_backward_data", Direction::BackwardData, rules.backward_data));
+  define_op(direction("_backward_weights", Direction::BackwardWeights, rules.backward_weights));
 }
 
 }  // namespace winnow::ops

@@ -5,8 +5,6 @@
 namespace winnow::ops {
 namespace {
 
-using cpu::Direction;
-using cpu::LinearShape;
 using Infos = std::span<const ValueInfo>;
 
 LinearShape shape_of(Direction direction, Infos in, Infos out, const Attrs&) {

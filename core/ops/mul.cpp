@@ -1,6 +1,6 @@
 // mul: elementwise product; scale_by: product with a scalar that is itself a value of the graph.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
@@ -24,12 +24,12 @@ void define_scale_by() {
               r.add(1, graph.emit1("reduce_sum", {product}, {}, node.name + "/grad"));
             }
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   ScaleBy<T>{call.in[0].as<T>(), call.in[1].as<float>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              ScaleBy<T>{call.in[0].as<T>(), call.in[1].as<float>(), call.out[0].as<T>()});
+                   });
+                 })},
       .inplace = 0,
       .examples = {{.label = "matrix", .in = {{{4, 6}}, {{}}}}},
   });
@@ -48,12 +48,12 @@ void define_mul() {
               r.add(i, r.graph().emit1("mul", {r.out_grad(0), r.node().in[1 - i]}, {}, r.node().name + "/grad"));
             }
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   Mul<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              Mul<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
+                   });
+                 })},
       .inplace = 0,
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}, {{2, 3, 3, 5}}}}},
   });

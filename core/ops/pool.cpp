@@ -124,22 +124,26 @@ void define_pool() {
   define_op({.name = "max_pool2d",
              .infer = infer_max,
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
-             .cpu = plain_kernel(run_max),
+             .kernel = {.cpu = plain_kernel(run_max)},
              .examples = examples()});
-  define_op({.name = "max_pool2d_backward", .infer = infer_backward, .cpu = plain_kernel(run_max_backward)});
+  define_op(
+      {.name = "max_pool2d_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_max_backward)}});
   define_op({.name = "avg_pool2d",
              .infer = infer_windows,
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
-             .cpu = plain_kernel(run_avg<windows>),
+             .kernel = {.cpu = plain_kernel(run_avg<windows>)},
              .examples = examples()});
-  define_op({.name = "avg_pool2d_backward", .infer = infer_backward, .cpu = plain_kernel(run_avg_backward<windows>)});
+  define_op({.name = "avg_pool2d_backward",
+             .infer = infer_backward,
+             .kernel = {.cpu = plain_kernel(run_avg_backward<windows>)}});
   define_op({.name = "global_avg_pool",
              .infer = infer_global,
              .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
-             .cpu = plain_kernel(run_avg<whole>),
+             .kernel = {.cpu = plain_kernel(run_avg<whole>)},
              .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
-  define_op(
-      {.name = "global_avg_pool_backward", .infer = infer_backward, .cpu = plain_kernel(run_avg_backward<whole>)});
+  define_op({.name = "global_avg_pool_backward",
+             .infer = infer_backward,
+             .kernel = {.cpu = plain_kernel(run_avg_backward<whole>)}});
 }
 
 }  // namespace winnow::ops

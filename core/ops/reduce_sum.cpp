@@ -1,7 +1,7 @@
 // reduce_sum: the sum of all elements, in a fixed order; broadcast: one number to every element, its reverse.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/fold_rows.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/fold_rows.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
@@ -13,9 +13,9 @@ class ReduceSum final : public Kernel {
   std::size_t scratch_bytes() const override { return static_cast<std::size_t>(partials_) * sizeof(float); }
   void run(const KernelCall& call) override {
     const TensorView& x = call.in[0];
-    auto* partial = reinterpret_cast<float*>(call.scratch);
+    auto* partial = reinterpret_cast<float*>(call.exec.scratch);
     with_float_type(x.dtype, [&]<class T>() {
-      fold_rows(call.run.threads, 1, x.numel(), 0.0f, LoadRow<T>{x.as<T>(), x.numel()}, Sum{},
+      fold_rows(call.exec, 1, x.numel(), 0.0f, LoadRow<T>{x.as<T>(), x.numel()}, Sum{},
                 StoreRow<float>{call.out[0].as<float>()}, partial);
     });
   }
@@ -37,11 +37,12 @@ void define_broadcast() {
       },
       .reverse =
           [](Reverse& r) { r.add(0, r.graph().emit1("reduce_sum", {r.out_grad(0)}, {}, r.node().name + "/grad")); },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(), Broadcast<T>{call.in[0].as<float>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel =
+          {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+             with_float_type(call.out[0].dtype, [&]<class T>() {
+               for_each(call.exec, call.out[0].numel(), Broadcast<T>{call.in[0].as<float>(), call.out[0].as<T>()});
+             });
+           })},
       .examples = {{.label = "matrix",
                     .in = {{{}}},
                     .attrs = {{"shape", std::vector<std::int64_t>{3, 4}}, {"dtype", std::string("f32")}},
@@ -66,7 +67,7 @@ void define_reduce_sum() {
                                       {"dtype", type_attr(x.dtype)}},
                                      r.node().name + "/grad"));
           },
-      .cpu = [](const KernelSpec& spec) { return std::make_unique<ReduceSum>(spec); },
+      .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<ReduceSum>(spec); }},
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}}}, {.label = "many_chunks", .in = {{{100, 313}}}}},
   });
   define_broadcast();

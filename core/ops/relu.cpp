@@ -1,6 +1,6 @@
 // relu and its reverse, which reads the output so that relu may run in place.
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/for_each.h"
 #include "kernels/functors/activations.h"
 
 namespace winnow::ops {
@@ -10,12 +10,12 @@ void define_relu_backward() {
   define_op({
       .name = "relu_backward",
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(),
-                   ReluBackward<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              ReluBackward<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>()});
+                   });
+                 })},
       .inplace = 0,
   });
 }
@@ -30,11 +30,11 @@ void define_relu() {
           [](Reverse& r) {
             r.add(0, r.graph().emit1("relu_backward", {r.out_grad(0), r.node().out[0]}, {}, r.node().name + "/grad"));
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        with_float_type(call.out[0].dtype, [&]<class T>() {
-          for_each(call.run.threads, call.out[0].numel(), Relu<T>{call.in[0].as<T>(), call.out[0].as<T>()});
-        });
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(), Relu<T>{call.in[0].as<T>(), call.out[0].as<T>()});
+                   });
+                 })},
       .inplace = 0,
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}}}, {.label = "matrix", .in = {{{4, 10}}}}},
   });

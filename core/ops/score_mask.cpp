@@ -3,8 +3,8 @@
 #include "kernels/functors/score_mask.h"
 
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/for_each.h"
-#include "kernels/cpu/keep_largest.h"
+#include "kernels/for_each.h"
+#include "kernels/top_k.h"
 
 namespace winnow::ops {
 namespace {
@@ -14,11 +14,11 @@ void define_score_mask_backward_scores() {
   define_op({
       .name = "score_mask_backward_scores",
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 3); },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        for_each(call.run.threads, call.out[0].numel(),
-                 ScoreGradient{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<float>(),
-                               call.out[0].as<float>()});
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   for_each(call.exec, call.out[0].numel(),
+                            ScoreGradient{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<float>(),
+                                          call.out[0].as<float>()});
+                 })},
       .inplace = 0,
   });
 }
@@ -32,10 +32,10 @@ void define_apply_mask() {
                 "takes a tensor and a u8 mask of the same shape");
         return {{in[0].shape, DType::F32}};
       },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        for_each(call.run.threads, call.out[0].numel(),
-                 ApplyMask{call.in[0].as<float>(), call.in[1].as<std::uint8_t>(), call.out[0].as<float>()});
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   for_each(call.exec, call.out[0].numel(),
+                            ApplyMask{call.in[0].as<float>(), call.in[1].as<std::uint8_t>(), call.out[0].as<float>()});
+                 })},
       .inplace = 0,
   });
 }
@@ -69,12 +69,12 @@ void define_score_mask() {
             const std::int64_t n = out.shape.numel();
             return n - dropped_of(n, attrs.real("density"));
           },
-      .cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-        const auto n = call.out[0].numel();
-        auto* mask = call.out[1].as<std::uint8_t>();
-        keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")), mask);
-        for_each(call.run.threads, n, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
-      }),
+      .kernel = {.cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const auto n = call.out[0].numel();
+                   auto* mask = call.out[1].as<std::uint8_t>();
+                   keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")), mask);
+                   for_each(call.exec, n, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
+                 })},
       .examples = {{.label = "conv",
                     .in = {{{5, 3, 3, 3}}, {{5, 3, 3, 3}}},
                     .attrs = {{"density", 0.3}},

@@ -69,10 +69,10 @@ void define_shortcut_pad() {
   define_op({.name = "shortcut_pad",
              .infer = infer_forward,
              .reverse = reverse,
-             .cpu = plain_kernel(run_forward),
+             .kernel = {.cpu = plain_kernel(run_forward)},
              .examples = {example("stride 2, twice the channels", {2, 6, 6, 16}, 2, 32),
                           example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6)}});
-  define_op({.name = "shortcut_pad_backward", .infer = infer_backward, .cpu = plain_kernel(run_backward)});
+  define_op({.name = "shortcut_pad_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_backward)}});
 }
 
 }  // namespace winnow::ops

@@ -2,8 +2,8 @@
 // pass over a row yields; the reverse is a scale of it.
 #include "kernels/functors/softmax_cross_entropy.h"
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/fold_rows.h"
-#include "kernels/cpu/for_each.h"
+#include "kernels/fold_rows.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
 namespace {
@@ -33,16 +33,16 @@ class SoftmaxCrossEntropy final : public Kernel {
     }
     const std::int64_t denominator = std::max<std::int64_t>(1, denominator_ > 0 ? denominator_ : valid);
     const float inverse = 1.0f / static_cast<float>(denominator);
-    auto* loss = reinterpret_cast<float*>(call.scratch);
+    auto* loss = reinterpret_cast<float*>(call.exec.scratch);
     auto* rank = reinterpret_cast<std::int32_t*>(loss + rows_);
     auto* partial = loss + 2 * rows_;
     with_float_type(call.in[0].dtype, [&]<class T>() {
       const SoftmaxCrossEntropyRow<T> row{call.in[0].as<T>(),  labels, classes_, smoothing_, inverse,
                                           call.out[3].as<T>(), loss,   rank};
-      for_each_row(call.run.threads, row);
+      for_each_row(call.exec.threads, row);
     });
     float* total = call.out[0].as<float>();
-    fold_rows(1, 1, rows_, 0.0f, LoadRow<float>{loss, rows_}, Sum{}, StoreRow<float>{total}, partial);
+    fold_rows(call.exec, 1, rows_, 0.0f, LoadRow<float>{loss, rows_}, Sum{}, StoreRow<float>{total}, partial);
     *total /= static_cast<float>(denominator);
     std::int32_t correct = 0, correct5 = 0;
     for (std::int64_t row = 0; row < rows_; ++row) {
@@ -96,7 +96,7 @@ void define_softmax_cross_entropy() {
             if (r.out_grad(0) == kNoValue || !r.wants(0)) return;
             r.add(0, r.graph().emit1("scale_by", {r.node().out[3], r.out_grad(0)}, {}, r.node().name + "/grad"));
           },
-      .cpu = [](const KernelSpec& spec) { return std::make_unique<SoftmaxCrossEntropy>(spec); },
+      .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<SoftmaxCrossEntropy>(spec); }},
       .examples = {{.label = "plain", .in = {{{6, 7}}, {{6}, DType::I32}}},
                    {.label = "smoothed",
                     .in = {{{5, 3}}, {{5}, DType::I32}},

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kTile = 32;  // channels handled at once; a tile's levels stay in the cache
 
-BandScales draw_bands(const Node& node, const RunContext& run) {
+BandScales draw_bands(const Node& node, const RunFeed& run) {
   const double p = node.attrs.real("p");
   const auto& bands = node.attrs.list("bands");
   const RngKey key{run.seed, stream_id(node.name), run.step};
@@ -65,10 +65,10 @@ class WaveletDropout final : public Kernel {
   }
 
   void run(const KernelCall& call) override {
-    const BandScales scales = draw_bands(node_, call.run);
+    const BandScales scales = draw_bands(node_, call.exec.run->feed);
     const std::int64_t channels = shape_[3], tiles = (channels + kTile - 1) / kTile, jobs = shape_[0] * tiles;
-    const int threads = std::min(threads_, call.run.threads);
-    auto* rooms = reinterpret_cast<float*>(call.scratch);
+    const int threads = std::min(threads_, call.exec.threads);
+    auto* rooms = reinterpret_cast<float*>(call.exec.scratch);
     with_float_type(call.out[0].dtype, [&]<class T>() {
       const T* x = call.in[0].as<T>();
       T* y = call.out[0].as<T>();
@@ -133,7 +133,7 @@ void define_wavelet_dropout() {
             // The node's name keys the draws, so the reverse node has the same name.
             r.add(0, r.graph().emit1("wavelet_dropout", {r.out_grad(0)}, r.node().attrs, r.node().name));
           },
-      .cpu = [](const KernelSpec& spec) { return std::make_unique<WaveletDropout>(spec); },
+      .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<WaveletDropout>(spec); }},
       .inplace = 0,
       .train_only = true,
       .examples = {{.label = "1d", .in = {{{2, 4, 4, 5}}}, .attrs = attrs("1d", {1, 2, 3})},

@@ -4,7 +4,7 @@
 
 #include "experiments/methods/definitions.h"
 #include "experiments/methods/toolkit/selection.h"
-#include "kernels/cpu/keep_largest.h"
+#include "kernels/top_k.h"
 
 namespace winnow {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "kernels/cpu/onednn.h"
+#include "kernels/processor.h"
 
 extern char** environ;
 
@@ -38,14 +38,10 @@ bool allowed(std::string_view name) {
 
 std::map<std::string, std::string> process_provenance() {
   std::map<std::string, std::string> facts = {
-      {"winnow.version", WINNOW_VERSION},
-      {"git.revision", WINNOW_GIT_REVISION},
-      {"compiler", WINNOW_COMPILER},
-      {"build.type", WINNOW_BUILD_TYPE},
-      {"onednn.version", cpu::onednn_version()},
-      {"host", host_name()},
-      {"processor", processor()},
-      {"processor.cores", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
+      {"winnow.version", WINNOW_VERSION},   {"git.revision", WINNOW_GIT_REVISION},
+      {"compiler", WINNOW_COMPILER},        {"build.type", WINNOW_BUILD_TYPE},
+      {"onednn.version", onednn_version()}, {"host", host_name()},
+      {"processor", processor()},           {"processor.cores", std::to_string(sysconf(_SC_NPROCESSORS_ONLN))},
   };
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
@@ -59,7 +55,7 @@ std::map<std::string, std::string> process_provenance() {
 
 std::string build_summary() {
   return fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION, WINNOW_GIT_REVISION,
-                     WINNOW_COMPILER, WINNOW_BUILD_TYPE, cpu::onednn_version());
+                     WINNOW_COMPILER, WINNOW_BUILD_TYPE, onednn_version());
 }
 
 }  // namespace winnow

@@ -88,7 +88,7 @@ void batch_statistics(const BatchNormShape& s, const Columns& columns, const Bat
     const double mean = static_cast<double>(origin[c]) + shift;
     io.mean[c] = static_cast<float>(mean);
     io.rstd[c] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(s.eps)));
-    if (io.update) {
+    if (io.run->feed.update_statistics) {
       const double m = static_cast<double>(s.momentum), unbiased = variance * n / std::max(1.0, n - 1.0);
       io.running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_mean[c]) + m * mean);
       io.running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_var[c]) + m * unbiased);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/portable.h"
+#include "kernels/run_state.h"
 
 namespace winnow::cpu {
 
@@ -23,10 +24,10 @@ template <class T>
 struct BatchNormForward {
   const T *x, *residual;
   const float *gamma, *beta;
-  float *running_mean, *running_var;  // written if update is set and the statistics are the batch's
+  float *running_mean, *running_var;  // written if update_statistics is fed and the statistics are the batch's
   T* y;
   float *mean, *rstd;
-  bool update;
+  RunState* run;
 };
 template <class T>
 void batch_norm_forward(const BatchNormShape& shape, const BatchNormForward<T>& io, std::byte* scratch, int threads);

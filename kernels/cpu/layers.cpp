@@ -9,6 +9,7 @@
 #include "kernels/cpu/tiled_input_gradient.h"
 #include "kernels/cpu/tiled_linear.h"
 #include "kernels/cpu/tiled_weight_gradient.h"
+#include "kernels/processor.h"
 
 namespace winnow::cpu {
 namespace {
@@ -24,7 +25,7 @@ bool each_thread_has_images(const ConvShape& s, int threads) { return s.batch >=
 
 constexpr std::int64_t kMostPatchBytes = 4 << 20, kMostWordBytes = 2 << 20;
 
-std::unique_ptr<Layer> tiled_input_gradient(const ConvShape& s, int threads) {
+std::unique_ptr<PlannedLayer> tiled_input_gradient(const ConvShape& s, int threads) {
   if (!odd_channels(s)) return nullptr;
   // Turned weights would multiply zeros all around an unpadded image; patches do not.
   const bool few_patches = TiledInputGradient::patches_bytes(s) <= kMostPatchBytes;
@@ -38,7 +39,7 @@ std::unique_ptr<Layer> tiled_input_gradient(const ConvShape& s, int threads) {
 }
 
 // oneDNN's weight gradients reach 70 % of the peak in bf16 and 85 % in f32.
-std::unique_ptr<Layer> tiled_weight_gradient(const ConvShape& s, int threads) {
+std::unique_ptr<PlannedLayer> tiled_weight_gradient(const ConvShape& s, int threads) {
   const bool narrow = odd_channels(s) && std::min(s.in, s.out) < kWide;
   if (s.dtype == DType::F32 && !narrow) return nullptr;
   if (TiledWeightGradient::image_bytes(s) > kMostWordBytes) return nullptr;
@@ -46,7 +47,7 @@ std::unique_ptr<Layer> tiled_weight_gradient(const ConvShape& s, int threads) {
   return std::make_unique<TiledWeightGradient>(s, threads);
 }
 
-std::unique_ptr<Layer> tiled(const ConvShape& s, Direction direction, int threads) {
+std::unique_ptr<PlannedLayer> tiled(const ConvShape& s, Direction direction, int threads) {
   if (!each_thread_has_images(s, threads)) return nullptr;
   if (direction == Direction::BackwardData) return tiled_input_gradient(s, threads);
   if (direction == Direction::BackwardWeights) return tiled_weight_gradient(s, threads);
@@ -57,14 +58,14 @@ std::unique_ptr<Layer> tiled(const ConvShape& s, Direction direction, int thread
 
 }  // namespace
 
-std::unique_ptr<Layer> make_layer(const LinearShape& s, Direction direction, int threads) {
+std::unique_ptr<PlannedLayer> make_layer(const LinearShape& s, Direction direction, int threads) {
   if (vectors_are_fast(s.dtype) && TiledLinear::suits(s, direction)) {
     return std::make_unique<TiledLinear>(s, direction, threads);
   }
   return onednn_layer(s, direction, threads);
 }
 
-std::unique_ptr<Layer> make_layer(const ConvShape& s, Direction direction, int threads) {
+std::unique_ptr<PlannedLayer> make_layer(const ConvShape& s, Direction direction, int threads) {
   if (direction == Direction::BackwardWeights && TapGradient::suits(s)) {
     return std::make_unique<TapGradient>(s, threads);
   }
@@ -72,8 +73,8 @@ std::unique_ptr<Layer> make_layer(const ConvShape& s, Direction direction, int t
   return layer != nullptr ? std::move(layer) : onednn_layer(s, direction, threads);
 }
 
-std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& s, Direction direction, int threads) {
-  std::vector<std::unique_ptr<Layer>> ways;
+std::vector<std::unique_ptr<PlannedLayer>> every_layer(const LinearShape& s, Direction direction, int threads) {
+  std::vector<std::unique_ptr<PlannedLayer>> ways;
   ways.push_back(onednn_layer(s, direction, threads));
   if (TiledLinear::suits(s, direction)) {
     ways.push_back(std::make_unique<TiledLinear>(s, direction, threads));
@@ -81,8 +82,8 @@ std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& s, Direction 
   return ways;
 }
 
-std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& s, Direction direction, int threads) {
-  std::vector<std::unique_ptr<Layer>> ways;
+std::vector<std::unique_ptr<PlannedLayer>> every_layer(const ConvShape& s, Direction direction, int threads) {
+  std::vector<std::unique_ptr<PlannedLayer>> ways;
   ways.push_back(onednn_layer(s, direction, threads));
   if (TiledConvolution::suits(s, direction)) {
     ways.push_back(std::make_unique<TiledConvolution>(s, direction, threads));

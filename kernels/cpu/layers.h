@@ -4,16 +4,16 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/cpu/layer.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 
 // Throws what oneDNN throws when nothing here can compute it (bf16 without AVX-512).
-std::unique_ptr<Layer> make_layer(const ConvShape& shape, Direction direction, int threads);
-std::unique_ptr<Layer> make_layer(const LinearShape& shape, Direction direction, int threads);
+std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direction, int threads);
+std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction, int threads);
 
 // Every way that can compute it here, for tests and benchmarks; oneDNN's is the first.
-std::vector<std::unique_ptr<Layer>> every_layer(const ConvShape& shape, Direction direction, int threads);
-std::vector<std::unique_ptr<Layer>> every_layer(const LinearShape& shape, Direction direction, int threads);
+std::vector<std::unique_ptr<PlannedLayer>> every_layer(const ConvShape& shape, Direction direction, int threads);
+std::vector<std::unique_ptr<PlannedLayer>> every_layer(const LinearShape& shape, Direction direction, int threads);
 
 }  // namespace winnow::cpu

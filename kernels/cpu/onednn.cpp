@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/onednn_impl.h"
+#include "kernels/processor.h"
 
 namespace winnow::cpu {
 
@@ -12,7 +13,8 @@ const dnnl::engine& cpu_engine() {
   return engine;
 }
 
-void OneDnnLayer::run(const LayerBuffers& buffers, std::byte* base) {
+void OneDnnLayer::run(const LayerBuffers& buffers, const Exec& exec) {
+  std::byte* base = exec.scratch;
   const ThreadScope scope(threads);
   void* data[] = {buffers.x, buffers.weights, buffers.bias, buffers.y};
   if (turned) {
@@ -37,6 +39,10 @@ void OneDnnLayer::run(const LayerBuffers& buffers, std::byte* base) {
   stream.wait();
 }
 
+}  // namespace winnow::cpu
+
+namespace winnow {
+
 bool processor_has_bf16() {
   const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
   const int bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
@@ -55,4 +61,4 @@ const char* onednn_version() {
   return text.c_str();
 }
 
-}  // namespace winnow::cpu
+}  // namespace winnow

@@ -75,7 +75,7 @@ bool forward_as_backward(const ConvShape& s) { return can_turn(s) && s.in == 16 
 
 }  // namespace
 
-std::unique_ptr<Layer> onednn_layer(const ConvShape& s, Direction direction, int threads) {
+std::unique_ptr<PlannedLayer> onednn_layer(const ConvShape& s, Direction direction, int threads) {
   const ThreadScope scope(threads);
   auto layer = std::make_unique<OneDnnLayer>(threads);
   const ConvTerms terms(s);

@@ -79,10 +79,10 @@ struct Operand {
   dnnl::reorder reorder;
 };
 
-struct OneDnnLayer final : Layer {
+struct OneDnnLayer final : PlannedLayer {
   explicit OneDnnLayer(int layer_threads) : threads(layer_threads) {}
   std::size_t scratch_bytes() const override { return scratch; }
-  void run(const LayerBuffers& buffers, std::byte* base) override;
+  void run(const LayerBuffers& buffers, const Exec& exec) override;
   std::string implementation() const override { return chosen_name; }
 
   int threads = 1;

@@ -3,7 +3,7 @@
 
 namespace winnow::cpu {
 
-std::unique_ptr<Layer> onednn_layer(const LinearShape& s, Direction direction, int threads) {
+std::unique_ptr<PlannedLayer> onednn_layer(const LinearShape& s, Direction direction, int threads) {
   const ThreadScope scope(threads);
   auto layer = std::make_unique<OneDnnLayer>(threads);
   const auto type = type_of(s.dtype), f32 = memory::data_type::f32;

@@ -65,10 +65,10 @@ std::size_t TapGradient::scratch_bytes() const {
   return bytes(rows, shape_.in) + bytes(rows, shape_.out) + aligned(weights) + products;
 }
 
-void TapGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
+void TapGradient::run(const LayerBuffers& buffers, const Exec& exec) {
   const ConvShape& s = shape_;
   const std::int64_t rows = s.batch * s.out_height() * s.out_width(), width = size_of(s.dtype);
-  std::byte* x_rows = scratch;
+  std::byte* x_rows = exec.scratch;
   std::byte* y_rows = x_rows + bytes(rows, s.in);
   auto* planes = reinterpret_cast<float*>(y_rows + bytes(rows, s.out));
   const std::int64_t plane = s.in * s.out, taps = static_cast<std::int64_t>(taps_.size());
@@ -85,7 +85,7 @@ void TapGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
            x_rows, threads_);
     gather(s.batch, s.out_height() * s.out_width() * s.out * width, s.out * width, tap.y,
            static_cast<const std::byte*>(buffers.y), y_rows, threads_);
-    products_[tap.product]->run({x_rows, to, nullptr, y_rows}, rest);
+    products_[tap.product]->run({x_rows, to, nullptr, y_rows}, exec.with_scratch(rest));
   }
   transpose(1, taps, plane, planes, static_cast<float*>(buffers.weights), threads_);
 }

@@ -98,7 +98,8 @@ void TiledConvolution::pack_weights(const float* weights, std::byte* packed, flo
   }
 }
 
-void TiledConvolution::run(const LayerBuffers& buffers, std::byte* scratch) {
+void TiledConvolution::run(const LayerBuffers& buffers, const Exec& exec) {
+  std::byte* scratch = exec.scratch;
   const ConvShape& s = shape_;
   const std::byte* dot_words = scratch + packed_bytes();
   std::byte* rest = scratch + packed_bytes() + dots_bytes();

@@ -6,18 +6,18 @@
 #include <vector>
 
 #include "kernels/cpu/contraction.h"
-#include "kernels/cpu/layer.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 
-class TiledConvolution final : public Layer {
+class TiledConvolution final : public PlannedLayer {
  public:
   // Direction: Forward, or BackwardData with stride 1.
   static bool suits(const ConvShape& shape, Direction direction);
 
   TiledConvolution(const ConvShape& shape, Direction direction, int threads);
   std::size_t scratch_bytes() const override;
-  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  void run(const LayerBuffers& buffers, const Exec& exec) override;
   std::string implementation() const override { return "tiles"; }
 
  private:

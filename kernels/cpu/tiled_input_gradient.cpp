@@ -83,7 +83,8 @@ void TiledInputGradient::gather(const float* patches, T* dx) const {
   }
 }
 
-void TiledInputGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
+void TiledInputGradient::run(const LayerBuffers& buffers, const Exec& exec) {
+  std::byte* scratch = exec.scratch;
   const ConvShape& s = shape_;
   std::byte* rest = scratch + packed_bytes();
   auto* rows = reinterpret_cast<float*>(rest);

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "kernels/cpu/contraction.h"
-#include "kernels/cpu/layer.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 
-class TiledInputGradient final : public Layer {
+class TiledInputGradient final : public PlannedLayer {
  public:
   // In bf16 the channels of dy must be even, so that words do not cross pixels.
   static bool suits(const ConvShape& shape);
@@ -19,7 +19,7 @@ class TiledInputGradient final : public Layer {
 
   TiledInputGradient(const ConvShape& shape, int threads);
   std::size_t scratch_bytes() const override;
-  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  void run(const LayerBuffers& buffers, const Exec& exec) override;
   std::string implementation() const override { return "patches"; }
 
  private:

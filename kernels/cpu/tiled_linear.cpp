@@ -65,7 +65,8 @@ std::size_t TiledLinear::scratch_bytes() const {
                                                  : 0);
 }
 
-void TiledLinear::run(const LayerBuffers& buffers, std::byte* scratch) {
+void TiledLinear::run(const LayerBuffers& buffers, const Exec& exec) {
+  std::byte* scratch = exec.scratch;
   const auto *weights = static_cast<const float*>(buffers.weights), *bias = static_cast<const float*>(buffers.bias);
   const bool forward = direction_ == Direction::Forward;
   const void* from = forward ? buffers.x : buffers.y;

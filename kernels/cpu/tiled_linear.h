@@ -5,19 +5,19 @@
 #include <vector>
 
 #include "kernels/cpu/contraction.h"
-#include "kernels/cpu/layer.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 
-class TiledLinear final : public Layer {
+class TiledLinear final : public PlannedLayer {
  public:
   // Can it run here? In bf16 the summed extent must be even, so that words do not cross rows.
   static bool suits(const LinearShape& shape, Direction direction);
 
   TiledLinear(const LinearShape& shape, Direction direction, int threads);
   std::size_t scratch_bytes() const override;
-  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  void run(const LayerBuffers& buffers, const Exec& exec) override;
   std::string implementation() const override { return "tiles"; }
 
  private:

@@ -105,7 +105,8 @@ void TiledWeightGradient::make_words(const LayerBuffers& buffers, std::int64_t i
   }
 }
 
-void TiledWeightGradient::run(const LayerBuffers& buffers, std::byte* scratch) {
+void TiledWeightGradient::run(const LayerBuffers& buffers, const Exec& exec) {
+  std::byte* scratch = exec.scratch;
   const ConvShape& s = shape_;
   const std::int64_t run = s.kernel_w * s.in, pixels = s.out_height() * s.out_width();
   const std::size_t weight_bytes = aligned(static_cast<std::size_t>(s.out * s.kernel_h * run) * sizeof(float));

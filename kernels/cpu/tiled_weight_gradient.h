@@ -6,18 +6,18 @@
 #include <vector>
 
 #include "kernels/cpu/contraction.h"
-#include "kernels/cpu/layer.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 
-class TiledWeightGradient final : public Layer {
+class TiledWeightGradient final : public PlannedLayer {
  public:
   static bool suits(const ConvShape& shape);
   static std::int64_t image_bytes(const ConvShape& shape);  // as words
 
   TiledWeightGradient(const ConvShape& shape, int threads);
   std::size_t scratch_bytes() const override;
-  void run(const LayerBuffers& buffers, std::byte* scratch) override;
+  void run(const LayerBuffers& buffers, const Exec& exec) override;
   std::string implementation() const override { return "tiles"; }
 
  private:

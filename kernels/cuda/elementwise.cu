@@ -3,13 +3,9 @@
 #include "kernels/functors/activations.h"
 #include "kernels/functors/dropout.h"
 #include "kernels/functors/elementwise.h"
+#include "kernels/functors/sigmoid.h"
 
 namespace winnow::cuda {
-
-#define WINNOW_FOR_EACH(...) template cudaError_t for_each(cudaStream_t, std::int64_t, const __VA_ARGS__&)
-#define WINNOW_FOR_EACH_TYPE(functor) \
-  WINNOW_FOR_EACH(functor<float>);    \
-  WINNOW_FOR_EACH(functor<bf16>)
 
 WINNOW_FOR_EACH(Fill);
 WINNOW_FOR_EACH(Cast<float, float>);
@@ -22,7 +18,9 @@ WINNOW_FOR_EACH_TYPE(ScaleBy);
 WINNOW_FOR_EACH_TYPE(Broadcast);
 WINNOW_FOR_EACH_TYPE(Relu);
 WINNOW_FOR_EACH_TYPE(ReluBackward);
-WINNOW_FOR_EACH_TYPE(Dropout);
-WINNOW_FOR_EACH_TYPE(DropoutBlocks);
+WINNOW_FOR_EACH_TYPE(Sigmoid);
+WINNOW_FOR_EACH_TYPE(SigmoidBackward);
+WINNOW_FOR_EACH_TYPE(DropoutInside);
+WINNOW_FOR_EACH_TYPE(DropoutEnds);
 
 }  // namespace winnow::cuda

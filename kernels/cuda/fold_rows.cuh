@@ -1,6 +1,9 @@
-// Folds the columns of each row on a CUDA stream in the order of kernels/functors/fold.h, so a fold
+// fold_rows (kernels/fold_rows.h) on a CUDA stream: folds the columns of each row in the order of kernels/functors/fold.h, so a fold
 // gives the bits it gives on the CPU. One warp folds one chunk: its 32 threads are the lanes.
 #pragma once
+
+#include <cstring>
+#include <type_traits>
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/functors/fold.h"
@@ -8,6 +11,19 @@
 namespace winnow::cuda {
 
 static_assert(kFoldLanes == 32, "a warp is one set of lanes");
+
+// The value of the lane `half` further on; by words, since a fold may be over a struct.
+template <class T>
+__device__ T lane_below(const T& value, int half) {
+  static_assert(sizeof(T) % sizeof(unsigned) == 0 && std::is_trivially_copyable_v<T>);
+  constexpr int kWords = sizeof(T) / sizeof(unsigned);
+  unsigned word[kWords];
+  memcpy(word, &value, sizeof value);
+  for (int i = 0; i < kWords; ++i) word[i] = __shfl_down_sync(0xffffffffu, word[i], half);
+  T below;
+  memcpy(&below, word, sizeof below);
+  return below;
+}
 
 // Columns begin .. end-1 of a row, by one warp; the result is valid in lane 0.
 template <class T, class Load, class Fold>
@@ -18,7 +34,7 @@ __device__ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T
     value = fold(value, load(row, col));
   }
   for (int half = kFoldLanes / 2; half > 0; half /= 2) {
-    value = fold(value, __shfl_down_sync(0xffffffffu, value, half));
+    value = fold(value, lane_below(value, half));
   }
   return value;
 }
@@ -39,19 +55,23 @@ __global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t s
 
 // `partial` is device memory of fold_partials(rows, cols) elements.
 template <class T, class Load, class Fold, class Store>
-cudaError_t fold_rows(cudaStream_t stream, std::int64_t rows, std::int64_t cols, T zero, const Load& load,
-                      const Fold& fold, const Store& store, T* partial) {
+void fold_rows(const Exec& exec, std::int64_t rows, std::int64_t cols, T zero, const Load& load, const Fold& fold,
+               const Store& store, T* partial) {
   const std::int64_t chunks = fold_chunks(cols);
   const Grid grid = grid_for(rows * chunks * kFoldLanes);
   if (chunks == 1) {
-    return launch(stream, grid, fold_kernel<T, Load, Fold, Store>, rows, cols, kFoldChunk, zero, load, fold, store);
+    launch(exec, grid, fold_kernel<T, Load, Fold, Store>, rows, cols, kFoldChunk, zero, load, fold, store);
+    return;
   }
-  const cudaError_t status = launch(stream, grid, fold_kernel<T, Load, Fold, StoreRow<T>>, rows, cols, kFoldChunk, zero,
-                                    load, fold, StoreRow<T>{partial});
-  if (status != cudaSuccess) return status;
+  launch(exec, grid, fold_kernel<T, Load, Fold, StoreRow<T>>, rows, cols, kFoldChunk, zero, load, fold,
+         StoreRow<T>{partial});
   // A chunk of its own for each row's partial results, however many they are.
-  return launch(stream, grid_for(rows * kFoldLanes), fold_kernel<T, LoadPartial<T>, Fold, Store>, rows, chunks, chunks,
-                zero, LoadPartial<T>{partial, chunks}, fold, store);
+  launch(exec, grid_for(rows * kFoldLanes), fold_kernel<T, LoadPartial<T>, Fold, Store>, rows, chunks, chunks, zero,
+         LoadPartial<T>{partial, chunks}, fold, store);
 }
 
 }  // namespace winnow::cuda
+
+// Lists of folds, as in for_each.cuh.
+#define WINNOW_FOLD_ROWS(T, Load, Fold, Store) \
+  template void fold_rows(const Exec&, std::int64_t, std::int64_t, T, const Load&, const Fold&, const Store&, T*)

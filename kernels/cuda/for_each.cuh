@@ -1,4 +1,4 @@
-// Runs a functor over 0 .. n-1 on a CUDA stream; the functors are those of kernels/functors. Elements are independent.
+// for_each and for_rows (kernels/for_each.h) on a CUDA stream. Elements are independent.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -14,9 +14,14 @@ __global__ void for_each_kernel(std::int64_t n, Body body) {
 }
 
 template <class Body>
-cudaError_t for_each(cudaStream_t stream, std::int64_t n, const Body& body) {
-  if (n == 0) return cudaSuccess;
-  return launch(stream, grid_for(n), for_each_kernel<Body>, n, body);
+void for_each(const Exec& exec, std::int64_t n, const Body& body) {
+  if (n > 0) launch(exec, grid_for(n), for_each_kernel<Body>, n, body);
 }
 
 }  // namespace winnow::cuda
+
+// Lists of functors: each line is one that ops run on CUDA.
+#define WINNOW_FOR_EACH(...) template void for_each(const Exec&, std::int64_t, const __VA_ARGS__&)
+#define WINNOW_FOR_EACH_TYPE(functor) \
+  WINNOW_FOR_EACH(functor<float>);    \
+  WINNOW_FOR_EACH(functor<bf16>)

@@ -1,5 +1,5 @@
-// The only launch syntax of the tree. A launch is asynchronous on its stream; what it returns is
-// the error of the launch itself, errors of the kernel surface at the next synchronisation.
+// The only launch syntax of the tree. A launch is asynchronous on its stream; an error of the launch
+// itself is thrown here, errors of the kernel surface at the next synchronisation.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
+
+#include "kernels/exec.h"
 
 namespace winnow::cuda {
 
@@ -22,9 +25,10 @@ inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t mo
 }
 
 template <class... Params, class... Args>
-cudaError_t launch(cudaStream_t stream, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
-  return cudaGetLastError();
+void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
+  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, static_cast<cudaStream_t>(exec.stream)>>>(args...);
+  const cudaError_t status = cudaGetLastError();
+  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
 }
 
 }  // namespace winnow::cuda

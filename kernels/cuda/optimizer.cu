@@ -4,14 +4,12 @@
 
 namespace winnow::cuda {
 
-template <class Step>
-cudaError_t for_each_weight(cudaStream_t stream, std::int64_t n, const Step& step) {
-  cudaError_t status = cudaSuccess;
-  with_masks(step, [&](const auto& body) { status = for_each(stream, n, body); });
-  return status;
-}
-
-template cudaError_t for_each_weight(cudaStream_t, std::int64_t, const SgdStep&);
-template cudaError_t for_each_weight(cudaStream_t, std::int64_t, const AdamStep&);
+#define WINNOW_STEP(Step)                     \
+  WINNOW_FOR_EACH(Masked<Step, true, true>);  \
+  WINNOW_FOR_EACH(Masked<Step, true, false>); \
+  WINNOW_FOR_EACH(Masked<Step, false, true>); \
+  WINNOW_FOR_EACH(Masked<Step, false, false>)
+WINNOW_STEP(SgdStep);
+WINNOW_STEP(AdamStep);
 
 }  // namespace winnow::cuda

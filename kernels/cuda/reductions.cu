@@ -5,12 +5,9 @@
 
 namespace winnow::cuda {
 
-template cudaError_t fold_rows(cudaStream_t, std::int64_t, std::int64_t, float, const LoadRow<float>&, const Sum&,
-                               const StoreRow<float>&, float*);
-template cudaError_t fold_rows(cudaStream_t, std::int64_t, std::int64_t, float, const LoadRow<bf16>&, const Sum&,
-                               const StoreRow<float>&, float*);
+WINNOW_FOLD_ROWS(float, LoadRow<float>, Sum, StoreRow<float>);
+WINNOW_FOLD_ROWS(float, LoadRow<bf16>, Sum, StoreRow<float>);
 // One thread a row: rows are as long as there are classes.
-template cudaError_t for_each(cudaStream_t, std::int64_t, const SoftmaxCrossEntropyRow<float>&);
-template cudaError_t for_each(cudaStream_t, std::int64_t, const SoftmaxCrossEntropyRow<bf16>&);
+WINNOW_FOR_EACH_TYPE(SoftmaxCrossEntropyRow);
 
 }  // namespace winnow::cuda

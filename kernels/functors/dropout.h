@@ -1,43 +1,61 @@
 // Dropout of elements. Four elements share one Philox block: element g of the whole batch uses word
-// g % 4 of block g / 4, whatever rank holds it. Single source for CPU and CUDA.
+// g % 4 of block g / 4, whatever rank holds it. Seed, step and this rank's place in the batch are read
+// when the functor runs. Single source for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/portable.h"
 #include "kernels/rng.h"
+#include "kernels/run_state.h"
 
 namespace winnow {
 
-// By element; right for any range.
+// x and y are this rank's n elements, in rows of `row`. Block b of them is the block of the whole
+// batch that holds element 4 b - shift(); the first and the last ones may hold elements of other ranks.
 template <class T>
 struct Dropout {
   const T* x;
   T* y;
-  std::int64_t first;  // position of element 0 in the whole batch
-  RngKey key;
+  std::int64_t n, row;
+  const RunFeed* feed;
+  std::uint32_t stream;
   float p, scale;  // drop when the draw is below p; scale = 1 / (1 - p)
 
-  WINNOW_HD void operator()(std::int64_t i) const {
-    const float draw = uniform_at(key, static_cast<std::uint64_t>(first + i));
-    y[i] = from_float<T>(draw < p ? 0.0f : to_float(x[i]) * scale);
+  WINNOW_HD std::int64_t first() const { return feed->first_row * row; }
+  WINNOW_HD std::int64_t shift() const { return first() % 4; }
+  WINNOW_HD RngBlock draws(std::int64_t block) const {
+    return philox({feed->seed, stream, feed->step}, static_cast<std::uint64_t>(first() / 4 + block));
+  }
+  WINNOW_HD void element(std::int64_t i, std::uint32_t word) const {
+    const float kept = to_float(x[i]) * scale;
+    y[i] = from_float<T>(uniform01(word) < p ? 0.0f : kept);
   }
 };
 
-// The same by block of four elements, a quarter of the work: index b stands for elements first + 4
-// b .. first + 4 b + 3, so `first` must be a multiple of four.
+// Blocks 1 .. n / 4 - 1, of which every element is this rank's.
 template <class T>
-struct DropoutBlocks {
-  Dropout<T> element;
+struct DropoutInside {
+  Dropout<T> batch;
+  static std::int64_t count(std::int64_t n) { return n / 4 > 1 ? n / 4 - 1 : 0; }
 
-  WINNOW_HD void operator()(std::int64_t block) const {
-    const RngBlock draws = philox(element.key, static_cast<std::uint64_t>(element.first / 4 + block));
-    const T* x = element.x + 4 * block;
-    T* y = element.y + 4 * block;
-    for (int j = 0; j < 4; ++j) {
-      const float kept = to_float(x[j]) * element.scale;
-      y[j] = from_float<T>(uniform01(draws.word[j]) < element.p ? 0.0f : kept);
-    }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const RngBlock words = batch.draws(i + 1);
+    const std::int64_t at = 4 * (i + 1) - batch.shift();
+    for (int j = 0; j < 4; ++j) batch.element(at + j, words.word[j]);
+  }
+};
+
+// The other blocks, element by element: block 0 and the last two.
+template <class T>
+struct DropoutEnds {
+  Dropout<T> batch;
+  static constexpr std::int64_t kCount = 12;
+
+  WINNOW_HD void operator()(std::int64_t e) const {
+    const std::int64_t last = batch.n / 4 > 1 ? batch.n / 4 : 1;
+    const std::int64_t block = e < 4 ? 0 : last + (e - 4) / 4, at = 4 * block - batch.shift() + e % 4;
+    if (at >= 0 && at < batch.n) batch.element(at, batch.draws(block).word[e % 4]);
   }
 };
 

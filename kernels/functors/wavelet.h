@@ -10,14 +10,21 @@
 namespace winnow {
 
 inline constexpr int kWaveletTaps = 6;
-constexpr std::int64_t wavelet_length(std::int64_t n) { return (n + kWaveletTaps - 1) / 2; }
+WINNOW_HD constexpr std::int64_t wavelet_length(std::int64_t n) { return (n + kWaveletTaps - 1) / 2; }
 
 // Coefficients come at positions 2 n + 1 - k: out[n] = sum over k of filter[k] x[2 n + 1 - k].
+// The tables are local to functions, since device code cannot read a static member.
 struct Db3 {
-  static constexpr float low[kWaveletTaps] = {0.0352262918821f, -0.0854412738822f, -0.1350110200104f,
-                                              0.4598775021193f, 0.8068915093133f,  0.3326705529510f};
-  static constexpr float high[kWaveletTaps] = {-0.3326705529510f, 0.8068915093133f, -0.4598775021193f,
-                                               -0.1350110200104f, 0.0854412738822f, 0.0352262918821f};
+  WINNOW_HD static float low(int k) {
+    constexpr float taps[kWaveletTaps] = {0.0352262918821f, -0.0854412738822f, -0.1350110200104f,
+                                          0.4598775021193f, 0.8068915093133f,  0.3326705529510f};
+    return taps[k];
+  }
+  WINNOW_HD static float high(int k) {
+    constexpr float taps[kWaveletTaps] = {-0.3326705529510f, 0.8068915093133f, -0.4598775021193f,
+                                          -0.1350110200104f, 0.0854412738822f, 0.0352262918821f};
+    return taps[k];
+  }
 };
 
 struct TapRange {
@@ -42,8 +49,8 @@ struct WaveletAnalysis {
     float l = 0, h = 0;
     for (int k = taps.first; k <= taps.last; ++k) {
       const float value = x[(2 * at + 1 - k) * lanes + lane];
-      l += Db3::low[k] * value;
-      h += Db3::high[k] * value;
+      l += Db3::low(k) * value;
+      h += Db3::high(k) * value;
     }
     low[at * lanes + lane] = l;
     high[at * lanes + lane] = h;
@@ -65,10 +72,24 @@ struct WaveletSynthesis {
     float sum = 0;
     for (int j = 0; j < kWaveletTaps / 2; ++j) {
       if (!kInside && from + j >= wavelet_length(n)) break;
-      sum += Db3::low[first + 2 * j] * (low_scale * low[(from + j) * lanes + lane]) +
-             Db3::high[first + 2 * j] * (high_scale * high[(from + j) * lanes + lane]);
+      sum += Db3::low(first + 2 * j) * (low_scale * low[(from + j) * lanes + lane]) +
+             Db3::high(first + 2 * j) * (high_scale * high[(from + j) * lanes + lane]);
     }
     x[at * lanes + lane] = sum;
+  }
+};
+
+// A step at one position of one lane, for devices that give each a thread; CPU loops go by rows of lanes.
+template <class Step>
+struct WaveletElement {
+  Step level;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const std::int64_t at = i / level.lanes, lane = i % level.lanes;
+    if (level.inside(at)) {
+      level.template step<true>(at, lane);
+    } else {
+      level.template step<false>(at, lane);
+    }
   }
 };
 

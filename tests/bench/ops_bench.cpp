@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "kernels/cpu/batch_norm.h"
-#include "kernels/cpu/denormals.h"
 #include "kernels/cpu/layers.h"
 #include "kernels/cpu/pool.h"
+#include "kernels/processor.h"
 
 namespace winnow {
 namespace {
@@ -43,8 +43,7 @@ struct Buffer {
   std::vector<std::byte> memory;
 };
 
-constexpr cpu::Direction kDirections[] = {cpu::Direction::Forward, cpu::Direction::BackwardData,
-                                          cpu::Direction::BackwardWeights};
+constexpr Direction kDirections[] = {Direction::Forward, Direction::BackwardData, Direction::BackwardWeights};
 constexpr const char* kNames[] = {"fwd", "bwd data", "bwd weights"};
 
 struct Layer {
@@ -71,8 +70,8 @@ void run_layer(const Layer& layer, std::int64_t batch, int threads) {
   const bool linear = layer.size == 0;
   const std::int64_t size = linear ? 1 : layer.size;
   for (const DType type : {DType::F32, DType::BF16}) {
-    const cpu::ConvShape conv{batch,        size,         size,      layer.in, layer.out, layer.kernel,
-                              layer.kernel, layer.stride, layer.pad, 1,        type,      layer.bias};
+    const ConvShape conv{batch,        size,         size,      layer.in, layer.out, layer.kernel,
+                         layer.kernel, layer.stride, layer.pad, 1,        type,      layer.bias};
     Buffer x(batch * size * size * layer.in * size_of(type)), w(layer.out * layer.in * layer.kernel * layer.kernel * 4),
         b(layer.out * 4), y(batch * conv.out_height() * conv.out_width() * layer.out * size_of(type));
     for (std::size_t i = 0; i < 3; ++i) {
@@ -81,7 +80,8 @@ void run_layer(const Layer& layer, std::int64_t batch, int threads) {
         for (const auto& way : cpu::every_layer(shape, kDirections[i], threads)) {
           Buffer scratch(static_cast<std::int64_t>(way->scratch_bytes()));
           const double time = seconds([&] {
-            way->run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()}, scratch.data());
+            way->run({x.data(), w.data(), layer.bias && i != 1 ? b.data() : nullptr, y.data()},
+                     {.scratch = scratch.data()});
           });
           fmt::print("{:14} {:2}x{:<2} {:3}->{:<3} k{} s{} {:4} {:11} {:8.3f} ms {:7.1f} GFLOP/s  {} {}\n", layer.model,
                      size, size, layer.in, layer.out, layer.kernel, layer.stride, name_of(type), kNames[i], time * 1e3,
@@ -90,7 +90,7 @@ void run_layer(const Layer& layer, std::int64_t batch, int threads) {
         }
       };
       if (linear) {
-        print(cpu::LinearShape{batch, layer.in, layer.out, type, layer.bias});
+        print(LinearShape{batch, layer.in, layer.out, type, layer.bias});
       } else {
         print(conv);
       }
@@ -106,10 +106,11 @@ void run_norm(std::int64_t rows, std::int64_t channels, bool residual, int threa
       scratch(static_cast<std::int64_t>(shape.scratch_bytes()));
   const auto as = [](Buffer& buffer) { return reinterpret_cast<T*>(buffer.data()); };
   const auto param = [&](std::int64_t i) { return reinterpret_cast<float*>(params.data()) + i * channels; };
+  RunState state;
   const double forward = seconds([&] {
     cpu::batch_norm_forward<T>(
         shape,
-        {as(x), residual ? as(r) : nullptr, param(0), param(1), param(2), param(3), as(y), param(4), param(5), true},
+        {as(x), residual ? as(r) : nullptr, param(0), param(1), param(2), param(3), as(y), param(4), param(5), &state},
         scratch.data(), threads);
   });
   const double backward = seconds([&] {
@@ -145,7 +146,7 @@ void run_pool(std::int64_t batch, std::int64_t size, std::int64_t channels, int 
 }
 
 int run(std::int64_t batch, int threads, const std::string& filter) {
-  cpu::flush_denormals(threads);
+  flush_denormals(threads);
   const auto wanted = [&](const std::string& name) { return name.find(filter) != std::string::npos; };
   for (const Layer& layer : kLayers) {
     if (wanted(layer.model)) run_layer(layer, batch, threads);

@@ -22,9 +22,8 @@ using test::Variant;
 // Their inner loops belong to the vendor library, which may split sums by thread.
 bool is_vendor(const std::string& op) { return op.starts_with("conv2d") || op.starts_with("linear"); }
 
-RunContext context(int threads) {
-  RunContext c;
-  c.threads = threads;
+RunFeed feed() {
+  RunFeed c;
   c.seed = 17;
   c.step = 5;
   c.update_statistics = false;
@@ -65,7 +64,7 @@ TEST_P(OpConformance, WritesEveryOutputElementAndNothingElse) {
       std::fill_n(blocks.back().get(), bytes, fill);
       program.bind(id, blocks.back().get() + kGuard);
     }
-    program.run(context(1));
+    program.run(feed());
     for (std::size_t k = 0; k < outputs.size(); ++k) {
       const TensorView view = program.view(outputs[k]);
       results[round].push_back(bytes_of(view));
@@ -88,7 +87,7 @@ TEST_P(OpGradient, MatchesFiniteDifferences) {
     gradients.push_back(trial.gradient(i));
   }
   Program backward = trial.compile(gradients, 1);
-  backward.run(context(1));
+  backward.run(feed());
   for (const ValueId id : gradients) {
     for (const double g : values_of(backward.view(id))) ASSERT_TRUE(std::isfinite(g));
   }
@@ -96,7 +95,7 @@ TEST_P(OpGradient, MatchesFiniteDifferences) {
 
   Program forward = trial.compile(trial.functional_outputs(), 1);
   double magnitude = 0;
-  forward.run(context(1));
+  forward.run(feed());
   const double base = trial.functional(forward, &magnitude);
   const double h = (example().high - example().low) / 256;
   const double noise = 4 * std::ldexp(magnitude, -24) / h;
@@ -115,7 +114,7 @@ TEST_P(OpGradient, MatchesFiniteDifferences) {
       const auto rise = [&](double step) {  // of the functional, over a step that f32 can take
         x = static_cast<float>(static_cast<double>(start) + step);
         const double taken = static_cast<double>(x) - static_cast<double>(start);
-        forward.run(context(1));
+        forward.run(feed());
         x = start;
         return (trial.functional(forward) - base) / taken;
       };
@@ -149,8 +148,8 @@ TEST_P(OpInBf16, AgreesWithF32) {
   constexpr double kTolerance = 0.015;  // a few roundings to eight bits
   OpTrial exact(GetParam(), Variant::Rounded), narrow(GetParam(), Variant::Bf16);
   Program exact_forward = exact.compile(exact.node().out, 1), narrow_forward = narrow.compile(narrow.node().out, 1);
-  exact_forward.run(context(1));
-  narrow_forward.run(context(1));
+  exact_forward.run(feed());
+  narrow_forward.run(feed());
   for (std::size_t k = 0; k < exact.node().out.size(); ++k) {
     const TensorView a = exact_forward.view(exact.node().out[k]), b = narrow_forward.view(narrow.node().out[k]);
     if (a.dtype != DType::F32 && a.dtype != DType::BF16) continue;
@@ -160,8 +159,8 @@ TEST_P(OpInBf16, AgreesWithF32) {
   ASSERT_TRUE(narrow.differentiate_functional());
   for (const std::size_t i : exact.differentiable()) {
     Program a = exact.compile({exact.gradient(i)}, 1), b = narrow.compile({narrow.gradient(i)}, 1);
-    a.run(context(1));
-    b.run(context(1));
+    a.run(feed());
+    b.run(feed());
     EXPECT_LT(relative_distance(values_of(a.view(exact.gradient(i))), values_of(b.view(narrow.gradient(i)))),
               kTolerance)
         << "gradient of input " << i;
@@ -184,8 +183,8 @@ TEST_P(OwnKernel, ThreadCountDoesNotChangeABit) {
       for (const std::size_t i : trial->differentiable()) values.push_back(trial->gradient(i));
     }
     Program one = trial->compile(values, 1), four = trial->compile(values, 4);
-    one.run(context(1));
-    four.run(context(4));
+    one.run(feed());
+    four.run(feed());
     for (std::size_t k = 0; k < values.size(); ++k) {
       EXPECT_EQ(bytes_of(one.view(values[k])), bytes_of(four.view(values[k]))) << "value " << k << ", rows x " << rows;
     }
@@ -199,10 +198,10 @@ TEST_P(OpConformance, RepeatsBitForBit) {
     for (const std::size_t i : trial.differentiable()) values.push_back(trial.gradient(i));
   }
   Program program = trial.compile(values, 1);
-  program.run(context(1));
+  program.run(feed());
   std::vector<std::vector<std::byte>> first;
   for (const ValueId id : values) first.push_back(bytes_of(program.view(id)));
-  program.run(context(1));
+  program.run(feed());
   for (std::size_t k = 0; k < values.size(); ++k)
     EXPECT_EQ(first[k], bytes_of(program.view(values[k]))) << "value " << k;
 }
@@ -286,7 +285,8 @@ TEST(OpConformanceCoverage, EveryOpWithAKernelIsReached) {
     for (const Node& node : trial.graph().nodes()) reached.insert(node.op);
   }
   for (const std::string& op : op_names()) {
-    EXPECT_TRUE(!find_op(op).cpu || reached.contains(op)) << "op '" << op << "' has no example and no op leads to it";
+    EXPECT_TRUE(!find_op(op).kernel.on(Device::Cpu) || reached.contains(op))
+        << "op '" << op << "' has no example and no op leads to it";
   }
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/cpu/fold_rows.h"
+#include "kernels/fold_rows.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ std::vector<float> random_values(std::int64_t n) {
 
 std::vector<float> row_sums(int threads, const std::vector<float>& x, std::int64_t rows, std::int64_t cols) {
   std::vector<float> sums(static_cast<std::size_t>(rows)), partial(static_cast<std::size_t>(fold_partials(rows, cols)));
-  fold_rows(threads, rows, cols, 0.0f, LoadRow<float>{x.data(), cols}, Sum{}, StoreRow<float>{sums.data()},
+  fold_rows({.threads = threads}, rows, cols, 0.0f, LoadRow<float>{x.data(), cols}, Sum{}, StoreRow<float>{sums.data()},
             partial.data());
   return sums;
 }
@@ -63,7 +63,8 @@ struct Max {
 TEST(FoldRows, FoldsWithAnyAssociativeOperation) {
   const std::vector<float> x{3, -1, 9, 4, 5, 5};
   float top[2];
-  fold_rows(1, 2, 3, -INFINITY, LoadRow<float>{x.data(), 3}, Max{}, StoreRow<float>{top}, static_cast<float*>(nullptr));
+  fold_rows({}, 2, 3, -INFINITY, LoadRow<float>{x.data(), 3}, Max{}, StoreRow<float>{top},
+            static_cast<float*>(nullptr));
   EXPECT_EQ(top[0], 9);
   EXPECT_EQ(top[1], 5);
 }

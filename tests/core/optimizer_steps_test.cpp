@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/cpu/optimizer.h"
+#include "kernels/optimizer.h"
 #include "kernels/rng.h"
 
 namespace winnow {
@@ -41,7 +41,7 @@ TEST(SgdStep, FollowsPyTorchOverTwoSteps) {
       v = 0.9 * v + d;
       w -= 0.1 * (nesterov ? d + 0.9 * v : v);
       grad[0] = static_cast<float>(g);
-      for_each_weight(1, 1, step);
+      for_each_weight({}, 1, step);
       EXPECT_NEAR(velocity[0], v, 1e-6);
       EXPECT_NEAR(weight[0], w, 1e-6);
     }
@@ -53,7 +53,7 @@ TEST(SgdStep, ScalesTheGradientButNotTheDecay) {
   SgdStep step = sgd(grad, weight, velocity);
   step.grad_scale = 0.25f;
   step.weight_decay = 0.5f;
-  for_each_weight(1, 1, step);
+  for_each_weight({}, 1, step);
   EXPECT_EQ(velocity[0], 3.0f) << "8 / 4 + 0.5 * 2";
 }
 
@@ -62,7 +62,7 @@ TEST(SgdStep, PrunedWeightsAndTheirVelocityBecomeZero) {
   const Bytes keep{0, 1};
   SgdStep step = sgd(grad, weight, velocity);
   step.keep = keep.data();
-  for_each_weight(1, 2, step);
+  for_each_weight({}, 2, step);
   EXPECT_EQ(weight[0], 0);
   EXPECT_EQ(velocity[0], 0);
   EXPECT_NE(weight[1], 0);
@@ -74,7 +74,7 @@ TEST(SgdStep, FrozenWeightsKeepTheirBits) {
   SgdStep step = sgd(grad, weight, velocity);
   step.train = train.data();
   step.weight_decay = 0.1f;
-  for (int i = 0; i < 5; ++i) for_each_weight(1, 2, step);
+  for (int i = 0; i < 5; ++i) for_each_weight({}, 2, step);
   EXPECT_EQ(weight[0], 0.1f);
   EXPECT_EQ(velocity[0], 0);
   EXPECT_NE(weight[1], 0.1f);
@@ -87,7 +87,7 @@ TEST(SgdStep, FrozenWeightsDecayWhereAskedTo) {
   step.train = train.data();
   step.weight_decay = 0.5f;
   step.decay_frozen = true;
-  for_each_weight(1, 1, step);
+  for_each_weight({}, 1, step);
   EXPECT_FLOAT_EQ(weight[0], 1 - 0.1f * 0.5f);
 }
 
@@ -97,7 +97,7 @@ TEST(SgdStep, PruningWinsOverFreezing) {
   const Bytes none{0};
   SgdStep step = sgd(grad, weight, velocity);
   step.keep = step.train = none.data();
-  for_each_weight(1, 1, step);
+  for_each_weight({}, 1, step);
   EXPECT_EQ(weight[0], 0);
   EXPECT_EQ(velocity[0], 0);
 }
@@ -133,7 +133,7 @@ TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
       v = 0.999 * v + 0.001 * d * d;
       w -= 0.01 / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
       grad[0] = static_cast<float>(g);
-      for_each_weight(1, 1, adam(grad, weight, mean, square, t, 0.1, decoupled));
+      for_each_weight({}, 1, adam(grad, weight, mean, square, t, 0.1, decoupled));
       EXPECT_NEAR(weight[0], w, 2e-6) << "step " << t;
     }
   }
@@ -145,7 +145,7 @@ TEST(AdamStep, MasksHoldStateAtZero) {
   AdamStep step = adam(grad, weight, mean, square, 1, 0.1, false);
   step.keep = keep.data();
   step.train = train.data();
-  for_each_weight(1, 3, step);
+  for_each_weight({}, 3, step);
   EXPECT_EQ(weight[0], 0) << "pruned";
   EXPECT_EQ(weight[1], 2) << "frozen";
   EXPECT_NE(weight[2], 2);
@@ -176,7 +176,7 @@ TEST(OptimizerSteps, LengthAndThreadsDoNotChangeABit) {
   }
   for (int repeat = 0; repeat < 3; ++repeat) {
     for (std::size_t i = 0; i < n; ++i) one.update<true, true>(static_cast<std::int64_t>(i));
-    for_each_weight(4, static_cast<std::int64_t>(n), all);
+    for_each_weight({.threads = 4}, static_cast<std::int64_t>(n), all);
   }
   EXPECT_EQ(alone, together);
   EXPECT_EQ(alone_velocity, together_velocity);

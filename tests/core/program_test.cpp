@@ -164,6 +164,38 @@ TEST(Program, ProfileNamesEveryNodeAndCountsMacs) {
   EXPECT_GT(program.times()[0].seconds, 0);
 }
 
+std::string refusal(const Graph& graph, ValueId output, std::vector<Binding> bindings, Device device) {
+  try {
+    Program(graph, std::vector{output}, bindings, 1, device);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Program, ANodeWithoutAKernelForItsDeviceIsAnErrorThatNamesBoth) {
+  Bench bench;
+  const ValueId x = bench.leaf("x", {1, 4, 4, 3}), w = bench.leaf("w", {2, 3, 3, 3});
+  const ValueId y = bench.graph.emit1("conv2d", {x, w, kNoValue}, {}, "conv1");
+  EXPECT_EQ(refusal(bench.graph, y, bench.bindings(), Device::Cuda),
+            "node 'conv1': op 'conv2d' has no kernel for CUDA");
+  EXPECT_EQ(refusal(bench.graph, y, bench.bindings(), Device::Cpu), "");
+}
+
+// An op with one definition and one that only another device has.
+TEST(Program, KernelsAreChosenByDevice) {
+  const auto cuda_only = [](const KernelSpec&) -> std::unique_ptr<Kernel> { return nullptr; };
+  define_op({.name = "test_of_cuda_only",
+             .infer = [](std::span<const ValueInfo> in, const Attrs&) { return std::vector{in[0]}; },
+             .kernel = {.cuda = cuda_only}});
+  Bench bench;
+  const ValueId x = bench.leaf("x", {4}), sum = bench.graph.emit1("add", {x, x}, {}, "sum");
+  const ValueId other = bench.graph.emit1("test_of_cuda_only", {sum}, {}, "other");
+  EXPECT_EQ(refusal(bench.graph, other, bench.bindings(), Device::Cpu),
+            "node 'other': op 'test_of_cuda_only' has no kernel for CPU");
+  EXPECT_EQ(refusal(bench.graph, other, bench.bindings(), Device::Cuda), "this build has no CUDA back end");
+}
+
 #if WINNOW_COUNTS_ALLOCATIONS
 // A training step of a small network with every op family of the core.
 TEST(Program, RunNeverAllocatesOutsideVendorCalls) {
@@ -194,7 +226,6 @@ TEST(Program, RunNeverAllocatesOutsideVendorCalls) {
     for (const Gradient& g : differentiate(graph, loss[0], wanted)) outputs.push_back(g.grad);
     // Two threads: for a region of one thread libgomp allocates its team each time.
     Program program = bench.compile(outputs, 2);
-    bench.context.threads = 2;
     program.run(bench.context);  // the first run sets up the libraries' own thread state
     // By node, since oneDNN allocates in each of its calls and nothing here can change that.
     std::vector<ValueId> ends;

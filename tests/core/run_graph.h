@@ -14,7 +14,7 @@ namespace winnow::test {
 struct Bench {
   Graph graph;
   std::map<ValueId, Tensor> leaves;
-  RunContext context;
+  RunFeed context;
 
   ValueId leaf(const std::string& name, const Shape& shape, const std::vector<float>& values = {}) {
     const ValueId id = graph.input(name, shape);

@@ -70,9 +70,10 @@ void check(const Case& c, int threads) {
   std::vector<float> mean(channels), rstd(channels), dgamma(channels), dbeta(channels);
   const cpu::BatchNormShape shape{c.rows, c.channels, c.running, c.relu, static_cast<float>(eps), 0.1f};
   std::vector<std::byte> scratch(shape.scratch_bytes());
+  RunState state;
   cpu::batch_norm_forward<T>(shape,
                              {tx.data(), c.residual ? tr.data() : nullptr, tg.data(), tb.data(), rm.data(), rv.data(),
-                              y.data(), mean.data(), rstd.data(), true},
+                              y.data(), mean.data(), rstd.data(), &state},
                              scratch.data(), threads);
   expect_close(y, want.y, tolerance);
   expect_close(mean, want.mean, 1e-5);

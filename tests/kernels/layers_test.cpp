@@ -10,10 +10,6 @@
 namespace winnow::testing {
 namespace {
 
-using cpu::ConvShape;
-using cpu::Direction;
-using cpu::LinearShape;
-
 // A linear layer is a convolution of images of one pixel.
 ConvShape as_conv(const LinearShape& s) { return {s.rows, 1, 1, s.in, s.out, 1, 1, 1, 0, 1, s.dtype, s.bias}; }
 
@@ -42,7 +38,7 @@ void check(const LayerShape& layer, const ConvShape& s, int threads) {
   std::vector<T> out_y(ny), out_dx(nx);
   std::vector<float> out_dw(nw), out_db(nb);
   // Every way of computing it, and the one that is chosen.
-  const auto run = [&](Direction direction, const cpu::LayerBuffers& buffers, const auto& expect) {
+  const auto run = [&](Direction direction, const LayerBuffers& buffers, const auto& expect) {
     auto ways = cpu::every_layer(layer, direction, threads);
     ways.push_back(cpu::make_layer(layer, direction, threads));
     for (const auto& way : ways) {
@@ -50,7 +46,7 @@ void check(const LayerShape& layer, const ConvShape& s, int threads) {
       std::vector<std::byte> scratch(way->scratch_bytes() + 64, std::byte{0xff});  // all NaN
       const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
       for (int repeat = 0; repeat < 2; ++repeat) {  // the second run finds the scratch of the first
-        way->run(buffers, scratch.data() + (64 - address % 64) % 64);
+        way->run(buffers, {.scratch = scratch.data() + (64 - address % 64) % 64});
       }
       expect();
     }
@@ -113,7 +109,7 @@ std::vector<float> weight_gradient(const Shape& shape, std::size_t nx, std::size
   const auto way = std::move(cpu::every_layer(shape, Direction::BackwardWeights, threads)[1]);
   std::vector<std::byte> scratch(way->scratch_bytes() + 64);
   const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
-  way->run({x.data(), dw.data(), db.data(), dy.data()}, scratch.data() + (64 - address % 64) % 64);
+  way->run({x.data(), dw.data(), db.data(), dy.data()}, {.scratch = scratch.data() + (64 - address % 64) % 64});
   dw.insert(dw.end(), db.begin(), db.end());
   return dw;
 }

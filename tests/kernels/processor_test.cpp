@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/cpu/denormals.h"
+#include "kernels/processor.h"
 
 namespace winnow::testing {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 #if defined(__SSE__)  // flush_denormals has no switch to turn on other processors
 TEST(Denormals, CountAsZeroInEveryThreadOfTheTeam) {
   constexpr int kThreads = 3;
-  cpu::flush_denormals(kThreads);
+  flush_denormals(kThreads);
   volatile float least = std::numeric_limits<float>::min();
   std::vector<float> halves(kThreads, -1);
 #pragma omp parallel for schedule(static) num_threads(kThreads)

@@ -45,7 +45,7 @@ void expect_close(const std::vector<T>& got, const Doubles& want, double toleran
 
 // Calls body(x, w, y, image's channel out) with the flat positions of every multiplication of the convolution.
 template <class Body>
-void for_each_product(const cpu::ConvShape& s, const Body& body) {
+void for_each_product(const ConvShape& s, const Body& body) {
   const auto in_group = s.in / s.groups, out_group = s.out / s.groups;
   for (std::int64_t n = 0; n < s.batch; ++n)
     for (std::int64_t i = 0; i < s.out_height(); ++i)

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "experiments/accounting/accounting.h"
-#include "kernels/cpu/keep_largest.h"
 #include "kernels/rng.h"
+#include "kernels/top_k.h"
 #include "tests/methods/op_bench.h"
 #include "tests/methods/trial_tools.h"
 

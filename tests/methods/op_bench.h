@@ -17,7 +17,7 @@ namespace winnow {
 class OpBench {
  public:
   Graph graph;
-  RunContext run{};
+  RunFeed run{};
 
   ValueId leaf(const std::string& name, const Shape& shape, const std::vector<float>& values) {
     const ValueId id = graph.input(name, shape);
@@ -30,7 +30,6 @@ class OpBench {
 
   std::vector<float> value(ValueId of, int threads = 1) {
     Program program(graph, std::vector{of}, bindings_, threads);
-    run.threads = threads;
     program.run(run);
     return read(program.view(of));
   }

@@ -1,23 +1,17 @@
-// Marks the entries of largest magnitude: in ascending order of |score|, equal magnitudes in order
-// of position, the first `drop` entries get 0 and the rest 1. Radix selection on the bits of
-// |score| in three passes, no sorting, so the cost is linear; the result is a function of the scores alone. Reentrant.
-#pragma once
+#include "kernels/top_k.h"
 
 #include <array>
 #include <bit>
-#include <cstdint>
-#include <span>
 
 namespace winnow {
+namespace {
 
-inline std::uint32_t magnitude_bits(float value) { return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu; }
+std::uint32_t magnitude_bits(float value) { return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu; }
 
-// Entries that go when the share `density` of n stays (the rounding of the supermask code).
-inline std::int64_t dropped_of(std::int64_t n, double density) {
-  return static_cast<std::int64_t>((1.0 - density) * static_cast<double>(n));
-}
+}  // namespace
 
-inline void keep_largest(std::span<const float> score, std::int64_t drop, std::uint8_t* keep) {
+// Radix selection on the bits of |score| in three passes, no sorting, so the cost is linear.
+void keep_largest(std::span<const float> score, std::int64_t drop, std::uint8_t* keep) {
   // The magnitude of the last dropped entry, found digit by digit; `rest` counts dropped entries that equal it so far.
   std::uint32_t limit = 0, known = 0;
   std::int64_t rest = drop;

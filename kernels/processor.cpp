@@ -1,10 +1,10 @@
-#include "kernels/cpu/denormals.h"
+#include "kernels/processor.h"
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
 
-namespace winnow::cpu {
+namespace winnow {
 
 void flush_denormals(int threads) {
 #if defined(__SSE__)
@@ -16,4 +16,4 @@ void flush_denormals(int threads) {
 #endif
 }
 
-}  // namespace winnow::cpu
+}  // namespace winnow

@@ -1,14 +1,16 @@
-// One layer in one direction, ready to run; layers.h makes them. Each way of computing it is one
-// class. A layer owns its plan, borrows operands and scratch, and is run by one thread at a time.
+// One layer in one direction, ready to run. Each way of computing it on one device is one class;
+// each device has a function that picks the fastest (kernels/cpu/layers.h). A layer owns its plan,
+// borrows operands and scratch, and is run by one thread at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "kernels/exec.h"
 #include "kernels/portable.h"
 
-namespace winnow::cpu {
+namespace winnow {
 
 enum class Direction : std::uint8_t { Forward, BackwardData, BackwardWeights };
 
@@ -21,7 +23,7 @@ struct ConvShape {
   std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
   std::int64_t macs() const { return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w; }
   // With stride 1 the gradient of the input is this convolution of dy, with the weights turned by
-  // half a turn (layout.h), and the other way round.
+  // half a turn (kernels/cpu/layout.h), and the other way round.
   ConvShape turned() const {
     return {batch, out_height(), out_width(), out, in, kernel_h, kernel_w, stride, kernel_h - 1 - pad, 1, dtype, false};
   }
@@ -45,16 +47,16 @@ struct LayerBuffers {
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-class Layer {
+class PlannedLayer {
  public:
-  Layer() = default;
-  virtual ~Layer() = default;
-  Layer(const Layer&) = delete;
-  Layer& operator=(const Layer&) = delete;
+  PlannedLayer() = default;
+  virtual ~PlannedLayer() = default;
+  PlannedLayer(const PlannedLayer&) = delete;
+  PlannedLayer& operator=(const PlannedLayer&) = delete;
   virtual std::size_t scratch_bytes() const = 0;
-  virtual void run(const LayerBuffers& buffers, std::byte* scratch) = 0;
+  virtual void run(const LayerBuffers& buffers, const Exec& exec) = 0;
   // For the benchmark: who computes it and how.
   virtual std::string implementation() const = 0;
 };
 
-}  // namespace winnow::cpu
+}  // namespace winnow

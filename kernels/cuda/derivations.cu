@@ -1,0 +1,26 @@
+// Derivations of weights and wavelets for CUDA: the functors the CPU runs.
+#include "kernels/cuda/fold_rows.cuh"
+#include "kernels/cuda/for_each.cuh"
+#include "kernels/functors/basis_combine.h"
+#include "kernels/functors/compander.h"
+#include "kernels/functors/score_mask.h"
+#include "kernels/functors/wavelet.h"
+
+namespace winnow::cuda {
+
+WINNOW_FOR_EACH(BasisCombine);
+WINNOW_FOR_EACH(BasisGradient);
+WINNOW_FOR_EACH(ApplyMask);
+WINNOW_FOR_EACH(ScoreGradient);
+WINNOW_FOR_EACH(WaveletElement<WaveletAnalysis>);
+WINNOW_FOR_EACH(WaveletElement<WaveletSynthesis>);
+
+#define WINNOW_COMPANDING(kind)           \
+  WINNOW_FOR_EACH(Compand<kind>);         \
+  WINNOW_FOR_EACH(CompandBackward<kind>); \
+  WINNOW_FOLD_ROWS(CompandingGradient, LoadCompandingGradient<kind>, AddCompandingGradients, StoreCompandingGradient)
+WINNOW_COMPANDING(Companding::Arctan);
+WINNOW_COMPANDING(Companding::Arsinh);
+WINNOW_COMPANDING(Companding::Erf);
+
+}  // namespace winnow::cuda

@@ -1,0 +1,67 @@
+// Runs a functor over 0 .. n-1 on the device of `exec`; elements must be independent. One meaning
+// everywhere, so an op whose work is a functor needs one definition for all devices.
+//
+// On the CPU the loops are below. For CUDA the functor must stand in a list of kernels/cuda/*.cu,
+// where nvcc instantiates it; tools/check-device-lists compares those lists with what ops call.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/exec.h"
+
+namespace winnow {
+
+namespace cuda {
+// Defined in kernels/cuda/for_each.cuh. Weak, so that programs without a CUDA back end link; they
+// never get here, since no program can be made for a device that has no back end (core/program.h).
+template <class Body>
+[[gnu::weak]] void for_each(const Exec& exec, std::int64_t n, const Body& body);
+}  // namespace cuda
+
+namespace cpu {
+
+// The functor is copied into each range, so the compiler sees that its pointers do not change.
+template <class Body>
+void for_range(std::int64_t begin, std::int64_t end, const Body& shared) {
+  const Body body = shared;
+#pragma omp simd
+  for (std::int64_t i = begin; i < end; ++i) body(i);
+}
+
+// Calls run(begin, end) for contiguous ranges of at least `grain`, which start at multiples of `unit`, one a thread.
+template <class Run>
+void in_ranges(int threads, std::int64_t n, std::int64_t grain, std::int64_t unit, const Run& run) {
+  const std::int64_t parts = std::min<std::int64_t>(threads, (n + grain - 1) / grain);
+  if (parts <= 1) {
+    run(std::int64_t{0}, n);
+    return;
+  }
+  const std::int64_t each = ((n + parts - 1) / parts + unit - 1) / unit * unit;
+#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
+  for (std::int64_t part = 0; part < parts; ++part) {
+    run(std::min(n, part * each), std::min(n, (part + 1) * each));
+  }
+}
+
+}  // namespace cpu
+
+// Elements: vectorised within a range, and two threads do not write the same cache line. `grain` is
+// the least work worth a thread of the CPU, in elements.
+template <class Body>
+void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
+  if (exec.device == Device::Cuda) return cuda::for_each(exec, n, body);
+  cpu::in_ranges(exec.threads, n, grain, 64,
+                 [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, body); });
+}
+
+// Rows: the functor is a loop of its own, so the CPU does not vectorise across calls. `grain` as above, in rows.
+template <class Body>
+void for_rows(const Exec& exec, std::int64_t rows, const Body& body, std::int64_t grain = 1) {
+  if (exec.device == Device::Cuda) return cuda::for_each(exec, rows, body);
+  cpu::in_ranges(exec.threads, rows, grain, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace winnow

@@ -1,0 +1,17 @@
+// One optimizer step of all weights of a parameter, on the device of `exec`.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/for_each.h"
+#include "kernels/functors/optimizer_steps.h"
+
+namespace winnow {
+
+// Step: SgdStep or AdamStep; n: weights.
+template <class Step>
+void for_each_weight(const Exec& exec, std::int64_t n, const Step& step) {
+  with_masks(step, [&](const auto& body) { for_each(exec, n, body); });
+}
+
+}  // namespace winnow
