@@ -34,7 +34,7 @@ Trainer::Trainer(TrainJob job)
           job_.data.train(job_.train.integer("batch"), job_.seeds.data_order, job_.seeds.augment, slice_of(job_.comm))),
       length_(run_length(job_.train, source_->batches_per_epoch())),
       schedule_(job_.train, length_),
-      optimizer_(job_.train, job_.method.decays_frozen(), job_.threads) {
+      optimizer_(job_.train, job_.threads) {
   cpu::flush_denormals(job_.threads);
   job_.method.schedule(plan_, length_);
   training_ = network_.training(rows_of(job_), job_.train.integer("batch"), params_);
