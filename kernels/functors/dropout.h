@@ -41,4 +41,20 @@ struct DropoutBlocks {
   }
 };
 
+// By example: drops it as a whole or scales it up (drop path, stochastic depth).
+template <class T>
+struct DropExample {
+  const T* x;
+  T* y;
+  std::int64_t cols, first;  // first: number of example 0 in the whole batch
+  RngKey key;
+  float p;
+  WINNOW_HD void operator()(std::int64_t row) const {
+    const bool drops = uniform_at(key, static_cast<std::uint64_t>(first + row)) < p;
+    const float scale = 1.0f / (1.0f - p);
+    for (std::int64_t i = row * cols; i < (row + 1) * cols; ++i)
+      y[i] = from_float<T>(drops ? 0.0f : to_float(x[i]) * scale);
+  }
+};
+
 }  // namespace winnow

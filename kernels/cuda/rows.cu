@@ -1,0 +1,30 @@
+// Ops that work on a row at a time, and GELU, for CUDA: the functors the CPU runs, one thread a row.
+#include "kernels/cuda/for_each.cuh"
+#include "kernels/functors/dropout.h"
+#include "kernels/functors/elementwise.h"
+#include "kernels/functors/gelu.h"
+#include "kernels/functors/layer_norm.h"
+#include "kernels/functors/layout.h"
+#include "kernels/functors/softmax.h"
+
+namespace winnow::cuda {
+
+#define WINNOW_FOR_EACH(...) template cudaError_t for_each(cudaStream_t, std::int64_t, const __VA_ARGS__&)
+#define WINNOW_FOR_EACH_TYPE(functor) \
+  WINNOW_FOR_EACH(functor<float>);    \
+  WINNOW_FOR_EACH(functor<bf16>)
+
+WINNOW_FOR_EACH_TYPE(AddToRow);
+WINNOW_FOR_EACH_TYPE(CopyColumns);
+WINNOW_FOR_EACH_TYPE(DropExample);
+WINNOW_FOR_EACH_TYPE(Gelu);
+WINNOW_FOR_EACH_TYPE(GeluBackward);
+WINNOW_FOR_EACH_TYPE(LayerNormRow);
+WINNOW_FOR_EACH_TYPE(LayerNormBackwardRow);
+WINNOW_FOR_EACH_TYPE(LayerNormGradientChunk);
+WINNOW_FOR_EACH(LayerNormGradientFold);
+WINNOW_FOR_EACH_TYPE(PermuteRow);
+WINNOW_FOR_EACH_TYPE(SoftmaxRow);
+WINNOW_FOR_EACH_TYPE(SoftmaxBackwardRow);
+
+}  // namespace winnow::cuda
