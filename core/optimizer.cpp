@@ -15,7 +15,7 @@ bool is_norm_or_bias(ParamRole role) {
 
 }  // namespace
 
-Optimizer::Optimizer(const Settings& train, bool decay_frozen, int threads)
+Optimizer::Optimizer(const Settings& train, int threads)
     : rule_(train.text("optimizer") == "sgd"    ? Rule::Sgd
             : train.text("optimizer") == "adam" ? Rule::Adam
                                                 : Rule::AdamW),
@@ -27,7 +27,6 @@ Optimizer::Optimizer(const Settings& train, bool decay_frozen, int threads)
       clip_norm_(train.real("clip_norm")),
       nesterov_(train.flag("nesterov")),
       decay_norm_(train.flag("decay_norm")),
-      decay_frozen_(decay_frozen),
       threads_(threads) {}
 
 int Optimizer::slots(const Settings& train) { return train.text("optimizer") == "sgd" ? 1 : 2; }
@@ -80,7 +79,7 @@ void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t nu
                               .weight_decay = static_cast<float>(decay),
                               .grad_scale = scale,
                               .nesterov = nesterov_,
-                              .decay_frozen = decay_frozen_});
+                              .decay_frozen = spec.decays_frozen});
     } else {
       const bool decoupled = rule_ == Rule::AdamW;
       for_each_weight({.threads = threads_}, count,
@@ -98,7 +97,7 @@ void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t nu
                                .shrink = decoupled ? static_cast<float>(1.0 - learning_rate * spec.lr * decay) : 1.0f,
                                .step_size = static_cast<float>(learning_rate * spec.lr / correction1),
                                .inverse_root_correction = static_cast<float>(1.0 / std::sqrt(correction2)),
-                               .decay_frozen = decay_frozen_});
+                               .decay_frozen = spec.decays_frozen});
     }
   }
 }

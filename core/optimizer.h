@@ -12,8 +12,7 @@ namespace winnow {
 
 class Optimizer {
  public:
-  // `decay_frozen`: weight decay also moves entries with Trainable 0 (FreezeNet-WD).
-  Optimizer(const Settings& train, bool decay_frozen, int threads);
+  Optimizer(const Settings& train, int threads);
 
   static int slots(const Settings& train);  // state tensors of a parameter: SGD 1, Adam and AdamW 2
   // Norm of all live gradients, summed in double in a fixed order.
@@ -26,7 +25,7 @@ class Optimizer {
   enum class Rule : std::uint8_t { Sgd, Adam, AdamW } rule_;
   float momentum_, beta1_, beta2_, epsilon_;
   double weight_decay_, clip_norm_;
-  bool nesterov_, decay_norm_, decay_frozen_;
+  bool nesterov_, decay_norm_;
   int threads_;
 };
 

@@ -9,7 +9,7 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamSto
       params_(params),
       source_(source),
       net_(network.training(job.rows(), job.batch(), params)),
-      optimizer_(job.train, job.method.decays_frozen(), job.threads) {
+      optimizer_(job.train, job.threads) {
   std::vector<ParamId> order;
   std::vector<ValueId> watched;
   for (const auto& [value, id] : net_.gradients) {

@@ -79,6 +79,7 @@ void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shap
     return op;
   };
   OpDef forward = direction("", Direction::Forward, rules.forward);
+  forward.role = OpRole::Layer;
   forward.reverse = rules.reverse;
   forward.examples = std::move(examples);
   define_op(std::move(forward));
