@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/layer.h"
+#include "kernels/layer.h"
 #include "kernels/cpu/vec.h"
 
 namespace winnow::cpu {
