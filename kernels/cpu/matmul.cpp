@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/layer.h"
 #include "kernels/cpu/vec.h"
+#include "kernels/layer.h"
 
 namespace winnow::cpu {
 namespace {
