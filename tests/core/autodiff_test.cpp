@@ -43,13 +43,13 @@ const bool kDefined = [] {
               r.add(1, graph.emit1("scale_by", {difference, minus}));
             }
           },
-      .cpu = plain_kernel([](const KernelSpec&, const KernelCall& call) {
-        for (std::int64_t i = 0; i < call.in[0].numel(); ++i) {
-          const float a = call.in[0].as<float>()[i], b = call.in[1].as<float>()[i];
-          call.out[0].as<float>()[i] = a + b;
-          call.out[1].as<float>()[i] = a - b;
-        }
-      }),
+      .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
+                   for (std::int64_t i = 0; i < call.in[0].numel(); ++i) {
+                     const float a = call.in[0].as<float>()[i], b = call.in[1].as<float>()[i];
+                     call.out[0].as<float>()[i] = a + b;
+                     call.out[1].as<float>()[i] = a - b;
+                   }
+                 })},
       .examples = {{.label = "vector", .in = {{{5}}, {{5}}}, .bf16 = false}},
   });
   return true;
