@@ -270,6 +270,7 @@ MethodDef compander() {
        .source = "arXiv 2306.16993, CIFAR-10 ResNet-18"},
   };
   def.make = [](const Settings& s) { return std::make_unique<Compander>(s); };
+  def.example = {.model = "resnet20"};  // without batch norm it needs a smaller learning rate
   return def;
 }
 
