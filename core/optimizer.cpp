@@ -49,15 +49,14 @@ double Optimizer::gradient_norm(ParamStore& params) const {
   return std::sqrt(sum);
 }
 
-void Optimizer::update(ParamStore& params, double learning_rate) {
+void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t number) const {
   float scale = 1.0f;
   if (clip_norm_ > 0) {
     const double norm = gradient_norm(params);
     if (norm > clip_norm_) scale = static_cast<float>(clip_norm_ / (norm + 1e-6));  // as torch.nn.utils.clip_grad_norm_
   }
-  ++updates_;
-  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(updates_));
-  const double correction2 = 1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(updates_));
+  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(number));
+  const double correction2 = 1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(number));
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamId id{static_cast<std::uint32_t>(p)};
     const ParamSpec& spec = params.specs()[p];

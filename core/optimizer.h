@@ -18,11 +18,9 @@ class Optimizer {
   static int slots(const Settings& train);  // state tensors of a parameter: SGD 1, Adam and AdamW 2
   // Norm of all live gradients, summed in double in a fixed order.
   double gradient_norm(ParamStore& params) const;
-  // One update with this learning rate. Gradients are clipped first if train.clip_norm is set.
-  void update(ParamStore& params, double learning_rate);
-  void reset() { updates_ = 0; }
-  std::int64_t updates() const { return updates_; }  // since the last reset: Adam's bias correction
-  void set_updates(std::int64_t updates) { updates_ = updates; }
+  // Update number `number` since the slots were zero, from 1 (Adam's bias correction), with this learning
+  // rate. Gradients are clipped first if train.clip_norm is set.
+  void update(ParamStore& params, double learning_rate, std::int64_t number) const;
 
  private:
   enum class Rule : std::uint8_t { Sgd, Adam, AdamW } rule_;
@@ -30,7 +28,6 @@ class Optimizer {
   double weight_decay_, clip_norm_;
   bool nesterov_, decay_norm_, decay_frozen_;
   int threads_;
-  std::int64_t updates_ = 0;
 };
 
 }  // namespace winnow

@@ -1,8 +1,8 @@
 #include "core/program.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory_plan.h"
 
@@ -27,10 +27,6 @@ const KernelMaker& kernel_maker(const Node& node, Device device) {
     fail(ErrorKind::Internal, "node '{}': op '{}' has no kernel for {}", node.name, node.op, name_of(device));
   }
   return maker;
-}
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Ranks that work together: one trial's group, or the whole job. Sums are bit-reproducible for a
 // given number of ranks on one machine. Not synchronised: one thread of a rank uses it.
+//
+// No destructor here talks to another rank, so an exception can pass through any of these objects: what MPI made for them
+// belongs to the process and is given back when MPI ends, on the way out of a job in which no rank failed.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +12,27 @@
 
 namespace winnow {
 
-// An all-reduce under way on memory that must stay untouched until wait() returns.
+// An all-reduce under way on memory that must stay untouched until wait() returns or poll() is true.
 class Work {
  public:
   virtual ~Work() = default;
   virtual bool poll() = 0;  // never blocks; also lets communication make progress
   virtual void wait() = 0;
+};
+
+// A number that every process of a job can draw without a server: 0, 1, 2, ... each handed out once.
+class Tickets {
+ public:
+  virtual ~Tickets() = default;
+  virtual std::int64_t next() = 0;
+};
+
+// A word that any process of a job can give and every other one hears. Neither call waits for anybody.
+class Notice {
+ public:
+  virtual ~Notice() = default;
+  virtual void give() = 0;
+  virtual bool heard() = 0;  // given here or elsewhere; once true it stays true
 };
 
 class Communicator {
@@ -24,28 +42,21 @@ class Communicator {
   virtual int size() const noexcept = 0;
   // Ranks with the same color form a group, ordered by `key`. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+  virtual std::unique_ptr<Tickets> tickets() = 0;                           // collective
+  virtual std::unique_ptr<Notice> notice() = 0;                             // collective
   virtual std::unique_ptr<Work> all_reduce_sum(std::span<float> data) = 0;  // in place, starts at once
   virtual void all_reduce_sum(std::span<double> data) = 0;
   virtual void all_reduce_max(std::span<std::uint64_t> data) = 0;
+  virtual std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t> data) = 0;
   virtual void broadcast(std::span<std::byte> data, int root) = 0;
-  virtual void barrier() = 0;
   // Ends all ranks of the job at once; used when one of them cannot go on.
   [[noreturn]] virtual void abort(int code) noexcept = 0;
 };
 
 std::unique_ptr<Communicator> make_self();
-// The whole job: MPI if this process was launched by mpirun or srun, else this process alone.
-// MPI is initialised once and finalised at exit.
+// The whole job: MPI if mpirun or srun started this process with others, else this process alone. MPI is initialised once and
+// finalised at exit. Error{Site} if the launcher started more processes than MPI brings together: each of them would run
+// the whole sweep.
 std::unique_ptr<Communicator> make_world();
-bool launched_by_mpi();
-
-// A number that every rank of a job can draw from without a server: 0, 1, 2, ... each handed out
-// once. Creation and destruction are collective.
-class Tickets {
- public:
-  virtual ~Tickets() = default;
-  virtual std::int64_t next() = 0;
-};
-std::unique_ptr<Tickets> make_tickets(Communicator& world);
 
 }  // namespace winnow

@@ -2,10 +2,13 @@
 #include <mpi.h>
 
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
+#include "distributed/launch.h"
 
 namespace winnow {
 namespace {
@@ -18,14 +21,41 @@ void check(int code, const char* call) {
   fail(ErrorKind::Unavailable, "{} failed: {}", call, std::string(text, static_cast<std::size_t>(length)));
 }
 
+// MPI in this process, from the first make_world() to exit. Groups and windows are given back at its end, in the order in
+// which all ranks made them: freeing one is a collective call, which no destructor may make while its stack unwinds.
+class Session {
+ public:
+  static Session& get() {
+    static Session& session = *new Session;  // outlives every destructor that runs at exit
+    return session;
+  }
+  void keep(std::function<void()> give_back) { held_.push_back(std::move(give_back)); }
+
+ private:
+  Session() {
+    int initialised = 0;
+    MPI_Initialized(&initialised);
+    if (initialised) return;
+    int provided = 0;
+    if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+      fail(ErrorKind::Unavailable, "MPI could not be started");
+    }
+    std::atexit([] { get().end(); });
+  }
+  void end() {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (finalized) return;
+    for (const auto& give_back : held_) give_back();
+    MPI_Finalize();
+  }
+
+  std::vector<std::function<void()>> held_;
+};
+
 class MpiWork final : public Work {
  public:
   explicit MpiWork(MPI_Request request) : request_(request) {}
-  ~MpiWork() override {
-    if (request_ != MPI_REQUEST_NULL) MPI_Wait(&request_, MPI_STATUS_IGNORE);
-  }
-  MpiWork(const MpiWork&) = delete;
-  MpiWork& operator=(const MpiWork&) = delete;
   bool poll() override {
     int done = 0;
     check(MPI_Test(&request_, &done, MPI_STATUS_IGNORE), "MPI_Test");
@@ -37,28 +67,105 @@ class MpiWork final : public Work {
   MPI_Request request_;
 };
 
+// The counter lives in rank 0's window; a draw is one atomic fetch-and-add, so nobody has to serve it.
+class MpiTickets final : public Tickets {
+ public:
+  MpiTickets(MPI_Comm comm, int rank) {
+    std::int64_t* counter = nullptr;
+    check(MPI_Win_allocate(rank == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t), MPI_INFO_NULL, comm, &counter,
+                           &window_),
+          "MPI_Win_allocate");
+    if (rank == 0) {
+      check(MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_), "MPI_Win_lock");
+      *counter = 0;
+      check(MPI_Win_unlock(0, window_), "MPI_Win_unlock");
+    }
+    check(MPI_Barrier(comm), "MPI_Barrier");
+    check(MPI_Win_lock_all(0, window_), "MPI_Win_lock_all");
+    Session::get().keep([window = window_]() mutable {
+      MPI_Win_unlock_all(window);
+      MPI_Win_free(&window);
+    });
+  }
+  std::int64_t next() override {
+    const std::int64_t one = 1;
+    std::int64_t ticket = 0;
+    check(MPI_Fetch_and_op(&one, &ticket, MPI_INT64_T, 0, 0, MPI_SUM, window_), "MPI_Fetch_and_op");
+    check(MPI_Win_flush(0, window_), "MPI_Win_flush");
+    return ticket;
+  }
+
+ private:
+  MPI_Win window_ = MPI_WIN_NULL;
+};
+
+// Every rank keeps one receive open, whoever the message comes from: testing it needs nobody's help, and a message
+// without content leaves at once, whatever the receiver does.
+class MpiNotice final : public Notice {
+ public:
+  explicit MpiNotice(MPI_Comm comm) {
+    check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    check(MPI_Irecv(nullptr, 0, MPI_BYTE, MPI_ANY_SOURCE, kTag, comm_, &receive_), "MPI_Irecv");
+    Session::get().keep([own = comm_, receive = receive_]() mutable { close(own, receive); });
+  }
+  void give() override {
+    if (heard()) return;
+    given_ = true;
+    int rank = 0, size = 0;
+    MPI_Comm_rank(comm_, &rank);
+    MPI_Comm_size(comm_, &size);
+    for (int other = 0; other < size; ++other) {
+      if (other == rank) continue;
+      MPI_Request sending = MPI_REQUEST_NULL;
+      check(MPI_Isend(nullptr, 0, MPI_BYTE, other, kTag, comm_, &sending), "MPI_Isend");
+      check(MPI_Request_free(&sending), "MPI_Request_free");
+    }
+  }
+  bool heard() override {
+    if (given_) return true;
+    int done = 0;
+    // The request is not consumed, so that it is still there to be given back at the end.
+    check(MPI_Request_get_status(receive_, &done, MPI_STATUS_IGNORE), "MPI_Request_get_status");
+    given_ = done != 0;
+    return given_;
+  }
+
+ private:
+  static constexpr int kTag = 1;
+  // Two ranks may have given the word at the same time; what nobody received is taken in here.
+  static void close(MPI_Comm comm, MPI_Request receive) {
+    MPI_Cancel(&receive);
+    MPI_Wait(&receive, MPI_STATUS_IGNORE);
+    MPI_Barrier(comm);
+    for (int waiting = 1; waiting != 0;) {
+      MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm, &waiting, MPI_STATUS_IGNORE);
+      if (waiting != 0) MPI_Recv(nullptr, 0, MPI_BYTE, MPI_ANY_SOURCE, kTag, comm, MPI_STATUS_IGNORE);
+    }
+    MPI_Comm_free(&comm);
+  }
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  MPI_Request receive_ = MPI_REQUEST_NULL;
+  bool given_ = false;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(MPI_Comm comm, bool owned) : comm_(comm), owned_(owned) {
+  explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
     MPI_Comm_rank(comm_, &rank_);
     MPI_Comm_size(comm_, &size_);
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   }
-  ~MpiCommunicator() override {
-    int finalized = 0;
-    MPI_Finalized(&finalized);
-    if (owned_ && !finalized) MPI_Comm_free(&comm_);
-  }
-  MpiCommunicator(const MpiCommunicator&) = delete;
-  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
-
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
   std::unique_ptr<Communicator> split(int color, int key) override {
     MPI_Comm part = MPI_COMM_NULL;
     check(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
-    return std::make_unique<MpiCommunicator>(part, true);
+    Session::get().keep([part]() mutable { MPI_Comm_free(&part); });
+    return std::make_unique<MpiCommunicator>(part);
   }
+  std::unique_ptr<Tickets> tickets() override { return std::make_unique<MpiTickets>(comm_, rank_); }
+  std::unique_ptr<Notice> notice() override { return std::make_unique<MpiNotice>(comm_); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_FLOAT, MPI_SUM, comm_, &request),
@@ -73,93 +180,42 @@ class MpiCommunicator final : public Communicator {
     check(MPI_Allreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_UINT64_T, MPI_MAX, comm_),
           "MPI_Allreduce");
   }
+  std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t> data) override {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_UINT64_T, MPI_MAX, comm_,
+                         &request),
+          "MPI_Iallreduce");
+    return std::make_unique<MpiWork>(request);
+  }
   void broadcast(std::span<std::byte> data, int root) override {
     check(MPI_Bcast(data.data(), static_cast<int>(data.size()), MPI_BYTE, root, comm_), "MPI_Bcast");
   }
-  void barrier() override { check(MPI_Barrier(comm_), "MPI_Barrier"); }
   [[noreturn]] void abort(int code) noexcept override {
-    MPI_Abort(comm_, code);
+    MPI_Abort(MPI_COMM_WORLD, code);
     std::_Exit(code);
   }
 
  private:
   MPI_Comm comm_;
-  bool owned_;
   int rank_ = 0, size_ = 1;
-};
-
-// The counter lives in rank 0's window; a draw is one atomic fetch-and-add, so nobody has to serve it.
-class MpiTickets final : public Tickets {
- public:
-  explicit MpiTickets(int rank) {
-    check(MPI_Win_allocate(rank == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t), MPI_INFO_NULL, MPI_COMM_WORLD,
-                           &counter_, &window_),
-          "MPI_Win_allocate");
-    if (rank == 0) {
-      MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_);
-      *counter_ = 0;
-      MPI_Win_unlock(0, window_);
-    }
-    MPI_Barrier(MPI_COMM_WORLD);
-    MPI_Win_lock_all(0, window_);
-  }
-  ~MpiTickets() override {
-    MPI_Win_unlock_all(window_);
-    MPI_Win_free(&window_);
-  }
-  MpiTickets(const MpiTickets&) = delete;
-  MpiTickets& operator=(const MpiTickets&) = delete;
-  std::int64_t next() override {
-    const std::int64_t one = 1;
-    std::int64_t ticket = 0;
-    check(MPI_Fetch_and_op(&one, &ticket, MPI_INT64_T, 0, 0, MPI_SUM, window_), "MPI_Fetch_and_op");
-    check(MPI_Win_flush(0, window_), "MPI_Win_flush");
-    return ticket;
-  }
-
- private:
-  MPI_Win window_ = MPI_WIN_NULL;
-  std::int64_t* counter_ = nullptr;
-};
-
-class LocalTickets final : public Tickets {
- public:
-  std::int64_t next() override { return next_++; }
-
- private:
-  std::int64_t next_ = 0;
 };
 
 }  // namespace
 
-bool launched_by_mpi() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
-    if (std::getenv(name) != nullptr) return true;
-  }
-  return false;
-}
-
 std::unique_ptr<Communicator> make_world() {
-  if (!launched_by_mpi()) return make_self();
-  int initialised = 0;
-  MPI_Initialized(&initialised);
-  if (!initialised) {
-    int provided = 0;
-    if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
-      fail(ErrorKind::Unavailable, "MPI could not be started");
-    }
-    std::atexit([] {
-      int finalized = 0;
-      MPI_Finalized(&finalized);
-      if (!finalized) MPI_Finalize();
-    });
+  const Launch launch = read_launch();
+  std::unique_ptr<Communicator> world = make_self();
+  if (launch.needs_mpi()) {
+    Session::get();
+    world = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
   }
-  return std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, false);
-}
-
-std::unique_ptr<Tickets> make_tickets(Communicator& world) {
-  if (world.size() == 1) return std::make_unique<LocalTickets>();
-  return std::make_unique<MpiTickets>(world.rank());
+  if (launch.processes > 1 && world->size() == 1) {
+    fail(ErrorKind::Site,
+         "{} processes were started together, but MPI does not connect them, and each would run the whole sweep: start "
+         "them with the mpirun of the MPI that winnow --version names, or with srun --mpi=pmix",
+         launch.processes);
+  }
+  return world;
 }
 
 }  // namespace winnow

@@ -38,6 +38,13 @@ Reducer::Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> or
   buckets_.emplace_back();  // of the extra values
 }
 
+Reducer::~Reducer() {
+  static auto& under_way = *new std::vector<Bucket>;
+  for (Bucket& bucket : buckets_) {
+    if (bucket.work) under_way.push_back(std::move(bucket));
+  }
+}
+
 void Reducer::rebuild() {
   revision_ = params_.mask_revision();
   for (std::size_t p = 0; p < params_.size(); ++p) {

@@ -22,6 +22,10 @@ class Reducer {
  public:
   // `order`: parameters in the order in which their gradients become final.
   Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> order, std::size_t bucket_bytes = 1u << 20);
+  // Waits for nobody: of a step that failed, the buffers that messages still write to stay until the process ends.
+  ~Reducer();
+  Reducer(const Reducer&) = delete;
+  Reducer& operator=(const Reducer&) = delete;
 
   void begin_step(bool dense);  // looks at the masks again if they changed
   void ready(ParamId param);    // its gradient is final on this rank

@@ -11,16 +11,35 @@ class DoneWork final : public Work {
   void wait() override {}
 };
 
+class LocalTickets final : public Tickets {
+ public:
+  std::int64_t next() override { return next_++; }
+
+ private:
+  std::int64_t next_ = 0;
+};
+
+class LocalNotice final : public Notice {
+ public:
+  void give() override { given_ = true; }
+  bool heard() override { return given_; }
+
+ private:
+  bool given_ = false;
+};
+
 class SelfCommunicator final : public Communicator {
  public:
   int rank() const noexcept override { return 0; }
   int size() const noexcept override { return 1; }
   std::unique_ptr<Communicator> split(int, int) override { return make_self(); }
+  std::unique_ptr<Tickets> tickets() override { return std::make_unique<LocalTickets>(); }
+  std::unique_ptr<Notice> notice() override { return std::make_unique<LocalNotice>(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float>) override { return std::make_unique<DoneWork>(); }
   void all_reduce_sum(std::span<double>) override {}
   void all_reduce_max(std::span<std::uint64_t>) override {}
+  std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t>) override { return std::make_unique<DoneWork>(); }
   void broadcast(std::span<std::byte>, int) override {}
-  void barrier() override {}
   [[noreturn]] void abort(int code) noexcept override { std::_Exit(code); }
 };
 

@@ -1,78 +1,30 @@
-// Trains one trial on one rank of its group: steps, schedule, events of the method, evaluation. All
-// ranks of the group run the same Trainer on their slice of each batch. Owns parameters and
-// programs; borrows the rest. One thread.
+// Trains one trial on one rank of its group: phases of the method, steps, events, evaluation. All
+// ranks of the group run the same Trainer on their slice of each batch. The parts do the work
+// (TrainingStep, Evaluator, Prober, Phases); this class puts them in order and is what a method
+// sees of the run. Owns parameters and parts; borrows what the job borrows. One thread.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/batch.h"
-#include "core/method.h"
-#include "core/optimizer.h"
-#include "core/seeds.h"
 #include "core/train_settings.h"
-#include "distributed/communicator.h"
-#include "distributed/network.h"
-#include "distributed/reducer.h"
+#include "distributed/cursor.h"
+#include "distributed/evaluator.h"
+#include "distributed/phases.h"
+#include "distributed/prober.h"
+#include "distributed/train_job.h"
+#include "distributed/training_step.h"
 
 namespace winnow {
-
-struct Evaluation {
-  double loss = 0, accuracy = 0, top5 = 0;
-  std::int64_t examples = 0;
-};
-
-struct StepReport {
-  std::int64_t step = 0;  // updates applied after this step
-  double loss = 0, accuracy = 0, learning_rate = 0;
-  bool updated = true;  // false: the batch changed masks in place of weights
-  bool dense_gradients = false;
-  int phase = 0;
-};
-
-struct EpochReport {
-  std::int64_t step = 0;
-  double epoch = 0;  // step / steps_per_epoch
-  int phase = 0;
-  double train_loss = 0, train_accuracy = 0, learning_rate = 0;
-  Evaluation validation, test;
-  double train_seconds = 0, eval_seconds = 0;  // since the last report
-};
-
-// Told what happens, on every rank; must not change anything.
-class TrainObserver {
- public:
-  virtual ~TrainObserver() = default;
-  virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
-  virtual void masks_changed(TrainState&) {}
-  virtual void step_done(const StepReport&) {}
-  virtual void epoch_done(const EpochReport&) {}
-  virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}
-  virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
-  virtual void working() {}                          // between batches of evaluation and scoring
-  virtual bool stop_requested() { return false; }    // then run() throws Error{Stopped}
-};
-
-struct TrainJob {
-  BuildModel build;
-  Method& method;
-  Dataset& data;
-  const Settings& train;  // resolved, keys without "train."
-  TrialSeeds seeds;
-  Communicator& comm;
-  TrainObserver& observer;
-  int threads = 1;
-  // Start values by parameter or buffer name, used in place of the initial draw (init.from).
-  std::map<std::string, std::vector<float>> start = {};
-};
 
 class Trainer final : public TrainState {
  public:
   explicit Trainer(TrainJob job);
   ~Trainer() override;
+  // The parts borrow from it, so it stays where it is.
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
 
   struct Outcome {
     bool diverged = false;
@@ -82,11 +34,11 @@ class Trainer final : public TrainState {
   };
   Outcome run();
 
-  Evaluation evaluate(Split split);
+  Evaluation evaluate(Split split) { return evaluator_.evaluate(split); }
   const Network& network() const { return network_; }
   const Model& model() const { return model_; }
   std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
-  Program& training_program() { return training_->program; }
+  Program& training_program() { return step_.program(); }
 
   // All that a later run needs to go on exactly here: parameters, slots, masks, counters and the method's own state.
   void save(StateWriter&) const;
@@ -95,12 +47,12 @@ class Trainer final : public TrainState {
   StepReport train_step();
   void start_phase(int index);  // the phase must exist
 
-  std::int64_t step() const override { return step_; }
+  std::int64_t step() const override { return cursor_.step; }
   const RunLength& length() const override { return length_; }
-  double learning_rate() const override { return schedule_.at(step_); }
+  double learning_rate() const override { return schedule_.at(cursor_.step); }
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
-  ProbeResult probe(const ProbeRequest&) override;
+  ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
@@ -109,8 +61,8 @@ class Trainer final : public TrainState {
   Verdict notify(When when);
   void check_masks();
   void sync_buffers();
-  void report_epoch(double loss, double accuracy, std::int64_t batches);
-  void run_phase(const Phase& phase);
+  void report_epoch();
+  bool run_phase(const Phase& phase);  // false: a loss was not finite
 
   TrainJob job_;
   Network network_;
@@ -119,19 +71,13 @@ class Trainer final : public TrainState {
   std::unique_ptr<BatchSource> source_;
   RunLength length_;
   LearningRate schedule_;
-  Optimizer optimizer_;
   EventPlan plan_;
-  std::optional<CompiledNetwork> training_, evaluation_;
-  std::map<std::string, CompiledNetwork> probes_;
-  std::unique_ptr<Reducer> reducer_;
-  std::map<std::int64_t, MemoryState> snapshots_;  // by step
-  std::map<Split, std::unique_ptr<EvalSource>> eval_sources_;
-  std::vector<ParamId> param_of_grad_;  // by value
-  std::int64_t step_ = 0, batches_used_ = 0, skipped_ = 0;
+  TrainingStep step_;
+  Evaluator evaluator_;
+  Prober prober_;
+  Phases phases_;
+  Cursor cursor_;
   std::uint64_t mask_revision_seen_ = 0;
-  int phase_index_ = 0;
-  double train_seconds_ = 0;
-  double last_loss_ = 0;  // of the newest evaluation
 };
 
 }  // namespace winnow

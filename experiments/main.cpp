@@ -1,10 +1,34 @@
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "experiments/cli/verbs.h"
 
+namespace {
+
+// Threads that wait for each other spin for milliseconds by OpenMP's default, which takes the cores from those they wait for
+// wherever something else runs. They are to sleep soon. OpenMP reads this when the program is loaded, so it is loaded again.
+void let_threads_sleep(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::error_code unknown;
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  setenv("GOMP_SPINCOUNT", "1000", 1);         // some 10 microseconds, as long as it takes to wake a thread
+  if (!unknown) execv(program.c_str(), argv);  // where that fails the program works all the same
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  // A reader that has seen enough, or a limit on file sizes, is an error of that write and not the end of a run.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<std::string> args(argv + 1, argv + argc);
+  if (!args.empty() && (args.front() == "run" || args.front() == "bench")) let_threads_sleep(argv);
   return winnow::run_command_line(args, std::cout, std::cerr);
 }

@@ -2,11 +2,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "distributed/trainer.h"
 #include "experiments/cli/options.h"
@@ -20,10 +20,6 @@ namespace {
 
 namespace po = boost::program_options;
 using Json = nlohmann::ordered_json;
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Of the calling thread alone: on a busy machine, what a step on one thread would take without the others.
 double cpu_seconds_now() {

@@ -6,12 +6,13 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <cerrno>
 #include <ostream>
 #include <string_view>
 
 #include "core/error.h"
 #include "core/settings.h"
+#include "distributed/launch.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/provenance.h"
 #include "experiments/sweep/diagnostics.h"
@@ -38,17 +39,9 @@ void print_version(std::ostream& out) {
       << fmt::format("HDF5 {}.{}.{}\n", major, minor, release);
 }
 
-// The rank that the launcher gave this process; known before MPI starts.
-bool is_first_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
-    if (const char* rank = std::getenv(name)) return std::string_view(rank) == "0";
-  }
-  return true;
-}
-
 // Every rank finds the same mistake of the user; one says so.
 bool said_by_first_rank(ErrorKind kind) {
-  return kind == ErrorKind::Usage || kind == ErrorKind::Settings || kind == ErrorKind::Input;
+  return kind == ErrorKind::Usage || kind == ErrorKind::Settings || kind == ErrorKind::Input || kind == ErrorKind::Site;
 }
 
 int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
@@ -93,17 +86,20 @@ const std::vector<Verb>& verbs() {
 }
 
 int run_command_line(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
+  const bool is_first_rank = read_launch().rank == 0;
   try {
     const int code = dispatch(args, out, err);
-    // Buffered text that found no room must not look like success.
-    if (!out.flush()) fail(ErrorKind::Io, "cannot write to standard output");
-    return code;
+    // Buffered text that found no room must not look like success. A reader that closed its pipe wants no more words.
+    errno = 0;
+    if (out.flush()) return code;
+    if (errno == EPIPE) return static_cast<int>(ErrorKind::Io);
+    fail(ErrorKind::Io, "cannot write to standard output");
   } catch (const SweepError& error) {
     // Already complete, with its places.
-    if (is_first_rank()) err << error.what() << std::endl;
+    if (is_first_rank) err << error.what() << std::endl;
     return static_cast<int>(error.kind());
   } catch (const Error& error) {
-    if (is_first_rank() || !said_by_first_rank(error.kind())) {
+    if (is_first_rank || !said_by_first_rank(error.kind())) {
       err << "winnow: error: " << error.what() << std::endl;
     }
     return static_cast<int>(error.kind());

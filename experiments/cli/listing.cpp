@@ -71,17 +71,6 @@ void print_markdown(std::ostream& out, const Listing& listing) {
   }
 }
 
-const Component& find(const Listing& listing, const std::string& name) {
-  std::vector<std::string> names;
-  for (const Component& component : *listing.components) {
-    if (component.name == name) return component;
-    names.push_back(component.name);
-  }
-  const auto near = nearest(name, names);
-  fail(ErrorKind::Usage, "no {} '{}'; {}", listing.prefix, name,
-       near ? fmt::format("did you mean '{}'?", *near) : fmt::format("known: {}", fmt::join(names, ", ")));
-}
-
 }  // namespace
 
 std::string type_text(const Setting& setting) {
@@ -111,7 +100,8 @@ int run_listing(const Listing& listing, std::span<const std::string> args, std::
   } else if (given.contains("markdown")) {
     print_markdown(out, listing);
   } else if (given.contains("name")) {
-    const Component& component = find(listing, given["name"].as<std::string>());
+    const Component& component = find_named(*listing.components, given["name"].as<std::string>(), ErrorKind::Usage,
+                                            fmt::format("no {}", listing.prefix));
     if (given.contains("json")) {
       out << json_of(component).dump(2) << "\n";
     } else {

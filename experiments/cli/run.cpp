@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "core/error.h"
+#include "distributed/launch.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 
@@ -10,12 +11,18 @@ namespace winnow {
 
 namespace po = boost::program_options;
 
+namespace {
+constexpr int kMost = 1024;  // threads or processes: beyond what one machine can use, and still sure to start
+}
+
 int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const std::string usage = "run SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke]";
   po::options_description options("winnow " + usage);
   add_sweep_options(options);
   options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
-      "threads", po::value<int>()->default_value(0), "threads of one rank; 0: its share of the cores it is bound to")(
+      "workers", po::value<int>()->default_value(0),
+      "trials trained at the same time, without mpirun; 0: one for each core that this process may use")(
+      "threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
       "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
       "quiet,q", "no progress");
   const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
@@ -28,17 +35,28 @@ int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&)
     // As a setting it is checked like one: it must divide the batch.
     arguments.expand.set.push_back(fmt::format("ranks={}", given["ranks-per-trial"].as<int>()));
   }
-  if (given["threads"].as<int>() < 0) fail(ErrorKind::Usage, "--threads must be 0 or more");
+  for (const char* option : {"threads", "workers"}) {
+    if (given[option].as<int>() < 0 || given[option].as<int>() > kMost) {
+      fail(ErrorKind::Usage, "--{} must be 0 to {}, is {}", option, kMost, given[option].as<int>());
+    }
+  }
 
   RunOptions run;
   run.out = arguments.out;
   run.threads = given["threads"].as<int>();
+  run.workers = given["workers"].as<int>();
   run.retry_failed = !given.contains("no-retry");
   run.strict = given.contains("strict");
   run.quiet = given.contains("quiet");
   run.command_line = "winnow run";
   for (const std::string& arg : args) run.command_line += " " + arg;
-  return run_sweep(load_sweep(arguments.sweep, catalog(), arguments.expand), run);
+  const auto world = make_world();
+  if (read_launch().needs_mpi() && run.workers > 0) {
+    fail(ErrorKind::Usage, "--workers is for a run without mpirun or srun, whose ranks do the same");
+  }
+  PosixFiles files;
+  return run_sweep(
+      *world, files, [&] { return load_sweep(arguments.sweep, catalog(), arguments.expand); }, run);
 }
 
 }  // namespace winnow

@@ -1,6 +1,5 @@
 #include "experiments/methods/registry.h"
 
-#include "core/error.h"
 #include "experiments/methods/definitions.h"
 
 namespace winnow {
@@ -27,14 +26,7 @@ const std::vector<MethodDef>& methods() {
 }
 
 const MethodDef& find_method(std::string_view name) {
-  std::vector<std::string> names;
-  for (const MethodDef& def : methods()) {
-    if (def.name == name) return def;
-    names.push_back(def.name);
-  }
-  const std::optional<std::string> near = nearest(name, names);
-  fail(ErrorKind::Settings, "method.name: no method '{}'; {}allowed: {}", name,
-       near ? fmt::format("did you mean '{}'? ", *near) : "", fmt::join(names, ", "));
+  return find_named(methods(), name, ErrorKind::Settings, "method.name: no method");
 }
 
 }  // namespace winnow

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/method.h"
-#include "experiments/catalog.h"
+#include "experiments/component.h"
 
 namespace winnow {
 

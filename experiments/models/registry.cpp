@@ -1,8 +1,5 @@
 #include "experiments/models/registry.h"
 
-#include <algorithm>
-
-#include "core/error.h"
 #include "experiments/models/families.h"
 
 namespace winnow {
@@ -18,15 +15,8 @@ const std::vector<ModelDef>& models() {
   return all;
 }
 
-const ModelDef& find_model(const std::string& name) {
-  std::vector<std::string> names;
-  for (const ModelDef& def : models()) {
-    if (def.name == name) return def;
-    names.push_back(def.name);
-  }
-  const auto hint = nearest(name, names);
-  fail(ErrorKind::Settings, "unknown model '{}'{}; 'winnow models' lists all", name,
-       hint ? fmt::format("; did you mean '{}'?", *hint) : "");
+const ModelDef& find_model(std::string_view name) {
+  return find_named(models(), name, ErrorKind::Settings, "model.name: no model");
 }
 
 }  // namespace winnow

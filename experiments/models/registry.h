@@ -2,11 +2,11 @@
 #pragma once
 
 #include <functional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/model.h"
-#include "experiments/catalog.h"
+#include "experiments/component.h"
 
 namespace winnow {
 
@@ -17,6 +17,6 @@ struct ModelDef : Component {
 };
 
 const std::vector<ModelDef>& models();
-const ModelDef& find_model(const std::string& name);  // Error{Settings} with the nearest name
+const ModelDef& find_model(std::string_view name);  // Error{Settings} naming the nearest
 
 }  // namespace winnow

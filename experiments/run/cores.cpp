@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "experiments/run/cpu_quota.h"
+
 namespace winnow {
 namespace {
 
@@ -47,18 +49,26 @@ std::string host_name() {
   return name.data();
 }
 
-}  // namespace
-
-int cores_of_rank(Communicator& world) {
-  const std::vector<int> cpus = allowed_cpus();
-  std::string place = host_name();
-  for (const int cpu : cpus) place += " " + std::to_string(cpu);
+// How many ranks are at the same place as this one. Collective.
+int sharing(Communicator& world, const std::string& place) {
   std::vector<std::uint64_t> places(static_cast<std::size_t>(world.size()), 0);
   const std::uint64_t mine = std::hash<std::string>()(place);
   places[static_cast<std::size_t>(world.rank())] = mine;
   world.all_reduce_max(places);
-  const auto sharing = static_cast<int>(std::ranges::count(places, mine));
-  return std::max(1, physical_cores(cpus) / sharing);
+  return static_cast<int>(std::ranges::count(places, mine));
+}
+
+}  // namespace
+
+int cores_of_rank(Communicator& world) {
+  const std::vector<int> cpus = allowed_cpus();
+  std::string bound = host_name();
+  for (const int cpu : cpus) bound += " " + std::to_string(cpu);
+  const CpuQuota quota = cpu_quota("/");
+  double cores = static_cast<double>(physical_cores(cpus)) / sharing(world, bound);
+  // Ranks that are bound to cores of their own may still share one quota.
+  cores = std::min(cores, quota.cores / sharing(world, host_name() + " " + quota.group));
+  return std::max(1, static_cast<int>(cores));
 }
 
 }  // namespace winnow

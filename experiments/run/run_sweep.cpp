@@ -1,94 +1,88 @@
 #include "experiments/run/run_sweep.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <iostream>
 #include <map>
-#include <numeric>
 #include <set>
+#include <thread>
+#include <utility>
 
 #include "core/error.h"
-#include "distributed/communicator.h"
+#include "distributed/agree.h"
+#include "distributed/launch.h"
 #include "experiments/data/missing_data.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
-#include "experiments/results/progress_file.h"
-#include "experiments/results/trial_file.h"
+#include "experiments/run/compare_notes.h"
 #include "experiments/run/console.h"
 #include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
-#include "experiments/run/run_trial.h"
+#include "experiments/run/shared_board.h"
+#include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_runner.h"
+#include "experiments/run/worker_pool.h"
 
 namespace winnow {
 namespace {
 
-// Set by the signal handler and by nothing else; the training loop looks at it between steps.
-std::atomic<bool> stop_flag{false};
-
-extern "C" void request_stop(int) { stop_flag.store(true); }
-
-void catch_stop_signals() {
-  struct sigaction action = {};
-  action.sa_handler = request_stop;
-  for (const int signal : {SIGTERM, SIGUSR2}) sigaction(signal, &action, nullptr);
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends at once
-  sigaction(SIGINT, &action, nullptr);
-}
-
-std::string label(const TrialSpec& spec) {
-  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") + " " +
-                     spec.settings.text("method.name");
-  if (spec.settings.has("method.density")) text += " " + spec.settings.text("method.density");
-  return text;
-}
-
 class SweepRunner {
  public:
-  SweepRunner(const Sweep& sweep, const RunOptions& options, Communicator& world)
+  SweepRunner(const Sweep& sweep, const RunOptions& options, Communicator& world, Files& files)
       : options_(options),
         world_(world),
+        files_(files),
         console_(options.quiet, world.rank() == 0),
-        threads_(options.threads > 0 ? options.threads : cores_of_rank(world)),
         trials_(sweep.trials),
         postponed_(sweep.trials.size()) {}
 
   int run() {
     prepare();
+    share_cores();
     if (world_.rank() == 0) announce();
+    const auto notice = world_.notice();
+    StopRequest stop(*notice);
     std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (found_[i] == Found::Nothing) by_ranks[trials_[i].ranks].push_back(i);
+      if (is_left(i)) by_ranks[trials_[i].ranks].push_back(i);
     }
-    for (const auto& [ranks, list] : by_ranks) {
+    bool go_on = true;
+    for (auto& [ranks, list] : by_ranks) {
       // What another run has in work comes last: two runs on one directory share it.
-      run_round(ranks, list, InWorkElsewhere::Postpone);
-      run_round(ranks, take_postponed(), InWorkElsewhere::Train);
+      if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
+      if (go_on) go_on = run_round(ranks, take_postponed(), InWorkElsewhere::Train, stop);
     }
     world_.all_reduce_sum(std::span<double>(tally_.counts));
-    if (tally_[Tally::Stopped] > 0) {
+    if (!go_on) {
       if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
       return static_cast<int>(ErrorKind::Stopped);
     }
-    if (world_.rank() == 0) console_.line(summary(found_, tally_));
-    return options_.strict && !all_well(found_, tally_) ? 3 : 0;
+    if (world_.rank() == 0) console_.line(summary(found_, tally_, options_.retry_failed));
+    return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
   }
 
  private:
+  bool is_left(std::size_t at) const {
+    return found_[at] == Found::Nothing || (options_.retry_failed && found_[at] == Found::FailedBefore);
+  }
+
   void announce() {
     std::set<int> widths;
     std::size_t left = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (found_[i] != Found::Nothing) continue;
+      if (!is_left(i)) continue;
       widths.insert(trials_[i].ranks);
       ++left;
     }
     if (left == 0) return;
-    console_.line(fmt::format("{} of {} trials to train on {} rank{}, {} thread{} each", left, trials_.size(),
-                              world_.size(), world_.size() == 1 ? "" : "s", threads_, threads_ == 1 ? "" : "s"));
+    const auto plural = [](int count) { return count == 1 ? "" : "s"; };
+    const std::string crew = world_.size() > 1 ? fmt::format("on {} ranks", world_.size())
+                             : workers_ > 1    ? fmt::format("by {} workers (--workers N)", workers_)
+                                               : "one at a time";
+    console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew, threads_,
+                              plural(threads_)));
     for (const int ranks : widths) {
       const int idle = world_.size() % ranks;
       if (idle == 0) continue;
@@ -96,43 +90,55 @@ class SweepRunner {
     }
   }
 
-  // Rank 0 looks at the disk, so that all ranks agree on what is missing; it also says what is
-  // wrong before any training.
+  // What is wrong is said before any training. Rank 0 looks at the disk, so that all ranks agree on what is missing.
   void prepare() {
-    for (const TrialSpec& trial : trials_) {
-      if (trial.ranks > world_.size()) {
+    agree(world_, [&] {
+      for (const TrialSpec& trial : trials_) {
+        if (trial.ranks <= world_.size()) continue;
         fail(ErrorKind::Site,
              "a trial needs {} ranks, this job has {}: start it with mpirun -n {} or set ranks "
              "lower",
              trial.ranks, world_.size(), trial.ranks);
       }
-    }
+    });
+    compare_notes(world_, trials_, options_, files_);
     found_.assign(trials_.size(), Found::Nothing);
-    if (world_.rank() == 0) {
-      files_.make_folders(options_.out);
+    agree(world_, [&] {
+      if (world_.rank() != 0) return;
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
-      found_ = find_results(files_, options_.out, trials_, options_.retry_failed);
+      found_ = find_results(files_, options_.out, trials_);
       find_data();
-    }
+    });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
   }
 
   void find_data() {
     std::vector<const TrialSpec*> missing;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (found_[i] == Found::Nothing) missing.push_back(&trials_[i]);
+      if (is_left(i)) missing.push_back(&trials_[i]);
     }
     const std::vector<std::string> problems = missing_data(missing);
     if (!problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(problems, "\n"));
   }
 
-  enum class InWorkElsewhere { Postpone, Train };
+  // Cores become trials at a time before they become threads. Counted over all trials, not over those that are left: where
+  // the last bits of a result depend on the number of threads, a run that goes on must train as the one before it.
+  void share_cores() {
+    const int cores = cores_of_rank(world_);
+    const int trials = static_cast<int>(std::clamp<std::size_t>(trials_.size(), 1, 1024));
+    // Workers are forked, which a process that MPI lives in should not do.
+    if (!read_launch().needs_mpi()) {
+      workers_ = options_.workers > 0   ? options_.workers
+                 : options_.threads > 0 ? std::max(1, cores / options_.threads)
+                                        : std::min(cores, trials);
+    }
+    threads_ = options_.threads > 0 ? options_.threads : std::max(1, cores / workers_);
+  }
 
   // The trials that any rank postponed; the same list on all of them.
   std::vector<std::size_t> take_postponed() {
-    world_.all_reduce_max(std::span(postponed_));
     std::vector<std::size_t> list;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (std::exchange(postponed_[i], 0) != 0) list.push_back(i);
@@ -140,112 +146,119 @@ class SweepRunner {
     return list;
   }
 
-  void run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how) {
-    if (list.empty()) return;
+  // Longest first; what failed before comes last, since a trial that ends its job would keep all others from their turn.
+  void order(std::vector<std::size_t>& list) const {
     std::vector<double> cost(trials_.size());
     for (const std::size_t at : list) cost[at] = estimate(trials_[at]).seconds;
-    std::stable_sort(list.begin(), list.end(), [&](auto a, auto b) { return cost[a] > cost[b]; });
+    std::ranges::stable_sort(list, {},
+                             [&](std::size_t at) { return std::pair(found_[at] == Found::FailedBefore, -cost[at]); });
+  }
+
+  // False, on all ranks: asked to stop.
+  bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop) {
+    if (list.empty()) return true;
+    order(list);
+    if (workers_ > 1) return run_workers(list, how);
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
-    auto group = world_.split(mine, world_.rank());
-    const auto tickets = make_tickets(world_);
-    while (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
-      std::int64_t ticket = group->rank() == 0 ? tickets->next() : 0;
-      group->broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
-      if (ticket >= static_cast<std::int64_t>(list.size())) break;
-      const std::size_t at = list[static_cast<std::size_t>(ticket)];
-      const std::string head =
-          fmt::format("[{}/{}] {} {}", ticket + 1, list.size(), trials_[at].name(), label(trials_[at]));
-      if (is_free(at, *group, head, how) && !run_one(trials_[at], *group, head)) break;
+    const auto group = world_.split(mine, world_.rank());
+    const auto tickets = world_.tickets();
+    if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
+      TrialRunner({.trials = trials_,
+                   .options = options_,
+                   .threads = threads_,
+                   .files = files_,
+                   .console = console_,
+                   .stop = stop,
+                   .tally = tally_,
+                   .postponed = postponed_})
+          .run(*group, *tickets, list, how);
     }
-    world_.barrier();
-  }
-
-  // Whether a trial is still to be trained: another run may work on the same directory.
-  bool is_free(std::size_t at, Communicator& group, const std::string& head, InWorkElsewhere how) {
-    std::uint64_t free = 1;
-    if (group.rank() == 0) {
-      const TrialSpec& spec = trials_[at];
-      if (const Found found = find_result(files_, options_.out, spec); found != Found::Nothing) {
-        free = 0;
-        count_elsewhere(found, head);
-      } else if (how == InWorkElsewhere::Postpone && is_in_work(files_, options_.out, spec)) {
-        free = 0;
-        postponed_[at] = 1;
-      }
-    }
-    group.broadcast(std::as_writable_bytes(std::span(&free, 1)), 0);
-    return free != 0;
-  }
-
-  void count_elsewhere(Found found, const std::string& head) {
-    ++tally_[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
-    console_.line(head + "  already published by another run");
+    return finish_round(stop);
   }
 
   // False: asked to stop.
-  bool run_one(const TrialSpec& spec, Communicator& group, const std::string& head) {
-    const bool leader = group.rank() == 0;
-    RunTrialOptions run;
-    run.threads = threads_;
-    run.command_line = options_.command_line;
-    run.stop_requested = [] { return stop_flag.load(); };
-    std::optional<ProgressFile> progress_file;
-    const auto start = std::chrono::steady_clock::now();
-    if (leader) {
-      progress_file.emplace(files_, options_.out, spec, group.size());
-      run.progress = [&](const TrialProgress& p) {
-        Progress row;
-        row.step = p.step;
-        row.steps = p.steps;
-        row.loss = p.train_loss;
-        if (p.test_accuracy >= 0) row.test_acc = p.test_accuracy;
-        row.images_per_second = p.images_per_second;
-        progress_file->update(row);
-        console_.live(fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
-                                  p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
-      };
-    }
-    TrialResult result;
-    try {
-      result = run_trial(spec, group, run);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::Stopped) throw;
-      // On all ranks of the group at the same step; the others finish or stop by themselves.
-      tally_[Tally::Stopped] = 1;
-      return false;
-    }
-    if (leader) settle(spec, result, head, start);
-    return true;
+  bool run_workers(const std::vector<std::size_t>& list, InWorkElsewhere how) {
+    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(workers_), list.size()));
+    SharedBoard board(workers, trials_.size());
+    const auto notice = board.notice();
+    StopRequest stop(*notice);
+    int died_idle = 0;
+    WorkerPool pool({.work = [&](int worker) { work(board, worker, list, how); },
+                     .say = [&](const std::string& line) { console_.line(line); },
+                     .died =
+                         [&](const WorkerDeath& death) {
+                           const std::int64_t at = std::exchange(board.entry(death.worker).in_hand, -1);
+                           if (at >= 0) {
+                             lose(trials_[static_cast<std::size_t>(at)], death.reason);
+                           } else if (++died_idle == 3) {
+                             fail(ErrorKind::Internal, "workers end before they train anything: {}", death.reason);
+                           }
+                           return !stop();
+                         },
+                     .tick = [&] { stop(); }});
+    pool.run(workers);
+    for (int worker = 0; worker < workers; ++worker) tally_ += board.entry(worker).tally;
+    std::ranges::copy(board.postponed(), postponed_.begin());
+    if (const auto error = board.reported()) throw *error;
+    return !stop();
   }
 
-  // Records how a trial of this group ended and says so.
-  void settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
-              std::chrono::steady_clock::time_point start) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (result.outcome == Outcome::Failed) {
-      ++tally_[Tally::Failed];
-      record_failure(files_, options_.out, spec, result.reason);
-      console_.line(fmt::format("{}  failed: {}", head, result.reason));
+  // In the worker's process.
+  void work(SharedBoard& board, int worker, std::span<const std::size_t> list, InWorkElsewhere how) {
+    const auto self = make_self();
+    const auto tickets = board.tickets();
+    const auto notice = board.notice();
+    StopRequest stop(*notice);
+    Console console(options_.quiet, false);
+    try {
+      TrialRunner({.trials = trials_,
+                   .options = options_,
+                   .threads = threads_,
+                   .files = files_,
+                   .console = console,
+                   .stop = stop,
+                   .tally = board.entry(worker).tally,
+                   .postponed = board.postponed(),
+                   .in_hand = &board.entry(worker).in_hand})
+          .run(*self, *tickets, list, how);
+    } catch (const std::exception& error) {
+      // Not the trial's fault; the others end too, and the run says why once.
+      board.report(kind_of(error), reason_of(error));
+      notice->give();
+    }
+  }
+
+  // A worker died over this trial, perhaps when it was published already.
+  void lose(const TrialSpec& spec, const std::string& reason) {
+    files_.remove(Layout(options_.out).progress(spec.name()));
+    if (const Found found = find_result(files_, options_.out, spec); found != Found::Nothing) {
+      ++tally_[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
       return;
     }
-    if (publish(files_, options_.out, result) == Published::AlreadyThere) {
-      count_elsewhere(find_result(files_, options_.out, spec), head);
-    } else if (result.outcome == Outcome::Diverged) {
-      ++tally_[Tally::Diverged];
-      console_.line(fmt::format("{}  diverged: {}", head, result.reason));
-    } else {
-      ++tally_[Tally::Trained];
-      const auto accuracy = result.summary.find("final.test_acc");
-      console_.line(fmt::format("{}  test {:.4f}  {:.1f} s", head,
-                                accuracy == result.summary.end() ? 0.0 : accuracy->second, seconds));
+    record_failure(files_, options_.out, spec, "its process " + reason);
+    ++tally_[Tally::Failed];
+    console_.line(fmt::format("{}  failed: its process {}", spec.name(), reason));
+  }
+
+  // Until all ranks have come here this one sleeps, and still passes on what it is told.
+  bool finish_round(StopRequest& stop) {
+    postponed_.push_back(stop() ? 1 : 0);
+    const auto all_here = world_.start_all_reduce_max(std::span(postponed_));
+    for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
+      stop();
+      std::this_thread::sleep_for(pause);
+      pause = std::min(2 * pause, std::chrono::microseconds(10'000));
     }
+    const bool stopped = postponed_.back() != 0;
+    postponed_.pop_back();
+    return !stopped;
   }
 
   const RunOptions& options_;
   Communicator& world_;
-  PosixFiles files_;
+  Files& files_;
   Console console_;
-  int threads_;
+  int threads_ = 1, workers_ = 1;
   const std::vector<TrialSpec>& trials_;
   std::vector<Found> found_;              // of each trial, before any training
   std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came
@@ -254,17 +267,21 @@ class SweepRunner {
 
 }  // namespace
 
-int run_sweep(const Sweep& sweep, const RunOptions& options) {
+int run_sweep(Communicator& world, Files& files, const std::function<Sweep()>& load, const RunOptions& options) {
   catch_stop_signals();
-  const auto world = make_world();
   try {
-    return SweepRunner(sweep, options, *world).run();
+    Sweep sweep;
+    agree(world, [&] { sweep = load(); });
+    return SweepRunner(sweep, options, world, files).run();
+  } catch (const AgreedError& error) {
+    if (world.rank() != 0) return static_cast<int>(error.kind());
+    if (error.own()) std::rethrow_exception(error.own());
+    throw;
   } catch (const std::exception& error) {
-    if (world->size() == 1) throw;
-    // Other ranks may wait in a collective for this one; the job ends and the next run goes on from what is published.
-    const auto* known = dynamic_cast<const Error*>(&error);
-    std::cerr << "winnow: error: " << error.what() << std::endl;
-    world->abort(known == nullptr ? static_cast<int>(ErrorKind::Internal) : static_cast<int>(known->kind()));
+    if (world.size() == 1) throw;
+    // Others may wait for this rank, now or later; the next run goes on from what is published.
+    std::cerr << fmt::format("winnow: error: rank {}: {}\n", world.rank(), reason_of(error)) << std::flush;
+    world.abort(static_cast<int>(kind_of(error)));
     throw;
   }
 }

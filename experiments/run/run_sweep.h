@@ -1,25 +1,31 @@
-// Runs the trials of a sweep on all ranks of the job: groups of ranks draw trials, longest first,
-// until none is left. Finished trials are skipped; a trial that fails is recorded and does not stop the others.
+// Runs the trials of a sweep: groups of ranks of an MPI job, or without MPI worker processes of this run's own, draw trials,
+// longest first, until none is left. Finished trials are skipped; a trial that fails, or the process of one worker with it,
+// is recorded and does not stop the others.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
+#include "distributed/communicator.h"
+#include "experiments/results/files.h"
 #include "experiments/sweep/sweep.h"
 
 namespace winnow {
 
 struct RunOptions {
   std::filesystem::path out;
-  int threads = 0;           // of one rank; 0: its share of the cores it is bound to
+  int threads = 0;           // of one trial on one rank; 0: its share of the cores it may use
+  int workers = 0;           // processes that train at the same time, without MPI; 0: one for each core
   bool retry_failed = true;  // trials with a failure record are tried again
   bool strict = false;       // exit code 3 if some trials failed or diverged
   bool quiet = false;
   std::string command_line;
 };
 
-// The exit code: 0 done, 3 done with failures under `strict`; throws Error for everything that
-// keeps trials from running.
-int run_sweep(const Sweep& sweep, const RunOptions& options);
+// The exit code: 0 done, 3 done with failures under `strict`, 75 stopped on request. What keeps trials from running is thrown
+// on rank 0 and is the exit code of the others, so that it is said once. Where one rank fails and the others may be
+// waiting for it, it says why, and the job ends. `load` reads the sweep; each rank calls it.
+int run_sweep(Communicator& world, Files& files, const std::function<Sweep()>& load, const RunOptions& options);
 
 }  // namespace winnow

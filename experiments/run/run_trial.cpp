@@ -1,8 +1,10 @@
 #include "experiments/run/run_trial.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/error.h"
+#include "distributed/agree.h"
 #include "experiments/accounting/accounting.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
@@ -14,24 +16,33 @@
 namespace winnow {
 namespace {
 
-// A request to stop reaches one rank first; all ranks of a group must end at the same step.
+// A request to stop reaches one rank first; all ranks of a group must end at the same step. They compare notes about
+// twice a second, after a number of steps that all of them work out from the slowest one's time.
 class AgreedStop {
  public:
   AgreedStop(Communicator& group, std::function<bool()> requested) : group_(group), requested_(std::move(requested)) {}
   bool operator()() {
     if (!requested_) return false;
-    if (group_.size() == 1) return requested_();
-    if (calls_++ % kEvery != 0) return false;
-    std::uint64_t flag = requested_() ? 1 : 0;
-    group_.all_reduce_max(std::span(&flag, 1));
-    return flag != 0;
+    const bool mine = requested_();  // at every step, so that a word to stop is passed on at once
+    if (group_.size() == 1) return mine;
+    if (++steps_ < interval_) return false;
+    const auto now = std::chrono::steady_clock::now();
+    const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(now - compared_).count();
+    std::uint64_t notes[] = {mine ? 1u : 0u, static_cast<std::uint64_t>(spent)};
+    group_.all_reduce_max(notes);
+    const std::uint64_t fitting = kCompareEvery * interval_ / std::max<std::uint64_t>(notes[1], 1);
+    interval_ = std::clamp<std::uint64_t>(fitting, 1, 4 * interval_);
+    steps_ = 0;
+    compared_ = std::chrono::steady_clock::now();
+    return notes[0] != 0;
   }
 
  private:
-  static constexpr std::int64_t kEvery = 16;
+  static constexpr std::uint64_t kCompareEvery = 500'000;  // microseconds
   Communicator& group_;
   std::function<bool()> requested_;
-  std::int64_t calls_ = 0;
+  std::uint64_t interval_ = 1, steps_ = 0;  // steps between two comparisons, and since the last
+  std::chrono::steady_clock::time_point compared_ = std::chrono::steady_clock::now();
 };
 
 // Everything a file keeps of the present weights. A re-parametrised weight is written as the
@@ -97,11 +108,13 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, Tr
   return values;
 }
 
-// Did any rank of the group fail before training? Then all give the trial up together.
-bool any_failed(Communicator& group, bool failed) {
-  std::uint64_t flag = failed ? 1 : 0;
-  group.all_reduce_max(std::span(&flag, 1));
-  return flag != 0;
+// Ranks on several nodes may have other files behind the same path.
+void agree_on_data(Communicator& group, const Dataset& data) {
+  std::string first = data.digest();
+  group.broadcast(std::as_writable_bytes(std::span(first)), 0);
+  agree(group, [&] {
+    if (first != data.digest()) fail(ErrorKind::Input, "reads other data than rank 0 of the trial");
+  });
 }
 
 // What one trial needs while it runs, in the order of construction.
@@ -149,8 +162,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
   const TrialSeeds seeds = seeds_of(spec);
   Bench bench;
   Model dense;
-  bool failed = false;
-  try {
+  const auto set_up = [&] {
     const BuildModel build = model_builder(spec);
     dense = build(1, DType::F32);
     bench.method = trial_method(spec);
@@ -172,26 +184,20 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
                                                        .observer = *bench.recorder,
                                                        .threads = options.threads,
                                                        .start = start_values(spec, result)});
-  } catch (const std::exception& error) {
-    failed = true;
-    result.reason = error.what();
-  }
-  if (any_failed(group, failed)) {
-    result.outcome = Outcome::Failed;
-    if (result.reason.empty()) result.reason = "another rank of the trial failed";
-    return result;
-  }
+  };
   try {
+    agree(group, set_up);
+    agree_on_data(group, *bench.data);
     train(bench, dense, seeds, group, options, result);
-  } catch (const Error& error) {
-    // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
-    if (error.kind() == ErrorKind::Stopped || group.size() > 1) throw;
+  } catch (const AgreedError& error) {
     result.outcome = Outcome::Failed;
     result.reason = error.what();
-  } catch (const std::bad_alloc&) {
-    if (group.size() > 1) throw;
+  } catch (const std::exception& error) {
+    // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
+    const auto* known = dynamic_cast<const Error*>(&error);
+    if (group.size() > 1 || (known != nullptr && known->kind() == ErrorKind::Stopped)) throw;
     result.outcome = Outcome::Failed;
-    result.reason = "out of memory";
+    result.reason = reason_of(error);
   }
   return result;
 }

@@ -1,4 +1,4 @@
-// Trains one trial and says how it went. The firewall of a sweep: whatever goes wrong inside
+// Trains one trial and says how it went. The firewall of a sweep: whatever std::exception is thrown inside
 // becomes an Outcome with a reason, except a request to stop and a failure that leaves other ranks waiting.
 #pragma once
 
@@ -23,7 +23,8 @@ struct RunTrialOptions {
   std::function<bool()> stop_requested = {};
 };
 
-// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop.
+// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop,
+// and in a group whatever one rank alone throws while it trains.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 
 }  // namespace winnow

@@ -26,16 +26,13 @@ Found find_result(Files& files, const std::filesystem::path& out, const TrialSpe
   return header.outcome == Outcome::Diverged ? Found::Diverged : Found::Done;
 }
 
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
-                                bool retry_failed) {
-  std::set<std::string> left_alone;
-  if (!retry_failed) {
-    for (const FailureRecord& record : read_failures(files, out)) left_alone.insert(record.name);
-  }
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials) {
+  std::set<std::string> failed;
+  for (const FailureRecord& record : read_failures(files, out)) failed.insert(record.name);
   std::vector<Found> found;
   std::vector<std::string> damaged;
   for (const TrialSpec& trial : trials) {
-    found.push_back(left_alone.contains(trial.name()) ? Found::FailedBefore : Found::Nothing);
+    found.push_back(failed.contains(trial.name()) ? Found::FailedBefore : Found::Nothing);
     try {
       const Found result = find_result(files, out, trial);
       if (result != Found::Nothing) found.back() = result;
@@ -53,9 +50,14 @@ bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec&
                              [&](const RunningTrial& trial) { return trial.name == spec.name() && !trial.stale; });
 }
 
-std::string summary(std::span<const Found> found, const Tally& tally) {
+Tally& Tally::operator+=(const Tally& other) {
+  for (std::size_t i = 0; i < kEndings; ++i) counts[i] += other.counts[i];
+  return *this;
+}
+
+std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed) {
   const std::size_t diverged = count(found, Found::Diverged);
-  const std::size_t left_alone = count(found, Found::FailedBefore);
+  const std::size_t left_alone = retry_failed ? 0 : count(found, Found::FailedBefore);
   const double elsewhere = tally[Tally::Elsewhere] + tally[Tally::ElsewhereDiverged];
   std::string text = fmt::format("{} trials: {} already done", found.size(), count(found, Found::Done) + diverged);
   if (diverged > 0) text += fmt::format(" ({} diverged)", diverged);
@@ -65,9 +67,9 @@ std::string summary(std::span<const Found> found, const Tally& tally) {
                             tally[Tally::Failed]);
 }
 
-bool all_well(std::span<const Found> found, const Tally& tally) {
-  return count(found, Found::Diverged) == 0 && count(found, Found::FailedBefore) == 0 && tally[Tally::Diverged] == 0 &&
-         tally[Tally::Failed] == 0 && tally[Tally::ElsewhereDiverged] == 0;
+bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed) {
+  return count(found, Found::Diverged) == 0 && (retry_failed || count(found, Found::FailedBefore) == 0) &&
+         tally[Tally::Diverged] == 0 && tally[Tally::Failed] == 0 && tally[Tally::ElsewhereDiverged] == 0;
 }
 
 }  // namespace winnow

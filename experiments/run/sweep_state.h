@@ -14,29 +14,30 @@
 
 namespace winnow {
 
+// FailedBefore: no result, but the record of a failure.
 enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore };
 
 // The trial's result, if there is one. Reads the whole file, since a damaged result must not count
 // as done: it is Error{Input}, as is the result of another trial.
 Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
 // Of every trial; all damaged results are named together in one Error{Input}.
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
-                                bool retry_failed);
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials);
 // Does a live process train it now?
 bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
   // Elsewhere: another run on the same directory published the result first.
-  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, Stopped, kEndings };
+  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, kEndings };
   std::array<double, kEndings> counts{};
   double& operator[](Ending ending) { return counts[ending]; }
   double operator[](Ending ending) const { return counts[ending]; }
+  Tally& operator+=(const Tally& other);
 };
 
 // One line in which every trial is counted once.
-std::string summary(std::span<const Found> found, const Tally& tally);
+std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed);
 // Every trial has the result of a finished training.
-bool all_well(std::span<const Found> found, const Tally& tally);
+bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed);
 
 }  // namespace winnow

@@ -106,7 +106,7 @@ TEST(DataParallel, FrozenWeightsAreNotSent) {
 }
 
 TEST(Tickets, EachIsHandedOutOnce) {
-  const auto tickets = make_tickets(world());
+  const auto tickets = world().tickets();
   constexpr int kEach = 50;
   std::vector<double> seen(static_cast<std::size_t>(kEach * world().size()), 0.0);
   for (int i = 0; i < kEach; ++i) seen.at(static_cast<std::size_t>(tickets->next())) += 1.0;

@@ -1,0 +1,37 @@
+#include "distributed/evaluator.h"
+
+namespace winnow {
+
+Evaluation Evaluator::evaluate(Split split) {
+  Evaluation result;
+  if (job_.data.examples(split) == 0) return result;
+  const std::int64_t rows = job_.train.integer("eval_batch");
+  if (!net_) net_ = network_.evaluation(rows, params_);
+  auto& source = sources_[split];
+  if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
+  double sums[3] = {0, 0, 0};
+  Program& program = net_->program;
+  for (std::int64_t b = 0; b < source->batches(); ++b) {
+    const Batch& batch = source->batch(b);
+    program.bind(net_->images, batch.images.data);
+    program.bind(net_->labels, batch.labels.data);
+    program.run();
+    job_.observer.working();
+    sums[0] += static_cast<double>(*program.view(net_->loss).as<float>());
+    sums[1] += *program.view(net_->correct).as<std::int32_t>();
+    sums[2] += *program.view(net_->correct5).as<std::int32_t>();
+  }
+  job_.comm.all_reduce_sum(std::span<double>(sums));
+  result.examples = source->examples();
+  const auto count = static_cast<double>(result.examples);
+  result.loss = sums[0] / count;
+  result.accuracy = sums[1] / count;
+  result.top5 = sums[2] / count;
+  return result;
+}
+
+std::size_t Evaluator::memory_bytes() const {
+  return net_ ? net_->program.arena_bytes() + net_->program.scratch_bytes() : 0;
+}
+
+}  // namespace winnow

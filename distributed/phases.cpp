@@ -1,0 +1,40 @@
+#include "distributed/phases.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace winnow {
+
+void Phases::put_start_values() {
+  for (const auto& [name, values] : job_.start) {
+    std::span<float> target;
+    for (std::size_t p = 0; p < params_.size(); ++p) {
+      if (params_.specs()[p].name == name) target = params_.weight(ParamId(p));
+    }
+    for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
+      if (model_.buffers[b].name == name) target = params_.buffer(b);
+    }
+    if (target.size() != values.size()) {
+      fail(ErrorKind::Settings, "init.from: tensor '{}' has {} values, the model needs {}", name, values.size(),
+           target.size());
+    }
+    std::ranges::copy(values, target.begin());
+  }
+}
+
+void Phases::enter(const Phase& phase) {
+  if (phase.start == Phase::Start::Initial) {
+    params_.initialise(job_.seeds.init);
+    put_start_values();
+  } else if (phase.start == Phase::Start::Rewind) {
+    const auto snapshot = snapshots_.find(phase.first_step);
+    if (snapshot == snapshots_.end()) {
+      fail(ErrorKind::Internal, "there is no snapshot of step {} to rewind to", phase.first_step);
+    }
+    params_.load(snapshot->second, true, false);
+  }
+  if (phase.reset_optimizer) params_.reset_slots();
+}
+
+}  // namespace winnow

@@ -1,0 +1,32 @@
+// Answers a method's probes: forward and backward passes outside training, in f32, which change
+// nothing. Owns the programs, one for each kind of request; borrows the rest. Not synchronised.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "distributed/train_job.h"
+
+namespace winnow {
+
+class Prober {
+ public:
+  Prober(const TrainJob& job, const Network& network, ParamStore& params, BatchSource& source)
+      : job_(job), network_(network), params_(params), source_(source) {}
+
+  // Collective, unless the input is all ones. `step`: of the random streams.
+  ProbeResult probe(const ProbeRequest& request, std::int64_t step);
+  void clear() { nets_.clear(); }  // gives the programs' memory back
+
+ private:
+  CompiledNetwork& compiled(const ProbeRequest& request);
+  void bind_weights(CompiledNetwork& net, const ProbeRequest& request);
+
+  const TrainJob& job_;
+  const Network& network_;
+  ParamStore& params_;
+  BatchSource& source_;
+  std::map<std::string, CompiledNetwork> nets_;
+};
+
+}  // namespace winnow

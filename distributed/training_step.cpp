@@ -1,0 +1,46 @@
+#include "distributed/training_step.h"
+
+#include <algorithm>
+
+namespace winnow {
+
+TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamStore& params, BatchSource& source)
+    : job_(job),
+      params_(params),
+      source_(source),
+      net_(network.training(job.rows(), job.batch(), params)),
+      optimizer_(job.train, job.method.decays_frozen(), job.threads) {
+  std::vector<ParamId> order;
+  std::vector<ValueId> watched;
+  for (const auto& [value, id] : net_.gradients) {
+    order.push_back(id);
+    watched.push_back(value);
+    param_of_grad_.resize(std::max(param_of_grad_.size(), static_cast<std::size_t>(value) + 1));
+    param_of_grad_[static_cast<std::size_t>(value)] = id;
+  }
+  reducer_ = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
+  if (job_.comm.size() > 1) {
+    net_.program.watch(watched,
+                       [this](ValueId value) { reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]); });
+  }
+}
+
+TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
+  const Batch& batch = source_.batch(index);
+  Program& program = net_.program;
+  program.bind(net_.images, batch.images.data);
+  program.bind(net_.labels, batch.labels.data);
+  reducer_->begin_step(dense);
+  program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step), .first_row = batch.first_row});
+  float sums[2] = {*program.view(net_.loss).as<float>(),
+                   static_cast<float>(*program.view(net_.correct).as<std::int32_t>())};
+  reducer_->finish(sums);
+  return {static_cast<double>(sums[0]), static_cast<double>(sums[1]) / static_cast<double>(job_.batch())};
+}
+
+std::size_t TrainingStep::memory_bytes() const {
+  const TensorView images = net_.program.view(net_.images);
+  return net_.program.arena_bytes() + net_.program.scratch_bytes() + 2 * images.bytes();  // two batches are prepared
+}
+
+}  // namespace winnow

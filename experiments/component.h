@@ -1,0 +1,35 @@
+// What every registered method, model and data set says of itself, and how one is found by its name. Plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "core/settings.h"
+
+namespace winnow {
+
+struct Component {
+  std::string name;
+  int version = 1;      // part of a trial's identity; raised when the mathematics change
+  Schema schema;        // keys without the leading "method.", "model." or "data."
+  std::string meaning;  // one line
+  std::string source;   // paper or code
+};
+
+// The one of `all` (anything with a `name`) that is called so. Otherwise an Error of this kind, "<what> 'x'",
+// with the nearest name and all that are allowed.
+template <class All>
+const auto& find_named(const All& all, std::string_view name, ErrorKind kind, std::string_view what) {
+  std::vector<std::string> names;
+  for (const auto& one : all) {
+    if (one.name == name) return one;
+    names.emplace_back(one.name);
+  }
+  const std::optional<std::string> near = nearest(name, names);
+  fail(kind, "{} '{}'; {}allowed: {}", what, name, near ? fmt::format("did you mean '{}'? ", *near) : "",
+       fmt::join(names, ", "));
+}
+
+}  // namespace winnow

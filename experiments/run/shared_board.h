@@ -1,0 +1,56 @@
+// What a run and the workers it forks share: memory in which tickets are drawn, the word to stop is given, and each worker
+// notes what it has in hand and how its trials ended. Made before the fork. Tickets, the word and the error may be used by
+// all at once; a worker's own entry is written by it alone, and read when it has ended.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/error.h"
+#include "distributed/communicator.h"
+#include "experiments/run/sweep_state.h"
+
+namespace winnow {
+
+class SharedBoard {
+ public:
+  SharedBoard(int workers, std::size_t trials);
+  ~SharedBoard();
+  SharedBoard(const SharedBoard&) = delete;
+  SharedBoard& operator=(const SharedBoard&) = delete;
+
+  std::unique_ptr<Tickets> tickets();
+  std::unique_ptr<Notice> notice();
+
+  struct Entry {
+    std::int64_t in_hand = -1;  // position of the trial that is being trained
+    Tally tally;
+  };
+  Entry& entry(int worker) { return entries_[static_cast<std::size_t>(worker)]; }
+  std::span<std::uint64_t> postponed() { return postponed_; }
+
+  // What keeps the run from going on, as the first worker that met it says.
+  void report(ErrorKind kind, const std::string& text) noexcept;
+  std::optional<Error> reported() const;
+
+ private:
+  static constexpr std::size_t kLongestText = 4000;
+  struct Common {
+    std::atomic<std::int64_t> next_ticket{0};
+    std::atomic<bool> stop{false};
+    std::atomic<bool> claimed{false}, said{false};  // of the error: somebody writes it; it is written
+    ErrorKind kind = ErrorKind::Internal;
+    char text[kLongestText + 1] = {};
+  };
+  std::size_t bytes_;
+  void* memory_;
+  Common* common_;
+  std::span<Entry> entries_;
+  std::span<std::uint64_t> postponed_;
+};
+
+}  // namespace winnow

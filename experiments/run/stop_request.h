@@ -1,0 +1,29 @@
+// A wish to stop: the signals that ask for one, and the word that passes it on, so that a signal to one process stops
+// the whole job. The signal handlers are the process's own; one StopRequest per process, used from one thread.
+#pragma once
+
+#include <chrono>
+
+#include "distributed/communicator.h"
+
+namespace winnow {
+
+// From here on TERM, USR1, USR2, XCPU, HUP and INT set a flag instead of ending the process; INT only once, so that a
+// second Ctrl-C ends it at once. HUP and INT stay ignored where they were (nohup, jobs in the background).
+void catch_stop_signals();
+
+class StopRequest {
+ public:
+  explicit StopRequest(Notice& notice) : notice_(notice) {}
+  // True once this process was told to stop or another one passed it on; passes on what this one was told. Cheap enough
+  // for every training step.
+  bool operator()();
+
+ private:
+  static constexpr std::chrono::milliseconds kListenEvery{20};
+  Notice& notice_;
+  bool stop_ = false;
+  std::chrono::steady_clock::time_point listened_;
+};
+
+}  // namespace winnow

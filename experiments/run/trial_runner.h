@@ -1,0 +1,52 @@
+// One process that draws trials of a sweep and trains them, alone or as a rank of a group: whether a trial is still free, how
+// it ended, what is recorded and said of it. One thread; borrows all it is given.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "distributed/communicator.h"
+#include "experiments/results/files.h"
+#include "experiments/run/console.h"
+#include "experiments/run/run_sweep.h"
+#include "experiments/run/stop_request.h"
+#include "experiments/run/sweep_state.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+// What another run on the same directory has in work.
+enum class InWorkElsewhere { Postpone, Train };
+
+class TrialRunner {
+ public:
+  struct Job {
+    std::span<const TrialSpec> trials;
+    const RunOptions& options;
+    int threads;  // of this process
+    Files& files;
+    Console& console;
+    StopRequest& stop;
+    Tally& tally;                        // of the trials that this process led
+    std::span<std::uint64_t> postponed;  // by trial; set to 1 where another run has it in work
+    std::int64_t* in_hand = nullptr;     // where there is one: the trial that is being trained, or -1
+  };
+  explicit TrialRunner(const Job& job) : job_(job) {}
+
+  // Draws from `list`, positions in `trials`, until it is used up or the run is to stop. Every rank of the group calls it.
+  // Whatever it throws has left other ranks of the group waiting.
+  void run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how);
+
+ private:
+  bool is_free(std::size_t at, Communicator& group, const std::string& head, InWorkElsewhere how);
+  bool train(std::size_t at, Communicator& group, const std::string& head);
+  void settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
+              std::chrono::steady_clock::time_point start);
+  void count_elsewhere(Found found, const std::string& head);
+
+  Job job_;
+};
+
+}  // namespace winnow

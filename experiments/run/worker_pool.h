@@ -1,0 +1,52 @@
+// Processes that a run starts on its own machine, to train several trials at once without MPI. They are forked while this
+// process has one thread, end when it ends however it ends, and are replaced when they die. One pool at a time.
+#pragma once
+
+#include <sys/types.h>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace winnow {
+
+// How a worker ended that did not return from its work.
+struct WorkerDeath {
+  int worker = 0;
+  std::string reason;  // one line: "ended by signal 11 (Segmentation fault): <its last line>"
+};
+
+class WorkerPool {
+ public:
+  struct Hooks {
+    std::function<void(int worker)> work;  // in the worker's process; an exception that leaves it is a death
+    std::function<void(const std::string& line)> say;  // each whole line that a worker writes to standard error
+    std::function<bool(const WorkerDeath&)> died;      // true: start another in its place
+    std::function<void()> tick;                        // every kTick at least, while workers run
+  };
+  explicit WorkerPool(Hooks hooks) : hooks_(std::move(hooks)) {}
+  ~WorkerPool();  // kills what still runs
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // Returns when all have ended. Error{Unavailable} if not one can be started.
+  void run(int workers);
+
+  static constexpr std::chrono::milliseconds kTick{200};
+
+ private:
+  struct Process {
+    pid_t id = -1;     // -1: none
+    int said = -1;     // the reading end of its standard error
+    std::string line;  // the beginning of one
+    std::string last;  // the last whole one
+  };
+  bool start(int worker);
+  void listen(Process& process);
+  void reap(int worker);
+
+  Hooks hooks_;
+  std::vector<Process> processes_;
+};
+
+}  // namespace winnow

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""One process of a run fails, is told to stop, or dies: one_process_fails.py WINNOW MPIEXEC FAILING_RANK
+
+Whatever happens to one, the whole job ends within seconds, with the reason and the exit code that follows from it. A job
+that hangs is ended by the time limit of run() and fails the test.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WINNOW, MPIEXEC, FAILING_RANK = Path(sys.argv[1]).resolve(), sys.argv[2], Path(sys.argv[3]).resolve()
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+LIMIT = 90  # seconds; a loaded machine takes some of them to start a job
+
+SWEEP = """
+trial:
+  data:  {name: synthetic, height: 8, width: 8, channels: 1, examples: 320, test_examples: 64, validation: 0}
+  model: {name: lenet300}
+  train: {epochs: EPOCHS, batch: 32, lr: 0.02, precision: f32}
+  method: {name: dense}
+axes:
+  - replicate: 4
+"""
+
+
+def run(*command, **options):
+    command = [str(part) for part in command]
+    try:
+        return subprocess.run(command, env=options.pop("env", ENVIRONMENT), capture_output=True, text=True, timeout=LIMIT, **options)
+    except subprocess.TimeoutExpired as hang:
+        raise AssertionError(f"hangs: {' '.join(command)}\n{hang.stderr}") from hang
+
+
+def ranks(count, *command):
+    return [MPIEXEC, "--oversubscribe", "-n", count, *command]
+
+
+def check(done, code, *words, what=""):
+    errors = [line for line in done.stderr.splitlines() if "winnow: error:" in line]
+    told = f"{what} {' '.join(map(str, done.args))}: exit code {done.returncode}, expected {code}\n{done.stderr}"
+    assert done.returncode == code, told
+    assert len(errors) == (1 if code not in (0, 75) else 0), f"{len(errors)} lines of error\n{told}"
+    for word in words:
+        assert word in done.stderr, f"without '{word}'\n{told}"
+
+
+def reasons(out):
+    return [json.loads(path.read_text())["reason"] for path in (out / "failed").glob("*.json")]
+
+
+def results(out):
+    return len(list((out / "trials").glob("*/*.h5")))
+
+
+def fails_at_a_point(folder, sweep):
+    for per_trial in (1, 2):
+        for rank in (0, 1):
+            # A point, and the exit code of the job; 0: the trial is recorded as failed, and the others go on.
+            points = {"plan": 70, "split": 70}
+            if rank == 0:
+                points["prepare"] = 70
+            if rank == 0 or per_trial == 1:
+                points |= {"draw": 70, "publish": 70}
+            if per_trial == 1:
+                points |= {"evaluate": 0, "record": 70}
+            else:
+                points |= {"evaluate": 70, "step": 70}
+            for point, code in points.items():
+                out = folder / f"{point}-{per_trial}-{rank}"
+                done = run(*ranks(2, FAILING_RANK, point, rank, sweep, out, per_trial))
+                # Trials of two ranks are drawn by each group's leader; alone, the failing rank may come too late to get one.
+                if per_trial == 1 and rank == 1 and point in ("publish", "evaluate", "record") and results(out) == 4:
+                    continue
+                check(done, code, f"fails at {point}", what=point)
+                if point in ("evaluate", "step"):
+                    said = reasons(out)
+                    assert said and all(f"fails at {point}" in reason for reason in said), f"{point}: recorded {said}"
+                    assert per_trial == 1 or all(f"rank {rank} of its 2" in reason for reason in said), said
+
+
+def fails_at_an_allocation(folder, sweep):
+    """Anywhere from the draw of a ticket to its trial's last step: the trial fails, or the job ends; nothing waits."""
+    for per_trial in (1, 2):
+        for count in (0, 3, 40, 200, 700, 1500, 4000):
+            out = folder / f"allocate-{per_trial}-{count}"
+            done = run(*ranks(2, FAILING_RANK, f"allocate{count}", 1, sweep, out, per_trial))
+            if done.returncode == 0:
+                assert results(out) + len(reasons(out)) == 4, f"allocation {count}: {done.stderr}"
+            else:
+                assert done.returncode != 75 and "out of memory" in done.stderr, f"allocation {count}: {done.returncode} {done.stderr}"
+
+
+def disk_is_full(folder, sweep):
+    """A limit on the size of files stands for a full disk: SIGXFSZ must not kill, the write's error must end the job."""
+    for rank in (0, 1):
+        for per_trial in (1, 2) if rank == 0 else (1,):
+            command = [WINNOW, "run", sweep, "-o", folder / f"full-{rank}-{per_trial}", "--threads", "1", "--ranks-per-trial", per_trial]
+            limited = ["bash", "-c", "ulimit -f 16; exec " + " ".join(f"'{part}'" for part in command)]
+            parts = [limited, command] if rank == 0 else [command, limited]
+            done = run(MPIEXEC, "--oversubscribe", "-n", 1, *parts[0], ":", "-n", 1, *parts[1])
+            if rank == 1 and done.returncode == 0:
+                continue  # rank 0 had trained all before rank 1 began
+            check(done, 74, "File too large")
+    alone = folder / "full-alone"
+    done = run("bash", "-c", f"ulimit -f 16; exec '{WINNOW}' run '{sweep}' -o '{alone}' --workers 2 --threads 1")
+    check(done, 74, "File too large")
+
+
+def ranks_compare_notes(folder, sweep, other):
+    a, b = folder / "a", folder / "b"
+    a.mkdir()
+    b.mkdir()
+    for first, second, words in (
+        (["--wdir", a, WINNOW, "run", sweep, "-o", "out"], ["--wdir", b, WINNOW, "run", sweep, "-o", "out"], "rank 1 of 2"),
+        ([WINNOW, "run", sweep, "-o", a], [WINNOW, "run", other, "-o", a], "other trials"),
+        ([WINNOW, "run", sweep, "-o", a], [WINNOW, "run", sweep, "-o", a, "--strict"], "other options"),
+    ):
+        check(run(MPIEXEC, "--oversubscribe", "-n", 1, *first, ":", "-n", 1, *second), 78, words)
+    assert not list(a.rglob("*.h5")) and not list(a.rglob("*tmp*")), "something was left behind"
+    missing = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", folder / "none.yaml", "-o", a)
+    check(missing, 66, "none.yaml", "rank 1 of 2")
+    check(run(*ranks(2, WINNOW, "run", sweep, "-o", a, "--ranks-per-trial", 4)), 78, "a trial needs 4 ranks")
+
+
+def launched_without_mpi(folder, sweep):
+    step = dict(ENVIRONMENT, SLURM_JOB_ID="7", SLURM_NTASKS="2", SLURM_STEP_ID="0", SLURM_STEP_NUM_TASKS="2", SLURM_PROCID="0")
+    check(run(WINNOW, "run", sweep, "-o", folder / "step", env=step), 78, "2 processes were started together")
+    assert run(WINNOW, "run", sweep, "-o", folder / "step", env=dict(step, SLURM_PROCID="1")).stderr == "", "said by the second too"
+    batch = {key: value for key, value in step.items() if "STEP" not in key}
+    check(run(WINNOW, "run", sweep, "-o", folder / "batch", env=batch), 0)
+
+
+def running(out, count):
+    """The processes of `count` trials in work."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        found = []
+        for path in (out / "running").glob("*.json"):
+            try:
+                found.append(json.loads(path.read_text())["process"])
+            except (OSError, ValueError):
+                pass
+        if len(found) >= count:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"no {count} trials in {out}")
+
+
+def end_of(job, what):
+    try:
+        _, text = job.communicate(timeout=LIMIT)
+        return job.returncode, text
+    except subprocess.TimeoutExpired as hang:
+        job.kill()
+        raise AssertionError(f"{what}: hangs") from hang
+
+
+def start(*command):
+    return subprocess.Popen([str(part) for part in command], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def children_of(process):
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def told_to_stop(folder, endless):
+    """A signal to one process stops the job; the word passes from rank to rank and from worker to worker."""
+    signals = [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGXCPU]
+    for number, (name, command, trials) in enumerate((
+        ("one-a-trial", ranks(3, WINNOW, "run"), 3),
+        ("two-a-trial", ranks(2, WINNOW, "run", "--ranks-per-trial", 2), 1),
+        ("workers", [WINNOW, "run", "--workers", 2], 2),
+        ("alone", [WINNOW, "run", "--workers", 1], 1),
+    )):
+        out = folder / f"stop-{name}"
+        job = start(*command, endless, "-o", out, "--threads", 1)
+        processes = running(out, trials)
+        if name == "two-a-trial":  # the rank that leads no trial
+            processes = [rank for rank in children_of(job.pid) if rank not in processes]
+        began = time.monotonic()
+        os.kill(processes[-1], signals[number])
+        code, text = end_of(job, name)
+        assert code == 75 and "stopped on request" in text, f"{name}: {code}\n{text}"
+        assert time.monotonic() - began < 30, f"{name}: took {time.monotonic() - began:.0f} s to stop"
+        assert not reasons(out) and results(out) == 0 and not list((out / "running").glob("*.json")), name
+
+
+def idle_rank_told_to_stop(folder, endless):
+    out = folder / "stop-idle"
+    job = start(*ranks(3, WINNOW, "run", "--ranks-per-trial", 2), endless, "-o", out, "--threads", 1)
+    leaders = running(out, 1)
+    for rank in children_of(job.pid):
+        if rank not in leaders:
+            os.kill(rank, signal.SIGTERM)
+    assert end_of(job, "an idle rank")[0] == 75
+
+
+def worker_dies(folder, endless):
+    """It costs one trial, which has its reason; another worker takes its place."""
+    out = folder / "dies"
+    job = start(WINNOW, "run", endless, "-o", out, "--workers", 2, "--threads", 1)
+    killed = running(out, 2)[0]
+    os.kill(killed, signal.SIGKILL)
+    end = time.monotonic() + LIMIT
+    while not reasons(out):
+        assert time.monotonic() < end, "no failure is recorded"
+        time.sleep(0.1)
+    assert all("ended by signal 9" in reason for reason in reasons(out)), reasons(out)
+    while killed in running(out, 2):
+        assert time.monotonic() < end, "no other worker starts"
+    job.terminate()
+    code, text = end_of(job, "after a worker's death")
+    assert code == 75 and "ended by signal 9" in text, text
+
+
+def parent_dies(folder, endless):
+    job = start(WINNOW, "run", endless, "-o", folder / "orphans", "--workers", 2, "--threads", 1)
+    workers = running(folder / "orphans", 2)
+    job.kill()
+    job.wait()
+    end = time.monotonic() + 10
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < end, "workers outlive their parent"
+        time.sleep(0.05)
+
+
+def alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def reader_goes_away(folder, sweep):
+    """`winnow run ... 2>&1 | head -1` trains all the same."""
+    out = folder / "head"
+    done = run("bash", "-c", f"'{WINNOW}' run '{sweep}' -o '{out}' --threads 1 2>&1 | true; exit ${{PIPESTATUS[0]}}")
+    assert done.returncode == 0 and results(out) == 4, f"{done.returncode}, {results(out)} results"
+    quiet = run("bash", "-c", f"'{WINNOW}' explain train.lr | true; '{WINNOW}' methods rigl | true")
+    assert quiet.stderr == "", quiet.stderr
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        for name, epochs in (("short", "1"), ("other", "2"), ("endless", "1000000")):
+            (folder / f"{name}.yaml").write_text(SWEEP.replace("EPOCHS", epochs))
+        short, other, endless = (folder / f"{name}.yaml" for name in ("short", "other", "endless"))
+        for part, arguments in (
+            (ranks_compare_notes, (short, other)),
+            (launched_without_mpi, (short,)),
+            (disk_is_full, (short,)),
+            (reader_goes_away, (short,)),
+            (told_to_stop, (endless,)),
+            (idle_rank_told_to_stop, (endless,)),
+            (worker_dies, (endless,)),
+            (parent_dies, (endless,)),
+            (fails_at_a_point, (short,)),
+            (fails_at_an_allocation, (short,)),
+        ):
+            began = time.monotonic()
+            part(folder, *arguments)
+            print(f"{part.__name__}: as it should be ({time.monotonic() - began:.0f} s)", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
