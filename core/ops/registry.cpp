@@ -3,6 +3,7 @@
 
 namespace winnow::ops {
 void define_add();
+void define_at_least();
 void define_basis_combine();
 void define_batch_norm();
 void define_cast();
@@ -14,6 +15,7 @@ void define_fill();
 void define_flatten();
 void define_linear();
 void define_mul();
+void define_optimizer_steps();
 void define_pool();
 void define_relu();
 void define_reduce_sum();
@@ -28,6 +30,7 @@ namespace winnow {
 
 void define_all_ops() {
   ops::define_add();
+  ops::define_at_least();
   ops::define_basis_combine();
   ops::define_batch_norm();
   ops::define_cast();
@@ -39,6 +42,7 @@ void define_all_ops() {
   ops::define_flatten();
   ops::define_linear();
   ops::define_mul();
+  ops::define_optimizer_steps();
   ops::define_pool();
   ops::define_relu();
   ops::define_reduce_sum();

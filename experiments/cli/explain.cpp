@@ -43,7 +43,8 @@ const std::map<std::string, const char*>& words() {
       {"replicate",
        "an axis, '- replicate: 3': every trial three times, with the seeds of 0, 1 and 2;\n"
        "no part of a trial's id"},
-      {"stop.nonfinite", "stop, the default: a trial whose loss is no longer a number ends as diverged"}};
+      {"stop.nonfinite",
+       "stop, the default: a trial with a loss, weight or running statistic that is infinite or NaN ends as diverged"}};
   return all;
 }
 

@@ -93,6 +93,10 @@ Verdict Composite::on_event(const Moment& moment, TrainState& state) {
   return verdict;
 }
 
+void Composite::edit_update(UpdateGraph& update) {
+  for (const Part& part : parts_) part.method->edit_update(update);
+}
+
 bool Composite::decays_frozen() const {
   return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.method->decays_frozen(); });
 }

@@ -62,6 +62,16 @@ TEST(DataParallel, MasksAndScoresAreThoseOfOneRank) {
   }
 }
 
+TEST(DataParallel, WhatOverflowsOnOneRankEndsTheTrialOnAll) {
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {},
+                   {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}}, {}, &world());
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  EXPECT_FALSE(trainer.train_step().diverged);
+  if (world().rank() == 1) trainer.params().buffer(1)[0] = INFINITY;
+  EXPECT_TRUE(trainer.train_step().diverged);
+}
+
 TEST(DataParallel, TheSameRankCountGivesTheSameBits) {
   std::vector<std::vector<float>> runs;
   for (int run = 0; run < 2; ++run) {
