@@ -4,9 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "experiments/accounting/accounting.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/density.h"
-#include "kernels/cpu/onednn.h"
 #include "tests/methods/trial_tools.h"
 
 namespace winnow {
