@@ -98,13 +98,8 @@ void Console::line(const std::string& text) {
   if (had_block) draw();
 }
 
-void Console::live(const std::string& text) {
-  live_text_ = text;
-  if (terminal_.live) tick();
-}
-
 void Console::tick(steady_clock::time_point now) {
-  if (quiet_ || !drawn_ || (running_.empty() && live_text_.empty())) return;
+  if (quiet_ || !drawn_ || running_.empty()) return;
   if (now - shown_ < (terminal_.live ? steady_clock::duration(kRedraw) : steady_clock::duration(kLogged))) return;
   shown_ = now;
   if (terminal_.live) {
@@ -236,7 +231,6 @@ std::vector<std::string> Console::row_lines(std::size_t columns, std::size_t mos
 }
 
 std::vector<std::string> Console::block(std::size_t columns, std::size_t rows) const {
-  if (running_.empty() && !live_text_.empty()) return {clipped(live_text_, columns)};
   std::vector<std::string> lines = {head(columns)};
   for (const std::string& best : best_lines()) lines.push_back(best);
   // A title, perhaps "and more", and the line of the cursor stay free.

@@ -45,8 +45,6 @@ class Console {
   // A trial ended: "[3/18] NAME PLACE LABEL  TEXT", where 3 trials have ended now.
   void end(const TrialRow& row, TrialEnd end, const std::string& text);
   void line(const std::string& text);
-  // A block of one line, for a process that knows of no trial but its own.
-  void live(const std::string& text);
   // Draws, if it is time to. `now`: for tests.
   void tick(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now());
 
@@ -73,7 +71,6 @@ class Console {
   Terminal terminal_;
   std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
   std::vector<std::string> on_screen_;  // lines of the block
-  std::string live_text_;
   std::size_t trials_ = 0, at_a_time_ = 1;
   std::map<TrialEnd, std::size_t> ended_;
   double cost_ = 0, cost_ended_ = 0;
