@@ -14,6 +14,7 @@
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
 #include "experiments/models/registry.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {

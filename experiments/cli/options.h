@@ -1,4 +1,4 @@
-// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run, numbers for people.
+// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -29,9 +29,5 @@ struct SweepArguments {
 };
 // A smoke run gets a folder of its own below `out`, so that its results never count as real ones.
 SweepArguments sweep_arguments(const boost::program_options::variables_map& given);
-
-std::string count_text(double count);       // 1234567 -> "1.23 M"
-std::string bytes_text(double bytes);       // "1.5 MiB"
-std::string duration_text(double seconds);  // "3 h 05 min"
 
 }  // namespace winnow

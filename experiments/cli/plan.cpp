@@ -15,6 +15,7 @@
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/estimate.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -145,10 +146,6 @@ std::string other_settings(const Plan& plan, const TrialSpec& spec) {
     text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, found->second);
   }
   return text;
-}
-
-std::string counted(std::size_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 void print_head(std::ostream& out, const Plan& plan) {

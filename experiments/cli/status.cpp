@@ -8,24 +8,12 @@
 #include "experiments/cli/out_arguments.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/status.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
 
 constexpr std::size_t kListed = 20;  // of each kind on the screen; --json has all
-
-std::string duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(std::llround(seconds));
-  if (total < 60) return fmt::format("{} s", total);
-  if (total < 3600) return fmt::format("{} min", (total + 30) / 60);
-  return fmt::format("{}h{:02}m", total / 3600, total % 3600 / 60);
-}
-
-std::string bar(std::size_t done, std::size_t all) {
-  constexpr std::size_t kWidth = 40;
-  const std::size_t full = all == 0 ? 0 : done * kWidth / all;
-  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]";
-}
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
@@ -56,9 +44,10 @@ void print(std::ostream& out, const SweepStatus& s) {
                      s.failed.size(), s.running.size(), s.missing.size());
   if (!s.damaged.empty()) out << fmt::format("  damaged {}", s.damaged.size());
   out << fmt::format("  of {}   {} %\n{}", s.planned, s.planned == 0 ? 0 : settled * 100 / s.planned,
-                     bar(settled, s.planned));
-  if (s.trials_per_hour) out << fmt::format("  {:.3g} trials/h, {} each", *s.trials_per_hour, duration(s.mean_seconds));
-  if (s.seconds_left) out << ", " << duration(*s.seconds_left) << " left";
+                     bar(s.planned == 0 ? 0 : static_cast<double>(settled) / static_cast<double>(s.planned), 42));
+  if (s.trials_per_hour)
+    out << fmt::format("  {:.3g} trials/h, {} each", *s.trials_per_hour, duration_text(s.mean_seconds));
+  if (s.seconds_left) out << ", " << duration_text(*s.seconds_left) << " left";
   out << "\n";
   list(out, "running", s.running, [](const RunningTrial& t) {
     return fmt::format("{}  {}  {}/{} steps  loss {}  test {}  {:.0f} images/s  {} on {} rank{}", t.name, t.label,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "experiments/text.h"
+
 namespace winnow {
 namespace {
 
@@ -42,11 +44,6 @@ std::string latex_text(const std::string& text) {
 }
 
 }  // namespace
-
-std::size_t display_width(const std::string& utf8) {
-  return static_cast<std::size_t>(
-      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
-}
 
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;

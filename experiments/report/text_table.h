@@ -27,7 +27,6 @@ struct TextTable {
   void latex(std::ostream& out, const std::string& caption) const;  // needs the booktabs package
 };
 
-std::size_t display_width(const std::string& utf8);
 std::string csv_cell(const std::string& text);
 
 }  // namespace winnow

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -28,8 +29,14 @@ std::optional<double> number_in(const nlohmann::json& json, const char* key) {
   return found->get<double>();
 }
 
+// One that ended and that nobody has asked for its exit code is gone too; in a container nobody may ever ask.
 bool process_is_gone(std::int64_t process) {
-  return process > 0 && ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
+  if (process <= 0) return false;
+  if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  return text.compare(text.rfind(')') + 1, 2, " Z") == 0;
 }
 
 }  // namespace

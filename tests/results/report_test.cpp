@@ -12,6 +12,7 @@
 #include "experiments/report/text_table.h"
 #include "experiments/results/container.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/text.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
 
