@@ -102,7 +102,7 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
     PosixFiles files;
     if (files.exists(Layout(killed).plan())) {
       const SweepStatus status = read_status(files, killed, unix_now());
-      EXPECT_EQ(status.done, now.size());
+      EXPECT_EQ(status.done.size(), now.size());
       EXPECT_TRUE(status.running.empty()) << "a killed process counts as running";
     }
   }
