@@ -62,7 +62,7 @@ struct Option {
 
 std::vector<Option> options_of(const Verb& verb) {
   std::vector<Option> options;
-  for (const auto& each : shown_options(verb.name).options()) {
+  for (const VerbOptions shown = shown_options(verb.name); const auto& each : shown.options()) {
     Option option{.name = "--" + each->long_name(), .small = {}, .meaning = each->description(), .values = {}};
     const std::string shown =
         each->canonical_display_name(boost::program_options::command_line_style::allow_dash_for_short);

@@ -31,7 +31,7 @@ std::string roff(const std::string& text) {
 void write_verb(const Verb& verb, std::ostream& out) {
   out << fmt::format(".SS winnow {}{}{}\n{}.\n", verb.name, *verb.argument == '\0' ? "" : " ", roff(verb.argument),
                      roff(verb.meaning));
-  for (const auto& option : shown_options(verb.name).options()) {
+  for (const VerbOptions shown = shown_options(verb.name); const auto& option : shown.options()) {
     if (option->long_name() == "help") continue;
     const std::string value = option->semantic()->max_tokens() > 0 ? " VALUE" : "";
     const std::string small =

@@ -60,7 +60,7 @@ TEST_F(Help, EveryVerbHasItsOwn) {
     EXPECT_EQ(one.code, 0);
     EXPECT_EQ(one.out, winnow({verb.name, "--help"}).out);
     EXPECT_TRUE(one.out.starts_with(std::string("winnow ") + verb.name)) << one.out;
-    for (const auto& option : shown_options(verb.name).options()) {
+    for (const VerbOptions shown = shown_options(verb.name); const auto& option : shown.options()) {
       EXPECT_NE(one.out.find("--" + option->long_name()), std::string::npos) << verb.name << one.out;
       EXPECT_FALSE(option->description().empty()) << verb.name << " " << option->long_name();
     }
@@ -81,7 +81,7 @@ TEST_F(Help, BashCompletesVerbsOptionsSettingsAndNames) {
             (folder_ / "unlike.yaml").string());
   for (const Verb& verb : verbs()) {
     const std::string offered = " " + completed({"winnow", verb.name, "--"}) + " ";
-    for (const auto& option : shown_options(verb.name).options()) {
+    for (const VerbOptions shown = shown_options(verb.name); const auto& option : shown.options()) {
       EXPECT_NE(offered.find(" --" + option->long_name() + " "), std::string::npos) << verb.name << ":" << offered;
     }
   }
@@ -92,7 +92,7 @@ TEST_F(Help, ZshKnowsEveryVerbAndOption) {
   EXPECT_TRUE(script.starts_with("#compdef winnow\n"));
   for (const Verb& verb : verbs()) {
     EXPECT_NE(script.find("\n    " + std::string(verb.name) + ") _arguments"), std::string::npos) << verb.name;
-    for (const auto& option : shown_options(verb.name).options()) {
+    for (const VerbOptions shown = shown_options(verb.name); const auto& option : shown.options()) {
       EXPECT_NE(script.find("'*--" + option->long_name() + "["), std::string::npos) << option->long_name();
     }
   }
