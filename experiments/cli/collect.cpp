@@ -1,7 +1,7 @@
 #include <ostream>
 
 #include "core/error.h"
-#include "experiments/cli/out_arguments.h"
+#include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/container.h"
 #include "experiments/results/layout.h"
@@ -28,23 +28,26 @@ void check_target(Files& files, const fs::path& target, const fs::path& out) {
 
 }  // namespace
 
-int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
+void add_collect_options(VerbOptions& options) {
   namespace po = boost::program_options;
-  po::options_description options("winnow collect OUT [options]   all results of a directory in one file");
-  std::string path;
-  options.add_options()("output,o", po::value(&path), "survey file (default: OUT/survey.h5)")(
+  options.add_options()("place", po::value<std::string>(), "output directory of winnow run")(
+      "output,o", po::value<std::string>(), "survey file (default: OUT/survey.h5)")(
       "pack", "copy the weights; without it the survey links to the result files");
-  const auto given = parse_out_arguments(args, options, out);
+}
+
+int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
+  const auto given = parse_arguments("collect", args, out);
   if (!given) return 0;
-  const fs::path folder = given->place;
-  const fs::path target = path.empty() ? folder / "survey.h5" : fs::path(path);
+  const fs::path folder = place_of(*given);
+  const fs::path target =
+      given->contains("output") ? fs::path((*given)["output"].as<std::string>()) : folder / "survey.h5";
   PosixFiles files;
   check_target(files, target, folder);
   const Survey survey = gather_survey(files, folder);
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
   }
-  write_survey(files, survey, folder, target, given->has("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
+  write_survey(files, survey, folder, target, given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
   const std::size_t count = rows_of(survey.trials);
   out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(), count, survey.planned,
                      survey.planned - count);

@@ -20,7 +20,6 @@
 namespace winnow {
 namespace {
 
-namespace po = boost::program_options;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kListed = 60;
@@ -256,25 +255,23 @@ Json json_of(const Plan& plan) {
 
 }  // namespace
 
-int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage = "plan SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke] [--all] [--json]";
-  po::options_description options("winnow " + usage);
+void add_plan_options(VerbOptions& options) {
   add_sweep_options(options);
   options.add_options()("all", "list every configuration")("json", "one JSON object");
-  const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
-  if (given.contains("help")) {
-    out << options;
-    return 0;
-  }
-  Plan plan = make_plan(sweep_arguments(given));
+}
+
+int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto given = parse_arguments("plan", args, out);
+  if (!given) return 0;
+  Plan plan = make_plan(sweep_arguments(*given));
   for (const std::string& arg : args) {
     if (arg == "--all" || arg == "--json") continue;
     plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + arg;
   }
-  if (given.contains("json")) {
+  if (given->contains("json")) {
     out << json_of(plan).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {
-    print(out, plan, given.contains("all"));
+    print(out, plan, given->contains("all"));
   }
   return 0;
 }

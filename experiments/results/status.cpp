@@ -30,19 +30,34 @@ std::optional<double> rate_of(std::vector<std::int64_t> times, double mean_secon
   return count * 3600.0 / std::max(span, 1.0);
 }
 
+// A trial that diverged ended early, so it says nothing of the others. Where none has finished, those in work do.
 std::optional<double> time_left(const SweepStatus& status) {
-  if (status.running.empty() || status.mean_seconds <= 0) return std::nullopt;
-  double trials = static_cast<double>(status.missing.size() + status.failed.size());
+  if (status.running.empty()) return std::nullopt;
+  double left = 0, longest = 0, whole = 0;
   for (const RunningTrial& trial : status.running) {
-    const auto& progress = trial.progress;
-    const double part =
-        progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0;
-    trials += 1 - std::clamp(part, 0.0, 1.0);
+    const auto rest = seconds_left_of(trial, status.mean_seconds);
+    if (!rest) return std::nullopt;
+    left += *rest;
+    longest = std::max(longest, *rest);
+    whole += *rest + static_cast<double>(trial.updated - trial.started);
   }
-  return trials * status.mean_seconds / static_cast<double>(status.running.size());
+  const auto at_a_time = static_cast<double>(status.running.size());
+  const double each = status.mean_seconds > 0 ? status.mean_seconds : whole / at_a_time;
+  left += each * static_cast<double>(status.missing.size() + status.failed.size());
+  return std::max(longest, left / at_a_time);
 }
 
 }  // namespace
+
+std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_seconds) {
+  const Progress& progress = trial.progress;
+  const double share =
+      progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0.0;
+  const auto taken = static_cast<double>(trial.updated - trial.started);
+  if (share > 0.02 && taken > 0) return taken * (1 - std::min(share, 1.0)) / share;
+  if (mean_seconds <= 0) return std::nullopt;
+  return std::max(0.0, mean_seconds - taken);
+}
 
 void check_output_directory(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
@@ -87,18 +102,18 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
       check_owner(layout.trial(name), note.name);
       status.planned += unplanned;
       if (const auto time = unix_time(note.created)) times.push_back(*time);
-      seconds += note.seconds;
       if (note.outcome == Outcome::Diverged) {
         status.diverged.push_back(name);
       } else {
-        ++status.done;
+        status.done.push_back(name);
+        seconds += note.seconds;
       }
     } catch (const Error& error) {
       if (!is_unreadable(error)) throw;
       status.damaged.push_back({name, error.what()});
     }
   }
-  if (!times.empty()) status.mean_seconds = seconds / static_cast<double>(times.size());
+  if (!status.done.empty()) status.mean_seconds = seconds / static_cast<double>(status.done.size());
   status.trials_per_hour = rate_of(times, status.mean_seconds);
 
   const auto has_result = [&](const std::string& name) {

@@ -1,6 +1,7 @@
 #include "experiments/results/survey.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -110,6 +111,20 @@ void split_settings(const std::vector<TrialResult>& trials, Survey& survey, std:
   }
 }
 
+// Numbers, so that a reader can compare them, if all that is there are numbers.
+Column setting_column(const std::string& key, Texts texts) {
+  Reals numbers;
+  for (const std::string& text : texts) {
+    double number = kAbsent;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (!text.empty() && (read.ec != std::errc() || read.ptr != text.data() + text.size())) break;
+    numbers.push_back(number);
+  }
+  const bool any = std::ranges::any_of(texts, [](const std::string& text) { return !text.empty(); });
+  if (any && numbers.size() == texts.size()) return {key, std::move(numbers), "", kSettingColumn};
+  return {key, std::move(texts), "", kSettingColumn};
+}
+
 Table trial_table(const std::vector<TrialResult>& trials, const std::vector<TrialHeader>& headers,
                   const std::vector<std::string>& varying) {
   Table table;
@@ -128,7 +143,9 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
   texts("created", [&](std::size_t i) { return headers[i].created; });
   texts("content_digest", [&](std::size_t i) { return headers[i].content_digest; });
   for (const auto& key : varying) {
-    texts(key, [&](std::size_t i) { return setting_of(trials[i], key); });
+    Texts column;
+    for (const TrialResult& trial : trials) column.push_back(setting_of(trial, key));
+    table.columns.push_back(setting_column(key, std::move(column)));
   }
 
   std::set<std::string> facts;

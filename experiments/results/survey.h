@@ -21,9 +21,12 @@ struct MissingTrial {
   std::string settings;  // as in the plan, if it is known
 };
 
+// The description of the columns of /trials that are settings; a setting and a fact may have one name.
+inline constexpr const char* kSettingColumn = "setting";
+
 struct Survey {
-  // One row per result, index "name"; then id, replicate, state, reason, created, every setting
-  // that varies (text), and every summary value (NaN where a trial has none).
+  // One row per result, index "name"; then id, replicate, state, reason, created, every setting that varies (numbers
+  // where all its values are numbers, NaN where a trial has none; else text), and every summary value (NaN likewise).
   Table trials;
   Table epochs, layers;                         // long: column "trial" is the row in `trials`
   std::map<std::string, std::string> settings;  // those equal in all trials

@@ -86,7 +86,8 @@ void Console::end(const TrialRow& row, TrialEnd end, const std::string& text) {
     }
   }
   const bool bad = end == TrialEnd::Diverged || end == TrialEnd::Failed;
-  line(fmt::format("[{}/{}] {} {} {}  {}", sum(ended_), std::max(trials_, sum(ended_)), row.name, row.place, row.label,
+  line(fmt::format("[{}/{}] {} {}, {}  {}", sum(ended_), std::max(trials_, sum(ended_)),
+                   terminal_.live ? short_name(row.name) : row.name, row.label, row.place,
                    bad ? terminal_.paint(Colour::Red, text) : text));
 }
 
@@ -141,24 +142,28 @@ double Console::share_done() const {
   return cost_ > 0 ? std::min(1.0, done / cost_) : 0;
 }
 
-std::optional<double> Console::seconds_left() const {
-  double cost = trained_cost_, seconds = trained_seconds_, waiting = cost_ - cost_ended_;
+std::optional<double> Console::pace() const {
+  double cost = trained_cost_, seconds = trained_seconds_;
   for (const auto& [name, row] : running_) {
-    waiting -= row.cost;
     if (share_of(row) <= kTelling) continue;
     cost += row.cost * share_of(row);
     seconds += row.seconds;
   }
-  const std::optional<double> pace = cost > 0 ? std::optional(seconds / cost) : std::nullopt;
-  double longest = 0, all = 0;
+  return cost > 0 ? std::optional(seconds / cost) : std::nullopt;
+}
+
+std::optional<double> Console::seconds_left() const {
+  const std::optional<double> speed = pace();
+  double longest = 0, all = 0, waiting = cost_ - cost_ended_;
   for (const auto& [name, row] : running_) {
-    const auto left = seconds_left_of(row, pace);
+    waiting -= row.cost;
+    const auto left = seconds_left_of(row, speed);
     if (!left) return std::nullopt;
     longest = std::max(longest, *left);
     all += *left;
   }
-  if (waiting > 0 && !pace) return std::nullopt;
-  if (waiting > 0) all += waiting * *pace;
+  if (waiting > 0 && !speed) return std::nullopt;
+  if (waiting > 0) all += waiting * *speed;
   return std::max(longest, all / static_cast<double>(at_a_time_));
 }
 
@@ -197,7 +202,7 @@ std::vector<std::string> Console::best_lines() const {
   for (const auto& [place, best] : best_) {
     if (lines.size() == kMostPlaces) break;
     lines.push_back(
-        fmt::format("best {}  {}, {}  {}", percent(best.test_acc), place, best.label, short_name(best.name)));
+        fmt::format("best {}  {}, {}  {}", percent(best.test_acc), best.label, place, short_name(best.name)));
   }
   return lines;
 }
@@ -208,8 +213,8 @@ std::vector<std::string> Console::row_lines(std::size_t columns, std::size_t mos
                    {"images/s", true, 4, {}}, {"left", true, 1, {}}, {"trial", false, 5, {}}};
   for (const auto& [name, row] : running_) {
     if (table.rows() == most) break;
-    const auto left = seconds_left_of(row, std::nullopt);
-    const std::string cells[] = {row.place + ", " + row.label,
+    const auto left = seconds_left_of(row, pace());
+    const std::string cells[] = {row.label + ", " + row.place,
                                  fmt::format("{:.0f} %", 100 * share_of(row)),
                                  row.loss ? fmt::format("{:.4f}", *row.loss) : "-",
                                  row.test_acc ? percent(*row.test_acc) : "-",

@@ -42,7 +42,7 @@ class Console {
   void begin(std::size_t trials, double cost, std::size_t at_a_time);
   // A trial began or went on: its row replaces the last one of that name.
   void update(const TrialRow& row);
-  // A trial ended: "[3/18] NAME PLACE LABEL  TEXT", where 3 trials have ended now.
+  // A trial ended: "[3/18] NAME LABEL, PLACE  TEXT", where 3 trials have ended now; a terminal gets the start of NAME.
   void end(const TrialRow& row, TrialEnd end, const std::string& text);
   void line(const std::string& text);
   // Draws, if it is time to. `now`: for tests.
@@ -62,6 +62,7 @@ class Console {
   std::vector<std::string> best_lines() const;
   std::vector<std::string> row_lines(std::size_t columns, std::size_t most) const;
   double images_per_second() const;
+  std::optional<double> pace() const;  // seconds that a unit of cost takes
   double share_done() const;
   std::string erased();
   void draw();

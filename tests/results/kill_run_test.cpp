@@ -107,7 +107,7 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
         std::this_thread::sleep_for(milliseconds(10));
         status = read_status(files, killed, unix_now());
       }
-      EXPECT_GE(status.done, now.size());
+      EXPECT_GE(status.done.size(), now.size());
       EXPECT_TRUE(status.running.empty()) << "a killed process counts as running";
     }
   }

@@ -103,7 +103,7 @@ TEST(Status, CountsEveryTrialOnce) {
   ProgressFile running(files, folder.path(), sample_trial(5, "snip", "0.05", 0).spec, 1);
   SweepStatus status = read_status(files, folder.path(), unix_now());
   EXPECT_EQ(status.planned, 13u);
-  EXPECT_EQ(status.done, 10u);
+  EXPECT_EQ(status.done.size(), 10u);
   EXPECT_EQ(status.diverged.size(), 1u);
   EXPECT_EQ(status.failed.size(), 1u);
   EXPECT_EQ(status.running.size(), 1u);
@@ -118,6 +118,42 @@ TEST(Status, CountsEveryTrialOnce) {
   EXPECT_EQ(status.missing.size(), 1u);
 }
 
+// A heartbeat as the process of another host wrote it.
+void write_heartbeat(Files& files, const std::filesystem::path& out, const std::string& name, int step, int seconds) {
+  const std::int64_t now = unix_now();
+  files.replace(Layout(out).progress(name), nlohmann::json({{"label", "lenet300/snip/0.05"},
+                                                            {"host", "elsewhere"},
+                                                            {"started", now - seconds},
+                                                            {"updated", now},
+                                                            {"step", step},
+                                                            {"steps", 100},
+                                                            {"images_per_second", 4000}})
+                                                .dump());
+}
+
+TEST(Status, TimeLeftComesFromTrialsThatTrainedAndFromThoseInWork) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  TrialResult diverged = sample_trial(1, "snip", "0.05", 0);
+  diverged.outcome = Outcome::Diverged;
+  diverged.summary["seconds.total"] = 0.5;
+  publish(files, folder.path(), diverged, kCreated);
+  std::vector<PlannedTrial> plan;
+  for (int replicate = 0; replicate < 4; ++replicate)
+    plan.push_back(planned(sample_trial(1, "snip", "0.05", replicate).spec));
+  write_plan(files, folder.path(), plan);
+  write_heartbeat(files, folder.path(), plan[1].name, 0, 0);
+  EXPECT_FALSE(read_status(files, folder.path(), unix_now()).seconds_left) << "a diverged trial ended early";
+  write_heartbeat(files, folder.path(), plan[1].name, 25, 10);  // 30 s to go, and two more of 40 s
+  SweepStatus status = read_status(files, folder.path(), unix_now());
+  ASSERT_TRUE(status.seconds_left);
+  EXPECT_NEAR(*status.seconds_left, 110, 1e-9);
+  EXPECT_EQ(status.mean_seconds, 0);
+  publish(files, folder.path(), sample_trial(1, "snip", "0.05", 2), kCreated);  // 12.5 s
+  status = read_status(files, folder.path(), unix_now());
+  EXPECT_NEAR(*status.seconds_left, 30 + 12.5, 1e-9);
+}
+
 TEST(Status, ADamagedResultIsNamedAndDoesNotCountAsDone) {
   TemporaryFolder folder;
   PosixFiles files;
@@ -126,7 +162,7 @@ TEST(Status, ADamagedResultIsNamedAndDoesNotCountAsDone) {
   const auto whole = files.read(path);
   files.replace(path, std::span(whole).first(whole.size() / 2));
   const SweepStatus status = read_status(files, folder.path(), unix_now());
-  EXPECT_EQ(status.done, 9u);
+  EXPECT_EQ(status.done.size(), 9u);
   ASSERT_EQ(status.damaged.size(), 1u);
   const Survey survey = gather_survey(files, folder.path());
   EXPECT_EQ(survey.missing[0].state, "damaged");

@@ -93,8 +93,8 @@ TEST_F(Picture, CountsWhatHasEnded) {
   console_->end(row("second-r0", 100, 5), TrialEnd::Trained, "test 0.9");
   console_->end(row("first-r0", 100, 9), TrialEnd::Failed, "failed: no memory");
   EXPECT_EQ(out_.str(),
-            "[1/3] second-r0 lenet300 on fashion-mnist rigl 0.05  test 0.9\n"
-            "[2/3] first-r0 lenet300 on fashion-mnist rigl 0.05  failed: no memory\n");
+            "[1/3] second-r0 rigl 0.05, lenet300 on fashion-mnist  test 0.9\n"
+            "[2/3] first-r0 rigl 0.05, lenet300 on fashion-mnist  failed: no memory\n");
 }
 
 TEST_F(Picture, TimeLeftFollowsTrialsThatTrained) {
@@ -138,7 +138,7 @@ TEST_F(Picture, ATerminalKeepsOnlyTheLinesOfEndedTrials) {
   console_.reset();
   const auto after = screen(out_.str(), 200);
   ASSERT_EQ(after.size(), 2u);
-  EXPECT_EQ(after[0], "[1/3] first-r0 lenet300 on fashion-mnist rigl 0.05  test 0.9");
+  EXPECT_EQ(after[0], "[1/3] first-r0 rigl 0.05, lenet300 on fashion-mnist  test 0.9");
 }
 
 TEST_F(Picture, ALogGetsAPlainLineEveryHalfMinute) {
@@ -172,8 +172,8 @@ TEST_F(Picture, BestIsKeptForEachModelAndDataSet) {
   }
   const auto lines = console_->block(80, 24);
   ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(lines[1], "best 70.00 %  a on x, rigl 0.05  01234567-r0");
-  EXPECT_EQ(lines[2], "best 60.00 %  b on x, rigl 0.05  01234567-r0");
+  EXPECT_EQ(lines[1], "best 70.00 %  rigl 0.05, a on x  01234567-r0");
+  EXPECT_EQ(lines[2], "best 60.00 %  rigl 0.05, b on x  01234567-r0");
 }
 
 TEST(Terminal, ColoursAreForTerminalsThatWantThem) {
