@@ -74,6 +74,7 @@ class SweepRunner {
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) console_.line(summary(found_, tally_));
+    if (any_unreadable(found_, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found_, tally_) ? 3 : 0;
   }
 
@@ -109,11 +110,14 @@ class SweepRunner {
     }
     found_.assign(trials_.size(), Found::Nothing);
     if (world_.rank() == 0) {
-      files_.make_folders(options_.out);
+      files_.check_publishing(options_.out);
+      clear_leftovers(files_, options_.out);
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
-      found_ = find_results(files_, options_.out, trials_, options_.retry_failed);
+      std::vector<std::string> problems;
+      found_ = find_results(files_, options_.out, trials_, options_.retry_failed, problems);
+      for (const std::string& problem : problems) warn(problem);
       find_data();
     }
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
@@ -165,7 +169,7 @@ class SweepRunner {
     std::uint64_t free = 1;
     if (group.rank() == 0) {
       const TrialSpec& spec = trials_[at];
-      if (const Found found = find_result(files_, options_.out, spec); found != Found::Nothing) {
+      if (const Found found = look(spec); found != Found::Nothing) {
         free = 0;
         count_elsewhere(found, head);
       } else if (how == InWorkElsewhere::Postpone && is_in_work(files_, options_.out, spec)) {
@@ -177,7 +181,20 @@ class SweepRunner {
     return free != 0;
   }
 
+  static void warn(const std::string& problem) { std::cerr << "winnow: warning: " << problem << std::endl; }
+
+  Found look(const TrialSpec& spec) {
+    std::vector<std::string> problems;
+    const Found found = find_result(files_, options_.out, spec, problems);
+    for (const std::string& problem : problems) warn(problem);
+    return found;
+  }
+
   void count_elsewhere(Found found, const std::string& head) {
+    if (found == Found::Unreadable) {
+      ++tally_[Tally::ElsewhereUnreadable];
+      return;
+    }
     ++tally_[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
     console_.line(head + "  already published by another run");
   }
@@ -229,7 +246,7 @@ class SweepRunner {
       return;
     }
     if (publish(files_, options_.out, result) == Published::AlreadyThere) {
-      count_elsewhere(find_result(files_, options_.out, spec), head);
+      count_elsewhere(look(spec), head);
     } else if (result.outcome == Outcome::Diverged) {
       ++tally_[Tally::Diverged];
       console_.line(fmt::format("{}  diverged: {}", head, result.reason));
