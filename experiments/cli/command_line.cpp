@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <new>
 #include <ostream>
 #include <string_view>
 
@@ -134,6 +137,12 @@ int run_command_line(std::span<const std::string> args, std::ostream& out, std::
       err << "winnow: error: " << error.what() << std::endl;
     }
     return static_cast<int>(error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {
+    err << "winnow: error: " << error.path1().string() << ": " << error.code().message() << std::endl;
+    return static_cast<int>(ErrorKind::Io);
+  } catch (const std::bad_alloc&) {
+    err << "winnow: error: out of memory" << std::endl;
+    return static_cast<int>(ErrorKind::Unavailable);
   } catch (const std::exception& error) {
     err << "winnow: error: unexpected: " << error.what() << std::endl;
     return static_cast<int>(ErrorKind::Internal);

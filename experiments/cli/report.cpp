@@ -76,7 +76,7 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
   PosixFiles files;
   const std::filesystem::path place = place_of(*given);
   if (!files.exists(place)) fail(ErrorKind::Input, "{}: no such survey file or directory", place.string());
-  const Survey survey = std::filesystem::is_directory(place) ? gather_survey(files, place) : read_survey(files, place);
+  const Survey survey = files.is_folder(place) ? gather_survey(files, place) : read_survey(files, place);
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
   }

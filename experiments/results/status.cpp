@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/result_index.h"
 #include "experiments/results/trial_file.h"
 
 namespace winnow {
@@ -61,13 +62,15 @@ std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_sec
 
 void check_output_directory(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
-  if (files.exists(layout.plan()) || files.exists(layout.trials())) return;
+  for (const auto& place : {layout.plan(), layout.plans(), layout.trials()}) {
+    if (files.exists(place)) return;
+  }
   if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
   fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)", out.string());
 }
 
 bool is_unreadable(const Error& error) {
-  return error.kind() == ErrorKind::Input || error.kind() == ErrorKind::Settings;
+  return error.kind() == ErrorKind::Input || error.kind() == ErrorKind::Settings || error.kind() == ErrorKind::Io;
 }
 
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out) {
@@ -94,11 +97,18 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   double seconds = 0;
   const auto published = published_trials(files, out);
   status.planned = known.size();
+  const ResultIndex index(files, out);
+  const auto note_of = [&](const std::string& name) {
+    const auto path = layout.trial(name);
+    const auto stamp = files.stamp(path);
+    const TrialNote* indexed = stamp ? index.find(name, *stamp) : nullptr;
+    return indexed != nullptr ? *indexed : read_note(files, path);
+  };
   for (const auto& name : published) {
     const bool unplanned = !known.contains(name);
     settled(name);
     try {
-      const TrialNote note = read_note(files, layout.trial(name));
+      const TrialNote note = note_of(name);
       check_owner(layout.trial(name), note.name);
       status.planned += unplanned;
       if (const auto time = unix_time(note.created)) times.push_back(*time);

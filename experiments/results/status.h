@@ -18,8 +18,8 @@ namespace winnow {
 void check_output_directory(Files& files, const std::filesystem::path& out);
 // Names of all result files, sorted; what is in them is not looked at.
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out);
-// A file in trials/ that is no result here: damaged, of another trial (a copy), of a newer version.
-// Anything else that keeps it from being read is not the file's fault.
+// A file in trials/ that gives no result now: damaged, of another trial (a copy), of a newer version, or one that the
+// system cannot read. The others are read without it.
 bool is_unreadable(const Error& error);
 
 struct SweepStatus {

@@ -151,7 +151,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
   std::set<std::string> facts;
   for (const TrialResult& trial : trials) {
     for (const auto& [name, value] : trial.provenance) {
-      if (!name.starts_with("env.")) facts.insert(name);
+      if (!name.starts_with("env.") && name != "sweep.text") facts.insert(name);
     }
   }
   for (const auto& name : facts) {
@@ -191,21 +191,27 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   std::vector<TrialHeader> headers;
   std::set<std::string> unreadable;
   LongTable epochs, layers;
-  for (const auto& name : published_trials(files, out)) {
+  const auto names = published_trials(files, out);
+  std::vector<std::filesystem::path> paths;
+  for (const auto& name : names) paths.push_back(layout.trial(name));
+  const auto skip = [&](std::size_t i, const Error& error) {
+    if (!is_unreadable(error)) throw error;
+    survey.missing.push_back({names[i], "damaged", error.what(), ""});
+    unreadable.insert(names[i]);
+  };
+  const auto take = [&](std::size_t i, ReadTrial read) {
     try {
-      ReadTrial read = read_whole_trial(files, layout.trial(name));
-      check_owner(layout.trial(name), read.header.name);
-      epochs.append(trials.size(), read.result.epochs);
-      layers.append(trials.size(), read.result.layers);
-      read.result.epochs = read.result.layers = read.result.steps = read.result.events = {};
-      trials.push_back(std::move(read.result));
-      headers.push_back(std::move(read.header));
+      check_owner(paths[i], read.header.name);
     } catch (const Error& error) {
-      if (!is_unreadable(error)) throw;
-      survey.missing.push_back({name, "damaged", error.what(), ""});
-      unreadable.insert(name);
+      return skip(i, error);
     }
-  }
+    epochs.append(trials.size(), read.result.epochs);
+    layers.append(trials.size(), read.result.layers);
+    read.result.epochs = read.result.layers = {};
+    trials.push_back(std::move(read.result));
+    headers.push_back(std::move(read.header));
+  };
+  read_trials(files, paths, take, skip);
   survey.epochs = epochs.take();
   survey.layers = layers.take();
   std::vector<std::string> varying;

@@ -65,6 +65,7 @@ class SweepRunner {
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) console_.line(summary(found_, tally_, options_.retry_failed));
+    if (any_unreadable(found_, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
   }
 
@@ -114,10 +115,14 @@ class SweepRunner {
     found_.assign(trials_.size(), Found::Nothing);
     agree(world_, [&] {
       if (world_.rank() != 0) return;
+      files_.check_publishing(options_.out);
+      clear_leftovers(files_, options_.out);
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
-      found_ = find_results(files_, options_.out, trials_);
+      std::vector<std::string> problems;
+      found_ = find_results(files_, options_.out, trials_, problems);
+      for (const std::string& problem : problems) console_.line("warning: " + problem);
       find_data();
     });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);

@@ -50,9 +50,10 @@ bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere h
   std::uint64_t free = 1;
   if (group.rank() == 0) {
     const TrialSpec& spec = job_.trials[at];
-    if (const Found found = find_result(job_.files, job_.options.out, spec); found != Found::Nothing) {
+    std::vector<std::string> problems;
+    if (const Found found = find_result(job_.files, job_.options.out, spec, problems); found != Found::Nothing) {
       free = 0;
-      job_.news.tell(elsewhere(found, {.at = at}));
+      job_.news.tell(elsewhere(found, problems, {.at = at}));
     } else if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec)) {
       free = 0;
       job_.postponed[at] = 1;
@@ -62,9 +63,14 @@ bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere h
   return free != 0;
 }
 
-TrialNews TrialRunner::elsewhere(Found found, TrialNews news) {
-  ++job_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
+TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> problems, TrialNews news) {
   news.end = TrialEnd::Elsewhere;
+  if (found == Found::Unreadable) {
+    ++job_.tally[Tally::ElsewhereUnreadable];
+    news.text = fmt::format("not published: {}", fmt::join(problems, "; "));
+    return news;
+  }
+  ++job_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
   news.text = "already published by another run";
   return news;
 }
@@ -123,7 +129,9 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
     news.end = TrialEnd::Failed;
     news.text = "failed: " + result.reason;
   } else if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {
-    return elsewhere(find_result(job_.files, job_.options.out, spec), std::move(news));
+    std::vector<std::string> problems;
+    const Found found = find_result(job_.files, job_.options.out, spec, problems);
+    return elsewhere(found, problems, std::move(news));
   } else if (result.outcome == Outcome::Diverged) {
     ++job_.tally[Tally::Diverged];
     news.end = TrialEnd::Diverged;

@@ -43,7 +43,7 @@ class TrialRunner {
   bool is_free(std::size_t at, Communicator& group, InWorkElsewhere how);
   bool train(std::size_t at, Communicator& group);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
-  TrialNews elsewhere(Found found, TrialNews news);
+  TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 
   Job job_;
 };

@@ -68,7 +68,9 @@ void WorkerCrew::lose(const WorkerDeath& death) {
   const TrialSpec& spec = job_.trials[at];
   job_.files.remove(Layout(job_.options.out).progress(spec.name()));
   // It may have died when the result was published already.
-  if (const Found found = find_result(job_.files, job_.options.out, spec); found != Found::Nothing) {
+  std::vector<std::string> problems;
+  const Found found = find_result(job_.files, job_.options.out, spec, problems);
+  if (found == Found::Done || found == Found::Diverged) {
     ++job_.tally[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
     return;
   }
