@@ -35,6 +35,7 @@ class Attrs {
   const std::vector<std::int64_t>& list(std::string_view name) const;
   bool has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   void set(std::string name, Attr value) { entries_[std::move(name)] = std::move(value); }
+  bool operator==(const Attrs&) const = default;
 
  private:
   std::map<std::string, Attr, std::less<>> entries_;

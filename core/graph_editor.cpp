@@ -4,11 +4,10 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/op.h"
 
 namespace winnow {
 namespace {
-
-bool is_layer(const Node& node) { return node.op == "conv2d" || node.op == "linear"; }
 
 // By value: does it depend on any of `sources`? `order` is a schedule.
 std::vector<char> downstream(const Graph& graph, const std::vector<NodeId>& order,
@@ -28,6 +27,10 @@ std::vector<char> downstream(const Graph& graph, const std::vector<NodeId>& orde
 
 }  // namespace
 
+std::vector<char> activations(const Model& model) {
+  return downstream(model.graph, model.graph.schedule(std::vector{model.logits}), {model.input});
+}
+
 GraphEditor::GraphEditor(Model& model, std::string method, const Settings& train)
     : model_(model), builder_(model), train_(train) {
   model_.graph.set_origin(std::move(method));
@@ -37,14 +40,14 @@ GraphEditor::~GraphEditor() { model_.graph.set_origin({}); }
 
 std::vector<Layer> GraphEditor::layers() const {
   const Graph& graph = model_.graph;
-  const std::vector<NodeId> order = graph.schedule(std::vector{model_.logits});
-  const std::vector<char> activations = downstream(graph, order, {model_.input});
+  const std::vector<char> computed = activations(model_);
   std::vector<Layer> found;
-  for (const NodeId at : order) {
+  for (const NodeId at : graph.schedule(std::vector{model_.logits})) {
     const Node& node = graph.nodes()[at];
     // The same ops inside the derivation of a weight are not layers.
-    if (!is_layer(node) || activations[static_cast<std::size_t>(node.in[0])] == 0) continue;
-    found.push_back({at, node.name, node.op == "conv2d", node.in[0], node.out[0], node.in[1]});
+    if (find_op(node.op).role != OpRole::Layer || computed[static_cast<std::size_t>(node.in[0])] == 0) continue;
+    const bool convolution = graph.value(node.in[1]).shape.rank() == 4;
+    found.push_back({at, node.name, convolution, node.in[0], node.out[0], node.in[1]});
   }
   return found;
 }

@@ -14,7 +14,7 @@ namespace winnow {
 // Keep: a 0 means the weight is zero. Trainable: a 0 means the weight stays at its start value.
 enum class MaskKind : std::uint8_t { Keep, Trainable };
 
-// A convolution or linear layer: the node and the value it reads as its weight.
+// A node of an op with the role Layer, and the value it reads as its weight.
 struct Layer {
   NodeId node;
   std::string name;  // "conv1"
@@ -22,6 +22,9 @@ struct Layer {
   ValueId in, out;  // activations
   ValueId weight;   // effective weight: a leaf, or the end of a derivation
 };
+
+// By value: is it computed from the images (and so no parameter, no buffer and no derivation of them)?
+std::vector<char> activations(const Model& model);
 
 class GraphEditor {
  public:

@@ -100,14 +100,13 @@ class TrainState {
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
 };
 
-// What a method changes; checked pairwise when a sweep is planned, verified after edit().
+// What a method changes. Two of the same kind exclude each other (but for structure). What edit() does beyond it is an
+// error when a trial is planned (core/touched.h); masks beyond it fail the property suite, which runs every method.
 struct Touches {
   bool structure = false;       // adds, removes or replaces activations
   bool weights_source = false;  // effective weight = f(leaves)
   bool masks = false;           // owns Keep or Trainable masks of the prunable set
-  bool train_only = false;      // acts in training only; the evaluation graph is the plain one
-  bool redraws = false;         // draws initial values anew after the methods' own start values
-  bool adds_decay = false;      // adds weight decay to gradients itself, which Trainable masks stop
+  bool phases = false;          // directs more than one training run (Method::phase)
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
@@ -135,8 +134,6 @@ class Method {
   virtual void edit_update(UpdateGraph&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }
-  // Weight decay also moves entries whose Trainable bit is 0 (FreezeNet-WD).
-  virtual bool decays_frozen() const { return false; }
   // Phase `index`, or nothing after the last. Pure, so that a killed trial replays it.
   virtual std::optional<Phase> phase(int index, const RunLength& length) const {
     if (index > 0) return std::nullopt;

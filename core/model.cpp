@@ -1,6 +1,7 @@
 #include "core/model.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/error.h"
 
@@ -40,9 +41,9 @@ ValueId ModelBuilder::input(const DataShape& data, std::int64_t batch, DType com
 }
 
 ValueId ModelBuilder::conv2d(ValueId x, const std::string& name, std::int64_t out_channels, std::int64_t kernel,
-                             std::int64_t stride, std::int64_t pad, bool bias) {
-  const auto [w, b] = add_weights(name, {out_channels, shape(x)[3], kernel, kernel}, bias);
-  return model_.graph.emit1("conv2d", {x, w, b}, {{"stride", stride}, {"pad", pad}, {"groups", std::int64_t{1}}}, name);
+                             std::int64_t stride, std::int64_t pad, bool bias, std::int64_t groups) {
+  const auto [w, b] = add_weights(name, {out_channels, shape(x)[3] / groups, kernel, kernel}, bias);
+  return model_.graph.emit1("conv2d", {x, w, b}, {{"stride", stride}, {"pad", pad}, {"groups", groups}}, name);
 }
 
 ValueId ModelBuilder::linear(ValueId x, const std::string& name, std::int64_t out_features, bool bias) {
@@ -67,34 +68,39 @@ std::pair<ValueId, ValueId> ModelBuilder::add_weights(const std::string& layer, 
 ValueId ModelBuilder::batch_norm(ValueId x, const std::string& name, bool affine, double scale) {
   const Shape channels{shape(x)[-1]};
   ValueId gamma = kNoValue, beta = kNoValue;
-  if (affine) {
-    gamma = model_
-                .param(param({.name = name + ".weight",
-                              .shape = channels,
-                              .role = ParamRole::NormScale,
-                              .init = {InitSpec::Kind::Constant, scale},
-                              .layer = name,
-                              .layer_shape = channels}))
-                .value;
-    beta = model_
-               .param(param({.name = name + ".bias",
-                             .shape = channels,
-                             .role = ParamRole::NormShift,
-                             .layer = name,
-                             .layer_shape = channels}))
-               .value;
-  }
+  if (affine) std::tie(gamma, beta) = add_affine(name, channels, scale);
   const ValueId mean = buffer(name + ".running_mean", channels, 0), var = buffer(name + ".running_var", channels, 1);
   return model_.graph.emit1(
       "batch_norm", {x, gamma, beta, mean, var, kNoValue},
       {{"eps", kNormEps}, {"momentum", kNormMomentum}, {"running", std::int64_t{0}}, {"relu", std::int64_t{0}}}, name);
 }
 
-ValueId ModelBuilder::relu(ValueId x, const std::string& name) { return model_.graph.emit1("relu", {x}, {}, name); }
-
-ValueId ModelBuilder::add(ValueId a, ValueId b, const std::string& name) {
-  return model_.graph.emit1("add", {a, b}, {}, name);
+ValueId ModelBuilder::layer_norm(ValueId x, const std::string& name, double eps) {
+  const auto [gamma, beta] = add_affine(name, {shape(x)[-1]}, 1);
+  return model_.graph.emit1("layer_norm", {x, gamma, beta}, {{"eps", eps}}, name);
 }
+
+std::pair<ValueId, ValueId> ModelBuilder::add_affine(const std::string& layer, const Shape& channels, double scale) {
+  const auto leaf = [&](const char* suffix, ParamRole role, double start) {
+    const ParamId id = param({.name = layer + suffix,
+                              .shape = channels,
+                              .role = role,
+                              .init = {InitSpec::Kind::Constant, start},
+                              .layer = layer,
+                              .layer_shape = channels});
+    return model_.param(id).value;
+  };
+  const ValueId gamma = leaf(".weight", ParamRole::NormScale, scale);
+  return {gamma, leaf(".bias", ParamRole::NormShift, 0)};
+}
+
+ValueId ModelBuilder::op(std::string_view op, std::vector<ValueId> in, const std::string& name, Attrs attrs) {
+  return model_.graph.emit1(op, std::move(in), std::move(attrs), name);
+}
+
+ValueId ModelBuilder::relu(ValueId x, const std::string& name) { return op("relu", {x}, name); }
+
+ValueId ModelBuilder::add(ValueId a, ValueId b, const std::string& name) { return op("add", {a, b}, name); }
 
 ValueId ModelBuilder::max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride,
                                std::int64_t pad) {

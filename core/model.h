@@ -3,7 +3,9 @@
 // parameters in the same order. A plain value; not synchronised.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +18,7 @@
 namespace winnow {
 
 enum class ParamId : std::uint32_t {};  // position in Model::params
+class ParamStore;
 
 enum class ParamRole : std::uint8_t { Weight, Bias, NormScale, NormShift, Coefficient, Basis, Score, Other };
 const char* name_of(ParamRole);
@@ -25,21 +28,22 @@ struct ParamSpec {
   Shape shape;
   ParamRole role = ParamRole::Weight;
   InitSpec init = {};
-  bool trainable = true;     // false: frozen as a whole, no gradient is computed or sent
-  bool prunable = false;     // member of the prunable set: masks of pruning methods act on it
-  bool seeded = false;       // never updated and regenerated from its key: files store no values
-  bool derived = false;      // layers read a function of it
-  bool retired = false;      // replaced by another parametrisation; not trained, stored or counted
-  double decay = 1, lr = 1;  // multipliers of weight decay and learning rate
-  std::string layer = {};    // "conv1": the layer it belongs to
-  Shape layer_shape = {};    // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
-  std::string origin = {};   // the method that added it; empty: the model
-  // Kept entries this prunable tensor gives up to pay for parameters that its parametrisation added
-  // (filter bases), so that a density means equal numbers of stored parameters.
-  std::int64_t budget_cost = 0;
-  // A filter basis: entry i of this prunable tensor multiplies row i modulo rows of it, and methods
-  // that go by magnitude count that row's norm in. Nothing: magnitude is |w|.
-  std::optional<ParamId> magnitude_basis = {};
+  bool trainable = true;       // false: frozen as a whole, no gradient is computed or sent
+  bool prunable = false;       // member of the prunable set: masks of pruning methods act on it
+  bool seeded = false;         // never updated and regenerated from its key: files store no values
+  bool derived = false;        // layers read a function of it
+  bool retired = false;        // replaced by another parametrisation; not trained, stored or counted
+  double decay = 1, lr = 1;    // multipliers of weight decay and learning rate
+  bool decays_frozen = false;  // weight decay also moves entries whose Trainable bit is 0
+  std::string layer = {};      // "conv1": the layer it belongs to
+  Shape layer_shape = {};      // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
+  std::string origin = {};     // the method that added it; empty: the model
+  // Of a parameter that a parametrisation added: the prunable tensor that keeps as many entries less, so that a
+  // density means equal numbers of stored parameters. Nothing: a density does not count it.
+  std::optional<ParamId> paid_by = {};
+  // Of a parametrised weight: rewrites a copy of its entries to what methods that go by magnitude compare. Absent: the
+  // entries as they are.
+  std::function<void(const ParamStore& params, std::span<float> entries)> compared = {};
   ValueId value = kNoValue;  // its leaf in the graph
 };
 
@@ -81,11 +85,13 @@ class ModelBuilder {
   void weight_init(InitSpec spec) { weight_init_ = spec; }
   void bias_init(InitSpec spec) { bias_init_ = spec; }
 
+  // `groups` divides the channels in and out; as many groups as channels in: depthwise.
   ValueId conv2d(ValueId x, const std::string& name, std::int64_t out_channels, std::int64_t kernel,
-                 std::int64_t stride = 1, std::int64_t pad = 0, bool bias = false);
+                 std::int64_t stride = 1, std::int64_t pad = 0, bool bias = false, std::int64_t groups = 1);
   ValueId linear(ValueId x, const std::string& name, std::int64_t out_features, bool bias = true);
   ValueId batch_norm(ValueId x, const std::string& name, bool affine = true,
-                     double scale = 1.0);  // scale: initial gamma
+                     double scale = 1.0);                                     // scale: initial gamma
+  ValueId layer_norm(ValueId x, const std::string& name, double eps = 1e-6);  // over the last axis
   ValueId relu(ValueId x, const std::string& name);
   ValueId add(ValueId a, ValueId b, const std::string& name);
   ValueId max_pool(ValueId x, const std::string& name, std::int64_t kernel, std::int64_t stride, std::int64_t pad = 0);
@@ -93,6 +99,8 @@ class ModelBuilder {
   ValueId global_avg_pool(ValueId x, const std::string& name);
   ValueId flatten(ValueId x, const std::string& name);
   ValueId dropout(ValueId x, const std::string& name, double p);
+  // A node of an op without parameters.
+  ValueId op(std::string_view op, std::vector<ValueId> in, const std::string& name, Attrs attrs = {});
   void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in, ValueId out);
   void output(ValueId logits) { model_.logits = logits; }
 
@@ -104,6 +112,8 @@ class ModelBuilder {
  private:
   // Leaves of a layer: weight of this shape, and bias or kNoValue.
   std::pair<ValueId, ValueId> add_weights(const std::string& layer, const Shape& shape, bool bias);
+  // Scale and shift of a normalisation.
+  std::pair<ValueId, ValueId> add_affine(const std::string& layer, const Shape& channels, double scale);
   Model& model_;
   InitSpec weight_init_{InitSpec::Kind::KaimingNormal};
   InitSpec bias_init_{InitSpec::Kind::Constant};

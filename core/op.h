@@ -1,5 +1,5 @@
 // What an op is: shape rule, reverse rule, cost, kernels and the examples the conformance suite
-// tests it on. One file in core/ops/ defines one op (family) and one line in core/ops/registry.cpp lists it.
+// tests it on. One file in core/ops/ defines one op (family) and one line in core/ops/ops.def lists it.
 #pragma once
 
 #include <cstdint>
@@ -78,8 +78,13 @@ struct OpExample {
   bool bf16 = true;                              // the op also takes bf16 activations (its 2-D and 4-D input 0)
 };
 
+// What an op is in a network, for methods and analyses that look for a kind of node. Layer: a linear map of activations
+// (input 0) by a weight (input 1). Activation: entry by entry, without parameters.
+enum class OpRole : std::uint8_t { Other, Layer, Norm, Activation };
+
 struct OpDef {
   std::string name;
+  OpRole role = OpRole::Other;
   // Throws Error with the reason alone; Graph::emit adds the node's name and the input shapes.
   std::function<std::vector<ValueInfo>(std::span<const ValueInfo> in, const Attrs&)> infer;
   std::function<void(Reverse&)> reverse = {};  // absent: no gradient flows through
@@ -89,7 +94,9 @@ struct OpDef {
   int keeps_zeros_of = -1;
   std::function<std::int64_t(const ValueInfo& out, const Attrs&)> most_nonzero = {};
   KernelTable kernel = {};
-  int inplace = -1;         // this input's memory may become output 0's when nothing else reads it later
+  int inplace = -1;  // this input's memory may become output 0's when nothing else reads it later
+  // A row of the outputs depends on other rows of the batch, unless the attribute `running` is 1 (batch norm).
+  bool mixes_examples = false;
   bool train_only = false;  // outside training the node is the identity on input 0 (dropout of all kinds)
   std::vector<OpExample> examples = {};
 };

@@ -7,7 +7,6 @@ namespace {
 
 UpdateGraph update_graph(const Settings& train, const ParamStore& params, Method& method) {
   UpdateGraph update(params, train);
-  if (method.decays_frozen()) update.decay_frozen();
   const OptimizerRule& rule = find_optimizer(train.text("optimizer"));
   for (ParamUpdate& param : update.updates()) rule.emit(update, param, train);
   method.edit_update(update);

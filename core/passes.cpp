@@ -52,7 +52,7 @@ bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) 
 
 void set_norm_statistics(Graph& graph, NormStatistics statistics) {
   for (NodeId i = 0; i < graph.node_count(); ++i) {
-    if (graph.nodes()[i].op != "batch_norm") continue;
+    if (!find_op(graph.nodes()[i].op).mixes_examples) continue;
     graph.node(i).attrs.set("running", std::int64_t{statistics == NormStatistics::Running});
   }
 }

@@ -25,6 +25,7 @@ UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) {
     update.keep = graph_.input(spec.name + "/keep", spec.shape, DType::U8);
     update.train = graph_.input(spec.name + "/train", spec.shape, DType::U8);
     update.lr = spec.lr;
+    update.decays_frozen = spec.decays_frozen;
     const bool decays = !is_norm_or_bias(spec.role) || train.flag("decay_norm");
     update.weight_decay = decays ? train.real("weight_decay") * spec.decay : 0.0;
     clipped.insert(clipped.end(), {update.grad, update.keep, update.train});

@@ -22,6 +22,7 @@ struct ParamUpdate {
   ValueId weight = kNoValue, grad = kNoValue, keep = kNoValue, train = kNoValue;
   std::vector<ValueId> slots = {};
   double lr = 1, weight_decay = 0;  // multiplier of the learning rate; decay of this parameter
+  bool decays_frozen = false;       // entries with Trainable 0 decay, too
   ValueId new_weight = kNoValue;
   std::vector<ValueId> new_slots = {};
 };
@@ -39,15 +40,11 @@ class UpdateGraph {
   // The weight that the update leaves becomes f of it; nothing happens if `id` is not trained. Elements of f
   // must depend on the same elements alone, since old and new weights share their memory.
   void then(ParamId id, const std::function<ValueId(ValueId)>& f);
-  // Weight decay also moves entries with Trainable 0 (FreezeNet-WD).
-  void decay_frozen() { decay_frozen_ = true; }
-  bool decays_frozen() const { return decay_frozen_; }
 
  private:
   Graph graph_;
   std::vector<ParamUpdate> updates_;
   ValueId grad_scale_ = kNoValue;
-  bool decay_frozen_ = false;
 };
 
 }  // namespace winnow

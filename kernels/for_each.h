@@ -81,6 +81,11 @@ void for_each_checked(const Exec& exec, std::int64_t n, const Body& body, std::i
   if (any != 0) mark_not_finite(exec.run);
 }
 
+// How many rows of this cost, in elements, are worth a thread of the CPU.
+constexpr std::int64_t rows_worth(std::int64_t cost) {
+  return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cost));
+}
+
 // Rows: the functor is a loop of its own, so the CPU does not vectorise across calls. `grain` as above, in rows.
 template <class Body>
 void for_rows(const Exec& exec, std::int64_t rows, const Body& body, std::int64_t grain = 1) {

@@ -154,10 +154,12 @@ OpExample example(std::string label, const Shape& x, bool running, bool relu, bo
 
 void define_batch_norm() {
   define_op({.name = "batch_norm",
+             .role = OpRole::Norm,
              .infer = infer_forward,
              .reverse = reverse,
              .kernel = {.cpu = make_kernel<ForwardKernel>},
              .inplace = 0,
+             .mixes_examples = true,
              .examples = {example("4 axes, 16 channels", {4, 5, 5, 16}, false, false, false),
                           example("4 axes, 3 channels", {3, 4, 5, 3}, false, false, false),
                           example("2 axes, 20 channels", {9, 20}, false, false, false),

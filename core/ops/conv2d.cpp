@@ -114,6 +114,8 @@ std::vector<OpExample> examples() {
       {"20 channels, 5x5, bias", {2, 7, 7, 20}, {10, 20, 5, 5}, 1, 0, 1, true},
       {"odd sizes", {3, 5, 7, 5}, {7, 5, 3, 3}, 2, 1, 1, true},
       {"4 groups", {2, 5, 5, 16}, {8, 4, 3, 3}, 1, 1, 4, false},
+      {"depthwise", {2, 6, 6, 16}, {16, 1, 3, 3}, 1, 1, 16, false},
+      {"depthwise, stride 2, 20 channels, bias", {2, 7, 7, 20}, {20, 1, 3, 3}, 2, 1, 20, true},
   };
   std::vector<OpExample> result;
   for (const Case& c : cases) {

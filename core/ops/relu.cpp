@@ -25,6 +25,7 @@ void define_relu_backward() {
 void define_relu() {
   define_op({
       .name = "relu",
+      .role = OpRole::Activation,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
           [](Reverse& r) {

@@ -8,6 +8,7 @@ namespace winnow::ops {
 void define_sigmoid() {
   define_op({
       .name = "sigmoid",
+      .role = OpRole::Activation,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
           [](Reverse& r) {

@@ -35,7 +35,7 @@ std::vector<std::string> optimizer_names() {
 void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs) {
   attrs.set("lr", param.lr);
   attrs.set("weight_decay", param.weight_decay);
-  attrs.set("decay_frozen", std::int64_t{update.decays_frozen()});
+  attrs.set("decay_frozen", std::int64_t{param.decays_frozen});
   std::vector<ValueId> in{param.weight, param.grad};
   in.insert(in.end(), param.slots.begin(), param.slots.end());
   in.insert(in.end(), {param.keep, param.train, update.grad_scale()});

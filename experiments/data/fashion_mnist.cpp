@@ -1,5 +1,5 @@
-#include "experiments/data/definitions.h"
 #include "experiments/data/file_dataset.h"
+#include "experiments/data/registry.h"
 
 namespace winnow {
 

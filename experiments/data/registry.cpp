@@ -1,16 +1,18 @@
 #include "experiments/data/registry.h"
 
-#include "experiments/data/definitions.h"
+#include "core/error.h"
 
 namespace winnow {
 
+#define DATASET(function) DatasetDef function();
+#include "experiments/data/datasets.def"
+#undef DATASET
+
 const std::vector<DatasetDef>& datasets() {
   static const std::vector<DatasetDef> all = {
-      fashion_mnist(),  //
-      mnist(),          //
-      cifar10(),        //
-      cifar100(),       //
-      synthetic(),
+#define DATASET(function) function(),
+#include "experiments/data/datasets.def"
+#undef DATASET
   };
   return all;
 }

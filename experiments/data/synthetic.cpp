@@ -5,8 +5,8 @@
 #include <span>
 
 #include "core/error.h"
-#include "experiments/data/definitions.h"
 #include "experiments/data/image_dataset.h"
+#include "experiments/data/registry.h"
 #include "experiments/results/digest.h"
 
 namespace winnow {

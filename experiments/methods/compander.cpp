@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 
 namespace winnow {
 namespace {
@@ -48,7 +48,7 @@ class Compander final : public Method {
         a_(settings.real("a")),
         b_(settings.real("b")) {}
 
-  Touches touches() const override { return {.weights_source = true, .adds_decay = coefficients_ == "fixed"}; }
+  Touches touches() const override { return {.weights_source = true}; }
 
   void edit(GraphEditor& editor) override {
     const std::string& optimizer = editor.train().text("optimizer");
@@ -272,7 +272,6 @@ MethodDef compander() {
        .source = "arXiv 2306.16993, CIFAR-10 ResNet-18"},
   };
   def.make = [](const Settings& s) { return std::make_unique<Compander>(s); };
-  def.touches = {.weights_source = true};
   return def;
 }
 

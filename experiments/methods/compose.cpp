@@ -1,7 +1,6 @@
 #include "experiments/methods/compose.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "core/error.h"
@@ -21,39 +20,14 @@ Settings resolved(const MethodDef& def, const Settings& given, const std::string
   return settings;
 }
 
-// The first two of `names` for which `has` holds.
-std::optional<std::pair<std::string, std::string>> two_with(const std::vector<std::string>& names,
-                                                            const std::function<bool(const MethodDef&)>& has) {
-  std::vector<std::string> found;
-  for (const std::string& name : names) {
-    if (has(find_method(name))) found.push_back(name);
-  }
-  if (found.size() < 2) return std::nullopt;
-  return std::pair(found[0], found[1]);
-}
-
-bool masks(const MethodDef& def) { return def.touches.masks; }
-
-// Why these methods do not work together as they are set, or nothing.
-std::optional<std::string> settings_conflict(const std::vector<Composite::Part>& parts) {
-  for (const Composite::Part& a : parts) {
-    for (const Composite::Part& b : parts) {
-      if (&a == &b) continue;
-      const Touches touches = b.method->touches();
-      if (a.method->touches().redraws && touches.weights_source) {
-        return fmt::format(
-            "{} draws initial weights anew, but {} has computed its start from the first ones; "
-            "leave "
-            "out one of them",
-            a.name, b.name);
-      }
-      if (a.method->decays_frozen() && touches.adds_decay) {
-        return fmt::format(
-            "{} decays frozen weights, but {} with fixed coefficients adds the decay to the "
-            "gradient, which frozen weights do not take",
-            a.name, b.name);
-      }
-    }
+// The first two parts that touch the same.
+std::optional<std::pair<std::string, std::string>> two_with(const std::vector<Composite::Part>& parts,
+                                                            bool Touches::*what) {
+  const std::string* first = nullptr;
+  for (const Composite::Part& part : parts) {
+    if (!(part.method->touches().*what)) continue;
+    if (first != nullptr) return std::pair(*first, part.name);
+    first = &part.name;
   }
   return std::nullopt;
 }
@@ -85,46 +59,32 @@ std::vector<MethodPart> method_parts(const Settings& method) {
   return parts;
 }
 
-std::optional<std::string> cannot_compose(const std::vector<std::string>& names) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (std::find(names.begin() + static_cast<std::ptrdiff_t>(i) + 1, names.end(), names[i]) != names.end()) {
-      return fmt::format("{} is given twice", names[i]);
+std::optional<std::string> cannot_compose(const std::vector<Composite::Part>& parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::size_t j = i + 1; j < parts.size(); ++j) {
+      if (parts[i].name == parts[j].name) return fmt::format("{} is given twice", parts[i].name);
     }
   }
-  if (const auto pair = two_with(names, [](const MethodDef& def) { return def.phases; })) {
-    return fmt::format("{} and {} both direct repeated training runs", pair->first, pair->second);
-  }
-  if (const auto pair = two_with(names, masks)) {
-    return fmt::format("{} and {} both decide which weights are kept", pair->first, pair->second);
-  }
-  if (const auto pair = two_with(names, [](const MethodDef& def) { return def.touches.weights_source; })) {
-    return fmt::format("{} and {} both replace what the layers read as their weights", pair->first, pair->second);
-  }
-  // Its scores choose among frozen weights, so a mask beside them would choose twice.
-  const auto pair = two_with(names, [](const MethodDef& def) { return def.name == "edge_popup" || masks(def); });
-  if (pair) {
-    return fmt::format("{} and {} both decide which weights are kept", pair->first, pair->second);
+  const std::pair<bool Touches::*, const char*> exclusive[] = {
+      {&Touches::phases, "direct repeated training runs"},
+      {&Touches::masks, "decide which weights are kept"},
+      {&Touches::weights_source, "replace what the layers read as their weights"}};
+  for (const auto& [what, does] : exclusive) {
+    if (const auto pair = two_with(parts, what)) {
+      return fmt::format("{} and {} both {}", pair->first, pair->second, does);
+    }
   }
   return std::nullopt;
 }
 
 std::unique_ptr<Method> make_method(const Settings& method) {
-  const std::vector<MethodPart> parts = method_parts(method);
-  std::vector<std::string> names;
-  for (const MethodPart& part : parts) names.push_back(part.name);
-  if (const auto reason = cannot_compose(names)) {
-    fail(ErrorKind::Settings, "method.with: {}", *reason);
+  std::vector<Composite::Part> parts;
+  for (const MethodPart& part : method_parts(method)) {
+    parts.push_back({part.name, find_method(part.name).make(part.settings)});
   }
-  if (parts.size() == 1) return find_method(names.front()).make(parts.front().settings);
-  std::vector<Composite::Part> made;
-  for (const MethodPart& part : parts) {
-    const MethodDef& def = find_method(part.name);
-    made.push_back({part.name, def.make(part.settings), def.phases});
-  }
-  if (const auto reason = settings_conflict(made)) {
-    fail(ErrorKind::Settings, "method.with: {}", *reason);
-  }
-  return std::make_unique<Composite>(std::move(made));
+  if (const auto reason = cannot_compose(parts)) fail(ErrorKind::Settings, "method.with: {}", *reason);
+  if (parts.size() == 1) return std::move(parts.front().method);
+  return std::make_unique<Composite>(std::move(parts));
 }
 
 std::optional<std::string> check_density(const Model& model, const Settings& method) {

@@ -9,6 +9,7 @@
 
 #include "core/method.h"
 #include "core/model.h"
+#include "experiments/methods/composite.h"
 
 namespace winnow {
 
@@ -22,8 +23,9 @@ struct MethodPart {
 // "off"). `method`: keys without "method.". Throws Error{Settings} for unknown names and settings.
 std::vector<MethodPart> method_parts(const Settings& method);
 
-// Why these methods do not work together, or nothing.
-std::optional<std::string> cannot_compose(const std::vector<std::string>& names);
+// Why these methods do not work together by what each says it touches, or nothing. What depends on the network, edit()
+// of a method refuses by what it finds there.
+std::optional<std::string> cannot_compose(const std::vector<Composite::Part>& parts);
 
 // Throws Error{Settings} with that reason.
 std::unique_ptr<Method> make_method(const Settings& method);

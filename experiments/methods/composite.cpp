@@ -52,15 +52,13 @@ Composite::Composite(std::vector<Part> parts) : parts_(std::move(parts)) {
 }
 
 Touches Composite::touches() const {
-  Touches all{.train_only = true};
+  Touches all;
   for (const Part& part : parts_) {
     const Touches one = part.method->touches();
     all.structure |= one.structure;
     all.weights_source |= one.weights_source;
     all.masks |= one.masks;
-    all.train_only &= one.train_only;
-    all.redraws |= one.redraws;
-    all.adds_decay |= one.adds_decay;
+    all.phases |= one.phases;
   }
   return all;
 }
@@ -97,13 +95,9 @@ void Composite::edit_update(UpdateGraph& update) {
   for (const Part& part : parts_) part.method->edit_update(update);
 }
 
-bool Composite::decays_frozen() const {
-  return std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.method->decays_frozen(); });
-}
-
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {
   for (const Part& part : parts_) {
-    if (part.phases) return part.method->phase(index, length);
+    if (part.method->touches().phases) return part.method->phase(index, length);
   }
   return Method::phase(index, length);
 }

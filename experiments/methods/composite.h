@@ -17,7 +17,6 @@ class Composite final : public Method {
   struct Part {
     std::string name;
     std::unique_ptr<Method> method;
-    bool phases = false;
   };
   explicit Composite(std::vector<Part> parts);
 
@@ -26,7 +25,6 @@ class Composite final : public Method {
   void schedule(EventPlan& plan, const RunLength& length) const override;
   Verdict on_event(const Moment& moment, TrainState& state) override;
   void edit_update(UpdateGraph& update) override;
-  bool decays_frozen() const override;
   std::optional<Phase> phase(int index, const RunLength& length) const override;
   void save(StateWriter& out) const override;
   void load(StateReader& in) override;

@@ -1,4 +1,4 @@
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 
 namespace winnow {
 namespace {

@@ -2,7 +2,7 @@
 // share of its weights with the largest |score|. The trained network is a seed and a bit mask.
 #include <cmath>
 
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/selection.h"
 #include "kernels/top_k.h"
 
@@ -114,7 +114,6 @@ MethodDef edge_popup() {
        .source = "allenai/hidden-networks"},
   };
   def.make = [](const Settings& s) { return std::make_unique<EdgePopup>(s); };
-  def.touches = {.weights_source = true, .masks = true};
   return def;
 }
 

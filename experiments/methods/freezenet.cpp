@@ -1,5 +1,7 @@
-#include "experiments/methods/definitions.h"
+#include "core/error.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
+#include "experiments/methods/toolkit/redraw.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
 namespace winnow {
@@ -10,6 +12,8 @@ class FreezeNet final : public MaskAtInit {
   explicit FreezeNet(const Settings& settings) : MaskAtInit(settings), variant_(settings.text("variant")) {}
 
   void edit(GraphEditor& editor) override {
+    MaskAtInit::edit(editor);
+    if (variant_ == "freeze_wd") decay_frozen(editor);
     const std::string& init = settings().text("init");
     if (init == "model") return;
     for (const ParamId id : editor.prunable()) {
@@ -24,8 +28,6 @@ class FreezeNet final : public MaskAtInit {
     if (variant_ != "freeze_wd") return;
     plan.after_step([last = length.steps](std::int64_t step) { return step == last; });
   }
-
-  bool decays_frozen() const override { return variant_ == "freeze_wd"; }
 
   void report(TrainState& state, Facts& facts) const override {
     std::int64_t all = 0, trained = 0;
@@ -81,6 +83,21 @@ class FreezeNet final : public MaskAtInit {
   }
 
  private:
+  static void decay_frozen(GraphEditor& editor) {
+    for (const ParamId id : editor.prunable()) {
+      ParamSpec& spec = editor.model().param(id);
+      if (spec.decay == 0) {
+        fail(ErrorKind::Settings,
+             "method.variant: freeze_wd decays frozen weights, but another method has taken the decay of '{}' out of "
+             "the "
+             "optimiser's hands (compander with fixed coefficients adds it to gradients, which frozen weights do not "
+             "take)",
+             spec.name);
+      }
+      spec.decays_frozen = true;
+    }
+  }
+
   std::string variant_;
 };
 
@@ -128,7 +145,7 @@ MethodDef freezenet() {
       "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
       "paper's freezing rate is 1 - density";
   def.make = [](const Settings& s) { return std::make_unique<FreezeNet>(s); };
-  def.touches = {.masks = true};
+  def.example = {.settings = {{"init", "model"}}};
   return def;
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_tools.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
@@ -135,7 +135,7 @@ MethodDef gmp() {
                          .meaning = "steps between mask updates",
                          .source = "Zhu and Gupta 2017: 100 to 1000"}}});
   def.make = [](const Settings& s) { return std::make_unique<Gmp>(s); };
-  def.touches = {.masks = true};
+  def.example = {.settings = {{"interval", "5it"}}};
   return def;
 }
 

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
-#include "experiments/methods/toolkit/mask_at_init.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_tools.h"
+#include "experiments/methods/toolkit/redraw.h"
 
 namespace winnow {
 namespace {
@@ -50,10 +50,11 @@ class IterativeMagnitude final : public Method {
     }
   }
 
-  Touches touches() const override { return {.masks = true, .redraws = control_ == "reinitialise"}; }
+  Touches touches() const override { return {.masks = true, .phases = true}; }
 
   // Only to find out when a trial is planned that it cannot be pruned as its settings say.
   void edit(GraphEditor& editor) override {
+    if (control_ == "reinitialise") refuse_redraw(editor.model(), "method.control");
     const std::vector<PrunedTensor> tensors = pruned_tensors(editor.model());
     candidates(tensors);
     if (exact_) last_count(tensors);
@@ -174,12 +175,7 @@ class IterativeMagnitude final : public Method {
 
   // A control trains the last level with new weights, or with the mask's bits at other places.
   void take_control(TrainState& state) {
-    if (control_ == "reinitialise") {
-      for (std::size_t i = 0; i < state.params().size(); ++i) {
-        const ParamSpec& spec = state.params().specs()[i];
-        if (spec.trainable && !spec.retired) state.params().redraw(ParamId(i), redraw_seed(state));
-      }
-    }
+    if (control_ == "reinitialise") redraw_all(state);
     if (!shuffles()) return;
     const std::vector<PrunedTensor> tensors = pruned_tensors(state);
     const std::vector<PrunedTensor> moving = candidates(tensors);
@@ -284,8 +280,7 @@ MethodDef imp() {
        .source = "open_lth"},
   };
   def.make = [](const Settings& s) { return std::make_unique<IterativeMagnitude>(s); };
-  def.touches = {.masks = true};
-  def.phases = true;
+  def.example = {.settings = {{"rate", "0.6"}}};
   return def;
 }
 

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_tools.h"
 
 namespace winnow {
@@ -56,7 +56,7 @@ class Interspace final : public Method {
       Basis& basis = bases_[found->second];
       basis.coefficients.push_back(id);
       editor.model().param(id).role = ParamRole::Coefficient;
-      if (scale_by_norm_) editor.model().param(id).magnitude_basis = basis.id;
+      if (scale_by_norm_) editor.model().param(id).compared = times_row_norms_of(basis.id);
       editor.derive(id, [&](ValueId leaf) {
         return editor.graph().emit1("basis_combine", {leaf, editor.model().param(basis.id).value}, {},
                                     layer.name + ".interspace");
@@ -107,7 +107,7 @@ class Interspace final : public Method {
       for (const ParamId id : basis.coefficients) {
         if (model.param(id).shape.numel() > model.param(largest).shape.numel()) largest = id;
       }
-      model.param(largest).budget_cost = basis.n * basis.n;
+      model.param(basis.id).paid_by = largest;
     }
   }
 
@@ -210,7 +210,7 @@ MethodDef interspace() {
        .source = "arXiv 2203.07808 (equal parameter costs)"},
   };
   def.make = [](const Settings& s) { return std::make_unique<Interspace>(s); };
-  def.touches = {.weights_source = true};
+  def.example = {.model = "resnet20"};
   return def;
 }
 

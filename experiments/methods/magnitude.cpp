@@ -1,4 +1,4 @@
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
@@ -31,7 +31,6 @@ MethodDef magnitude() {
                        ablation_schema(),
                        {reinit_setting()}});
   def.make = [](const Settings& s) { return std::make_unique<Magnitude>(s); };
-  def.touches = {.masks = true};
   return def;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 
 namespace winnow {
 namespace {
@@ -158,7 +158,7 @@ MethodDef mixture_of_depths() {
        .source = "ours: false, the paper adds the result without further adjustment"},
   };
   def.make = [](const Settings& s) { return std::make_unique<MixtureOfDepths>(s); };
-  def.touches = {.structure = true};
+  def.example = {.model = "resnet20", .settings = {{"divisor", "4"}}};
   return def;
 }
 

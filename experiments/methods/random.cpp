@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
@@ -47,7 +47,6 @@ MethodDef random_pruning() {
                                     "their layer, as if the fan-in were that of the kept weights",
                          .source = "Evci et al. 2019"}}});
   def.make = [](const Settings& s) { return std::make_unique<RandomPruning>(s); };
-  def.touches = {.masks = true};
   return def;
 }
 

@@ -1,26 +1,18 @@
 #include "experiments/methods/registry.h"
 
-#include "experiments/methods/definitions.h"
+#include "core/error.h"
 
 namespace winnow {
 
+#define METHOD(function) MethodDef function();
+#include "experiments/methods/methods.def"
+#undef METHOD
+
 const std::vector<MethodDef>& methods() {
   static const std::vector<MethodDef> all = {
-      dense(),           //
-      random_pruning(),  //
-      magnitude(),       //
-      snip(),            //
-      synflow(),         //
-      freezenet(),       //
-      set(),             //
-      rigl(),            //
-      gmp(),             //
-      imp(),
-      edge_popup(),
-      interspace(),
-      compander(),
-      wavelet_dropout(),
-      mixture_of_depths(),
+#define METHOD(function) function(),
+#include "experiments/methods/methods.def"
+#undef METHOD
   };
   return all;
 }

@@ -1,8 +1,9 @@
-// The methods of this build. Adding one: a file with its definition, its function in definitions.h
-// and its line in registry.cpp. Built once, immutable, shared freely.
+// The methods of this build. Adding one: a file that defines a function `MethodDef name()`, and its line in methods.def.
+// Built once, immutable, shared freely.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -12,11 +13,17 @@
 
 namespace winnow {
 
+// What the property suite tries a method on: 40 steps on 16x16 colour images, or digits where the model is lenet300.
+struct MethodExample {
+  std::string model = "lenet5";
+  std::map<std::string, std::string> settings =
+      {};  // where the defaults would not act in that time; `density` is set by the suite
+};
+
 struct MethodDef : Component {
   // `settings` are resolved against the schema (keys without "method.").
   std::function<std::unique_ptr<Method>(const Settings&)> make;
-  Touches touches;      // of every setting; Method::touches() may say less
-  bool phases = false;  // directs more than one training run (Method::phase)
+  MethodExample example = {};
 };
 
 const std::vector<MethodDef>& methods();

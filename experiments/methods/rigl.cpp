@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/drop_grow.h"
 #include "experiments/methods/toolkit/dynamic_sparse.h"
 #include "experiments/methods/toolkit/schema_tools.h"
@@ -102,7 +102,7 @@ MethodDef rigl() {
                          .meaning = "how alpha falls until t_end",
                          .source = "cosine in the paper; constant is the default of the code's scripts"}}});
   def.make = [](const Settings& s) { return std::make_unique<Rigl>(s); };
-  def.touches = {.masks = true};
+  def.example = {.settings = {{"delta_t", "5it"}}};
   return def;
 }
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/drop_grow.h"
 #include "experiments/methods/toolkit/dynamic_sparse.h"
 #include "experiments/methods/toolkit/schema_tools.h"
@@ -107,7 +107,7 @@ MethodDef set() {
                          .meaning = "no mask update after this share of the steps, nor after the last step",
                          .source = "paper"}}});
   def.make = [](const Settings& s) { return std::make_unique<Set>(s); };
-  def.touches = {.masks = true};
+  def.example = {.settings = {{"interval", "5it"}}};
   return def;
 }
 

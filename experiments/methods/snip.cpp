@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
@@ -53,7 +53,6 @@ MethodDef snip() {
                         reinit_setting()},
                        ablation_schema()});
   def.make = [](const Settings& s) { return std::make_unique<Snip>(s); };
-  def.touches = {.masks = true};
   return def;
 }
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "experiments/methods/toolkit/schema_tools.h"
 
@@ -146,7 +146,7 @@ MethodDef synflow() {
                         reinit_setting()},
                        ablation_schema()});
   def.make = [](const Settings& s) { return std::make_unique<SynFlow>(s); };
-  def.touches = {.masks = true};
+  def.example = {.settings = {{"iterations", "5"}}};
   return def;
 }
 

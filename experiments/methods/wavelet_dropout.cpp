@@ -3,7 +3,8 @@
 #include <set>
 
 #include "core/error.h"
-#include "experiments/methods/definitions.h"
+#include "core/op.h"
+#include "experiments/methods/registry.h"
 
 namespace winnow {
 namespace {
@@ -19,7 +20,8 @@ std::set<NodeId> convolutions_of(const Graph& graph, const Region& region) {
         node.in, [&](ValueId id) { return id != kNoValue && from[static_cast<std::size_t>(id)] != 0; });
     if (!reached) continue;
     for (const ValueId id : node.out) from[static_cast<std::size_t>(id)] = 1;
-    if (node.op == "conv2d") found.insert(at);
+    const bool convolution = find_op(node.op).role == OpRole::Layer && graph.value(node.in[1]).shape.rank() == 4;
+    if (convolution) found.insert(at);
   }
   return found;
 }
@@ -35,7 +37,7 @@ class WaveletDropout final : public Method {
     before_ = where == "before" || (where == "auto" && variant_ == "2d");
   }
 
-  Touches touches() const override { return {.structure = true, .train_only = true}; }
+  Touches touches() const override { return {.structure = true}; }
 
   void edit(GraphEditor& editor) override {
     std::set<NodeId> convolutions;
@@ -116,7 +118,7 @@ MethodDef wavelet_dropout() {
        .source = "arXiv 2409.18951 (ImageNet 1d: before)"},
   };
   def.make = [](const Settings& s) { return std::make_unique<WaveletDropout>(s); };
-  def.touches = {.structure = true, .train_only = true};
+  def.example = {.model = "resnet20", .settings = {{"modules", "[2, 3]"}}};
   return def;
 }
 

@@ -33,9 +33,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-}  // namespace
-
-ModelDef cifar_resnet(int depth) {
+ModelDef of_depth(int depth) {
   return {{.name = fmt::format("resnet{}", depth),
            .schema = {init_setting("kaiming_normal", "He et al. 2016"),
                       norm_scale_setting(),
@@ -58,5 +56,9 @@ ModelDef cifar_resnet(int depth) {
             return build(depth, settings, data, batch, compute);
           }};
 }
+
+}  // namespace
+
+std::vector<ModelDef> cifar_resnet() { return {of_depth(20), of_depth(32), of_depth(44), of_depth(56), of_depth(110)}; }
 
 }  // namespace winnow

@@ -28,9 +28,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-}  // namespace
-
-ModelDef conv_net(int depth) {
+ModelDef of_depth(int depth) {
   return {{.name = fmt::format("conv{}", depth),
            .schema = {init_setting("xavier_normal", "Frankle and Carbin 2019")},
            .meaning = fmt::format("Conv-{}: pairs of 3x3 convolutions with bias, 2x2 max pooling after each pair, "
@@ -41,5 +39,9 @@ ModelDef conv_net(int depth) {
             return build(depth, settings, data, batch, compute);
           }};
 }
+
+}  // namespace
+
+std::vector<ModelDef> conv_net() { return {of_depth(2), of_depth(4), of_depth(6)}; }
 
 }  // namespace winnow

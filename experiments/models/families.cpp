@@ -3,6 +3,11 @@
 #include "core/error.h"
 
 namespace winnow {
+namespace {
+
+constexpr std::int64_t kLargestCifarStem = 64;  // stem: auto takes the small stem up to Tiny ImageNet's images
+
+}  // namespace
 
 Setting init_setting(const std::string& fallback, const std::string& source) {
   return {.key = "init",
@@ -23,6 +28,21 @@ Setting norm_scale_setting() {
           .range = Range{0, 10, true, false},
           .meaning = "initial scale (gamma) of batch norm",
           .source = "PyTorch"};
+}
+
+Setting stem_setting(const std::string& cifar, const std::string& imagenet, const std::string& source) {
+  return {.key = "stem",
+          .kind = Setting::Kind::Choice,
+          .fallback = "auto",
+          .choices = {"auto", "cifar", "imagenet"},
+          .meaning = fmt::format("cifar: {}; imagenet: {}; auto: cifar for images up to {}x{}", cifar, imagenet,
+                                 kLargestCifarStem, kLargestCifarStem),
+          .source = source};
+}
+
+bool small_stem(const Settings& settings, const DataShape& data) {
+  const std::string& stem = settings.text("stem");
+  return stem == "cifar" || (stem == "auto" && data.height <= kLargestCifarStem && data.width <= kLargestCifarStem);
 }
 
 void use_init(ModelBuilder& net, const Settings& settings) {

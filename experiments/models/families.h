@@ -1,22 +1,17 @@
-// One function per model family, each in the file of its name, and what the families share. Stateless.
+// What the model families share: settings, initialisation, the usual units. Stateless.
 #pragma once
 
 #include "experiments/models/registry.h"
 
 namespace winnow {
 
-ModelDef lenet300();
-ModelDef lenet5();
-ModelDef conv_net(int depth);      // 2, 4, 6: convolutions
-ModelDef vgg(int depth);           // 11, 13, 16, 19
-ModelDef cifar_resnet(int depth);  // 6n + 2
-ModelDef resnet(int depth);        // 18, 34, 50
-ModelDef wide_resnet();
-
 // Setting "init" with the family's default.
 Setting init_setting(const std::string& fallback, const std::string& source);
 // Setting "bn_scale", which every model with batch norm has.
 Setting norm_scale_setting();
+// Setting "stem" of models with one for large and one for small images, and whether it means the small one here.
+Setting stem_setting(const std::string& cifar, const std::string& imagenet, const std::string& source);
+bool small_stem(const Settings& settings, const DataShape& data);
 // Weights are drawn as "init" says; biases start at 0, with torch_default as PyTorch draws them.
 void use_init(ModelBuilder& net, const Settings& settings);
 

@@ -41,8 +41,6 @@ Model build_lenet5(const Settings& settings, const DataShape& data, std::int64_t
   return model;
 }
 
-}  // namespace
-
 ModelDef lenet300() {
   return {{.name = "lenet300",
            .schema = {init_setting("xavier_normal", "Frankle and Carbin 2019")},
@@ -63,5 +61,9 @@ ModelDef lenet5() {
            .source = "Caffe"},
           build_lenet5};
 }
+
+}  // namespace
+
+std::vector<ModelDef> lenet() { return {lenet300(), lenet5()}; }
 
 }  // namespace winnow

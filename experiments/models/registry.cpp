@@ -1,17 +1,26 @@
 #include "experiments/models/registry.h"
 
-#include "experiments/models/families.h"
+#include <algorithm>
+
+#include "core/error.h"
 
 namespace winnow {
 
+#define MODELS(family) std::vector<ModelDef> family();
+#include "experiments/models/models.def"
+#undef MODELS
+
 const std::vector<ModelDef>& models() {
-  static const std::vector<ModelDef> all = {
-      lenet300(),       lenet5(),                                     // LeNet
-      conv_net(2),      conv_net(4),      conv_net(6),                // Conv-N
-      vgg(11),          vgg(13),          vgg(16),          vgg(19),  // VGG with batch norm
-      cifar_resnet(20), cifar_resnet(32), cifar_resnet(44), cifar_resnet(56), cifar_resnet(110),
-      resnet(18),       resnet(34),       resnet(50),       wide_resnet(),
-  };
+  static const std::vector<ModelDef> all = [] {
+    std::vector<ModelDef> list;
+    const auto add = [&list](std::vector<ModelDef> family) {
+      for (ModelDef& def : family) list.push_back(std::move(def));
+    };
+#define MODELS(family) add(family());
+#include "experiments/models/models.def"
+#undef MODELS
+    return list;
+  }();
   return all;
 }
 

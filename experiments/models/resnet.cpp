@@ -9,8 +9,6 @@
 namespace winnow {
 namespace {
 
-constexpr std::int64_t kLargestCifarStem = 64;  // stem: auto takes the CIFAR stem up to Tiny ImageNet's images
-
 struct Design {
   std::array<int, 4> blocks;
   bool bottleneck;
@@ -31,9 +29,7 @@ Design design_of(int depth) {
 
 Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = fmt::format("resnet{}", depth)};
-  const std::string& stem = settings.text("stem");
-  const bool small =
-      stem == "cifar" || (stem == "auto" && data.height <= kLargestCifarStem && data.width <= kLargestCifarStem);
+  const bool small = small_stem(settings, data);
   const std::int64_t least = small ? 8 : 32;
   if (data.height < least || data.width < least) {
     misfit(model.name, data,
@@ -65,19 +61,11 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-}  // namespace
-
-ModelDef resnet(int depth) {
+ModelDef of_depth(int depth) {
   return {{.name = fmt::format("resnet{}", depth),
-           .schema = {init_setting("kaiming_normal", "He et al. 2016"),
-                      norm_scale_setting(),
-                      {.key = "stem",
-                       .kind = Setting::Kind::Choice,
-                       .fallback = "auto",
-                       .choices = {"auto", "cifar", "imagenet"},
-                       .meaning = "cifar: 3x3 convolution; imagenet: 7x7 with stride 2 and max pooling; auto: cifar "
-                                  "for images up to 64x64",
-                       .source = "He et al. 2016; common CIFAR form"}},
+           .schema = {init_setting("kaiming_normal", "He et al. 2016"), norm_scale_setting(),
+                      stem_setting("3x3 convolution", "7x7 with stride 2 and max pooling",
+                                   "He et al. 2016; common CIFAR form")},
            .meaning = fmt::format("ResNet-{}: four stages of {}", depth,
                                   design_of(depth).bottleneck ? "bottlenecks" : "basic blocks"),
            .source = "He et al. 2016"},
@@ -85,5 +73,9 @@ ModelDef resnet(int depth) {
             return build(depth, settings, data, batch, compute);
           }};
 }
+
+}  // namespace
+
+std::vector<ModelDef> resnet() { return {of_depth(18), of_depth(34), of_depth(50)}; }
 
 }  // namespace winnow

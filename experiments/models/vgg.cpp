@@ -54,9 +54,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-}  // namespace
-
-ModelDef vgg(int depth) {
+ModelDef of_depth(int depth) {
   return {{.name = fmt::format("vgg{}", depth),
            .schema = {init_setting("kaiming_normal", "open_lth"),
                       norm_scale_setting(),
@@ -84,5 +82,9 @@ ModelDef vgg(int depth) {
             return build(depth, settings, data, batch, compute);
           }};
 }
+
+}  // namespace
+
+std::vector<ModelDef> vgg() { return {of_depth(11), of_depth(13), of_depth(16), of_depth(19)}; }
 
 }  // namespace winnow

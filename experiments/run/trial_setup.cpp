@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/op.h"
+#include "core/touched.h"
 #include "core/train_settings.h"
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
@@ -31,7 +33,7 @@ std::unique_ptr<Dataset> open_data(const TrialSpec& spec) {
 
 bool depends_on_ranks(const TrialSpec& spec) {
   const Model model = model_builder(spec)(1, DType::F32);
-  return std::ranges::any_of(model.graph.nodes(), [](const Node& node) { return node.op == "batch_norm"; });
+  return std::ranges::any_of(model.graph.nodes(), [](const Node& node) { return find_op(node.op).mixes_examples; });
 }
 
 std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
@@ -41,8 +43,10 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     Model model = model_builder(spec)(1, DType::F32);
     key = "method.name";
     const std::unique_ptr<Method> composed = make_method(method);
+    const Model plain = model;
     GraphEditor editor(model, method.text("name"), train);
     composed->edit(editor);
+    check_touches(composed->touches(), touched(plain, model), method.text("name"));
     key = "method.density";
     if (const auto problem = check_density(model, method)) return SettingProblem{key, *problem};
     key = "train.schedule.at";

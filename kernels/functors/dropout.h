@@ -69,4 +69,21 @@ struct DropoutEnds {
   }
 };
 
+// By example: drops it as a whole or scales it up (drop path, stochastic depth).
+template <class T>
+struct DropExample {
+  const T* x;
+  T* y;
+  std::int64_t cols;
+  const RunFeed* feed;
+  std::uint32_t stream;
+  float p;
+  WINNOW_HD void operator()(std::int64_t row) const {
+    const RngKey key{feed->seed, stream, feed->step};
+    const bool drops = uniform_at(key, static_cast<std::uint64_t>(feed->first_row + row)) < p;
+    const float scale = drops ? 0.0f : 1.0f / (1.0f - p);
+    for (std::int64_t i = row * cols; i < (row + 1) * cols; ++i) y[i] = from_float<T>(to_float(x[i]) * scale);
+  }
+};
+
 }  // namespace winnow

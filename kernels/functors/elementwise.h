@@ -63,4 +63,16 @@ struct Broadcast {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(*x); }
 };
 
+// By row: y = a + b, where b is one row that is added to every row of a.
+template <class T>
+struct AddToRow {
+  const T* a;
+  const float* b;
+  T* y;
+  std::int64_t cols;
+  WINNOW_HD void operator()(std::int64_t row) const {
+    for (std::int64_t i = 0; i < cols; ++i) y[row * cols + i] = from_float<T>(to_float(a[row * cols + i]) + b[i]);
+  }
+};
+
 }  // namespace winnow

@@ -8,6 +8,12 @@
 #include "kernels/rng.h"
 
 namespace winnow {
+
+// Not in the unnamed namespace: fold_rows names it in a declaration for other devices.
+struct Max {
+  float operator()(float a, float b) const { return a > b ? a : b; }
+};
+
 namespace {
 
 std::vector<float> random_values(std::int64_t n) {
@@ -55,10 +61,6 @@ TEST(FoldRows, ARowDoesNotDependOnItsNeighbours) {
   const std::vector<float> x = random_values(3 * cols), second(x.begin() + cols, x.begin() + 2 * cols);
   EXPECT_EQ(row_sums(1, x, 3, cols)[1], row_sums(1, second, 1, cols)[0]);
 }
-
-struct Max {
-  float operator()(float a, float b) const { return a > b ? a : b; }
-};
 
 TEST(FoldRows, FoldsWithAnyAssociativeOperation) {
   const std::vector<float> x{3, -1, 9, 4, 5, 5};

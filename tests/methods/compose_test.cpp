@@ -7,6 +7,7 @@
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/density.h"
 #include "fake_state.h"
+#include "tests/methods/trial_tools.h"
 
 namespace winnow {
 namespace {
@@ -33,56 +34,65 @@ TEST(Registry, EverySettingSaysWhatItMeansAndWhereItIsFrom) {
   }
 }
 
-TEST(Registry, MethodsDoWhatTheirEntrySays) {
-  for (const MethodDef& def : methods()) {
-    Settings settings;
-    for (const Setting& setting : def.schema) {
-      if (!setting.fallback) settings.set(setting.key, "0.5");
-    }
-    const Touches made = def.make(resolve(def.schema, settings))->touches();
-    EXPECT_LE(made.masks, def.touches.masks) << def.name;
-    EXPECT_LE(made.structure, def.touches.structure) << def.name;
-    EXPECT_LE(made.weights_source, def.touches.weights_source) << def.name;
-  }
-}
-
 TEST(Registry, AnUnknownMethodGetsTheNearestName) {
   EXPECT_NE(problem(given({{"name", "snap"}})).find("did you mean 'snip'"), std::string::npos);
 }
 
-TEST(Compose, TwoMethodsThatChooseWeightsAreRefusedWithTheReason) {
-  EXPECT_EQ(cannot_compose({"rigl", "snip"}), "rigl and snip both decide which weights are kept");
-  EXPECT_EQ(cannot_compose({"rigl", "rigl"}), "rigl is given twice");
-  EXPECT_EQ(cannot_compose({"rigl"}), std::nullopt);
-  EXPECT_EQ(cannot_compose({"dense", "rigl"}), std::nullopt);
-  EXPECT_NE(problem(given({{"name", "rigl"}, {"density", "0.5"}, {"with.snip", "on"}, {"with.snip.density", "0.5"}}))
-                .find("both decide"),
-            std::string::npos);
+TEST(Compose, TwoMethodsThatDoTheSameAreRefusedWithTheReason) {
+  const auto beside = [](const char* name, const char* other) {
+    Settings settings;
+    settings.set("name", name);
+    settings.set("with." + std::string(other), "on");
+    for (const auto& [method, prefix] :
+         {std::pair<std::string, std::string>{name, ""}, {other, "with." + std::string(other) + "."}}) {
+      for (const Setting& setting : find_method(method).schema) {
+        if (!setting.fallback) settings.set(prefix + setting.key, "0.5");
+      }
+    }
+    return problem(settings);
+  };
+  EXPECT_EQ(beside("rigl", "snip"), "method.with: rigl and snip both decide which weights are kept");
+  EXPECT_EQ(beside("rigl", "rigl"), "method.with: rigl is given twice");
+  EXPECT_EQ(beside("edge_popup", "imp"), "method.with: edge_popup and imp both decide which weights are kept");
+  EXPECT_EQ(beside("compander", "interspace"),
+            "method.with: compander and interspace both replace what the layers read as their weights");
+  EXPECT_EQ(beside("dense", "rigl"), "");
+  EXPECT_EQ(beside("rigl", "compander"), "");
+}
+
+// What a method finds in the network when it edits it, after the other one.
+std::string edit_problem(const test::Pairs& method) {
+  try {
+    test::edited_model("resnet20", {}, method, {32, 32, 3, 10});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Settings);
+    return error.what();
+  }
+  return "";
 }
 
 TEST(Compose, NewInitialWeightsUnderAReparametrisationAreRefused) {
   for (const char* other : {"with.interspace", "with.compander"}) {
-    EXPECT_NE(problem(given({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}, {other, "on"}}))
-                  .find("snip draws initial weights anew"),
+    EXPECT_NE(edit_problem({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}, {other, "on"}})
+                  .find("method.reinit: draws initial weights anew"),
               std::string::npos);
     for (const char* part : {"frozen", "trained", "both"}) {
-      EXPECT_NE(problem(given({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}, {other, "on"}})), "")
-          << part;
+      EXPECT_NE(edit_problem({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}, {other, "on"}}), "") << part;
     }
-    EXPECT_NE(problem(given({{"name", "imp"}, {"control", "reinitialise"}, {other, "on"}})), "");
-    EXPECT_EQ(problem(given({{"name", "snip"}, {"density", "0.5"}, {other, "on"}})), "");
-    EXPECT_EQ(problem(given({{"name", "freezenet"}, {"density", "0.5"}, {other, "on"}})), "");
+    EXPECT_NE(edit_problem({{"name", "imp"}, {"control", "reinitialise"}, {other, "on"}}), "");
+    EXPECT_EQ(edit_problem({{"name", "snip"}, {"density", "0.5"}, {other, "on"}}), "");
+    EXPECT_EQ(edit_problem({{"name", "freezenet"}, {"density", "0.5"}, {other, "on"}}), "");
   }
 }
 
 TEST(Compose, DecayOfFrozenWeightsNeedsADecayThatReachesThem) {
   const auto with = [](const char* coefficients) {
-    return problem(given({{"name", "freezenet"},
-                          {"density", "0.5"},
-                          {"variant", "freeze_wd"},
-                          {"with.compander.coefficients", coefficients}}));
+    return edit_problem({{"name", "freezenet"},
+                         {"density", "0.5"},
+                         {"variant", "freeze_wd"},
+                         {"with.compander.coefficients", coefficients}});
   };
-  EXPECT_NE(with("fixed").find("freezenet decays frozen weights, but compander"), std::string::npos);
+  EXPECT_NE(with("fixed").find("freeze_wd decays frozen weights, but another method"), std::string::npos);
   EXPECT_EQ(with("fine"), "");
 }
 

@@ -3,6 +3,7 @@
 
 #include "experiments/methods/compose.h"
 #include "experiments/methods/toolkit/drop_grow.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 #include "experiments/methods/toolkit/selection.h"
 #include "fake_state.h"
 
@@ -150,7 +151,7 @@ TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
     for (const bool scaled : {false, true}) {
       Model model = linear_layers({{2, 4}, {4, 4}});
       model.params[1].prunable = false;
-      if (scaled) model.params[0].magnitude_basis = ParamId(1);
+      if (scaled) model.params[0].compared = times_row_norms_of(ParamId(1));
       FakeState state(model);
       state.set_weight(0, {1.1f, 0, 1, 0, 0, 0, 0, 0});
       state.set_weight(1, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});

@@ -32,8 +32,15 @@ std::vector<float> gradient(const std::vector<float>& weights) {
   return bench.gradients(y, residual, {w}).at(0);
 }
 
-FakeState freeze_net() {
-  FakeState state(linear_layers({{2, 2}}));
+// The layer, edited by the method if there is one.
+FakeState freeze_net(Method* method = nullptr) {
+  Model model = linear_layers({{2, 2}});
+  if (method != nullptr) {
+    const Settings train;
+    GraphEditor editor(model, "freezenet", train);
+    method->edit(editor);
+  }
+  FakeState state(model);
   state.set_weight(0, kStart);
   state.answer = [](const ProbeRequest&) { return ProbeResult{1, {gradient(kStart)}}; };
   return state;
@@ -55,9 +62,9 @@ TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
 }
 
 TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
-  FakeState state = freeze_net();
   const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
-  EXPECT_TRUE(made->decays_frozen());
+  FakeState state = freeze_net(made.get());
+  EXPECT_TRUE(state.params().specs()[0].decays_frozen);
   made->on_event(begin(), state);
   EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
   EventPlan plan;
@@ -71,8 +78,8 @@ TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
 
 // One step of plain SGD with learning rate 0.1 on the weights that `variant` leaves after scoring.
 std::vector<float> after_one_step(const char* variant, const char* decay) {
-  FakeState state = freeze_net();
   const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", variant}});
+  FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
   std::ranges::copy(gradient({weight.begin(), weight.end()}), state.params().grad(ParamId(0)).begin());
@@ -98,8 +105,8 @@ TEST(FreezeNet, UpdatesOfAllVariantsMatchSpecificationOracle) {
 // freeze_wd: the decay of a frozen weight goes through the momentum buffer and leaves
 // about exp(-decay * sum of learning rates / (1 - momentum)) of it.
 TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
-  FakeState state = freeze_net();
   const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+  FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const Settings train = test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
   Optimizer optimizer(train, state.params(), *made, 1);

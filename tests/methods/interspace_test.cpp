@@ -8,6 +8,7 @@
 #include "experiments/methods/compose.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/density.h"
+#include "experiments/methods/toolkit/mask_tools.h"
 #include "experiments/methods/toolkit/selection.h"
 #include "tests/methods/fake_state.h"
 #include "tests/methods/op_bench.h"
@@ -110,7 +111,7 @@ TEST(Interspace, EqualParametersTakesTheBasesFromTheCoefficients) {
 FakeState oblique_filters(bool scaled) {
   Model model = linear_layers({{2, 4}, {4, 4}});
   model.params[1].prunable = false;
-  if (scaled) model.params[0].magnitude_basis = ParamId(1);
+  if (scaled) model.params[0].compared = times_row_norms_of(ParamId(1));
   FakeState state(model);
   state.set_weight(0, {1.1f, -.1f, 1, -.2f, -1.1f, .2f, -1, .1f});
   state.set_weight(1, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
@@ -144,10 +145,9 @@ TEST(Interspace, OnlyTheSettingScalesAndOnlyCoefficients) {
     std::int64_t scaled = 0, coefficients = 0;
     for (const ParamSpec& spec : model.params) {
       coefficients += spec.role == ParamRole::Coefficient;
-      if (!spec.magnitude_basis) continue;
+      if (!spec.compared) continue;
       ++scaled;
       EXPECT_EQ(spec.role, ParamRole::Coefficient);
-      EXPECT_EQ(model.param(*spec.magnitude_basis).name, spec.layer + ".basis");
     }
     EXPECT_EQ(scaled, on == std::string("true") ? coefficients : 0);
     EXPECT_GT(coefficients, 0);

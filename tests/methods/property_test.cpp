@@ -1,12 +1,16 @@
-// The ten properties every masked method must have, tested for all registered methods from this one
-// place: a new method is picked up by its registry entry. Real training on synthetic images, and
-// unit states where a property is about scores.
+// What every method must have, and the properties of those that set masks, tested for all registered methods from this
+// one place: a new method is picked up by its registry entry. Real training on synthetic images, and unit states where a
+// property is about scores.
 #include <gtest/gtest.h>
-#include <algorithm>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 #include "core/error.h"
+#include "core/touched.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/density.h"
 #include "fake_state.h"
@@ -19,38 +23,13 @@ using test::all_weights;
 using test::Pairs;
 using test::SmallTrial;
 
-std::vector<std::string> masked_methods() {
-  std::vector<std::string> names;
-  for (const MethodDef& def : methods()) {
-    // A method that chooses inside the graph, by scores that it trains, sets no masks; it has its own tests.
-    if (def.touches.masks && !def.touches.weights_source) names.push_back(def.name);
-  }
-  return names;
-}
-
-// Masked methods whose choices, or whose first choice, come from weights or gradients: what is
-// drawn at random has no score that could be wrong, and no ties to break.
-std::vector<std::string> masked_methods_without(const std::vector<std::string>& random) {
-  std::vector<std::string> names = masked_methods();
-  std::erase_if(names,
-                [&](const std::string& name) { return std::find(random.begin(), random.end(), name) != random.end(); });
-  return names;
-}
-std::vector<std::string> scoring_methods() { return masked_methods_without({"random"}); }
-std::vector<std::string> methods_that_score_first() { return masked_methods_without({"random", "set", "rigl"}); }
-
-// Settings that make a method act several times within 40 steps and start from the model's own weights.
-Pairs settings_of(const std::string& name, const std::string& density) {
-  Pairs settings = {{"name", name}, {"density", density}};
-  const Pairs short_run = {{"delta_t", "5it"}, {"interval", "5it"}, {"iterations", "5"}, {"rate", "0.6"}};
-  for (const Setting& setting : find_method(name).schema) {
-    for (const auto& [key, value] : short_run) {
-      if (setting.key == key) settings.emplace_back(key, value);
-    }
-    const auto& choices = setting.choices;
-    const bool own_init = std::find(choices.begin(), choices.end(), "model") != choices.end();
-    if (setting.key == "init" && own_init) settings.emplace_back("init", "model");
-  }
+// Settings that make a method act several times within 40 steps.
+Pairs settings_of(const std::string& name, const std::string& density = "0.2") {
+  Pairs settings = {{"name", name}};
+  const MethodDef& def = find_method(name);
+  const auto sets_density = [](const Setting& setting) { return setting.key == "density"; };
+  if (std::ranges::any_of(def.schema, sets_density)) settings.emplace_back("density", density);
+  for (const auto& [key, text] : def.example.settings) settings.emplace_back(key, text);
   return settings;
 }
 
@@ -60,6 +39,27 @@ Settings resolved_settings(const std::string& name, const std::string& density) 
     if (key != "name") settings.set(key, value);
   }
   return resolve(find_method(name).schema, settings);
+}
+
+std::unique_ptr<Method> made(const std::string& name, const std::string& density = "0.5") {
+  return find_method(name).make(resolved_settings(name, density));
+}
+
+std::vector<std::string> all_methods() {
+  std::vector<std::string> names;
+  for (const MethodDef& def : methods()) names.push_back(def.name);
+  return names;
+}
+
+std::vector<std::string> masked_methods() {
+  std::vector<std::string> names = all_methods();
+  // A method that chooses inside the graph, by scores that it trains, is told by what it derives: the properties of
+  // masks that one sets at events are not its own.
+  std::erase_if(names, [](const std::string& name) {
+    const Touches touches = made(name)->touches();
+    return !touches.masks || touches.weights_source;
+  });
+  return names;
 }
 
 const std::vector<MaskKind> kKinds = {MaskKind::Keep, MaskKind::Trainable};
@@ -177,27 +177,6 @@ TEST_P(MaskedMethod, P4ChoicesDoNotDependOnThreadsAndTrainingRepeats) {
   EXPECT_NE(start[1], end[1]);
 }
 
-TEST_P(MaskedMethod, P5ASavedStateGoesOnAsIfNothingHappened) {
-  SmallTrial trial("lenet300", settings());
-  Trainer whole = trial.make();
-  whole.start_phase(0);
-  for (int i = 0; i < 11; ++i) whole.train_step();
-  MemoryState state;
-  whole.save(state);
-
-  SmallTrial other("lenet300", settings());
-  Trainer resumed = other.make();
-  resumed.start_phase(0);
-  resumed.load(state);
-  EXPECT_TRUE(state.unread().empty());
-  for (int i = 0; i < 15; ++i) {
-    whole.train_step();
-    resumed.train_step();
-    ASSERT_EQ(whole.params().mask_digest(), resumed.params().mask_digest()) << i;
-  }
-  EXPECT_EQ(all_weights(whole), all_weights(resumed));
-}
-
 TEST_P(MaskedMethod, P6FullDensityIsTheDenseRunBitForBit) {
   SmallTrial masked("lenet300", settings("1")), dense("lenet300");
   Trainer a = masked.make(), b = dense.make();
@@ -241,55 +220,176 @@ TEST_P(MaskedMethod, P8EmptyAndFullLayersDoNotStopTraining) {
   for (const float weight : all_weights(trainer)) ASSERT_TRUE(std::isfinite(weight));
 }
 
-// Every moment at which a method may choose, on a state without training.
-void drive(Method& method, FakeState& state) {
-  method.on_event(begin(), state);
-  method.on_event({When::AfterBackward, 0, 0, 0}, state);
-  for (const std::int64_t step : {200, 750}) {
-    state.at_step = step;
-    method.on_event({When::AfterStep, step, step / 100, 0}, state);
+// The moments at which a method may choose, on a state without training; until `enough`.
+void drive(
+    Method& method, FakeState& state, const std::function<bool()>& enough = [] { return false; }) {
+  const Moment moments[] = {begin(),
+                            {When::AfterBackward, 0, 0, 0},
+                            {When::AfterStep, 200, 2, 0},
+                            {When::AfterStep, 750, 7, 0},
+                            {When::EpochEnd, 800, 8, 0},
+                            {When::PhaseEnd, 1000, 10, 0}};
+  for (const Moment& moment : moments) {
+    state.at_step = moment.step;
+    method.on_event(moment, state);
+    if (enough()) return;
   }
-  method.on_event({When::EpochEnd, 800, 8, 0}, state);
-  method.on_event({When::PhaseEnd, 1000, 10, 0}, state);
 }
 
-std::unique_ptr<Method> made(const std::string& name) { return find_method(name).make(resolved_settings(name, "0.5")); }
+std::vector<Bits> masks_of(const FakeState& state) { return {state.keep(0), state.keep(0, MaskKind::Trainable)}; }
 
-class ScoringMethod : public MaskedMethod {};
-class ScoringFirst : public MaskedMethod {};
-
-TEST_P(ScoringMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
-  FakeState state(linear_layers({{4, 4}, {4, 4}}));
-  state.set_weight(1, std::vector<float>(16, std::nanf("")));
-  state.answer = [](const ProbeRequest& request) {
-    ProbeResult result{1, {std::vector<float>(16, 1), std::vector<float>(16, 1)}};
-    if (request.weights.empty()) result.grads[1][3] = std::nanf("");
-    return result;
+TEST_P(MaskedMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
+  const auto chosen = [&](float second) {
+    FakeState state(linear_layers({{4, 4}, {4, 4}}));
+    state.set_weight(1, std::vector<float>(16, second));
+    state.answer = [second](const ProbeRequest& request) {
+      ProbeResult result{1, {std::vector<float>(16, 1), std::vector<float>(16, 1)}};
+      if (request.weights.empty()) result.grads[1][3] = second;
+      return result;
+    };
+    drive(*made(name()), state);
+    return masks_of(state);
   };
   try {
-    drive(*made(name()), state);
-    FAIL() << "accepted a NaN";
+    const auto without_reading = chosen(std::nanf(""));
+    EXPECT_EQ(without_reading, chosen(7)) << "a NaN was accepted, and not because weights do not count";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("fc2.weight"), std::string::npos) << error.what();
   }
 }
 
-TEST_P(ScoringFirst, P10EqualScoresKeepTheFirstPositions) {
-  FakeState state(linear_layers({{4, 4}}));
-  state.set_weight(0, std::vector<float>(16, 1));
-  state.answer = [](const ProbeRequest&) { return ProbeResult{1, {std::vector<float>(16, 1)}}; };
-  drive(*made(name()), state);
-  for (const MaskKind kind : kKinds) {
-    const auto mask = state.keep(0, kind);
-    EXPECT_TRUE(std::is_sorted(mask.rbegin(), mask.rend()));
-  }
-  EXPECT_LT(state.params().live(ParamId(0)), 16);
+TEST_P(MaskedMethod, P10EqualScoresKeepTheFirstPositionsUnlessTheChoiceIsDrawn) {
+  const auto first_choice = [&](const std::vector<float>& weights, std::uint64_t seed) {
+    FakeState state(linear_layers({{4, 4}}));
+    state.seed = seed;
+    state.set_weight(0, weights);
+    state.answer = [](const ProbeRequest&) { return ProbeResult{1, {std::vector<float>(16, 1)}}; };
+    drive(*made(name()), state, [&] { return state.params().live(ParamId(0)) < 16; });
+    EXPECT_LT(state.params().live(ParamId(0)), 16);
+    return masks_of(state);
+  };
+  const std::vector<float> equal(16, 1);
+  std::vector<float> distinct(16);
+  for (std::size_t i = 0; i < distinct.size(); ++i) distinct[i] = 1 + static_cast<float>(i * 7 % 16);
+  const bool drawn = first_choice(distinct, 5) != first_choice(distinct, 6);
+  EXPECT_EQ(drawn, first_choice(equal, 5) != first_choice(equal, 6)) << "equal scores were broken at random";
+  if (drawn) return;
+  for (const Bits& mask : first_choice(equal, 5)) EXPECT_TRUE(std::is_sorted(mask.rbegin(), mask.rend()));
 }
 
-const auto kName = [](const testing::TestParamInfo<std::string>& method) { return method.param; };
-INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), kName);
-INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringMethod, testing::ValuesIn(scoring_methods()), kName);
-INSTANTIATE_TEST_SUITE_P(AllMasked, ScoringFirst, testing::ValuesIn(methods_that_score_first()), kName);
+// gtest takes letters and digits only.
+std::string test_name(const testing::TestParamInfo<std::string>& method) {
+  std::string name = method.param;
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), test_name);
+
+// What every method must have, masked or not, on its own example.
+class AnyMethod : public testing::TestWithParam<std::string> {
+ protected:
+  const std::string& name() const { return GetParam(); }
+  const MethodExample& example() const { return find_method(name()).example; }
+  SmallTrial trial(int threads = 1) const {
+    const Pairs images = {{"height", "16"}, {"width", "16"}, {"channels", "3"}};
+    SmallTrial small(example().model, settings_of(name()), {}, example().model == "lenet300" ? Pairs{} : images);
+    small.threads = threads;
+    return small;
+  }
+  Model plain(std::int64_t batch) const {
+    const DataShape shape = example().model == "lenet300" ? DataShape{28, 28, 1, 10} : DataShape{16, 16, 3, 10};
+    const ModelDef& def = find_model(example().model);
+    return def.build(resolve(def.schema, Settings()), shape, batch, DType::F32);
+  }
+  static Model edited(Method& method, Model model) {
+    const Settings train = resolve(train_schema(), Settings());
+    GraphEditor editor(model, "test", train);
+    method.edit(editor);
+    return model;
+  }
+};
+
+TEST_P(AnyMethod, SaysWhatItTouches) {
+  const auto method = made(name(), "0.2");
+  const Touches said = method->touches();
+  const Model before = plain(2);
+  Touches done = touched(before, edited(*method, before));
+  done.phases = method->phase(1, RunLength{40, 20}).has_value();
+  SmallTrial small = trial();
+  Trainer trainer = small.make();
+  trainer.run();
+  for (std::size_t p = 0; p < trainer.params().size(); ++p) {
+    for (const MaskKind kind : {MaskKind::Keep, MaskKind::Trainable}) {
+      done.masks = done.masks || !trainer.params().mask(ParamId(p), kind).empty();
+    }
+  }
+  EXPECT_NO_THROW(check_touches(said, done, name()));
+  EXPECT_EQ(said.structure, done.structure) << "what is said and not done would only forbid companions";
+  EXPECT_EQ(said.weights_source, done.weights_source);
+  EXPECT_EQ(said.masks, done.masks);
+  EXPECT_EQ(said.phases, done.phases);
+}
+
+TEST_P(AnyMethod, EditsEveryGraphAlike) {
+  const auto method = made(name(), "0.2");
+  const Model a = edited(*method, plain(2)), b = edited(*method, plain(2)), larger = edited(*method, plain(5));
+  ASSERT_EQ(a.graph.node_count(), b.graph.node_count());
+  for (NodeId at = 0; at < a.graph.node_count(); ++at) {
+    const Node &x = a.graph.nodes()[at], &y = b.graph.nodes()[at];
+    EXPECT_EQ(x.op, y.op);
+    EXPECT_EQ(x.name, y.name);
+    EXPECT_EQ(x.in, y.in) << x.name;
+    EXPECT_EQ(x.attrs, y.attrs) << x.name;
+  }
+  ASSERT_EQ(a.params.size(), larger.params.size());
+  for (std::size_t p = 0; p < a.params.size(); ++p) {
+    EXPECT_EQ(a.params[p].name, larger.params[p].name);
+    EXPECT_EQ(a.params[p].shape, larger.params[p].shape) << a.params[p].name;
+    EXPECT_EQ(a.params[p].retired, larger.params[p].retired) << a.params[p].name;
+  }
+}
+
+TEST_P(AnyMethod, TrainsAndRepeatsBitForBit) {
+  std::vector<std::vector<float>> start, end;
+  std::vector<double> losses;
+  for (int round = 0; round < 2; ++round) {
+    SmallTrial small = trial(2);
+    Trainer trainer = small.make();
+    trainer.start_phase(0);
+    start.push_back(all_weights(trainer));
+    losses.clear();
+    for (int i = 0; i < 40; ++i) losses.push_back(trainer.train_step().loss);
+    end.push_back(all_weights(trainer));
+  }
+  EXPECT_EQ(start[0], start[1]);
+  EXPECT_EQ(end[0], end[1]);
+  for (const double loss : losses) ASSERT_TRUE(std::isfinite(loss));
+  for (const float weight : end[0]) ASSERT_TRUE(std::isfinite(weight));
+  const double before = std::accumulate(losses.begin(), losses.begin() + 5, 0.0);
+  const double after = std::accumulate(losses.end() - 5, losses.end(), 0.0);
+  EXPECT_LT(after, before) << "sum of the first and of the last five losses";
+}
+
+TEST_P(AnyMethod, ASavedStateGoesOnAsIfNothingHappened) {
+  SmallTrial small = trial(), other = trial();
+  Trainer whole = small.make(), resumed = other.make();
+  whole.start_phase(0);
+  for (int i = 0; i < 11; ++i) whole.train_step();
+  MemoryState state;
+  whole.save(state);
+  resumed.start_phase(0);
+  resumed.load(state);
+  EXPECT_TRUE(state.unread().empty());
+  for (int i = 0; i < 15; ++i) {
+    whole.train_step();
+    resumed.train_step();
+  }
+  EXPECT_EQ(whole.params().mask_digest(), resumed.params().mask_digest());
+  EXPECT_EQ(all_weights(whole), all_weights(resumed));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AnyMethod, testing::ValuesIn(all_methods()), test_name);
 
 }  // namespace
 }  // namespace winnow

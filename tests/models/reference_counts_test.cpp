@@ -85,6 +85,29 @@ TEST(Models, CountsEqualThePublishedOnes) {
       {"wide_resnet", {{"depth", "22"}, {"width", "2"}}, kCifar10, {1076912, 1079642, 157730048}},
       {"wide_resnet", {{"depth", "28"}, {"width", "10"}}, kCifar10, {36461232, 36479194, 5243328768}},
       {"wide_resnet", {{"depth", "40"}, {"width", "4"}}, kCifar10, {8938416, 8949210, 1298582016}},
+      {"mobilenet_v1", {}, kImageNet, {4209088, 4231976, 568740352}},
+      {"mobilenet_v1", {{"width", "0.75"}}, kImageNet, {2568144, 2585560, 325400448}},
+      {"mobilenet_v1", {{"width", "0.5"}}, kImageNet, {1319648, 1331592, 149497088}},
+      {"mobilenet_v1", {{"width", "0.25"}}, kImageNet, {463600, 470072, 41030272}},
+      {"mobilenet_v1", {}, {192, 192, 3, 1000}, {4209088, 4231976, 418121728}},
+      {"mobilenet_v1", {}, {160, 160, 3, 1000}, {4209088, 4231976, 290675200}},
+      {"mobilenet_v1", {}, {128, 128, 3, 1000}, {4209088, 4231976, 186400768}},
+      {"mobilenet_v1", {}, kCifar10, {3195328, 3217226, 46354432}},
+      {"densenet_bc", {}, kCifar10, {745164, 769162, 287929692}},
+      {"densenet_bc", {}, kCifar100, {775944, 800032, 287960472}},
+      {"densenet_bc", {{"depth", "250"}, {"growth", "24"}}, kCifar10, {15066420, 15324406, 5418785724}},
+      {"densenet_bc", {{"depth", "190"}, {"growth", "40"}}, kCifar10, {25367460, 25624430, 9301945740}},
+      {"densenet121", {}, kImageNet, {7894208, 7978856, 2834161664}},
+      {"densenet121", {}, kCifar10, {6872768, 6956426, 888350720}},
+      {"densenet169", {}, kImageNet, {13990080, 14149480, 3359843328}},
+      {"densenet201", {}, kImageNet, {19783872, 20013928, 4291365888}},
+      {"densenet161", {}, kImageNet, {28460064, 28681000, 7727907072}},
+      {"cct2_3x2", {}, kCifar10, {273472, 283723, 35341568}},
+      {"cct4_3x2", {}, kCifar10, {470080, 482123, 50021632}},
+      {"cct6_3x2", {}, kCifar10, {3297728, 3326923, 253463040}},
+      {"cct7_3x2", {}, kCifar10, {3822016, 3853259, 289114624}},
+      {"cct6_3x1", {}, kCifar10, {3155456, 3233803, 1013844480}},
+      {"cct7_3x1", {}, kCifar10, {3679744, 3760139, 1181616640}},
   };
   for (const Reference& reference : references) {
     EXPECT_EQ(counts_of(build(reference.name, reference.settings, reference.data)), reference.counts)
@@ -198,6 +221,9 @@ TEST(Models, RefuseImagesThatDoNotFit) {
   expect_misfit("conv6", {}, kMnist, "multiples of 8");
   expect_misfit("resnet18", {{"stem", "imagenet"}}, kMnist, "at least 32");
   expect_misfit("wide_resnet", {{"depth", "20"}}, kCifar10, "6n + 4");
+  expect_misfit("densenet_bc", {{"depth", "40"}, {"growth", "12"}}, {2, 2, 3, 10}, "at least 4");
+  expect_misfit("densenet_bc", {{"depth", "39"}}, kCifar10, "must be 6n + 4, such as 34 or 40");
+  expect_misfit("mobilenet_v1", {}, {8, 8, 3, 10}, "at least 16");
 }
 
 TEST(Models, UnknownNameSuggestsTheNearest) {

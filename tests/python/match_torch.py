@@ -17,7 +17,8 @@ import torch.nn.functional as F
 
 STEPS, BATCH, TOLERANCE = 20, 64, 1e-4
 # Small enough that rounding is not amplified: at larger rates these untrained nets are chaotic in any framework.
-LR = {"lenet5": 0.002, "resnet20": 0.005, "vgg11": 0.0001}
+LR = {"lenet5": 0.002, "resnet20": 0.005, "vgg11": 0.0001, "mobilenet_v1": 0.001, "densenet_bc": 0.005, "cct2_3x2": 0.005}
+SETTINGS = {"mobilenet_v1": {"width": 0.25}, "densenet_bc": {"depth": 22}, "cct2_3x2": {"attention_dropout": 0, "drop_path": 0}}
 MEAN = np.array([0.4914, 0.4822, 0.4465], np.float32)
 DEVIATION = np.array([0.2470, 0.2435, 0.2616], np.float32)
 
@@ -81,7 +82,57 @@ def vgg11(x, p):
     return F.linear(x.flatten(1), p["fc.weight"], p["fc.bias"])
 
 
-MODELS = {"lenet5": lenet5, "resnet20": resnet20, "vgg11": vgg11}
+def mobilenet_v1(x, p):
+    x = F.relu(norm(F.conv2d(x, p["conv1.weight"], padding=1), p, "bn1"))
+    for stage, blocks in enumerate((1, 2, 2, 6, 2)):
+        for block in range(blocks):
+            name = f"stage{stage}.block{block}."
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = F.conv2d(x, p[name + "conv1.weight"], stride=stride, padding=1, groups=x.shape[1])
+            x = F.relu(norm(x, p, name + "bn1"))
+            x = F.relu(norm(F.conv2d(x, p[name + "conv2.weight"]), p, name + "bn2"))
+    return F.linear(x.mean((2, 3)), p["fc.weight"], p["fc.bias"])
+
+
+def densenet_bc(x, p):
+    x = F.conv2d(x, p["conv1.weight"], padding=1)
+    for stage in range(3):
+        for layer in range(3):
+            name = f"stage{stage}.block{layer}."
+            y = F.conv2d(F.relu(norm(x, p, name + "bn1")), p[name + "conv1.weight"])
+            y = F.conv2d(F.relu(norm(y, p, name + "bn2")), p[name + "conv2.weight"], padding=1)
+            x = torch.cat([x, y], 1)
+        if stage < 2:
+            name = f"transition{stage}."
+            x = F.avg_pool2d(F.conv2d(F.relu(norm(x, p, name + "bn")), p[name + "conv.weight"]), 2)
+    return F.linear(F.relu(norm(x, p, "bn_last")).mean((2, 3)), p["fc.weight"], p["fc.bias"])
+
+
+def cct2_3x2(x, p):
+    def linear(x, name):
+        return F.linear(x, p[name + ".weight"], p.get(name + ".bias"))
+
+    def layer_norm(x, name):
+        return F.layer_norm(x, x.shape[-1:], p[name + ".weight"], p[name + ".bias"], 1e-6)
+
+    for i in (1, 2):
+        x = F.max_pool2d(F.relu(F.conv2d(x, p[f"conv{i}.weight"], padding=1)), 3, 2, 1)
+    x = x.flatten(2).transpose(1, 2) + p["positions"]
+    images, tokens, width = x.shape
+    for block in range(2):
+        name = f"block{block}."
+        qkv = linear(layer_norm(x, name + "norm1"), name + "attention.qkv")
+        q, k, v = qkv.reshape(images, tokens, 3, 2, width // 2).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1) * (width // 2) ** -0.5).softmax(-1)
+        x = x + linear((weights @ v).transpose(1, 2).reshape(images, tokens, width), name + "attention.proj")
+        x = layer_norm(x, name + "norm2")
+        x = x + linear(F.gelu(linear(x, name + "mlp.fc1")), name + "mlp.fc2")
+    x = layer_norm(x, "norm")
+    weights = linear(x, "pool").softmax(1)
+    return linear((weights.transpose(1, 2) @ x).squeeze(1), "fc")
+
+
+MODELS = {model.__name__: model for model in (lenet5, resnet20, vgg11, mobilenet_v1, densenet_bc, cct2_3x2)}
 
 
 def winnow_losses(winnow, model, root, out):
@@ -91,7 +142,7 @@ sweep: match
 schema: 1
 trial:
   data: {{name: cifar10, root: {root}, shuffle: false, augment: none, validation: 0, fraction: 0.04}}
-  model: {{name: {model}}}
+  model: {{{", ".join(f"{k}: {v}" for k, v in {"name": model, **SETTINGS.get(model, {})}.items())}}}
   method: {{name: dense}}
   train: {{epochs: {STEPS}it, batch: {BATCH}, lr: {LR[model]}, momentum: 0, precision: f32}}
 save: {{metrics: {{every: 1}}, weights: {{when: both, form: dense}}}}

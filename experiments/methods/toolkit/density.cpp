@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include "core/error.h"
@@ -9,10 +10,15 @@
 namespace winnow {
 namespace {
 
-PrunedTensor described(ParamId id, const ParamSpec& spec) {
+PrunedTensor described(ParamId id, std::span<const ParamSpec> specs) {
+  const ParamSpec& spec = specs[static_cast<std::size_t>(id)];
+  std::int64_t cost = 0;
+  for (const ParamSpec& added : specs) {
+    if (added.paid_by == id && !added.retired) cost += added.shape.numel();
+  }
   const Shape& shape = spec.layer_shape.rank() > 0 ? spec.layer_shape : spec.shape;
   const std::string& layer = spec.layer.empty() ? spec.name : spec.layer;
-  return {id, spec.name, layer, shape, spec.shape.numel(), spec.budget_cost};
+  return {id, spec.name, layer, shape, spec.shape.numel(), cost};
 }
 
 // A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
@@ -86,7 +92,7 @@ double remaining_sparsity(double density, const std::vector<PrunedTensor>& tenso
 std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
   std::vector<PrunedTensor> tensors;
   for (const ParamId id : state.prunable()) {
-    tensors.push_back(described(id, state.params().specs()[static_cast<std::size_t>(id)]));
+    tensors.push_back(described(id, state.params().specs()));
   }
   return tensors;
 }
@@ -95,7 +101,7 @@ std::vector<PrunedTensor> pruned_tensors(const Model& model) {
   std::vector<PrunedTensor> tensors;
   for (std::size_t i = 0; i < model.params.size(); ++i) {
     const ParamSpec& spec = model.params[i];
-    if (spec.prunable && !spec.retired) tensors.push_back(described(ParamId(i), spec));
+    if (spec.prunable && !spec.retired) tensors.push_back(described(ParamId(i), model.params));
   }
   return tensors;
 }

@@ -22,7 +22,7 @@ struct PrunedTensor {
   std::string layer;
   Shape shape = {};
   std::int64_t numel = 0;
-  std::int64_t cost = 0;  // ParamSpec::budget_cost: entries given up to pay for added parameters
+  std::int64_t cost = 0;  // entries given up to pay for added parameters (ParamSpec::paid_by)
   bool weight = true;     // false: a bias, which some methods prune too; never "first" or "last"
 };
 std::vector<PrunedTensor> pruned_tensors(TrainState& state);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "experiments/methods/toolkit/redraw.h"
 
 namespace winnow {
 
@@ -51,9 +52,9 @@ Schema scoring_schema(const std::string& norm, const std::string& norm_source) {
   };
 }
 
-Touches MaskAtInit::touches() const {
+void MaskAtInit::edit(GraphEditor& editor) {
   const std::string reinit = settings_.has("reinit") ? settings_.text("reinit") : "none";
-  return {.masks = true, .redraws = reinit != "none" && reinit != "false"};
+  if (reinit != "none" && reinit != "false") refuse_redraw(editor.model(), "method.reinit");
 }
 
 Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
@@ -82,12 +83,7 @@ std::vector<Bits> MaskAtInit::choose(TrainState& state, const std::vector<Pruned
 }
 
 void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>&, const std::vector<Bits>&) {
-  if (!settings_.has("reinit") || !settings_.flag("reinit")) return;
-  ParamStore& params = state.params();
-  for (std::size_t i = 0; i < params.size(); ++i) {
-    const ParamSpec& spec = params.specs()[i];
-    if (spec.trainable && !spec.retired) params.redraw(ParamId(i), redraw_seed(state));
-  }
+  if (settings_.has("reinit") && settings_.flag("reinit")) redraw_all(state);
 }
 
 std::vector<Scores> MaskAtInit::loss_saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors) const {
@@ -118,11 +114,6 @@ std::vector<Scores> saliencies(TrainState& state, const std::vector<PrunedTensor
     for (std::size_t i = 0; i < layer.size(); ++i) layer[i] = std::fabs(weights[i] * grad[i]);
   }
   return scores;
-}
-
-std::uint64_t redraw_seed(const TrainState& state) {
-  const RngBlock block = philox(state.rng("reinit"), 0);
-  return (std::uint64_t{block.word[1]} << 32) | block.word[0];
 }
 
 }  // namespace winnow

@@ -19,7 +19,8 @@ Schema scoring_schema(const std::string& norm, const std::string& norm_source);
 
 class MaskAtInit : public Method {
  public:
-  Touches touches() const override;
+  Touches touches() const override { return {.masks = true}; }
+  void edit(GraphEditor& editor) override;
   Verdict on_event(const Moment& moment, TrainState& state) final;
 
  protected:
@@ -53,8 +54,5 @@ class MaskAtInit : public Method {
 // |weight * gradient| of each tensor; `grads` by ParamId.
 std::vector<Scores> saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors,
                                const std::vector<std::vector<float>>& grads);
-
-// A seed for values drawn anew, of the trial's method stream.
-std::uint64_t redraw_seed(const TrainState& state);
 
 }  // namespace winnow

@@ -20,16 +20,19 @@ std::vector<double> row_norms(std::span<const float> matrix, std::int64_t rows) 
   return norms;
 }
 
+std::function<void(const ParamStore&, std::span<float>)> times_row_norms_of(ParamId basis) {
+  return [basis](const ParamStore& params, std::span<float> entries) {
+    const std::int64_t rows = params.specs()[static_cast<std::size_t>(basis)].shape[0];
+    const std::vector<double> norms = row_norms(params.weight(basis), rows);
+    for (std::size_t i = 0; i < entries.size(); ++i) entries[i] *= static_cast<float>(norms[i % norms.size()]);
+  };
+}
+
 Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor) {
   const auto weight = params.weight(tensor.id);
   Scores values(weight.begin(), weight.end());
-  const auto basis = params.specs()[static_cast<std::size_t>(tensor.id)].magnitude_basis;
-  if (!basis) return values;
-  const std::int64_t rows = params.specs()[static_cast<std::size_t>(*basis)].shape[0];
-  const std::vector<double> norms = row_norms(params.weight(*basis), rows);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values[i] *= static_cast<float>(norms[i % norms.size()]);
-  }
+  const ParamSpec& spec = params.specs()[static_cast<std::size_t>(tensor.id)];
+  if (spec.compared) spec.compared(params, values);
   return values;
 }
 

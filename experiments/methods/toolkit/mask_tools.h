@@ -1,6 +1,7 @@
 // Putting chosen masks on the parameters of a run, with the events every masked method reports.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,8 +14,10 @@ namespace winnow {
 // The norm of each of the `rows` rows of a matrix, summed in double.
 std::vector<double> row_norms(std::span<const float> matrix, std::int64_t rows);
 
-// The tensor's weights as methods that go by magnitude compare them: times the norm of their basis
-// filters where ParamSpec::magnitude_basis says so.
+// A ParamSpec::compared for coefficients of a basis: entry i times the norm of row i modulo rows of `basis`.
+std::function<void(const ParamStore&, std::span<float>)> times_row_norms_of(ParamId basis);
+
+// The tensor's weights as methods that go by magnitude compare them (ParamSpec::compared).
 Scores compared_weights(const ParamStore& params, const PrunedTensor& tensor);
 
 // |compared weight| of each entry. Of a weight that is derived (weight compander), as the layers

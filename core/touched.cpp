@@ -1,0 +1,56 @@
+#include "core/touched.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+// By node: does it lead to the logits?
+std::vector<char> live_nodes(const Model& model) {
+  std::vector<char> live(model.graph.node_count(), 0);
+  for (const NodeId at : model.graph.schedule(std::vector{model.logits})) live[at] = 1;
+  return live;
+}
+
+}  // namespace
+
+Touches touched(const Model& before, const Model& after) {
+  Touches done;
+  done.structure = before.logits != after.logits;
+  const std::vector<char> was_live = live_nodes(before), is_live = live_nodes(after);
+  const std::vector<char> activation = activations(before);
+  for (NodeId at = 0; at < before.graph.node_count(); ++at) {
+    if (was_live[at] == 0) continue;
+    const Node &old_node = before.graph.nodes()[at], &node = after.graph.nodes()[at];
+    if (is_live[at] == 0 || old_node.op != node.op || old_node.attrs != node.attrs ||
+        old_node.in.size() != node.in.size()) {
+      done.structure = true;
+      continue;
+    }
+    for (std::size_t i = 0; i < node.in.size(); ++i) {
+      if (node.in[i] == old_node.in[i]) continue;
+      const ValueId old = old_node.in[i];
+      (old == kNoValue || activation[static_cast<std::size_t>(old)] != 0 ? done.structure : done.weights_source) = true;
+    }
+  }
+  for (std::size_t p = 0; p < before.params.size(); ++p) {
+    if (before.params[p].shape != after.params[p].shape) done.structure = true;
+  }
+  return done;
+}
+
+void check_touches(const Touches& said, const Touches& done, std::string_view method) {
+  const auto check = [&](bool Touches::*what, const char* name, const char* does) {
+    if (said.*what || !(done.*what)) return;
+    fail(ErrorKind::Internal, "method '{}' {}, which its touches() does not say: {} = true is missing", method, does,
+         name);
+  };
+  check(&Touches::structure, "structure", "changes activations");
+  check(&Touches::weights_source, "weights_source", "replaces what layers read as their weights");
+  check(&Touches::masks, "masks", "sets masks");
+  check(&Touches::phases, "phases", "directs more than one training run");
+}
+
+}  // namespace winnow

@@ -1,0 +1,18 @@
+// What an edit did to a network, found by comparing it before and after. Pure functions.
+#pragma once
+
+#include <string_view>
+
+#include "core/method.h"
+
+namespace winnow {
+
+// `structure`: an activation is added, removed or computed otherwise, or a parameter has another shape.
+// `weights_source`: a layer or a normalisation reads something else as its parameters. The others stay false: an edit
+// cannot do them.
+Touches touched(const Model& before, const Model& after);
+
+// Error{Internal} naming `method` and what it did beyond what it says.
+void check_touches(const Touches& said, const Touches& done, std::string_view method);
+
+}  // namespace winnow
