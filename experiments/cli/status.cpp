@@ -87,7 +87,8 @@ void print(const Screen& screen, const SweepStatus& s) {
   if (!s.damaged.empty()) counts += fmt::format("  damaged {}", s.damaged.size());
   screen.line(counts + fmt::format("  of {}   {} %", s.planned, s.planned == 0 ? 0 : settled * 100 / s.planned));
   std::string speed;
-  if (s.trials_per_hour) speed += fmt::format("  {:.{}f} trials/h", *s.trials_per_hour, *s.trials_per_hour < 10 ? 1 : 0);
+  if (s.trials_per_hour)
+    speed += fmt::format("  {:.{}f} trials/h", *s.trials_per_hour, *s.trials_per_hour < 10 ? 1 : 0);
   if (s.mean_seconds > 0) speed += fmt::format(", {} each", duration_text(s.mean_seconds));
   if (s.seconds_left) speed += fmt::format("{} {} left", speed.empty() ? " " : ",", duration_text(*s.seconds_left));
   const double share = s.planned == 0 ? 0 : static_cast<double>(settled) / static_cast<double>(s.planned);
