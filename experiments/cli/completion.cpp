@@ -64,9 +64,9 @@ std::vector<Option> options_of(const Verb& verb) {
   std::vector<Option> options;
   for (const VerbOptions shown = shown_options(verb.name); const auto& each : shown.options()) {
     Option option{.name = "--" + each->long_name(), .small = {}, .meaning = each->description(), .values = {}};
-    const std::string shown =
+    const std::string name =
         each->canonical_display_name(boost::program_options::command_line_style::allow_dash_for_short);
-    if (shown.size() == 2 && shown[0] == '-') option.small = shown;
+    if (name.size() == 2 && name[0] == '-') option.small = name;
     option.has_value = each->semantic()->max_tokens() > 0;
     if (option.has_value) option.values = values_of(verb, each->long_name());
     options.push_back(std::move(option));
