@@ -15,6 +15,7 @@
 #include "core/passes.h"
 #include "core/settings.h"
 #include "core/state.h"
+#include "core/update_graph.h"
 
 namespace winnow {
 
@@ -128,6 +129,9 @@ class Method {
   virtual Touches touches() const = 0;
   // Called once for every graph that is built (training, evaluation, probes): must make the same edits each time.
   virtual void edit(GraphEditor&) {}
+  // What the method adds to every update: projections, proximal steps, noise. Called after the optimiser's
+  // steps are emitted; like edit() it must do the same each time.
+  virtual void edit_update(UpdateGraph&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }
   // Phase `index`, or nothing after the last. Pure, so that a killed trial replays it.

@@ -29,6 +29,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual void run(const KernelCall& call) = 0;
+  // On the host: throws Error{Input} for what a run found wrong with this node's input and marked in the status.
+  virtual void check(const RunStatus&) const {}
 };
 
 // What a kernel may know when it is made.

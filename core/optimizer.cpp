@@ -1,105 +1,65 @@
 #include "core/optimizer.h"
 
-#include <cmath>
-
-#include "kernels/optimizer.h"
+#include "core/optimizers/optimizer_rule.h"
 
 namespace winnow {
 namespace {
 
-const std::uint8_t* data_or_null(std::span<const std::uint8_t> mask) { return mask.empty() ? nullptr : mask.data(); }
+UpdateGraph update_graph(const Settings& train, const ParamStore& params, Method& method) {
+  UpdateGraph update(params, train);
+  const OptimizerRule& rule = find_optimizer(train.text("optimizer"));
+  for (ParamUpdate& param : update.updates()) rule.emit(update, param, train);
+  method.edit_update(update);
+  return update;
+}
 
-bool is_norm_or_bias(ParamRole role) {
-  return role == ParamRole::Bias || role == ParamRole::NormScale || role == ParamRole::NormShift;
+// New values are written where the old ones are.
+Program compile(UpdateGraph& update, ParamStore& params, int threads, RunState* state) {
+  std::vector<Binding> bindings;
+  std::vector<ValueId> outputs;
+  const auto in_place = [&](ValueId before, ValueId after, float* data) {
+    bindings.push_back({before, data});
+    bindings.push_back({after, data});
+    outputs.push_back(after);
+  };
+  for (const ParamUpdate& param : update.updates()) {
+    in_place(param.weight, param.new_weight, params.weight(param.id).data());
+    for (std::size_t s = 0; s < param.slots.size(); ++s) {
+      in_place(param.slots[s], param.new_slots[s], params.slot(param.id, static_cast<int>(s)).data());
+    }
+    bindings.push_back({param.grad, params.grad(param.id).data()});
+    bindings.push_back({param.keep, nullptr});
+    bindings.push_back({param.train, nullptr});
+  }
+  return Program(update.graph(), outputs, bindings, threads, Device::Cpu, state);
+}
+
+// A mask's bytes, or null while every entry is kept or trained; programs do not write masks.
+void* memory_of(std::span<const std::uint8_t> mask) {
+  return mask.empty() ? nullptr : const_cast<std::uint8_t*>(mask.data());
 }
 
 }  // namespace
 
-Optimizer::Optimizer(const Settings& train, int threads)
-    : rule_(train.text("optimizer") == "sgd"    ? Rule::Sgd
-            : train.text("optimizer") == "adam" ? Rule::Adam
-                                                : Rule::AdamW),
-      momentum_(static_cast<float>(train.real("momentum"))),
-      beta1_(static_cast<float>(train.real("beta1"))),
-      beta2_(static_cast<float>(train.real("beta2"))),
-      epsilon_(static_cast<float>(train.real("eps"))),
-      weight_decay_(train.real("weight_decay")),
-      clip_norm_(train.real("clip_norm")),
-      nesterov_(train.flag("nesterov")),
-      decay_norm_(train.flag("decay_norm")),
-      threads_(threads) {}
+Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state)
+    : Optimizer(update_graph(train, params, method), params, threads, state) {}
 
-int Optimizer::slots(const Settings& train) { return train.text("optimizer") == "sgd" ? 1 : 2; }
-
-double Optimizer::gradient_norm(ParamStore& params) const {
-  double sum = 0;
-  for (std::size_t p = 0; p < params.size(); ++p) {
-    const ParamId id{static_cast<std::uint32_t>(p)};
-    if (!params.specs()[p].trainable || params.specs()[p].retired) continue;
-    const auto grad = params.grad(id);
-    const auto *keep = data_or_null(params.mask(id, MaskKind::Keep)),
-               *train = data_or_null(params.mask(id, MaskKind::Trainable));
-    for (std::size_t i = 0; i < grad.size(); ++i) {
-      if ((keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0)) {
-        sum += static_cast<double>(grad[i]) * static_cast<double>(grad[i]);
-      }
-    }
-  }
-  return std::sqrt(sum);
+Optimizer::Optimizer(UpdateGraph update, ParamStore& params, int threads, RunState* state)
+    : params_(params), program_(compile(update, params, threads, state)) {
+  for (const ParamUpdate& param : update.updates()) masks_.push_back({param.id, param.keep, param.train});
 }
 
-void Optimizer::update(ParamStore& params, double learning_rate, std::int64_t number) const {
-  float scale = 1.0f;
-  if (clip_norm_ > 0) {
-    const double norm = gradient_norm(params);
-    if (norm > clip_norm_) scale = static_cast<float>(clip_norm_ / (norm + 1e-6));  // as torch.nn.utils.clip_grad_norm_
+int Optimizer::slots(const Settings& train) { return find_optimizer(train.text("optimizer")).slots; }
+
+void Optimizer::update(double learning_rate, std::int64_t number) {
+  for (const auto& [id, keep, train] : masks_) {
+    program_.bind(keep, memory_of(params_.mask(id, MaskKind::Keep)));
+    program_.bind(train, memory_of(params_.mask(id, MaskKind::Trainable)));
   }
-  const double correction1 = 1.0 - std::pow(static_cast<double>(beta1_), static_cast<double>(number));
-  const double correction2 = 1.0 - std::pow(static_cast<double>(beta2_), static_cast<double>(number));
-  for (std::size_t p = 0; p < params.size(); ++p) {
-    const ParamId id{static_cast<std::uint32_t>(p)};
-    const ParamSpec& spec = params.specs()[p];
-    if (!spec.trainable || spec.retired) continue;
-    const auto count = static_cast<std::int64_t>(params.weight(id).size());
-    const auto *keep = data_or_null(params.mask(id, MaskKind::Keep)),
-               *train = data_or_null(params.mask(id, MaskKind::Trainable));
-    const auto lr = static_cast<float>(learning_rate * spec.lr);
-    const double decay = is_norm_or_bias(spec.role) && !decay_norm_ ? 0.0 : weight_decay_ * spec.decay;
-    float* weight = params.weight(id).data();
-    const float* grad = params.grad(id).data();
-    if (rule_ == Rule::Sgd) {
-      for_each_weight({.threads = threads_}, count,
-                      SgdStep{.grad = grad,
-                              .weight = weight,
-                              .velocity = params.slot(id, 0).data(),
-                              .keep = keep,
-                              .train = train,
-                              .lr = lr,
-                              .momentum = momentum_,
-                              .weight_decay = static_cast<float>(decay),
-                              .grad_scale = scale,
-                              .nesterov = nesterov_,
-                              .decay_frozen = spec.decays_frozen});
-    } else {
-      const bool decoupled = rule_ == Rule::AdamW;
-      for_each_weight({.threads = threads_}, count,
-                      AdamStep{.grad = grad,
-                               .weight = weight,
-                               .mean = params.slot(id, 0).data(),
-                               .square = params.slot(id, 1).data(),
-                               .keep = keep,
-                               .train = train,
-                               .beta1 = beta1_,
-                               .beta2 = beta2_,
-                               .epsilon = epsilon_,
-                               .grad_scale = scale,
-                               .weight_decay = decoupled ? 0.0f : static_cast<float>(decay),
-                               .shrink = decoupled ? static_cast<float>(1.0 - learning_rate * spec.lr * decay) : 1.0f,
-                               .step_size = static_cast<float>(learning_rate * spec.lr / correction1),
-                               .inverse_root_correction = static_cast<float>(1.0 / std::sqrt(correction2)),
-                               .decay_frozen = spec.decays_frozen});
-    }
-  }
+  RunFeed feed = program_.state().feed;
+  feed.learning_rate = learning_rate;
+  feed.update = number;
+  program_.run(feed);
 }
 
 }  // namespace winnow

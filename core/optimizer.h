@@ -1,32 +1,36 @@
-// Applies one update to every trainable parameter of a ParamStore: SGD, Adam or AdamW as PyTorch
-// defines them, under the masks' rule (a masked entry has no gradient, no decay and no state).
-// Borrows the store; not synchronised.
+// Applies one update to every trained parameter of a ParamStore: the optimiser that train.optimizer names,
+// under the masks' rule (a masked entry has no gradient, no decay and no state), and what the method adds
+// to it. A compiled program of its own over the store's memory. Borrows store and run state; not synchronised.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
-#include "core/param_store.h"
-#include "core/settings.h"
+#include "core/method.h"
+#include "core/program.h"
 
 namespace winnow {
 
 class Optimizer {
  public:
-  Optimizer(const Settings& train, int threads);
+  // `state`: that of the program whose gradients are applied; it marks what is not finite, and then nothing
+  // moves any more. Without it the update has its own.
+  Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state = nullptr);
 
   static int slots(const Settings& train);  // state tensors of a parameter: SGD 1, Adam and AdamW 2
-  // Norm of all live gradients, summed in double in a fixed order.
-  double gradient_norm(ParamStore& params) const;
   // Update number `number` since the slots were zero, from 1 (Adam's bias correction), with this learning
   // rate. Gradients are clipped first if train.clip_norm is set.
-  void update(ParamStore& params, double learning_rate, std::int64_t number) const;
+  void update(double learning_rate, std::int64_t number);
 
  private:
-  enum class Rule : std::uint8_t { Sgd, Adam, AdamW } rule_;
-  float momentum_, beta1_, beta2_, epsilon_;
-  double weight_decay_, clip_norm_;
-  bool nesterov_, decay_norm_;
-  int threads_;
+  struct Masks {
+    ParamId id;
+    ValueId keep, train;
+  };
+  Optimizer(UpdateGraph update, ParamStore& params, int threads, RunState* state);
+  ParamStore& params_;
+  std::vector<Masks> masks_;
+  Program program_;
 };
 
 }  // namespace winnow

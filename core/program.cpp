@@ -167,14 +167,26 @@ void Program::bind(ValueId leaf, void* data) {
 
 void Program::run(const RunFeed& feed) {
   Impl& impl = *impl_;
-  impl.exec.run->feed = feed;
+  RunState& state = *impl.exec.run;
+  state.feed = feed;
+  state.status.stopped = state.status.not_finite;
   for (Step& step : impl.steps) {
     const double start = impl.profiling ? seconds_now() : 0;
     step.kernel->run({step.in, step.out, impl.exec});
     if (impl.profiling) step.seconds += seconds_now() - start;
     for (const ValueId id : step.ready) impl.ready(id);
   }
+  check();
 }
+
+void Program::check() {
+  const RunStatus found = impl_->exec.run->status;
+  if (found.bad_label == RunStatus::kNoLabel) return;
+  impl_->exec.run->status.bad_label = RunStatus::kNoLabel;  // said once
+  for (const Step& step : impl_->steps) step.kernel->check(found);
+}
+
+RunState& Program::state() { return *impl_->exec.run; }
 
 void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)> ready) {
   impl_->ready = std::move(ready);

@@ -33,7 +33,15 @@ class Program {
   Program& operator=(Program&&) noexcept;
 
   void bind(ValueId leaf, void* data);
+  // A leaf that changes from run to run (a batch). What a recorded program reads must not move, so on a device the
+  // bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not recorded,
+  // so there the leaf reads `data` itself, which must stay as it is until the run is over.
+  void feed(ValueId leaf, void* data) { bind(leaf, data); }
+  // On the CPU it ends with check().
   void run(const RunFeed& feed = {});
+  // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.
+  void check();
+  RunState& state();  // what kernels read and write
   // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
   TensorView view(ValueId value) const;

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/optimizers/optimizer_rule.h"
 
 namespace winnow {
 
@@ -21,7 +22,7 @@ const Schema& train_schema() {
        "length of training: 160, 160ep or 30000it",
        ""},
       {"batch", Kind::Int, "128", Range{1, 1e6}, {}, "examples", "examples of one update, over all ranks", ""},
-      {"optimizer", Kind::Choice, "sgd", {}, {"sgd", "adam", "adamw"}, "", "update rule, as PyTorch defines it", ""},
+      {"optimizer", Kind::Choice, "sgd", {}, optimizer_names(), "", "update rule, as PyTorch defines it", ""},
       {"lr", Kind::Real, "0.1", Range{0, kMany, true, false}, {}, "", "learning rate before the schedule", ""},
       {"momentum", Kind::Real, "0.9", Range{0, 1, false, true}, {}, "", "SGD momentum", ""},
       {"nesterov", Kind::Bool, "false", {}, {}, "", "SGD with Nesterov momentum", ""},

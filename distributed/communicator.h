@@ -8,7 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 namespace winnow {
 
@@ -35,6 +37,15 @@ class Notice {
   virtual bool heard() = 0;  // given here or elsewhere; once true it stays true
 };
 
+// Short texts from all other ranks to rank 0. Neither call waits for anybody.
+class Mail {
+ public:
+  virtual ~Mail() = default;
+  virtual void send(std::string text) = 0;           // not on rank 0
+  virtual std::optional<std::string> receive() = 0;  // on rank 0: the next one that is there
+  virtual std::int64_t count() const = 0;            // sent or received by this rank so far
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -44,6 +55,7 @@ class Communicator {
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
   virtual std::unique_ptr<Tickets> tickets() = 0;                           // collective
   virtual std::unique_ptr<Notice> notice() = 0;                             // collective
+  virtual std::unique_ptr<Mail> mail() = 0;                                 // collective
   virtual std::unique_ptr<Work> all_reduce_sum(std::span<float> data) = 0;  // in place, starts at once
   virtual void all_reduce_sum(std::span<double> data) = 0;
   virtual void all_reduce_max(std::span<std::uint64_t> data) = 0;

@@ -13,8 +13,8 @@ Evaluation Evaluator::evaluate(Split split) {
   Program& program = net_->program;
   for (std::int64_t b = 0; b < source->batches(); ++b) {
     const Batch& batch = source->batch(b);
-    program.bind(net_->images, batch.images.data);
-    program.bind(net_->labels, batch.labels.data);
+    program.feed(net_->images, batch.images.data);
+    program.feed(net_->labels, batch.labels.data);
     program.run();
     job_.observer.working();
     sums[0] += static_cast<double>(*program.view(net_->loss).as<float>());

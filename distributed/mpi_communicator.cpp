@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <functional>
+#include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -149,6 +151,48 @@ class MpiNotice final : public Notice {
   bool given_ = false;
 };
 
+class MpiMail final : public Mail {
+ public:
+  explicit MpiMail(MPI_Comm comm) {
+    check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    Session::get().keep([own = comm_]() mutable { MPI_Comm_free(&own); });
+  }
+  void send(std::string text) override {
+    // Texts that are on their way belong to the process, as all that MPI may still read.
+    static auto& under_way = *new std::list<Letter>;
+    std::erase_if(under_way, [](Letter& letter) {
+      int done = 0;
+      return MPI_Test(&letter.request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done != 0;
+    });
+    Letter& letter = under_way.emplace_back(Letter{std::move(text)});
+    check(
+        MPI_Isend(letter.text.data(), static_cast<int>(letter.text.size()), MPI_CHAR, 0, kTag, comm_, &letter.request),
+        "MPI_Isend");
+    ++count_;
+  }
+  std::optional<std::string> receive() override {
+    int there = 0, size = 0;
+    MPI_Status status;
+    check(MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm_, &there, &status), "MPI_Iprobe");
+    if (there == 0) return std::nullopt;
+    check(MPI_Get_count(&status, MPI_CHAR, &size), "MPI_Get_count");
+    std::string text(static_cast<std::size_t>(size), ' ');
+    check(MPI_Recv(text.data(), size, MPI_CHAR, status.MPI_SOURCE, kTag, comm_, MPI_STATUS_IGNORE), "MPI_Recv");
+    ++count_;
+    return text;
+  }
+  std::int64_t count() const override { return count_; }
+
+ private:
+  static constexpr int kTag = 2;
+  struct Letter {
+    std::string text;
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  std::int64_t count_ = 0;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
@@ -166,6 +210,7 @@ class MpiCommunicator final : public Communicator {
   }
   std::unique_ptr<Tickets> tickets() override { return std::make_unique<MpiTickets>(comm_, rank_); }
   std::unique_ptr<Notice> notice() override { return std::make_unique<MpiNotice>(comm_); }
+  std::unique_ptr<Mail> mail() override { return std::make_unique<MpiMail>(comm_); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_FLOAT, MPI_SUM, comm_, &request),

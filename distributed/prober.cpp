@@ -63,11 +63,11 @@ ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
     if (ones) {
       one = Tensor(DType::F32, net.program.view(net.images).shape);
       std::ranges::fill(one.span<float>(), 1.0f);
-      net.program.bind(net.images, one.as<float>());
+      net.program.feed(net.images, one.as<float>());
     } else {
       const Batch& batch = source_.batch(request.first_batch + b);
-      net.program.bind(net.images, batch.images.data);
-      net.program.bind(net.labels, batch.labels.data);
+      net.program.feed(net.images, batch.images.data);
+      net.program.feed(net.labels, batch.labels.data);
     }
     net.program.run({.seed = job_.seeds.dropout,
                      .step = static_cast<std::uint32_t>(step),

@@ -28,6 +28,13 @@ class LocalNotice final : public Notice {
   bool given_ = false;
 };
 
+class NoMail final : public Mail {
+ public:
+  void send(std::string) override {}
+  std::optional<std::string> receive() override { return std::nullopt; }
+  std::int64_t count() const override { return 0; }
+};
+
 class SelfCommunicator final : public Communicator {
  public:
   int rank() const noexcept override { return 0; }
@@ -35,6 +42,7 @@ class SelfCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int, int) override { return make_self(); }
   std::unique_ptr<Tickets> tickets() override { return std::make_unique<LocalTickets>(); }
   std::unique_ptr<Notice> notice() override { return std::make_unique<LocalNotice>(); }
+  std::unique_ptr<Mail> mail() override { return std::make_unique<NoMail>(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float>) override { return std::make_unique<DoneWork>(); }
   void all_reduce_sum(std::span<double>) override {}
   void all_reduce_max(std::span<std::uint64_t>) override {}

@@ -17,7 +17,8 @@ struct Evaluation {
 struct StepReport {
   std::int64_t step = 0;  // updates applied after this step
   double loss = 0, accuracy = 0, learning_rate = 0;
-  bool updated = true;  // false: the batch changed masks in place of weights
+  bool updated = true;    // false: the batch changed masks in place of weights
+  bool diverged = false;  // a loss, weight or running statistic became infinite or NaN in this step
   bool dense_gradients = false;
   int phase = 0;
 };

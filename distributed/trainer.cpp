@@ -82,7 +82,8 @@ StepReport Trainer::train_step() {
   const TrainingStep::Result batch = step_.gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
   report.loss = batch.loss;
   report.accuracy = batch.accuracy;
-  if (!std::isfinite(report.loss)) {
+  if (step_.status().not_finite != 0) {
+    report.diverged = true;
     report.step = cursor_.step;
     report.updated = false;
     return report;
@@ -94,7 +95,8 @@ StepReport Trainer::train_step() {
   } else {
     step_.update(report.learning_rate, ++cursor_.updates);
     ++cursor_.step;
-    if (plan_.wants_after_step(cursor_.step)) notify(When::AfterStep);
+    report.diverged = step_.status().not_finite != 0;
+    if (!report.diverged && plan_.wants_after_step(cursor_.step)) notify(When::AfterStep);
   }
   report.step = cursor_.step;
   return report;
@@ -145,7 +147,7 @@ bool Trainer::run_phase(const Phase& phase) {
     const StepReport report = train_step();
     cursor_.seconds += seconds_now() - start;
     job_.observer.step_done(report);
-    if (!std::isfinite(report.loss)) return false;
+    if (report.diverged) return false;
     cursor_.sums.loss += report.loss;
     cursor_.sums.accuracy += report.accuracy;
     ++cursor_.sums.batches;
@@ -167,7 +169,8 @@ Trainer::Outcome Trainer::run() {
     outcome.diverged = !run_phase(*phase);
   }
   sync_buffers();
-  outcome.step = cursor_.step;
+  const RunStatus& status = step_.status();
+  outcome.step = status.not_finite != 0 ? status.since : cursor_.step;
   outcome.skipped = cursor_.skipped;
   outcome.bytes_sent = step_.reducer().bytes_sent();
   outcome.bytes_dense = step_.reducer().bytes_dense();
@@ -192,6 +195,7 @@ void Trainer::load(StateReader& reader) {
   cursor_.skipped = counters[2];
   cursor_.phase = static_cast<int>(counters[3]);
   cursor_.updates = counters[4];
+  step_.status() = {};
   job_.method.load(reader);
   mask_revision_seen_ = params_.mask_revision();
 }

@@ -62,7 +62,7 @@ class Trainer final : public TrainState {
   void check_masks();
   void sync_buffers();
   void report_epoch();
-  bool run_phase(const Phase& phase);  // false: a loss was not finite
+  bool run_phase(const Phase& phase);  // false: it diverged
 
   TrainJob job_;
   Network network_;

@@ -9,7 +9,7 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamSto
       params_(params),
       source_(source),
       net_(network.training(job.rows(), job.batch(), params)),
-      optimizer_(job.train, job.threads) {
+      optimizer_(job.train, params, job.method, job.threads, &net_.program.state()) {
   std::vector<ParamId> order;
   std::vector<ValueId> watched;
   for (const auto& [value, id] : net_.gradients) {
@@ -28,13 +28,16 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamSto
 TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
   const Batch& batch = source_.batch(index);
   Program& program = net_.program;
-  program.bind(net_.images, batch.images.data);
-  program.bind(net_.labels, batch.labels.data);
+  program.feed(net_.images, batch.images.data);
+  program.feed(net_.labels, batch.labels.data);
   reducer_->begin_step(dense);
   program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step), .first_row = batch.first_row});
-  float sums[2] = {*program.view(net_.loss).as<float>(),
-                   static_cast<float>(*program.view(net_.correct).as<std::int32_t>())};
+  float sums[3] = {*program.view(net_.loss).as<float>(),
+                   static_cast<float>(*program.view(net_.correct).as<std::int32_t>()),
+                   static_cast<float>(status().not_finite)};
   reducer_->finish(sums);
+  // What one rank found ends the trial on all.
+  if (sums[2] > 0 || not_finite(sums[0])) mark_not_finite(&program.state());
   return {static_cast<double>(sums[0]), static_cast<double>(sums[1]) / static_cast<double>(job_.batch())};
 }
 

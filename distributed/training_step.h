@@ -23,7 +23,9 @@ class TrainingStep {
   // entries. `step`: of the random streams.
   Result gradients(std::int64_t batch, std::int64_t step, bool dense);
   // Update number `number` since the slots were zero, from 1.
-  void update(double learning_rate, std::int64_t number) { optimizer_.update(params_, learning_rate, number); }
+  void update(double learning_rate, std::int64_t number) { optimizer_.update(learning_rate, number); }
+  // What the passes and updates so far have marked; the same on every rank after gradients() and update().
+  RunStatus& status() { return net_.program.state().status; }
 
   const Reducer& reducer() const { return *reducer_; }
   Program& program() { return net_.program; }

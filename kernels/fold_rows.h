@@ -23,7 +23,7 @@ namespace cpu {
 // Columns begin .. end-1 of one row; `T` starts every lane, so it must be the fold's neutral element.
 template <class T, class Load, class Fold>
 T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T zero, const Load& shared, const Fold& fold) {
-  const Load load = shared;
+  const auto load = loaded(shared);
   T lane[kFoldLanes];
   for (T& each : lane) each = zero;
   std::int64_t col = begin;

@@ -3,9 +3,11 @@
 //
 // On the CPU the loops are below. For CUDA the functor must stand in a list of kernels/cuda/*.cu,
 // where nvcc instantiates it; tools/check-device-lists compares those lists with what ops call.
+// A functor with loaded() (portable.h) is loaded once a range or thread.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "kernels/exec.h"
@@ -17,6 +19,8 @@ namespace cuda {
 // never get here, since no program can be made for a device that has no back end (core/program.h).
 template <class Body>
 [[gnu::weak]] void for_each(const Exec& exec, std::int64_t n, const Body& body);
+template <class Body>
+[[gnu::weak]] void for_each_checked(const Exec& exec, std::int64_t n, const Body& body);
 }  // namespace cuda
 
 namespace cpu {
@@ -24,9 +28,19 @@ namespace cpu {
 // The functor is copied into each range, so the compiler sees that its pointers do not change.
 template <class Body>
 void for_range(std::int64_t begin, std::int64_t end, const Body& shared) {
-  const Body body = shared;
+  const auto body = loaded(shared);
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) body(i);
+}
+
+// The same for a functor that says of each element whether it went wrong; true if any did.
+template <class Body>
+bool any_in_range(std::int64_t begin, std::int64_t end, const Body& shared) {
+  const auto body = loaded(shared);
+  std::uint32_t any = 0;
+#pragma omp simd reduction(| : any)
+  for (std::int64_t i = begin; i < end; ++i) any |= static_cast<std::uint32_t>(body(i));
+  return any != 0;
 }
 
 // Calls run(begin, end) for contiguous ranges of at least `grain`, which start at multiples of `unit`, one a thread.
@@ -55,6 +69,18 @@ void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t g
                  [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, body); });
 }
 
+// The same for a functor that says of each element whether what it wrote is infinite or NaN; if any is, the run
+// state is marked (run_state.h).
+template <class Body>
+void for_each_checked(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
+  if (exec.device == Device::Cuda) return cuda::for_each_checked(exec, n, body);
+  std::uint32_t any = 0;
+  cpu::in_ranges(exec.threads, n, grain, 64, [&](std::int64_t begin, std::int64_t end) {
+    if (cpu::any_in_range(begin, end, body)) std::atomic_ref<std::uint32_t>(any).store(1);
+  });
+  if (any != 0) mark_not_finite(exec.run);
+}
+
 // How many rows of this cost, in elements, are worth a thread of the CPU.
 constexpr std::int64_t rows_worth(std::int64_t cost) {
   return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, cost));
@@ -65,7 +91,8 @@ template <class Body>
 void for_rows(const Exec& exec, std::int64_t rows, const Body& body, std::int64_t grain = 1) {
   if (exec.device == Device::Cuda) return cuda::for_each(exec, rows, body);
   cpu::in_ranges(exec.threads, rows, grain, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) body(row);
+    const auto local = loaded(body);
+    for (std::int64_t row = begin; row < end; ++row) local(row);
   });
 }
 

@@ -1,4 +1,5 @@
-// One optimizer step of all weights of a parameter, on the device of `exec`.
+// One optimizer step of all weights of a parameter, on the device of `exec`. Marks the run state if a
+// weight becomes infinite or NaN.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace winnow {
 // Step: SgdStep or AdamStep; n: weights.
 template <class Step>
 void for_each_weight(const Exec& exec, std::int64_t n, const Step& step) {
-  with_masks(step, [&](const auto& body) { for_each(exec, n, body); });
+  with_masks(step, [&](const auto& body) { for_each_checked(exec, n, body); });
 }
 
 }  // namespace winnow

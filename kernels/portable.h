@@ -13,6 +13,24 @@
 
 namespace winnow {
 
+// A functor that reads values of the run (RunState, a learned coefficient) has loaded(): itself with
+// those values read. Loops call it once a range or thread, so that nothing is read again at every element.
+template <class Body>
+WINNOW_HD auto loaded(const Body& body) {
+  if constexpr (requires { body.loaded(); }) {
+    return body.loaded();
+  } else {
+    return body;
+  }
+}
+
+// Infinite or NaN, by bits: true also where a compiler may take numbers for finite.
+WINNOW_HD bool not_finite(float value) {
+  std::uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
 // Element types of tensors. Masks are U8 (0 or 1 a weight); labels are I32.
 enum class DType : std::uint8_t { F32, BF16, F64, I32, U8 };
 

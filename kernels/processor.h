@@ -5,7 +5,9 @@ namespace winnow {
 
 // Does it multiply bf16 natively? Otherwise bf16 is slower than f32 and `precision: auto` means f32.
 bool processor_has_bf16();
-// And in tiles of matrices (AMX), at several times the speed of vectors?
+// Can it compute layers in bf16 at all, fast or not (AVX-512)? Elsewhere they are widened to f32.
+bool processor_computes_bf16();
+// Does it multiply in tiles of matrices (AMX), at several times the speed of vectors?
 bool processor_has_amx();
 
 const char* onednn_version();  // "2.6.3"

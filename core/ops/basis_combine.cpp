@@ -2,9 +2,8 @@
 // spatial weight {O, I, K, K}: each filter is the combination of the basis filters that its coefficients say.
 #include "kernels/functors/basis_combine.h"
 
-#include <cstring>
-
 #include "core/ops/dispatch.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
 namespace {
@@ -25,14 +24,8 @@ class BasisGradientKernel final : public Kernel {
   std::size_t scratch_bytes() const override { return sizeof(float) * static_cast<std::size_t>(chunks_ * n_ * n_); }
   void run(const KernelCall& call) override {
     auto* partial = reinterpret_cast<float*>(call.exec.scratch);
-    const BasisGradient body{call.in[0].as<float>(), call.in[1].as<float>(), partial, rows_, n_};
-#pragma omp parallel for num_threads(call.exec.threads) schedule(static)
-    for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) body(chunk);
-    auto* sum = call.out[0].as<float>();
-    std::memcpy(sum, partial, sizeof(float) * static_cast<std::size_t>(n_ * n_));
-    for (std::int64_t chunk = 1; chunk < chunks_; ++chunk) {
-      for (std::int64_t i = 0; i < n_ * n_; ++i) sum[i] += partial[chunk * n_ * n_ + i];
-    }
+    for_rows(call.exec, chunks_, BasisGradient{call.in[0].as<float>(), call.in[1].as<float>(), partial, rows_, n_});
+    for_each(call.exec, n_ * n_, BasisGradientSum{partial, call.out[0].as<float>(), chunks_, n_ * n_});
   }
 
  private:
@@ -84,10 +77,10 @@ void define_basis_combine() {
                  const Attrs&) { return combine_macs(in[0].shape); },
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const std::int64_t n = call.in[1].shape[0], rows = call.out[0].numel() / n;
-                   const BasisCombine body{call.in[0].as<float>(), call.in[1].as<float>(), call.out[0].as<float>(), n,
-                                           spec.node.attrs.integer("transposed", 0) != 0};
-#pragma omp parallel for num_threads(call.exec.threads) schedule(static) if (rows > 1024)
-                   for (std::int64_t row = 0; row < rows; ++row) body(row);
+                   for_rows(call.exec, rows,
+                            BasisCombine{call.in[0].as<float>(), call.in[1].as<float>(), call.out[0].as<float>(), n,
+                                         spec.node.attrs.integer("transposed", 0) != 0},
+                            1024);
                  })},
       .examples = {{.label = "3x3", .in = {{{4, 3, 3, 3}}, {{9, 9}}}, .bf16 = false},
                    {.label = "many_chunks", .in = {{{40, 20, 2, 2}}, {{4, 4}}}, .bf16 = false}},

@@ -44,7 +44,7 @@ void define_top_channels() {
       },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    const Shape &s = call.in[0].shape, &o = call.out[0].shape;
-                   for_each(call.exec, s[0],
+                   for_rows(call.exec, s[0],
                             TopChannels{call.in[0].as<float>(), call.out[0].as<std::int32_t>(), s[1], o[1]}, 64);
                  })},
       .examples = {{.label = "three_of_ten",
@@ -68,7 +68,7 @@ void define_scatter_channels() {
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    const TensorView &dy = call.in[0], &dx = call.out[0];
                    with_float_type(dx.dtype, [&]<class T>() {
-                     for_each(call.exec, pixels(dx),
+                     for_rows(call.exec, pixels(dx),
                               ScatterChannels<T>{dy.as<T>(), call.in[1].as<std::int32_t>(), dx.as<T>(), area(dx),
                                                  dx.shape[3], dy.shape[3]},
                               kPixelGrain);
@@ -96,7 +96,7 @@ void define_gather_channels() {
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    const TensorView &x = call.in[0], &y = call.out[0];
                    with_float_type(x.dtype, [&]<class T>() {
-                     for_each(call.exec, pixels(x),
+                     for_rows(call.exec, pixels(x),
                               GatherChannels<T>{x.as<T>(), call.in[1].as<std::int32_t>(), y.as<T>(), area(x),
                                                 x.shape[3], y.shape[3]},
                               kPixelGrain);
@@ -120,7 +120,7 @@ void define_fuse_channels_backward_block() {
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const TensorView &dy = call.in[0], &du = call.out[0];
                    with_float_type(dy.dtype, [&]<class T>() {
-                     for_each(call.exec, pixels(dy),
+                     for_rows(call.exec, pixels(dy),
                               FuseBackwardBlock<T>{dy.as<T>(), call.in[1].as<float>(), call.in[2].as<std::int32_t>(),
                                                    du.as<T>(), area(dy), dy.shape[3], du.shape[3],
                                                    fusion_of(spec.node.attrs)},
@@ -142,7 +142,7 @@ void define_fuse_channels_backward_scores() {
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const TensorView &dy = call.in[0], &u = call.in[1];
                    with_float_type(dy.dtype, [&]<class T>() {
-                     for_each(call.exec, dy.shape[0],
+                     for_rows(call.exec, dy.shape[0],
                               FuseBackwardScores<T>{dy.as<T>(), u.as<T>(), call.in[2].as<std::int32_t>(),
                                                     call.out[0].as<float>(), area(dy), dy.shape[3], u.shape[3],
                                                     fusion_of(spec.node.attrs)},
@@ -189,7 +189,7 @@ void define_fuse_channels() {
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const TensorView &x = call.in[0], &u = call.in[1];
                    with_float_type(x.dtype, [&]<class T>() {
-                     for_each(call.exec, pixels(x),
+                     for_rows(call.exec, pixels(x),
                               FuseChannels<T>{x.as<T>(), u.as<T>(), call.in[2].as<float>(),
                                               call.in[3].as<std::int32_t>(), call.out[0].as<T>(), area(x), x.shape[3],
                                               u.shape[3], fusion_of(spec.node.attrs)},

@@ -19,8 +19,9 @@ void with_companding(const Attrs& attrs, const Body& body) {
   fail(ErrorKind::Internal, "attribute function must be arctan, arsinh or erf, not {}", name);
 }
 
-float scalar(const TensorView& given, const Attrs& attrs, const char* name) {
-  return given.data != nullptr ? *given.as<float>() : static_cast<float>(attrs.real(name));
+// Read by the kernel as it runs; the attribute counts where the input is absent.
+Coefficient coefficient(const TensorView& input, const Attrs& attrs, const char* name) {
+  return {input.as<float>(), input.data != nullptr ? 0.0f : static_cast<float>(attrs.real(name))};
 }
 
 void check(std::span<const ValueInfo> in, const Attrs& attrs, bool learned_a, bool learned_b) {
@@ -40,7 +41,7 @@ void define_compander_backward() {
       },
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const Attrs& attrs = spec.node.attrs;
-                   const float a = scalar(call.in[2], attrs, "a"), b = scalar(call.in[3], attrs, "b");
+                   const Coefficient a = coefficient(call.in[2], attrs, "a"), b = coefficient(call.in[3], attrs, "b");
                    with_companding(attrs, [&]<Companding kind>() {
                      for_each(call.exec, call.out[0].numel(),
                               CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
@@ -59,7 +60,7 @@ class CoefficientGradient final : public Kernel {
     return sizeof(CompandingGradient) * static_cast<std::size_t>(fold_partials(1, count_));
   }
   void run(const KernelCall& call) override {
-    const float a = scalar(call.in[2], attrs_, "a"), b = scalar(call.in[3], attrs_, "b");
+    const Coefficient a = coefficient(call.in[2], attrs_, "a"), b = coefficient(call.in[3], attrs_, "b");
     with_companding(attrs_, [&]<Companding kind>() {
       fold_rows(call.exec, 1, count_, CompandingGradient{},
                 LoadCompandingGradient<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b},
@@ -116,7 +117,7 @@ void define_compander() {
       .keeps_zeros_of = 0,
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const Attrs& given = spec.node.attrs;
-                   const float a = scalar(call.in[1], given, "a"), b = scalar(call.in[2], given, "b");
+                   const Coefficient a = coefficient(call.in[1], given, "a"), b = coefficient(call.in[2], given, "b");
                    with_companding(given, [&]<Companding kind>() {
                      for_each(call.exec, call.out[0].numel(),
                               Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);

@@ -2,7 +2,6 @@
 // with one PlannedLayer as its kernel. For core/ops/ only.
 #pragma once
 
-#include <exception>
 #include <memory>
 #include <type_traits>
 
@@ -49,13 +48,8 @@ template <class ShapeOf>
 KernelMaker cpu_layer(Direction direction, ShapeOf shape_of) {
   return [direction, shape_of](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
     const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
-    try {
-      return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(
-          shape, direction, cpu::make_layer(shape, direction, spec.threads));
-    } catch (const std::exception& error) {  // of oneDNN: bf16 needs AVX-512
-      fail(ErrorKind::Unavailable, "node '{}' cannot run in {} on this processor ({}); f32 always can", spec.node.name,
-           name_of(shape.dtype), error.what());
-    }
+    return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(
+        shape, direction, cpu::make_layer(shape, direction, spec.threads));
   };
 }
 

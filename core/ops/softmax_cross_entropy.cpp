@@ -17,54 +17,39 @@ class SoftmaxCrossEntropy final : public Kernel {
         smoothing_(static_cast<float>(spec.node.attrs.real("label_smoothing", 0.0))),
         denominator_(spec.node.attrs.integer("denominator", 0)) {}
 
-  std::size_t scratch_bytes() const override {
-    return static_cast<std::size_t>(2 * rows_ + fold_partials(1, rows_)) * sizeof(float);
-  }
+  std::size_t scratch_bytes() const override { return kMean + 2 * rows_bytes() + partial_bytes(); }
 
   void run(const KernelCall& call) override {
+    const Exec& exec = call.exec;
     const auto* labels = call.in[1].as<std::int32_t>();
-    std::int64_t valid = 0;
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      valid += labels[row] >= 0 ? 1 : 0;
-      if (labels[row] >= classes_) {
-        fail(ErrorKind::Input, "node '{}': label {} of row {} is not below the {} classes", name_, labels[row], row,
-             classes_);
-      }
-    }
-    const std::int64_t denominator = std::max<std::int64_t>(1, denominator_ > 0 ? denominator_ : valid);
-    const float inverse = 1.0f / static_cast<float>(denominator);
-    auto* loss = reinterpret_cast<float*>(call.exec.scratch);
+    auto* mean = reinterpret_cast<MeanRows*>(exec.scratch);
+    auto* loss = reinterpret_cast<float*>(exec.scratch + kMean);
     auto* rank = reinterpret_cast<std::int32_t*>(loss + rows_);
-    auto* partial = loss + 2 * rows_;
+    std::byte* partial = exec.scratch + kMean + 2 * rows_bytes();
+    fold_rows(exec, 1, rows_, std::int32_t{0}, LoadCounted{labels}, Sum{}, StoreMeanRows{denominator_, mean},
+              reinterpret_cast<std::int32_t*>(partial));
     with_float_type(call.in[0].dtype, [&]<class T>() {
-      const SoftmaxCrossEntropyRow<T> row{call.in[0].as<T>(),  labels, classes_, smoothing_, inverse,
-                                          call.out[3].as<T>(), loss,   rank};
-      for_each_row(call.exec.threads, row);
+      for_rows(exec, rows_,
+               SoftmaxCrossEntropyRow<T>{call.in[0].as<T>(), labels, classes_, smoothing_, mean, call.out[3].as<T>(),
+                                         loss, rank, exec.run},
+               1 + 1023 / classes_);
     });
-    float* total = call.out[0].as<float>();
-    fold_rows(call.exec, 1, rows_, 0.0f, LoadRow<float>{loss, rows_}, Sum{}, StoreRow<float>{total}, partial);
-    *total /= static_cast<float>(denominator);
-    std::int32_t correct = 0, correct5 = 0;
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      correct += rank[row] == 0 ? 1 : 0;
-      correct5 += rank[row] >= 0 && rank[row] < 5 ? 1 : 0;
-    }
-    *call.out[1].as<std::int32_t>() = correct;
-    *call.out[2].as<std::int32_t>() = correct5;
+    fold_rows(exec, 1, rows_, LossSums{}, LoadLoss{loss, rank}, AddLosses{},
+              StoreLoss{mean, call.out[0].as<float>(), call.out[1].as<std::int32_t>(), call.out[2].as<std::int32_t>(),
+                        exec.run},
+              reinterpret_cast<LossSums*>(partial));
+  }
+
+  void check(const RunStatus& status) const override {
+    if (status.bad_label == RunStatus::kNoLabel) return;
+    fail(ErrorKind::Input, "node '{}': label {} of row {} is not below the {} classes", name_,
+         static_cast<std::int32_t>(status.bad_label), status.bad_label >> 32, classes_);
   }
 
  private:
-  // A row is a loop of its own, so rows are not vectorised across.
-  template <class Body>
-  void for_each_row(int threads, const Body& body) const {
-    const int parts = rows_ * classes_ < 1024 ? 1 : threads;
-    if (parts == 1) {
-      for (std::int64_t row = 0; row < rows_; ++row) body(row);
-      return;
-    }
-#pragma omp parallel for num_threads(parts) schedule(static)
-    for (std::int64_t row = 0; row < rows_; ++row) body(row);
-  }
+  static constexpr std::size_t kMean = 64;  // keeps what follows aligned
+  std::size_t rows_bytes() const { return static_cast<std::size_t>(rows_) * sizeof(float); }
+  std::size_t partial_bytes() const { return static_cast<std::size_t>(fold_partials(1, rows_)) * sizeof(LossSums); }
 
   std::string name_;
   std::int64_t rows_, classes_;

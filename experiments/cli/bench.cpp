@@ -14,6 +14,7 @@
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
 #include "experiments/models/registry.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -213,9 +214,7 @@ void print(const Measured& measured, const Subject& subject, int threads, bool b
 
 }  // namespace
 
-int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage = "bench [--model NAME] [--method NAME] [--set KEY=VALUE] [--json]";
-  po::options_description options("winnow " + usage);
+void add_bench_options(VerbOptions& options) {
   options.add_options()("model", po::value<std::string>()->default_value("resnet20"), "see winnow models")(
       "method", po::value<std::string>()->default_value("dense"), "see winnow methods")(
       "precision", po::value<std::string>()->default_value("auto"), "auto, f32 or bf16")(
@@ -224,12 +223,13 @@ int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream
       "seconds", po::value<double>()->default_value(5), "how long to measure")(
       "set", po::value<std::vector<std::string>>()->composing(),
       "KEY=VALUE: a setting of data, model, method or train, as in a sweep file")("nodes", "time by node, not by op")(
-      "json", "one JSON object")("help,h", "this text");
-  const po::variables_map given = parse_options(args, options, {}, usage);
-  if (given.contains("help")) {
-    out << options;
-    return 0;
-  }
+      "json", "one JSON object");
+}
+
+int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto parsed = parse_arguments("bench", args, out);
+  if (!parsed) return 0;
+  const po::variables_map& given = *parsed;
   const int threads = given["threads"].as<int>();
   if (threads < 1) fail(ErrorKind::Usage, "--threads must be at least 1");
   const double seconds = given["seconds"].as<double>();

@@ -7,12 +7,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <new>
 #include <ostream>
 #include <string_view>
 
 #include "core/error.h"
 #include "core/settings.h"
 #include "distributed/launch.h"
+#include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/provenance.h"
 #include "experiments/sweep/diagnostics.h"
@@ -22,7 +26,7 @@ namespace {
 
 void print_help(std::ostream& out) {
   out << "winnow runs sweeps over network-compression methods\n\n"
-         "winnow VERB [arguments]      winnow VERB --help shows its options\n\n";
+         "winnow VERB [arguments]      winnow help VERB shows its options\n\n";
   for (const Verb& verb : verbs()) out << fmt::format("  {:<10} {}\n", verb.name, verb.meaning);
   out << "\nmpirun -n RANKS winnow run SWEEP trains several trials at a time\n";
 }
@@ -50,7 +54,7 @@ int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream&
     return static_cast<int>(ErrorKind::Usage);
   }
   const std::string& word = args.front();
-  if (word == "--help" || word == "-h" || word == "help") {
+  if (word == "--help" || word == "-h") {
     print_help(out);
     return 0;
   }
@@ -58,31 +62,61 @@ int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream&
     print_version(out);
     return 0;
   }
-  std::vector<std::string> names;
-  for (const Verb& verb : verbs()) {
-    if (word == verb.name) return verb.run(args.subspan(1), out, err);
-    names.push_back(verb.name);
-  }
-  const auto near = nearest(word, names);
-  fail(ErrorKind::Usage, "unknown verb '{}'{}   (winnow --help lists all)", word,
-       near ? fmt::format("; did you mean '{}'?", *near) : "");
+  return find_verb(word).run(args.subspan(1), out, err);
 }
 
 }  // namespace
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> all = {
-      {"plan", "expands and checks a sweep file and says what it will cost; writes nothing", run_plan},
-      {"run", "trains what is missing; the same command again goes on", run_run},
-      {"status", "what of a sweep is done, running, failed and missing", run_status},
-      {"collect", "gathers the results into one survey file", run_collect},
-      {"report", "tables and statistics of a survey", run_report},
-      {"methods", "the methods of this build, or one with its settings", run_methods},
-      {"models", "the models of this build, or one with its settings", run_models},
-      {"datasets", "the data sets of this build, or one with its settings", run_datasets},
-      {"explain", "one setting: meaning, type, default, unit, who reads it", run_explain},
-      {"bench", "measures this machine's kernels and training steps", run_bench}};
+      {"init", "[FILE]", "file", "writes a small sweep file to start from", add_init_options, run_init},
+      {"plan", "SWEEP", "sweep", "expands and checks a sweep file and says what it will cost; writes nothing",
+       add_plan_options, run_plan},
+      {"run", "SWEEP", "sweep", "trains what is missing; the same command again goes on", add_run_options, run_run},
+      {"status", "[OUT]", "place", "what of a sweep is done, running, failed and missing", add_status_options,
+       run_status},
+      {"collect", "[OUT]", "place", "gathers the results into one survey file", add_collect_options, run_collect},
+      {"report", "[SURVEY|OUT]", "place", "tables, statistics and plots of a survey", add_report_options, run_report},
+      {"methods", "[NAME]", "name", "the methods of this build, or one with its settings", add_listing_options,
+       run_methods},
+      {"models", "[NAME]", "name", "the models of this build, or one with its settings", add_listing_options,
+       run_models},
+      {"datasets", "[NAME]", "name", "the data sets of this build, or one with its settings", add_listing_options,
+       run_datasets},
+      {"explain", "KEY", "key", "one setting: meaning, type, default, unit, who reads it", add_explain_options,
+       run_explain},
+      {"bench", "", "", "measures this machine's kernels and training steps", add_bench_options, run_bench},
+      {"help", "[VERB]", "verb", "this list, or the options of a verb", add_help_options, run_help},
+      {"completion", "SHELL", "shell", "completion of verbs, options and names for bash or zsh", add_completion_options,
+       run_completion},
+      {"man", "", "", "the manual page, for man -l", add_man_options, run_man}};
   return all;
+}
+
+const Verb& find_verb(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs()) {
+    if (name == verb.name) return verb;
+    names.push_back(verb.name);
+  }
+  const auto near = nearest(name, names);
+  fail(ErrorKind::Usage, "unknown verb '{}'{}   (winnow --help lists all)", name,
+       near ? fmt::format("; did you mean '{}'?", *near) : "");
+}
+
+void add_help_options(VerbOptions& options) {
+  options.add_options()("verb", boost::program_options::value<std::string>(), "whose options to show");
+}
+
+int run_help(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto given = parse_arguments("help", args, out);
+  if (!given) return 0;
+  if (given->contains("verb")) {
+    print_verb_help((*given)["verb"].as<std::string>(), out);
+  } else {
+    print_help(out);
+  }
+  return 0;
 }
 
 int run_command_line(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
@@ -103,6 +137,12 @@ int run_command_line(std::span<const std::string> args, std::ostream& out, std::
       err << "winnow: error: " << error.what() << std::endl;
     }
     return static_cast<int>(error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {
+    err << "winnow: error: " << error.path1().string() << ": " << error.code().message() << std::endl;
+    return static_cast<int>(ErrorKind::Io);
+  } catch (const std::bad_alloc&) {
+    err << "winnow: error: out of memory" << std::endl;
+    return static_cast<int>(ErrorKind::Unavailable);
   } catch (const std::exception& error) {
     err << "winnow: error: unexpected: " << error.what() << std::endl;
     return static_cast<int>(ErrorKind::Internal);

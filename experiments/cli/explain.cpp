@@ -1,6 +1,7 @@
-// `winnow explain KEY`: one setting, and who reads it. The last part of a key is enough.
+// `winnow explain KEY`: one setting, and who reads it. The last part of a key is enough; of a section it lists the keys.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <ostream>
 #include <set>
@@ -43,11 +44,14 @@ const std::map<std::string, const char*>& words() {
       {"replicate",
        "an axis, '- replicate: 3': every trial three times, with the seeds of 0, 1 and 2;\n"
        "no part of a trial's id"},
-      {"stop.nonfinite", "stop, the default: a trial whose loss is no longer a number ends as diverged"}};
+      {"stop.nonfinite",
+       "stop, the default: a trial with a loss, weight or running statistic that is infinite or NaN ends as diverged"}};
   return all;
 }
 
-std::vector<std::string> every_key() {
+}  // namespace
+
+std::vector<std::string> setting_keys() {
   std::vector<std::string> keys;
   for (const auto& [word, meaning] : words()) keys.push_back(word);
   for (const Setting& setting : sweep_catalog().trial) keys.push_back(setting.key);
@@ -57,8 +61,12 @@ std::vector<std::string> every_key() {
       for (const Setting& setting : component.schema) keys.push_back(fmt::format("{}.{}", kind.prefix, setting.key));
     }
   }
+  std::ranges::sort(keys);
+  keys.erase(std::ranges::unique(keys).begin(), keys.end());
   return keys;
 }
+
+namespace {
 
 bool explain_name(const std::string& key, std::ostream& out) {
   for (const Kind& kind : kinds()) {
@@ -106,6 +114,21 @@ bool explain_word(const std::string& key, std::ostream& out) {
   return true;
 }
 
+// The first words that are said of a setting: type and default.
+std::string first_line(const std::string& key);
+
+// "train" and "train.schedule" are no settings, but have some.
+bool explain_section(const std::string& section, std::ostream& out) {
+  std::vector<std::string> keys;
+  for (const std::string& key : setting_keys()) {
+    if (key.starts_with(section + ".")) keys.push_back(key);
+  }
+  if (keys.empty()) return false;
+  for (const std::string& key : keys) out << first_line(key);
+  out << fmt::format("\nwinnow explain {} says more of one\n", keys.front());
+  return true;
+}
+
 bool explain(const std::string& key, std::ostream& out) {
   if (explain_word(key, out) || explain_name(key, out) || explain_component_key(key, out)) return true;
   const auto settings = settings_named(sweep_catalog(), key);
@@ -114,10 +137,17 @@ bool explain(const std::string& key, std::ostream& out) {
   return true;
 }
 
+std::string first_line(const std::string& key) {
+  std::ostringstream all;
+  explain(key, all);
+  const std::string text = all.str();
+  return text.substr(0, text.find('\n') + 1);
+}
+
 // "lr" is enough for train.lr.
 bool explain_last_part(const std::string& part, std::ostream& out) {
   std::set<std::string> keys;
-  for (const std::string& key : every_key()) {
+  for (const std::string& key : setting_keys()) {
     if (key.ends_with("." + part)) keys.insert(key);
   }
   for (const std::string& key : keys) explain(key, out);
@@ -126,19 +156,18 @@ bool explain_last_part(const std::string& part, std::ostream& out) {
 
 }  // namespace
 
+void add_explain_options(VerbOptions& options) {
+  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr, or a section such as train");
+}
+
 int run_explain(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage = "explain KEY";
-  po::options_description options("winnow " + usage);
-  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr")("help,h", "this text");
-  const po::variables_map given = parse_options(args, options, {"key"}, usage);
-  if (given.contains("help")) {
-    out << options;
-    return 0;
-  }
-  if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow {})", usage);
+  const auto parsed = parse_arguments("explain", args, out);
+  if (!parsed) return 0;
+  const po::variables_map& given = *parsed;
+  if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow explain KEY)");
   const std::string key = given["key"].as<std::string>();
-  if (explain(key, out) || explain_last_part(key, out)) return 0;
-  const auto near = nearest(key, every_key());
+  if (explain(key, out) || explain_section(key, out) || explain_last_part(key, out)) return 0;
+  const auto near = nearest(key, setting_keys());
   fail(ErrorKind::Usage, "no setting '{}'{}", key, near ? fmt::format("; did you mean '{}'?", *near) : "");
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "experiments/cli/options.h"
+#include "experiments/cli/verbs.h"
 
 namespace winnow {
 namespace {
@@ -89,15 +90,16 @@ std::string setting_text(const Setting& setting, const std::string& key) {
   return text;
 }
 
-int run_listing(const Listing& listing, std::span<const std::string> args, std::ostream& out) {
-  const std::string usage = fmt::format("{} [NAME] [--json | --markdown]", listing.verb);
-  po::options_description options("winnow " + usage);
+void add_listing_options(VerbOptions& options) {
   options.add_options()("name", po::value<std::string>(), "shows its settings")("json", "one JSON object")(
-      "markdown", "the page of the documentation")("help,h", "this text");
-  const po::variables_map given = parse_options(args, options, {"name"}, usage);
-  if (given.contains("help")) {
-    out << options;
-  } else if (given.contains("markdown")) {
+      "markdown", "the page of the documentation");
+}
+
+int run_listing(const Listing& listing, std::span<const std::string> args, std::ostream& out) {
+  const auto parsed = parse_arguments(listing.verb, args, out);
+  if (!parsed) return 0;
+  const po::variables_map& given = *parsed;
+  if (given.contains("markdown")) {
     print_markdown(out, listing);
   } else if (given.contains("name")) {
     const Component& component = find_named(*listing.components, given["name"].as<std::string>(), ErrorKind::Usage,

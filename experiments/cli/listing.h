@@ -21,6 +21,9 @@ struct Listing {
 // winnow VERB [NAME] [--json | --markdown]
 int run_listing(const Listing& listing, std::span<const std::string> args, std::ostream& out);
 
+// Every key that a sweep file may set, sorted.
+std::vector<std::string> setting_keys();
+
 // "number in (0, 1]", "one of sgd, adam".
 std::string type_text(const Setting& setting);
 // Three lines at most: key, type, default; meaning; source.

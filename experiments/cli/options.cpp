@@ -1,12 +1,14 @@
 #include "experiments/cli/options.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <ostream>
 
 #include "core/error.h"
+#include "experiments/cli/verbs.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/data/registry.h"
+#include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/trial_setup.h"
 
@@ -15,6 +17,9 @@ namespace winnow {
 namespace po = boost::program_options;
 
 namespace {
+
+// Abbreviated options would change their meaning whenever an option is added.
+constexpr int kWholeOptions = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
 
 // A start file stands for its weights: another path to the same result is the same trial.
 std::string start_content(const std::string& path) {
@@ -34,38 +39,64 @@ std::string smoke_fraction(const TrialSpec& spec) {
 
 }  // namespace
 
-po::variables_map parse_options(std::span<const std::string> args, const po::options_description& options,
-                                const std::vector<std::string>& positional, const std::string& usage) {
-  po::positional_options_description places;
-  for (const std::string& name : positional) places.add(name.c_str(), 1);
+std::optional<po::variables_map> parse_arguments(const char* name, std::span<const std::string> args,
+                                                 std::ostream& out) {
+  const Verb& verb = find_verb(name);
+  po::options_description options;
+  verb.add_options(options);
+  options.add_options()("help,h", "this text");
+  po::positional_options_description place;
+  if (*verb.place != '\0') place.add(verb.place, 1);
   po::variables_map given;
   try {
-    po::store(po::command_line_parser(std::vector<std::string>(args.begin(), args.end()))
-                  .options(options)
-                  .positional(places)
-                  .style(kWholeOptions)
-                  .run(),
-              given);
+    const std::vector<std::string> words(args.begin(), args.end());
+    po::store(po::command_line_parser(words).options(options).positional(place).style(kWholeOptions).run(), given);
     po::notify(given);
   } catch (const po::error& error) {
-    fail(ErrorKind::Usage, "{}   (usage: winnow {})", error.what(), usage);
+    fail(ErrorKind::Usage, "{}   (winnow help {} lists the options)", error.what(), name);
   }
-  return given;
+  if (!given.contains("help")) return given;
+  print_verb_help(name, out);
+  return std::nullopt;
+}
+
+po::options_description shown_options(const std::string& name) {
+  const Verb& verb = find_verb(name);
+  po::options_description all, shown;
+  verb.add_options(all);
+  all.add_options()("help,h", "this text");
+  for (const auto& option : all.options()) {
+    if (option->long_name() != verb.place) shown.add(option);
+  }
+  return shown;
+}
+
+void print_verb_help(const std::string& name, std::ostream& out) {
+  const Verb& verb = find_verb(name);
+  out << fmt::format("winnow {}{}{} [options]\n  {}\n\n", verb.name, *verb.argument == '\0' ? "" : " ", verb.argument,
+                     verb.meaning)
+      << shown_options(name);
+}
+
+std::filesystem::path place_of(const po::variables_map& given) {
+  if (given.contains("place")) return given["place"].as<std::string>();
+  PosixFiles files;
+  const Layout here(".");
+  return files.exists(here.plan()) || files.exists(here.trials()) ? "." : kDefaultOut;
 }
 
 void add_sweep_options(po::options_description& options) {
   using Texts = std::vector<std::string>;
   options.add_options()("sweep", po::value<std::string>(), "sweep file")(
-      "out,o", po::value<std::string>()->default_value("out"), "folder of the results")(
+      "out,o", po::value<std::string>()->default_value(kDefaultOut), "folder of the results")(
       "set", po::value<Texts>()->composing(),
       "KEY=VALUE: replaces a setting or an axis of the file; KEY=[A, B]: an axis")(
       "only", po::value<Texts>()->composing(), "KEY=VALUE or KEY=[A, B]: only trials that match")(
-      "smoke", "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke")("help,h",
-                                                                                                     "this text");
+      "smoke", "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke");
 }
 
 SweepArguments sweep_arguments(const po::variables_map& given) {
-  if (!given.contains("sweep")) fail(ErrorKind::Usage, "which sweep file?   (winnow help)");
+  if (!given.contains("sweep")) fail(ErrorKind::Usage, "which sweep file?   (winnow init writes one to start from)");
   const auto texts = [&](const char* name) {
     return given.contains(name) ? given[name].as<std::vector<std::string>>() : std::vector<std::string>();
   };
@@ -81,34 +112,6 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .content = start_content};
   if (arguments.expand.smoke) arguments.out /= "smoke";
   return arguments;
-}
-
-std::string count_text(double count) {
-  static constexpr std::array kUnits = {"", " k", " M", " G", " T", " P"};
-  std::size_t unit = 0;
-  while (count >= 999.5 && unit + 1 < kUnits.size()) {
-    count /= 1000;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{:.0f}", count) : fmt::format("{:.3g}{}", count, kUnits[unit]);
-}
-
-std::string bytes_text(double bytes) {
-  static constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  while (bytes >= 1000 && unit + 1 < kUnits.size()) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.3g} {}", bytes, kUnits[unit]);
-}
-
-std::string duration_text(double seconds) {
-  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
 }  // namespace winnow

@@ -1,9 +1,10 @@
-// What several verbs share: parsing with Boost.Program_options, the arguments of plan and run, numbers for people.
+// What several verbs share: parsing with Boost.Program_options by the table of verbs, and the arguments of plan and run.
 #pragma once
 
 #include <boost/program_options.hpp>
-#include <cstdint>
 #include <filesystem>
+#include <iosfwd>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -11,15 +12,20 @@
 
 namespace winnow {
 
-// Abbreviated options would change their meaning whenever an option is added.
-inline constexpr int kWholeOptions = boost::program_options::command_line_style::default_style &
-                                     ~boost::program_options::command_line_style::allow_guessing;
+// Where results go, and where they are looked for.
+inline constexpr const char* kDefaultOut = "out";
 
-// Positional arguments go to the options named in `positional`, one each. Error{Usage} with `usage` in its text.
-boost::program_options::variables_map parse_options(std::span<const std::string> args,
-                                                    const boost::program_options::options_description& options,
-                                                    const std::vector<std::string>& positional,
-                                                    const std::string& usage);
+// The options of the verb, by its line in the table; its argument without a name goes to the option that the table says.
+// Nothing if only help was asked for, which is then on `out`. Error{Usage} otherwise, naming `winnow help VERB`.
+std::optional<boost::program_options::variables_map> parse_arguments(const char* verb,
+                                                                     std::span<const std::string> args,
+                                                                     std::ostream& out);
+// The options of a verb as help shows them, without the one that its argument fills.
+boost::program_options::options_description shown_options(const std::string& verb);
+void print_verb_help(const std::string& verb, std::ostream& out);
+
+// The output directory that a reader was given; else the working directory if it is one, else kDefaultOut.
+std::filesystem::path place_of(const boost::program_options::variables_map& given);
 
 // SWEEP, -o, --set, --only, --smoke.
 void add_sweep_options(boost::program_options::options_description& options);
@@ -29,9 +35,5 @@ struct SweepArguments {
 };
 // A smoke run gets a folder of its own below `out`, so that its results never count as real ones.
 SweepArguments sweep_arguments(const boost::program_options::variables_map& given);
-
-std::string count_text(double count);       // 1234567 -> "1.23 M"
-std::string bytes_text(double bytes);       // "1.5 MiB"
-std::string duration_text(double seconds);  // "3 h 05 min"
 
 }  // namespace winnow

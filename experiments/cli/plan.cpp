@@ -15,11 +15,11 @@
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/estimate.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
 
-namespace po = boost::program_options;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kListed = 60;
@@ -147,10 +147,6 @@ std::string other_settings(const Plan& plan, const TrialSpec& spec) {
   return text;
 }
 
-std::string counted(std::size_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 void print_head(std::ostream& out, const Plan& plan) {
   const Sweep& sweep = plan.sweep;
   out << fmt::format("{}  {} = {}", sweep.name, counted(sweep.trials.size(), "trial"),
@@ -259,25 +255,23 @@ Json json_of(const Plan& plan) {
 
 }  // namespace
 
-int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage = "plan SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke] [--all] [--json]";
-  po::options_description options("winnow " + usage);
+void add_plan_options(VerbOptions& options) {
   add_sweep_options(options);
   options.add_options()("all", "list every configuration")("json", "one JSON object");
-  const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
-  if (given.contains("help")) {
-    out << options;
-    return 0;
-  }
-  Plan plan = make_plan(sweep_arguments(given));
+}
+
+int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto given = parse_arguments("plan", args, out);
+  if (!given) return 0;
+  Plan plan = make_plan(sweep_arguments(*given));
   for (const std::string& arg : args) {
     if (arg == "--all" || arg == "--json") continue;
     plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + arg;
   }
-  if (given.contains("json")) {
+  if (given->contains("json")) {
     out << json_of(plan).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
   } else {
-    print(out, plan, given.contains("all"));
+    print(out, plan, given->contains("all"));
   }
   return 0;
 }

@@ -15,9 +15,7 @@ namespace {
 constexpr int kMost = 1024;  // threads or processes: beyond what one machine can use, and still sure to start
 }
 
-int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  const std::string usage = "run SWEEP [-o OUT] [--set KEY=VALUE] [--only KEY=VALUE] [--smoke]";
-  po::options_description options("winnow " + usage);
+void add_run_options(VerbOptions& options) {
   add_sweep_options(options);
   options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
       "workers", po::value<int>()->default_value(0),
@@ -25,11 +23,12 @@ int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&)
       "threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
       "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
       "quiet,q", "no progress");
-  const po::variables_map given = parse_options(args, options, {"sweep"}, usage);
-  if (given.contains("help")) {
-    out << options;
-    return 0;
-  }
+}
+
+int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto parsed = parse_arguments("run", args, out);
+  if (!parsed) return 0;
+  const po::variables_map& given = *parsed;
   SweepArguments arguments = sweep_arguments(given);
   if (given.contains("ranks-per-trial")) {
     // As a setting it is checked like one: it must divide the batch.

@@ -1,31 +1,25 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <cmath>
+#include <algorithm>
+#include <chrono>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
+#include <thread>
 
-#include "experiments/cli/out_arguments.h"
+#include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/report/text_table.h"
 #include "experiments/results/status.h"
+#include "experiments/run/terminal.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
 
 constexpr std::size_t kListed = 20;  // of each kind on the screen; --json has all
-
-std::string duration(double seconds) {
-  const auto total = static_cast<std::int64_t>(std::llround(seconds));
-  if (total < 60) return fmt::format("{} s", total);
-  if (total < 3600) return fmt::format("{} min", (total + 30) / 60);
-  return fmt::format("{}h{:02}m", total / 3600, total % 3600 / 60);
-}
-
-std::string bar(std::size_t done, std::size_t all) {
-  constexpr std::size_t kWidth = 40;
-  const std::size_t full = all == 0 ? 0 : done * kWidth / all;
-  return "[" + std::string(full, '#') + std::string(kWidth - full, '.') + "]";
-}
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
@@ -42,39 +36,90 @@ std::string label_of(const PlannedTrial& trial) {
   return winnow::label_of(settings);
 }
 
+// Where it is shown: as wide as the window on a terminal, unbounded in a file.
+struct Screen {
+  std::ostream& out;
+  Terminal terminal;
+  std::size_t width() const { return terminal.live ? terminal.columns() : std::string::npos; }
+  void line(const std::string& text) const { out << clipped(text, width()) << "\n"; }
+};
+
 template <class Items, class Line>
-void list(std::ostream& out, const char* title, const Items& items, Line&& line) {
+void list(const Screen& screen, Colour colour, const std::string& title, const Items& items, Line&& line) {
   if (items.empty()) return;
-  out << title << "\n";
-  for (std::size_t i = 0; i < std::min(items.size(), kListed); ++i) out << "  " << line(items[i]) << "\n";
-  if (items.size() > kListed) out << fmt::format("  and {} more (--json lists all)\n", items.size() - kListed);
+  screen.out << screen.terminal.paint(colour, clipped(title, screen.width())) << "\n";
+  for (std::size_t i = 0; i < std::min(items.size(), kListed); ++i) screen.line("  " + line(items[i]));
+  if (items.size() > kListed) screen.line(fmt::format("  and {} more (--json lists all)", items.size() - kListed));
 }
 
-void print(std::ostream& out, const SweepStatus& s) {
-  const std::size_t settled = s.done + s.diverged.size();
-  out << fmt::format("done {}  diverged {}  failed {}  running {}  missing {}", s.done, s.diverged.size(),
-                     s.failed.size(), s.running.size(), s.missing.size());
-  if (!s.damaged.empty()) out << fmt::format("  damaged {}", s.damaged.size());
-  out << fmt::format("  of {}   {} %\n{}", s.planned, s.planned == 0 ? 0 : settled * 100 / s.planned,
-                     bar(settled, s.planned));
-  if (s.trials_per_hour) out << fmt::format("  {:.3g} trials/h, {} each", *s.trials_per_hour, duration(s.mean_seconds));
-  if (s.seconds_left) out << ", " << duration(*s.seconds_left) << " left";
-  out << "\n";
-  list(out, "running", s.running, [](const RunningTrial& t) {
-    return fmt::format("{}  {}  {}/{} steps  loss {}  test {}  {:.0f} images/s  {} on {} rank{}", t.name, t.label,
-                       t.progress.step, t.progress.steps,
-                       t.progress.loss ? fmt::format("{:.4f}", *t.progress.loss) : "-", percent(t.progress.test_acc),
-                       t.progress.images_per_second, t.host, t.ranks, t.ranks == 1 ? "" : "s");
-  });
-  list(out, "stopped without a word (the next run starts them again)", s.stale,
+void print_running(const Screen& screen, const SweepStatus& s) {
+  if (s.running.empty()) return;
+  TextTable table;
+  table.columns = {{"running", false, 0, {}}, {"done", true, 0, {}}, {"step", true, 4, {}},
+                   {"loss", true, 3, {}},     {"test", true, 1, {}}, {"images/s", true, 2, {}},
+                   {"left", true, 1, {}},     {"on", false, 5, {}},  {"trial", false, 6, {}}};
+  for (const RunningTrial& t : s.running) {
+    if (table.rows() == kListed) break;
+    const Progress& p = t.progress;
+    const double share = p.steps > 0 ? static_cast<double>(p.step) / static_cast<double>(p.steps) : 0;
+    const auto left = seconds_left_of(t, s.mean_seconds);
+    const std::string cells[] = {
+        clipped(t.label, std::max<std::size_t>(std::min(screen.width(), std::size_t{120}) / 2, 12)),
+        fmt::format("{:.0f} %", 100 * share),
+        fmt::format("{}/{}", p.step, p.steps),
+        p.loss ? fmt::format("{:.4f}", *p.loss) : "-",
+        percent(p.test_acc),
+        p.images_per_second > 0 ? fmt::format("{:.0f}", p.images_per_second) : "-",
+        left ? duration_text(*left) : "-",
+        t.ranks == 1 ? t.host : fmt::format("{}, {} ranks", t.host, t.ranks),
+        t.name};
+    for (std::size_t i = 0; i < table.columns.size(); ++i) table.columns[i].cells.push_back(cells[i]);
+  }
+  table.fitted(screen.width()).text(screen.out);
+  if (s.running.size() > kListed)
+    screen.line(fmt::format("and {} more (--json lists all)", s.running.size() - kListed));
+}
+
+void print(const Screen& screen, const SweepStatus& s) {
+  const std::size_t settled = s.done.size() + s.diverged.size();
+  std::string counts = fmt::format("done {}  diverged {}  failed {}  running {}  missing {}", s.done.size(),
+                                   s.diverged.size(), s.failed.size(), s.running.size(), s.missing.size());
+  if (!s.damaged.empty()) counts += fmt::format("  damaged {}", s.damaged.size());
+  screen.line(counts + fmt::format("  of {}   {} %", s.planned, s.planned == 0 ? 0 : settled * 100 / s.planned));
+  std::string speed;
+  if (s.trials_per_hour)
+    speed += fmt::format("  {:.{}f} trials/h", *s.trials_per_hour, *s.trials_per_hour < 10 ? 1 : 0);
+  if (s.mean_seconds > 0) speed += fmt::format(", {} each", duration_text(s.mean_seconds));
+  if (s.seconds_left) speed += fmt::format("{} {} left", speed.empty() ? " " : ",", duration_text(*s.seconds_left));
+  const double share = s.planned == 0 ? 0 : static_cast<double>(settled) / static_cast<double>(s.planned);
+  const std::size_t room = screen.width() > speed.size() + 12 ? screen.width() - speed.size() : 12;
+  const std::string progress = bar(share, std::min<std::size_t>(room, 42));
+  screen.out << screen.terminal.paint(Colour::Green, progress) << clipped(speed, screen.width() - progress.size())
+             << "\n";
+  print_running(screen, s);
+  list(screen, Colour::Yellow, "stopped without a word (the next run starts them again)", s.stale,
        [](const RunningTrial& t) { return fmt::format("{}  {}  {}", t.name, t.label, t.host); });
-  list(out, "diverged", s.diverged, [](const std::string& name) { return name; });
-  list(out, "failed (the next run tries them again)", s.failed, [](const FailureRecord& f) {
-    return fmt::format("{}  {}  ({} attempt{})", f.name, f.reason, f.attempts, f.attempts == 1 ? "" : "s");
+  list(screen, Colour::Red, "diverged", s.diverged, [](const std::string& name) { return name; });
+  list(screen, Colour::Red, "failed (the next run tries them again)", s.failed, [](const FailureRecord& f) {
+    return fmt::format("{}  {}  ({})", f.name, f.reason, counted(static_cast<std::size_t>(f.attempts), "attempt"));
   });
-  list(out, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
+  list(screen, Colour::Red, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
-  list(out, "missing", s.missing, [](const PlannedTrial& t) { return t.name + "  " + label_of(t); });
+  list(screen, Colour::Yellow, "missing", s.missing, [](const PlannedTrial& t) { return t.name + "  " + label_of(t); });
+}
+
+// Until nothing runs and nothing is missing, or somebody has seen enough.
+void watch(const Screen& screen, const std::filesystem::path& place) {
+  PosixFiles files;
+  for (;;) {
+    std::ostringstream text;
+    const SweepStatus status = read_status(files, place, unix_now());
+    print({text, screen.terminal}, status);
+    if (screen.terminal.live) screen.out << "\033[H\033[J";
+    screen.out << text.str() << (screen.terminal.live ? "" : "\n") << std::flush;
+    if (!screen.out || (status.running.empty() && status.missing.empty())) return;
+    std::this_thread::sleep_for(std::chrono::seconds(screen.terminal.live ? 2 : 30));
+  }
 }
 
 nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
@@ -96,7 +141,7 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
 
 nlohmann::ordered_json json_of(const SweepStatus& s) {
   using Json = nlohmann::ordered_json;
-  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.0"}, {"planned", s.planned}, {"done", s.done}};
+  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.0"}, {"planned", s.planned}, {"done", s.done.size()}};
   json["diverged"] = s.diverged;
   json["failed"] = Json::array();
   for (const auto& f : s.failed) {
@@ -116,18 +161,27 @@ nlohmann::ordered_json json_of(const SweepStatus& s) {
 
 }  // namespace
 
+void add_status_options(VerbOptions& options) {
+  options.add_options()("place", boost::program_options::value<std::string>(), "output directory of winnow run")(
+      "json", "everything, as one JSON object")("watch",
+                                                "again every 2 s, every 30 s in a log, until all trials are settled");
+}
+
 int run_status(std::span<const std::string> args, std::ostream& out, std::ostream&) {
-  boost::program_options::options_description options(
-      "winnow status OUT [options]   what is done, running, failed and missing; changes nothing");
-  options.add_options()("json", "everything, as one JSON object");
-  const auto given = parse_out_arguments(args, options, out);
+  const auto given = parse_arguments("status", args, out);
   if (!given) return 0;
+  const std::filesystem::path place = place_of(*given);
+  const Screen screen{out, out.rdbuf() == std::cout.rdbuf() ? terminal_of(STDOUT_FILENO) : Terminal()};
+  if (given->contains("watch")) {
+    watch(screen, place);
+    return 0;
+  }
   PosixFiles files;
-  const SweepStatus status = read_status(files, given->place, unix_now());
-  if (given->has("json")) {
+  const SweepStatus status = read_status(files, place, unix_now());
+  if (given->contains("json")) {
     out << json_of(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   } else {
-    print(out, status);
+    print(screen, status);
   }
   return 0;
 }

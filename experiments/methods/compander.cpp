@@ -83,7 +83,16 @@ class Compander final : public Method {
   void schedule(EventPlan& plan, const RunLength&) const override {
     const auto always = [](std::int64_t) { return true; };
     if (adaptive_ || (decays_here() && weight_decay_ > 0)) plan.after_backward(always);
-    if (adaptive_ || !learned_.empty()) plan.after_step(always);
+    if (adaptive_) plan.after_step(always);
+  }
+
+  // Coefficients stay positive.
+  void edit_update(UpdateGraph& update) override {
+    for (const ParamId id : learned_) {
+      update.then(id, [&](ValueId value) {
+        return update.graph().emit1("at_least", {value}, {{"value", kLeastCoefficient}}, "compander.coefficient");
+      });
+    }
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
@@ -92,14 +101,7 @@ class Compander final : public Method {
       if (decays_here()) decay_weights(state.params());
       if (adaptive_) take_gradients_to_w(state.params());
     }
-    if (moment.when == When::AfterStep) {
-      if (adaptive_) take_steps_to_v(state.params());
-      for (const ParamId id : learned_) {
-        for (float& value : state.params().weight(id)) {
-          value = std::max(value, static_cast<float>(kLeastCoefficient));
-        }
-      }
-    }
+    if (moment.when == When::AfterStep && adaptive_) take_steps_to_v(state.params());
     return Verdict::Update;
   }
 

@@ -91,6 +91,10 @@ Verdict Composite::on_event(const Moment& moment, TrainState& state) {
   return verdict;
 }
 
+void Composite::edit_update(UpdateGraph& update) {
+  for (const Part& part : parts_) part.method->edit_update(update);
+}
+
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {
   for (const Part& part : parts_) {
     if (part.method->touches().phases) return part.method->phase(index, length);

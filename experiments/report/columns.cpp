@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
+#include "core/settings.h"
+#include "experiments/report/trial_reader.h"
 #include "experiments/results/summary.h"
 
 namespace winnow {
@@ -37,7 +41,8 @@ std::string gap(const ComparisonRow& row) {
   if (!row.gap) return kNone;
   std::string text = row.gap->mean > 0 ? "+" + percent(row.gap->mean) : percent(row.gap->mean);
   if (row.gap->half_width) text += " ±" + percent(*row.gap->half_width);
-  return row.paired ? text : text + " u";
+  if (!row.paired) return text + " u";
+  return row.alone.empty() ? text : text + fmt::format(" ({} of {})", row.gap->count, row.test_acc.count);
 }
 
 // A mean over the row's trials, or "-".
@@ -72,41 +77,49 @@ DataColumn mean_of(const SummaryField& field) {
 
 const std::vector<ReportColumn>& report_columns() {
   static const std::vector<ReportColumn> columns = {
-      {"method", "method", "", false, 0, [](const ComparisonRow& r) { return r.method; }},
-      {"settings", "settings", "", false, 0, [](const ComparisonRow& r) { return r.settings; }},
-      {"density", "density", "as set, else as measured", true, 0, [](const ComparisonRow& r) { return r.density; }},
-      {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, count_of},
+      {"method", "method", "", false, 0, [](const ComparisonRow& r) { return r.method; }, "method"},
+      {"settings", "settings", "", false, 0, [](const ComparisonRow& r) { return r.settings; }, "settings"},
+      {"density", "density", "as set, else as measured", true, 0, [](const ComparisonRow& r) { return r.density; },
+       "density_set"},
+      {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, count_of, "n"},
       {"test", "test %", "top-1 accuracy after the last step, mean ± sample standard deviation", true, 0,
-       [](const ComparisonRow& r) { return accuracy(r.test_acc); }},
+       [](const ComparisonRow& r) { return accuracy(r.test_acc); }, "test_acc_mean"},
       {"interval", "95 %", "half-width of the 95 % interval of the mean (Student t, n >= 3)", true, 0,
-       [](const ComparisonRow& r) { return half_width(r.test_acc); }},
+       [](const ComparisonRow& r) { return half_width(r.test_acc); }, "test_acc_ci95"},
       {"gap", "gap",
        "to the dense baseline of the same group, points, paired by replicate with its 95 % "
-       "half-width (u: unpaired)",
-       true, 1, gap},
+       "half-width (u: unpaired; 2 of 3: the pairs that there are)",
+       true, 1, gap, "gap_mean"},
       {"best", "best %", "best.test_acc: the largest test accuracy over epochs, an optimistic figure", true, 3,
-       [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean); }},
-      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean("sparsity.prunable", in_percent)},
-      {"sparsity_all", "all %", "zeros among all parameters", true, 6, mean("sparsity.all", in_percent)},
-      {"compression", "compr", "all parameters over non-zero ones", true, 4, mean("compression", ratio)},
+       [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean); },
+       "best.test_acc"},
+      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean("sparsity.prunable", in_percent),
+       "sparsity.prunable"},
+      {"sparsity_all", "all %", "zeros among all parameters", true, 6, mean("sparsity.all", in_percent),
+       "sparsity.all"},
+      {"compression", "compr", "all parameters over non-zero ones", true, 4, mean("compression", ratio), "compression"},
       {"speedup", "speed-up", "theoretical: dense over sparse multiply-adds of an inference", true, 4,
-       mean("speedup.theoretical", ratio)},
+       mean("speedup.theoretical", ratio), "speedup.theoretical"},
       {"train_flops", "train FLOPs", "of the whole training, relative to dense", true, 3,
-       mean("flops.train_ratio", ratio)},
+       mean("flops.train_ratio", ratio), "flops.train_ratio"},
       {"search", "search", "part of that spent before the last training run", true, 7,
-       mean("search.flops_ratio", ratio)},
-      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8, mean("stored.bits", scaled)},
-      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3, mean("stored.ratio", ratio)},
-      {"kept", "kept", "values that must be stored", true, 8, mean("params.kept", scaled)},
-      {"trained", "trained", "values the last training run updated", true, 8, mean("params.trained", scaled)},
-      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly, mean("final.test_top5", in_percent)},
+       mean("search.flops_ratio", ratio), "search.flops_ratio"},
+      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8, mean("stored.bits", scaled),
+       "stored.bits"},
+      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3, mean("stored.ratio", ratio),
+       "stored.ratio"},
+      {"kept", "kept", "values that must be stored", true, 8, mean("params.kept", scaled), "params.kept"},
+      {"trained", "trained", "values the last training run updated", true, 8, mean("params.trained", scaled),
+       "params.trained"},
+      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly, mean("final.test_top5", in_percent),
+       "final.test_top5"},
       {"selected", "selected %", "test accuracy at the epoch with the best validation accuracy", true, kWideOnly,
-       mean("selected.test_acc", in_percent)},
-      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly, mean("dim.max", scaled)},
-      {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean("dim.union", scaled)},
-      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly, mean("dead_layers", ratio)},
-      {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio)},
-      {"id", "id", "start of the id of the row's trials", false, 2, short_id},
+       mean("selected.test_acc", in_percent), "selected.test_acc"},
+      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly, mean("dim.max", scaled), "dim.max"},
+      {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean("dim.union", scaled), "dim.union"},
+      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly, mean("dead_layers", ratio), "dead_layers"},
+      {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio), "seconds.total"},
+      {"id", "id", "start of the id of the row's trials", false, 2, short_id, "id"},
   };
   return columns;
 }
@@ -124,6 +137,7 @@ const std::vector<DataColumn>& data_columns() {
         {"test_acc_ci95", true, [](const ComparisonRow& r) { return exact(r.test_acc.half_width); }},
         {"gap_mean", true, [](const ComparisonRow& r) { return r.gap ? exact(r.gap->mean) : ""; }},
         {"gap_ci95", true, [](const ComparisonRow& r) { return r.gap ? exact(r.gap->half_width) : ""; }},
+        {"gap_pairs", true, [](const ComparisonRow& r) { return r.gap ? std::to_string(r.gap->count) : ""; }},
         {"gap_paired", true, [](const ComparisonRow& r) { return r.gap ? std::string(r.paired ? "1" : "0") : ""; }},
         {"best_test_acc_sd", true, [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
     };
@@ -133,6 +147,47 @@ const std::vector<DataColumn>& data_columns() {
         {"replicates", false, [](const ComparisonRow& r) { return fmt::format("{}", fmt::join(r.replicates, " ")); }});
     return all;
   }();
+  return columns;
+}
+
+const DataColumn& data_column(const std::string& key) {
+  const auto shown = std::ranges::find(report_columns(), key, &ReportColumn::key);
+  const std::string& wanted = shown == report_columns().end() ? key : shown->data;
+  const auto found = std::ranges::find(data_columns(), wanted, &DataColumn::key);
+  if (found != data_columns().end()) return *found;
+  std::vector<std::string> known, all;
+  for (const ReportColumn& column : report_columns()) known.push_back(column.key);
+  all = known;
+  for (const DataColumn& column : data_columns()) all.push_back(column.key);
+  const auto near = nearest(key, all);
+  fail(ErrorKind::Usage, "no column '{}'{}; known: {}, and those of --csv", key,
+       near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(known, ", "));
+}
+
+std::vector<ReportColumn> report_columns(const std::vector<std::string>& keys) {
+  std::vector<ReportColumn> columns;
+  for (const std::string& key : keys) {
+    const DataColumn& data = data_column(key);
+    const auto shown = std::ranges::find(report_columns(), key, &ReportColumn::key);
+    if (shown != report_columns().end()) {
+      columns.push_back(*shown);
+      columns.back().importance = 0;
+      continue;
+    }
+    columns.push_back({key, key, "", data.number, 0,
+                       [&data](const ComparisonRow& row) {
+                         const std::string text = data.cell(row);
+                         if (text.empty()) return std::string(kNone);
+                         return data.number ? ratio(number_of(text)) : text;
+                       },
+                       data.key});
+  }
+  return columns;
+}
+
+std::vector<DataColumn> data_columns(const std::vector<std::string>& keys) {
+  std::vector<DataColumn> columns;
+  for (const std::string& key : keys) columns.push_back(data_column(key));
   return columns;
 }
 

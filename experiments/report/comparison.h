@@ -20,9 +20,13 @@ struct ComparisonRow {
   std::vector<std::int64_t> replicates;
   std::size_t diverged = 0;   // trials of this row that diverged; they are in no mean
   Sample test_acc, best_acc;  // fractions
-  std::optional<Sample> gap;  // to the dense baseline; of differences by replicate if `paired`
+  std::optional<Sample>
+      gap;  // to the dense baseline; of differences by replicate if `paired`, then count is their number
   bool paired = false;
+  std::vector<std::int64_t> alone;      // replicates without a dense partner; in no pair
   std::map<std::string, double> means;  // of every other summary value that the row's trials have
+
+  std::string label() const;  // "rigl 0.1 (alpha=0.3)"
 };
 
 struct ComparisonGroup {
@@ -32,6 +36,7 @@ struct ComparisonGroup {
 };
 
 struct Comparison {
+  // One for each model, data (by their digest, not by their path) and training recipe.
   std::vector<ComparisonGroup> groups;
   std::size_t planned = 0, done = 0;
   std::vector<MissingTrial> diverged;  // state "diverged" with the reason

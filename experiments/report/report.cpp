@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "experiments/report/columns.h"
 #include "experiments/report/text_table.h"
+#include "experiments/report/trial_reader.h"
 
 namespace winnow {
 namespace {
@@ -34,24 +37,65 @@ bool is_empty(const TextColumn& column) {
                      [](const std::string& c) { return c.empty() || c == "-"; });
 }
 
-TextTable table_of(const ComparisonGroup& group, bool wide) {
+// The best of the rows that are equally dense; where no two are, the best of all. The dense row takes no part.
+std::vector<bool> best_rows(const ComparisonGroup& group) {
+  std::map<std::string, std::vector<std::size_t>> by_density;
+  for (std::size_t i = 0; i < group.rows.size(); ++i) {
+    const ComparisonRow& row = group.rows[i];
+    if (row.method != "dense" && row.test_acc.count > 0) by_density[row.density].push_back(i);
+  }
+  const bool any = std::ranges::any_of(by_density, [](const auto& entry) { return entry.second.size() > 1; });
+  std::vector<std::vector<std::size_t>> contests(1);
+  for (const auto& [density, rows] : by_density) {
+    if (!any) contests[0].insert(contests[0].end(), rows.begin(), rows.end());
+    if (rows.size() > 1) contests.push_back(rows);
+  }
+  std::vector<bool> best(group.rows.size(), false);
+  for (const auto& rows : contests) {
+    if (rows.size() < 2) continue;
+    const auto accuracy = [&](std::size_t row) { return group.rows[row].test_acc.mean; };
+    const double top = accuracy(std::ranges::max(rows, {}, accuracy));
+    for (const std::size_t row : rows) best[row] = accuracy(row) >= top;
+  }
+  return best;
+}
+
+TextTable table_of(const ComparisonGroup& group, const ReportOptions& options) {
   TextTable table;
-  for (const ReportColumn& column : report_columns()) {
-    if (column.importance == kWideOnly && !wide) continue;
+  const bool chosen = !options.columns.empty();
+  for (const ReportColumn& column : chosen ? report_columns(options.columns) : report_columns()) {
+    if (column.importance == kWideOnly && !options.wide) continue;
     TextColumn text{column.title, column.number, column.importance, {}};
     for (const ComparisonRow& row : group.rows) text.cells.push_back(column.cell(row));
-    if (column.importance == 0 ? column.key == "settings" && is_empty(text) : is_empty(text)) continue;
+    const bool optional = column.importance > 0 || column.key == "settings";
+    if (!chosen && optional && is_empty(text)) continue;
+    if (column.key == "test") text.strong = best_rows(group);
     table.columns.push_back(std::move(text));
   }
   return table;
 }
 
+// Numbers by value, all else by text; rows without a value come last.
+void sort_rows(ComparisonGroup& group, const std::string& sort) {
+  const bool descending = sort.starts_with("-");
+  const DataColumn& column = data_column(descending ? sort.substr(1) : sort);
+  const bool numbers = std::ranges::all_of(group.rows, [&](const ComparisonRow& row) {
+    const std::string text = column.cell(row);
+    double value = 0;
+    return text.empty() || std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
+  });
+  std::ranges::stable_sort(group.rows, [&](const ComparisonRow& a, const ComparisonRow& b) {
+    const std::string left = column.cell(a), right = column.cell(b);
+    if (left.empty() || right.empty()) return !left.empty() && right.empty();
+    const auto& [first, second] = descending ? std::tie(right, left) : std::tie(left, right);
+    return numbers ? number_of(first) < number_of(second) : first < second;
+  });
+}
+
 std::vector<std::string> trial_lines(const ComparisonGroup& group) {
   std::vector<std::string> lines;
   for (const ComparisonRow& row : group.rows) {
-    std::string name = row.method + " " + row.density;
-    if (!row.settings.empty()) name += " (" + row.settings + ")";
-    lines.push_back(fmt::format("{}: {} replicates {}", name, row.id, fmt::join(row.replicates, " ")));
+    lines.push_back(fmt::format("{}: {} replicates {}", row.label(), row.id, fmt::join(row.replicates, " ")));
   }
   return lines;
 }
@@ -82,9 +126,9 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
   TextTable seen;
   for (const ComparisonGroup& group : comparison.groups) {
     out << "\n" << group.title << "\n";
-    const TextTable full = table_of(group, options.wide);
-    const TextTable table = options.wide ? full : full.fitted(options.width);
-    table.text(out);
+    const TextTable full = table_of(group, options);
+    const TextTable table = options.wide || !options.columns.empty() ? full : full.fitted(options.width);
+    table.text(out, options.bold);
     for (const std::string& note : group.notes) out << "  note: " << note << "\n";
     if (options.trials) {
       for (const auto& line : trial_lines(group)) out << "  " << line << "\n";
@@ -107,7 +151,7 @@ void write_markdown(const Comparison& comparison, const ReportOptions& options, 
   TextTable seen;
   for (const ComparisonGroup& group : comparison.groups) {
     out << "\n## " << group.title << "\n\n";
-    const TextTable table = table_of(group, options.wide);
+    const TextTable table = table_of(group, options);
     table.markdown(out);
     for (const std::string& note : group.notes) out << "\nNote: " << note << "\n";
     if (options.trials) {
@@ -123,25 +167,47 @@ void write_markdown(const Comparison& comparison, const ReportOptions& options, 
   for (const auto& line : lines) out << "- " << line << "\n";
 }
 
+// "tab:lenet300-on-mnist": letters and digits of the title.
+std::string latex_label(const std::string& title) {
+  std::string label;
+  for (const char c : title) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0;
+    if (plain || (!label.empty() && label.back() != '-')) label += plain ? c : '-';
+  }
+  while (label.ends_with('-')) label.pop_back();
+  return "tab:" + label;
+}
+
 void write_latex(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {
   out << "% " << coverage(comparison) << "\n";
+  TextTable seen;
   for (const ComparisonGroup& group : comparison.groups) {
-    table_of(group, options.wide).latex(out, group.title);
+    const TextTable full = table_of(group, options);
+    const TextTable table = options.wide || !options.columns.empty() ? full : full.fitted(kPage);
+    table.latex(out, group.title, latex_label(group.title));
+    for (const std::string& note : group.notes) out << "% note: " << note << "\n";
     if (options.trials) {
       for (const auto& line : trial_lines(group)) out << "% " << line << "\n";
     }
+    seen.columns.insert(seen.columns.end(), table.columns.begin(), table.columns.end());
   }
+  legend(out, seen, "% ");
   for (const auto& line : absent_lines(comparison)) out << "% " << line << "\n";
 }
 
-void write_csv(const Comparison& comparison, std::ostream& out) {
+std::vector<DataColumn> shown_data(const ReportOptions& options) {
+  return options.columns.empty() ? data_columns() : data_columns(options.columns);
+}
+
+void write_csv(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {
+  const std::vector<DataColumn> columns = shown_data(options);
   out << "group";
-  for (const DataColumn& column : data_columns()) out << "," << csv_cell(column.key);
+  for (const DataColumn& column : columns) out << "," << csv_cell(column.key);
   out << "\n";
   for (const ComparisonGroup& group : comparison.groups) {
     for (const ComparisonRow& row : group.rows) {
       out << csv_cell(group.title);
-      for (const DataColumn& column : data_columns()) out << "," << csv_cell(column.cell(row));
+      for (const DataColumn& column : columns) out << "," << csv_cell(column.cell(row));
       out << "\n";
     }
   }
@@ -155,7 +221,8 @@ nlohmann::ordered_json value_of(const DataColumn& column, const ComparisonRow& r
   return parsed.ec == std::errc() ? nlohmann::ordered_json(number) : nlohmann::ordered_json();
 }
 
-void write_json(const Comparison& comparison, std::ostream& out) {
+void write_json(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {
+  const std::vector<DataColumn> columns = shown_data(options);
   nlohmann::ordered_json json = {{"schema", "winnow-report"},
                                  {"schema_version", "1.0"},
                                  {"planned", comparison.planned},
@@ -165,10 +232,10 @@ void write_json(const Comparison& comparison, std::ostream& out) {
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const ComparisonRow& row : group.rows) {
       nlohmann::ordered_json entry;
-      for (const DataColumn& column : data_columns()) entry[column.key] = value_of(column, row);
+      for (const DataColumn& column : columns) entry[column.key] = value_of(column, row);
       rows.push_back(std::move(entry));
     }
-    json["groups"].push_back({{"title", group.title}, {"rows", std::move(rows)}});
+    json["groups"].push_back({{"title", group.title}, {"notes", group.notes}, {"rows", std::move(rows)}});
   }
   json["absent"] = nlohmann::ordered_json::array();
   for (const auto* list : {&comparison.diverged, &comparison.missing}) {
@@ -181,18 +248,21 @@ void write_json(const Comparison& comparison, std::ostream& out) {
 
 }  // namespace
 
-void write_report(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {
+void write_report(Comparison comparison, const ReportOptions& options, std::ostream& out) {
+  if (!options.sort.empty()) {
+    for (ComparisonGroup& group : comparison.groups) sort_rows(group, options.sort);
+  }
   switch (options.form) {
     case ReportForm::Text:
       return write_text(comparison, options, out);
     case ReportForm::Markdown:
       return write_markdown(comparison, options, out);
     case ReportForm::Csv:
-      return write_csv(comparison, out);
+      return write_csv(comparison, options, out);
     case ReportForm::Latex:
       return write_latex(comparison, options, out);
     case ReportForm::Json:
-      return write_json(comparison, out);
+      return write_json(comparison, options, out);
   }
 }
 

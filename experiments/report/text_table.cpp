@@ -1,7 +1,11 @@
 #include "experiments/report/text_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
+
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -43,11 +47,6 @@ std::string latex_text(const std::string& text) {
 
 }  // namespace
 
-std::size_t display_width(const std::string& utf8) {
-  return static_cast<std::size_t>(
-      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
-}
-
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   return "\"" + replaced(text, "\"", "\"\"") + "\"";
@@ -73,18 +72,21 @@ TextTable TextTable::fitted(std::size_t width) const {
   return table;
 }
 
-void TextTable::text(std::ostream& out) const {
-  const auto line = [&](auto&& cell) {
+void TextTable::text(std::ostream& out, bool bold) const {
+  const auto line = [&](auto&& cell, auto&& strong) {
     std::string text;
     for (const TextColumn& column : columns) {
-      text += padded(cell(column), width_of(column), column.number) + std::string(kGap, ' ');
+      std::string shown = padded(cell(column), width_of(column), column.number);
+      if (bold && strong(column)) shown = "\033[1m" + shown + "\033[0m";
+      text += shown + std::string(kGap, ' ');
     }
     text.erase(text.find_last_not_of(' ') + 1);
     out << text << "\n";
   };
-  line([](const TextColumn& column) { return column.title; });
+  line([](const TextColumn& column) { return column.title; }, [](const TextColumn&) { return false; });
   for (std::size_t row = 0; row < rows(); ++row) {
-    line([row](const TextColumn& column) { return column.cells[row]; });
+    line([row](const TextColumn& column) { return column.cells[row]; },
+         [row](const TextColumn& column) { return column.is_strong(row); });
   }
 }
 
@@ -97,25 +99,36 @@ void TextTable::markdown(std::ostream& out) const {
   line([](const TextColumn& column) { return column.title; });
   line([](const TextColumn& column) { return std::string(column.number ? "--:" : ":--"); });
   for (std::size_t row = 0; row < rows(); ++row) {
-    line([row](const TextColumn& column) { return column.cells[row]; });
+    line([row](const TextColumn& column) {
+      return column.is_strong(row) ? "**" + column.cells[row] + "**" : column.cells[row];
+    });
   }
 }
 
-void TextTable::latex(std::ostream& out, const std::string& caption) const {
-  const auto line = [&](auto&& cell) {
-    std::string text;
-    for (const TextColumn& column : columns) text += (text.empty() ? "" : " & ") + latex_text(cell(column));
-    out << text << " \\\\\n";
+void TextTable::latex(std::ostream& out, const std::string& caption, const std::string& label) const {
+  const auto row_text = [&](auto&& cell) {
+    std::vector<std::string> cells;
+    for (const TextColumn& column : columns) cells.push_back(cell(column));
+    return fmt::format("{} \\\\\n", fmt::join(cells, " & "));
   };
-  out << "\\begin{table}\n\\caption{" << latex_text(caption) << "}\n\\begin{tabular}{";
+  std::size_t width = 0;
+  for (const TextColumn& column : columns) width += width_of(column) + kGap;
+  const bool scaled = width > kPage;
+  out << "\\begin{table}\n\\centering\n\\small\n\\setlength{\\tabcolsep}{4pt}\n";
+  out << "\\caption{" << latex_text(caption) << "}\n\\label{" << label << "}\n";
+  if (scaled) out << "\\resizebox{\\linewidth}{!}{%\n";
+  out << "\\begin{tabular}{@{}";
   for (const TextColumn& column : columns) out << (column.number ? 'r' : 'l');
-  out << "}\n\\toprule\n";
-  line([](const TextColumn& column) { return column.title; });
-  out << "\\midrule\n";
+  out << "@{}}\n\\toprule\n"
+      << row_text([](const TextColumn& column) { return latex_text(column.title); }) << "\\midrule\n";
   for (std::size_t row = 0; row < rows(); ++row) {
-    line([row](const TextColumn& column) { return column.cells[row]; });
+    out << row_text([row](const TextColumn& column) {
+      std::string text = latex_text(column.cells[row]);
+      if (column.number && text.size() > 1 && text[0] == '-') text = "$-$" + text.substr(1);
+      return column.is_strong(row) ? "\\textbf{" + text + "}" : text;
+    });
   }
-  out << "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
+  out << "\\bottomrule\n\\end{tabular}" << (scaled ? "}" : "") << "\n\\end{table}\n";
 }
 
 }  // namespace winnow

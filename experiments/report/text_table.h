@@ -13,7 +13,12 @@ struct TextColumn {
   bool number = true;  // right-aligned
   int importance = 0;  // 0: always shown; others, the lowest first, where there is room
   std::vector<std::string> cells;
+  std::vector<bool> strong = {};  // by cell: printed in bold; empty: none
+  bool is_strong(std::size_t row) const { return row < strong.size() && strong[row]; }
 };
+
+// Characters of a line of \small type on a page of \textwidth, roughly.
+inline constexpr std::size_t kPage = 96;
 
 struct TextTable {
   std::vector<TextColumn> columns;  // of equal length
@@ -22,12 +27,12 @@ struct TextTable {
   // Leaves out columns, the least important first and the later one of two, until the text fits `width`.
   TextTable fitted(std::size_t width) const;
 
-  void text(std::ostream& out) const;
+  void text(std::ostream& out, bool bold = false) const;  // `bold`: with the sequences of a terminal
   void markdown(std::ostream& out) const;
-  void latex(std::ostream& out, const std::string& caption) const;  // needs the booktabs package
+  // Needs the booktabs package, and graphicx if the table is wider than a page, to which it is then scaled down.
+  void latex(std::ostream& out, const std::string& caption, const std::string& label) const;
 };
 
-std::size_t display_width(const std::string& utf8);
 std::string csv_cell(const std::string& text);
 
 }  // namespace winnow

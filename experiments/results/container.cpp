@@ -28,7 +28,7 @@ T taken(std::span<const std::byte> bytes) {
 }
 
 struct Trailer {
-  bool whole = false;  // there, and its lengths add up to the file
+  bool there = false;  // and its lengths add up to the file
   std::size_t image_size = 0, note_size = 0;
   std::uint32_t crc = 0;
 };
@@ -40,7 +40,7 @@ Trailer trailer_of(std::span<const std::byte> end, std::uint64_t file_size) {
   trailer.image_size = taken<std::uint64_t>(last.subspan(8, 8));
   trailer.note_size = taken<std::uint32_t>(last.subspan(16, 4));
   trailer.crc = taken<std::uint32_t>(last.subspan(20, 4));
-  trailer.whole = std::memcmp(last.data(), kMagic.data(), kMagic.size()) == 0 && trailer.image_size < file_size &&
+  trailer.there = std::memcmp(last.data(), kMagic.data(), kMagic.size()) == 0 && trailer.image_size < file_size &&
                   trailer.image_size + trailer.note_size + kTrailer == file_size;
   return trailer;
 }
@@ -113,26 +113,48 @@ std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& n
   return image;
 }
 
-std::string note_of(std::span<const std::byte> end, std::uint64_t file_size, const std::string& label) {
+Unsealed unsealed(std::span<const std::byte> bytes) {
+  const Trailer trailer = trailer_of(bytes, bytes.size());
+  if (!trailer.there) return {Seal::Absent, bytes, ""};
+  const auto body = bytes.first(bytes.size() - kTrailer);
+  return {trailer.crc == crc32_of(body) ? Seal::Whole : Seal::Broken, body.first(trailer.image_size),
+          text_of(body.subspan(trailer.image_size))};
+}
+
+std::optional<std::string> note_of(std::span<const std::byte> end, std::uint64_t file_size) {
   const Trailer trailer = trailer_of(end, file_size);
-  if (!trailer.whole || trailer.note_size + kTrailer > end.size()) {
-    fail(ErrorKind::Input, "{}: is cut short, or was not written by winnow", label);
-  }
+  if (!trailer.there || trailer.note_size + kTrailer > end.size()) return std::nullopt;
   return text_of(end.subspan(end.size() - kTrailer - trailer.note_size, trailer.note_size));
 }
 
-Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label, const std::string& schema, int major) {
-  const Trailer trailer = trailer_of(bytes, bytes.size());
-  if (!trailer.whole) {
-    fail(ErrorKind::Input, "{}: is cut short, or is not a {} file as winnow wrote it", label, schema);
-  }
-  if (trailer.crc != crc32_of(bytes.first(bytes.size() - kTrailer))) {
+Hdf5File open_container(std::span<const std::byte> bytes, const std::string& label, const ContainerKind& kind,
+                        std::size_t largest) {
+  const Unsealed content = unsealed(bytes);
+  if (content.seal == Seal::Broken) {
     fail(ErrorKind::Input, "{}: is damaged (its bytes do not match their check sum)", label);
   }
-  Hdf5File file = Hdf5File::from_bytes(bytes.first(trailer.image_size), label);
-  const std::string found = file.text("/", "schema"), version = file.text("/", "schema_version");
-  if (found != schema) fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, schema);
-  check_version(version, major, label);
+  const auto open = [&] {
+    try {
+      return Hdf5File::from_bytes(content.image, label, largest);
+    } catch (const Error&) {
+      if (content.seal == Seal::Whole) throw;
+      fail(ErrorKind::Input, "{}: is cut short, or is not a {} file", label, kind.schema);
+    }
+  };
+  Hdf5File file = open();
+  const std::string found = file.text("/", "schema");
+  if (found != kind.schema) {
+    fail(ErrorKind::Input, "{}: is a {} file; a {} file is needed here", label, found, kind.schema);
+  }
+  check_version(file.text("/", "schema_version"), kind.major, label);
+  if (content.seal == Seal::Absent) {
+    if (!file.has("/", "content_digest")) {
+      fail(ErrorKind::Input, "{}: was changed by another program and has no digest to judge its content by", label);
+    }
+    if (file.text("/", "content_digest") != kind.content_digest(file)) {
+      fail(ErrorKind::Input, "{}: was changed by another program: its content does not match its digest", label);
+    }
+  }
   return file;
 }
 

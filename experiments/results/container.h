@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,12 +18,29 @@ namespace winnow {
 // Appends what HDF5 readers ignore: `note`, one line of JSON for those who need only that, and 24
 // bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a single damaged byte.
 std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note = "{}");
-// The note alone, from the end of a file of `file_size` bytes. A file cut short is Error{Input};
-// other damage is not looked for.
 inline constexpr std::size_t kNoteReach = 4096;
-std::string note_of(std::span<const std::byte> end, std::uint64_t file_size, const std::string& label);
-// The HDF5 file of sealed bytes with this schema ("winnow-trial") and major version.
-Hdf5File open_sealed(std::span<const std::byte> bytes, const std::string& label, const std::string& schema, int major);
+
+// Whole: the bytes are those that were written. Absent: the seal is gone, as after another program opened the file
+// for writing, so the content has to be judged. Broken: the bytes do not match the seal.
+enum class Seal { Whole, Absent, Broken };
+struct Unsealed {
+  Seal seal = Seal::Absent;
+  std::span<const std::byte> image;  // the HDF5 content
+  std::string note;                  // where the seal is not absent
+};
+Unsealed unsealed(std::span<const std::byte> bytes);
+// The note alone, from the end of a file of `file_size` bytes; nothing where the seal is absent.
+std::optional<std::string> note_of(std::span<const std::byte> end, std::uint64_t file_size);
+
+// What a kind of container is, and how the digest over all of it that counts is worked out.
+struct ContainerKind {
+  const char* schema;  // "winnow-trial"
+  int major;
+  std::string (*content_digest)(const Hdf5File& file);
+};
+// A whole file, or one without a seal whose content matches its attribute `content_digest`. Error{Input} for damage.
+Hdf5File open_container(std::span<const std::byte> bytes, const std::string& label, const ContainerKind& kind,
+                        std::size_t largest = Hdf5File::kLargestSum);
 // Another major version than `major` is Error{Settings}.
 void check_version(const std::string& version, int major, const std::string& label);
 

@@ -11,13 +11,14 @@ namespace winnow {
 namespace {
 
 FailureRecord read_failure(Files& files, const std::filesystem::path& path) {
-  const auto json = nlohmann::json::parse(text_of(files.read(path)), nullptr, false);
   const std::string name = path.stem().string();
-  if (!json.is_object()) return {name, "its failure record is damaged", "", 1};
   try {
+    const auto json = nlohmann::json::parse(text_of(files.read(path)));
     return {name, json.value("reason", ""), json.value("time", ""), json.value("attempts", 1)};
   } catch (const nlohmann::json::exception&) {
     return {name, "its failure record is damaged", "", 1};
+  } catch (const Error& error) {
+    return {name, error.what(), "", 1};
   }
 }
 

@@ -1,11 +1,9 @@
 // Every disk access of the results goes through Files, so that tests can let each single operation
-// fail or die. The three ways of writing are built here from a few operations a subclass provides:
-//   write_once     a whole file appears under its name, or none; the first writer wins (link)
+// fail or die. The ways of writing are built here from a few operations a subclass provides:
+//   write_once     a whole read-only file appears under its name, or none; the first writer wins
 //   replace        a file changes from one whole state to another (rename)
-//   append_synced  a line is on disk when the call returns; a torn last line is possible after a
-//   crash
-// Errors are Error{Io} (Error{Input} when a file to read is missing): the path and the system's
-// words. Not tied to a thread; two processes may write the same names at once.
+// Errors are Error{Io} (Error{Input} when a file to read is missing or no file): the path and the system's
+// words. Two processes may write the same names at once; a Files belongs to one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +25,20 @@ class Files {
 
   // True: this call made the file. False: it was there before and is unchanged.
   bool write_once(const Path& path, Bytes bytes);
-  void replace(const Path& path, Bytes bytes);
-  void replace(const Path& path, std::string_view text);
-  void append_synced(const Path& path, std::string_view line);
+  struct Manner {
+    bool read_only = false;
+    bool synced = true;  // on disk when the call returns; a courtesy such as a heartbeat need not be
+  };
+  void replace(const Path& path, Bytes bytes, Manner manner = Manner{.read_only = false, .synced = true});
+  void replace(const Path& path, std::string_view text, Manner manner = Manner{.read_only = false, .synced = true});
+
+  // Publishes and removes a small file in `folder`, which is made if it is missing. Error{Site} if nothing can be
+  // published on its file system.
+  void check_publishing(const Path& folder);
+  // Removes temporary files that no live process can still be writing: older than kDeadAfter by the clock of the
+  // file system, which is younger than any of its files.
+  void clear_leftovers(const Path& folder);
+  static constexpr std::int64_t kDeadAfter = 3600;  // s; a file is written in seconds
 
   virtual std::vector<std::byte> read(const Path& path) = 0;
   struct End {
@@ -38,47 +47,71 @@ class Files {
   };
   virtual End read_end(const Path& path, std::size_t count) = 0;
   // Names in a folder, sorted; a missing folder is empty. Temporary files are left out.
-  virtual std::vector<std::string> list(const Path& folder) = 0;
-  virtual bool exists(const Path& path) = 0;
+  std::vector<std::string> list(const Path& folder);
+
+  // What tells one state of a file from another without reading it.
+  struct Stamp {
+    std::uint64_t size = 0, inode = 0;
+    std::int64_t modified = 0, changed = 0;  // ns since 1970
+    bool is_folder = false;
+    bool operator==(const Stamp&) const = default;
+  };
+  virtual std::optional<Stamp> stamp(const Path& path) = 0;  // nothing: no such file
+  bool exists(const Path& path) { return stamp(path).has_value(); }
+  bool is_folder(const Path& path);
   virtual void remove(const Path& path) = 0;  // no error if it is missing
   virtual void make_folders(const Path& folder) = 0;
 
  protected:
-  enum class Open { New, Append };
-  virtual int open(const Path& path, Open how) = 0;
+  enum class Open { New, NewReadOnly, Unnamed };
+  enum class Made { Yes, Exists, Unsupported };
+  virtual std::vector<std::string> names(const Path& folder) = 0;  // all of them; a missing folder is empty
+  // Makes missing folders of `path`. Unnamed: a read-only file without a name beside `path`; nothing where the file
+  // system has none.
+  virtual std::optional<int> open(const Path& path, Open how) = 0;
   virtual void write(int file, Bytes bytes, const Path& path) = 0;
   virtual void sync(int file, const Path& path) = 0;
   virtual void close(int file, const Path& path) = 0;
-  virtual bool link(const Path& from, const Path& to) = 0;  // false: `to` exists
+  // Three ways to give a whole file its name, which must be free.
+  virtual Made link(int unnamed, const Path& to) = 0;
+  virtual Made link(const Path& from, const Path& to) = 0;
+  virtual Made rename_new(const Path& from, const Path& to) = 0;
   virtual void rename(const Path& from, const Path& to) = 0;
   virtual void sync_folder(const Path& folder) = 0;
 
  private:
-  Path write_temporary(const Path& path, Bytes bytes);
+  enum class Way { Unnamed, Link, Rename, None };
+  Made make(const Path& path, Bytes bytes);
+  Made make_unnamed(const Path& path, Bytes bytes);
+  Path write_temporary(const Path& path, Bytes bytes, Manner manner);
   void discard(const Path& temporary) noexcept;
+
+  Way way_ = Way::Unnamed;  // the first that works here
 };
 
 class PosixFiles : public Files {
  public:
   std::vector<std::byte> read(const Path& path) override;
   End read_end(const Path& path, std::size_t count) override;
-  std::vector<std::string> list(const Path& folder) override;
-  bool exists(const Path& path) override;
+  std::optional<Stamp> stamp(const Path& path) override;
   void remove(const Path& path) override;
   void make_folders(const Path& folder) override;
 
  protected:
-  int open(const Path& path, Open how) override;
+  std::vector<std::string> names(const Path& folder) override;
+  std::optional<int> open(const Path& path, Open how) override;
   void write(int file, Bytes bytes, const Path& path) override;
   void sync(int file, const Path& path) override;
   void close(int file, const Path& path) override;
-  bool link(const Path& from, const Path& to) override;
+  Made link(int unnamed, const Path& to) override;
+  Made link(const Path& from, const Path& to) override;
+  Made rename_new(const Path& from, const Path& to) override;
   void rename(const Path& from, const Path& to) override;
   void sync_folder(const Path& folder) override;
 };
 
 std::string text_of(std::span<const std::byte> bytes);
-// Temporary names end in ".tmp.<host>.<process>": two writers of one result never share a temporary file.
+// Temporary names end in ".tmp.<128 random bits>": no two writers share a temporary file, on whatever machines.
 bool is_temporary(std::string_view name);
 
 }  // namespace winnow

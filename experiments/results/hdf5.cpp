@@ -10,7 +10,10 @@ namespace {
 
 std::recursive_mutex& library() {
   static std::recursive_mutex mutex;
-  static const bool quiet = [] { return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0; }();
+  // No messages of the library's own, and no filters from files that the environment names.
+  static const bool quiet = [] {
+    return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
+  }();
   (void)quiet;
   return mutex;
 }
@@ -87,10 +90,22 @@ Hdf5File::Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::rec
     : lock_(std::move(lock)), id_(id), label_(std::move(label)) {}
 
 Hdf5File::Hdf5File(Hdf5File&& other) noexcept
-    : lock_(std::move(other.lock_)), id_(std::exchange(other.id_, -1)), label_(std::move(other.label_)) {}
+    : lock_(std::move(other.lock_)),
+      id_(std::exchange(other.id_, -1)),
+      label_(std::move(other.label_)),
+      listed_(std::move(other.listed_)),
+      object_path_(std::move(other.object_path_)),
+      object_(std::exchange(other.object_, -1)),
+      left_(other.left_) {}
 
 Hdf5File::~Hdf5File() {
+  changed();
   if (id_ >= 0) H5Fclose(id_);
+}
+
+void Hdf5File::changed() {
+  listed_.clear();
+  if (object_ >= 0) H5Oclose(std::exchange(object_, -1));
 }
 
 Hdf5File Hdf5File::create() {
@@ -101,7 +116,7 @@ Hdf5File Hdf5File::create() {
   return Hdf5File(id, "the file being written", std::move(lock));
 }
 
-Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string label) {
+Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest) {
   std::unique_lock lock(library());
   const Handle access(access_properties(), H5Pclose);
   // The library copies the image; the pointer is not const in its interface.
@@ -110,7 +125,9 @@ Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string labe
   }
   const hid_t id = H5Fopen(memory_name().c_str(), H5F_ACC_RDONLY, access);
   if (id < 0) fail(ErrorKind::Input, "{}: is not an HDF5 file, or is damaged", label);
-  return Hdf5File(id, std::move(label), std::move(lock));
+  Hdf5File file(id, std::move(label), std::move(lock));
+  file.left_ = largest;
+  return file;
 }
 
 std::vector<std::byte> Hdf5File::bytes() {
@@ -122,6 +139,7 @@ std::vector<std::byte> Hdf5File::bytes() {
 }
 
 void Hdf5File::make_group(const std::string& path) {
+  changed();
   const Handle link(link_properties(), H5Pclose), create(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
   const Handle group(made(H5Gcreate2(id_, path.c_str(), link, create, H5P_DEFAULT), path), H5Gclose);
@@ -129,12 +147,14 @@ void Hdf5File::make_group(const std::string& path) {
 
 template <class T>
 void Hdf5File::write(const std::string& path, std::span<const T> values, std::vector<std::int64_t> extents) {
+  changed();
   std::vector<hsize_t> dims(extents.begin(), extents.end());
   if (dims.empty()) dims = {values.size()};
   write_dataset(id_, path, disk_type<T>(), memory_type<T>(), values.data(), dims);
 }
 
 void Hdf5File::write_texts(const std::string& path, std::span<const std::string> values) {
+  changed();
   // Fixed length: variable-length text lives in a heap that no filter reaches.
   std::size_t size = 1;
   for (const auto& value : values) size = std::max(size, value.size());
@@ -146,25 +166,31 @@ void Hdf5File::write_texts(const std::string& path, std::span<const std::string>
 }
 
 void Hdf5File::write_text(const std::string& path, const std::string& value) {
+  changed();
   const Handle type(text_type(std::max<std::size_t>(1, value.size())), H5Tclose);
   write_dataset(id_, path, type, type, value.empty() ? "" : value.data(), {});
 }
 
 void Hdf5File::write_number(const std::string& path, double value) {
+  changed();
   write_dataset(id_, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, {});
 }
 
 void Hdf5File::hard_link(const std::string& existing, const std::string& path) {
+  changed();
   const Handle link(link_properties(), H5Pclose);
   made(H5Lcreate_hard(id_, existing.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
 }
 
 void Hdf5File::external_link(const std::string& file, const std::string& object, const std::string& path) {
+  changed();
   const Handle link(link_properties(), H5Pclose);
   made(H5Lcreate_external(file.c_str(), object.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
 }
 
 void Hdf5File::copy_from(const Hdf5File& other, const std::string& object, const std::string& path) {
+  changed();
+  other.check_below(object);
   const Handle link(link_properties(), H5Pclose);
   if (H5Ocopy(other.id_, object.c_str(), id_, path.c_str(), H5P_DEFAULT, link) < 0) {
     other.damaged(object, "cannot be copied");

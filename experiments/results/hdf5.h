@@ -1,13 +1,16 @@
 // One HDF5 file held in memory: built object by object and taken as bytes, or opened from bytes for
 // reading. The only part of winnow that knows the HDF5 library. Objects are named by path
 // ("/metrics/epoch/loss"). Files follow docs/formats.md: format of HDF5 1.8, no times, filters only
-// where they pay, so that the same content always gives the same bytes. The library is not
-// reentrant: a lock is held while a file is open.
+// where they pay, so that the same content always gives the same bytes. Reading follows no link that leads out of
+// the file, takes no data from outside it and no filter but ours, and stops at kLargestSum; whatever else a hostile
+// file does to the library, isolated.h keeps in a child process. The library is not reentrant: a lock is held while
+// a file is open.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <span>
 #include <string>
@@ -20,8 +23,10 @@ class Sha256;
 class Hdf5File {
  public:
   static Hdf5File create();
-  // `label` names the file in messages. Anything unreadable is Error{Input}.
-  static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label);
+  // `label` names the file in messages. Anything unreadable is Error{Input}. All that is read of the file may take
+  // `largest` bytes decoded: a few KiB of a damaged or hostile file can claim to be any amount.
+  static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest = kLargestSum);
+  static constexpr std::size_t kLargestSum = std::size_t{1} << 33;
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) = delete;
   ~Hdf5File();
@@ -56,7 +61,6 @@ class Hdf5File {
   bool has(const std::string& path, const std::string& attribute) const;
   std::vector<std::string> children(const std::string& group) const;  // sorted by name
   Type type(const std::string& path) const;
-  std::vector<std::int64_t> extents(const std::string& path) const;
   template <class T>
   std::vector<T> read(const std::string& path) const;  // numbers are converted to T
   std::vector<std::string> read_texts(const std::string& path) const;
@@ -76,7 +80,15 @@ class Hdf5File {
   const std::string& label() const { return label_; }
 
  private:
+  using Links = std::map<std::string, bool>;  // of a group, by name; true: to an object of this file
+
   Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock);
+  const Links& links(const std::string& group) const;
+  std::int64_t object(const std::string& path) const;
+  void check_dataset(std::int64_t dataset, const std::string& path) const;
+  void check_below(const std::string& path) const;
+  std::vector<std::int64_t> claim(std::int64_t dataset, const std::string& path, std::size_t item_size) const;
+  void changed();
   template <class T>
   void set_numbers(const std::string& path, const std::string& name, std::span<const T> values, bool scalar);
   void add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const;
@@ -86,6 +98,11 @@ class Hdf5File {
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
   std::string label_;
+  // What was looked up last: most objects are asked several things in a row.
+  mutable std::map<std::string, Links> listed_;
+  mutable std::string object_path_;
+  mutable std::int64_t object_ = -1;
+  mutable std::size_t left_ = kLargestSum;  // bytes that may still be read
 };
 
 // Bytes that an array of `item_size`-byte values takes on disk after the filters of this format.

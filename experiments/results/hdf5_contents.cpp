@@ -18,12 +18,11 @@ std::string Hdf5File::digest(const std::function<bool(const std::string&)>& skip
 void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const {
   if (skip(path)) return;
   sum.update(path);
-  const Handle object(H5Oopen(id_, path.c_str(), H5P_DEFAULT), H5Oclose);
   // H5Oget_info takes other arguments in each of 1.10, 1.12 and 1.14.
-  const int attributes = object.good() ? H5Aget_num_attrs(object) : -1;
+  const int attributes = H5Aget_num_attrs(object(path));
   if (attributes < 0) damaged(path, "cannot be opened");
   for (hsize_t i = 0; i < static_cast<hsize_t>(attributes); ++i) {
-    const Handle attribute(H5Aopen_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
+    const Handle attribute(H5Aopen_by_idx(object(path), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
                            H5Aclose);
     std::string name(256, '\0');
     const ssize_t size = H5Aget_name(attribute, name.size(), name.data());
@@ -33,6 +32,10 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<
     sum.update(name);
     if (H5Tget_class(kind) == H5T_STRING) {
       for (const auto& value : texts(path, name)) sum.update(value);
+    } else if (H5Tget_class(kind) == H5T_ENUM) {
+      signed char flag = 0;
+      if (H5Tget_size(kind) != 1 || H5Aread(attribute, kind, &flag) < 0) damaged(path + "@" + name, "cannot be read");
+      sum.update(std::as_bytes(std::span(&flag, 1)));
     } else {
       const auto values = attribute_numbers<double>(path, name);
       sum.update(std::as_bytes(std::span(values)));

@@ -38,45 +38,99 @@ void Hdf5File::damaged(const std::string& path, const std::string& what) const {
   fail(ErrorKind::Input, "{}: {} {}; the file is damaged or was not written by winnow", label_, path, what);
 }
 
+namespace {
+
+// Deeper than any file of ours; a group that contains itself has no depth.
+constexpr std::ptrdiff_t kDeepest = 16;
+constexpr std::size_t kLargestAttribute = std::size_t{1} << 20;
+
+bool is_ours(H5Z_filter_t filter) {
+  return filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_FLETCHER32;
+}
+
+herr_t note_link(hid_t, const char* name, const H5L_info_t* info, void* links) {
+  (*static_cast<std::map<std::string, bool>*>(links))[name] = info->type == H5L_TYPE_HARD;
+  return 0;
+}
+
+}  // namespace
+
+// `group` must be a path whose own links were found to stay in the file.
+const Hdf5File::Links& Hdf5File::links(const std::string& group) const {
+  const auto found = listed_.find(group);
+  if (found != listed_.end()) return found->second;
+  Links names;
+  const Handle handle(H5Gopen2(id_, group.c_str(), H5P_DEFAULT), H5Gclose);
+  if (handle.good() && H5Literate(handle, H5_INDEX_NAME, H5_ITER_INC, nullptr, note_link, &names) < 0) {
+    damaged(group, "cannot be listed");
+  }
+  return listed_.emplace(group, std::move(names)).first->second;
+}
+
+// Every link of the path is looked at before the library follows it.
 bool Hdf5File::has(const std::string& path) const {
   if (path == "/") return true;
-  for (std::size_t end = 1; end != std::string::npos;) {
-    end = path.find('/', end);
-    const std::string part = path.substr(0, end);
-    if (H5Lexists(id_, part.c_str(), H5P_DEFAULT) <= 0) return false;
-    if (end != std::string::npos) ++end;
+  if (std::count(path.begin(), path.end(), '/') > kDeepest) damaged(path.substr(0, 64), "is nested too deep");
+  const std::size_t slash = path.rfind('/');
+  const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
+  if (!listed_.contains(parent) && !has(parent)) return false;
+  const Links& siblings = links(parent);
+  const auto found = siblings.find(path.substr(slash + 1));
+  if (found == siblings.end()) return false;
+  if (!found->second) damaged(path, "is a link to another place, which is not followed");
+  return true;
+}
+
+std::int64_t Hdf5File::object(const std::string& path) const {
+  if (object_ >= 0 && object_path_ == path) return object_;
+  if (!has(path)) damaged(path, "is missing");
+  const hid_t opened = H5Oopen(id_, path.c_str(), H5P_DEFAULT);
+  if (opened < 0) damaged(path, "cannot be opened");
+  if (object_ >= 0) H5Oclose(object_);
+  object_ = opened;
+  object_path_ = path;
+  if (H5Iget_type(opened) == H5I_DATASET) check_dataset(opened, path);
+  return object_;
+}
+
+// Before anything is asked of its contents: data that lie in other files are never opened.
+void Hdf5File::check_dataset(std::int64_t dataset, const std::string& path) const {
+  const Handle create(H5Dget_create_plist(dataset), H5Pclose);
+  if (!create.good()) damaged(path, "cannot be opened");
+  if (H5Pget_external_count(create) != 0) damaged(path, "keeps its data in another file, which is not read");
+  const H5D_layout_t layout = H5Pget_layout(create);
+  if (layout == H5D_VIRTUAL) damaged(path, "is put together from other data sets, which are not read");
+  if (layout < 0) damaged(path, "has an unknown layout");
+  const int filters = layout == H5D_CHUNKED ? H5Pget_nfilters(create) : 0;
+  for (int i = 0; i < filters; ++i) {
+    unsigned int flags = 0, config = 0;
+    std::size_t values = 0;
+    const auto filter = H5Pget_filter2(create, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
+    if (!is_ours(filter)) damaged(path, fmt::format("needs the filter {}, which winnow does not use", int{filter}));
   }
-  return H5Oexists_by_name(id_, path.c_str(), H5P_DEFAULT) > 0;
+}
+
+void Hdf5File::check_below(const std::string& path) const {
+  if (type(path) != Type::Group) return;
+  for (const auto& name : children(path)) check_below(path + "/" + name);
 }
 
 bool Hdf5File::has(const std::string& path, const std::string& attribute) const {
-  return has(path) && H5Aexists_by_name(id_, path.c_str(), attribute.c_str(), H5P_DEFAULT) > 0;
+  return has(path) && H5Aexists(object(path), attribute.c_str()) > 0;
 }
 
 std::vector<std::string> Hdf5File::children(const std::string& group) const {
-  if (!has(group) || type(group) != Type::Group) damaged(group, "is not a group");
-  const Handle handle(H5Gopen2(id_, group.c_str(), H5P_DEFAULT), H5Gclose);
-  H5G_info_t info{};
-  if (!handle.good() || H5Gget_info(handle, &info) < 0) damaged(group, "cannot be read");
+  if (type(group) != Type::Group) damaged(group, "is not a group");
   std::vector<std::string> names;
-  for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t size = H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
-    if (size < 0) damaged(group, "cannot be listed");
-    std::string name(static_cast<std::size_t>(size) + 1, '\0');
-    H5Lget_name_by_idx(handle, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(), H5P_DEFAULT);
-    name.pop_back();
-    names.push_back(std::move(name));
-  }
+  for (const auto& [name, hard] : links(group)) names.push_back(name);
   return names;
 }
 
 Hdf5File::Type Hdf5File::type(const std::string& path) const {
-  if (!has(path)) damaged(path, "is missing");
-  const Handle object(H5Oopen(id_, path.c_str(), H5P_DEFAULT), H5Oclose);
-  if (!object.good()) damaged(path, "cannot be opened");
-  if (H5Iget_type(object) == H5I_GROUP) return Type::Group;
-  if (H5Iget_type(object) != H5I_DATASET) return Type::Other;
-  const Handle kind(H5Dget_type(object), H5Tclose);
+  const hid_t opened = object(path);
+  if (H5Iget_type(opened) == H5I_GROUP) return Type::Group;
+  if (H5Iget_type(opened) != H5I_DATASET) return Type::Other;
+  const Handle kind(H5Dget_type(opened), H5Tclose);
   switch (H5Tget_class(kind)) {
     case H5T_FLOAT:
       return Type::Real;
@@ -91,20 +145,6 @@ Hdf5File::Type Hdf5File::type(const std::string& path) const {
 
 namespace {
 
-// The extents of an open data set, with a guard against damaged headers that claim absurd sizes.
-std::vector<std::int64_t> checked_extents(const Hdf5File& file, hid_t dataset, const std::string& path) {
-  const Handle space(H5Dget_space(dataset), H5Sclose), kind(H5Dget_type(dataset), H5Tclose);
-  const int rank = space.good() ? H5Sget_simple_extent_ndims(space) : -1;
-  if (rank < 0 || !kind.good()) file.damaged(path, "has no readable shape");
-  std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
-  H5Sget_simple_extent_dims(space, dims.data(), nullptr);
-  const auto stored = static_cast<double>(H5Dget_storage_size(dataset));
-  double claimed = static_cast<double>(H5Tget_size(kind));
-  for (const hsize_t extent : dims) claimed *= static_cast<double>(extent);
-  if (claimed > stored * static_cast<double>(kLargestRatio)) file.damaged(path, "claims more data than is stored");
-  return {dims.begin(), dims.end()};
-}
-
 std::size_t count_of(const std::vector<std::int64_t>& extents) {
   std::size_t count = 1;
   for (const std::int64_t extent : extents) count *= static_cast<std::size_t>(extent);
@@ -113,20 +153,31 @@ std::size_t count_of(const std::vector<std::int64_t>& extents) {
 
 }  // namespace
 
-std::vector<std::int64_t> Hdf5File::extents(const std::string& path) const {
-  if (!has(path)) damaged(path, "is missing");
-  const Handle dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.good()) damaged(path, "is not a data set");
-  return checked_extents(*this, dataset, path);
+// The extents of an open data set about to be read as items of `item_size` bytes, with a guard against headers that
+// claim absurd sizes, one by one or together.
+std::vector<std::int64_t> Hdf5File::claim(std::int64_t dataset, const std::string& path, std::size_t item_size) const {
+  const Handle space(H5Dget_space(dataset), H5Sclose), kind(H5Dget_type(dataset), H5Tclose);
+  const int rank = space.good() ? H5Sget_simple_extent_ndims(space) : -1;
+  if (rank < 0 || !kind.good()) damaged(path, "has no readable shape");
+  std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
+  H5Sget_simple_extent_dims(space, dims.data(), nullptr);
+  const auto stored = static_cast<double>(H5Dget_storage_size(dataset));
+  double items = 1;
+  for (const hsize_t extent : dims) items *= static_cast<double>(extent);
+  const auto size = static_cast<double>(H5Tget_size(kind));
+  if (items * size > stored * static_cast<double>(kLargestRatio)) damaged(path, "claims more data than is stored");
+  const double needed = items * std::max(size, static_cast<double>(item_size));
+  if (needed > static_cast<double>(left_)) damaged(path, "makes the file larger, once unpacked, than any of its kind");
+  left_ -= static_cast<std::size_t>(needed);
+  return {dims.begin(), dims.end()};
 }
 
 template <class T>
 std::vector<T> Hdf5File::read(const std::string& path) const {
   const Type kind = type(path);
   if (kind != Type::Real && kind != Type::Integer) damaged(path, "does not hold numbers");
-  const Handle dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.good()) damaged(path, "cannot be opened");
-  std::vector<T> values(count_of(checked_extents(*this, dataset, path)));
+  const hid_t dataset = object(path);
+  std::vector<T> values(count_of(claim(dataset, path, sizeof(T))));
   if (!values.empty() && H5Dread(dataset, memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
     damaged(path, "cannot be read (check sum or filter)");
   }
@@ -135,9 +186,9 @@ std::vector<T> Hdf5File::read(const std::string& path) const {
 
 std::vector<std::string> Hdf5File::read_texts(const std::string& path) const {
   if (type(path) != Type::Text) damaged(path, "does not hold text");
-  const Handle dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
+  const hid_t dataset = object(path);
   const Handle kind(H5Dget_type(dataset), H5Tclose), space(H5Dget_space(dataset), H5Sclose);
-  const std::size_t count = count_of(checked_extents(*this, dataset, path));
+  const std::size_t count = count_of(claim(dataset, path, sizeof(std::string)));
   return texts_from(
       kind, space, count,
       [&](hid_t memory, void* out) { return H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
@@ -160,7 +211,7 @@ template <class T>
 std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::string& name) const {
   const std::string place = path + "@" + name;
   if (!has(path, name)) damaged(place, "is missing");
-  const Handle attribute(H5Aopen_by_name(id_, path.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const Handle attribute(H5Aopen(object(path), name.c_str(), H5P_DEFAULT), H5Aclose);
   const Handle kind(attribute.good() ? H5Aget_type(attribute) : -1, H5Tclose);
   const Handle space(attribute.good() ? H5Aget_space(attribute) : -1, H5Sclose);
   if (!kind.good() || !space.good()) damaged(place, "cannot be opened");
@@ -176,12 +227,14 @@ std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::s
 std::vector<std::string> Hdf5File::texts(const std::string& path, const std::string& attribute) const {
   const std::string place = path + "@" + attribute;
   if (!has(path, attribute)) damaged(place, "is missing");
-  const Handle handle(H5Aopen_by_name(id_, path.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  const Handle handle(H5Aopen(object(path), attribute.c_str(), H5P_DEFAULT), H5Aclose);
   const Handle kind(handle.good() ? H5Aget_type(handle) : -1, H5Tclose);
   const Handle space(handle.good() ? H5Aget_space(handle) : -1, H5Sclose);
   if (!kind.good() || !space.good() || H5Tget_class(kind) != H5T_STRING) damaged(place, "does not hold text");
   const hssize_t count = H5Sget_simple_extent_npoints(space);
-  if (count < 0 || count > 8192) damaged(place, "is too long");
+  if (count < 0 || count > 8192 || static_cast<std::size_t>(count) * H5Tget_size(kind) > kLargestAttribute) {
+    damaged(place, "is too long");
+  }
   return texts_from(
       kind, space, static_cast<std::size_t>(count),
       [&](hid_t memory, void* out) { return H5Aread(handle, memory, out); },

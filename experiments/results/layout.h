@@ -11,6 +11,9 @@ class Layout {
   explicit Layout(std::filesystem::path root) : root_(std::move(root)) {}
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path plan() const { return root_ / "plan.tsv"; }
+  std::filesystem::path plans() const { return root_ / "plans"; }
+  std::filesystem::path sweeps() const { return root_ / "sweeps"; }
+  std::filesystem::path index() const { return root_ / "results.index"; }
   std::filesystem::path trials() const { return root_ / "trials"; }
   std::filesystem::path failures() const { return root_ / "failed"; }
   std::filesystem::path running() const { return root_ / "running"; }

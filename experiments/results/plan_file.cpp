@@ -5,12 +5,15 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "experiments/results/digest.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
 
 namespace winnow {
 namespace {
 
 constexpr const char* kHeader = "# winnow-plan 1.0\tname\tsettings";
+constexpr std::string_view kWritten = "# written ";
 
 // "3f2a...-r0": what else is a path, and must not be followed.
 bool is_trial_name(const std::string& name) {
@@ -18,6 +21,45 @@ bool is_trial_name(const std::string& name) {
   if (dash == std::string::npos || dash < 2 || dash + 2 == name.size()) return false;
   return name.find_first_not_of("0123456789abcdef") == dash &&
          name.find_first_not_of("0123456789", dash + 2) == std::string::npos;
+}
+
+std::string plan_text(std::span<const PlannedTrial> trials, const std::string& written) {
+  std::string text = std::string(kHeader) + "\n";
+  if (!written.empty()) text += fmt::format("{}{}\n", kWritten, written);
+  for (const auto& trial : trials) text += trial.name + "\t" + trial.canonical + "\n";
+  return text;
+}
+
+// The same trials are the same plan, in whatever order.
+std::string digest_of(std::span<const PlannedTrial> trials) {
+  std::set<std::string> names;
+  for (const auto& trial : trials) names.insert(trial.name);
+  Sha256 sum;
+  for (const auto& name : names) sum.update(name);
+  return sum.hex().substr(0, 20);
+}
+
+WrittenPlan read_one(Files& files, const std::filesystem::path& path) {
+  WrittenPlan plan{path, "", {}};
+  std::istringstream lines(text_of(files.read(path)));
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    if (number == 1) {
+      if (line != kHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
+      continue;
+    }
+    if (line.starts_with('#')) {
+      if (line.starts_with(kWritten)) plan.written = line.substr(kWritten.size());
+      continue;
+    }
+    const auto tab = line.find('\t');
+    PlannedTrial trial{line.substr(0, tab), tab == std::string::npos ? "" : line.substr(tab + 1)};
+    if (tab == std::string::npos || !is_trial_name(trial.name)) {
+      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(), number);
+    }
+    plan.trials.push_back(std::move(trial));
+  }
+  return plan;
 }
 
 }  // namespace
@@ -31,38 +73,44 @@ PlannedTrial planned(const TrialSpec& spec) {
 }
 
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials) {
-  std::vector<PlannedTrial> all(trials.begin(), trials.end());
-  std::set<std::string> known;
-  for (const auto& trial : trials) known.insert(trial.name);
-  const auto before = read_plan(files, out);
-  for (const auto& trial : before) {
-    if (!known.contains(trial.name)) all.push_back(trial);
+  const Layout layout(out);
+  files.replace(layout.plans() / (digest_of(trials) + ".tsv"), plan_text(trials, now_utc()));
+  // A run that started with this one may write plan.tsv without this plan; whoever writes last has seen all of them.
+  for (;;) {
+    const std::string all = plan_text(read_plan(files, out), "");
+    if (files.exists(layout.plan()) && text_of(files.read(layout.plan())) == all) return;
+    files.replace(layout.plan(), all);
   }
-  if (all == before) return;
-  std::string text = std::string(kHeader) + "\n";
-  for (const auto& trial : all) text += trial.name + "\t" + trial.canonical + "\n";
-  files.replace(Layout(out).plan(), text);
+}
+
+std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out) {
+  const Layout layout(out);
+  std::vector<WrittenPlan> plans;
+  for (const auto& name : files.list(layout.plans())) {
+    if (name.ends_with(".tsv")) plans.push_back(read_one(files, layout.plans() / name));
+  }
+  std::stable_sort(plans.begin(), plans.end(),
+                   [](const WrittenPlan& a, const WrittenPlan& b) { return a.written > b.written; });
+  if (!files.exists(layout.plan())) return plans;
+  std::set<std::string> known;
+  for (const WrittenPlan& plan : plans) {
+    for (const auto& trial : plan.trials) known.insert(trial.name);
+  }
+  WrittenPlan rest = read_one(files, layout.plan());
+  std::erase_if(rest.trials, [&](const PlannedTrial& trial) { return known.contains(trial.name); });
+  plans.push_back(std::move(rest));
+  return plans;
 }
 
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out) {
-  const auto path = Layout(out).plan();
-  if (!files.exists(path)) return {};
-  std::istringstream lines(text_of(files.read(path)));
-  std::vector<PlannedTrial> trials;
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    if (number == 1) {
-      if (line != kHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
-      continue;
+  std::vector<PlannedTrial> all;
+  std::set<std::string> known;
+  for (WrittenPlan& plan : read_plans(files, out)) {
+    for (auto& trial : plan.trials) {
+      if (known.insert(trial.name).second) all.push_back(std::move(trial));
     }
-    const auto tab = line.find('\t');
-    PlannedTrial trial{line.substr(0, tab), tab == std::string::npos ? "" : line.substr(tab + 1)};
-    if (tab == std::string::npos || !is_trial_name(trial.name)) {
-      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(), number);
-    }
-    trials.push_back(std::move(trial));
   }
-  return trials;
+  return all;
 }
 
 }  // namespace winnow

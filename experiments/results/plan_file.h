@@ -1,5 +1,6 @@
-// out/plan.tsv: which trials an output directory is meant to hold. Written whole by `winnow run`,
-// read by status, collect and report. Plain values; reading validates every line.
+// Which trials an output directory is meant to hold. Each sweep that ran on it has one file, plans/<digest>.tsv, so
+// that sweeps which start together cannot lose each other's plan; plan.tsv is all of them in one, for people and for
+// older versions of winnow, and is read as well. Plain values; reading validates every line.
 #pragma once
 
 #include <filesystem>
@@ -20,10 +21,19 @@ struct PlannedTrial {
 
 PlannedTrial planned(const TrialSpec& spec);
 
-// Trials of an earlier plan that are not in `trials` stay in the file, after them: a directory can
-// serve several sweeps, and none of their results may drop out of sight.
+// The plan of one sweep, or of all that an older winnow ran.
+struct WrittenPlan {
+  std::filesystem::path path;
+  std::string written;  // UTC, when it was last run; empty in plan.tsv
+  std::vector<PlannedTrial> trials;
+};
+
+// Plans of other sweeps stay: a directory can serve several, and none of their results may drop out of sight.
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials);
-// Empty if there is no plan. A damaged line is Error{Input} with its number.
+// The last that was run first; plan.tsv, with what no other plan has, is the end. A damaged line is Error{Input} with
+// its number.
+std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out);
+// Every trial of every plan once, in that order. Empty if there is no plan.
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out);
 
 }  // namespace winnow

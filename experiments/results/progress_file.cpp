@@ -5,7 +5,9 @@
 
 #include <array>
 #include <cerrno>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
@@ -28,8 +30,14 @@ std::optional<double> number_in(const nlohmann::json& json, const char* key) {
   return found->get<double>();
 }
 
+// One that ended and that nobody has asked for its exit code is gone too; in a container nobody may ever ask.
 bool process_is_gone(std::int64_t process) {
-  return process > 0 && ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
+  if (process <= 0) return false;
+  if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  return text.compare(text.rfind(')') + 1, 2, " Z") == 0;
 }
 
 }  // namespace
@@ -52,6 +60,7 @@ ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const
       name_(spec.name()),
       label_(label_of(spec.settings)),
       host_(this_host()),
+      token_(fmt::format("{:08x}{:08x}", std::random_device()(), std::random_device()())),
       ranks_(ranks),
       started_(unix_now()) {
   write({});
@@ -59,7 +68,8 @@ ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const
 
 ProgressFile::~ProgressFile() {
   try {
-    files_.remove(path_);
+    // Two runs may train one trial at the end; each removes its own heartbeat.
+    if (nlohmann::json::parse(text_of(files_.read(path_))).value("token", "") == token_) files_.remove(path_);
   } catch (...) {  // it will be seen as stale
   }
 }
@@ -76,6 +86,7 @@ void ProgressFile::write(const Progress& progress) {
                                        {"label", label_},
                                        {"host", host_},
                                        {"process", ::getpid()},
+                                       {"token", token_},
                                        {"ranks", ranks_},
                                        {"started", started_},
                                        {"updated", unix_now()},
@@ -85,39 +96,47 @@ void ProgressFile::write(const Progress& progress) {
                                        {"test_acc", optional_number(progress.test_acc)},
                                        {"images_per_second", progress.images_per_second}};
   try {
-    files_.replace(path_, json.dump() + "\n");
+    files_.replace(path_, json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+                   {.read_only = false, .synced = false});
   } catch (const Error&) {  // a missing heartbeat is no reason to end a trial
   }
 }
 
+std::optional<RunningTrial> read_running(Files& files, const std::filesystem::path& out, const std::string& name,
+                                         std::int64_t now) {
+  RunningTrial trial;
+  trial.name = name;
+  try {
+    const auto json = nlohmann::json::parse(text_of(files.read(Layout(out).progress(name))));
+    trial.label = json.value("label", "");
+    trial.host = json.value("host", "");
+    trial.process = json.value("process", std::int64_t{0});
+    trial.ranks = json.value("ranks", 1);
+    trial.started = json.value("started", std::int64_t{0});
+    trial.updated = json.value("updated", std::int64_t{0});
+    trial.progress.step = json.value("step", std::int64_t{0});
+    trial.progress.steps = json.value("steps", std::int64_t{0});
+    trial.progress.loss = number_in(json, "loss");
+    trial.progress.test_acc = number_in(json, "test_acc");
+    trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);
+  } catch (const nlohmann::json::exception&) {
+    trial.stale = true;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::Input) return std::nullopt;  // it ended while we looked
+    trial.stale = true;
+  }
+  trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() ||
+                (trial.host == this_host() && process_is_gone(trial.process));
+  return trial;
+}
+
 std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out, std::int64_t now) {
   std::vector<RunningTrial> running;
-  const auto folder = Layout(out).running();
-  for (const auto& file : files.list(folder)) {
+  for (const auto& file : files.list(Layout(out).running())) {
     if (!file.ends_with(".json")) continue;
-    RunningTrial trial;
-    trial.name = file.substr(0, file.size() - 5);
-    try {
-      const auto json = nlohmann::json::parse(text_of(files.read(folder / file)));
-      trial.label = json.value("label", "");
-      trial.host = json.value("host", "");
-      trial.process = json.value("process", std::int64_t{0});
-      trial.ranks = json.value("ranks", 1);
-      trial.started = json.value("started", std::int64_t{0});
-      trial.updated = json.value("updated", std::int64_t{0});
-      trial.progress.step = json.value("step", std::int64_t{0});
-      trial.progress.steps = json.value("steps", std::int64_t{0});
-      trial.progress.loss = number_in(json, "loss");
-      trial.progress.test_acc = number_in(json, "test_acc");
-      trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);
-    } catch (const nlohmann::json::exception&) {
-      trial.stale = true;
-    } catch (const Error&) {
-      continue;  // it ended while we looked
+    if (auto trial = read_running(files, out, file.substr(0, file.size() - 5), now)) {
+      running.push_back(std::move(*trial));
     }
-    trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() ||
-                  (trial.host == this_host() && process_is_gone(trial.process));
-    running.push_back(std::move(trial));
   }
   return running;
 }

@@ -24,7 +24,7 @@ class ProgressFile {
  public:
   // Writes a first heartbeat at once. `files` must outlive this.
   ProgressFile(Files& files, const std::filesystem::path& out, const TrialSpec& spec, int ranks);
-  ~ProgressFile();  // removes the file
+  ~ProgressFile();  // removes the file, if it is still this one's
   ProgressFile(const ProgressFile&) = delete;
   ProgressFile& operator=(const ProgressFile&) = delete;
 
@@ -40,6 +40,7 @@ class ProgressFile {
   Files& files_;
   std::filesystem::path path_;
   std::string name_, label_, host_;
+  std::string token_;  // tells this heartbeat from another run's of the same trial
   int ranks_;
   std::int64_t started_;  // Unix seconds
   std::chrono::steady_clock::time_point written_;
@@ -54,6 +55,9 @@ struct RunningTrial {
 };
 
 std::vector<RunningTrial> read_running(Files& files, const std::filesystem::path& out, std::int64_t now);
+// Of one trial; nothing if it has no heartbeat.
+std::optional<RunningTrial> read_running(Files& files, const std::filesystem::path& out, const std::string& name,
+                                         std::int64_t now);
 std::int64_t unix_now();
 // What a trial is called where its settings are too long: "lenet300/rigl/0.1".
 std::string label_of(const Settings& trial);

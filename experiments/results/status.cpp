@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/result_index.h"
 #include "experiments/results/trial_file.h"
 
 namespace winnow {
@@ -30,29 +31,46 @@ std::optional<double> rate_of(std::vector<std::int64_t> times, double mean_secon
   return count * 3600.0 / std::max(span, 1.0);
 }
 
+// A trial that diverged ended early, so it says nothing of the others. Where none has finished, those in work do.
 std::optional<double> time_left(const SweepStatus& status) {
-  if (status.running.empty() || status.mean_seconds <= 0) return std::nullopt;
-  double trials = static_cast<double>(status.missing.size() + status.failed.size());
+  if (status.running.empty()) return std::nullopt;
+  double left = 0, longest = 0, whole = 0;
   for (const RunningTrial& trial : status.running) {
-    const auto& progress = trial.progress;
-    const double part =
-        progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0;
-    trials += 1 - std::clamp(part, 0.0, 1.0);
+    const auto rest = seconds_left_of(trial, status.mean_seconds);
+    if (!rest) return std::nullopt;
+    left += *rest;
+    longest = std::max(longest, *rest);
+    whole += *rest + static_cast<double>(trial.updated - trial.started);
   }
-  return trials * status.mean_seconds / static_cast<double>(status.running.size());
+  const auto at_a_time = static_cast<double>(status.running.size());
+  const double each = status.mean_seconds > 0 ? status.mean_seconds : whole / at_a_time;
+  left += each * static_cast<double>(status.missing.size() + status.failed.size());
+  return std::max(longest, left / at_a_time);
 }
 
 }  // namespace
 
+std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_seconds) {
+  const Progress& progress = trial.progress;
+  const double share =
+      progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0.0;
+  const auto taken = static_cast<double>(trial.updated - trial.started);
+  if (share > 0.02 && taken > 0) return taken * (1 - std::min(share, 1.0)) / share;
+  if (mean_seconds <= 0) return std::nullopt;
+  return std::max(0.0, mean_seconds - taken);
+}
+
 void check_output_directory(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
-  if (files.exists(layout.plan()) || files.exists(layout.trials())) return;
+  for (const auto& place : {layout.plan(), layout.plans(), layout.trials()}) {
+    if (files.exists(place)) return;
+  }
   if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
   fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)", out.string());
 }
 
 bool is_unreadable(const Error& error) {
-  return error.kind() == ErrorKind::Input || error.kind() == ErrorKind::Settings;
+  return error.kind() == ErrorKind::Input || error.kind() == ErrorKind::Settings || error.kind() == ErrorKind::Io;
 }
 
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out) {
@@ -79,26 +97,33 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   double seconds = 0;
   const auto published = published_trials(files, out);
   status.planned = known.size();
+  const ResultIndex index(files, out);
+  const auto note_of = [&](const std::string& name) {
+    const auto path = layout.trial(name);
+    const auto stamp = files.stamp(path);
+    const TrialNote* indexed = stamp ? index.find(name, *stamp) : nullptr;
+    return indexed != nullptr ? *indexed : read_note(files, path);
+  };
   for (const auto& name : published) {
     const bool unplanned = !known.contains(name);
     settled(name);
     try {
-      const TrialNote note = read_note(files, layout.trial(name));
+      const TrialNote note = note_of(name);
       check_owner(layout.trial(name), note.name);
       status.planned += unplanned;
       if (const auto time = unix_time(note.created)) times.push_back(*time);
-      seconds += note.seconds;
       if (note.outcome == Outcome::Diverged) {
         status.diverged.push_back(name);
       } else {
-        ++status.done;
+        status.done.push_back(name);
+        seconds += note.seconds;
       }
     } catch (const Error& error) {
       if (!is_unreadable(error)) throw;
       status.damaged.push_back({name, error.what()});
     }
   }
-  if (!times.empty()) status.mean_seconds = seconds / static_cast<double>(times.size());
+  if (!status.done.empty()) status.mean_seconds = seconds / static_cast<double>(status.done.size());
   status.trials_per_hour = rate_of(times, status.mean_seconds);
 
   const auto has_result = [&](const std::string& name) {

@@ -18,8 +18,8 @@ namespace winnow {
 void check_output_directory(Files& files, const std::filesystem::path& out);
 // Names of all result files, sorted; what is in them is not looked at.
 std::vector<std::string> published_trials(Files& files, const std::filesystem::path& out);
-// A file in trials/ that is no result here: damaged, of another trial (a copy), of a newer version.
-// Anything else that keeps it from being read is not the file's fault.
+// A file in trials/ that gives no result now: damaged, of another trial (a copy), of a newer version, or one that the
+// system cannot read. The others are read without it.
 bool is_unreadable(const Error& error);
 
 struct SweepStatus {
@@ -28,7 +28,7 @@ struct SweepStatus {
   };
   // Every trial the directory knows of: plan, results, failures; an unplanned damaged file is none.
   std::size_t planned = 0;
-  std::size_t done = 0;  // results of finished trials; diverged ones are counted apart
+  std::vector<std::string> done;  // finished trials; diverged ones stand apart
   std::vector<std::string> diverged;
   std::vector<FailureRecord> failed;      // of trials without a result
   std::vector<RunningTrial> running;      // live ones
@@ -37,8 +37,11 @@ struct SweepStatus {
   std::vector<PlannedTrial> missing;      // planned, and none of the above
   double mean_seconds = 0;                // of one finished trial, 0 if none is
   std::optional<double> trials_per_hour;  // over the results of the last hour before the newest
-  std::optional<double> seconds_left;     // from mean_seconds and what runs now; nothing while nothing runs
+  std::optional<double> seconds_left;     // from what runs now and mean_seconds; nothing while nothing runs
 };
+
+// Of one running trial: from what it has done so far, where that says something; else from what others took (0: unknown).
+std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_seconds);
 
 SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now);
 

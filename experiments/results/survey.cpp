@@ -1,6 +1,7 @@
 #include "experiments/results/survey.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -110,6 +111,20 @@ void split_settings(const std::vector<TrialResult>& trials, Survey& survey, std:
   }
 }
 
+// Numbers, so that a reader can compare them, if all that is there are numbers.
+Column setting_column(const std::string& key, Texts texts) {
+  Reals numbers;
+  for (const std::string& text : texts) {
+    double number = kAbsent;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (!text.empty() && (read.ec != std::errc() || read.ptr != text.data() + text.size())) break;
+    numbers.push_back(number);
+  }
+  const bool any = std::ranges::any_of(texts, [](const std::string& text) { return !text.empty(); });
+  if (any && numbers.size() == texts.size()) return {key, std::move(numbers), "", kSettingColumn};
+  return {key, std::move(texts), "", kSettingColumn};
+}
+
 Table trial_table(const std::vector<TrialResult>& trials, const std::vector<TrialHeader>& headers,
                   const std::vector<std::string>& varying) {
   Table table;
@@ -128,13 +143,15 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
   texts("created", [&](std::size_t i) { return headers[i].created; });
   texts("content_digest", [&](std::size_t i) { return headers[i].content_digest; });
   for (const auto& key : varying) {
-    texts(key, [&](std::size_t i) { return setting_of(trials[i], key); });
+    Texts column;
+    for (const TrialResult& trial : trials) column.push_back(setting_of(trial, key));
+    table.columns.push_back(setting_column(key, std::move(column)));
   }
 
   std::set<std::string> facts;
   for (const TrialResult& trial : trials) {
     for (const auto& [name, value] : trial.provenance) {
-      if (!name.starts_with("env.")) facts.insert(name);
+      if (!name.starts_with("env.") && name != "sweep.text") facts.insert(name);
     }
   }
   for (const auto& name : facts) {
@@ -174,21 +191,27 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   std::vector<TrialHeader> headers;
   std::set<std::string> unreadable;
   LongTable epochs, layers;
-  for (const auto& name : published_trials(files, out)) {
+  const auto names = published_trials(files, out);
+  std::vector<std::filesystem::path> paths;
+  for (const auto& name : names) paths.push_back(layout.trial(name));
+  const auto skip = [&](std::size_t i, const Error& error) {
+    if (!is_unreadable(error)) throw error;
+    survey.missing.push_back({names[i], "damaged", error.what(), ""});
+    unreadable.insert(names[i]);
+  };
+  const auto take = [&](std::size_t i, ReadTrial read) {
     try {
-      ReadTrial read = read_whole_trial(files, layout.trial(name));
-      check_owner(layout.trial(name), read.header.name);
-      epochs.append(trials.size(), read.result.epochs);
-      layers.append(trials.size(), read.result.layers);
-      read.result.epochs = read.result.layers = read.result.steps = read.result.events = {};
-      trials.push_back(std::move(read.result));
-      headers.push_back(std::move(read.header));
+      check_owner(paths[i], read.header.name);
     } catch (const Error& error) {
-      if (!is_unreadable(error)) throw;
-      survey.missing.push_back({name, "damaged", error.what(), ""});
-      unreadable.insert(name);
+      return skip(i, error);
     }
-  }
+    epochs.append(trials.size(), read.result.epochs);
+    layers.append(trials.size(), read.result.layers);
+    read.result.epochs = read.result.layers = {};
+    trials.push_back(std::move(read.result));
+    headers.push_back(std::move(read.header));
+  };
+  read_trials(files, paths, take, skip);
   survey.epochs = epochs.take();
   survey.layers = layers.take();
   std::vector<std::string> varying;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,12 @@ struct MissingTrial {
   std::string settings;  // as in the plan, if it is known
 };
 
+// The description of the columns of /trials that are settings; a setting and a fact may have one name.
+inline constexpr const char* kSettingColumn = "setting";
+
 struct Survey {
-  // One row per result, index "name"; then id, replicate, state, reason, created, every setting
-  // that varies (text), and every summary value (NaN where a trial has none).
+  // One row per result, index "name"; then id, replicate, state, reason, created, every setting that varies (numbers
+  // where all its values are numbers, NaN where a trial has none; else text), and every summary value (NaN likewise).
   Table trials;
   Table epochs, layers;                         // long: column "trial" is the row in `trials`
   std::map<std::string, std::string> settings;  // those equal in all trials
@@ -40,8 +44,9 @@ enum class SurveyWeights { Link, Pack };
 void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
                   const std::filesystem::path& path, SurveyWeights weights);
 Survey read_survey(Files& files, const std::filesystem::path& path);
-// A whole survey file that this winnow can read: derived, so it may be replaced.
-bool is_survey(Files& files, const std::filesystem::path& path);
+// The names of the trials in the survey at `path`, if there is one that this winnow can replace: derived, so it can be
+// made again. Nothing for any other file; Error{Io} where it cannot be looked at.
+std::optional<std::vector<std::string>> trials_in_survey(Files& files, const std::filesystem::path& path);
 
 // A row's text in a column of any type; "" where the column is absent or the number is NaN.
 std::string cell_text(const Table& table, const std::string& column, std::size_t row);

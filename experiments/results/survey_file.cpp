@@ -1,16 +1,26 @@
 // The survey file: writing and reading.
+#include <sstream>
+
 #include "core/error.h"
 #include "experiments/results/container.h"
+#include "experiments/results/isolated.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/status.h"
 #include "experiments/results/survey.h"
+#include "experiments/results/trial_codec.h"
 #include "experiments/results/trial_file.h"
 #include "winnow_version.h"
 
 namespace winnow {
 namespace {
 
-constexpr const char* kSchema = "winnow-survey";
-constexpr int kMajor = 1;
+// Over everything but the weights, which are links or carry check sums of their own.
+std::string content_digest(const Hdf5File& file) {
+  return file.digest([](const std::string& path) { return path == "/weights"; });
+}
+
+constexpr IsolationLimits kLimits = {.memory = std::size_t{8} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
+constexpr ContainerKind kSurvey = {"winnow-survey", 1, content_digest};
 
 Table missing_table(const std::vector<MissingTrial>& missing) {
   std::vector<std::string> names, states, reasons, settings;
@@ -23,49 +33,17 @@ Table missing_table(const std::vector<MissingTrial>& missing) {
   return {{{"name", names}, {"state", states}, {"reason", reasons}, {"settings", settings}}};
 }
 
-void add_weights(Hdf5File& file, Files& files, const std::string& name, const std::filesystem::path& out,
-                 const std::filesystem::path& survey, SurveyWeights weights) {
-  const auto path = Layout(out).trial(name);
-  if (weights == SurveyWeights::Link) {
-    auto folder = std::filesystem::absolute(survey).parent_path();
-    const auto relative =
-        std::filesystem::absolute(path).lexically_normal().lexically_relative(folder.lexically_normal());
-    file.external_link(relative.string(), "/weights", "/weights/" + name);
-    return;
+void link_weights(Hdf5File& file, const std::vector<std::string>& names, const std::filesystem::path& out,
+                  const std::filesystem::path& survey) {
+  const auto folder = std::filesystem::absolute(survey).parent_path().lexically_normal();
+  for (const auto& name : names) {
+    const auto path = std::filesystem::absolute(Layout(out).trial(name)).lexically_normal();
+    file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + name);
   }
-  const auto bytes = files.read(path);
-  const Hdf5File trial = open_sealed(bytes, path.string(), "winnow-trial", 1);
-  file.copy_from(trial, "/weights", "/weights/" + name);
 }
 
-}  // namespace
-
-void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
-                  const std::filesystem::path& path, SurveyWeights weights) {
-  Hdf5File file = Hdf5File::create();
-  set_encoding(file, "/", "dict", "0.1.0");
-  file.set("/", "schema", kSchema);
-  file.set("/", "schema_version", "1.0");
-  file.set("/", "writer", "winnow " WINNOW_VERSION);
-  file.set("/", "planned", static_cast<std::int64_t>(survey.planned));
-  write_table(file, "/trials", survey.trials, true);
-  file.make_group("/metrics");
-  set_encoding(file, "/metrics", "dict", "0.1.0");
-  write_table(file, "/metrics/epoch", survey.epochs, true);
-  write_table(file, "/layers", survey.layers, true);
-  write_table(file, "/missing", missing_table(survey.missing));
-  write_dictionary(file, "/settings", survey.settings);
-  file.make_group("/weights");
-  set_encoding(file, "/weights", "dict", "0.1.0");
-  for (std::size_t row = 0; row < rows_of(survey.trials); ++row) {
-    add_weights(file, files, cell_text(survey.trials, "name", row), out, path, weights);
-  }
-  files.replace(path, std::span<const std::byte>(sealed(file.bytes())));
-}
-
-Survey read_survey(Files& files, const std::filesystem::path& path) {
-  const auto bytes = files.read(path);
-  const Hdf5File file = open_sealed(bytes, path.string(), kSchema, kMajor);
+Survey decoded(std::span<const std::byte> bytes, const std::string& label) {
+  const Hdf5File file = open_container(bytes, label, kSurvey);
   Survey survey;
   survey.trials = read_table(file, "/trials");
   survey.epochs = read_table(file, "/metrics/epoch");
@@ -80,12 +58,72 @@ Survey read_survey(Files& files, const std::filesystem::path& path) {
   return survey;
 }
 
-bool is_survey(Files& files, const std::filesystem::path& path) {
+}  // namespace
+
+void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
+                  const std::filesystem::path& path, SurveyWeights weights) {
+  std::vector<std::string> names;
+  std::vector<std::filesystem::path> paths;
+  for (std::size_t row = 0; row < rows_of(survey.trials); ++row) {
+    names.push_back(cell_text(survey.trials, "name", row));
+    paths.push_back(Layout(out).trial(names.back()));
+  }
+  std::vector<std::vector<std::byte>> images;  // before the file is open, since children make them
+  if (weights == SurveyWeights::Pack) images = weights_images(files, paths);
+  Hdf5File file = Hdf5File::create();
+  set_encoding(file, "/", "dict", "0.1.0");
+  file.set("/", "schema", kSurvey.schema);
+  file.set("/", "schema_version", "1.0");
+  file.set("/", "writer", "winnow " WINNOW_VERSION);
+  file.set("/", "planned", static_cast<std::int64_t>(survey.planned));
+  write_table(file, "/trials", survey.trials, true);
+  file.make_group("/metrics");
+  set_encoding(file, "/metrics", "dict", "0.1.0");
+  write_table(file, "/metrics/epoch", survey.epochs, true);
+  write_table(file, "/layers", survey.layers, true);
+  write_table(file, "/missing", missing_table(survey.missing));
+  write_dictionary(file, "/settings", survey.settings);
+  file.make_group("/weights");
+  set_encoding(file, "/weights", "dict", "0.1.0");
+  if (weights == SurveyWeights::Link) link_weights(file, names, out, path);
+  for (std::size_t row = 0; row < images.size(); ++row) {
+    file.copy_from(Hdf5File::from_bytes(images[row], paths[row].string()), "/weights", "/weights/" + names[row]);
+    images[row] = {};
+  }
+  file.set("/", "content_digest", content_digest(file));
+  files.replace(path, std::span<const std::byte>(sealed(file.bytes())), {.read_only = true, .synced = true});
+}
+
+Survey read_survey(Files& files, const std::filesystem::path& path) {
+  const auto bytes = files.read(path);
+  return unpacked<Survey>(run_isolated(
+      path.string(), [&] { return packed(decoded(bytes, path.string())); }, kLimits));
+}
+
+std::optional<std::vector<std::string>> trials_in_survey(Files& files, const std::filesystem::path& path) {
+  if (files.is_folder(path)) return std::nullopt;
+  const auto bytes = files.read(path);
   try {
-    open_sealed(files.read(path), path.string(), kSchema, kMajor);
-    return true;
-  } catch (const Error&) {
-    return false;
+    const auto names = run_isolated(
+        path.string(),
+        [&] {
+          // A survey of an older winnow that another program opened has nothing to judge it by, and is still one.
+          const Hdf5File file = Hdf5File::from_bytes(unsealed(bytes).image, path.string());
+          if (file.text("/", "schema") != kSurvey.schema) file.damaged("/", "is of another kind");
+          check_version(file.text("/", "schema_version"), kSurvey.major, path.string());
+          std::string lines;
+          for (const auto& name : file.read_texts("/trials/name")) lines += name + "\n";
+          const auto raw = std::as_bytes(std::span(lines.data(), lines.size()));
+          return std::vector<std::byte>(raw.begin(), raw.end());
+        },
+        kLimits);
+    std::istringstream lines(text_of(names));
+    std::vector<std::string> result;
+    for (std::string line; std::getline(lines, line);) result.push_back(std::move(line));
+    return result;
+  } catch (const Error& error) {
+    if (!is_unreadable(error)) throw;
+    return std::nullopt;
   }
 }
 

@@ -10,9 +10,11 @@
 #include "experiments/results/container.h"
 #include "experiments/results/digest.h"
 #include "experiments/results/failure_file.h"
+#include "experiments/results/isolated.h"
 #include "experiments/results/layer_table.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/summary.h"
+#include "experiments/results/trial_codec.h"
 #include "winnow_version.h"
 
 namespace winnow {
@@ -21,6 +23,12 @@ namespace {
 constexpr const char* kSchema = "winnow-trial";
 constexpr int kMajor = 1;
 constexpr const char* kVersion = "1.0";
+// What the content digest covers. Anything else at the top of a file is a note that somebody added.
+constexpr std::array kMembers = {"/settings", "/summary", "/metrics",       "/events",
+                                 "/layers",   "/weights", "/weights_start", "/lineage"};
+// Tables take a share of the file; a few KiB that unpack to GiB are no result of a training. Weights may be all zero.
+constexpr std::size_t kLeastLargest = std::size_t{64} << 20, kLargestFactor = 64;
+constexpr IsolationLimits kForWeights = {.memory = std::size_t{16} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
 constexpr const char* kFormSetting = "save.weights.form";
 
 std::string settings_json(const Settings& settings) {
@@ -71,19 +79,19 @@ void write_weights(Hdf5File& file, const std::string& group, const std::vector<W
   }
 }
 
+Outcome outcome_of(const Hdf5File& file) {
+  const std::string state = file.text("/", "state");
+  if (state == name_of(Outcome::Done)) return Outcome::Done;
+  if (state == name_of(Outcome::Diverged)) return Outcome::Diverged;
+  file.damaged("/@state", fmt::format("has the unknown value '{}'", state));
+}
+
 TrialHeader header_of(const Hdf5File& file) {
   TrialHeader header;
   header.id = file.text("/", "id");
   header.replicate = file.integer("/", "replicate");
   header.name = header.id + "-r" + std::to_string(header.replicate);
-  const std::string state = file.text("/", "state");
-  if (state == name_of(Outcome::Done)) {
-    header.outcome = Outcome::Done;
-  } else if (state == name_of(Outcome::Diverged)) {
-    header.outcome = Outcome::Diverged;
-  } else {
-    file.damaged("/@state", fmt::format("has the unknown value '{}'", state));
-  }
+  header.outcome = outcome_of(file);
   header.reason = file.text("/", "reason");
   header.created = file.text("/", "created");
   header.writer = file.text("/", "writer");
@@ -91,8 +99,86 @@ TrialHeader header_of(const Hdf5File& file) {
   return header;
 }
 
+// Over everything that counts: identity and outcome, and all members without what the machine decides.
+std::string content_digest(const Hdf5File& file) {
+  Sha256 sum;
+  sum.update(fmt::format("{} {} {} {}\n", file.text("/", "id"), file.integer("/", "replicate"), file.text("/", "state"),
+                         file.text("/", "reason")));
+  sum.update(file.digest([&](const std::string& path) {
+    const bool member = std::ranges::find(kMembers, path) != kMembers.end();
+    return path.rfind('/') == 0 ? !member : file.has(path, "measured");
+  }));
+  return sum.hex();
+}
+
+constexpr ContainerKind kTrial = {kSchema, kMajor, content_digest};
+
 Hdf5File open_trial(std::span<const std::byte> bytes, const std::filesystem::path& path) {
-  return open_sealed(bytes, path.string(), kSchema, kMajor);
+  return open_container(bytes, path.string(), kTrial, std::max(kLeastLargest, kLargestFactor * bytes.size()));
+}
+
+std::string note_text(const TrialNote& note) {
+  const nlohmann::ordered_json json = {{"schema", kSchema},       {"schema_version", kVersion},
+                                       {"name", note.name},       {"state", name_of(note.outcome)},
+                                       {"created", note.created}, {"seconds", note.seconds}};
+  return json.dump();
+}
+
+TrialNote parsed_note(const std::string& text, const std::string& label) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    if (json.value("schema", "") != kSchema) fail(ErrorKind::Input, "{}: is not a {} file", label, kSchema);
+    check_version(json.value("schema_version", ""), kMajor, label);
+    const std::string state = json.value("state", "");
+    return {json.value("name", ""), state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
+            json.value("created", ""), json.value("seconds", 0.0)};
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorKind::Input, "{}: has a note that is none of winnow's", label);
+  }
+}
+
+// Of a file without a seal: its content is judged.
+TrialNote note_from_content(const std::vector<std::byte>& bytes, const std::filesystem::path& path) {
+  const auto text = run_isolated(
+      path.string(),
+      [&] {
+        const Hdf5File file = open_container(bytes, path.string(), kTrial);
+        const TrialHeader header = header_of(file);
+        const double seconds = file.has("/summary/seconds.total") ? file.read_number("/summary/seconds.total") : 0;
+        const std::string note = note_text({header.name, header.outcome, header.created, seconds});
+        const auto raw = std::as_bytes(std::span(note.data(), note.size()));
+        return std::vector<std::byte>(raw.begin(), raw.end());
+      },
+      kForWeights);
+  return parsed_note(text_of(text), path.string());
+}
+
+ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  const Hdf5File file = open_trial(bytes, path);
+  TrialHeader header = header_of(file);
+  TrialResult result;
+  result.spec.id = header.id;
+  result.spec.replicate = header.replicate;
+  result.spec.canonical = file.read_text("/settings/canonical");
+  result.spec.settings = settings_of(file);
+  result.outcome = header.outcome;
+  result.reason = header.reason;
+  for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
+  result.epochs = read_table(file, "/metrics/epoch");
+  result.steps = read_table(file, "/metrics/step");
+  result.events = read_table(file, "/events");
+  result.layers = read_table(file, "/layers");
+  result.provenance = read_dictionary(file, "/provenance");
+  result.lineage = read_dictionary(file, "/lineage");
+  return {std::move(header), std::move(result)};
+}
+
+std::vector<WeightRecord> decoded_weights(std::span<const std::byte> bytes, const std::filesystem::path& path,
+                                          const std::string& which) {
+  const Hdf5File file = open_container(bytes, path.string(), kTrial);
+  std::vector<WeightRecord> weights;
+  for (const auto& name : file.children("/" + which)) weights.push_back(read_weight(file, "/" + which, name));
+  return weights;
 }
 
 }  // namespace
@@ -138,20 +224,10 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   write_dictionary(file, "/provenance", result.provenance);
   write_dictionary(file, "/lineage", result.lineage);
 
-  const std::string head =
-      fmt::format("{} {} {} {}\n", result.spec.id, result.spec.replicate, name_of(result.outcome), result.reason);
-  const std::string body =
-      file.digest([&](const std::string& path) { return path == "/provenance" || file.has(path, "measured"); });
-  Sha256 sum;
-  sum.update(head);
-  sum.update(body);
-  file.set("/", "content_digest", sum.hex());
+  file.set("/", "content_digest", content_digest(file));
   const auto seconds = result.summary.find("seconds.total");
-  const nlohmann::ordered_json note = {
-      {"schema", kSchema},          {"schema_version", kVersion},
-      {"name", result.spec.name()}, {"state", name_of(result.outcome)},
-      {"created", created},         {"seconds", seconds == result.summary.end() ? 0.0 : seconds->second}};
-  return sealed(file.bytes(), note.dump());
+  return sealed(file.bytes(), note_text({result.spec.name(), result.outcome, created,
+                                         seconds == result.summary.end() ? 0.0 : seconds->second}));
 }
 
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result) {
@@ -162,27 +238,27 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
                   const std::string& created) {
   const auto path = Layout(out).trial(result.spec.name());
   const bool made = files.write_once(path, encode_trial(result, created));
-  if (!made) {
-    check_owner(path, read_header(files, path).name);
-  }
-  forget_failure(files, out, result.spec.name());
+  if (made) forget_failure(files, out, result.spec.name());
   return made ? Published::New : Published::AlreadyThere;
 }
 
 TrialHeader read_header(Files& files, const std::filesystem::path& path) {
-  return header_of(open_trial(files.read(path), path));
+  return read_whole_trial(files, path).header;
 }
 
 TrialNote read_note(Files& files, const std::filesystem::path& path) {
   const auto end = files.read_end(path, kNoteReach);
-  const auto json = nlohmann::json::parse(note_of(end.bytes, end.file_size, path.string()), nullptr, false);
-  if (!json.is_object() || json.value("schema", "") != kSchema) {
-    fail(ErrorKind::Input, "{}: is not a {} file", path.string(), kSchema);
+  const auto note = note_of(end.bytes, end.file_size);
+  return note ? parsed_note(*note, path.string()) : note_from_content(files.read(path), path);
+}
+
+TrialNote check_result(Files& files, const std::filesystem::path& path) {
+  const auto bytes = files.read(path);
+  const Unsealed content = unsealed(bytes);
+  if (content.seal == Seal::Broken) {
+    fail(ErrorKind::Input, "{}: is damaged (its bytes do not match their check sum)", path.string());
   }
-  check_version(json.value("schema_version", ""), kMajor, path.string());
-  const std::string state = json.value("state", "");
-  return {json.value("name", ""), state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
-          json.value("created", ""), json.value("seconds", 0.0)};
+  return content.seal == Seal::Whole ? parsed_note(content.note, path.string()) : note_from_content(bytes, path);
 }
 
 void check_owner(const std::filesystem::path& path, const std::string& name) {
@@ -193,23 +269,23 @@ TrialResult read_trial(Files& files, const std::filesystem::path& path) { return
 
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   const auto bytes = files.read(path);
-  const Hdf5File file = open_trial(bytes, path);
-  TrialHeader header = header_of(file);
-  TrialResult result;
-  result.spec.id = header.id;
-  result.spec.replicate = header.replicate;
-  result.spec.canonical = file.read_text("/settings/canonical");
-  result.spec.settings = settings_of(file);
-  result.outcome = header.outcome;
-  result.reason = header.reason;
-  for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
-  result.epochs = read_table(file, "/metrics/epoch");
-  result.steps = read_table(file, "/metrics/step");
-  result.events = read_table(file, "/events");
-  result.layers = read_table(file, "/layers");
-  result.provenance = read_dictionary(file, "/provenance");
-  result.lineage = read_dictionary(file, "/lineage");
-  return {std::move(header), std::move(result)};
+  return unpacked<ReadTrial>(run_isolated(path.string(), [&] { return packed(decoded(bytes, path)); }));
+}
+
+void read_trials(Files& files, std::span<const std::filesystem::path> paths,
+                 const std::function<void(std::size_t, ReadTrial)>& take,
+                 const std::function<void(std::size_t, const Error&)>& failed) {
+  run_isolated(
+      paths.size(),
+      {.work =
+           [&](std::size_t i) {
+             ReadTrial trial = decoded(files.read(paths[i]), paths[i]);
+             trial.result.steps = trial.result.events = {};
+             return packed(trial);
+           },
+       .label = [&](std::size_t i) { return paths[i].string(); },
+       .succeeded = [&](std::size_t i, const std::vector<std::byte>& bytes) { take(i, unpacked<ReadTrial>(bytes)); },
+       .failed = failed});
 }
 
 TrialResult read_trial(const std::filesystem::path& path) {
@@ -220,21 +296,26 @@ TrialResult read_trial(const std::filesystem::path& path) {
 std::vector<WeightRecord> load_weights(const std::filesystem::path& path, const std::string& which) {
   PosixFiles files;
   const auto bytes = files.read(path);
-  const Hdf5File file = open_trial(bytes, path);
-  std::vector<WeightRecord> weights;
-  for (const auto& name : file.children("/" + which)) weights.push_back(read_weight(file, "/" + which, name));
-  return weights;
+  return unpacked<std::vector<WeightRecord>>(run_isolated(
+      path.string(), [&] { return packed(decoded_weights(bytes, path, which)); }, kForWeights));
 }
 
-std::vector<float> load_weight(const std::filesystem::path& path, const std::string& name) {
-  PosixFiles files;
-  const auto bytes = files.read(path);
-  const Hdf5File file = open_trial(bytes, path);
-  if (name.find('/') != std::string::npos || !file.has("/weights/" + name)) {
-    fail(ErrorKind::Input, "{}: has no weight '{}'; it has {}", path.string(), name,
-         fmt::join(file.children("/weights"), ", "));
-  }
-  return read_weight(file, "/weights", name).values;
+std::vector<std::vector<std::byte>> weights_images(Files& files, std::span<const std::filesystem::path> paths) {
+  std::vector<std::vector<std::byte>> images(paths.size());
+  run_isolated(paths.size(),
+               {.work =
+                    [&](std::size_t i) {
+                      const auto bytes = files.read(paths[i]);
+                      const Hdf5File from = open_container(bytes, paths[i].string(), kTrial);
+                      Hdf5File image = Hdf5File::create();
+                      image.copy_from(from, "/weights", "/weights");
+                      return image.bytes();
+                    },
+                .label = [&](std::size_t i) { return paths[i].string(); },
+                .succeeded = [&](std::size_t i, std::vector<std::byte> image) { images[i] = std::move(image); },
+                .failed = [](std::size_t, const Error& error) { throw error; }},
+               kForWeights);
+  return images;
 }
 
 }  // namespace winnow

@@ -1,14 +1,18 @@
-// The result file of one trial: trials/<id[:2]>/<id>-r<replicate>.h5, written once and never
-// changed. Schema winnow-trial 1.0, described in docs/formats.md. Only finished and diverged trials
+// The result file of one trial: trials/<id[:2]>/<id>-r<replicate>.h5, written once, read-only and never
+// changed by winnow. What another program changed still counts while its content matches its digest, so tools may
+// open it and add notes at its top. Files are decoded in child processes (isolated.h): one may come from a stranger.
+// Schema winnow-trial 1.0, described in docs/formats.md. Only finished and diverged trials
 // have one; a failed trial leaves a failure record (failure_file.h) and is tried again by the next run.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "experiments/results/files.h"
 #include "experiments/trial.h"
 
@@ -28,7 +32,7 @@ struct TrialHeader {
 std::vector<std::byte> encode_trial(const TrialResult& result, const std::string& created);
 
 enum class Published { New, AlreadyThere };
-// AlreadyThere: a readable result of this trial existed and was kept. A damaged one is Error{Input}.
+// AlreadyThere: a file of this name existed and was kept; check_result says whether it is this result.
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result);
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result,
                   const std::string& created);
@@ -43,6 +47,8 @@ struct TrialNote {
   double seconds = 0;  // 0: unknown
 };
 TrialNote read_note(Files& files, const std::filesystem::path& path);
+// The same of a file that is whole: every byte was checked, or the content.
+TrialNote check_result(Files& files, const std::filesystem::path& path);
 // Everything but the weights; `layers` has the form and bytes of each tensor.
 TrialResult read_trial(Files& files, const std::filesystem::path& path);
 struct ReadTrial {
@@ -51,12 +57,17 @@ struct ReadTrial {
 };
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);
+// Many files, without their step and event tables, by several processes; `take` and `failed` are called here, in order.
+void read_trials(Files& files, std::span<const std::filesystem::path> paths,
+                 const std::function<void(std::size_t, ReadTrial)>& take,
+                 const std::function<void(std::size_t, const Error&)>& failed);
 // For readers of an output directory, where a file's name says whose result it is: a copy or a
 // renamed file is Error{Input}, so that no result counts twice.
 void check_owner(const std::filesystem::path& path, const std::string& name);
 // Dense again, bit by bit, from any form. `which`: "weights" or "weights_start".
 std::vector<WeightRecord> load_weights(const std::filesystem::path& path, const std::string& which = "weights");
-std::vector<float> load_weight(const std::filesystem::path& path, const std::string& name);
+// The weights of each file as stored, in HDF5 files of their own that the library wrote anew.
+std::vector<std::vector<std::byte>> weights_images(Files& files, std::span<const std::filesystem::path> paths);
 
 std::string now_utc();  // "2026-11-21T21:40:02Z"
 

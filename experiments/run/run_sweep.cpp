@@ -12,18 +12,16 @@
 #include "distributed/agree.h"
 #include "distributed/launch.h"
 #include "experiments/data/missing_data.h"
-#include "experiments/results/failure_file.h"
-#include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/run/compare_notes.h"
 #include "experiments/run/console.h"
 #include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
-#include "experiments/run/shared_board.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_news.h"
 #include "experiments/run/trial_runner.h"
-#include "experiments/run/worker_pool.h"
+#include "experiments/run/worker_crew.h"
 
 namespace winnow {
 namespace {
@@ -35,12 +33,18 @@ class SweepRunner {
         world_(world),
         files_(files),
         console_(options.quiet, world.rank() == 0),
+        mail_(world.mail()),
         trials_(sweep.trials),
-        postponed_(sweep.trials.size()) {}
+        costs_(sweep.trials.size()),
+        postponed_(sweep.trials.size()),
+        desk_(console_, *mail_, trials_, costs_) {}
 
   int run() {
     prepare();
     share_cores();
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      if (is_left(i)) costs_[i] = estimate(trials_[i]).seconds;
+    }
     if (world_.rank() == 0) announce();
     const auto notice = world_.notice();
     StopRequest stop(*notice);
@@ -55,11 +59,13 @@ class SweepRunner {
       if (go_on) go_on = run_round(ranks, take_postponed(), InWorkElsewhere::Train, stop);
     }
     world_.all_reduce_sum(std::span<double>(tally_.counts));
+    take_in_all_mail();
     if (!go_on) {
       if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) console_.line(summary(found_, tally_, options_.retry_failed));
+    if (any_unreadable(found_, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
   }
 
@@ -70,13 +76,17 @@ class SweepRunner {
 
   void announce() {
     std::set<int> widths;
-    std::size_t left = 0;
+    std::size_t left = 0, at_a_time = static_cast<std::size_t>(workers_);
+    double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
       widths.insert(trials_[i].ranks);
+      at_a_time = std::max(at_a_time, static_cast<std::size_t>(world_.size() / trials_[i].ranks));
+      cost += costs_[i];
       ++left;
     }
     if (left == 0) return;
+    console_.begin(left, cost, at_a_time);
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
     const std::string crew = world_.size() > 1 ? fmt::format("on {} ranks", world_.size())
                              : workers_ > 1    ? fmt::format("by {} workers (--workers N)", workers_)
@@ -105,10 +115,14 @@ class SweepRunner {
     found_.assign(trials_.size(), Found::Nothing);
     agree(world_, [&] {
       if (world_.rank() != 0) return;
+      files_.check_publishing(options_.out);
+      clear_leftovers(files_, options_.out);
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
-      found_ = find_results(files_, options_.out, trials_);
+      std::vector<std::string> problems;
+      found_ = find_results(files_, options_.out, trials_, problems);
+      for (const std::string& problem : problems) console_.line("warning: " + problem);
       find_data();
     });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
@@ -148,10 +162,8 @@ class SweepRunner {
 
   // Longest first; what failed before comes last, since a trial that ends its job would keep all others from their turn.
   void order(std::vector<std::size_t>& list) const {
-    std::vector<double> cost(trials_.size());
-    for (const std::size_t at : list) cost[at] = estimate(trials_[at]).seconds;
     std::ranges::stable_sort(list, {},
-                             [&](std::size_t at) { return std::pair(found_[at] == Found::FailedBefore, -cost[at]); });
+                             [&](std::size_t at) { return std::pair(found_[at] == Found::FailedBefore, -costs_[at]); });
   }
 
   // False, on all ranks: asked to stop.
@@ -167,7 +179,7 @@ class SweepRunner {
                    .options = options_,
                    .threads = threads_,
                    .files = files_,
-                   .console = console_,
+                   .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
                    .stop = stop,
                    .tally = tally_,
                    .postponed = postponed_})
@@ -176,68 +188,17 @@ class SweepRunner {
     return finish_round(stop);
   }
 
-  // False: asked to stop.
-  bool run_workers(const std::vector<std::size_t>& list, InWorkElsewhere how) {
+  bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how) {
     const int workers = static_cast<int>(std::min(static_cast<std::size_t>(workers_), list.size()));
-    SharedBoard board(workers, trials_.size());
-    const auto notice = board.notice();
-    StopRequest stop(*notice);
-    int died_idle = 0;
-    WorkerPool pool({.work = [&](int worker) { work(board, worker, list, how); },
-                     .say = [&](const std::string& line) { console_.line(line); },
-                     .died =
-                         [&](const WorkerDeath& death) {
-                           const std::int64_t at = std::exchange(board.entry(death.worker).in_hand, -1);
-                           if (at >= 0) {
-                             lose(trials_[static_cast<std::size_t>(at)], death.reason);
-                           } else if (++died_idle == 3) {
-                             fail(ErrorKind::Internal, "workers end before they train anything: {}", death.reason);
-                           }
-                           return !stop();
-                         },
-                     .tick = [&] { stop(); }});
-    pool.run(workers);
-    for (int worker = 0; worker < workers; ++worker) tally_ += board.entry(worker).tally;
-    std::ranges::copy(board.postponed(), postponed_.begin());
-    if (const auto error = board.reported()) throw *error;
-    return !stop();
-  }
-
-  // In the worker's process.
-  void work(SharedBoard& board, int worker, std::span<const std::size_t> list, InWorkElsewhere how) {
-    const auto self = make_self();
-    const auto tickets = board.tickets();
-    const auto notice = board.notice();
-    StopRequest stop(*notice);
-    Console console(options_.quiet, false);
-    try {
-      TrialRunner({.trials = trials_,
-                   .options = options_,
-                   .threads = threads_,
-                   .files = files_,
-                   .console = console,
-                   .stop = stop,
-                   .tally = board.entry(worker).tally,
-                   .postponed = board.postponed(),
-                   .in_hand = &board.entry(worker).in_hand})
-          .run(*self, *tickets, list, how);
-    } catch (const std::exception& error) {
-      // Not the trial's fault; the others end too, and the run says why once.
-      board.report(kind_of(error), reason_of(error));
-      notice->give();
-    }
-  }
-
-  // A worker died over this trial, perhaps when it was published already.
-  void lose(const TrialSpec& spec, const std::string& reason) {
-    files_.remove(Layout(options_.out).progress(spec.name()));
-    if (const Found found = find_result(files_, options_.out, spec); found != Found::Nothing) {
-      ++tally_[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
-      return;
-    }
-    record_failure(files_, options_.out, spec, "its process " + reason);
-    ++tally_[Tally::Failed];
-    console_.line(fmt::format("{}  failed: its process {}", spec.name(), reason));
+    return WorkerCrew({.trials = trials_,
+                       .options = options_,
+                       .threads = threads_,
+                       .files = files_,
+                       .desk = desk_,
+                       .tally = tally_,
+                       .postponed = postponed_},
+                      workers)
+        .run(list, how);
   }
 
   // Until all ranks have come here this one sleeps, and still passes on what it is told.
@@ -246,6 +207,7 @@ class SweepRunner {
     const auto all_here = world_.start_all_reduce_max(std::span(postponed_));
     for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
       stop();
+      if (world_.rank() == 0) desk_.listen();
       std::this_thread::sleep_for(pause);
       pause = std::min(2 * pause, std::chrono::microseconds(10'000));
     }
@@ -254,14 +216,25 @@ class SweepRunner {
     return !stopped;
   }
 
+  // Rank 0 shows every trial's end before the summary: what the others sent is on its way, or there.
+  void take_in_all_mail() {
+    double sent = world_.rank() == 0 ? 0 : static_cast<double>(mail_->count());
+    world_.all_reduce_sum(std::span(&sent, 1));
+    while (world_.rank() == 0 && static_cast<double>(mail_->count()) < sent) desk_.listen();
+  }
+
   const RunOptions& options_;
   Communicator& world_;
   Files& files_;
   Console console_;
+  std::unique_ptr<Mail> mail_;
   int threads_ = 1, workers_ = 1;
   const std::vector<TrialSpec>& trials_;
-  std::vector<Found> found_;              // of each trial, before any training
-  std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came
+  std::vector<Found> found_;                                  // of each trial, before any training
+  std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate
+  std::vector<std::uint64_t> postponed_;                      // 1: in work by another run when its turn came
+  FrontDesk desk_;                                            // rank 0's
+  std::unique_ptr<NewsDesk> by_mail_ = news_by_mail(*mail_);  // the others'
   Tally tally_;
 };
 

@@ -135,8 +135,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   const Trainer::Outcome outcome = trainer.run();
   if (outcome.diverged) {
     result.outcome = Outcome::Diverged;
-    result.reason =
-        fmt::format("loss became non-finite at step {} (lr {})", outcome.step, result.spec.settings.text("train.lr"));
+    result.reason = fmt::format("a loss, weight or running statistic became infinite or NaN at step {} (lr {})",
+                                outcome.step, result.spec.settings.text("train.lr"));
   }
   bench.recorder->finish(result, trainer.length());
   const Accounting counted = account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());

@@ -7,6 +7,8 @@
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
+#include "experiments/results/result_index.h"
+#include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 
 namespace winnow {
@@ -16,38 +18,58 @@ std::size_t count(std::span<const Found> found, Found state) {
   return static_cast<std::size_t>(std::ranges::count(found, state));
 }
 
-}  // namespace
-
-Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec) {
-  const auto path = Layout(out).trial(spec.name());
-  if (!files.exists(path)) return Found::Nothing;
-  const TrialHeader header = read_header(files, path);
-  check_owner(path, header.name);
-  return header.outcome == Outcome::Diverged ? Found::Diverged : Found::Done;
+Found find(Files& files, const std::filesystem::path& out, const std::string& name, ResultIndex* index,
+           std::vector<std::string>& problems) {
+  const auto path = Layout(out).trial(name);
+  try {
+    const auto stamp = files.stamp(path);
+    if (!stamp) return Found::Nothing;
+    const TrialNote* known = index == nullptr ? nullptr : index->find(name, *stamp);
+    const TrialNote note = known != nullptr ? *known : check_result(files, path);
+    check_owner(path, note.name);
+    if (index != nullptr && known == nullptr) index->put(name, *stamp, note);
+    return note.outcome == Outcome::Diverged ? Found::Diverged : Found::Done;
+  } catch (const Error& error) {
+    if (!is_unreadable(error)) throw;
+    const bool damaged = error.kind() == ErrorKind::Input;
+    problems.push_back(fmt::format("{}{}", error.what(), damaged ? "; remove it to train the trial again" : ""));
+    return Found::Unreadable;
+  }
 }
 
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials) {
+}  // namespace
+
+Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+                  std::vector<std::string>& problems) {
+  return find(files, out, spec.name(), nullptr, problems);
+}
+
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+                                std::vector<std::string>& problems) {
   std::set<std::string> failed;
   for (const FailureRecord& record : read_failures(files, out)) failed.insert(record.name);
+  ResultIndex index(files, out);
   std::vector<Found> found;
-  std::vector<std::string> damaged;
   for (const TrialSpec& trial : trials) {
-    found.push_back(failed.contains(trial.name()) ? Found::FailedBefore : Found::Nothing);
-    try {
-      const Found result = find_result(files, out, trial);
-      if (result != Found::Nothing) found.back() = result;
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::Input) throw;
-      damaged.push_back(fmt::format("{}; remove it and run again", error.what()));
-    }
+    const std::string name = trial.name();
+    found.push_back(find(files, out, name, &index, problems));
+    if (found.back() == Found::Nothing && failed.contains(name)) found.back() = Found::FailedBefore;
   }
-  if (!damaged.empty()) fail(ErrorKind::Input, "{}", fmt::join(damaged, "\n"));
+  index.save();
   return found;
 }
 
+void clear_leftovers(Files& files, const std::filesystem::path& out) {
+  const Layout layout(out);
+  for (const auto& folder : {out, layout.plans(), layout.sweeps(), layout.failures(), layout.running()}) {
+    files.clear_leftovers(folder);
+  }
+  for (const auto& folder : files.list(layout.trials())) files.clear_leftovers(layout.trials() / folder);
+}
+
 bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec) {
-  return std::ranges::any_of(read_running(files, out, unix_now()),
-                             [&](const RunningTrial& trial) { return trial.name == spec.name() && !trial.stale; });
+  const auto trial = read_running(files, out, spec.name(), unix_now());
+  return trial && !trial->stale;
 }
 
 Tally& Tally::operator+=(const Tally& other) {
@@ -61,10 +83,16 @@ std::string summary(std::span<const Found> found, const Tally& tally, bool retry
   const double elsewhere = tally[Tally::Elsewhere] + tally[Tally::ElsewhereDiverged];
   std::string text = fmt::format("{} trials: {} already done", found.size(), count(found, Found::Done) + diverged);
   if (diverged > 0) text += fmt::format(" ({} diverged)", diverged);
+  const double unreadable = static_cast<double>(count(found, Found::Unreadable)) + tally[Tally::ElsewhereUnreadable];
+  if (unreadable > 0) text += fmt::format(", {} with an unreadable result", unreadable);
   if (left_alone > 0) text += fmt::format(", {} left alone (failed before)", left_alone);
   if (elsewhere > 0) text += fmt::format(", {} published by another run", elsewhere);
   return text + fmt::format(", {} trained, {} diverged, {} failed", tally[Tally::Trained], tally[Tally::Diverged],
                             tally[Tally::Failed]);
+}
+
+bool any_unreadable(std::span<const Found> found, const Tally& tally) {
+  return count(found, Found::Unreadable) > 0 || tally[Tally::ElsewhereUnreadable] > 0;
 }
 
 bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed) {

@@ -14,21 +14,25 @@
 
 namespace winnow {
 
-// FailedBefore: no result, but the record of a failure.
-enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore };
+// FailedBefore: no result, but the record of a failure. Unreadable: a file is in the place of the result and cannot be read, so the trial can neither count nor be published.
+enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreadable };
 
-// The trial's result, if there is one. Reads the whole file, since a damaged result must not count
-// as done: it is Error{Input}, as is the result of another trial.
-Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
-// Of every trial; all damaged results are named together in one Error{Input}.
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials);
+// The trial's result, if there is one, after every byte or the whole content was checked. What is wrong with an
+// unreadable one is added to `problems`, one line a file.
+Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+                  std::vector<std::string>& problems);
+// Of every trial. Files that were checked by an earlier run and have not changed since are not read again.
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+                                std::vector<std::string>& problems);
+// What killed runs left half-written anywhere below `out`.
+void clear_leftovers(Files& files, const std::filesystem::path& out);
 // Does a live process train it now?
 bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
   // Elsewhere: another run on the same directory published the result first.
-  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, kEndings };
+  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, ElsewhereUnreadable, kEndings };
   std::array<double, kEndings> counts{};
   double& operator[](Ending ending) { return counts[ending]; }
   double operator[](Ending ending) const { return counts[ending]; }
@@ -37,6 +41,8 @@ struct Tally {
 
 // One line in which every trial is counted once.
 std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed);
+// Some result could neither be read nor be replaced.
+bool any_unreadable(std::span<const Found> found, const Tally& tally);
 // Every trial has the result of a finished training.
 bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed);
 

@@ -17,6 +17,10 @@ Column column(std::string name, const Rows& rows, Get get, std::string unit, std
   return {std::move(name), std::move(values), std::move(unit), std::move(description), std::move(mode)};
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 }  // namespace
 
 TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
@@ -33,6 +37,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   // Scoring before the first step of the last run, and all earlier runs, are the cost of the search.
   search_macs_ = macs_;
   progress_.steps = phase.last_step;
+  if (steps_ == 0) training_since_ = std::chrono::steady_clock::now();
   comparable_ = epochs_.size();
   masks_changed(state);
   if (at_start_) std::exchange(at_start_, nullptr)();
@@ -76,6 +81,7 @@ void TrialRecorder::step_done(const StepReport& report) {
     sum_ = {};
     in_sum_ = 0;
   }
+  progress_.images_per_second = images_per_second(seconds_since(training_since_) - eval_seconds_);
   progress_.step = report.step;
   progress_.train_loss = report.loss;
   if (options_.progress) options_.progress(progress_);
@@ -87,7 +93,6 @@ void TrialRecorder::epoch_done(const EpochReport& report) {
   eval_seconds_ += report.eval_seconds;
   progress_.epoch = report.epoch;
   progress_.test_accuracy = report.test.accuracy;
-  if (train_seconds_ > 0) progress_.images_per_second = static_cast<double>(steps_ * batch_) / train_seconds_;
 }
 
 void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_view layer, double value) {
@@ -95,6 +100,10 @@ void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_
 }
 
 void TrialRecorder::probed(std::int64_t examples) { macs_ += 3.0 * dense_macs_ * static_cast<double>(examples); }
+
+double TrialRecorder::images_per_second(double seconds) const {
+  return seconds > 0 ? static_cast<double>(steps_ * batch_) / seconds : 0;
+}
 
 void TrialRecorder::working() {
   if (options_.progress) options_.progress(progress_);
@@ -183,8 +192,8 @@ void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
   summary["steps"] = static_cast<double>(steps_);
   summary["seconds.train"] = train_seconds_;
   summary["seconds.eval"] = eval_seconds_;
-  summary["seconds.total"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  if (train_seconds_ > 0) summary["images_per_second"] = static_cast<double>(steps_ * batch_) / train_seconds_;
+  summary["seconds.total"] = seconds_since(started_);
+  if (train_seconds_ > 0) summary["images_per_second"] = images_per_second(train_seconds_);
 }
 
 }  // namespace winnow

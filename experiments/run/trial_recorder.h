@@ -43,6 +43,7 @@ class TrialRecorder final : public TrainObserver {
     double value;
   };
   void fill_tables(TrialResult& result) const;
+  double images_per_second(double seconds) const;
   void fill_accuracies(std::map<std::string, double>& summary) const;
 
   const RunTrialOptions& options_;
@@ -67,7 +68,7 @@ class TrialRecorder final : public TrainObserver {
   std::vector<Event> events_;
   double train_seconds_ = 0, eval_seconds_ = 0;
   TrialProgress progress_;
-  std::chrono::steady_clock::time_point started_;
+  std::chrono::steady_clock::time_point started_, training_since_ = {};  // training begins with the first phase
 };
 
 }  // namespace winnow

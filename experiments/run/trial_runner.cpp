@@ -12,12 +12,8 @@
 namespace winnow {
 namespace {
 
-std::string label(const TrialSpec& spec) {
-  std::string text = spec.settings.text("data.name") + " " + spec.settings.text("model.name") + " " +
-                     spec.settings.text("method.name");
-  if (spec.settings.has("method.density")) text += " " + spec.settings.text("method.density");
-  return text;
-}
+// How often a trial tells how far it is.
+constexpr std::chrono::milliseconds kTellEvery{250};
 
 // A rank of a group failed where the others wait for it, so the job ends; first the reason goes where the trial's user
 // looks for it. All ranks may have failed alike: the leader speaks at once, and its word ends the others.
@@ -43,22 +39,21 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
     group.broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
     if (ticket >= static_cast<std::int64_t>(list.size())) return;
     const std::size_t at = list[static_cast<std::size_t>(ticket)];
-    const TrialSpec& spec = job_.trials[at];
-    const std::string head = fmt::format("[{}/{}] {} {}", ticket + 1, list.size(), spec.name(), label(spec));
     if (job_.in_hand != nullptr) *job_.in_hand = static_cast<std::int64_t>(at);
-    if (is_free(at, group, head, how)) go_on = train(at, group, head);
+    if (is_free(at, group, how)) go_on = train(at, group);
     if (job_.in_hand != nullptr) *job_.in_hand = -1;
   }
 }
 
 // Whether a trial is still to be trained: another run may work on the same directory.
-bool TrialRunner::is_free(std::size_t at, Communicator& group, const std::string& head, InWorkElsewhere how) {
+bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere how) {
   std::uint64_t free = 1;
   if (group.rank() == 0) {
     const TrialSpec& spec = job_.trials[at];
-    if (const Found found = find_result(job_.files, job_.options.out, spec); found != Found::Nothing) {
+    std::vector<std::string> problems;
+    if (const Found found = find_result(job_.files, job_.options.out, spec, problems); found != Found::Nothing) {
       free = 0;
-      count_elsewhere(found, head);
+      job_.news.tell(elsewhere(found, problems, {.at = at}));
     } else if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec)) {
       free = 0;
       job_.postponed[at] = 1;
@@ -68,13 +63,20 @@ bool TrialRunner::is_free(std::size_t at, Communicator& group, const std::string
   return free != 0;
 }
 
-void TrialRunner::count_elsewhere(Found found, const std::string& head) {
+TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> problems, TrialNews news) {
+  news.end = TrialEnd::Elsewhere;
+  if (found == Found::Unreadable) {
+    ++job_.tally[Tally::ElsewhereUnreadable];
+    news.text = fmt::format("not published: {}", fmt::join(problems, "; "));
+    return news;
+  }
   ++job_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
-  job_.console.line(head + "  already published by another run");
+  news.text = "already published by another run";
+  return news;
 }
 
 // False: asked to stop.
-bool TrialRunner::train(std::size_t at, Communicator& group, const std::string& head) {
+bool TrialRunner::train(std::size_t at, Communicator& group) {
   const TrialSpec& spec = job_.trials[at];
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
@@ -82,19 +84,26 @@ bool TrialRunner::train(std::size_t at, Communicator& group, const std::string& 
   run.command_line = job_.options.command_line;
   run.stop_requested = [this] { return job_.stop(); };
   std::optional<ProgressFile> progress_file;
+  TrialNews news{.at = at};
   const auto start = std::chrono::steady_clock::now();
+  const auto since_start = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
-    run.progress = [&](const TrialProgress& p) {
-      Progress row;
-      row.step = p.step;
-      row.steps = p.steps;
-      row.loss = p.train_loss;
-      if (p.test_accuracy >= 0) row.test_acc = p.test_accuracy;
-      row.images_per_second = p.images_per_second;
-      progress_file->update(row);
-      job_.console.live(fmt::format("{}  step {}/{}  loss {:.4f}{}", head, p.step, p.steps, p.train_loss,
-                                    p.test_accuracy >= 0 ? fmt::format("  test {:.4f}", p.test_accuracy) : ""));
+    job_.news.tell(news);
+    run.progress = [&, told = start](const TrialProgress& p) mutable {
+      news.progress.step = p.step;
+      news.progress.steps = p.steps;
+      news.progress.loss = p.train_loss;
+      if (p.test_accuracy >= 0) news.progress.test_acc = p.test_accuracy;
+      news.progress.images_per_second = p.images_per_second;
+      progress_file->update(news.progress);
+      const auto now = std::chrono::steady_clock::now();
+      if (now - told < kTellEvery) return;
+      told = now;
+      news.seconds = since_start();
+      job_.news.tell(news);
     };
   }
   TrialResult result;
@@ -106,31 +115,35 @@ bool TrialRunner::train(std::size_t at, Communicator& group, const std::string& 
     if (known != nullptr && known->kind() == ErrorKind::Stopped) return false;
     give_up(spec, group, job_.files, job_.options.out, error);
   }
-  if (leader) settle(spec, result, head, start);
+  if (!leader) return true;
+  news.seconds = since_start();
+  job_.news.tell(settle(spec, result, std::move(news)));
   return true;
 }
 
-// Records how a trial of this group ended and says so.
-void TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
-                         std::chrono::steady_clock::time_point start) {
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+// Records how a trial of this group ended; what is to be said of it.
+TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, TrialNews news) {
   if (result.outcome == Outcome::Failed) {
     record_failure(job_.files, job_.options.out, spec, result.reason);
     ++job_.tally[Tally::Failed];
-    job_.console.line(fmt::format("{}  failed: {}", head, result.reason));
-    return;
-  }
-  if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {
-    count_elsewhere(find_result(job_.files, job_.options.out, spec), head);
+    news.end = TrialEnd::Failed;
+    news.text = "failed: " + result.reason;
+  } else if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {
+    std::vector<std::string> problems;
+    const Found found = find_result(job_.files, job_.options.out, spec, problems);
+    return elsewhere(found, problems, std::move(news));
   } else if (result.outcome == Outcome::Diverged) {
     ++job_.tally[Tally::Diverged];
-    job_.console.line(fmt::format("{}  diverged: {}", head, result.reason));
+    news.end = TrialEnd::Diverged;
+    news.text = "diverged: " + result.reason;
   } else {
     ++job_.tally[Tally::Trained];
+    news.end = TrialEnd::Trained;
     const auto accuracy = result.summary.find("final.test_acc");
-    job_.console.line(fmt::format("{}  test {:.4f}  {:.1f} s", head,
-                                  accuracy == result.summary.end() ? 0.0 : accuracy->second, seconds));
+    if (accuracy != result.summary.end()) news.progress.test_acc = accuracy->second;
+    news.text = fmt::format("test {:.4f}  {:.1f} s", news.progress.test_acc.value_or(0), news.seconds);
   }
+  return news;
 }
 
 }  // namespace winnow

@@ -9,10 +9,10 @@
 
 #include "distributed/communicator.h"
 #include "experiments/results/files.h"
-#include "experiments/run/console.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_news.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -27,7 +27,7 @@ class TrialRunner {
     const RunOptions& options;
     int threads;  // of this process
     Files& files;
-    Console& console;
+    NewsDesk& news;
     StopRequest& stop;
     Tally& tally;                        // of the trials that this process led
     std::span<std::uint64_t> postponed;  // by trial; set to 1 where another run has it in work
@@ -40,11 +40,10 @@ class TrialRunner {
   void run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how);
 
  private:
-  bool is_free(std::size_t at, Communicator& group, const std::string& head, InWorkElsewhere how);
-  bool train(std::size_t at, Communicator& group, const std::string& head);
-  void settle(const TrialSpec& spec, const TrialResult& result, const std::string& head,
-              std::chrono::steady_clock::time_point start);
-  void count_elsewhere(Found found, const std::string& head);
+  bool is_free(std::size_t at, Communicator& group, InWorkElsewhere how);
+  bool train(std::size_t at, Communicator& group);
+  TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
+  TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 
   Job job_;
 };

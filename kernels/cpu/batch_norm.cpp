@@ -82,9 +82,11 @@ void batch_statistics(const BatchNormShape& s, const Columns& columns, const Bat
   });
   fold(columns, scratch);
   const double n = static_cast<double>(s.rows);
+  bool finite = true;
   for (std::int64_t c = 0; c < s.channels; ++c) {
     const double shift = scratch.total(0)[c] / n;
-    const double variance = std::max(0.0, scratch.total(1)[c] / n - shift * shift);
+    const double square = scratch.total(1)[c] / n - shift * shift;
+    const double variance = square < 0 ? 0.0 : square;  // NaN stays
     const double mean = static_cast<double>(origin[c]) + shift;
     io.mean[c] = static_cast<float>(mean);
     io.rstd[c] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(s.eps)));
@@ -92,8 +94,10 @@ void batch_statistics(const BatchNormShape& s, const Columns& columns, const Bat
       const double m = static_cast<double>(s.momentum), unbiased = variance * n / std::max(1.0, n - 1.0);
       io.running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_mean[c]) + m * mean);
       io.running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(io.running_var[c]) + m * unbiased);
+      finite = finite && !not_finite(io.running_mean[c]) && !not_finite(io.running_var[c]);
     }
   }
+  if (!finite) mark_not_finite(io.run);
 }
 
 // y = x * scale + shift; the backward pass computes them again to know where the ReLU was open.
@@ -131,8 +135,8 @@ Vec gated(const ColumnBlock& block, const BatchNormBackward<T>& io, std::int64_t
           Vec shift) {
   const Vec dy = block.load<partial>(io.dy, row, r);
   if constexpr (gate == Gate::None) return dy;
-  if constexpr (gate == Gate::FromX) return where_positive(x * scale + shift, dy);
-  return where_positive(block.load<partial>(io.y, row, r), dy);
+  if constexpr (gate == Gate::FromX) return where_open(x * scale + shift, dy);
+  return where_open(block.load<partial>(io.y, row, r), dy);
 }
 
 // Sums of the gated gradient g and of g * (x - mean); stores g as the residual's gradient.

@@ -9,6 +9,7 @@
 #include "kernels/cpu/tiled_input_gradient.h"
 #include "kernels/cpu/tiled_linear.h"
 #include "kernels/cpu/tiled_weight_gradient.h"
+#include "kernels/cpu/widened_layer.h"
 #include "kernels/processor.h"
 
 namespace winnow::cpu {
@@ -56,13 +57,32 @@ std::unique_ptr<PlannedLayer> tiled(const ConvShape& s, Direction direction, int
   return std::make_unique<TiledConvolution>(s, direction, threads);
 }
 
+WidenedLayer::Sizes sizes_of(const LinearShape& s) { return {s.rows * s.in, s.out * s.in, s.rows * s.out}; }
+WidenedLayer::Sizes sizes_of(const ConvShape& s) {
+  return {s.batch * s.height * s.width * s.in, s.out * (s.in / s.groups) * s.kernel_h * s.kernel_w,
+          s.batch * s.out_height() * s.out_width() * s.out};
+}
+
+bool must_be_widened(DType type) { return type == DType::BF16 && !processor_computes_bf16(); }
+
+template <class Shape>
+std::unique_ptr<PlannedLayer> widened(Shape shape, Direction direction, int threads) {
+  shape.dtype = DType::F32;
+  return std::make_unique<WidenedLayer>(make_layer(shape, direction, threads), sizes_of(shape), direction, threads);
+}
+
+template <class Shape>
+std::unique_ptr<PlannedLayer> general_layer(const Shape& s, Direction direction, int threads) {
+  return must_be_widened(s.dtype) ? widened(s, direction, threads) : onednn_layer(s, direction, threads);
+}
+
 }  // namespace
 
 std::unique_ptr<PlannedLayer> make_layer(const LinearShape& s, Direction direction, int threads) {
   if (vectors_are_fast(s.dtype) && TiledLinear::suits(s, direction)) {
     return std::make_unique<TiledLinear>(s, direction, threads);
   }
-  return onednn_layer(s, direction, threads);
+  return general_layer(s, direction, threads);
 }
 
 std::unique_ptr<PlannedLayer> make_layer(const ConvShape& s, Direction direction, int threads) {
@@ -70,12 +90,12 @@ std::unique_ptr<PlannedLayer> make_layer(const ConvShape& s, Direction direction
     return std::make_unique<TapGradient>(s, threads);
   }
   auto layer = vectors_are_fast(s.dtype) ? tiled(s, direction, threads) : nullptr;
-  return layer != nullptr ? std::move(layer) : onednn_layer(s, direction, threads);
+  return layer != nullptr ? std::move(layer) : general_layer(s, direction, threads);
 }
 
 std::vector<std::unique_ptr<PlannedLayer>> every_layer(const LinearShape& s, Direction direction, int threads) {
   std::vector<std::unique_ptr<PlannedLayer>> ways;
-  ways.push_back(onednn_layer(s, direction, threads));
+  ways.push_back(general_layer(s, direction, threads));
   if (TiledLinear::suits(s, direction)) {
     ways.push_back(std::make_unique<TiledLinear>(s, direction, threads));
   }
@@ -84,7 +104,7 @@ std::vector<std::unique_ptr<PlannedLayer>> every_layer(const LinearShape& s, Dir
 
 std::vector<std::unique_ptr<PlannedLayer>> every_layer(const ConvShape& s, Direction direction, int threads) {
   std::vector<std::unique_ptr<PlannedLayer>> ways;
-  ways.push_back(onednn_layer(s, direction, threads));
+  ways.push_back(general_layer(s, direction, threads));
   if (TiledConvolution::suits(s, direction)) {
     ways.push_back(std::make_unique<TiledConvolution>(s, direction, threads));
   }

@@ -43,17 +43,16 @@ void OneDnnLayer::run(const LayerBuffers& buffers, const Exec& exec) {
 
 namespace winnow {
 
-bool processor_has_bf16() {
-  const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
-  const int bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
-  return (isa & bf16) == bf16;
+namespace {
+bool has(dnnl::cpu_isa wanted) {
+  const int bits = static_cast<int>(wanted);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bits) == bits;
 }
+}  // namespace
 
-bool processor_has_amx() {
-  const int isa = static_cast<int>(dnnl::get_effective_cpu_isa());
-  const int amx = static_cast<int>(dnnl::cpu_isa::avx512_core_amx);
-  return (isa & amx) == amx;
-}
+bool processor_has_bf16() { return has(dnnl::cpu_isa::avx512_core_bf16); }
+bool processor_computes_bf16() { return has(dnnl::cpu_isa::avx512_core); }
+bool processor_has_amx() { return has(dnnl::cpu_isa::avx512_core_amx); }
 
 const char* onednn_version() {
   static const std::string text = std::to_string(dnnl_version()->major) + "." + std::to_string(dnnl_version()->minor) +

@@ -125,8 +125,10 @@ void max_padded(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int 
   for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
     const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
+      // The first place inside wins where all values are minus infinity.
       Vec best = splat(-__builtin_inff());
-      VecBits place{};
+      VecBits place = VecBits{} + static_cast<std::uint32_t>((rows.first - i * s.stride + s.pad) * s.kernel_w +
+                                                             (cols.first - j * s.stride + s.pad));
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
         for (std::int64_t w = cols.first; w < cols.last; ++w) {
           take_larger(best, place, load(x + ((n * s.height + h) * s.width + w) * s.channels + c),

@@ -104,8 +104,8 @@ inline void store(T* to, V v, std::int64_t n) {
 }
 #endif
 
-inline Vec relu(Vec v) { return v > 0.0f ? v : Vec{}; }
-// v where gate > 0, else 0: the reverse of relu.
-inline Vec where_positive(Vec gate, Vec v) { return gate > 0.0f ? v : Vec{}; }
+// Both as the functors Relu and ReluBackward: NaN stays, so that a diverged run is seen.
+inline Vec relu(Vec v) { return v < 0.0f ? Vec{} : v; }
+inline Vec where_open(Vec gate, Vec v) { return gate <= 0.0f ? Vec{} : v; }
 
 }  // namespace winnow::cpu

@@ -1,46 +1,28 @@
-// The wavelet transform on the CPU over blocks {outer, n, lanes} with contiguous lanes. Reentrant.
+// Wavelet dropout on the CPU: transforms tiles of channels, level by level, so that a tile's levels
+// stay in the cache. Any thread count gives the same bits. Borrows all memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "kernels/exec.h"
 #include "kernels/functors/wavelet.h"
 
-namespace winnow {
+namespace winnow::cpu {
 
-template <bool kInside, class Step>
-void wavelet_row(const Step& shared, std::int64_t at) {
-  const Step body = shared;
-#pragma omp simd
-  for (std::int64_t lane = 0; lane < body.lanes; ++lane) body.template step<kInside>(at, lane);
-}
+// Blocks {outer, n, lanes} with contiguous lanes.
+void wavelet_analysis(const float* x, float* low, float* high, std::int64_t outer, std::int64_t n, std::int64_t lanes);
+void wavelet_synthesis(const float* low, const float* high, float* x, std::int64_t outer, std::int64_t n,
+                       std::int64_t lanes, float low_scale, float high_scale);
 
-template <class Step>
-void wavelet_rows(const Step& body, std::int64_t rows) {
-  for (std::int64_t at = 0; at < rows; ++at) {
-    if (body.inside(at)) {
-      wavelet_row<true>(body, at);
-    } else {
-      wavelet_row<false>(body, at);
-    }
-  }
-}
+// Images NHWC. `flat`: the map row by row as one signal of three levels; otherwise one level along both axes.
+struct WaveletShape {
+  std::int64_t batch, height, width, channels;
+  bool flat;
+  std::size_t scratch_bytes(int threads) const;
+};
+// y is x without the bands whose scale is 0; x and y may be the same.
+template <class T>
+void wavelet_dropout(const WaveletShape& shape, const BandScales& scales, const T* x, T* y, const Exec& exec);
 
-inline void wavelet_analysis(const float* x, float* low, float* high, std::int64_t outer, std::int64_t n,
-                             std::int64_t lanes) {
-  const std::int64_t m = wavelet_length(n);
-  for (std::int64_t o = 0; o < outer; ++o) {
-    wavelet_rows(WaveletAnalysis{x + o * n * lanes, low + o * m * lanes, high + o * m * lanes, n, lanes}, m);
-  }
-}
-
-inline void wavelet_synthesis(const float* low, const float* high, float* x, std::int64_t outer, std::int64_t n,
-                              std::int64_t lanes, float low_scale, float high_scale) {
-  const std::int64_t m = wavelet_length(n);
-  for (std::int64_t o = 0; o < outer; ++o) {
-    wavelet_rows(
-        WaveletSynthesis{low + o * m * lanes, high + o * m * lanes, x + o * n * lanes, n, lanes, low_scale, high_scale},
-        n);
-  }
-}
-
-}  // namespace winnow
+}  // namespace winnow::cpu

@@ -10,6 +10,7 @@ namespace winnow::cuda {
 
 WINNOW_FOR_EACH(BasisCombine);
 WINNOW_FOR_EACH(BasisGradient);
+WINNOW_FOR_EACH(BasisGradientSum);
 WINNOW_FOR_EACH(ApplyMask);
 WINNOW_FOR_EACH(ScoreGradient);
 WINNOW_FOR_EACH(WaveletElement<WaveletAnalysis>);

@@ -40,8 +40,9 @@ __device__ T fold_span(std::int64_t row, std::int64_t begin, std::int64_t end, T
 }
 
 template <class T, class Load, class Fold, class Store>
-__global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t span, T zero, Load load, Fold fold,
+__global__ void fold_kernel(std::int64_t rows, std::int64_t cols, std::int64_t span, T zero, Load shared, Fold fold,
                             Store store) {
+  const auto load = loaded(shared);
   const std::int64_t spans = cols <= span ? 1 : (cols + span - 1) / span;
   const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * blockDim.x / kFoldLanes;
   for (std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kFoldLanes;

@@ -1,15 +1,19 @@
-// Optimizer steps for CUDA: the functors the CPU runs.
+// Optimizer steps and clipping for CUDA: the functors the CPU runs.
+#include "kernels/cuda/fold_rows.cuh"
 #include "kernels/cuda/for_each.cuh"
 #include "kernels/functors/optimizer_steps.h"
 
 namespace winnow::cuda {
 
-#define WINNOW_STEP(Step)                     \
-  WINNOW_FOR_EACH(Masked<Step, true, true>);  \
-  WINNOW_FOR_EACH(Masked<Step, true, false>); \
-  WINNOW_FOR_EACH(Masked<Step, false, true>); \
-  WINNOW_FOR_EACH(Masked<Step, false, false>)
+#define WINNOW_STEP(Step)                             \
+  WINNOW_FOR_EACH_CHECKED(Masked<Step, true, true>);  \
+  WINNOW_FOR_EACH_CHECKED(Masked<Step, true, false>); \
+  WINNOW_FOR_EACH_CHECKED(Masked<Step, false, true>); \
+  WINNOW_FOR_EACH_CHECKED(Masked<Step, false, false>)
 WINNOW_STEP(SgdStep);
 WINNOW_STEP(AdamStep);
+
+WINNOW_FOLD_ROWS(double, LoadSquare, Sum, StoreRow<double>);
+WINNOW_FOR_EACH(ClipScale);
 
 }  // namespace winnow::cuda

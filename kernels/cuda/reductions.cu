@@ -9,5 +9,7 @@ WINNOW_FOLD_ROWS(float, LoadRow<float>, Sum, StoreRow<float>);
 WINNOW_FOLD_ROWS(float, LoadRow<bf16>, Sum, StoreRow<float>);
 // One thread a row: rows are as long as there are classes.
 WINNOW_FOR_EACH_TYPE(SoftmaxCrossEntropyRow);
+WINNOW_FOLD_ROWS(std::int32_t, LoadCounted, Sum, StoreMeanRows);
+WINNOW_FOLD_ROWS(LossSums, LoadLoss, AddLosses, StoreLoss);
 
 }  // namespace winnow::cuda

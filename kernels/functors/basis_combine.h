@@ -26,7 +26,7 @@ struct BasisCombine {
   }
 };
 
-// One chunk of rows of dF = x^T g; the chunks' sums are added in the order of the chunks.
+// One chunk of rows of dF = x^T g.
 struct BasisGradient {
   const float *x, *g;
   float* partial;  // {chunks, n, n}
@@ -40,6 +40,18 @@ struct BasisGradient {
         for (std::int64_t m = 0; m < n; ++m) sum[k * n + m] += x[row * n + k] * g[row * n + m];
       }
     }
+  }
+};
+
+// One element of dF: the chunks' sums, added in the order of the chunks.
+struct BasisGradientSum {
+  const float* partial;
+  float* sum;
+  std::int64_t chunks, elements;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    float total = partial[i];
+    for (std::int64_t chunk = 1; chunk < chunks; ++chunk) total += partial[chunk * elements + i];
+    sum[i] = total;
   }
 };
 

@@ -16,6 +16,9 @@ WINNOW_HD std::int64_t fused_channel(Fusion fusion, std::int64_t j, std::int64_t
   return fusion == Fusion::FirstK ? j : fusion == Fusion::LastK ? c - k + j : own;
 }
 
+// Does score `a` come before score `b`? NaN counts as the highest, so that it reaches the activations.
+WINNOW_HD bool higher(float a, float b) { return a > b || (a != a && b == b); }
+
 // The k channels of highest score of one sample, best first, equal scores in the order of the channels.
 struct TopChannels {
   const float* score;   // {n, c}
@@ -30,9 +33,9 @@ struct TopChannels {
         // After the previous choice in the order (score descending, channel ascending).
         if (j > 0) {
           const std::int32_t before = out[j - 1];
-          if (s[i] > s[before] || (s[i] == s[before] && i <= before)) continue;
+          if (higher(s[i], s[before]) || (!higher(s[before], s[i]) && i <= before)) continue;
         }
-        if (best < 0 || s[i] > s[best]) best = i;
+        if (best < 0 || higher(s[i], s[best])) best = i;
       }
       out[j] = static_cast<std::int32_t>(best < 0 ? 0 : best);
     }

@@ -26,20 +26,33 @@ WINNOW_HD float companding_slope(float u) {
   return 1.1283791670955126f * std::exp(-u * u);
 }
 
+// a or b: learned, and read when the functor runs, or given.
+struct Coefficient {
+  const float* learned;  // null: given
+  float given;
+  WINNOW_HD Coefficient loaded() const { return {nullptr, learned != nullptr ? *learned : given}; }
+  WINNOW_HD float value() const { return given; }  // once loaded
+};
+
 template <Companding kind>
 struct Compand {
   const float* v;
-  float a, b;
+  Coefficient a, b;
   float* w;
-  WINNOW_HD void operator()(std::int64_t i) const { w[i] = a * companding<kind>(v[i] / b); }
+  WINNOW_HD Compand loaded() const { return {v, a.loaded(), b.loaded(), w}; }
+  WINNOW_HD void operator()(std::int64_t i) const { w[i] = a.value() * companding<kind>(v[i] / b.value()); }
 };
 
 template <Companding kind>
 struct CompandBackward {
   const float *dw, *v;
-  float a, b;
+  Coefficient a, b;
   float* dv;
-  WINNOW_HD void operator()(std::int64_t i) const { dv[i] = dw[i] * (a / b) * companding_slope<kind>(v[i] / b); }
+  WINNOW_HD CompandBackward loaded() const { return {dw, v, a.loaded(), b.loaded(), dv}; }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float slope = companding_slope<kind>(v[i] / b.value());
+    dv[i] = dw[i] * (a.value() / b.value()) * slope;
+  }
 };
 
 // Contributions of one element to the gradients of a and b, for a fold over all elements.
@@ -54,10 +67,11 @@ struct AddCompandingGradients {
 template <Companding kind>
 struct LoadCompandingGradient {
   const float *dw, *v;
-  float a, b;
+  Coefficient a, b;
+  WINNOW_HD LoadCompandingGradient loaded() const { return {dw, v, a.loaded(), b.loaded()}; }
   WINNOW_HD CompandingGradient operator()(std::int64_t, std::int64_t i) const {
-    const float u = v[i] / b;
-    return {dw[i] * companding<kind>(u), -dw[i] * (a / b) * u * companding_slope<kind>(u)};
+    const float u = v[i] / b.value();
+    return {dw[i] * companding<kind>(u), -dw[i] * (a.value() / b.value()) * u * companding_slope<kind>(u)};
   }
 };
 struct StoreCompandingGradient {

@@ -21,15 +21,23 @@ struct Dropout {
   const RunFeed* feed;
   std::uint32_t stream;
   float p, scale;  // drop when the draw is below p; scale = 1 / (1 - p)
+  // Set by loaded(): the key of the draws, and the position of element 0 in the whole batch.
+  RngKey key = {};
+  std::int64_t first = 0;
 
-  WINNOW_HD std::int64_t first() const { return feed->first_row * row; }
-  WINNOW_HD std::int64_t shift() const { return first() % 4; }
+  WINNOW_HD Dropout loaded() const {
+    Dropout now = *this;
+    now.key = {feed->seed, stream, feed->step};
+    now.first = feed->first_row * row;
+    return now;
+  }
+  WINNOW_HD std::int64_t shift() const { return first % 4; }
   WINNOW_HD RngBlock draws(std::int64_t block) const {
-    return philox({feed->seed, stream, feed->step}, static_cast<std::uint64_t>(first() / 4 + block));
+    return philox(key, static_cast<std::uint64_t>(first / 4 + block));
   }
   WINNOW_HD void element(std::int64_t i, std::uint32_t word) const {
-    const float kept = to_float(x[i]) * scale;
-    y[i] = from_float<T>(uniform01(word) < p ? 0.0f : kept);
+    // A product and no choice, so that NaN and infinity stay, as in PyTorch.
+    y[i] = from_float<T>(to_float(x[i]) * (uniform01(word) < p ? 0.0f : scale));
   }
 };
 
@@ -37,6 +45,7 @@ struct Dropout {
 template <class T>
 struct DropoutInside {
   Dropout<T> batch;
+  WINNOW_HD DropoutInside loaded() const { return {batch.loaded()}; }
   static std::int64_t count(std::int64_t n) { return n / 4 > 1 ? n / 4 - 1 : 0; }
 
   WINNOW_HD void operator()(std::int64_t i) const {
@@ -50,6 +59,7 @@ struct DropoutInside {
 template <class T>
 struct DropoutEnds {
   Dropout<T> batch;
+  WINNOW_HD DropoutEnds loaded() const { return {batch.loaded()}; }
   static constexpr std::int64_t kCount = 12;
 
   WINNOW_HD void operator()(std::int64_t e) const {

@@ -35,6 +35,18 @@ struct Mul {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
+// NaN stays.
+template <class T>
+struct AtLeast {
+  const T* x;
+  T* y;
+  float least;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float value = to_float(x[i]);
+    y[i] = from_float<T>(value < least ? least : value);
+  }
+};
+
 // y = x * (a number known only when the program runs).
 template <class T>
 struct ScaleBy {

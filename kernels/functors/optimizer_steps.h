@@ -1,64 +1,108 @@
 // Optimizer updates of one weight, with two optional masks of one byte (0 or 1) a weight:
 //   keep   0: the weight is pruned; weight and optimizer state are zero.
 //   train  0: the weight is frozen; it gets no loss gradient and its optimizer state stays zero. It
-//   still decays if
-//          decay_frozen is set, otherwise its bits do not change.
-// The formulas are PyTorch's. Run by for_each_weight(), which resolves the masks' presence outside
-// the loop: with the test inside, the loop does not vectorise. Single source for CPU and CUDA.
+//   still decays if decay_frozen is set, otherwise its bits do not change.
+// The formulas are PyTorch's. What changes from update to update (learning rate, number of the update,
+// scale of the gradients) is read when a step is loaded; a run that has stopped changes nothing. Each
+// element says whether the weight it wrote is infinite or NaN. Old and new arrays may be the same
+// memory. Run by for_each_weight() (kernels/optimizer.h), which resolves the masks' presence outside the
+// loop: with the test inside, the loop does not vectorise. Single source for CPU and CUDA.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "kernels/portable.h"
+#include "kernels/run_state.h"
 
 namespace winnow {
 
-// torch.optim.SGD without dampening: a first step on zero velocity equals PyTorch's.
-struct SgdStep {
-  const float* grad;
-  float *weight, *velocity;
+// What every step reads. `Step` inherits it and adds its state and formula.
+struct UpdateOf {
+  const float *grad, *weight;
+  float* new_weight;
   const std::uint8_t *keep, *train;  // each may be null
-  float lr, momentum, weight_decay, grad_scale;
-  bool nesterov, decay_frozen;
+  const float* grad_scale;           // null: 1
+  const RunState* run;
+  double lr, weight_decay;  // multiplier of the learning rate; decay of this parameter
+  bool decay_frozen;
+  // Set by loaded().
+  bool stopped = false;
+  float scale = 1.0f;
 
-  template <bool kKeep, bool kTrain>
-  WINNOW_HD void update(std::int64_t i) const {
-    const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
-    const float w = weight[i], scaled = grad[i] * grad_scale;
-    const float g = (trained != 0 ? scaled : 0.0f) + weight_decay * w;
-    const float v = momentum * velocity[i] + g;
-    const float stepped = w - lr * (nesterov ? g + momentum * v : v);
-    const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    velocity[i] = (kept & moves) != 0 ? v : 0.0f;
-    weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+ protected:
+  WINNOW_HD void load_common() {
+    stopped = run->status.stopped != 0;
+    scale = grad_scale != nullptr ? *grad_scale : 1.0f;
   }
 };
 
-// torch.optim.Adam and AdamW. What is the same for all weights is the caller's, computed once a step.
-struct AdamStep {
-  const float* grad;
-  float *weight, *mean, *square;     // first and second moment
-  const std::uint8_t *keep, *train;  // each may be null
-  float beta1, beta2, epsilon, grad_scale;
-  float weight_decay;             // Adam: added to the gradient; AdamW: 0
-  float shrink;                   // Adam: 1; AdamW: 1 - lr * weight_decay
-  float step_size;                // lr / (1 - beta1^t)
-  float inverse_root_correction;  // 1 / sqrt(1 - beta2^t)
-  bool decay_frozen;
+// torch.optim.SGD without dampening: a first step on zero velocity equals PyTorch's.
+struct SgdStep : UpdateOf {
+  const float* velocity;
+  float* new_velocity;
+  float momentum;
+  bool nesterov;
+  float rate = 0, decay = 0;  // set by loaded()
 
+  WINNOW_HD SgdStep loaded() const {
+    SgdStep now = *this;
+    now.load_common();
+    now.rate = static_cast<float>(run->feed.learning_rate * lr);
+    now.decay = static_cast<float>(weight_decay);
+    return now;
+  }
   template <bool kKeep, bool kTrain>
-  WINNOW_HD void update(std::int64_t i) const {
+  WINNOW_HD bool update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
-    const float w = weight[i], scaled = grad[i] * grad_scale;
-    const float g = (trained != 0 ? scaled : 0.0f) + weight_decay * w;
-    const float m = mean[i] + (1.0f - beta1) * (g - mean[i]);
-    const float s = beta2 * square[i] + (1.0f - beta2) * g * g;
+    const float w = weight[i], old = velocity[i], scaled = grad[i] * scale;
+    const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
+    const float v = momentum * old + g;
+    const float stepped = w - rate * (nesterov ? g + momentum * v : v);
+    const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
+    const float next = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+    new_velocity[i] = stopped ? old : (kept & moves) != 0 ? v : 0.0f;
+    new_weight[i] = stopped ? w : next;
+    return not_finite(next);
+  }
+};
+
+// torch.optim.Adam, and AdamW where `decoupled`.
+struct AdamStep : UpdateOf {
+  const float *mean, *square;  // first and second moment
+  float *new_mean, *new_square;
+  float beta1, beta2, epsilon;
+  bool decoupled;
+  // Set by loaded(); the same for all weights.
+  float decay = 0;                    // Adam: added to the gradient; AdamW: 0
+  float shrink = 1;                   // Adam: 1; AdamW: 1 - rate * weight_decay
+  float step_size = 0;                // rate / (1 - beta1^t)
+  float inverse_root_correction = 0;  // 1 / sqrt(1 - beta2^t)
+
+  WINNOW_HD AdamStep loaded() const {
+    AdamStep now = *this;
+    now.load_common();
+    const double rate = run->feed.learning_rate * lr, t = static_cast<double>(run->feed.update);
+    now.decay = decoupled ? 0.0f : static_cast<float>(weight_decay);
+    now.shrink = decoupled ? static_cast<float>(1.0 - rate * weight_decay) : 1.0f;
+    now.step_size = static_cast<float>(rate / (1.0 - pow(static_cast<double>(beta1), t)));
+    now.inverse_root_correction = static_cast<float>(1.0 / sqrt(1.0 - pow(static_cast<double>(beta2), t)));
+    return now;
+  }
+  template <bool kKeep, bool kTrain>
+  WINNOW_HD bool update(std::int64_t i) const {
+    const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
+    const float w = weight[i], old_mean = mean[i], old_square = square[i], scaled = grad[i] * scale;
+    const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
+    const float m = old_mean + (1.0f - beta1) * (g - old_mean);
+    const float s = beta2 * old_square + (1.0f - beta2) * g * g;
     const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    mean[i] = (kept & moves) != 0 ? m : 0.0f;
-    square[i] = (kept & moves) != 0 ? s : 0.0f;
-    weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+    const float next = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+    new_mean[i] = stopped ? old_mean : (kept & moves) != 0 ? m : 0.0f;
+    new_square[i] = stopped ? old_square : (kept & moves) != 0 ? s : 0.0f;
+    new_weight[i] = stopped ? w : next;
+    return not_finite(next);
   }
 };
 
@@ -66,7 +110,8 @@ struct AdamStep {
 template <class Step, bool kKeep, bool kTrain>
 struct Masked {
   Step step;
-  WINNOW_HD void operator()(std::int64_t i) const { step.template update<kKeep, kTrain>(i); }
+  WINNOW_HD Masked loaded() const { return {step.loaded()}; }
+  WINNOW_HD bool operator()(std::int64_t i) const { return step.template update<kKeep, kTrain>(i); }
 };
 
 // run(functor) with the functor that fits the masks `step` has.
@@ -82,5 +127,30 @@ void with_masks(const Step& step, const Run& run) {
     run(Masked<Step, false, false>{step});
   }
 }
+
+// Squares of the live gradients of one parameter, for a fold in double.
+struct LoadSquare {
+  const float* grad;
+  const std::uint8_t *keep, *train;  // each may be null
+  WINNOW_HD double operator()(std::int64_t, std::int64_t i) const {
+    const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
+    return live ? static_cast<double>(grad[i]) * static_cast<double>(grad[i]) : 0.0;
+  }
+};
+
+// The factor that brings the norm of all gradients down to `most`, as torch.nn.utils.clip_grad_norm_: a NaN
+// among them becomes the factor.
+struct ClipScale {
+  const double* squares;  // one a parameter, added in their order
+  std::int64_t count;
+  double most;
+  float* scale;
+  WINNOW_HD void operator()(std::int64_t) const {
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) sum += squares[i];
+    const double norm = sqrt(sum);
+    *scale = norm <= most ? 1.0f : static_cast<float>(most / (norm + 1e-6));
+  }
+};
 
 }  // namespace winnow

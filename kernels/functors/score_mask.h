@@ -19,7 +19,7 @@ struct ScoreGradient {
   const float *dy, *w, *score;
   float* dscore;
   WINNOW_HD void operator()(std::int64_t i) const {
-    const float sign = score[i] > 0 ? 1.0f : score[i] < 0 ? -1.0f : 0.0f;
+    const float s = score[i], sign = s > 0 ? 1.0f : s < 0 ? -1.0f : s == 0 ? 0.0f : s;  // NaN stays
     dscore[i] = dy[i] * w[i] * sign;
   }
 };

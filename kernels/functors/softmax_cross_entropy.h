@@ -1,13 +1,32 @@
-// One row of softmax cross-entropy: loss, gradient with respect to the logits and the rank of the
-// true class. T is float or bf16. A row whose label is negative does not count: loss 0, gradient 0, rank -1.
+// Softmax cross-entropy in three steps: how many rows count, each row's loss, gradient with respect to
+// the logits and rank of the true class, and their sums. T is float or bf16. A row whose label is
+// negative does not count: loss 0, gradient 0, rank -1. Single source for CPU and CUDA.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "kernels/portable.h"
+#include "kernels/run_state.h"
 
 namespace winnow {
+
+// The rows the mean is over: as given, or those that count; at least one.
+struct MeanRows {
+  float count, inverse;
+};
+struct LoadCounted {
+  const std::int32_t* labels;
+  WINNOW_HD std::int32_t operator()(std::int64_t, std::int64_t row) const { return labels[row] >= 0 ? 1 : 0; }
+};
+struct StoreMeanRows {
+  std::int64_t given;  // 0: those that count
+  MeanRows* mean;
+  WINNOW_HD void operator()(std::int64_t, std::int32_t counted) const {
+    const std::int64_t rows = given > 0 ? given : counted > 1 ? counted : 1;
+    *mean = {static_cast<float>(rows), 1.0f / static_cast<float>(rows)};
+  }
+};
 
 template <class T>
 struct SoftmaxCrossEntropyRow {
@@ -15,15 +34,17 @@ struct SoftmaxCrossEntropyRow {
   const std::int32_t* labels;
   std::int64_t classes;
   float smoothing;
-  float inverse_rows;  // 1 / (rows the mean is over)
+  const MeanRows* mean;
   T* dlogits;
   float* loss;         // by row, not divided
   std::int32_t* rank;  // by row: classes that come before the true one; ties go to the lower index
+  RunState* run;       // told of a label that is no class
 
   WINNOW_HD void operator()(std::int64_t row) const {
     const T* x = logits + row * classes;
     T* dx = dlogits + row * classes;
     const std::int64_t label = labels[row];
+    if (label >= classes) mark_bad_label(run, row, labels[row]);
     if (label < 0 || label >= classes) {
       for (std::int64_t k = 0; k < classes; ++k) dx[k] = from_float<T>(0.0f);
       loss[row] = 0.0f;
@@ -50,8 +71,38 @@ struct SoftmaxCrossEntropyRow {
     const float inverse_total = 1.0f / total;
     for (std::int64_t k = 0; k < classes; ++k) {
       const float target = flat + (k == label ? 1.0f - smoothing : 0.0f);
-      dx[k] = from_float<T>((expf(to_float(x[k]) - top) * inverse_total - target) * inverse_rows);
+      dx[k] = from_float<T>((expf(to_float(x[k]) - top) * inverse_total - target) * mean->inverse);
     }
+  }
+};
+
+// Of all rows: the loss, and how many have the true class first, or among the first five.
+struct LossSums {
+  float loss = 0;
+  std::int32_t correct = 0, correct5 = 0;
+};
+struct LoadLoss {
+  const float* loss;
+  const std::int32_t* rank;
+  WINNOW_HD LossSums operator()(std::int64_t, std::int64_t row) const {
+    return {loss[row], rank[row] == 0 ? 1 : 0, rank[row] >= 0 && rank[row] < 5 ? 1 : 0};
+  }
+};
+struct AddLosses {
+  WINNOW_HD LossSums operator()(LossSums a, LossSums b) const {
+    return {a.loss + b.loss, a.correct + b.correct, a.correct5 + b.correct5};
+  }
+};
+struct StoreLoss {
+  const MeanRows* mean;
+  float* loss;
+  std::int32_t *correct, *correct5;
+  RunState* run;
+  WINNOW_HD void operator()(std::int64_t, LossSums sums) const {
+    *loss = sums.loss / mean->count;
+    *correct = sums.correct;
+    *correct5 = sums.correct5;
+    if (not_finite(*loss)) mark_not_finite(run);
   }
 };
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "kernels/processor.h"
 #include "kernels/rng.h"
 #include "tests/core/op_trial.h"
 
@@ -26,6 +27,8 @@ RunFeed feed() {
   RunFeed c;
   c.seed = 17;
   c.step = 5;
+  c.learning_rate = 0.1;
+  c.update = 3;
   c.update_statistics = false;
   return c;
 }
@@ -206,6 +209,122 @@ TEST_P(OpConformance, RepeatsBitForBit) {
     EXPECT_EQ(first[k], bytes_of(program.view(values[k]))) << "value " << k;
 }
 
+// Elements of any type.
+std::vector<double> numbers_of(const TensorView& view) {
+  if (view.dtype == DType::F32 || view.dtype == DType::BF16) return values_of(view);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < view.numel(); ++i) {
+    values.push_back(view.dtype == DType::I32 ? view.as<std::int32_t>()[i] : view.as<std::uint8_t>()[i]);
+  }
+  return values;
+}
+
+// The example with its gradients, run with one input element replaced.
+class Replacing {
+ public:
+  Replacing(const OpCase& op_case, Variant variant, bool gradients) : trial_(op_case, variant) {
+    values_ = trial_.node().out;
+    outputs_ = values_.size();
+    if (gradients && trial_.differentiate_functional()) {
+      for (const std::size_t i : trial_.differentiable()) values_.push_back(trial_.gradient(i));
+    }
+    program_.emplace(trial_.compile(values_, 1));
+  }
+  using Results = std::vector<std::vector<double>>;
+  std::size_t input_count() const { return trial_.input_count(); }
+  std::size_t outputs() const { return outputs_; }  // of the op itself, before the gradients
+  TensorView input(std::size_t i) { return trial_.input(i).view(); }
+  DType type(std::size_t value) const { return program_->view(values_[value]).dtype; }
+
+  Results with(std::size_t i, std::int64_t at, double x) {
+    const TensorView view = input(i);
+    const auto set = [&](double value) {
+      if (view.dtype == DType::BF16) view.as<bf16>()[at] = from_float<bf16>(static_cast<float>(value));
+      if (view.dtype == DType::F32) view.as<float>()[at] = static_cast<float>(value);
+    };
+    const double before = values_of(view)[static_cast<std::size_t>(at)];
+    set(x);
+    program_->state().status = {};
+    program_->run(feed());
+    set(before);
+    Results results;
+    for (const ValueId id : values_) results.push_back(numbers_of(program_->view(id)));
+    return results;
+  }
+
+ private:
+  OpTrial trial_;
+  std::vector<ValueId> values_;
+  std::size_t outputs_ = 0;
+  std::optional<Program> program_;
+};
+
+bool takes_bf16(const OpCase& c) {
+  const OpExample& example = c.example();
+  return example.bf16 && !example.in.empty() && example.in[0].dtype == DType::F32;
+}
+
+bool any_nan(const Replacing::Results& results, std::size_t outputs) {
+  return std::any_of(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(outputs), [](const auto& values) {
+    return std::any_of(values.begin(), values.end(), [](double y) { return std::isnan(y); });
+  });
+}
+
+// A result that x can change is NaN where x is NaN, or what it is where x is infinite (a choice by size, in which
+// NaN counts as the largest); one that no x can change may stay. Where a number came out as NaN, integers are free.
+void expect_nan_stays(const Replacing::Results& nan, const Replacing::Results& infinite,
+                      const std::vector<Replacing::Results>& ordinary, const Replacing& trial) {
+  const bool seen = any_nan(nan, trial.outputs());
+  for (std::size_t k = 0; k < nan.size(); ++k) {
+    const bool number = trial.type(k) == DType::F32 || trial.type(k) == DType::BF16;
+    if (!number && seen) continue;
+    for (std::size_t j = 0; j < nan[k].size(); ++j) {
+      if (std::isnan(nan[k][j]) || nan[k][j] == infinite[k][j]) continue;
+      for (const Replacing::Results& results : ordinary) {
+        if (std::isnan(results[k][j])) continue;
+        EXPECT_EQ(nan[k][j], results[k][j]) << "value " << k << ", element " << j << " came out as a number";
+      }
+    }
+  }
+}
+
+// Infinity gives something infinite or NaN, or the limit of ever larger numbers. Where the op itself gives NaN,
+// its gradients are free: NaN opens the gate of a ReLU.
+void expect_limit(const Replacing::Results& infinite, const Replacing::Results& large, std::size_t outputs) {
+  if (any_nan(infinite, outputs)) return;
+  for (std::size_t k = 0; k < infinite.size(); ++k) {
+    for (std::size_t j = 0; j < infinite[k].size(); ++j) {
+      if (!std::isfinite(infinite[k][j]) || !std::isfinite(large[k][j])) continue;
+      EXPECT_NEAR(infinite[k][j], large[k][j], 1e-3 * std::max(1.0, std::abs(large[k][j])))
+          << "value " << k << ", element " << j;
+    }
+  }
+}
+
+TEST_P(OpConformance, NaNAndInfinityDoNotComeOutAsOrdinaryNumbers) {
+  constexpr std::int64_t kSamples = 6;
+  std::vector<Variant> variants{Variant::Plain};
+  if (takes_bf16(GetParam()) && (!is_vendor(GetParam().op) || processor_has_bf16())) variants.push_back(Variant::Bf16);
+  for (const Variant variant : variants) {
+    Replacing trial(GetParam(), variant, has_gradient());
+    for (std::size_t i = 0; i < trial.input_count(); ++i) {
+      const TensorView input = trial.input(i);
+      if (input.dtype != DType::F32 && input.dtype != DType::BF16) continue;
+      const std::int64_t n = input.numel(), samples = std::min(n, kSamples);
+      for (std::int64_t s = 0; s < samples; ++s) {
+        const std::int64_t at = s * n / samples;
+        SCOPED_TRACE(fmt::format("input {} ({}), element {}", i, name_of(input.dtype), at));
+        const auto infinite = trial.with(i, at, INFINITY);
+        expect_nan_stays(trial.with(i, at, NAN), infinite,
+                         {trial.with(i, at, values_of(input)[static_cast<std::size_t>(at)]), trial.with(i, at, 1e3),
+                          trial.with(i, at, -1e3)},
+                         trial);
+        expect_limit(infinite, trial.with(i, at, 1e15), trial.outputs());
+      }
+    }
+  }
+}
+
 // Inputs that are almost those of the example.
 std::vector<std::vector<ValueInfo>> misfits(const std::vector<ValueInfo>& in) {
   std::vector<std::vector<ValueInfo>> all;
@@ -265,10 +384,6 @@ auto cases_where(Predicate holds) {
 bool has_gradient(const OpCase& c) {
   if (!find_op(c.op).reverse || c.example().gradient == OpExample::Gradient::None) return false;
   return OpTrial(c).differentiate_functional();
-}
-bool takes_bf16(const OpCase& c) {
-  const OpExample& example = c.example();
-  return example.bf16 && !example.in.empty() && example.in[0].dtype == DType::F32;
 }
 INSTANTIATE_TEST_SUITE_P(Ops, OpConformance, testing::ValuesIn(test::all_op_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OpGradient, cases_where(has_gradient), name_of_case);

@@ -24,6 +24,13 @@ TEST(Relu, KeepsNaN) {
   EXPECT_EQ(y[1], 0);
 }
 
+// x * 0 is NaN where x is infinite or NaN, as in PyTorch.
+TEST(Dropout, DroppedElementsKeepNaN) {
+  Bench bench;
+  const ValueId x = bench.leaf("x", {100}, Floats(100, std::numeric_limits<float>::quiet_NaN()));
+  for (const float y : bench.eval(dropout(bench, x))) EXPECT_TRUE(std::isnan(y));
+}
+
 TEST(Dropout, KeepsTheExpectedShareAndScale) {
   Bench bench;
   const std::size_t n = 100 * 401;

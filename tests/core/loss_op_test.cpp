@@ -102,6 +102,32 @@ TEST(SoftmaxCrossEntropy, ALabelOutsideTheClassesIsAnErrorThatSaysWhere) {
   }
 }
 
+TEST(SoftmaxCrossEntropy, TheFirstBadRowIsNamedOnce) {
+  Bench bench;
+  const ValueId x = bench.leaf("x", {3, 2});
+  const auto out = bench.graph.emit("softmax_cross_entropy", {x, bench.labels({0, 9, 7})}, {}, "loss");
+  Program program = bench.compile(out);
+  try {
+    program.run();
+    FAIL() << "must not run";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "node 'loss': label 9 of row 1 is not below the 2 classes");
+  }
+  EXPECT_NO_THROW(program.check());
+}
+
+TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteMarksTheRun) {
+  for (const float logit : {1.0f, INFINITY}) {
+    Bench bench;
+    const ValueId x = bench.leaf("x", {1, 2}, {logit, 0});
+    const auto out = bench.graph.emit("softmax_cross_entropy", {x, bench.labels({0})}, {}, "loss");
+    Program program = bench.compile(out);
+    program.run({.step = 3});
+    EXPECT_EQ(program.state().status.not_finite, logit > 1 ? 1u : 0u);
+    EXPECT_EQ(program.state().status.since, logit > 1 ? 3u : 0u);
+  }
+}
+
 TEST(SoftmaxCrossEntropy, ReverseScalesBySeed) {
   Bench bench;
   const ValueId x = bench.leaf("x", {1, 2}, {0, 0});

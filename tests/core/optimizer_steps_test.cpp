@@ -14,34 +14,52 @@ namespace {
 using Floats = std::vector<float>;
 using Bytes = std::vector<std::uint8_t>;
 
-SgdStep sgd(const Floats& grad, Floats& weight, Floats& velocity) {
-  return {.grad = grad.data(),
-          .weight = weight.data(),
-          .velocity = velocity.data(),
-          .keep = nullptr,
-          .train = nullptr,
-          .lr = 0.1f,
-          .momentum = 0.9f,
-          .weight_decay = 0.0f,
-          .grad_scale = 1.0f,
-          .nesterov = false,
-          .decay_frozen = false};
+// Of an update with learning rate 0.1 and momentum 0.9, in place.
+SgdStep sgd(const RunState& run, const Floats& grad, Floats& weight, Floats& velocity) {
+  return {{.grad = grad.data(),
+           .weight = weight.data(),
+           .new_weight = weight.data(),
+           .keep = nullptr,
+           .train = nullptr,
+           .grad_scale = nullptr,
+           .run = &run,
+           .lr = 1,
+           .weight_decay = 0,
+           .decay_frozen = false},
+          velocity.data(),
+          velocity.data(),
+          0.9f,
+          false};
+}
+
+// Learning rate 0.1, the first update.
+RunState first_update(double learning_rate = 0.1) {
+  RunState run;
+  run.feed.learning_rate = learning_rate;
+  run.feed.update = 1;
+  return run;
+}
+
+template <class Step>
+void apply(RunState& run, std::int64_t n, const Step& step, int threads = 1) {
+  for_each_weight({.threads = threads, .run = &run}, n, step);
 }
 
 // Two steps by hand: lr 0.1, momentum 0.9, decay 0.01, gradients 1 and -2 on a weight that starts at 1.
 TEST(SgdStep, FollowsPyTorchOverTwoSteps) {
+  RunState run = first_update();
   for (const bool nesterov : {false, true}) {
     double w = 1, v = 0;
     Floats weight{1}, velocity{0}, grad{0};
-    SgdStep step = sgd(grad, weight, velocity);
-    step.weight_decay = 0.01f;
+    SgdStep step = sgd(run, grad, weight, velocity);
+    step.weight_decay = 0.01;
     step.nesterov = nesterov;
     for (const double g : {1.0, -2.0}) {
       const double d = g + 0.01 * w;
       v = 0.9 * v + d;
       w -= 0.1 * (nesterov ? d + 0.9 * v : v);
       grad[0] = static_cast<float>(g);
-      for_each_weight({}, 1, step);
+      apply(run, 1, step);
       EXPECT_NEAR(velocity[0], v, 1e-6);
       EXPECT_NEAR(weight[0], w, 1e-6);
     }
@@ -49,81 +67,91 @@ TEST(SgdStep, FollowsPyTorchOverTwoSteps) {
 }
 
 TEST(SgdStep, ScalesTheGradientButNotTheDecay) {
+  RunState run = first_update();
   Floats grad{8}, weight{2}, velocity{0};
-  SgdStep step = sgd(grad, weight, velocity);
-  step.grad_scale = 0.25f;
-  step.weight_decay = 0.5f;
-  for_each_weight({}, 1, step);
+  SgdStep step = sgd(run, grad, weight, velocity);
+  const float quarter = 0.25f;
+  step.grad_scale = &quarter;
+  step.weight_decay = 0.5;
+  apply(run, 1, step);
   EXPECT_EQ(velocity[0], 3.0f) << "8 / 4 + 0.5 * 2";
 }
 
 TEST(SgdStep, PrunedWeightsAndTheirVelocityBecomeZero) {
+  RunState run = first_update();
   Floats grad{1, 1}, weight{5, 5}, velocity{7, 7};
   const Bytes keep{0, 1};
-  SgdStep step = sgd(grad, weight, velocity);
+  SgdStep step = sgd(run, grad, weight, velocity);
   step.keep = keep.data();
-  for_each_weight({}, 2, step);
+  apply(run, 2, step);
   EXPECT_EQ(weight[0], 0);
   EXPECT_EQ(velocity[0], 0);
   EXPECT_NE(weight[1], 0);
 }
 
 TEST(SgdStep, FrozenWeightsKeepTheirBits) {
+  RunState run = first_update();
   Floats grad{1e30f, 1}, weight{0.1f, 0.1f}, velocity{3, 0};
   const Bytes train{0, 1};
-  SgdStep step = sgd(grad, weight, velocity);
+  SgdStep step = sgd(run, grad, weight, velocity);
   step.train = train.data();
-  step.weight_decay = 0.1f;
-  for (int i = 0; i < 5; ++i) for_each_weight({}, 2, step);
+  step.weight_decay = 0.1;
+  for (int i = 0; i < 5; ++i) apply(run, 2, step);
   EXPECT_EQ(weight[0], 0.1f);
   EXPECT_EQ(velocity[0], 0);
   EXPECT_NE(weight[1], 0.1f);
 }
 
 TEST(SgdStep, FrozenWeightsDecayWhereAskedTo) {
+  RunState run = first_update();
   Floats grad{1e30f}, weight{1}, velocity{0};
   const Bytes train{0};
-  SgdStep step = sgd(grad, weight, velocity);
+  SgdStep step = sgd(run, grad, weight, velocity);
   step.train = train.data();
-  step.weight_decay = 0.5f;
+  step.weight_decay = 0.5;
   step.decay_frozen = true;
-  for_each_weight({}, 1, step);
+  apply(run, 1, step);
   EXPECT_FLOAT_EQ(weight[0], 1 - 0.1f * 0.5f);
 }
 
 // A frozen weight that is also pruned is zero.
 TEST(SgdStep, PruningWinsOverFreezing) {
+  RunState run = first_update();
   Floats grad{1}, weight{4}, velocity{1};
   const Bytes none{0};
-  SgdStep step = sgd(grad, weight, velocity);
+  SgdStep step = sgd(run, grad, weight, velocity);
   step.keep = step.train = none.data();
-  for_each_weight({}, 1, step);
+  apply(run, 1, step);
   EXPECT_EQ(weight[0], 0);
   EXPECT_EQ(velocity[0], 0);
 }
 
-AdamStep adam(const Floats& grad, Floats& weight, Floats& mean, Floats& square, int t, double decay, bool decoupled) {
-  return {.grad = grad.data(),
-          .weight = weight.data(),
-          .mean = mean.data(),
-          .square = square.data(),
-          .keep = nullptr,
-          .train = nullptr,
-          .beta1 = 0.9f,
-          .beta2 = 0.999f,
-          .epsilon = 1e-8f,
-          .grad_scale = 1.0f,
-          .weight_decay = static_cast<float>(decoupled ? 0 : decay),
-          .shrink = static_cast<float>(decoupled ? 1 - 0.01 * decay : 1),
-          .step_size = static_cast<float>(0.01 / (1 - std::pow(0.9, t))),
-          .inverse_root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(0.999, t))),
-          .decay_frozen = false};
+AdamStep adam(const RunState& run, const Floats& grad, Floats& weight, Floats& mean, Floats& square, bool decoupled) {
+  return {{.grad = grad.data(),
+           .weight = weight.data(),
+           .new_weight = weight.data(),
+           .keep = nullptr,
+           .train = nullptr,
+           .grad_scale = nullptr,
+           .run = &run,
+           .lr = 1,
+           .weight_decay = 0.1,
+           .decay_frozen = false},
+          mean.data(),
+          square.data(),
+          mean.data(),
+          square.data(),
+          0.9f,
+          0.999f,
+          1e-8f,
+          decoupled};
 }
 
 TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
   for (const bool decoupled : {false, true}) {
     double w = 1, m = 0, v = 0;
     Floats weight{1}, mean{0}, square{0}, grad{0};
+    RunState run = first_update(0.01);
     int t = 0;
     for (const double g : {0.5, -2.0, 0.1}) {
       ++t;
@@ -133,7 +161,8 @@ TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
       v = 0.999 * v + 0.001 * d * d;
       w -= 0.01 / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
       grad[0] = static_cast<float>(g);
-      for_each_weight({}, 1, adam(grad, weight, mean, square, t, 0.1, decoupled));
+      run.feed.update = t;
+      apply(run, 1, adam(run, grad, weight, mean, square, decoupled));
       EXPECT_NEAR(weight[0], w, 2e-6) << "step " << t;
     }
   }
@@ -142,10 +171,11 @@ TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
 TEST(AdamStep, MasksHoldStateAtZero) {
   Floats grad{1, 1, 1}, weight{2, 2, 2}, mean{1, 1, 0}, square{1, 1, 0};
   const Bytes keep{0, 1, 1}, train{1, 0, 1};
-  AdamStep step = adam(grad, weight, mean, square, 1, 0.1, false);
+  RunState run = first_update(0.01);
+  AdamStep step = adam(run, grad, weight, mean, square, false);
   step.keep = keep.data();
   step.train = train.data();
-  for_each_weight({}, 3, step);
+  apply(run, 3, step);
   EXPECT_EQ(weight[0], 0) << "pruned";
   EXPECT_EQ(weight[1], 2) << "frozen";
   EXPECT_NE(weight[2], 2);
@@ -157,6 +187,7 @@ TEST(AdamStep, MasksHoldStateAtZero) {
 
 // Vector body, tail and thread ranges give what one weight at a time gives.
 TEST(OptimizerSteps, LengthAndThreadsDoNotChangeABit) {
+  RunState run = first_update();
   const std::size_t n = 70001;
   Floats grad(n), start(n);
   Bytes keep(n), train(n);
@@ -167,19 +198,39 @@ TEST(OptimizerSteps, LengthAndThreadsDoNotChangeABit) {
     train[i] = uniform_at({3, 4, 0}, i) < 0.6f;
   }
   Floats alone = start, alone_velocity(n), together = start, together_velocity(n);
-  SgdStep one = sgd(grad, alone, alone_velocity), all = sgd(grad, together, together_velocity);
+  SgdStep one = sgd(run, grad, alone, alone_velocity), all = sgd(run, grad, together, together_velocity);
   for (SgdStep* step : {&one, &all}) {
     step->keep = keep.data();
     step->train = train.data();
-    step->weight_decay = 1e-2f;
+    step->weight_decay = 1e-2;
     step->nesterov = true;
   }
   for (int repeat = 0; repeat < 3; ++repeat) {
-    for (std::size_t i = 0; i < n; ++i) one.update<true, true>(static_cast<std::int64_t>(i));
-    for_each_weight({.threads = 4}, static_cast<std::int64_t>(n), all);
+    for (std::size_t i = 0; i < n; ++i) one.loaded().update<true, true>(static_cast<std::int64_t>(i));
+    apply(run, static_cast<std::int64_t>(n), all, 4);
   }
   EXPECT_EQ(alone, together);
   EXPECT_EQ(alone_velocity, together_velocity);
+}
+
+// Overflow marks the run at the step it began; the rest of that update is applied, later ones are not.
+TEST(OptimizerSteps, AWeightThatOverflowsStopsLaterUpdates) {
+  RunState run = first_update();
+  run.feed.step = 7;
+  Floats grad{1, 1e38f, 1}, weight{1, -3e38f, 1}, velocity{0, 0, 0};
+  SgdStep step = sgd(run, grad, weight, velocity);
+  step.lr = 1e3;
+  apply(run, 3, step);
+  EXPECT_EQ(run.status.not_finite, 1u);
+  EXPECT_EQ(run.status.since, 7u);
+  EXPECT_EQ(weight[2], 1 - 100.0f);
+  run.status.stopped = run.status.not_finite;  // as Program::run does
+  run.feed.step = 8;
+  const Floats before = weight, velocity_before = velocity;
+  apply(run, 3, step);
+  EXPECT_EQ(weight, before);
+  EXPECT_EQ(velocity, velocity_before);
+  EXPECT_EQ(run.status.since, 7u);
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 // Runs under mpirun with 2 and 4 ranks; every rank runs every test.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <map>
+#include <sstream>
 #include <thread>
 
 #include "core/error.h"
+#include "distributed/agree.h"
 #include "distributed/communicator.h"
 #include "distributed/reducer.h"
 #include "experiments/run/cores.h"
@@ -62,6 +66,16 @@ TEST(DataParallel, MasksAndScoresAreThoseOfOneRank) {
   }
 }
 
+TEST(DataParallel, WhatOverflowsOnOneRankEndsTheTrialOnAll) {
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {},
+                   {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}}, {}, &world());
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  EXPECT_FALSE(trainer.train_step().diverged);
+  if (world().rank() == 1) trainer.params().buffer(1)[0] = INFINITY;
+  EXPECT_TRUE(trainer.train_step().diverged);
+}
+
 TEST(DataParallel, TheSameRankCountGivesTheSameBits) {
   std::vector<std::vector<float>> runs;
   for (int run = 0; run < 2; ++run) {
@@ -112,6 +126,60 @@ TEST(Tickets, EachIsHandedOutOnce) {
   for (int i = 0; i < kEach; ++i) seen.at(static_cast<std::size_t>(tickets->next())) += 1.0;
   world().all_reduce_sum(std::span<double>(seen));
   for (const double count : seen) EXPECT_EQ(count, 1.0);
+}
+
+TEST(Notice, AWordOfOneRankReachesAllAndTwoMayGiveIt) {
+  for (const int givers : {1, 2}) {
+    const auto notice = world().notice();
+    EXPECT_FALSE(notice->heard());
+    std::uint64_t all_looked = 1;
+    world().all_reduce_max(std::span(&all_looked, 1));
+    if (world().rank() >= world().size() - givers) notice->give();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!notice->heard() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    EXPECT_TRUE(notice->heard());
+  }
+}
+
+TEST(Mail, EveryTextReachesRankZeroInItsOrder) {
+  const auto mail = world().mail();
+  const std::size_t sizes[] = {0, 20, 300'000};  // the last is more than MPI sends on its own account
+  for (int i = 0; world().rank() > 0 && i < 3; ++i) {
+    mail->send(fmt::format("{} {}", world().rank(), i) + std::string(sizes[i], 'x'));
+  }
+  std::map<int, int> next;
+  while (world().rank() == 0 && mail->count() < 3 * (world().size() - 1)) {
+    const auto text = mail->receive();
+    if (!text) continue;
+    std::istringstream words(*text);
+    int sender = 0, number = 0;
+    words >> sender >> number;
+    EXPECT_EQ(number, next[sender]++);
+    EXPECT_EQ(text->size(), sizes[number] + 3);
+  }
+  double count = static_cast<double>(mail->count());
+  world().all_reduce_sum(std::span(&count, 1));
+  EXPECT_EQ(count, 6.0 * (world().size() - 1));
+}
+
+TEST(Agree, TheReasonOfTheLowestFailingRankIsThrownOnAll) {
+  agree(world(), [] {});
+  for (int lowest = 0; lowest < world().size(); ++lowest) {
+    try {
+      agree(world(), [&] {
+        if (world().rank() >= lowest) fail(ErrorKind::Input, "no data on {}", world().rank());
+      });
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const AgreedError& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input);
+      const std::string text = error.what();
+      EXPECT_TRUE(text.ends_with(fmt::format("no data on {}", lowest))) << text;
+      EXPECT_EQ(text.starts_with(fmt::format("rank {} of {} on ", lowest, world().size())), lowest > 0) << text;
+      EXPECT_EQ(error.own() != nullptr, world().rank() >= lowest);
+    }
+  }
+  EXPECT_TRUE(same_on_all(world(), 7));
+  EXPECT_FALSE(same_on_all(world(), static_cast<std::uint64_t>(world().rank())));
 }
 
 TEST(Cores, RanksOfOneNodeShareThem) {

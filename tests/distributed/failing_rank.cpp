@@ -66,6 +66,7 @@ class FailingCommunicator final : public Communicator {
   }
   std::unique_ptr<Tickets> tickets() override { return std::make_unique<FailingTickets>(inner_->tickets()); }
   std::unique_ptr<Notice> notice() override { return inner_->notice(); }
+  std::unique_ptr<Mail> mail() override { return inner_->mail(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     // In the middle of a step: some of its messages are under way.
     if (++sent_ == 4) fail_at("step");

@@ -113,5 +113,30 @@ TEST_P(BatchNorm, MatchesDoublePrecisionInBf16) {
 TEST_P(BatchNorm, MatchesDoublePrecisionOnThreeThreads) { check<float>(GetParam(), 3); }
 INSTANTIATE_TEST_SUITE_P(Rows, BatchNorm, ::testing::ValuesIn(kCases));
 
+// One channel of two has a bad value: its results say so, the run is marked, the other channel is as ever.
+void check_bad_value(float bad, bool finite_mean) {
+  const cpu::BatchNormShape shape{4, 2, false, true, 1e-5f, 0.1f};
+  const std::vector<float> x{1, 1, bad, 2, 3, 3, 4, 4};
+  std::vector<float> y(8), mean(2), rstd(2), running_mean(2), running_var(2, 1.0f);
+  std::vector<std::byte> scratch(shape.scratch_bytes());
+  RunState state;
+  state.feed.step = 9;
+  cpu::batch_norm_forward<float>(shape,
+                                 {x.data(), nullptr, nullptr, nullptr, running_mean.data(), running_var.data(),
+                                  y.data(), mean.data(), rstd.data(), &state},
+                                 scratch.data(), 1);
+  EXPECT_EQ(std::isfinite(mean[0]), finite_mean) << bad;
+  EXPECT_FALSE(std::isfinite(running_var[0])) << bad;
+  EXPECT_TRUE(std::isfinite(running_var[1]) && std::isfinite(y[1])) << bad;
+  EXPECT_EQ(state.status.not_finite, 1u) << bad;
+  EXPECT_EQ(state.status.since, 9u) << bad;
+}
+
+TEST(BatchNorm, AStatisticThatIsNotFiniteIsMarked) {
+  check_bad_value(std::nanf(""), false);
+  check_bad_value(INFINITY, false);
+  check_bad_value(1e30f, true);  // its square is more than f32 holds
+}
+
 }  // namespace
 }  // namespace winnow::testing

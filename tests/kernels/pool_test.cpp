@@ -97,6 +97,19 @@ TEST(Pool, ANanIsSeen) {
   EXPECT_EQ(winner, 1);
 }
 
+// PyTorch's rule: the first place inside the image wins, so that the gradient is not lost in the padding.
+TEST(Pool, AWindowOfMinusInfinityIsWonInsideTheImage) {
+  const PoolShape s{1, 2, 2, 1, 3, 3, 2, 1};
+  const float x[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, dy = 5;
+  float y = 0, dx[4];
+  std::uint8_t winner = 0;
+  cpu::max_pool_forward(s, x, &y, &winner, 1);
+  EXPECT_EQ(y, -INFINITY);
+  EXPECT_EQ(winner, 4);  // the middle of the window is pixel 0
+  cpu::max_pool_backward(s, &dy, &winner, dx, 1);
+  EXPECT_EQ(dx[0], 5);
+}
+
 TEST(Shortcut, KeepsEveryOtherPixelWithItsChannelsInTheMiddle) {
   const cpu::ShortcutShape s{1, 3, 2, 2, 2, 4};
   const std::vector<float> x{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};

@@ -84,7 +84,7 @@ std::vector<float> after_one_step(const char* variant, const char* decay) {
   const auto weight = state.params().weight(ParamId(0));
   std::ranges::copy(gradient({weight.begin(), weight.end()}), state.params().grad(ParamId(0)).begin());
   const Settings train = test::resolved(train_schema(), {{"momentum", "0"}, {"weight_decay", decay}});
-  Optimizer(train, 1).update(state.params(), .1, 1);
+  Optimizer(train, state.params(), *made, 1).update(.1, 1);
   return {weight.begin(), weight.end()};
 }
 
@@ -109,10 +109,10 @@ TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
   FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const Settings train = test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
-  Optimizer optimizer(train, 1);
+  Optimizer optimizer(train, state.params(), *made, 1);
   std::ranges::fill(state.params().grad(ParamId(0)), 1.0f);  // must not reach frozen weights
   for (const double rate : {.1, .01, .001}) {
-    for (int step = 0; step < 25000; ++step) optimizer.update(state.params(), rate, 1);  // SGD counts no updates
+    for (int step = 0; step < 25000; ++step) optimizer.update(rate, 1);  // SGD counts no updates
   }
   const double left = std::exp(-5e-4 * 25000 * .111 / .1);
   EXPECT_NEAR(left, 9e-7, 1e-7);

@@ -50,7 +50,7 @@ TEST(WaveletDropout, LengthsAndFinestBandMatchSpecificationOracle) {
   EXPECT_EQ(wavelet_length(7), 6);
   std::vector<float> low(10), high(10);
   const auto x = counting(16);
-  wavelet_analysis(x.data(), low.data(), high.data(), 1, 16, 1);
+  cpu::wavelet_analysis(x.data(), low.data(), high.data(), 1, 16, 1);
   expect_near(high, {-.332671f, .155894f, 0, 0, 0, 0, 0, 0, -7.254865f, 1.774787f}, 3e-6);
 }
 

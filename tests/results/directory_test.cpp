@@ -12,6 +12,7 @@
 #include "experiments/results/status.h"
 #include "experiments/results/survey.h"
 #include "experiments/results/trial_file.h"
+#include "tests/results/faulty_files.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
 
@@ -64,9 +65,103 @@ TEST_F(Directory, CollectReplacesNothingButASurvey) {
   EXPECT_EQ(collect(folder_.path()), 64) << "a folder";
   EXPECT_EQ(collect(Layout(out()).trials() / "a1" / "survey.h5"), 64);
   EXPECT_EQ(collect(out() / "failed" / ".." / "trials" / "survey.h5"), 64);
+  for (const char* inside :
+       {"plans/survey.h5", "running/survey.h5", "failed/new/survey.h5", "smoke/survey.h5", "notes"}) {
+    EXPECT_EQ(collect(out() / inside), 64) << inside;
+    EXPECT_FALSE(files_.exists(out() / inside)) << inside;
+  }
+  EXPECT_EQ(collect(out() / "second.h5"), 0) << "beside survey.h5";
   EXPECT_EQ(collect(survey), 0);
   EXPECT_EQ(collect(survey), 0) << "a survey is made anew";
   EXPECT_EQ(winnow({"collect", out().string()}).code, 0);
+}
+
+TEST_F(Directory, CollectKeepsASurveyThatHoldsMore) {
+  const std::string place = out().string(), survey = (out() / "survey.h5").string();
+  ASSERT_EQ(winnow({"collect", place}).code, 0);
+  const auto before = files_.read(survey);
+  auto bytes = files_.read(result(1));
+  bytes[100] ^= std::byte{1};
+  files_.replace(result(1), std::span<const std::byte>(bytes));
+  const Said refused = winnow({"collect", place});
+  EXPECT_EQ(refused.code, 66);
+  EXPECT_NE(refused.err.find("1 result that cannot be read any more (" + result(1).stem().string() + ")"),
+            std::string::npos)
+      << refused.err;
+  EXPECT_EQ(files_.read(survey), before);
+  EXPECT_EQ(winnow({"collect", place, "--replace"}).code, 0);
+  EXPECT_EQ(read_survey(files_, survey).missing.size(), 3u);
+  EXPECT_EQ(winnow({"collect", place}).code, 0) << "it holds no more than there is";
+}
+
+// Whatever cannot be read while results are gathered, they are all there or the loss is said.
+TEST_F(Directory, NoErrorOfTheDiskShortensASurveySilently) {
+  FaultyFiles counting;
+  gather_survey(counting, out());
+  int listed = 0, thrown = 0;
+  for (int at = 0; at < counting.operations() + 20; ++at) {
+    FaultyFiles files(Fault::InputOutput, at);
+    try {
+      const Survey survey = gather_survey(files, out());
+      std::size_t damaged = 0;
+      for (const MissingTrial& missing : survey.missing) damaged += missing.state == "damaged";
+      EXPECT_EQ(rows_of(survey.trials) + damaged, 11u) << at;
+      listed += damaged > 0;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Io) << error.what();
+      ++thrown;
+    }
+  }
+  EXPECT_GE(listed, 8);
+  EXPECT_GE(thrown, 6);
+}
+
+// As h5py does with mode "a": the seal is gone, the content is not.
+TEST_F(Directory, AFileThatAnotherProgramOpenedStillCounts) {
+  ASSERT_EQ(winnow({"collect", out().string()}).code, 0);
+  const auto strip = [&](const fs::path& path) {
+    const auto whole = files_.read(path);
+    files_.replace(path, unsealed(whole).image);
+  };
+  strip(result(1));
+  strip(out() / "survey.h5");
+  const SweepStatus status = read_status(files_, out(), unix_now());
+  EXPECT_EQ(status.done, 10u);
+  EXPECT_TRUE(status.damaged.empty());
+  EXPECT_EQ(check_result(files_, result(1)).name, result(1).stem());
+  EXPECT_EQ(rows_of(read_survey(files_, out() / "survey.h5").trials), 11u);
+  EXPECT_EQ(winnow({"report", (out() / "survey.h5").string()}).code, 0);
+  const Said collected = winnow({"collect", out().string()});
+  EXPECT_EQ(collected.code, 0) << collected.err;
+  EXPECT_NE(collected.out.find("11 of 13 trials"), std::string::npos) << collected.out;
+}
+
+// tests/results/golden/schema-1.0 was written before plans had files of their own and surveys had digests.
+TEST(OlderFiles, OfEverySchemaSoFarAreRead) {
+  TemporaryFolder folder;
+  const fs::path out = folder.path() / "out";
+  fs::copy(fs::path(WINNOW_SOURCE_DIR) / "tests/results/golden/schema-1.0", out, fs::copy_options::recursive);
+  PosixFiles files;
+  EXPECT_EQ(read_plan(files, out).size(), 13u);
+  const SweepStatus status = read_status(files, out, unix_now());
+  EXPECT_EQ(status.done + status.diverged.size(), 2u);
+  EXPECT_EQ(status.failed.size(), 1u);
+  EXPECT_EQ(status.missing.size(), 10u);
+  for (const auto& name : published_trials(files, out)) {
+    const auto path = Layout(out).trial(name);
+    EXPECT_EQ(check_result(files, path).name, name);
+    const ReadTrial trial = read_whole_trial(files, path);
+    const auto bytes = files.read(path);
+    files.replace(path, unsealed(bytes).image);
+    EXPECT_EQ(check_result(files, path).name, name) << "its digest still holds";
+    EXPECT_EQ(load_weights(path).size(), 3u);
+    EXPECT_EQ(read_whole_trial(files, path).result.summary, trial.result.summary);
+  }
+  EXPECT_EQ(rows_of(read_survey(files, out / "survey.h5").trials), 2u);
+  const auto bytes = files.read(out / "survey.h5");
+  files.replace(out / "survey.h5", unsealed(bytes).image);
+  EXPECT_EQ(trials_in_survey(files, out / "survey.h5")->size(), 2u) << "replaceable";
+  EXPECT_THROW(read_survey(files, out / "survey.h5"), Error) << "it has no digest to be judged by";
 }
 
 TEST_F(Directory, ACopyOfAResultIsListedAndNotCounted) {
@@ -77,7 +172,7 @@ TEST_F(Directory, ACopyOfAResultIsListedAndNotCounted) {
   fs::copy_file(path, other);
   const SweepStatus status = read_status(files_, out(), unix_now());
   EXPECT_EQ(status.planned, 13u);
-  EXPECT_EQ(status.done, 10u);
+  EXPECT_EQ(status.done.size(), 10u);
   ASSERT_EQ(status.damaged.size(), 2u);
   for (const auto& damaged : status.damaged) {
     EXPECT_NE(damaged.reason.find("is the result of " + path.stem().string()), std::string::npos) << damaged.reason;
@@ -94,7 +189,7 @@ TEST_F(Directory, AResultOfANewerVersionDoesNotBlockTheOthers) {
   write_newer(result(1));
   const SweepStatus status = read_status(files_, out(), unix_now());
   EXPECT_EQ(status.planned, 13u);
-  EXPECT_EQ(status.done, 9u);
+  EXPECT_EQ(status.done.size(), 9u);
   ASSERT_EQ(status.damaged.size(), 1u);
   EXPECT_NE(status.damaged[0].reason.find("schema version 2.0"), std::string::npos);
   const Said collected = winnow({"collect", out().string()});

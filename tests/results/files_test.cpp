@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <set>
+
 #include "tests/results/faulty_files.h"
 #include "tests/results/samples.h"
 
@@ -31,7 +34,7 @@ TEST(Files, AWriterThatLosesTheRaceAfterItsCheckKeepsTheWinnersFile) {
     void sync(int file, const Path& path) override {
       PosixFiles::sync(file, path);
       std::filesystem::path final_name = path.string().substr(0, path.string().find(".tmp."));
-      const int other = PosixFiles::open(final_name, Open::New);
+      const int other = PosixFiles::open(final_name, Open::New).value();
       PosixFiles::write(other, bytes_of("theirs"), final_name);
       PosixFiles::close(other, final_name);
     }
@@ -42,15 +45,93 @@ TEST(Files, AWriterThatLosesTheRaceAfterItsCheckKeepsTheWinnersFile) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "a temporary file is left";
 }
 
-TEST(Files, ReplaceAndAppend) {
+TEST(Files, ReplaceChangesAFileFromOneWholeStateToAnother) {
   TemporaryFolder folder;
   PosixFiles files;
   files.replace(folder.path() / "r", "one");
   files.replace(folder.path() / "r", "two");
   EXPECT_EQ(text_of(files.read(folder.path() / "r")), "two");
-  files.append_synced(folder.path() / "log", "a\n");
-  files.append_synced(folder.path() / "log", "b\n");
-  EXPECT_EQ(text_of(files.read(folder.path() / "log")), "a\nb\n");
+}
+
+// With and without unnamed files, hard links and renameat2: the same file, or nothing and a reason.
+TEST(Files, EveryWayOfPublishingGivesOneWholeReadOnlyFile) {
+  for (int lacking = 0; lacking < 8; ++lacking) {
+    SCOPED_TRACE(lacking);
+    TemporaryFolder folder;
+    FaultyFiles files;
+    files.no_unnamed = (lacking & 1) != 0;
+    files.no_links = (lacking & 2) != 0;
+    files.no_rename_new = (lacking & 4) != 0;
+    const auto path = folder.path() / "a/b.h5";
+    if (files.no_links && files.no_rename_new) {
+      try {
+        files.check_publishing(folder.path() / "a");
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::Site);
+      }
+      EXPECT_TRUE(std::filesystem::is_empty(folder.path() / "a"));
+      continue;
+    }
+    files.check_publishing(folder.path() / "a");
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path() / "a"));
+    EXPECT_TRUE(files.write_once(path, bytes_of("first")));
+    EXPECT_FALSE(files.write_once(path, bytes_of("second")));
+    EXPECT_EQ(text_of(files.read(path)), "first");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path() / "a"), {}), 1);
+    struct stat about {};
+    ASSERT_EQ(::stat(path.c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 0222, 0u);
+  }
+}
+
+TEST(Files, NoTwoTemporaryFilesHaveOneName) {
+  // Two containers may have one host name and one process number, so neither may make a name unique.
+  class Watching : public FaultyFiles {
+   public:
+    std::set<std::string> names;
+
+   protected:
+    std::optional<int> open(const Path& path, Open how) override {
+      EXPECT_TRUE(names.insert(path).second) << path;
+      return FaultyFiles::open(path, how);
+    }
+  } files;
+  TemporaryFolder folder;
+  for (int i = 0; i < 20; ++i) files.replace(folder.path() / "r", "x");
+  EXPECT_EQ(files.names.size(), 20u);
+}
+
+TEST(Files, LeftoversOfDeadRunsAreClearedAndOthersAreNot) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto old = folder.path() / "x.h5.tmp.0123", older_name = folder.path() / "y.h5.tmp.host.17";
+  const auto young = folder.path() / "z.h5.tmp.4567", result = folder.path() / "w.h5";
+  for (const auto& path : {old, older_name, young, result}) std::ofstream(path) << "x";
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(2);
+  for (const auto& path : {old, older_name, result}) std::filesystem::last_write_time(path, long_ago);
+  files.clear_leftovers(folder.path());
+  EXPECT_FALSE(files.exists(old));
+  EXPECT_FALSE(files.exists(older_name));
+  EXPECT_TRUE(files.exists(young)) << "a live process may be writing it";
+  EXPECT_TRUE(files.exists(result));
+  EXPECT_EQ(files.list(folder.path()), std::vector<std::string>{"w.h5"});
+}
+
+TEST(Files, WhatIsNoFileIsRefusedAndNotWaitedFor) {
+  TemporaryFolder folder;
+  const auto pipe = folder.path() / "pipe.h5";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  PosixFiles files;
+  for (const std::filesystem::path& path : {pipe, folder.path(), std::filesystem::path("/dev/zero")}) {
+    try {
+      files.read(path);
+      ADD_FAILURE() << path;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input) << error.what();
+      EXPECT_NE(std::string(error.what()).find("not a file"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(Files, ErrorsNameThePathAndTheSystemsReason) {

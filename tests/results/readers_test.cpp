@@ -49,8 +49,8 @@ void write_trial_with_every_form(const std::filesystem::path& folder) {
   result.weights.clear();
   PosixFiles files;
   const auto bytes = encode_trial(result, kCreated);
-  const auto end = note_of(bytes, bytes.size(), "sample");
-  const Hdf5File from = open_sealed(bytes, "sample", "winnow-trial", 1);
+  const Unsealed content = unsealed(bytes);
+  const Hdf5File from = Hdf5File::from_bytes(content.image, "sample");
   Hdf5File file = Hdf5File::create();
   for (const char* name : {"schema", "schema_version"}) file.set("/", name, from.text("/", name));
   for (const auto& name : from.children("/")) {
@@ -63,7 +63,7 @@ void write_trial_with_every_form(const std::filesystem::path& folder) {
     raw.write(reinterpret_cast<const char*>(stored.weight.values.data()),
               static_cast<std::streamsize>(stored.weight.values.size() * sizeof(float)));
   }
-  files.replace(folder / "trial.h5", std::span<const std::byte>(sealed(file.bytes(), end)));
+  files.replace(folder / "trial.h5", std::span<const std::byte>(sealed(file.bytes(), content.note)));
 }
 
 TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {

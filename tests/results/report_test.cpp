@@ -1,17 +1,22 @@
 #include "experiments/report/report.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
+#include "experiments/catalog.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/report/columns.h"
 #include "experiments/report/text_table.h"
 #include "experiments/results/container.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/text.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
 
@@ -84,6 +89,131 @@ TEST_F(Report, TrialsOfDifferentPrecisionInOneTableAreSaid) {
   EXPECT_NE(groups[0].notes[0].find("bf16"), std::string::npos);
   EXPECT_EQ(groups.size(), compare(gather_survey(files, folder_.path())).groups.size())
       << "provenance is no setting that splits tables";
+}
+
+// The survey of the sample with data that the results name by a digest and by a path.
+Survey with_data(Survey survey, const std::vector<std::string>& digests, const std::vector<std::string>& roots) {
+  const std::size_t rows = rows_of(survey.trials);
+  std::vector<std::string> digest, root;
+  for (std::size_t row = 0; row < rows; ++row) {
+    digest.push_back(digests[row % digests.size()]);
+    root.push_back(roots[row % roots.size()]);
+  }
+  survey.trials.columns.push_back({"provenance.data.digest", digest});
+  survey.trials.columns.push_back({"data.root", root, "", kSettingColumn});
+  return survey;
+}
+
+TEST_F(Report, TheSameDataInTwoFoldersAreOneTable) {
+  PosixFiles files;
+  const Survey survey = gather_survey(files, folder_.path());
+  const Comparison one = compare(with_data(survey, {"aaaa"}, {"/scratch/1", "/scratch/2"}));
+  ASSERT_EQ(one.groups.size(), 1u);
+  EXPECT_EQ(one.groups[0].title, "lenet300 on mnist");
+  EXPECT_TRUE(one.groups[0].rows[1].gap);
+}
+
+TEST_F(Report, OtherDataInTheSameFolderAreAnotherTableThatSaysSo) {
+  PosixFiles files;
+  const Survey survey = gather_survey(files, folder_.path());
+  const Comparison two = compare(with_data(survey, {"aaaaaaaaaa", "bbbbbbbbbb"}, {"/data"}));
+  ASSERT_EQ(two.groups.size(), 2u);
+  EXPECT_EQ(two.groups[0].title, "lenet300 on mnist (data aaaaaaaa)");
+  EXPECT_EQ(two.groups[1].title, "lenet300 on mnist (data bbbbbbbb)");
+  EXPECT_NE(two.groups[0].notes.at(0).find("different data go by the name mnist"), std::string::npos);
+}
+
+TEST_F(Report, ARowWithoutABaselineAndMissingPairsAreSaid) {
+  PosixFiles files;
+  Survey survey = gather_survey(files, folder_.path());
+  auto& states =
+      std::get<std::vector<std::string>>(std::ranges::find(survey.trials.columns, "state", &Column::name)->values);
+  ASSERT_EQ(cell_text(survey.trials, "name", 1), "a1000000000000000001-r1");
+  states[1] = "diverged";  // one of three dense ones
+  ComparisonGroup group = compare(survey).groups[0];
+  ASSERT_TRUE(group.rows[1].gap);
+  EXPECT_EQ(group.rows[1].gap->count, 2u);
+  EXPECT_EQ(group.rows[1].alone, std::vector<std::int64_t>{1});
+  ASSERT_EQ(group.notes.size(), 1u);
+  EXPECT_EQ(group.notes[0],
+            "pairs with the dense row are missing: rigl 0.1 (alpha=0.3) has 2 of 3 (without r1); rigl 0.1 (alpha=0.5) "
+            "has 2 of 3 (without r1)");
+  const auto column = std::ranges::find(data_columns(), "gap_pairs", &DataColumn::key);
+  EXPECT_EQ(column->cell(group.rows[1]), "2");
+  states[0] = states[2] = "diverged";
+  group = compare(survey).groups[0];
+  EXPECT_EQ(group.notes, std::vector<std::string>{"no dense trial is finished, so there are no gaps"});
+}
+
+TEST_F(Report, DefaultsOfCombinedMethodsAreNotInTheNameOfARow) {
+  PosixFiles files;
+  for (const auto& [number, sharing] : {std::pair{7, "fine"}, {8, "coarse"}}) {
+    TrialResult trial = sample_trial(number, "snip", "0.1", 0, 0.9);
+    const Component& interspace = *std::ranges::find(catalog().methods, "interspace", &Component::name);
+    trial.spec.settings.set("method.with.interspace", "on");
+    for (const Setting& setting : interspace.schema) {
+      const bool chosen = setting.key == "sharing";
+      trial.spec.settings.set("method.with.interspace." + setting.key,
+                              chosen ? sharing : setting.fallback.value_or(""));
+    }
+    publish(files, folder_.path(), trial, kCreated);
+  }
+  std::set<std::string> settings;
+  for (const ComparisonRow& row : compare(gather_survey(files, folder_.path())).groups[0].rows)
+    settings.insert(row.settings);
+  EXPECT_TRUE(settings.contains("with interspace")) << fmt::format("{}", fmt::join(settings, "; "));
+  EXPECT_TRUE(settings.contains("with interspace, interspace.sharing=coarse"))
+      << fmt::format("{}", fmt::join(settings, "; "));
+}
+
+TEST_F(Report, SettingsThatAreNumbersAreNumbersInTheSurvey) {
+  PosixFiles files;
+  const Survey survey = gather_survey(files, folder_.path());
+  const auto density = std::ranges::find(survey.trials.columns, "method.density", &Column::name);
+  const auto* values = std::get_if<std::vector<double>>(&density->values);
+  ASSERT_NE(values, nullptr);
+  EXPECT_EQ(std::ranges::count_if(*values, [](double d) { return std::isnan(d); }), 3) << "dense has no density";
+  EXPECT_EQ(std::ranges::count(*values, 0.1), 6);
+  EXPECT_TRUE(std::holds_alternative<std::vector<std::string>>(
+      std::ranges::find(survey.trials.columns, "method.name", &Column::name)->values));
+}
+
+TEST_F(Report, ColumnsAreChosenByEitherKeyAndInOrder) {
+  const auto first_line = [&](std::vector<std::string> args) {
+    const std::string text = report_of(folder_.path(), std::move(args));
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(first_line({"--csv", "--columns", "id,test,gap_pairs"}), "group,id,test_acc_mean,gap_pairs");
+  const std::string text = report_of(folder_.path(), {"--columns", "density,method,compression"});
+  EXPECT_NE(text.find("\ndensity  method  compr\n      1  dense       1\n    0.1  rigl       10\n"), std::string::npos)
+      << text;
+  std::ostringstream out, err;
+  const std::vector<std::string> wrong = {"report", folder_.path().string(), "--columns", "densty"};
+  EXPECT_EQ(run_command_line(wrong, out, err), 64);
+  EXPECT_NE(err.str().find("no column 'densty'; did you mean 'density'?"), std::string::npos) << err.str();
+}
+
+TEST_F(Report, RowsAreSortedByAnyColumn) {
+  const auto order = [&](const std::string& sort) {
+    std::istringstream lines(report_of(folder_.path(), {"--csv", "--columns", "method,density", "--sort=" + sort}));
+    std::string line, all;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) all += line.substr(line.find(',') + 1) + " ";
+    return all;
+  };
+  EXPECT_EQ(order("test"), "snip,0.02 rigl,0.1 rigl,0.1 dense,1 ");
+  EXPECT_EQ(order("-test_acc_mean"), "dense,1 rigl,0.1 rigl,0.1 snip,0.02 ");
+  EXPECT_EQ(order("-gap"), "rigl,0.1 rigl,0.1 snip,0.02 dense,1 ") << "rows without a value come last";
+}
+
+TEST_F(Report, TheBestAtEachDensityStandsOutAndTheLatexTableFitsAPage) {
+  EXPECT_NE(report_of(folder_.path(), {"--markdown"}).find("| **92.30 ± 0.20** |"), std::string::npos);
+  const std::string latex = report_of(folder_.path(), {"--latex"});
+  EXPECT_NE(latex.find("\\textbf{92.30 $\\pm$ 0.20}"), std::string::npos) << latex;
+  EXPECT_NE(latex.find("\\label{tab:lenet300-on-mnist}"), std::string::npos);
+  EXPECT_NE(latex.find("$-$0.93"), std::string::npos);
+  EXPECT_EQ(latex.find("resizebox"), std::string::npos) << "what fits is not scaled";
+  EXPECT_NE(report_of(folder_.path(), {"--latex", "--wide"}).find("\\resizebox{\\linewidth}{!}{%"), std::string::npos);
 }
 
 TEST_F(Report, AnotherVersionOfAMethodIsAnotherRowAndNoReplicate) {
@@ -162,7 +292,7 @@ TEST(TextTable, ANarrowScreenLosesTheLeastImportantColumns) {
 TEST(TextTable, CellsOfOtherFormatsAreQuoted) {
   EXPECT_EQ(csv_cell("a,\"b\""), "\"a,\"\"b\"\"\"");
   std::ostringstream latex;
-  TextTable{{{"x_1", true, 0, {"5 ± 1 %"}}}}.latex(latex, "a & b");
+  TextTable{{{"x_1", true, 0, {"5 ± 1 %"}}}}.latex(latex, "a & b", "tab:x");
   EXPECT_NE(latex.str().find("5 $\\pm$ 1 \\%"), std::string::npos);
   EXPECT_NE(latex.str().find("x\\_1"), std::string::npos);
   EXPECT_NE(latex.str().find("a \\& b"), std::string::npos);

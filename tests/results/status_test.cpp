@@ -4,11 +4,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/results/container.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/survey.h"
 #include "experiments/results/trial_file.h"
@@ -27,7 +30,40 @@ TEST(PlanFile, ComesBackAndKeepsTrialsOfEarlierPlans) {
   EXPECT_EQ(first.canonical, "data.name=mnist method.density=0.1 method.name=rigl model.name=lenet300");
   write_plan(files, folder.path(), std::vector{first});
   write_plan(files, folder.path(), std::vector{second});
+  auto both = read_plan(files, folder.path());
+  std::ranges::sort(both, {}, &PlannedTrial::name);
+  EXPECT_EQ(both, (std::vector{first, second}));
+  ASSERT_EQ(read_plans(files, folder.path()).size(), 3u);
+  // Of an older winnow there is only plan.tsv.
+  std::filesystem::remove_all(Layout(folder.path()).plans());
+  write_plan(files, folder.path(), std::vector{second});
   EXPECT_EQ(read_plan(files, folder.path()), (std::vector{second, first}));
+  EXPECT_EQ(read_plans(files, folder.path()).back().trials, std::vector{first});
+}
+
+TEST(PlanFile, SweepsThatStartTogetherKeepBothPlans) {
+  const std::vector first{planned(sample_trial(1).spec)}, second{planned(sample_trial(2).spec)};
+  // The other sweep starts between our look at the plans and our change of plan.tsv.
+  class Racing : public PosixFiles {
+   public:
+    std::function<void()> other;
+
+   protected:
+    void rename(const Path& from, const Path& to) override {
+      if (to.filename() == "plan.tsv" && other) std::exchange(other, nullptr)();
+      PosixFiles::rename(from, to);
+    }
+  } files;
+  TemporaryFolder folder;
+  files.other = [&] {
+    PosixFiles theirs;
+    write_plan(theirs, folder.path(), second);
+  };
+  write_plan(files, folder.path(), first);
+  EXPECT_EQ(read_plan(files, folder.path()).size(), 2u);
+  EXPECT_EQ(read_plans(files, folder.path()).size(), 3u) << "two sweeps, and plan.tsv with nothing else";
+  for (const auto& name : files.list(Layout(folder.path()).plans())) files.remove(Layout(folder.path()).plans() / name);
+  EXPECT_EQ(read_plan(files, folder.path()).size(), 2u) << "plan.tsv has both as well";
 }
 
 TEST(PlanFile, ADamagedLineIsNamed) {
@@ -87,6 +123,41 @@ TEST(Progress, IsThereWhileTheTrialRunsAndStaleWhenItsProcessIsGone) {
   EXPECT_TRUE(running[0].stale);
 }
 
+TEST(Progress, ARunRemovesItsOwnHeartbeatOnly) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const TrialSpec spec = sample_trial().spec;
+  auto ours = std::make_unique<ProgressFile>(files, folder.path(), spec, 1);
+  const ProgressFile theirs(files, folder.path(), spec, 1);
+  ours.reset();
+  EXPECT_EQ(read_running(files, folder.path(), unix_now()).size(), 1u);
+}
+
+TEST(Notes, OfAnotherJsonTypeAreDamagedAndNoBug) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  const auto path = Layout(folder.path()).trial(sample_trial(1, "dense", "1").spec.name());
+  const auto whole = files.read(path);
+  for (const char* note : {R"({"schema": 1})", R"({"schema": "winnow-trial", "schema_version": 1})", "[]", "null", "x",
+                           R"({"schema": "winnow-trial", "schema_version": "1.0", "name": {}})",
+                           R"({"schema": "winnow-trial", "schema_version": "1.0", "seconds": "long"})"}) {
+    const auto image = unsealed(whole).image;
+    files.replace(path, std::span<const std::byte>(sealed({image.begin(), image.end()}, note)));
+    const SweepStatus status = read_status(files, folder.path(), unix_now());
+    ASSERT_EQ(status.damaged.size(), 1u) << note;
+    EXPECT_NE(status.damaged[0].reason.find(path.string()), std::string::npos) << status.damaged[0].reason;
+  }
+  for (const char* record : {"[]", R"({"attempts": "many"})", R"({"reason": 7})"}) {
+    files.replace(Layout(folder.path()).failure(sample_trial(4, "snip", "0.02", 2).spec.name()), record);
+    const auto failures = read_failures(files, folder.path());
+    ASSERT_EQ(failures.size(), 1u);
+    EXPECT_EQ(failures[0].reason, "its failure record is damaged") << record;
+    files.replace(Layout(folder.path()).progress(sample_trial(5, "snip", "0.05", 0).spec.name()), record);
+    EXPECT_EQ(read_running(files, folder.path(), unix_now()).at(0).stale, true) << record;
+  }
+}
+
 TEST(Progress, AFullDiskDoesNotDisturbTheTrial) {
   TemporaryFolder folder;
   for (int at = 0; at < 8; ++at) {
@@ -103,7 +174,7 @@ TEST(Status, CountsEveryTrialOnce) {
   ProgressFile running(files, folder.path(), sample_trial(5, "snip", "0.05", 0).spec, 1);
   SweepStatus status = read_status(files, folder.path(), unix_now());
   EXPECT_EQ(status.planned, 13u);
-  EXPECT_EQ(status.done, 10u);
+  EXPECT_EQ(status.done.size(), 10u);
   EXPECT_EQ(status.diverged.size(), 1u);
   EXPECT_EQ(status.failed.size(), 1u);
   EXPECT_EQ(status.running.size(), 1u);
@@ -118,6 +189,42 @@ TEST(Status, CountsEveryTrialOnce) {
   EXPECT_EQ(status.missing.size(), 1u);
 }
 
+// A heartbeat as the process of another host wrote it.
+void write_heartbeat(Files& files, const std::filesystem::path& out, const std::string& name, int step, int seconds) {
+  const std::int64_t now = unix_now();
+  files.replace(Layout(out).progress(name), nlohmann::json({{"label", "lenet300/snip/0.05"},
+                                                            {"host", "elsewhere"},
+                                                            {"started", now - seconds},
+                                                            {"updated", now},
+                                                            {"step", step},
+                                                            {"steps", 100},
+                                                            {"images_per_second", 4000}})
+                                                .dump());
+}
+
+TEST(Status, TimeLeftComesFromTrialsThatTrainedAndFromThoseInWork) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  TrialResult diverged = sample_trial(1, "snip", "0.05", 0);
+  diverged.outcome = Outcome::Diverged;
+  diverged.summary["seconds.total"] = 0.5;
+  publish(files, folder.path(), diverged, kCreated);
+  std::vector<PlannedTrial> plan;
+  for (int replicate = 0; replicate < 4; ++replicate)
+    plan.push_back(planned(sample_trial(1, "snip", "0.05", replicate).spec));
+  write_plan(files, folder.path(), plan);
+  write_heartbeat(files, folder.path(), plan[1].name, 0, 0);
+  EXPECT_FALSE(read_status(files, folder.path(), unix_now()).seconds_left) << "a diverged trial ended early";
+  write_heartbeat(files, folder.path(), plan[1].name, 25, 10);  // 30 s to go, and two more of 40 s
+  SweepStatus status = read_status(files, folder.path(), unix_now());
+  ASSERT_TRUE(status.seconds_left);
+  EXPECT_NEAR(*status.seconds_left, 110, 1e-9);
+  EXPECT_EQ(status.mean_seconds, 0);
+  publish(files, folder.path(), sample_trial(1, "snip", "0.05", 2), kCreated);  // 12.5 s
+  status = read_status(files, folder.path(), unix_now());
+  EXPECT_NEAR(*status.seconds_left, 30 + 12.5, 1e-9);
+}
+
 TEST(Status, ADamagedResultIsNamedAndDoesNotCountAsDone) {
   TemporaryFolder folder;
   PosixFiles files;
@@ -126,7 +233,7 @@ TEST(Status, ADamagedResultIsNamedAndDoesNotCountAsDone) {
   const auto whole = files.read(path);
   files.replace(path, std::span(whole).first(whole.size() / 2));
   const SweepStatus status = read_status(files, folder.path(), unix_now());
-  EXPECT_EQ(status.done, 9u);
+  EXPECT_EQ(status.done.size(), 9u);
   ASSERT_EQ(status.damaged.size(), 1u);
   const Survey survey = gather_survey(files, folder.path());
   EXPECT_EQ(survey.missing[0].state, "damaged");
@@ -229,7 +336,7 @@ TEST(PlanFile, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
       FaultyFiles files(fault, at);
       EXPECT_ANY_THROW(run(files, folder.path())) << at;
       const auto found = read_plan(sound, folder.path());
-      EXPECT_TRUE(found == first || found.size() == 2) << at;
+      EXPECT_TRUE(found == first || found.size() == 2) << at << ": " << found.size();
       run(sound, folder.path());
       EXPECT_EQ(read_plan(sound, folder.path()).size(), 2u);
     }

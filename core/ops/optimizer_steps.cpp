@@ -1,0 +1,145 @@
+// sgd_step, adam_step, adamw_step: one update of one parameter.
+//   in   weight, grad, one or two slots of its shape, keep mask or none, train mask or none, scale {1} or none
+//   out  weight, slots
+// A mask or scale whose memory is null while the program runs counts as absent. The learning rate and the
+// number of the update are read from the run state. Attributes: lr and weight_decay of this parameter
+// (a multiplier and a decay), decay_frozen, and those of the rule. Bound outputs may be the inputs' memory.
+//   clip_scale: in grad, keep mask or none, train mask or none of each parameter; out the factor {1} that
+// brings the norm of all live gradients down to attribute `most`.
+#include "core/ops/dispatch.h"
+#include "kernels/fold_rows.h"
+#include "kernels/optimizer.h"
+
+namespace winnow::ops {
+namespace {
+
+using Infos = std::span<const ValueInfo>;
+
+bool present(const ValueInfo& info) { return info.shape.rank() > 0; }
+
+void require_mask(const ValueInfo& mask, const Shape& shape) {
+  require(!present(mask) || (mask.shape == shape && mask.dtype == DType::U8), "masks must be u8 of the weight's shape");
+}
+
+std::vector<ValueInfo> infer_step(Infos in, std::size_t slots) {
+  require(in.size() == slots + 5, fmt::format("takes weight, grad, {} slots, two masks and a scale or none", slots));
+  for (std::size_t i = 0; i < slots + 2; ++i) {
+    require(in[i].shape == in[0].shape && in[i].dtype == DType::F32 && present(in[i]),
+            "weight, gradient and slots must be f32 of one shape");
+  }
+  for (std::size_t i = slots + 2; i < slots + 4; ++i) require_mask(in[i], in[0].shape);
+  require(!present(in[slots + 4]) || (in[slots + 4].shape == Shape{1} && in[slots + 4].dtype == DType::F32),
+          "the scale must be f32 {1}");
+  return std::vector<ValueInfo>(slots + 1, {in[0].shape, DType::F32});
+}
+
+UpdateOf update_of(const Attrs& attrs, const KernelCall& call, std::size_t slots) {
+  return {.grad = call.in[1].as<float>(),
+          .weight = call.in[0].as<float>(),
+          .new_weight = call.out[0].as<float>(),
+          .keep = call.in[slots + 2].as<std::uint8_t>(),
+          .train = call.in[slots + 3].as<std::uint8_t>(),
+          .grad_scale = call.in[slots + 4].as<float>(),
+          .run = call.exec.run,
+          .lr = attrs.real("lr", 1.0),
+          .weight_decay = attrs.real("weight_decay", 0.0),
+          .decay_frozen = attrs.integer("decay_frozen", 0) != 0};
+}
+
+void run_sgd(const KernelSpec& spec, const KernelCall& call) {
+  const Attrs& attrs = spec.node.attrs;
+  for_each_weight(call.exec, call.out[0].numel(),
+                  SgdStep{update_of(attrs, call, 1), call.in[2].as<float>(), call.out[1].as<float>(),
+                          static_cast<float>(attrs.real("momentum")), attrs.integer("nesterov", 0) != 0});
+}
+
+template <bool decoupled>
+void run_adam(const KernelSpec& spec, const KernelCall& call) {
+  const Attrs& attrs = spec.node.attrs;
+  const auto real = [&](const char* name) { return static_cast<float>(attrs.real(name)); };
+  for_each_weight(
+      call.exec, call.out[0].numel(),
+      AdamStep{update_of(attrs, call, 2), call.in[2].as<float>(), call.in[3].as<float>(), call.out[1].as<float>(),
+               call.out[2].as<float>(), real("beta1"), real("beta2"), real("eps"), decoupled});
+}
+
+OpExample example(std::string label, std::size_t slots, Attrs attrs) {
+  const Shape shape{7, 5};
+  OpExample e{.label = std::move(label), .in = std::vector<ValueInfo>(slots + 2, {shape})};
+  for (int mask = 0; mask < 2; ++mask) e.in.push_back({shape, DType::U8});
+  e.in.push_back({Shape{1}});
+  e.attrs = std::move(attrs);
+  e.gradient = OpExample::Gradient::None;
+  e.low = 0.1;  // second moments are not negative
+  e.bf16 = false;
+  return e;
+}
+
+class ClipScaleKernel final : public Kernel {
+ public:
+  explicit ClipScaleKernel(const KernelSpec& spec) : most_(spec.node.attrs.real("most")), count_(spec.in.size() / 3) {
+    for (const ValueInfo& info : spec.in) partials_ = std::max(partials_, fold_partials(1, info.shape.numel()));
+  }
+  std::size_t scratch_bytes() const override { return (count_ + static_cast<std::size_t>(partials_)) * sizeof(double); }
+  void run(const KernelCall& call) override {
+    auto* squares = reinterpret_cast<double*>(call.exec.scratch);
+    for (std::size_t i = 0; i < count_; ++i) {
+      const TensorView& grad = call.in[3 * i];
+      fold_rows(
+          call.exec, 1, grad.numel(), 0.0,
+          LoadSquare{grad.as<float>(), call.in[3 * i + 1].as<std::uint8_t>(), call.in[3 * i + 2].as<std::uint8_t>()},
+          Sum{}, StoreRow<double>{squares + i}, squares + count_);
+    }
+    for_each(call.exec, 1, ClipScale{squares, static_cast<std::int64_t>(count_), most_, call.out[0].as<float>()});
+  }
+
+ private:
+  double most_;
+  std::size_t count_;
+  std::int64_t partials_ = 0;
+};
+
+std::vector<ValueInfo> infer_clip(Infos in, const Attrs& attrs) {
+  require(!in.empty() && in.size() % 3 == 0, "takes a gradient and two masks or none for each parameter");
+  for (std::size_t i = 0; i < in.size(); i += 3) {
+    require(present(in[i]) && in[i].dtype == DType::F32, "gradients must be f32");
+    for (const std::size_t mask : {i + 1, i + 2}) require_mask(in[mask], in[i].shape);
+  }
+  require(attrs.real("most") > 0, "the norm must be positive");
+  return {{Shape{1}, DType::F32}};
+}
+
+}  // namespace
+
+void define_optimizer_steps() {
+  define_op({.name = "sgd_step",
+             .infer = [](Infos in, const Attrs&) { return infer_step(in, 1); },
+             .kernel = {.any = plain_kernel(run_sgd)},
+             .examples = {example("momentum", 1, {{"momentum", 0.9}, {"weight_decay", 0.1}}),
+                          example("nesterov, decay of frozen weights", 1,
+                                  {{"momentum", 0.9},
+                                   {"nesterov", std::int64_t{1}},
+                                   {"weight_decay", 0.1},
+                                   {"decay_frozen", std::int64_t{1}}})}});
+  const Attrs adam{{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0.1}};
+  define_op({.name = "adam_step",
+             .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
+             .kernel = {.any = plain_kernel(run_adam<false>)},
+             .examples = {example("decay in the gradient", 2, adam)}});
+  define_op({.name = "adamw_step",
+             .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
+             .kernel = {.any = plain_kernel(run_adam<true>)},
+             .examples = {example("decay apart", 2, adam)}});
+  OpExample two{.label = "two parameters, masks",
+                .in = {{Shape{4, 5}}, {Shape{4, 5}, DType::U8}, {Shape{4, 5}, DType::U8}}};
+  for (const ValueInfo& info : std::vector(two.in)) two.in.push_back({Shape{4097}, info.dtype});
+  two.attrs = {{"most", 0.5}};
+  two.gradient = OpExample::Gradient::None;
+  two.bf16 = false;
+  define_op({.name = "clip_scale",
+             .infer = infer_clip,
+             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<ClipScaleKernel>(spec); }},
+             .examples = {two}});
+}
+
+}  // namespace winnow::ops

@@ -1,0 +1,44 @@
+#include "core/update_graph.h"
+
+#include "core/error.h"
+
+namespace winnow {
+namespace {
+
+bool is_norm_or_bias(ParamRole role) {
+  return role == ParamRole::Bias || role == ParamRole::NormScale || role == ParamRole::NormShift;
+}
+
+}  // namespace
+
+UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) {
+  std::vector<ValueId> clipped;
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const ParamSpec& spec = params.specs()[p];
+    if (!spec.trainable || spec.retired) continue;
+    ParamUpdate update{.id = ParamId(p), .name = spec.name};
+    update.weight = graph_.input(spec.name, spec.shape);
+    update.grad = graph_.input(spec.name + "/grad", spec.shape);
+    for (int s = 0; s < params.slot_count(update.id); ++s) {
+      update.slots.push_back(graph_.input(fmt::format("{}/slot{}", spec.name, s), spec.shape));
+    }
+    update.keep = graph_.input(spec.name + "/keep", spec.shape, DType::U8);
+    update.train = graph_.input(spec.name + "/train", spec.shape, DType::U8);
+    update.lr = spec.lr;
+    update.decays_frozen = spec.decays_frozen;
+    const bool decays = !is_norm_or_bias(spec.role) || train.flag("decay_norm");
+    update.weight_decay = decays ? train.real("weight_decay") * spec.decay : 0.0;
+    clipped.insert(clipped.end(), {update.grad, update.keep, update.train});
+    updates_.push_back(std::move(update));
+  }
+  const double clip = train.real("clip_norm");
+  if (clip > 0 && !clipped.empty()) grad_scale_ = graph_.emit1("clip_scale", clipped, {{"most", clip}}, "clip_norm");
+}
+
+void UpdateGraph::then(ParamId id, const std::function<ValueId(ValueId)>& f) {
+  for (ParamUpdate& update : updates_) {
+    if (update.id == id) update.new_weight = f(update.new_weight);
+  }
+}
+
+}  // namespace winnow

@@ -1,0 +1,47 @@
+// `winnow init`: a sweep file to start from, small enough to be run as it is.
+#include <ostream>
+
+#include "core/error.h"
+#include "experiments/cli/options.h"
+#include "experiments/cli/verbs.h"
+#include "experiments/results/files.h"
+
+namespace winnow {
+namespace {
+
+constexpr const char* kSweep = R"(sweep: start              # 14 trials, about 15 s on two cores
+schema: 1
+trial:
+  data:  {name: fashion-mnist}       # found where the package dataset-fashion-mnist puts it; else root: FOLDER
+  model: {name: lenet300}
+  train: {epochs: 3, batch: 128, lr: 0.05, schedule: {kind: cosine}}
+axes:                                # the trials are the product of this list
+  - cases:
+      - {name: dense}                # the baseline of every comparison
+      - {name: magnitude, axes: [{method.density: [0.1, 0.02]}]}
+      - {name: snip,      axes: [{method.density: [0.1, 0.02]}]}
+      - {name: rigl,      axes: [{method.density: [0.1, 0.02]}]}
+    key: method.name
+  - replicate: 2                     # two seeds each
+pair: data_order                     # all methods see the same batches
+)";
+
+}  // namespace
+
+void add_init_options(VerbOptions& options) {
+  options.add_options()("file", boost::program_options::value<std::string>()->default_value("sweep.yaml"),
+                        "file to write; none is replaced (default: sweep.yaml)");
+}
+
+int run_init(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto given = parse_arguments("init", args, out);
+  if (!given) return 0;
+  const std::string path = (*given)["file"].as<std::string>();
+  PosixFiles files;
+  if (files.exists(path)) fail(ErrorKind::Usage, "{}: is there already; winnow init FILE writes another one", path);
+  files.replace(path, kSweep);
+  out << fmt::format("{}: written\nnext   winnow plan {} && winnow run {} && winnow report\n", path, path, path);
+  return 0;
+}
+
+}  // namespace winnow

@@ -1,0 +1,87 @@
+#include "experiments/report/trial_reader.h"
+
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "experiments/results/container.h"
+
+namespace winnow {
+namespace {
+
+// Settings that say what is trained and how; what is left describes the method.
+bool is_recipe(const std::string& key) {
+  return key.starts_with("data.") || key.starts_with("model.") || key.starts_with("train.");
+}
+
+// Where the files lay is no part of what was read, what is saved no part of what was trained.
+bool is_of_the_experiment(const std::string& key) { return key != "data.root" && !key.starts_with("save."); }
+
+class Reader {
+ public:
+  explicit Reader(const Survey& survey) : survey_(survey) {
+    const std::set<std::string> own = {"name", "id", "replicate", "state", "reason", "created", "content_digest"};
+    for (const Column& column : survey.trials.columns) {
+      const auto* values = std::get_if<std::vector<double>>(&column.values);
+      if (values != nullptr && column.description != kSettingColumn) {
+        numbers_.emplace_back(column.name, values);
+      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.")) {
+        settings_.push_back(column.name);
+      }
+    }
+  }
+
+  ReportTrial operator()(std::size_t row) const {
+    const auto own = [&](const char* column) { return cell_text(survey_.trials, column, row); };
+    ReportTrial trial;
+    trial.name = own("name");
+    trial.id = own("id");
+    trial.state = own("state");
+    trial.reason = own("reason");
+    trial.digest = own("provenance.data.digest");
+    trial.precision = own("provenance.precision");
+    trial.replicate = static_cast<std::int64_t>(number_of(own("replicate")));
+    trial.model = setting("model.name", row);
+    trial.data = setting("data.name", row);
+    trial.method = setting("method.name", row);
+    trial.density = setting("method.density", row);
+    for (const auto& key : settings_) {
+      if (key == "model.name" || key == "data.name" || key == "method.name" || key == "method.density") continue;
+      if (!is_of_the_experiment(key)) continue;
+      (is_recipe(key) ? trial.recipe : trial.rest)[key] = cell_text(survey_.trials, key, row);
+    }
+    for (const auto& [name, values] : numbers_) {
+      if (!std::isnan((*values)[row])) trial.summary[name] = (*values)[row];
+    }
+    return trial;
+  }
+
+ private:
+  std::string setting(const std::string& key, std::size_t row) const {
+    const std::string here = cell_text(survey_.trials, key, row);
+    if (!here.empty()) return here;
+    const auto common = survey_.settings.find(key);
+    return common == survey_.settings.end() ? "" : common->second;
+  }
+
+  const Survey& survey_;
+  std::vector<std::string> settings_;
+  std::vector<std::pair<std::string, const std::vector<double>*>> numbers_;
+};
+
+}  // namespace
+
+std::vector<ReportTrial> read_trials(const Survey& survey) {
+  const Reader read(survey);
+  std::vector<ReportTrial> trials;
+  for (std::size_t row = 0; row < rows_of(survey.trials); ++row) trials.push_back(read(row));
+  return trials;
+}
+
+double number_of(const std::string& text) {
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  return parsed.ec == std::errc() ? value : 0;
+}
+
+}  // namespace winnow

@@ -1,0 +1,184 @@
+// Files on a POSIX system.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+
+#include "core/error.h"
+#include "experiments/results/files.h"
+
+namespace winnow {
+namespace {
+
+[[noreturn]] void io_error(const std::filesystem::path& path, const char* verb, int code) {
+  const auto kind = code == ENOENT && std::string_view(verb) == "read" ? ErrorKind::Input : ErrorKind::Io;
+  fail(kind, "{}: cannot {}: {}", path.string(), verb, std::generic_category().message(code));
+}
+
+std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
+
+// What a file system answers that does not know a way of making files; FAT and some FUSE systems say EPERM.
+bool is_unsupported(int code) {
+  return code == EPERM || code == ENOTSUP || code == EOPNOTSUPP || code == ENOSYS || code == EINVAL;
+}
+
+}  // namespace
+
+std::vector<std::byte> PosixFiles::read(const Path& path) {
+  return read_end(path, std::numeric_limits<std::size_t>::max()).bytes;
+}
+
+Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
+  // Opening a named pipe would wait for its writer, and a device has no end.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file < 0) io_error(path, "read", errno);
+  const std::unique_ptr<const int, void (*)(const int*)> closing(&file, [](const int* f) { ::close(*f); });
+  struct stat about {};
+  if (::fstat(file, &about) != 0) io_error(path, "read", errno);
+  if (!S_ISREG(about.st_mode)) {
+    fail(ErrorKind::Input, "{}: is a {}, not a file", path.string(),
+         S_ISDIR(about.st_mode)    ? "folder"
+         : S_ISFIFO(about.st_mode) ? "named pipe"
+                                   : "device");
+  }
+  End end;
+  end.file_size = static_cast<std::uint64_t>(about.st_size);
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(count, end.file_size));
+  try {
+    end.bytes.resize(size);
+  } catch (const std::bad_alloc&) {
+    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), size);
+  } catch (const std::length_error&) {
+    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), size);
+  }
+  const std::uint64_t first = end.file_size - end.bytes.size();
+  for (std::size_t done = 0; done < end.bytes.size();) {
+    const ssize_t got =
+        ::pread(file, end.bytes.data() + done, end.bytes.size() - done, static_cast<off_t>(first + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) io_error(path, "read", errno);
+    if (got == 0) end.bytes.resize(done);  // it became shorter while we read
+    done += static_cast<std::size_t>(got);
+  }
+  return end;
+}
+
+std::vector<std::string> PosixFiles::names(const Path& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> handle(::opendir(folder.c_str()), ::closedir);
+  if (!handle) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    io_error(folder, "list", errno);
+  }
+  std::vector<std::string> all;
+  for (;;) {
+    errno = 0;  // the only way to tell an error from the end
+    const dirent* entry = ::readdir(handle.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") all.push_back(name);
+  }
+  if (errno != 0) io_error(folder, "list", errno);
+  return all;
+}
+
+std::optional<Files::Stamp> PosixFiles::stamp(const Path& path) {
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    io_error(path, "look at", errno);
+  }
+  return Stamp{static_cast<std::uint64_t>(about.st_size), about.st_ino, nanoseconds(about.st_mtim),
+               nanoseconds(about.st_ctim), S_ISDIR(about.st_mode)};
+}
+
+void PosixFiles::remove(const Path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) io_error(path, "remove", errno);
+}
+
+void PosixFiles::make_folders(const Path& folder) {
+  std::error_code code;
+  std::filesystem::create_directories(folder, code);
+  if (code) io_error(folder, "create", code.value());
+}
+
+std::optional<int> PosixFiles::open(const Path& path, Open how) {
+  const Path folder = path.has_parent_path() ? path.parent_path() : Path(".");
+  const Path& place = how == Open::Unnamed ? folder : path;
+  const int flags = how == Open::Unnamed ? O_TMPFILE | O_WRONLY : O_CREAT | O_EXCL | O_WRONLY;
+  const mode_t mode = how == Open::New ? 0666 : 0444;
+  int file = ::open(place.c_str(), flags | O_CLOEXEC, mode);
+  if (file < 0 && errno == ENOENT) {
+    make_folders(folder);
+    file = ::open(place.c_str(), flags | O_CLOEXEC, mode);
+  }
+  if (file >= 0) return file;
+  // EISDIR is what a kernel without O_TMPFILE says.
+  if (how == Open::Unnamed && (is_unsupported(errno) || errno == EISDIR)) return std::nullopt;
+  io_error(path, "create", errno);
+}
+
+void PosixFiles::write(int file, Bytes bytes, const Path& path) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(file, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) io_error(path, "write", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+}
+
+void PosixFiles::sync(int file, const Path& path) {
+  if (::fsync(file) != 0) io_error(path, "save", errno);
+}
+
+void PosixFiles::close(int file, const Path& path) {
+  if (::close(file) != 0) io_error(path, "close", errno);
+}
+
+Files::Made PosixFiles::link(int unnamed, const Path& to) {
+  // By way of /proc, because linking a bare descriptor takes a privilege.
+  const std::string from = "/proc/self/fd/" + std::to_string(unnamed);
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) return Made::Yes;
+  if (errno == EEXIST) return Made::Exists;
+  // ENOENT and EXDEV: there is no /proc, or it shows another name space.
+  if (is_unsupported(errno) || errno == ENOENT || errno == EXDEV) return Made::Unsupported;
+  io_error(to, "create", errno);
+}
+
+Files::Made PosixFiles::link(const Path& from, const Path& to) {
+  if (::link(from.c_str(), to.c_str()) == 0) return Made::Yes;
+  if (is_unsupported(errno)) return Made::Unsupported;
+  if (errno != EEXIST) io_error(to, "create", errno);
+  // Over a network the link may have been made and its answer lost: then the file has two names.
+  struct stat about {};
+  return ::stat(from.c_str(), &about) == 0 && about.st_nlink == 2 ? Made::Yes : Made::Exists;
+}
+
+Files::Made PosixFiles::rename_new(const Path& from, const Path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return Made::Yes;
+  if (errno == EEXIST) return Made::Exists;
+  if (is_unsupported(errno)) return Made::Unsupported;
+  io_error(to, "create", errno);
+}
+
+void PosixFiles::rename(const Path& from, const Path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) io_error(to, "replace", errno);
+}
+
+void PosixFiles::sync_folder(const Path& folder) {
+  const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0) io_error(folder, "save", errno);
+  // Some file systems refuse to sync a folder; its entries are then as safe as they can be.
+  const int code = ::fsync(handle) == 0 ? 0 : errno;
+  ::close(handle);
+  if (code != 0 && code != EINVAL && code != ENOTSUP) io_error(folder, "save", code);
+}
+
+}  // namespace winnow

@@ -1,0 +1,112 @@
+#include "experiments/run/trial_news.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace winnow {
+namespace {
+
+// No person or library begins a line with it.
+constexpr char kMark = '\x01';
+
+class Pipe final : public NewsDesk {
+ public:
+  void tell(const TrialNews& news) override { std::cerr << encode(news) + "\n" << std::flush; }
+};
+
+class Post final : public NewsDesk {
+ public:
+  explicit Post(Mail& mail) : mail_(mail) {}
+  void tell(const TrialNews& news) override { mail_.send(encode(news)); }
+
+ private:
+  Mail& mail_;
+};
+
+nlohmann::json number_or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
+std::optional<double> number_in(const nlohmann::json& json, const char* key) {
+  return json.at(key).is_number() ? std::optional(json.at(key).get<double>()) : std::nullopt;
+}
+
+}  // namespace
+
+std::string encode(const TrialNews& news) {
+  const nlohmann::json json = {{"at", news.at},
+                               {"step", news.progress.step},
+                               {"steps", news.progress.steps},
+                               {"loss", number_or_null(news.progress.loss)},
+                               {"test", number_or_null(news.progress.test_acc)},
+                               {"speed", news.progress.images_per_second},
+                               {"seconds", news.seconds},
+                               {"end", news.end ? nlohmann::json(static_cast<int>(*news.end)) : nlohmann::json()},
+                               {"text", news.text}};
+  return kMark + json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::optional<TrialNews> decode(std::string_view line) {
+  if (line.empty() || line.front() != kMark) return std::nullopt;
+  const auto json = nlohmann::json::parse(line.substr(1), nullptr, false);
+  if (!json.is_object()) return std::nullopt;  // cut short by the death of its writer
+  TrialNews news;
+  news.at = json.at("at");
+  news.progress.step = json.at("step");
+  news.progress.steps = json.at("steps");
+  news.progress.loss = number_in(json, "loss");
+  news.progress.test_acc = number_in(json, "test");
+  news.progress.images_per_second = number_in(json, "speed").value_or(0);
+  news.seconds = json.at("seconds");
+  if (!json.at("end").is_null()) news.end = static_cast<TrialEnd>(json.at("end").get<int>());
+  news.text = json.at("text");
+  return news;
+}
+
+void FrontDesk::show(const TrialNews& news) {
+  const TrialSpec& spec = trials_[news.at];
+  const auto text = [&](const char* key) { return spec.settings.text(key); };
+  TrialRow row;
+  row.name = spec.name();
+  row.label = text("method.name");
+  if (spec.settings.has("method.density")) row.label += " " + text("method.density");
+  row.place = text("model.name") + " on " + text("data.name");
+  row.step = news.progress.step;
+  row.steps = news.progress.steps;
+  row.loss = news.progress.loss;
+  row.test_acc = news.progress.test_acc;
+  row.images_per_second = news.progress.images_per_second;
+  row.seconds = news.seconds;
+  row.cost = costs_[news.at];
+  if (news.end) {
+    console_.end(row, *news.end, news.text);
+  } else {
+    console_.update(row);
+  }
+}
+
+void FrontDesk::tell(const TrialNews& news) {
+  show(news);
+  listen();
+}
+
+void FrontDesk::tell_line(const std::string& line) {
+  if (const auto news = decode(line)) {
+    show(*news);
+  } else if (!line.empty() && line.front() != kMark) {
+    console_.line(line);
+  }
+}
+
+void FrontDesk::listen() {
+  while (const auto text = mail_.receive()) {
+    if (const auto news = decode(*text)) show(*news);
+  }
+  console_.tick();
+}
+
+std::unique_ptr<NewsDesk> news_by_pipe() { return std::make_unique<Pipe>(); }
+
+std::unique_ptr<NewsDesk> news_by_mail(Mail& mail) { return std::make_unique<Post>(mail); }
+
+}  // namespace winnow

@@ -1,0 +1,62 @@
+// What the processes of a run tell the one that owns the console about their trials. A TrialNews is a plain value that
+// travels as one line of text.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "distributed/communicator.h"
+#include "experiments/results/progress_file.h"
+#include "experiments/run/console.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct TrialNews {
+  std::size_t at = 0;  // position of the trial in the sweep
+  Progress progress = {};
+  double seconds = 0;                // since it began
+  std::optional<TrialEnd> end = {};  // nothing: it goes on
+  std::string text = {};             // how it ended
+};
+
+std::string encode(const TrialNews& news);
+// Nothing for a line that is no news.
+std::optional<TrialNews> decode(std::string_view line);
+
+// Where a process brings its news: used by one thread, never waits for anybody.
+class NewsDesk {
+ public:
+  virtual ~NewsDesk() = default;
+  virtual void tell(const TrialNews& news) = 0;
+};
+
+// On the standard error of a worker, which its parent reads.
+std::unique_ptr<NewsDesk> news_by_pipe();
+// By mail to rank 0.
+std::unique_ptr<NewsDesk> news_by_mail(Mail& mail);
+
+// Of the process that owns the console: shows its own news and those of all others. Borrows what it is given.
+class FrontDesk final : public NewsDesk {
+ public:
+  // `costs`: expected seconds of each trial.
+  FrontDesk(Console& console, Mail& mail, std::span<const TrialSpec> trials, std::span<const double> costs)
+      : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
+  void tell(const TrialNews& news) override;
+  void tell_line(const std::string& line);  // of a worker: news, or the words of a library
+  void listen();                            // takes in the mail that is there, and draws if it is time to
+
+ private:
+  void show(const TrialNews& news);
+
+  Console& console_;
+  Mail& mail_;
+  std::span<const TrialSpec> trials_;
+  std::span<const double> costs_;
+};
+
+}  // namespace winnow
