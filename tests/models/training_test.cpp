@@ -25,7 +25,6 @@ std::ostream& operator<<(std::ostream& out, const Small& small) { return out << 
 const std::vector<Small> kModels = {
     {"mobilenet_v1", {{"width", "0.25"}}, {{"lr", "0.02"}}},
     {"densenet_bc", {{"depth", "22"}, {"growth", "8"}}, {{"lr", "0.02"}}},
-    {"densenet121", {}, {{"lr", "0.01"}, {"epochs", "1"}}},
     {"cct2_3x2", {}, {{"optimizer", "adamw"}, {"lr", "0.001"}}},
 };
 
