@@ -60,6 +60,7 @@ class SweepRunner {
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) console_.line(summary(found_, tally_, options_.retry_failed));
+    if (tally_[Tally::Unreadable] > 0) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
   }
 
@@ -119,8 +120,9 @@ class SweepRunner {
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (is_left(i)) missing.push_back(&trials_[i]);
     }
-    const std::vector<std::string> problems = missing_data(missing);
-    if (!problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(problems, "\n"));
+    const DataCheck check = check_data(missing);
+    if (!check.problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(check.problems, "\n"));
+    for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
 
   // Cores become trials at a time before they become threads. Counted over all trials, not over those that are left: where
@@ -135,6 +137,8 @@ class SweepRunner {
                                         : std::min(cores, trials);
     }
     threads_ = options_.threads > 0 ? options_.threads : std::max(1, cores / workers_);
+    // Every process that trains at the same time has a core for preparing its batches.
+    read_ahead_ = cores >= workers_ * (threads_ + 1);
   }
 
   // The trials that any rank postponed; the same list on all of them.
@@ -166,6 +170,7 @@ class SweepRunner {
       TrialRunner({.trials = trials_,
                    .options = options_,
                    .threads = threads_,
+                   .read_ahead = read_ahead_,
                    .files = files_,
                    .console = console_,
                    .stop = stop,
@@ -214,6 +219,7 @@ class SweepRunner {
       TrialRunner({.trials = trials_,
                    .options = options_,
                    .threads = threads_,
+                   .read_ahead = read_ahead_,
                    .files = files_,
                    .console = console,
                    .stop = stop,
@@ -259,6 +265,7 @@ class SweepRunner {
   Files& files_;
   Console console_;
   int threads_ = 1, workers_ = 1;
+  bool read_ahead_ = false;
   const std::vector<TrialSpec>& trials_;
   std::vector<Found> found_;              // of each trial, before any training
   std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came

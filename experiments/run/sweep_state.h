@@ -27,8 +27,9 @@ bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec&
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
-  // Elsewhere: another run on the same directory published the result first.
-  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, kEndings };
+  // Elsewhere: another run on the same directory published the result first. Unreadable: of those that failed, because
+  // of a file to read.
+  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, Unreadable, kEndings };
   std::array<double, kEndings> counts{};
   double& operator[](Ending ending) { return counts[ending]; }
   double operator[](Ending ending) const { return counts[ending]; }
