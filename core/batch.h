@@ -56,12 +56,16 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual DataShape shape() const = 0;
-  virtual std::string digest() const = 0;  // of the files' bytes, for provenance
+  virtual std::string digest() const = 0;            // of the files' bytes, for provenance
+  virtual std::string remark() const { return ""; }  // how the files differ from the published ones; empty: not at all
   virtual std::int64_t examples(Split) const = 0;
   // `batch` counts the rows over all ranks; it must be a multiple of slice.ranks.
   virtual std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
                                              Slice slice) = 0;
   virtual std::unique_ptr<EvalSource> eval(Split split, std::int64_t batch, Slice slice) = 0;
+  // Whether sources made from now on prepare batches on a thread of their own. It pays off where a core is left
+  // over for it. The batches are the same.
+  virtual void read_ahead(bool) {}
 };
 
 }  // namespace winnow

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/graph_editor.h"
+#include "core/mask_forecast.h"
 #include "core/param_store.h"
 #include "core/passes.h"
 #include "core/settings.h"
@@ -52,6 +53,7 @@ class EventPlan {
   void dense_gradients(At at) { dense_ = std::move(at); }
   void after_step(At at) { after_step_ = std::move(at); }
   bool wants_after_backward(std::int64_t step) const { return after_backward_ && after_backward_(step); }
+  bool may_want_dense() const { return static_cast<bool>(dense_); }
   bool wants_dense(std::int64_t step) const { return dense_ && dense_(step); }
   bool wants_after_step(std::int64_t step) const { return after_step_ && after_step_(step); }
 
@@ -72,10 +74,14 @@ struct ProbeRequest {
   // are), and absolute values of the buffers (SynFlow).
   std::vector<std::vector<float>> weights = {};
   bool absolute_buffers = false;
+  // Computed in double precision on the host, for Input::Ones: scores that products over many layers make, whose
+  // order rounding would change. Error{Settings} if the network has an op that is not defined there.
+  bool in_double = false;
 };
 struct ProbeResult {
   double loss = 0;
-  std::vector<std::vector<float>> grads;  // index = ParamId; empty for parameters without a gradient
+  std::vector<std::vector<float>> grads;               // index = ParamId; empty for parameters without a gradient
+  std::vector<std::vector<double>> double_grads = {};  // of a probe in double, in place of grads
 };
 
 // What a method sees of a training run.
@@ -139,6 +145,8 @@ class Method {
     if (index > 0) return std::nullopt;
     return Phase{.last_step = length.steps};
   }
+  // What schedule(), on_event() and phase() will do to the masks of `edited`, the network after edit(). For plans.
+  virtual void forecast(MaskForecast&, const Model& /*edited*/, const RunLength&) const {}
   virtual void save(StateWriter&) const {}
   virtual void load(StateReader&) {}
   virtual void report(TrainState&, Facts&) const {}

@@ -1,6 +1,7 @@
 #include "distributed/network.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/autodiff.h"
 #include "core/error.h"
@@ -134,6 +135,39 @@ CompiledNetwork Network::probe(const ProbeRequest& request, std::int64_t batch, 
     d.loss = d.model.graph.emit1("reduce_sum", {d.model.logits}, {}, "sum_of_logits");
   }
   return compile(d, params, true, false);
+}
+
+DoubleNetwork Network::probe_in_double(const ProbeRequest& request) const {
+  if (request.loss != ProbeRequest::Loss::SumOfLogits) {
+    fail(ErrorKind::Internal, "a probe in double precision takes the sum of the logits");
+  }
+  Draft d = draft(1, DType::F32);
+  Graph& graph = d.model.graph;
+  drop_train_only(graph, std::span(&d.model.logits, 1));
+  set_norm_statistics(graph, request.norm);
+  d.loss = graph.emit1("reduce_sum", {d.model.logits}, {}, "sum_of_logits");
+  std::vector<ValueId> wanted, outputs = {d.loss}, leaves, buffers;
+  std::map<ValueId, ParamId> owner;
+  for (std::size_t p = 0; p < d.model.params.size(); ++p) {
+    const ParamSpec& spec = d.model.params[p];
+    leaves.push_back(spec.value);
+    if (spec.retired) continue;
+    wanted.push_back(spec.value);
+    owner[spec.value] = ParamId(p);
+  }
+  for (const BufferSpec& spec : d.model.buffers) buffers.push_back(spec.value);
+  std::vector<std::pair<ValueId, ParamId>> gradients;
+  for (const Gradient& gradient : differentiate(graph, d.loss, wanted)) {
+    if (gradient.grad == kNoValue) continue;
+    gradients.emplace_back(gradient.grad, owner.at(gradient.of));
+    outputs.push_back(gradient.grad);
+  }
+  return {DoubleProgram(std::move(graph), outputs, threads_),
+          d.model.input,
+          d.loss,
+          std::move(gradients),
+          std::move(leaves),
+          std::move(buffers)};
 }
 
 std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& params) const {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/double_program.h"
 #include "core/method.h"
 #include "core/program.h"
 
@@ -28,6 +29,14 @@ struct CompiledNetwork {
   std::vector<ValueId> params, buffers;
 };
 
+// The same for a probe in double precision.
+struct DoubleNetwork {
+  DoubleProgram program;
+  ValueId images, loss;
+  std::vector<std::pair<ValueId, ParamId>> gradients;
+  std::vector<ValueId> params, buffers;
+};
+
 class Network {
  public:
   Network(BuildModel build, Method& method, const Settings& train, DType compute, int threads);
@@ -44,6 +53,8 @@ class Network {
   // what the processor is fast at.
   CompiledNetwork probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator,
                         ParamStore& params) const;
+  // Of one image; the loss must be the sum of the logits.
+  DoubleNetwork probe_in_double(const ProbeRequest& request) const;
   std::vector<TrainState::LayerWeight> effective_weights(ParamStore& params) const;
 
  private:

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
+
 namespace winnow {
 namespace {
 
@@ -36,25 +38,58 @@ CompiledNetwork& Prober::compiled(const ProbeRequest& request) {
 void Prober::bind_weights(CompiledNetwork& net, const ProbeRequest& request) {
   for (std::size_t p = 0; p < params_.size(); ++p) {
     if (params_.specs()[p].retired) continue;
-    const bool given = p < request.weights.size() && !request.weights[p].empty();
-    net.program.bind(net.params[p],
-                     given ? const_cast<float*>(request.weights[p].data()) : params_.weight(ParamId(p)).data());
+    net.program.bind(net.params[p], const_cast<float*>(weights_of(p, request).data()));
   }
 }
 
-ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
-  const bool ones = on_ones(request);
-  CompiledNetwork& net = compiled(request);
-  bind_weights(net, request);
-  std::vector<std::vector<float>> buffers;  // copies: a probe leaves the running statistics alone
+std::span<const float> Prober::weights_of(std::size_t param, const ProbeRequest& request) {
+  const bool given = param < request.weights.size() && !request.weights[param].empty();
+  return given ? std::span<const float>(request.weights[param]) : params_.weight(ParamId(param));
+}
+
+// Copies: a probe leaves the running statistics alone.
+std::vector<std::vector<float>> Prober::buffers_of(const ProbeRequest& request) {
+  std::vector<std::vector<float>> buffers;
   for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
     const auto values = params_.buffer(b);
     auto& copy = buffers.emplace_back(values.begin(), values.end());
-    if (request.absolute_buffers) {
-      for (float& value : copy) value = std::fabs(value);
-    }
-    net.program.bind(net.buffers[b], copy.data());
+    if (!request.absolute_buffers) continue;
+    for (float& value : copy) value = std::fabs(value);
   }
+  return buffers;
+}
+
+ProbeResult Prober::probe_in_double(const ProbeRequest& request) {
+  if (!on_ones(request) || request.batches != 1) {
+    fail(ErrorKind::Internal, "a probe in double precision takes one image of ones");
+  }
+  if (!double_net_) double_net_ = network_.probe_in_double(request);
+  DoubleNetwork& net = *double_net_;
+  for (std::size_t p = 0; p < params_.size(); ++p) {
+    if (!params_.specs()[p].retired) net.program.set(net.params[p], weights_of(p, request));
+  }
+  const std::vector<std::vector<float>> buffers = buffers_of(request);
+  for (std::size_t b = 0; b < buffers.size(); ++b) net.program.set(net.buffers[b], buffers[b]);
+  net.program.set(net.images,
+                  std::vector<float>(static_cast<std::size_t>(net.program.shape(net.images).numel()), 1.0f));
+  net.program.run();
+  job_.observer.working();
+  job_.observer.probed(1);
+  ProbeResult result{.loss = net.program.value(net.loss).front(), .grads = {}};
+  result.double_grads.resize(params_.size());
+  for (const auto& [value, id] : net.gradients) {
+    result.double_grads[static_cast<std::size_t>(id)] = net.program.value(value);
+  }
+  return result;
+}
+
+ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
+  if (request.in_double) return probe_in_double(request);
+  const bool ones = on_ones(request);
+  CompiledNetwork& net = compiled(request);
+  bind_weights(net, request);
+  std::vector<std::vector<float>> buffers = buffers_of(request);
+  for (std::size_t b = 0; b < buffers.size(); ++b) net.program.bind(net.buffers[b], buffers[b].data());
   ProbeResult result;
   result.grads.resize(params_.size());
   std::vector<std::vector<double>> sums(params_.size());

@@ -1,9 +1,12 @@
-// Answers a method's probes: forward and backward passes outside training, in f32, which change
+// Answers a method's probes: forward and backward passes outside training, in f32 or f64, which change
 // nothing. Owns the programs, one for each kind of request; borrows the rest. Not synchronised.
 #pragma once
 
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "distributed/train_job.h"
 
@@ -16,17 +19,24 @@ class Prober {
 
   // Collective, unless the input is all ones. `step`: of the random streams.
   ProbeResult probe(const ProbeRequest& request, std::int64_t step);
-  void clear() { nets_.clear(); }  // gives the programs' memory back
+  void clear() {  // gives the programs' memory back
+    nets_.clear();
+    double_net_.reset();
+  }
 
  private:
   CompiledNetwork& compiled(const ProbeRequest& request);
   void bind_weights(CompiledNetwork& net, const ProbeRequest& request);
+  std::span<const float> weights_of(std::size_t param, const ProbeRequest& request);
+  std::vector<std::vector<float>> buffers_of(const ProbeRequest& request);
+  ProbeResult probe_in_double(const ProbeRequest& request);
 
   const TrainJob& job_;
   const Network& network_;
   ParamStore& params_;
   BatchSource& source_;
   std::map<std::string, CompiledNetwork> nets_;
+  std::optional<DoubleNetwork> double_net_;  // of requests that differ only in their values
 };
 
 }  // namespace winnow

@@ -37,6 +37,7 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
   virtual void masks_changed(TrainState&) {}
+  virtual void step_started() {}  // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}

@@ -143,6 +143,7 @@ bool Trainer::run_phase(const Phase& phase) {
       phases_.keep_snapshot(cursor_.step);
     }
     if (job_.observer.stop_requested()) throw Error(ErrorKind::Stopped, "stopped on request");
+    job_.observer.step_started();
     const double start = seconds_now();
     const StepReport report = train_step();
     cursor_.seconds += seconds_now() - start;

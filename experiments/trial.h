@@ -59,6 +59,7 @@ struct TrialResult {
   TrialSpec spec;
   Outcome outcome = Outcome::Done;
   std::string reason;                     // of a divergence or failure, one line
+  bool input_unreadable = false;          // the failure is that of a file to read: the run's exit code says so
   std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
   Table epochs, steps, events, layers;
   std::vector<WeightRecord> weights;

@@ -2,7 +2,8 @@
 // multiply-adds and stored size. Definitions: experiments/results/summary.cpp. Pure; results are plain values.
 //
 // Density is that of the weights the layers compute with, so a re-parametrised weight counts as
-// what it is; kept, trained and stored values are those of the parameters behind it.
+// what it is; kept, trained and stored values are those of the parameters behind it. Zeros count whether a mask names
+// them or not; a prunable tensor that has a mask stores what the mask keeps, be it zero at the end or not.
 #pragma once
 
 #include <map>
@@ -10,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/accounting/layer_count.h"
+#include "experiments/accounting/network_count.h"
 #include "experiments/trial.h"
 
 namespace winnow {

@@ -46,12 +46,6 @@ void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer
   layer.zeros_of = editor.owner(value);
 }
 
-bool is_trained(const ParamSpec& spec) { return spec.trainable && !spec.seeded; }
-
-std::int64_t nonzero_of(const std::vector<float>& values) {
-  return static_cast<std::int64_t>(values.size()) - std::count(values.begin(), values.end(), 0.0f);
-}
-
 }  // namespace
 
 std::vector<LayerCount> count_layers(const Model& model) {
@@ -79,31 +73,34 @@ std::vector<LayerCount> count_layers(const Model& model) {
   return counts;
 }
 
-void measure(std::vector<LayerCount>& layers, const ParamStore& params,
+void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries) {
+  for (LayerCount& layer : layers) {
+    layer.kept = layer.trained = 0;
+    for (const ParamId id : layer.leaves) {
+      const auto at = static_cast<std::size_t>(id);
+      // Scores, bases and coefficients of a derivation have rows of their own.
+      if (!layer.derived || specs[at].prunable) layer.kept += entries[at].kept;
+      const bool counts = !layer.derived || layer.dense_gradient || id == *layer.zeros_of;
+      if (counts && is_trained(specs[at])) layer.trained += entries[at].live;
+    }
+    layer.nonzero = layer.zeros_of  ? entries[static_cast<std::size_t>(*layer.zeros_of)].kept
+                    : layer.derived ? layer.numel
+                                    : layer.kept;
+    layer.nonzero = std::min(layer.nonzero, layer.most_nonzero);
+  }
+}
+
+void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries,
              std::span<const TrainState::LayerWeight> effective) {
-  if (!effective.empty() && effective.size() != layers.size()) {
+  measure(layers, specs, entries);
+  if (effective.size() != layers.size()) {
     fail(ErrorKind::Internal, "{} effective weights for {} layers", effective.size(), layers.size());
   }
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    LayerCount& layer = layers[i];
-    layer.kept = layer.trained = 0;
-    for (const ParamId id : layer.leaves) {
-      const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
-      // Scores, bases and coefficients of a derivation have rows of their own.
-      if (!layer.derived || spec.prunable) layer.kept += params.count(id, MaskKind::Keep);
-      const bool counts = !layer.derived || layer.dense_gradient || id == *layer.zeros_of;
-      if (counts && is_trained(spec)) layer.trained += params.live(id);
+    if (effective[i].layer != layers[i].name) {
+      fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer, layers[i].name);
     }
-    if (effective.empty()) {
-      layer.nonzero = layer.zeros_of  ? params.count(*layer.zeros_of, MaskKind::Keep)
-                      : layer.derived ? layer.numel
-                                      : layer.kept;
-      layer.nonzero = std::min(layer.nonzero, layer.most_nonzero);
-    } else if (effective[i].layer != layer.name) {
-      fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer, layer.name);
-    } else {
-      layer.nonzero = nonzero_of(effective[i].values);
-    }
+    layers[i].nonzero = count_nonzero(effective[i].values);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/method.h"
+#include "experiments/accounting/entry_counts.h"
 
 namespace winnow {
 
@@ -35,11 +36,13 @@ struct LayerCount {
 // The layers in graph order as if dense: everything kept, trained and non-zero. The batch of `model` does not matter.
 std::vector<LayerCount> count_layers(const Model& model);
 
-// Fills kept and trained from the masks. Without `effective` a weight that is a leaf, or is derived
-// from one entry by entry, counts as non-zero where it is kept, which is what training computes
-// with, and any other derived one as dense; with it (TrainState::effective_weights()) the values are counted.
-void measure(std::vector<LayerCount>& layers, const ParamStore& params,
-             std::span<const TrainState::LayerWeight> effective = {});
+// Fills kept and trained from `entries` of the parameters `specs`. A weight that is a leaf, or is derived from one
+// entry by entry, counts as non-zero where that is kept, which is what training computes with, and any other derived
+// one as dense.
+void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries);
+// The same, with the non-zero values of TrainState::effective_weights().
+void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries,
+             std::span<const TrainState::LayerWeight> effective);
 
 // Multiply-adds of one training step for one example.
 // The three parts cost the same in a dense network, so that a dense step is 3 f; the gradient of

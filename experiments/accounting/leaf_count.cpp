@@ -1,20 +1,15 @@
 #include "experiments/accounting/leaf_count.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <set>
 
 namespace winnow {
 namespace {
 
-bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
-
-std::vector<float> regenerated(const ParamStore& params, ParamId id) {
-  const SeededInit init = params.seeded(id);
-  std::vector<float> values(params.weight(id).size());
-  generate(init.spec, init.key, values);
-  return values;
+// Can a weight derived from this parameter be a mask over its regenerated values?
+bool is_base(const ParamSpec& spec, const LayerCount& layer) {
+  return !is_trained(spec) && spec.shape.numel() == layer.numel;
 }
 
 void add(StoredSize& size, const StoredCount& count, const StoredBits& bits) {
@@ -24,21 +19,8 @@ void add(StoredSize& size, const StoredCount& count, const StoredBits& bits) {
 
 }  // namespace
 
-LeafCount count_leaf(const ParamStore& params, ParamId id) {
-  const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
-  const bool updated = spec.trainable && !spec.seeded;
-  LeafCount leaf{
-      id, &spec, updated ? params.live(id) : 0, {spec.shape.numel(), params.count(id, MaskKind::Keep), 0}, {}};
-  const auto keep = params.mask(id, MaskKind::Keep), train = params.mask(id, MaskKind::Trainable);
-  if (!updated || !train.empty()) {
-    // Start values may come from a file, and decay may have moved frozen entries: only equal bits count as regenerated.
-    const std::vector<float> base = regenerated(params, id);
-    const auto values = params.weight(id);
-    for (std::size_t i = 0; i < base.size(); ++i) {
-      const bool frozen = !updated || train[i] == 0, kept = keep.empty() || keep[i] != 0;
-      if (frozen && kept && same_bits(values[i], base[i])) ++leaf.stored.untouched;
-    }
-  }
+LeafCount count_leaf(const ParamSpec& spec, ParamId id, const EntryCount& count) {
+  LeafCount leaf{id, &spec, is_trained(spec) ? count.live : 0, {spec.shape.numel(), count.kept, count.untouched}, {}};
   leaf.bits = stored_bits(leaf.stored);
   return leaf;
 }
@@ -46,12 +28,20 @@ LeafCount count_leaf(const ParamStore& params, ParamId id) {
 MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values, const ParamStore& params) {
   StoredCount count{layer.numel, layer.nonzero, 0};
   for (const ParamId id : layer.leaves) {
-    const ParamSpec& spec = params.specs()[static_cast<std::size_t>(id)];
-    if ((spec.trainable && !spec.seeded) || spec.shape.numel() != layer.numel) continue;
+    if (!is_base(params.specs()[static_cast<std::size_t>(id)], layer)) continue;
     const std::vector<float> base = regenerated(params, id);
     std::int64_t same = 0;
     for (std::size_t i = 0; i < base.size(); ++i) same += values[i] != 0 && same_bits(values[i], base[i]);
     count.untouched = std::max(count.untouched, same);
+  }
+  return {count, stored_bits(count)};
+}
+
+MergedCount foresee_merged(const LayerCount& layer, std::span<const ParamSpec> specs, const EntryCounts& entries) {
+  StoredCount count{layer.numel, layer.nonzero, 0};
+  for (const ParamId id : layer.leaves) {
+    const auto at = static_cast<std::size_t>(id);
+    if (is_base(specs[at], layer) && entries[at].untouched == entries[at].kept) count.untouched = layer.nonzero;
   }
   return {count, stored_bits(count)};
 }

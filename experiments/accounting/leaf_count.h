@@ -1,5 +1,5 @@
-// What has to be stored of a trained network: its parameters, or the weights derived from them
-// where that is less. Pure functions of a parameter store.
+// What has to be stored of a network: its parameters, or the weights derived from them where that is less. Pure
+// functions of counts, and of a parameter store where values are compared.
 #pragma once
 
 #include <span>
@@ -18,7 +18,7 @@ struct LeafCount {
   StoredCount stored = {};
   StoredBits bits = {};
 };
-LeafCount count_leaf(const ParamStore& params, ParamId id);
+LeafCount count_leaf(const ParamSpec& spec, ParamId id, const EntryCount& count);
 
 // A derived weight if it is stored itself, as a mask over a regenerated parameter where it is one.
 struct MergedCount {
@@ -26,6 +26,8 @@ struct MergedCount {
   StoredBits bits = {};
 };
 MergedCount count_merged(const LayerCount& layer, const std::vector<float>& values, const ParamStore& params);
+// Before there are values: all non-zero entries of a regenerated parameter are as its seed gives them.
+MergedCount foresee_merged(const LayerCount& layer, std::span<const ParamSpec> specs, const EntryCounts& entries);
 
 struct StoredSize {
   std::int64_t bits = 0;

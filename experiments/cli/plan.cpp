@@ -92,6 +92,18 @@ void note_missing_data(Plan& plan) {
     plan.sweep.notes.push_back(fmt::format("winnow run would stop on this machine: {}", problem));
 }
 
+void note_bounds(Plan& plan) {
+  std::set<std::string> noted;
+  for (const PlannedConfiguration& configuration : plan.configurations) {
+    const std::string& method = configuration.spec->settings.text("method.name");
+    if (!configuration.cost.kept_at_most || !noted.insert(method).second) continue;
+    plan.sweep.notes.push_back(
+        fmt::format("{}: how many weights become zero shows only in training: kept, sparse MACs and floating-point "
+                    "operations are at most what is said here",
+                    method));
+  }
+}
+
 Plan make_plan(SweepArguments arguments) {
   Plan plan;
   plan.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
@@ -112,6 +124,7 @@ Plan make_plan(SweepArguments arguments) {
   }
   for (PlannedConfiguration& configuration : plan.configurations)
     configuration.cost.seconds *= plan.measured.factor(*configuration.spec);
+  note_bounds(plan);
   note_missing_data(plan);
   plan.varying = varying_keys(plan.configurations);
   return plan;
@@ -172,18 +185,25 @@ void print_head(std::ostream& out, const Plan& plan) {
   for (const std::string& note : sweep.notes) out << "  note " << note << "\n";
 }
 
+// A count that training may still lower.
+std::string at_most(const TrialEstimate& cost, std::int64_t count) {
+  return (cost.kept_at_most ? "<=" : "") + count_text(static_cast<double>(count));
+}
+
 void print_table(std::ostream& out, const Plan& plan, bool all) {
   std::vector<std::vector<std::string>> rows = {{"trial", "done", "data", "model", "method", "density", "params",
-                                                 "kept", "dense MACs", "time", "memory", "other settings"}};
+                                                 "kept", "dense MACs", "sparse MACs", "time", "memory",
+                                                 "other settings"}};
   for (const PlannedConfiguration& c : plan.configurations) {
     if (!all && rows.size() > kListed) break;
     const Settings& s = c.spec->settings;
     rows.push_back({c.spec->id.substr(0, 10), fmt::format("{}/{}", c.done, c.replicates), s.text("data.name"),
                     s.text("model.name"), s.text("method.name"),
                     s.has("method.density") ? s.text("method.density") : "-",
-                    count_text(static_cast<double>(c.cost.params)), count_text(static_cast<double>(c.cost.kept)),
-                    count_text(static_cast<double>(c.cost.macs_dense)), duration_text(c.cost.seconds),
-                    bytes_text(static_cast<double>(c.cost.memory_bytes)), other_settings(plan, *c.spec)});
+                    count_text(static_cast<double>(c.cost.params)), at_most(c.cost, c.cost.kept),
+                    count_text(static_cast<double>(c.cost.macs_dense)), at_most(c.cost, c.cost.macs_sparse),
+                    duration_text(c.cost.seconds), bytes_text(static_cast<double>(c.cost.memory_bytes)),
+                    other_settings(plan, *c.spec)});
   }
   std::vector<std::size_t> widths(rows.front().size());
   for (const auto& row : rows) {
@@ -192,7 +212,7 @@ void print_table(std::ostream& out, const Plan& plan, bool all) {
   for (const auto& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const bool number = i == 1 || (i >= 5 && i <= 10);
+      const bool number = i == 1 || (i >= 5 && i <= 11);
       line += number ? fmt::format("  {:>{}}", row[i], widths[i]) : fmt::format("  {:<{}}", row[i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
@@ -219,7 +239,7 @@ void print(std::ostream& out, const Plan& plan, bool all) {
 Json json_of(const Plan& plan) {
   const Totals totals = totals_of(plan);
   Json json = {{"schema", "winnow-plan"},
-               {"schema_version", "1.0"},
+               {"schema_version", "1.1"},
                {"sweep", plan.sweep.name},
                {"configurations", plan.sweep.configurations},
                {"duplicates", plan.sweep.duplicates},
@@ -244,7 +264,9 @@ Json json_of(const Plan& plan) {
                               {"ranks", spec.ranks},
                               {"params", cost.params},
                               {"kept", cost.kept},
+                              {"kept_at_most", cost.kept_at_most},
                               {"macs_dense", cost.macs_dense},
+                              {"macs_sparse", cost.macs_sparse},
                               {"memory_bytes", cost.memory_bytes},
                               {"flops", cost.flops},
                               {"seconds", cost.seconds},

@@ -1,32 +1,20 @@
 #include "experiments/data/batch_queue.h"
 
-#include <omp.h>
-#include <sched.h>
+#include <utility>
 
 #include "core/error.h"
 
 namespace winnow {
-namespace {
-
-bool core_to_spare() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > omp_get_max_threads();
-}
-
-}  // namespace
 
 BatchQueue::BatchQueue(const DataShape& shape, std::int64_t rows, std::int64_t first_row, std::int64_t limit, Fill fill,
-                       Prefetch prefetch)
+                       bool ahead)
     : limit_(limit), fill_(std::move(fill)) {
   for (Slot& slot : slots_) {
     slot.images = Tensor(DType::F32, Shape{rows, shape.height, shape.width, shape.channels});
     slot.labels = Tensor(DType::I32, Shape{rows});
     slot.batch = {slot.images.view(), slot.labels.view(), first_row};
   }
-  if (prefetch == Prefetch::Ahead || (prefetch == Prefetch::Spare && core_to_spare())) {
-    thread_ = std::thread([this] { work(); });
-  }
+  if (ahead) thread_ = std::thread([this] { work(); });
 }
 
 BatchQueue::~BatchQueue() {
@@ -45,17 +33,25 @@ const Batch& BatchQueue::get(std::int64_t index) {
   }
   if (slots_[held_].index == index) return slots_[held_].batch;
   if (!thread_.joinable()) {
+    slots_[held_].index = kNone;  // whatever it holds if this fails
     fill_(index, slots_[held_].batch);
     slots_[held_].index = index;
     return slots_[held_].batch;
   }
   std::unique_lock lock(mutex_);
-  const auto idle = [this] { return wanted_ == kNone; };
-  changed_.wait(lock, idle);
-  if (slots_[1 - held_].index != index) {
-    wanted_ = index;
-    changed_.notify_all();
-    changed_.wait(lock, idle);
+  wanted_ = kNone;  // what was not begun is filled here, if it is still wanted
+  changed_.wait(lock, [this] { return !filling_; });
+  Slot& other = slots_[1 - held_];
+  if (other.index != index) {
+    failure_ = nullptr;
+    lock.unlock();
+    other.index = kNone;
+    fill_(index, other.batch);
+    other.index = index;
+    lock.lock();
+  } else if (failure_) {
+    other.index = kNone;
+    std::rethrow_exception(std::exchange(failure_, nullptr));
   }
   held_ = 1 - held_;
   if (index + 1 < limit_) {
@@ -70,13 +66,20 @@ void BatchQueue::work() {
   for (;;) {
     changed_.wait(lock, [this] { return stop_ || wanted_ != kNone; });
     if (stop_) return;
-    const std::int64_t index = wanted_;
+    const std::int64_t index = std::exchange(wanted_, kNone);
     Slot& slot = slots_[1 - held_];
-    lock.unlock();
-    fill_(index, slot.batch);
-    lock.lock();
     slot.index = index;
-    wanted_ = kNone;
+    filling_ = true;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      fill_(index, slot.batch);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    failure_ = failure;
+    filling_ = false;
     changed_.notify_all();
   }
 }

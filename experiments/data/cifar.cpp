@@ -1,20 +1,23 @@
 #include "experiments/data/cifar.h"
 
+#include <iterator>
 #include <system_error>
 
 #include "core/error.h"
-#include "experiments/data/raw_file.h"
 
 namespace winnow {
 namespace {
 
 constexpr std::int64_t kSide = 32, kChannels = 3, kPlane = kSide * kSide;
 
-void append_file(const std::filesystem::path& path, const CifarFile& file, const CifarLayout& layout, Sha256& digest,
-                 ImageSplit& split) {
-  const std::int64_t record = layout.label_bytes + kChannels * kPlane;
+void append_file(const std::filesystem::path& path, const CifarFile& file, const CifarLayout& layout,
+                 DataReader& reader, ImageSplit& split) {
+  std::vector<std::int64_t> label_limits;  // of each label byte
+  if (layout.coarse_classes > 0) label_limits.push_back(layout.coarse_classes);
+  label_limits.push_back(layout.classes);
+  const std::int64_t record = std::ssize(label_limits) + kChannels * kPlane;
   const std::int64_t size = file.records * record;
-  const Bytes bytes = read_data_file(path, fmt::format("{} bytes", size), digest);
+  const Bytes bytes = reader.read(path, fmt::format("{} bytes", size), static_cast<std::size_t>(size) + 1);
   if (static_cast<std::int64_t>(bytes.size()) != size) {
     fail(ErrorKind::Input, "{}: has {} bytes; expected {} ({} records of {})", path.string(), bytes.size(), size,
          file.records, record);
@@ -24,13 +27,13 @@ void append_file(const std::filesystem::path& path, const CifarFile& file, const
   std::uint8_t* out = split.pixels.data() + start;
   for (std::int64_t i = 0; i < file.records; ++i) {
     const std::uint8_t* in = bytes.data() + i * record;
-    const int label = in[layout.label_bytes - 1];
-    if (label >= layout.classes) {
-      fail(ErrorKind::Input, "{}: label {} of record {}; expected 0 to {}", path.string(), label, i,
-           layout.classes - 1);
+    for (const std::int64_t limit : label_limits) {
+      if (*in >= limit) {
+        fail(ErrorKind::Input, "{}: label {} of record {}; expected 0 to {}", path.string(), *in, i, limit - 1);
+      }
+      ++in;
     }
-    split.labels.push_back(label);
-    in += layout.label_bytes;
+    split.labels.push_back(in[-1]);
     // Planes to interleaved channels.
     for (std::int64_t p = 0; p < kPlane; ++p) {
       for (std::int64_t c = 0; c < kChannels; ++c) *out++ = in[c * kPlane + p];
@@ -50,15 +53,14 @@ std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root
   return files;
 }
 
-ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout) {
-  Sha256 digest;
+ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout, DataReader& reader) {
   ImageData data;
   data.shape = {kSide, kSide, kChannels, layout.classes};
   for (std::size_t i = 0; i < layout.train.size(); ++i) {
-    append_file(files.at(i), layout.train[i], layout, digest, data.train);
+    append_file(files.at(i), layout.train[i], layout, reader, data.train);
   }
-  append_file(files.at(layout.train.size()), layout.test, layout, digest, data.test);
-  data.digest = digest.hex();
+  append_file(files.at(layout.train.size()), layout.test, layout, reader, data.test);
+  data.digest = reader.digest();
   return data;
 }
 

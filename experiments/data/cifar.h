@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiments/data/image_data.h"
+#include "experiments/data/raw_file.h"
 
 namespace winnow {
 
@@ -20,13 +21,13 @@ struct CifarLayout {
   std::string folder;            // inside the archive; `root` may be this folder or the one above it
   std::vector<CifarFile> train;  // in order
   CifarFile test;
-  int label_bytes;  // a record's last label byte is the class; those before it are coarser
+  std::int64_t coarse_classes;  // told by a label byte in front of the class; 0: there is none
   std::int64_t classes;
 };
 
 std::vector<std::filesystem::path> cifar_files(const std::filesystem::path& root, const CifarLayout& layout);
 
 // `files` as cifar_files returns them: those of the training split, then the test file. Error{Input}.
-ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout);
+ImageData read_cifar(const std::vector<std::filesystem::path>& files, const CifarLayout& layout, DataReader& reader);
 
 }  // namespace winnow

@@ -11,6 +11,8 @@ DatasetDef cifar100() {
   const FileDataset parts = {.traits = traits,
                              .shape = {32, 32, 3, 100},
                              .examples = 50000,
+                             .published = {"e207cd2e05b73b1393c74c7f5e7bea451d63e08e",  // SHA-1, as MXNet's loader has
+                                           "8fb6623e830365ff53cf14adec797474f5478006"},
                              .augment = "standard",
                              .root = std::nullopt,
                              .meaning = "photographs, 32x32 colour, 100 classes, 50000 + 10000 examples",
@@ -18,7 +20,7 @@ DatasetDef cifar100() {
   const CifarLayout layout = {.folder = "cifar-100-binary",
                               .train = {{"train.bin", 50000}},
                               .test = {"test.bin", 10000},
-                              .label_bytes = 2,
+                              .coarse_classes = 20,
                               .classes = 100};
   return cifar_dataset(parts, layout);
 }

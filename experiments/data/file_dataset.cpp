@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "core/error.h"
 #include "experiments/data/idx.h"
 #include "experiments/data/raw_file.h"
 
@@ -13,7 +12,7 @@ using Files = std::vector<std::filesystem::path>;
 
 // `find` names the files below the root, `read` loads them.
 DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(const std::filesystem::path&)>& find,
-                        const std::function<ImageData(const Files&)>& read) {
+                        const std::function<ImageData(const Files&, DataReader&)>& read) {
   constexpr std::int64_t kHeldOut = 5000;
   DatasetDef def;
   def.name = parts.traits.name;
@@ -27,18 +26,18 @@ DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(cons
                         .source = "ours: where this machine keeps them"});
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
   def.train_examples = [total = parts.examples](const Settings& settings) { return train_examples(total, settings); };
-  def.locate = [name = def.name, find](const Settings& settings) {
-    for (const std::filesystem::path& file : find(expand_path(settings.text("root")))) {
-      std::error_code problem;
-      if (!std::filesystem::exists(file, problem))
-        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}", file.string(), name);
-    }
+  def.files = [find](const Settings& settings) { return find(expand_path(settings.text("root"))); };
+  const auto load = [name = def.name, published = parts.published, read](const Files& files) {
+    return shared_image_data(name + "\n" + fingerprint(files), [&] {
+      DataReader reader(published);
+      ImageData data = read(files, reader);
+      data.remark = remark_on(name, data, reader.changed());
+      return data;
+    });
   };
-  def.open = [traits = parts.traits, find, read](const Settings& settings) {
-    const Files files = find(expand_path(settings.text("root")));
-    std::shared_ptr<const ImageData> data =
-        shared_image_data(traits.name + "\n" + fingerprint(files), [&] { return read(files); });
-    return std::make_unique<ImageDataset>(traits, image_options(traits, settings), std::move(data));
+  def.remark = [load, files = def.files](const Settings& settings) { return load(files(settings))->remark; };
+  def.open = [traits = parts.traits, load, files = def.files](const Settings& settings) {
+    return std::make_unique<ImageDataset>(traits, image_options(traits, settings), load(files(settings)));
   };
   return def;
 }
@@ -46,13 +45,15 @@ DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(cons
 }  // namespace
 
 DatasetDef idx_dataset(const FileDataset& parts) {
-  return file_dataset(parts, idx_files, [shape = parts.shape](const Files& files) { return read_idx(files, shape); });
+  return file_dataset(parts, idx_files, [shape = parts.shape](const Files& files, DataReader& reader) {
+    return read_idx(files, shape, reader);
+  });
 }
 
 DatasetDef cifar_dataset(const FileDataset& parts, const CifarLayout& layout) {
   return file_dataset(
       parts, [layout](const std::filesystem::path& root) { return cifar_files(root, layout); },
-      [layout](const Files& files) { return read_cifar(files, layout); });
+      [layout](const Files& files, DataReader& reader) { return read_cifar(files, layout, reader); });
 }
 
 }  // namespace winnow

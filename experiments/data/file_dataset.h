@@ -15,7 +15,9 @@ namespace winnow {
 struct FileDataset {
   ImageTraits traits;
   DataShape shape;
-  std::int64_t examples;            // of the training files
+  std::int64_t examples;  // of the training files
+  // Digests of the files' contents in the order of reading, SHA-256 or SHA-1: what the published ones have.
+  std::vector<std::string> published;
   std::string augment;              // default of the setting
   std::optional<std::string> root;  // default; nothing: must be given
   std::string meaning, source;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/data/image_data.h"
+#include "experiments/data/raw_file.h"
 
 namespace winnow {
 
@@ -14,7 +15,7 @@ namespace winnow {
 std::vector<std::filesystem::path> idx_files(const std::filesystem::path& root);
 
 // Reads them: training images and labels, test images and labels. Images must be shape.height x
-// shape.width, labels in [0, shape.classes). Anything else is Error{Input} naming the file.
-ImageData read_idx(const std::vector<std::filesystem::path>& files, const DataShape& shape);
+// shape.width, labels in [0, shape.classes), neither split empty. Anything else is Error{Input} naming the file.
+ImageData read_idx(const std::vector<std::filesystem::path>& files, const DataShape& shape, DataReader& reader);
 
 }  // namespace winnow

@@ -1,5 +1,7 @@
 #include "experiments/data/image_data.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <mutex>
 
@@ -18,6 +20,14 @@ Cache& cache() {
 }
 
 }  // namespace
+
+std::string remark_on(const std::string& name, const ImageData& data,
+                      const std::vector<std::filesystem::path>& changed) {
+  if (changed.empty()) return "";
+  return fmt::format("{}: {}{} not as published; there are {} + {} examples", name, changed.front().string(),
+                     changed.size() == 1 ? " is" : fmt::format(" and {} more files are", changed.size() - 1),
+                     data.train.examples(), data.test.examples());
+}
 
 std::shared_ptr<const ImageData> shared_image_data(const std::string& key, const std::function<ImageData()>& load) {
   Cache& shared = cache();

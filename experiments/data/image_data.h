@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,8 +22,14 @@ struct ImageSplit {
 struct ImageData {
   DataShape shape;
   ImageSplit train, test;
-  std::string digest;  // SHA-256 over the files' bytes, in the order they are listed
+  std::string digest;       // SHA-256 over the files' bytes, in the order they are listed
+  std::string remark = {};  // one line if these are not the published files of that name
 };
+
+// How `data`, read from files of which `changed` are not the published ones, differs from what `name` stands
+// for; empty if it does not.
+std::string remark_on(const std::string& name, const ImageData& data,
+                      const std::vector<std::filesystem::path>& changed);
 
 // The data set known under `key`, loaded if no trial of this process holds it. The one used last is
 // kept alive between trials. May be called from any thread; loading happens under a lock.

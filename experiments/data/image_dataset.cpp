@@ -123,13 +123,12 @@ std::int64_t ImageDataset::examples(Split split) const { return static_cast<std:
 std::unique_ptr<BatchSource> ImageDataset::train(std::int64_t batch, std::uint64_t order_seed,
                                                  std::uint64_t augment_seed, Slice slice) {
   return make_train_source({data_, &data_->train, examples_of(Split::Train)}, transform_,
-                           {order_seed, augment_seed, options_.shuffle, options_.augment}, batch, slice,
-                           options_.prefetch);
+                           {order_seed, augment_seed, options_.shuffle, options_.augment}, batch, slice, ahead_);
 }
 
 std::unique_ptr<EvalSource> ImageDataset::eval(Split split, std::int64_t batch, Slice slice) {
   const ImageSplit& part = split == Split::Test ? data_->test : data_->train;
-  return make_eval_source({data_, &part, examples_of(split)}, transform_, batch, slice, options_.prefetch);
+  return make_eval_source({data_, &part, examples_of(split)}, transform_, batch, slice, ahead_);
 }
 
 }  // namespace winnow

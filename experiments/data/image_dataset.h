@@ -8,7 +8,6 @@
 
 #include "core/batch.h"
 #include "core/settings.h"
-#include "experiments/data/batch_queue.h"
 #include "experiments/data/image_data.h"
 #include "experiments/data/image_transform.h"
 
@@ -27,7 +26,6 @@ struct ImageOptions {
   bool shuffle = true;
   std::int64_t validation = 0;  // examples held out of the training split
   double fraction = 1.0;        // of each split, from its start
-  Prefetch prefetch = Prefetch::Spare;
 };
 
 // Settings every image data set has; the defaults differ.
@@ -46,16 +44,19 @@ class ImageDataset : public Dataset {
   ImageDataset(ImageTraits traits, ImageOptions options, std::shared_ptr<const ImageData> data);
   DataShape shape() const override { return data_->shape; }
   std::string digest() const override { return data_->digest; }
+  std::string remark() const override { return data_->remark; }
   std::int64_t examples(Split split) const override;
   std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
                                      Slice slice) override;
   std::unique_ptr<EvalSource> eval(Split split, std::int64_t batch, Slice slice) override;
+  void read_ahead(bool ahead) override { ahead_ = ahead; }
 
  private:
   const std::vector<std::int64_t>& examples_of(Split split) const { return examples_[static_cast<std::size_t>(split)]; }
   ImageOptions options_;
   std::shared_ptr<const ImageData> data_;
   ImageTransform transform_;
+  bool ahead_ = false;
   std::vector<std::int64_t> examples_[3];  // by Split: places in data_->train or data_->test
 };
 

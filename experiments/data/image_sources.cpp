@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "experiments/data/batch_queue.h"
 
 namespace winnow {
 namespace {
@@ -26,7 +27,7 @@ void put_row(const ImageSelection& examples, const ImageTransform& transform, st
 class TrainSource : public BatchSource {
  public:
   TrainSource(ImageSelection examples, const ImageTransform& transform, const TrainOrder& order, std::int64_t batch,
-              Slice slice, Prefetch prefetch)
+              Slice slice, bool ahead)
       : examples_(std::move(examples)),
         transform_(transform),
         how_(order),
@@ -35,7 +36,7 @@ class TrainSource : public BatchSource {
         queue_(
             examples_.owner->shape, rows_of(batch, slice), slice.rank * rows_of(batch, slice),
             std::numeric_limits<std::int64_t>::max(),
-            [this](std::int64_t index, const Batch& into) { fill(index, into); }, prefetch) {}
+            [this](std::int64_t index, const Batch& into) { fill(index, into); }, ahead) {}
 
   std::int64_t batches_per_epoch() const override { return examples_.examples() / batch_; }
   const Batch& batch(std::int64_t index) override { return queue_.get(index); }
@@ -70,8 +71,7 @@ class TrainSource : public BatchSource {
 
 class PassSource : public EvalSource {
  public:
-  PassSource(ImageSelection examples, const ImageTransform& transform, std::int64_t batch, Slice slice,
-             Prefetch prefetch)
+  PassSource(ImageSelection examples, const ImageTransform& transform, std::int64_t batch, Slice slice, bool ahead)
       : examples_(std::move(examples)),
         transform_(transform),
         first_(examples_.examples() * slice.rank / slice.ranks),
@@ -80,7 +80,7 @@ class PassSource : public EvalSource {
         batches_(batches_for(slice.ranks)),
         queue_(
             examples_.owner->shape, rows_, slice.rank * rows_, batches_,
-            [this](std::int64_t index, const Batch& into) { fill(index, into); }, prefetch) {}
+            [this](std::int64_t index, const Batch& into) { fill(index, into); }, ahead) {}
 
   std::int64_t examples() const override { return examples_.examples(); }
   std::int64_t batches() const override { return batches_; }
@@ -124,17 +124,16 @@ void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, st
 }
 
 std::unique_ptr<BatchSource> make_train_source(ImageSelection examples, const ImageTransform& transform,
-                                               const TrainOrder& order, std::int64_t batch, Slice slice,
-                                               Prefetch prefetch) {
+                                               const TrainOrder& order, std::int64_t batch, Slice slice, bool ahead) {
   if (batch > examples.examples()) {
     fail(ErrorKind::Settings, "a batch of {} rows is more than the {} training examples", batch, examples.examples());
   }
-  return std::make_unique<TrainSource>(std::move(examples), transform, order, batch, slice, prefetch);
+  return std::make_unique<TrainSource>(std::move(examples), transform, order, batch, slice, ahead);
 }
 
 std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples, const ImageTransform& transform,
-                                             std::int64_t batch, Slice slice, Prefetch prefetch) {
-  return std::make_unique<PassSource>(std::move(examples), transform, batch, slice, prefetch);
+                                             std::int64_t batch, Slice slice, bool ahead) {
+  return std::make_unique<PassSource>(std::move(examples), transform, batch, slice, ahead);
 }
 
 }  // namespace winnow

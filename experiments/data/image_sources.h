@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/batch.h"
-#include "experiments/data/batch_queue.h"
 #include "experiments/data/image_data.h"
 #include "experiments/data/image_transform.h"
 
@@ -31,10 +30,10 @@ struct TrainOrder {
 void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, std::uint32_t epoch,
                  std::vector<std::int64_t>& order);
 
+// `ahead`: a thread prepares the next batch while one is used.
 std::unique_ptr<BatchSource> make_train_source(ImageSelection examples, const ImageTransform& transform,
-                                               const TrainOrder& order, std::int64_t batch, Slice slice,
-                                               Prefetch prefetch);
+                                               const TrainOrder& order, std::int64_t batch, Slice slice, bool ahead);
 std::unique_ptr<EvalSource> make_eval_source(ImageSelection examples, const ImageTransform& transform,
-                                             std::int64_t batch, Slice slice, Prefetch prefetch);
+                                             std::int64_t batch, Slice slice, bool ahead);
 
 }  // namespace winnow

@@ -1,27 +1,63 @@
 #include "experiments/data/missing_data.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "core/error.h"
 #include "experiments/data/registry.h"
 
 namespace winnow {
+namespace {
 
-std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials) {
-  std::vector<std::string> problems;
+using Files = std::vector<std::filesystem::path>;
+
+void add(std::vector<std::string>& lines, const std::string& line) {
+  if (!line.empty() && std::ranges::find(lines, line) == lines.end()) lines.push_back(line);
+}
+
+// `look` at each distinct data set with files; its errors are added to `problems`.
+void each_data_set(std::span<const TrialSpec* const> trials, std::vector<std::string>& problems,
+                   const std::function<void(const DatasetDef&, const Settings&, const Files&)>& look) {
   std::set<std::map<std::string, std::string, std::less<>>> seen;
+  std::set<std::pair<std::string, Files>> looked_at;
   for (const TrialSpec* trial : trials) {
     const Settings data = trial->settings.below("data");
     const DatasetDef& def = find_dataset(data.text("name"));
-    if (!def.locate || !seen.insert(data.values()).second) continue;
+    if (!def.files || !seen.insert(data.values()).second) continue;
     try {
-      def.locate(data);
+      const Files files = def.files(data);
+      if (looked_at.emplace(def.name, files).second) look(def, data, files);
     } catch (const Error& error) {
-      if (std::ranges::find(problems, error.what()) == problems.end()) problems.emplace_back(error.what());
+      add(problems, error.what());
     }
   }
+}
+
+void find_all(const DatasetDef& def, const Files& files) {
+  for (const std::filesystem::path& file : files) {
+    std::error_code problem;
+    if (std::filesystem::exists(file, problem)) continue;
+    fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}", file.string(), def.name);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials) {
+  std::vector<std::string> problems;
+  each_data_set(trials, problems,
+                [](const DatasetDef& def, const Settings&, const Files& files) { find_all(def, files); });
   return problems;
+}
+
+DataCheck check_data(std::span<const TrialSpec* const> trials) {
+  DataCheck check;
+  each_data_set(trials, check.problems, [&](const DatasetDef& def, const Settings& data, const Files& files) {
+    find_all(def, files);
+    add(check.remarks, def.remark(data));
+  });
+  return check;
 }
 
 }  // namespace winnow

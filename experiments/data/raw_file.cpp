@@ -1,14 +1,18 @@
 #include "experiments/data/raw_file.h"
 
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <system_error>
 
@@ -17,31 +21,59 @@
 namespace winnow {
 namespace {
 
-// More than any data set read this way needs; a damaged file cannot ask for more memory than this.
-constexpr std::size_t kMostBytes = std::size_t{1} << 31;
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
 
-struct FileCloser {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+ private:
+  int value_;
 };
 
-Bytes slurp(const std::filesystem::path& path, const std::string& expected) {
-  std::error_code problem;
-  if (std::filesystem::is_directory(path, problem)) {
-    fail(ErrorKind::Input, "{}: is a folder; expected a file of {}", path.string(), expected);
-  }
-  const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "rb"));
-  if (!file) {
+// What stands in the place of a file, or nothing if it is one.
+const char* not_a_file(mode_t mode) {
+  if (S_ISREG(mode)) return nullptr;
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a named pipe";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+Bytes slurp(const std::filesystem::path& path, const std::string& expected, std::size_t most) {
+  const auto check_kind = [&](const struct stat& status) {
+    if (const char* kind = not_a_file(status.st_mode)) {
+      fail(ErrorKind::Input, "{}: is {}; expected a file of {}", path.string(), kind, expected);
+    }
+  };
+  // Looked at before and after it is opened: to open a device may already act on it, and what lies there may
+  // have changed. O_NONBLOCK, so that a pipe without a writer is not waited for.
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0) check_kind(status);
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (file.get() < 0 || fstat(file.get(), &status) != 0) {
     fail(ErrorKind::Input, "{}: cannot be opened: {}; expected a file of {}", path.string(), std::strerror(errno),
          expected);
   }
-  const std::uintmax_t size = std::filesystem::file_size(path, problem);
-  if (problem || size > kMostBytes) {
-    fail(ErrorKind::Input, "{}: is not a data file of reasonable size; expected {}", path.string(), expected);
+  check_kind(status);
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size > most) {
+    fail(ErrorKind::Input, "{}: has {} bytes, more than the {} that are read at most; expected {}", path.string(), size,
+         most, expected);
   }
-  Bytes bytes(static_cast<std::size_t>(size));
-  if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
-    fail(ErrorKind::Input, "{}: reading stopped early: {}; expected {}", path.string(),
-         std::ferror(file.get()) ? std::strerror(errno) : "end of file", expected);
+  Bytes bytes(size);
+  for (std::size_t filled = 0; filled < size;) {
+    const ssize_t got = ::read(file.get(), bytes.data() + filled, size - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      fail(ErrorKind::Input, "{}: reading stopped early: {}; expected {}", path.string(),
+           got < 0 ? std::strerror(errno) : "end of file", expected);
+    }
+    filled += static_cast<std::size_t>(got);
   }
   return bytes;
 }
@@ -59,19 +91,30 @@ struct Inflater {
   Inflater& operator=(const Inflater&) = delete;
 };
 
-Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const std::string& expected) {
+bool is_gzip(std::span<const std::uint8_t> bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
+
+// All members of a gzip file, one after the other: that is one file too (RFC 1952, 2.2).
+Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const std::string& expected,
+                  std::size_t most) {
   Inflater inflater;
   z_stream& stream = inflater.stream;
   stream.next_in = const_cast<Bytef*>(packed.data());
   stream.avail_in = static_cast<uInt>(packed.size());
-  Bytes out(std::max<std::size_t>(packed.size() * 2, 1024));
+  Bytes out(std::min(std::max<std::size_t>(packed.size() * 2, 1024), most + 1));
   std::size_t filled = 0;
   for (;;) {
     stream.next_out = out.data() + filled;
     stream.avail_out = static_cast<uInt>(out.size() - filled);
     const int status = inflate(&stream, Z_NO_FLUSH);
     filled = out.size() - stream.avail_out;
-    if (status == Z_STREAM_END) break;
+    if (filled > most) {
+      fail(ErrorKind::Input, "{}: more than {} bytes of content; expected {}", path.string(), most, expected);
+    }
+    if (status == Z_STREAM_END) {
+      if (!is_gzip({stream.next_in, stream.avail_in})) break;
+      inflateReset(&stream);
+      continue;
+    }
     if (status != Z_OK && status != Z_BUF_ERROR) {
       fail(ErrorKind::Input, "{}: damaged gzip data ({}); expected {}", path.string(),
            stream.msg ? stream.msg : "unreadable", expected);
@@ -80,10 +123,7 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const 
       fail(ErrorKind::Input, "{}: truncated gzip data after {} bytes of content; expected {}", path.string(), filled,
            expected);
     }
-    if (out.size() >= kMostBytes) {
-      fail(ErrorKind::Input, "{}: more than {} bytes of content; expected {}", path.string(), kMostBytes, expected);
-    }
-    out.resize(std::min(out.size() * 2, kMostBytes));
+    out.resize(std::min(out.size() * 2, most + 1));
   }
   if (stream.avail_in > 0) {
     fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(), stream.avail_in,
@@ -93,7 +133,17 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const 
   return out;
 }
 
-bool is_gzip(const Bytes& bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
+// Does the content have this digest, SHA-1 or SHA-256 by its length?
+bool has_digest(const Bytes& bytes, const std::string& hex) {
+  constexpr std::size_t kSha1Digits = 40;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
+  unsigned int size = 0;
+  const EVP_MD* kind = hex.size() == kSha1Digits ? EVP_sha1() : EVP_sha256();
+  if (EVP_Digest(bytes.data(), bytes.size(), raw.data(), &size, kind, nullptr) != 1) {
+    fail(ErrorKind::Unavailable, "OpenSSL offers no {}", EVP_MD_name(kind));
+  }
+  return fmt::format("{:02x}", fmt::join(raw.begin(), raw.begin() + size, "")) == hex;
+}
 
 }  // namespace
 
@@ -124,10 +174,19 @@ std::filesystem::path expand_path(const std::string& text) {
   return out;
 }
 
-Bytes read_data_file(const std::filesystem::path& path, const std::string& expected, Sha256& digest) {
-  Bytes bytes = slurp(path, expected);
-  digest.update(std::as_bytes(std::span(bytes)));
-  return is_gzip(bytes) ? inflate_all(bytes, path, expected) : bytes;
+Bytes DataReader::read(const std::filesystem::path& path, const std::string& expected, std::size_t most) {
+  // Packed data may be a little longer than what it holds, as in a file of many small members.
+  Bytes bytes = slurp(path, expected, 2 * most + 4096);
+  digest_.update(std::as_bytes(std::span(bytes)));
+  if (is_gzip(bytes)) {
+    bytes = inflate_all(bytes, path, expected, most);
+  } else if (bytes.size() > most) {
+    fail(ErrorKind::Input, "{}: has {} bytes, more than the {} that are read at most; expected {}", path.string(),
+         bytes.size(), most, expected);
+  }
+  const std::size_t at = next_++;
+  if (at < published_.size() && !has_digest(bytes, published_[at])) changed_.push_back(path);
+  return bytes;
 }
 
 std::string fingerprint(const std::vector<std::filesystem::path>& files) {

@@ -2,6 +2,7 @@
 // registry.cpp. Built once, immutable, shared freely.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -18,8 +19,11 @@ struct DatasetDef : Component {
   std::function<DataShape(const Settings&)> shape;                // opens no file
   // Examples of the training split, for prices in a plan; opens no file.
   std::function<std::int64_t(const Settings&)> train_examples;
-  // Error if a file is not where the settings say; opens none. Empty for data without files.
-  std::function<void(const Settings&)> locate = {};
+  // Where the settings say that the files lie, in the order of reading; opens none. Empty for data without files.
+  std::function<std::vector<std::filesystem::path>(const Settings&)> files = {};
+  // Reads the files as `open` does (Error{Input}): one line if they are not what is known under this name, else
+  // empty. Empty for data without files.
+  std::function<std::string(const Settings&)> remark = {};
 };
 
 const std::vector<DatasetDef>& datasets();

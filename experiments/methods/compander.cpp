@@ -95,6 +95,12 @@ class Compander final : public Method {
     }
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength&) const override {
+    for (const Companded& weight : weights_) {
+      forecast.rewritten.emplace_back(weight.id, edited.param(weight.id).shape.numel());
+    }
+  }
+
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
     if (moment.when == When::AfterBackward) {

@@ -91,7 +91,7 @@ std::optional<std::string> check_density(const Model& model, const Settings& met
   try {
     for (const MethodPart& part : method_parts(method)) {
       if (!part.settings.has("layer_density")) continue;
-      const std::vector<PrunedTensor> tensors = pruned_tensors(model);
+      const std::vector<PrunedTensor> tensors = pruned_tensors(model.params);
       density_target(part.settings, tensors, scope_of(part.settings)).counts(tensors);
     }
   } catch (const Error& error) {

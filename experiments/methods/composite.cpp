@@ -79,7 +79,7 @@ void Composite::schedule(EventPlan& plan, const RunLength& length) const {
     };
   };
   plan.after_backward(any(&EventPlan::wants_after_backward));
-  plan.dense_gradients(any(&EventPlan::wants_dense));
+  if (std::ranges::any_of(plans, &EventPlan::may_want_dense)) plan.dense_gradients(any(&EventPlan::wants_dense));
   plan.after_step(any(&EventPlan::wants_after_step));
 }
 
@@ -93,6 +93,12 @@ Verdict Composite::on_event(const Moment& moment, TrainState& state) {
 
 void Composite::edit_update(UpdateGraph& update) {
   for (const Part& part : parts_) part.method->edit_update(update);
+}
+
+void Composite::forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const {
+  for (const Part& part : parts_) part.method->forecast(forecast, edited, length);
+  std::ranges::stable_sort(forecast.changes, {},
+                           [](const MaskForecast::Change& c) { return std::pair(c.phase, c.step); });
 }
 
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {

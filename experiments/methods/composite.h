@@ -25,6 +25,7 @@ class Composite final : public Method {
   void schedule(EventPlan& plan, const RunLength& length) const override;
   Verdict on_event(const Moment& moment, TrainState& state) override;
   void edit_update(UpdateGraph& update) override;
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override;
   std::optional<Phase> phase(int index, const RunLength& length) const override;
   void save(StateWriter& out) const override;
   void load(StateReader& in) override;

@@ -51,6 +51,15 @@ class EdgePopup final : public Method {
     }
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    MaskForecast::Change last{.step = length.steps, .ones = {}};
+    for (const Popup& layer : layers_) {
+      const std::int64_t numel = edited.param(layer.weight).shape.numel();
+      last.ones.emplace_back(layer.weight, numel - dropped_of(numel, density_));
+    }
+    forecast.changes.push_back(std::move(last));
+  }
+
   // What is stored: the weights' seed and this mask. The effective weights do not change.
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when != When::PhaseEnd) return Verdict::Update;

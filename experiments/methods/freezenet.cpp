@@ -29,6 +29,17 @@ class FreezeNet final : public MaskAtInit {
     plan.after_step([last = length.steps](std::int64_t step) { return step == last; });
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    MaskAtInit::forecast(forecast, edited, length);
+    if (variant_ != "freeze_wd" || forecast.changes.empty()) return;
+    // As later() does.
+    MaskForecast::Change removed{.step = length.steps, .ones = forecast.changes.back().ones};
+    MaskForecast::Change freed{.step = length.steps, .kind = MaskKind::Trainable, .ones = {}};
+    for (const PrunedTensor& tensor : pruned_tensors(edited.params)) freed.ones.emplace_back(tensor.id, tensor.numel);
+    forecast.changes.push_back(std::move(removed));
+    forecast.changes.push_back(std::move(freed));
+  }
+
   void report(TrainState& state, Facts& facts) const override {
     std::int64_t all = 0, trained = 0;
     const ParamStore& params = state.params();

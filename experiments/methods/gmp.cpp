@@ -48,6 +48,17 @@ class Gmp final : public Method {
     plan.after_step([at = updates(length)](std::int64_t step) { return at.due(step); });
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    const std::vector<PrunedTensor> tensors = pruned_tensors(edited.params);
+    const DensityTarget last = density_target(settings_, tensors, scope_of(settings_));
+    if (last.keeps_all(tensors)) return;
+    const GmpSchedule at = updates(length);
+    for (std::int64_t update = 0; update <= at.updates; ++update) {
+      const std::int64_t step = at.begin + update * at.interval;
+      forecast.changes.push_back({.step = step, .ones = expected_counts(target(last, at.progress(step)), tensors)});
+    }
+  }
+
   Verdict on_event(const Moment& moment, TrainState& state) override {
     const bool at_start = moment.when == When::Begin && moment.step == 0 && moment.phase == 0;
     const GmpSchedule at = updates(state.length());
@@ -66,14 +77,19 @@ class Gmp final : public Method {
     return GmpSchedule::between(step_at("begin"), step_at("end"), std::max<std::int64_t>(1, interval));
   }
 
+  // What is kept at `progress` on the way to `last`.
+  DensityTarget target(const DensityTarget& last, double progress) const {
+    const double initial = sparsity_of(settings_.real("initial_density"));
+    return last.mapped([&](double final) {
+      return gmp_sparsity(progress, std::min(initial, final), final, settings_.real("exponent"));
+    });
+  }
+
   void prune(TrainState& state, double progress) const {
     const std::vector<PrunedTensor> tensors = pruned_tensors(state);
     const DensityTarget last = density_target(settings_, tensors, scope_of(settings_));
     if (last.keeps_all(tensors)) return;
-    const double initial = sparsity_of(settings_.real("initial_density"));
-    const DensityTarget now = last.mapped([&](double final) {
-      return gmp_sparsity(progress, std::min(initial, final), final, settings_.real("exponent"));
-    });
+    const DensityTarget now = target(last, progress);
     std::vector<Scores> scores = magnitudes(state, tensors);
     for (std::size_t t = 0; t < tensors.size(); ++t) {
       const auto mask = state.params().mask(tensors[t].id, MaskKind::Keep);

@@ -55,7 +55,7 @@ class IterativeMagnitude final : public Method {
   // Only to find out when a trial is planned that it cannot be pruned as its settings say.
   void edit(GraphEditor& editor) override {
     if (control_ == "reinitialise") refuse_redraw(editor.model(), "method.control");
-    const std::vector<PrunedTensor> tensors = pruned_tensors(editor.model());
+    const std::vector<PrunedTensor> tensors = pruned_tensors(editor.model().params);
     candidates(tensors);
     if (exact_) last_count(tensors);
   }
@@ -88,6 +88,27 @@ class IterativeMagnitude final : public Method {
     const bool at_rewind_step = moment.step == rewind_step(state.length());
     if (moment.phase == 0 && at_rewind_step && shuffles() && levels_ > 0) remember(state);
     return Verdict::Update;
+  }
+
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    const std::vector<PrunedTensor> tensors = pruned_tensors(edited.params);
+    const std::vector<PrunedTensor> losing = candidates(tensors);
+    std::int64_t alive = 0, at_stake = 0;
+    std::vector<std::int64_t> kept;
+    for (const PrunedTensor& tensor : tensors) alive += tensor.numel;
+    for (const PrunedTensor& tensor : losing) {
+      kept.push_back(tensor.numel);
+      at_stake += tensor.numel;
+    }
+    for (std::int64_t level = 1; level <= levels_; ++level) {
+      const std::int64_t lost = lost_at(level, alive, at_stake, tensors);
+      alive -= lost;
+      at_stake -= lost;
+      kept = in_proportion(at_stake, kept);
+      MaskForecast::Change change{.phase = static_cast<int>(level) - 1, .step = length.steps, .ones = {}};
+      for (std::size_t t = 0; t < losing.size(); ++t) change.ones.emplace_back(losing[t].id, kept[t]);
+      forecast.changes.push_back(std::move(change));
+    }
   }
 
   void save(StateWriter& out) const override {
@@ -137,6 +158,14 @@ class IterativeMagnitude final : public Method {
     return target.counts(tensors).shared;
   }
 
+  // What a level takes of the `alive` entries of all tensors, of which `at_stake` may be lost.
+  std::int64_t lost_at(std::int64_t level, std::int64_t alive, std::int64_t at_stake,
+                       const std::vector<PrunedTensor>& tensors) const {
+    auto lost = static_cast<std::int64_t>(std::ceil(rate_ * static_cast<double>(alive)));
+    if (exact_ && level == levels_) lost = std::max<std::int64_t>(alive - last_count(tensors), 0);
+    return std::min(lost, at_stake);
+  }
+
   // The share is of the survivors of all tensors, ignored ones included.
   void prune(std::int64_t level, TrainState& state) {
     const std::vector<PrunedTensor> tensors = pruned_tensors(state);
@@ -145,12 +174,7 @@ class IterativeMagnitude final : public Method {
     std::int64_t alive = 0, at_stake = 0;
     for (const PrunedTensor& tensor : tensors) alive += params.count(tensor.id, MaskKind::Keep);
     for (const PrunedTensor& tensor : losing) at_stake += params.count(tensor.id, MaskKind::Keep);
-    auto lost = static_cast<std::int64_t>(std::ceil(rate_ * static_cast<double>(alive)));
-    if (exact_ && level == levels_) {
-      lost = std::max<std::int64_t>(alive - last_count(tensors), 0);
-    }
-    lost = std::min(lost, at_stake);
-
+    const std::int64_t lost = lost_at(level, alive, at_stake, tensors);
     std::vector<Scores> scores = magnitudes(state, losing);
     std::vector<std::string> names;
     for (std::size_t t = 0; t < losing.size(); ++t) {

@@ -69,6 +69,14 @@ class Interspace final : public Method {
     if (equal_parameters_) charge(editor.model());
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength&) const override {
+    for (const Basis& basis : bases_) {
+      forecast.rewritten.emplace_back(basis.id, orthonormal_ ? basis.n * basis.n : basis.n);
+      if (!orthonormal_) continue;
+      for (const ParamId id : basis.coefficients) forecast.rewritten.emplace_back(id, edited.param(id).shape.numel());
+    }
+  }
+
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
     if (moment.when == When::EpochEnd && renorm_) renormalise(state.params());

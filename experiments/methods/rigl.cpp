@@ -19,6 +19,11 @@ class Rigl final : public DynamicSparse {
     plan.dense_gradients(at);
   }
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    DynamicSparse::forecast(forecast, edited, length);
+    forecast.dense_batches_are_extra = !forecast.changes.empty();
+  }
+
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
     if (moment.when != When::AfterBackward || !due(moment.step, state.length())) {

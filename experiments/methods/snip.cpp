@@ -16,10 +16,9 @@ class Snip final : public MaskAtInit {
     return loss_saliencies(state, tensors);
   }
 
-  std::vector<PrunedTensor> candidates(TrainState& state) override {
-    std::vector<PrunedTensor> tensors = pruned_tensors(state);
+  std::vector<PrunedTensor> candidates(std::span<const ParamSpec> specs) const override {
+    std::vector<PrunedTensor> tensors = pruned_tensors(specs);
     if (!settings().flag("biases")) return tensors;
-    const auto specs = state.params().specs();
     for (std::size_t i = 0; i < specs.size(); ++i) {
       const ParamSpec& spec = specs[i];
       if (spec.role != ParamRole::Bias || spec.retired || !spec.trainable) continue;

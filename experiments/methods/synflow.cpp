@@ -1,5 +1,6 @@
 #include "experiments/methods/synflow.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -20,6 +21,11 @@ class SynFlow final : public MaskAtInit {
  public:
   explicit SynFlow(const Settings& settings) : MaskAtInit(settings) {}
 
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
+    MaskAtInit::forecast(forecast, edited, length);
+    if (!forecast.changes.empty()) forecast.scoring_images += settings().integer("iterations");
+  }
+
  protected:
   std::vector<Bits> choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
                            const DensityTarget& target) override {
@@ -32,11 +38,12 @@ class SynFlow final : public MaskAtInit {
       // Layers with a density of their own follow the same curve to that density.
       const DensityTarget now =
           target.mapped([&](double sparsity) { return sparsity_of(synflow_density(1.0 - sparsity, i, n)); });
-      std::vector<Scores> scores = oriented_score(state, tensors);
-      // A zero score of a live weight must not lose to a weight that is gone.
+      std::vector<DoubleScores> scores = flow(state, tensors);
       for (std::size_t t = 0; t < tensors.size(); ++t) {
+        if (inverted()) invert(scores[t]);
+        // A zero score of a live weight must not lose to a weight that is gone.
         for (std::size_t j = 0; j < scores[t].size(); ++j) {
-          if (masks_[t][j] == 0) scores[t][j] = -HUGE_VALF;
+          if (masks_[t][j] == 0) scores[t][j] = -HUGE_VAL;
         }
       }
       masks_ = select(i + 1 == n ? target : now, tensors, scores);
@@ -44,7 +51,11 @@ class SynFlow final : public MaskAtInit {
     return masks_;
   }
 
-  std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) override {
+ private:
+  using DoubleScores = std::vector<double>;
+
+  // |weight * derivative of the sum of the outputs|, for an image of ones in the network of absolute values.
+  std::vector<DoubleScores> flow(TrainState& state, const std::vector<PrunedTensor>& tensors) const {
     ProbeRequest request = request_of(state, tensors);
     if (settings().text("normalise") == "layer") normalise(state, tensors, request);
     ProbeResult result = state.probe(request);
@@ -53,23 +64,22 @@ class SynFlow final : public MaskAtInit {
       result = state.probe(request);
     }
     if (!usable(result)) {
-      fail(ErrorKind::Settings,
-           "synflow: the sum of the outputs is {} in single precision, so weights cannot be scored", result.loss);
+      fail(ErrorKind::Settings, "synflow: the sum of the outputs is {}, so weights cannot be scored", result.loss);
     }
-    std::vector<Scores> scores;
+    std::vector<DoubleScores> scores;
     for (const PrunedTensor& tensor : tensors) {
       const auto id = static_cast<std::size_t>(tensor.id);
-      const std::vector<float>&weights = request.weights[id], &grads = result.grads.at(id);
+      const std::vector<float>& weights = request.weights[id];
+      const std::vector<double>& grads = result.double_grads.at(id);
       if (grads.size() != weights.size()) {
         fail(ErrorKind::Internal, "no gradient of {} to score its weights with", tensor.name);
       }
-      Scores& layer = scores.emplace_back(weights.size());
-      for (std::size_t i = 0; i < layer.size(); ++i) layer[i] = weights[i] * grads[i];
+      DoubleScores& layer = scores.emplace_back(weights.size());
+      for (std::size_t i = 0; i < layer.size(); ++i) layer[i] = static_cast<double>(weights[i]) * grads[i];
     }
     return scores;
   }
 
- private:
   // Everything by its absolute value, the present masks applied.
   ProbeRequest request_of(TrainState& state, const std::vector<PrunedTensor>& tensors) const {
     ProbeRequest request;
@@ -77,6 +87,7 @@ class SynFlow final : public MaskAtInit {
     request.loss = ProbeRequest::Loss::SumOfLogits;
     request.norm = NormStatistics::Running;
     request.absolute_buffers = true;
+    request.in_double = true;
     ParamStore& params = state.params();
     for (std::size_t i = 0; i < params.size(); ++i) {
       std::vector<float>& values = request.weights.emplace_back();
@@ -106,12 +117,9 @@ class SynFlow final : public MaskAtInit {
 
   static bool usable(const ProbeResult& result) {
     if (!std::isfinite(result.loss) || result.loss == 0) return false;
-    for (const std::vector<float>& grads : result.grads) {
-      for (const float grad : grads) {
-        if (!std::isfinite(grad)) return false;
-      }
-    }
-    return true;
+    const auto finite = [](double grad) { return std::isfinite(grad); };
+    return std::ranges::all_of(result.double_grads,
+                               [&](const DoubleScores& grads) { return std::ranges::all_of(grads, finite); });
   }
 
   std::vector<Bits> masks_;  // of the round in progress
@@ -123,7 +131,7 @@ MethodDef synflow() {
   using Kind = Setting::Kind;
   MethodDef def;
   def.name = "synflow";
-  def.version = 2;  // 2: scores are f32 whatever training computes in
+  def.version = 3;  // 2: scores are f32 whatever training computes in; 3: they are f64
   def.meaning = "keeps the weights that carry most of the flow of absolute values, without data, in rounds";
   def.source = "Tanaka et al. 2020 (arXiv 2006.05467), code ganguli-lab/Synaptic-Flow";
   def.schema = joined({density_schema(),
@@ -139,10 +147,9 @@ MethodDef synflow() {
                          .fallback = "auto",
                          .choices = {"auto", "none", "layer"},
                          .meaning = "divide each layer's weights by their mean incoming sum while scoring: never, "
-                                    "always, or where single precision overflows; changes the order of scores only in "
+                                    "always, or where double precision overflows; changes the order of scores only in "
                                     "networks with shortcuts",
-                         .source = "ours: scores are computed in single precision, the paper's code uses double for "
-                                   "deep networks"},
+                         .source = "ours: scores are computed in double precision, as in the code for deep networks"},
                         reinit_setting()},
                        ablation_schema()});
   def.make = [](const Settings& s) { return std::make_unique<SynFlow>(s); };

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/passes.h"
 #include "core/train_settings.h"
+#include "experiments/accounting/foresee.h"
 #include "experiments/accounting/layer_count.h"
 #include "experiments/data/registry.h"
 #include "experiments/run/trial_setup.h"
@@ -22,15 +23,9 @@ std::string network_of(const TrialSpec& spec) {
   return spec.settings.text("data.name") + " " + spec.settings.text("model.name");
 }
 
-std::int64_t dense_params(const Model& model) {
+std::int64_t parameters(const Model& model) {
   std::int64_t count = 0;
-  for (const ParamSpec& spec : model.params) count += spec.shape.numel();
-  return count;
-}
-
-std::int64_t prunable_params(const Model& model) {
-  std::int64_t count = 0;
-  for (const ParamSpec& spec : model.params) count += spec.prunable ? spec.shape.numel() : 0;
+  for (const ParamSpec& spec : model.params) count += spec.retired ? 0 : spec.shape.numel();
   return count;
 }
 
@@ -54,32 +49,42 @@ std::int64_t activation_bytes(Model model) {
 TrialEstimate estimate(const TrialSpec& spec) {
   const Settings train = train_settings(spec);
   const DType compute = compute_type(train);
-  const Model model = model_builder(spec)(1, compute);
-  TrialEstimate e;
-  e.params = dense_params(model);
-  const std::int64_t prunable = prunable_params(model);
-  const double density = spec.settings.has("method.density") ? spec.settings.real("method.density") : 1.0;
-  e.kept = e.params - prunable + static_cast<std::int64_t>(density * static_cast<double>(prunable));
-  e.macs_dense = static_cast<std::int64_t>(macs_dense(count_layers(model)));
-  const std::int64_t rows = train.integer("batch") / spec.ranks;
-  // Batches are read ahead, two for training and two for evaluation.
-  const std::int64_t image_bytes = model.graph.value(model.input).shape.numel() * 4;
-  const std::int64_t read_ahead = 2 * (rows + train.integer("eval_batch")) * image_bytes;
-  e.memory_bytes = e.params * kBytesPerParam + rows * activation_bytes(model) + read_ahead;
-
+  const std::unique_ptr<Method> method = trial_method(spec);
+  const Model dense = model_builder(spec)(1, compute);
+  Model edited = dense;
+  {
+    GraphEditor editor(edited, spec.settings.text("method.name"), train);
+    method->edit(editor);
+  }
+  const std::int64_t batch = train.integer("batch"), rows = batch / spec.ranks;
   const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
   const std::int64_t examples = data.train_examples(spec.settings.below("data"));
-  const RunLength length = run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch")));
+  const RunLength length = run_length(train, std::max<std::int64_t>(1, examples / batch));
+  const bool start_file = spec.settings.has("init.from") && !spec.settings.text("init.from").empty();
+  const Foreseen foreseen = foresee({dense, edited, *method, length, batch, start_file});
+
+  TrialEstimate e;
+  const auto count = [&](const char* name) { return static_cast<std::int64_t>(foreseen.summary.at(name)); };
+  e.params = count("params.total");
+  e.kept = count("params.kept");
+  e.kept_at_most = foreseen.upper_bound;
+  e.macs_dense = count("macs.dense");
+  e.macs_sparse = count("macs.sparse");
+  e.flops = 2 * foreseen.train_macs;
+  // Batches are read ahead, two for training and two for evaluation.
+  const std::int64_t image_bytes = edited.graph.value(edited.input).shape.numel() * 4;
+  const std::int64_t read_ahead = 2 * (rows + train.integer("eval_batch")) * image_bytes;
+  e.memory_bytes = parameters(edited) * kBytesPerParam + rows * activation_bytes(edited) + read_ahead;
+
   double steps = 0;
-  const auto method = trial_method(spec);
-  for (int phase = 0;; ++phase) {
-    const auto next = method->phase(phase, length);
-    if (!next) break;
-    steps += static_cast<double>(next->last_step - next->first_step);
+  for (int index = 0;; ++index) {
+    const auto phase = method->phase(index, length);
+    if (!phase) break;
+    steps += static_cast<double>(phase->last_step - phase->first_step);
   }
-  e.flops = 6.0 * static_cast<double>(e.macs_dense) * steps * static_cast<double>(train.integer("batch"));
+  const double computed = 6.0 * macs_dense(count_layers(edited)) * steps * static_cast<double>(batch);
   const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
-  e.seconds = (e.flops / rate + steps * kSecondsPerStep) / spec.ranks;
+  e.seconds = (computed / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;
 }
 

@@ -10,13 +10,16 @@
 
 namespace winnow {
 
+// Named as in the summary of a result (docs/formats.md).
 struct TrialEstimate {
-  std::int64_t params = 0;        // of the dense model
-  std::int64_t kept = 0;          // prunable weights kept at the target density, plus all other parameters
-  std::int64_t macs_dense = 0;    // of one inference
+  std::int64_t params = 0;    // params.total
+  std::int64_t kept = 0;      // params.kept
+  bool kept_at_most = false;  // training makes zeros that cannot be foretold, so kept, macs_sparse and flops are bounds
+  std::int64_t macs_dense = 0;    // macs.dense
+  std::int64_t macs_sparse = 0;   // macs.sparse; how layers share a density is taken to be even where scores decide it
   std::int64_t memory_bytes = 0;  // of one rank
-  double flops = 0;               // of the whole training, dense kernels
-  double seconds = 0;             // on one rank
+  double flops = 0;               // flops.train
+  double seconds = 0;             // on one rank; kernels compute zeros too
 };
 
 TrialEstimate estimate(const TrialSpec& spec);

@@ -133,8 +133,9 @@ class SweepRunner {
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (is_left(i)) missing.push_back(&trials_[i]);
     }
-    const std::vector<std::string> problems = missing_data(missing);
-    if (!problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(problems, "\n"));
+    const DataCheck check = check_data(missing);
+    if (!check.problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(check.problems, "\n"));
+    for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
 
   // Cores become trials at a time before they become threads. Counted over all trials, not over those that are left: where
@@ -149,6 +150,8 @@ class SweepRunner {
                                         : std::min(cores, trials);
     }
     threads_ = options_.threads > 0 ? options_.threads : std::max(1, cores / workers_);
+    // Every process that trains at the same time has a core for preparing its batches.
+    read_ahead_ = cores >= workers_ * (threads_ + 1);
   }
 
   // The trials that any rank postponed; the same list on all of them.
@@ -178,6 +181,7 @@ class SweepRunner {
       TrialRunner({.trials = trials_,
                    .options = options_,
                    .threads = threads_,
+                   .read_ahead = read_ahead_,
                    .files = files_,
                    .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
                    .stop = stop,
@@ -193,6 +197,7 @@ class SweepRunner {
     return WorkerCrew({.trials = trials_,
                        .options = options_,
                        .threads = threads_,
+                       .read_ahead = read_ahead_,
                        .files = files_,
                        .desk = desk_,
                        .tally = tally_,
@@ -229,6 +234,7 @@ class SweepRunner {
   Console console_;
   std::unique_ptr<Mail> mail_;
   int threads_ = 1, workers_ = 1;
+  bool read_ahead_ = false;
   const std::vector<TrialSpec>& trials_;
   std::vector<Found> found_;                                  // of each trial, before any training
   std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate

@@ -45,6 +45,15 @@ class AgreedStop {
   std::chrono::steady_clock::time_point compared_ = std::chrono::steady_clock::now();
 };
 
+// Zeros of a prunable tensor without a mask are stored as those of a mask are. A zero has no sign then.
+void name_zeros(WeightRecord& record) {
+  if (!record.prunable || !record.keep.empty() || std::ranges::find(record.values, 0.0f) == record.values.end()) return;
+  for (float& value : record.values) {
+    record.keep.push_back(value != 0 ? 1 : 0);
+    if (value == 0) value = 0;
+  }
+}
+
 // Everything a file keeps of the present weights. A re-parametrised weight is written as the
 // network uses it (merged); scores that only choose a mask are not written.
 std::vector<WeightRecord> weight_records(Trainer& trainer) {
@@ -70,6 +79,7 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
     record.train.assign(train.begin(), train.end());
     record.trained = spec.trainable;
     record.prunable = spec.prunable;
+    name_zeros(record);
     if (!spec.trainable || !train.empty()) record.seeded = params.seeded(id);
     records.push_back(std::move(record));
   }
@@ -87,6 +97,7 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
   auto& facts = result.provenance;
   facts["command_line"] = options.command_line;
   facts["data.digest"] = data.digest();
+  if (!data.remark().empty()) facts["data.remark"] = data.remark();
   facts["precision"] = name_of(trainer.network().compute());
   facts["ranks"] = std::to_string(group.size());
   facts["threads"] = std::to_string(options.threads);
@@ -167,6 +178,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     dense = build(1, DType::F32);
     bench.method = trial_method(spec);
     bench.data = open_data(spec);
+    bench.data->read_ahead(options.read_ahead);
     bench.train = train_settings(spec);
     Model edited = build(1, DType::F32);
     {
@@ -192,10 +204,12 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
   } catch (const AgreedError& error) {
     result.outcome = Outcome::Failed;
     result.reason = error.what();
+    result.input_unreadable = error.kind() == ErrorKind::Input;
   } catch (const std::exception& error) {
     // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
     const auto* known = dynamic_cast<const Error*>(&error);
     if (group.size() > 1 || (known != nullptr && known->kind() == ErrorKind::Stopped)) throw;
+    result.input_unreadable = kind_of(error) == ErrorKind::Input;
     result.outcome = Outcome::Failed;
     result.reason = reason_of(error);
   }

@@ -92,7 +92,7 @@ std::string summary(std::span<const Found> found, const Tally& tally, bool retry
 }
 
 bool any_unreadable(std::span<const Found> found, const Tally& tally) {
-  return count(found, Found::Unreadable) > 0 || tally[Tally::ElsewhereUnreadable] > 0;
+  return count(found, Found::Unreadable) > 0 || tally[Tally::Unreadable] > 0 || tally[Tally::ElsewhereUnreadable] > 0;
 }
 
 bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed) {

@@ -31,8 +31,18 @@ bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec&
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
-  // Elsewhere: another run on the same directory published the result first.
-  enum Ending : std::size_t { Trained, Diverged, Failed, Elsewhere, ElsewhereDiverged, ElsewhereUnreadable, kEndings };
+  // Elsewhere: another run on the same directory published the result first. Unreadable: of those that failed, because
+  // of a file to read.
+  enum Ending : std::size_t {
+    Trained,
+    Diverged,
+    Failed,
+    Unreadable,
+    Elsewhere,
+    ElsewhereDiverged,
+    ElsewhereUnreadable,
+    kEndings
+  };
   std::array<double, kEndings> counts{};
   double& operator[](Ending ending) { return counts[ending]; }
   double operator[](Ending ending) const { return counts[ending]; }
@@ -41,7 +51,7 @@ struct Tally {
 
 // One line in which every trial is counted once.
 std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed);
-// Some result could neither be read nor be replaced.
+// Some file could not be read: of the data, or in the place of a result.
 bool any_unreadable(std::span<const Found> found, const Tally& tally);
 // Every trial has the result of a finished training.
 bool all_well(std::span<const Found> found, const Tally& tally, bool retry_failed);

@@ -39,14 +39,20 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   progress_.steps = phase.last_step;
   if (steps_ == 0) training_since_ = std::chrono::steady_clock::now();
   comparable_ = epochs_.size();
+  state_ = &state;
   masks_changed(state);
   if (at_start_) std::exchange(at_start_, nullptr)();
 }
 
+void TrialRecorder::measure_costs() {
+  const ParamStore& params = state_->params();
+  measure(layers_, params.specs(), count_entries(params));
+  macs_now_ = {step_cost(layers_).total(), step_cost(layers_, true).total()};
+}
+
 void TrialRecorder::masks_changed(TrainState& state) {
-  measure(layers_, state.params());
-  step_macs_ = step_cost(layers_).total();
-  dense_gradient_macs_ = step_cost(layers_, true).total();
+  state_ = &state;
+  measure_costs();
   ever_trained_.resize(state.params().size());
   std::int64_t kept = 0, dim = 0;
   for (const ParamId id : state.prunable()) {
@@ -68,8 +74,10 @@ void TrialRecorder::masks_changed(TrainState& state) {
   live_ = dim;
 }
 
+void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
+
 void TrialRecorder::step_done(const StepReport& report) {
-  macs_ += static_cast<double>(batch_) * (report.dense_gradients ? dense_gradient_macs_ : step_macs_);
+  macs_ += static_cast<double>(batch_) * (report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain);
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;
@@ -89,6 +97,7 @@ void TrialRecorder::step_done(const StepReport& report) {
 
 void TrialRecorder::epoch_done(const EpochReport& report) {
   epochs_.push_back(report);
+  measure_costs();  // weights that training set to zero without a mask are seen here
   train_seconds_ += report.train_seconds;
   eval_seconds_ += report.eval_seconds;
   progress_.epoch = report.epoch;

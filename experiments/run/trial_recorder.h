@@ -26,6 +26,7 @@ class TrialRecorder final : public TrainObserver {
 
   void phase_started(const Phase& phase, TrainState& state) override;
   void masks_changed(TrainState& state) override;
+  void step_started() override;
   void step_done(const StepReport& report) override;
   void epoch_done(const EpochReport& report) override;
   void event(std::int64_t step, std::string_view what, std::string_view layer, double value) override;
@@ -42,6 +43,7 @@ class TrialRecorder final : public TrainObserver {
     std::string what, layer;
     double value;
   };
+  void measure_costs();
   void fill_tables(TrialResult& result) const;
   double images_per_second(double seconds) const;
   void fill_accuracies(std::map<std::string, double>& summary) const;
@@ -51,9 +53,13 @@ class TrialRecorder final : public TrainObserver {
   std::function<void()> at_start_;
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
-  double dense_macs_;  // of one inference of the dense model
-  double step_macs_ = 0,
-         dense_gradient_macs_ = 0;     // of a training step of one example with the present masks
+  double dense_macs_;            // of one inference of the dense model
+  TrainState* state_ = nullptr;  // of the run that is recorded
+  // Of a training step of one example: with the present masks, and with those that the step in progress computes
+  // with, whatever its end does to them.
+  struct StepMacs {
+    double plain = 0, dense_gradients = 0;
+  } macs_now_, macs_of_step_;
   double macs_ = 0, search_macs_ = 0;  // of training so far; of what came before the present phase
   std::vector<std::vector<char>> ever_trained_;
   std::int64_t dim_max_ = 0, dim_union_ = 0;

@@ -81,6 +81,7 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
   run.threads = job_.threads;
+  run.read_ahead = job_.read_ahead;
   run.command_line = job_.options.command_line;
   run.stop_requested = [this] { return job_.stop(); };
   std::optional<ProgressFile> progress_file;
@@ -126,6 +127,7 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
   if (result.outcome == Outcome::Failed) {
     record_failure(job_.files, job_.options.out, spec, result.reason);
     ++job_.tally[Tally::Failed];
+    if (result.input_unreadable) ++job_.tally[Tally::Unreadable];
     news.end = TrialEnd::Failed;
     news.text = "failed: " + result.reason;
   } else if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {

@@ -44,6 +44,7 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
     TrialRunner({.trials = job_.trials,
                  .options = job_.options,
                  .threads = job_.threads,
+                 .read_ahead = job_.read_ahead,
                  .files = job_.files,
                  .news = *news,
                  .stop = stop,

@@ -23,8 +23,8 @@ Bytes operator+(Bytes left, const Bytes& right) {
   return left;
 }
 
-const CifarLayout kTen{"ten", {{"a.bin", 2}, {"b.bin", 1}}, {"test.bin", 1}, 1, 10};
-const CifarLayout kHundred{"hundred", {{"train.bin", 1}}, {"test.bin", 1}, 2, 100};
+const CifarLayout kTen{"ten", {{"a.bin", 2}, {"b.bin", 1}}, {"test.bin", 1}, 0, 10};
+const CifarLayout kHundred{"hundred", {{"train.bin", 1}}, {"test.bin", 1}, 20, 100};
 
 class Cifar : public DataFiles {
  protected:
@@ -34,7 +34,10 @@ class Cifar : public DataFiles {
     write("b.bin", record({9}, 30));
     write("test.bin", record({1}, 40));
   }
-  ImageData read() const { return read_cifar(cifar_files(folder_, kTen), kTen); }
+  ImageData read(const CifarLayout& layout = kTen) const {
+    DataReader reader;
+    return read_cifar(cifar_files(folder_, layout), layout, reader);
+  }
   void expect_damage(const std::vector<std::string>& parts) const {
     expect_error(ErrorKind::Input, parts, [this] { read(); });
   }
@@ -66,7 +69,7 @@ TEST_F(Cifar, RootMayBeTheFolderOrTheOneAboveIt) {
 TEST_F(Cifar, HundredUsesTheFineLabel) {
   write("train.bin", record({3, 99}, 1));
   write("test.bin", record({19, 5}, 1));
-  const ImageData data = read_cifar(cifar_files(folder_, kHundred), kHundred);
+  const ImageData data = read(kHundred);
   EXPECT_EQ(data.train.labels, (std::vector<std::int32_t>{99}));
   EXPECT_EQ(data.test.labels, (std::vector<std::int32_t>{5}));
   EXPECT_EQ(data.train.pixels[0], 1);
@@ -80,6 +83,8 @@ TEST_F(Cifar, ShortFileSaysBothSizes) {
 TEST_F(Cifar, ExtraBytesAreCaught) {
   write("b.bin", record({9}, 30) + Bytes{0});
   expect_damage({"b.bin", "3074 bytes", "expected 3073"});
+  write("b.bin", Bytes(20000, 1));
+  expect_damage({"b.bin", "20000 bytes", "expected 3073"});
 }
 
 TEST_F(Cifar, MissingFileIsNamedWithItsSize) {
@@ -90,6 +95,12 @@ TEST_F(Cifar, MissingFileIsNamedWithItsSize) {
 TEST_F(Cifar, LabelOutsideTheClassesIsCaught) {
   write("a.bin", record({7}, 10) + record({10}, 20));
   expect_damage({"a.bin", "label 10", "record 1", "0 to 9"});
+}
+
+TEST_F(Cifar, CoarseLabelOutsideItsClassesIsCaught) {
+  write("train.bin", record({20, 99}, 1));
+  write("test.bin", record({19, 5}, 1));
+  expect_error(ErrorKind::Input, {"train.bin", "label 20", "record 0", "0 to 19"}, [this] { read(kHundred); });
 }
 
 TEST_F(Cifar, WrongRootIsOneLine) {

@@ -1,5 +1,7 @@
 #include "experiments/data/idx.h"
 
+#include <sys/stat.h>
+
 #include "tests/data/fixtures.h"
 
 namespace winnow {
@@ -40,7 +42,10 @@ class Idx : public DataFiles {
     write("t10k-images-idx3-ubyte", images(1));
     write("t10k-labels-idx1-ubyte", labels({2}));
   }
-  ImageData read() const { return read_idx(idx_files(folder_), kShape); }
+  ImageData read() const {
+    DataReader reader;
+    return read_idx(idx_files(folder_), kShape, reader);
+  }
   void expect_damage(const std::vector<std::string>& parts) const {
     expect_error(ErrorKind::Input, parts, [this] { read(); });
   }
@@ -146,6 +151,96 @@ TEST_F(Idx, ChangedGzipByteIsCaught) {
   bytes[bytes.size() - 6] ^= 1;  // in the checksum
   write("train-images-idx3-ubyte.gz", bytes);
   expect_damage({"train-images-idx3-ubyte.gz", "damaged gzip"});
+}
+
+Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+// Two members that hold the images of a file cut at `at`.
+Bytes two_members(const Bytes& bytes, std::ptrdiff_t at) {
+  return gzipped(Bytes(bytes.begin(), bytes.begin() + at)) + gzipped(Bytes(bytes.begin() + at, bytes.end()));
+}
+
+TEST_F(Idx, GzipOfSeveralMembersIsTheFileItUnpacksTo) {
+  const ImageData plain = read();
+  for (const std::ptrdiff_t at : {0, 1, 16, 33, 34}) {
+    write("train-images-idx3-ubyte.gz", two_members(images(3), at));
+    EXPECT_EQ(read().train.pixels, plain.train.pixels) << "cut at " << at;
+  }
+  Bytes each;
+  for (const std::uint8_t byte : images(3)) each = each + gzipped({byte});
+  write("train-images-idx3-ubyte.gz", each);
+  EXPECT_EQ(read().train.pixels, plain.train.pixels) << "a member for each byte";
+}
+
+TEST_F(Idx, DamageInALaterGzipMemberIsCaught) {
+  const std::size_t first = gzipped(Bytes(20, 0)).size();
+  const Bytes whole = gzipped(Bytes(20, 0)) + gzipped(images(3));
+  for (std::size_t length = first + 2; length < whole.size(); ++length) {
+    write("train-images-idx3-ubyte.gz", Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)));
+    expect_damage({"train-images-idx3-ubyte.gz", "truncated"});
+  }
+  write("train-images-idx3-ubyte.gz", two_members(images(3), 20) + Bytes{0x1f});
+  expect_damage({"train-images-idx3-ubyte.gz", "1 extra bytes"});
+}
+
+TEST_F(Idx, ContentThatIsTooLongIsRefusedBeforeItIsUnpacked) {
+  // A megabyte of gzip data that unpacks to more than a gigabyte.
+  Bytes zeros(std::size_t{1} << 24, 0), bomb = gzipped(images(3));
+  const Bytes member = gzipped(zeros);
+  for (int i = 0; i < 70; ++i) bomb = bomb + member;
+  write("t10k-labels-idx1-ubyte.gz", bomb);
+  expect_damage({"t10k-labels-idx1-ubyte.gz", "more than 1000008 bytes"});
+  write("t10k-labels-idx1-ubyte.gz", {});
+  std::filesystem::resize_file(folder_ / "t10k-labels-idx1-ubyte.gz", std::uintmax_t{1} << 33);  // takes no disk
+  expect_damage({"t10k-labels-idx1-ubyte.gz", "has 8589934592 bytes"});
+}
+
+TEST_F(Idx, EmptySplitIsDamage) {
+  write("t10k-images-idx3-ubyte", images(0));
+  write("t10k-labels-idx1-ubyte", labels({}));
+  expect_damage({"t10k-images-idx3-ubyte", "no images", "at least 1"});
+}
+
+// A reader of a pipe or a device would wait, or never come to an end.
+TEST_F(Idx, WhatIsNoFileIsNamedAtOnce) {
+  const std::filesystem::path at = folder_ / "t10k-labels-idx1-ubyte";
+  std::filesystem::remove(at);
+  ASSERT_EQ(mkfifo(at.c_str(), 0600), 0);
+  expect_damage({at.string(), "is a named pipe", "9 bytes"});
+  std::filesystem::rename(at, folder_ / "pipe");
+  std::filesystem::create_symlink(folder_ / "pipe", at);
+  expect_damage({at.string(), "is a named pipe"});
+  std::filesystem::remove(at);
+  std::filesystem::create_symlink("/dev/zero", at);
+  expect_damage({at.string(), "is a device"});
+}
+
+TEST_F(Idx, FilesOtherThanThePublishedOnesAreNamed) {
+  // sha256sum, sha1sum of the four files.
+  const std::vector<std::string> published = {
+      "4195c10cecd448b40cad80c04813322eebc5e882b1354dd7657f1905b766d13e", "7e0e90c06cdf2603c81b94b14dbd7bf4e87e97de",
+      "bf858eb6e2e6aa1217684744e08af6dfd7284e1dc21b86cb4091e2402916e312", "8c242686fb778d33b53bab21462cfef1fed8b5b8"};
+  const std::vector<std::filesystem::path> files = idx_files(folder_);
+  DataReader same(published);
+  ImageData data = read_idx(files, kShape, same);
+  EXPECT_TRUE(same.changed().empty());
+  EXPECT_EQ(remark_on("digits", data, same.changed()), "");
+  // Packed files are compared by what they hold.
+  write("train-images-idx3-ubyte.gz", gzipped(images(3)));
+  DataReader packed(published);
+  read_idx(idx_files(folder_), kShape, packed);
+  EXPECT_TRUE(packed.changed().empty());
+  std::filesystem::remove(folder_ / "train-images-idx3-ubyte.gz");
+
+  write("train-labels-idx1-ubyte", labels({0, 3, 2}));
+  DataReader other(published);
+  data = read_idx(files, kShape, other);
+  EXPECT_EQ(other.changed(), (std::vector<std::filesystem::path>{files[1]}));
+  EXPECT_EQ(remark_on("digits", data, other.changed()),
+            "digits: " + files[1].string() + " is not as published; there are 3 + 1 examples");
 }
 
 TEST_F(Idx, BytesAfterTheGzipDataAreCaught) {

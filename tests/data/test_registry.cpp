@@ -3,6 +3,7 @@
 #include <set>
 
 #include "experiments/data/image_data.h"
+#include "experiments/data/missing_data.h"
 #include "experiments/data/raw_file.h"
 #include "tests/data/fixtures.h"
 
@@ -78,6 +79,58 @@ TEST(SharedImageData, IsLoadedOnceForAKey) {
   EXPECT_EQ(loads, 2);
 }
 
+TrialSpec trial_on(const std::string& name, const Given& given) {
+  TrialSpec spec;
+  spec.settings.set("data.name", name);
+  for (const auto& [key, value] : given) spec.settings.set("data." + key, value);
+  return spec;
+}
+
+class CheckedData : public DataFiles {
+ protected:
+  void SetUp() override {
+    DataFiles::SetUp();
+    const auto head = [](std::uint8_t dimensions, std::uint8_t count) {
+      return Bytes{0, 0, 8, dimensions, 0, 0, 0, count};
+    };
+    for (const char* split : {"train", "t10k"}) {
+      Bytes images = head(3, 2), labels = head(1, 2);
+      for (const std::uint8_t byte : {0, 0, 0, 28, 0, 0, 0, 28}) images.push_back(byte);
+      images.resize(images.size() + 2 * 784);
+      labels.resize(labels.size() + 2);
+      write(std::string(split) + "-images-idx3-ubyte", images);
+      write(std::string(split) + "-labels-idx1-ubyte", labels);
+    }
+  }
+  // Of trials whose other settings differ: the files are the same.
+  DataCheck check() const {
+    const TrialSpec one = trial_on("mnist", {{"root", folder_.string()}, {"validation", "0"}});
+    const TrialSpec two = trial_on("mnist", {{"root", folder_.string()}, {"validation", "1"}});
+    const TrialSpec made = trial_on("synthetic", {});
+    const std::vector<const TrialSpec*> trials = {&one, &two, &made};
+    return check_data(trials);
+  }
+};
+
+TEST_F(CheckedData, AnotherContentIsARemark) {
+  const DataCheck found = check();
+  EXPECT_TRUE(found.problems.empty());
+  ASSERT_EQ(found.remarks.size(), 1u);
+  EXPECT_EQ(found.remarks[0], "mnist: " + (folder_ / "train-images-idx3-ubyte").string() +
+                                  " and 3 more files are not as published; there are 2 + 2 examples");
+  EXPECT_EQ(open_dataset("mnist", {{"root", folder_.string()}, {"validation", "0"}})->remark(), found.remarks[0]);
+}
+
+TEST_F(CheckedData, DamageAndAbsenceAreProblems) {
+  std::filesystem::resize_file(folder_ / "t10k-images-idx3-ubyte", 1000);
+  ASSERT_EQ(check().problems.size(), 1u);
+  EXPECT_NE(check().problems[0].find("1000 bytes; expected 1584"), std::string::npos) << check().problems[0];
+  EXPECT_TRUE(missing_data(std::vector<const TrialSpec*>{}).empty());
+  std::filesystem::remove(folder_ / "t10k-labels-idx1-ubyte");
+  ASSERT_EQ(check().problems.size(), 1u);
+  EXPECT_NE(check().problems[0].find("no such file"), std::string::npos) << check().problems[0];
+}
+
 // Sum and sum of squares over all training images, without validation or augmentation.
 std::pair<double, double> moments(Dataset& data) {
   const auto source = data.eval(Split::Train, 1000, {});
@@ -98,6 +151,7 @@ TEST(FashionMnist, RealFilesHaveTheKnownContent) {
   EXPECT_EQ(data->examples(Split::Train), 60000);
   EXPECT_EQ(data->examples(Split::Test), 10000);
   EXPECT_EQ(data->digest().size(), 64u);
+  EXPECT_EQ(data->remark(), "") << "the files of Debian's package are the published ones";
   const auto [mean, deviation] = moments(*data);
   EXPECT_NEAR(mean, 0.0, 5e-4);
   EXPECT_NEAR(deviation, 1.0, 5e-4);

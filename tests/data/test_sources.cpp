@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
+#include <thread>
 
+#include "experiments/data/batch_queue.h"
 #include "experiments/data/image_dataset.h"
 #include "experiments/data/image_sources.h"
 #include "tests/data/fixtures.h"
@@ -28,9 +31,11 @@ std::shared_ptr<const ImageData> numbered() {
   return std::make_shared<const ImageData>(std::move(data));
 }
 
-ImageDataset dataset(ImageOptions options) {
+ImageDataset dataset(ImageOptions options, bool ahead = false) {
   options.normalise = false;
-  return ImageDataset({"numbered", {}, {}}, options, numbered());
+  ImageDataset data({"numbered", {}, {}}, options, numbered());
+  data.read_ahead(ahead);
+  return data;
 }
 
 // Example numbers of a batch, read from pixel (0, 0); checks that the labels belong to them.
@@ -62,11 +67,11 @@ std::vector<float> pixels(const Batch& batch) {
   return {all.begin(), all.end()};
 }
 
-class Train : public ::testing::TestWithParam<Prefetch> {};
-INSTANTIATE_TEST_SUITE_P(EachPrefetch, Train, ::testing::Values(Prefetch::Never, Prefetch::Ahead));
+class Train : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(AheadOrNot, Train, ::testing::Bool());
 
 TEST_P(Train, EveryEpochIsAnotherPermutation) {
-  ImageDataset data = dataset({.prefetch = GetParam()});
+  ImageDataset data = dataset({}, GetParam());
   const auto source = data.train(10, 3, 4, {});
   ASSERT_EQ(source->batches_per_epoch(), 5);
   const std::vector<std::int64_t> first = epoch_numbers(*source, 0);
@@ -81,7 +86,7 @@ TEST_P(Train, EveryEpochIsAnotherPermutation) {
 
 TEST_P(Train, RanksTogetherSeeTheBatchOfOneRank) {
   const AugmentRange augment{2, true};
-  ImageDataset data = dataset({.augment = augment, .prefetch = GetParam()});
+  ImageDataset data = dataset({.augment = augment}, GetParam());
   const auto whole = data.train(12, 3, 4, {});
   for (const int ranks : {2, 4}) {
     std::vector<std::unique_ptr<BatchSource>> parts;
@@ -105,7 +110,7 @@ TEST_P(Train, RanksTogetherSeeTheBatchOfOneRank) {
 }
 
 TEST_P(Train, AnyOrderOfAskingGivesTheSameBatches) {
-  ImageDataset data = dataset({.augment = {1, true}, .prefetch = GetParam()});
+  ImageDataset data = dataset({.augment = {1, true}}, GetParam());
   const auto in_order = data.train(8, 9, 10, {});
   std::vector<std::vector<float>> expected;
   for (std::int64_t i = 0; i < 20; ++i) expected.push_back(pixels(in_order->batch(i)));
@@ -116,7 +121,7 @@ TEST_P(Train, AnyOrderOfAskingGivesTheSameBatches) {
 }
 
 TEST_P(Train, BatchStaysValidWhileTheNextIsPrepared) {
-  ImageDataset data = dataset({.prefetch = GetParam()});
+  ImageDataset data = dataset({}, GetParam());
   const auto source = data.train(10, 1, 1, {});
   for (std::int64_t i = 0; i < 50; ++i) {
     const Batch& batch = source->batch(i);
@@ -228,11 +233,11 @@ TEST(Fraction, TakesTheFirstShareOfEachSplit) {
   EXPECT_EQ(numbers(few->batch(0)), numbers(all->batch(0)));
 }
 
-class Eval : public ::testing::TestWithParam<Prefetch> {};
-INSTANTIATE_TEST_SUITE_P(EachPrefetch, Eval, ::testing::Values(Prefetch::Never, Prefetch::Ahead));
+class Eval : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(AheadOrNot, Eval, ::testing::Bool());
 
 TEST_P(Eval, FileOrderOnceAndPaddedRowsDoNotCount) {
-  ImageDataset data = dataset({.augment = {2, true}, .prefetch = GetParam()});
+  ImageDataset data = dataset({.augment = {2, true}}, GetParam());
   const auto source = data.eval(Split::Test, 10, {});
   EXPECT_EQ(source->examples(), kTest);
   ASSERT_EQ(source->batches(), 3);
@@ -250,7 +255,7 @@ TEST_P(Eval, FileOrderOnceAndPaddedRowsDoNotCount) {
 }
 
 TEST_P(Eval, RanksShareTheSplitContiguouslyWithEquallyManyBatches) {
-  ImageDataset data = dataset({.prefetch = GetParam()});
+  ImageDataset data = dataset({}, GetParam());
   for (const int ranks : {1, 2, 3, 4}) {
     std::vector<std::int64_t> seen;
     std::set<std::int64_t> batches;
@@ -280,11 +285,48 @@ TEST(EvalSource, EmptyValidationSplitHasNoBatches) {
   EXPECT_EQ(source->batches(), 0);
 }
 
+// What `fill` throws reaches the caller of get(), and the queue goes on.
+TEST(BatchQueue, AFailureIsThatOfTheBatch) {
+  for (const bool ahead : {false, true}) {
+    const auto fill = [](std::int64_t index, const Batch& into) {
+      if (index == 2) fail(ErrorKind::Input, "batch {} is damaged", index);
+      into.labels.as<std::int32_t>()[0] = static_cast<std::int32_t>(index);
+    };
+    BatchQueue queue({1, 1, 1, 2}, 1, 0, 5, fill, ahead);
+    for (const std::int64_t index : {0, 1, 2, 3, 2, 4, 1, 2, 2, 0}) {
+      if (index == 2) {
+        expect_error(ErrorKind::Input, {"batch 2 is damaged"}, [&] { queue.get(index); });
+      } else {
+        EXPECT_EQ(queue.get(index).labels.as<std::int32_t>()[0], index);
+      }
+      if (ahead) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+}
+
+// Batches are filled by the thread, or by the caller if the thread has not begun; never twice, and never by both at once.
+TEST(BatchQueue, EachBatchIsFilledOnceByOneThread) {
+  std::atomic<int> inside{0}, fills{0}, elsewhere{0};
+  const auto caller = std::this_thread::get_id();
+  const auto fill = [&](std::int64_t, const Batch&) {
+    EXPECT_EQ(inside.fetch_add(1), 0);
+    ++fills;
+    if (std::this_thread::get_id() != caller) ++elsewhere;
+    inside.fetch_sub(1);
+  };
+  BatchQueue queue({1, 1, 1, 2}, 1, 0, 2000, fill, true);
+  queue.get(0);
+  while (fills < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(elsewhere, 1) << "the next batch while the caller has not asked for it";
+  for (std::int64_t i = 1; i < 2000; ++i) queue.get(i);
+  EXPECT_EQ(fills, 2000);
+}
+
 TEST(Sources, OutliveTheirDataset) {
   std::unique_ptr<BatchSource> train;
   std::unique_ptr<EvalSource> eval;
   {
-    ImageDataset data = dataset({.prefetch = Prefetch::Ahead});
+    ImageDataset data = dataset({}, true);
     train = data.train(10, 1, 1, {});
     eval = data.eval(Split::Test, 10, {});
   }

@@ -56,7 +56,14 @@ class FakeState final : public TrainState {
     }
     return ids;
   }
-  ProbeResult probe(const ProbeRequest& request) override { return answer(request); }
+  ProbeResult probe(const ProbeRequest& request) override {
+    ProbeResult result = answer(request);
+    if (!request.in_double) return result;
+    for (const std::vector<float>& grads : result.grads) {
+      result.double_grads.emplace_back(grads.begin(), grads.end());
+    }
+    return result;
+  }
   std::vector<LayerWeight> effective_weights() override { return {}; }
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};

@@ -157,7 +157,7 @@ TEST(Interspace, OnlyTheSettingScalesAndOnlyCoefficients) {
 constexpr DataShape kCifar10{32, 32, 3, 10};
 
 std::vector<PrunedTensor> interspace_tensors(const std::string& model) {
-  return pruned_tensors(test::edited_model(model, {}, {{"name", "interspace"}}, kCifar10));
+  return pruned_tensors(test::edited_model(model, {}, {{"name", "interspace"}}, kCifar10).params);
 }
 
 std::vector<PrunedTensor> free_of_cost(std::vector<PrunedTensor> tensors) {

@@ -1,6 +1,10 @@
 // Dimensions of the trained set over a run, against the survey's oracle.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "experiments/models/registry.h"
 #include "experiments/run/trial_recorder.h"
 #include "tests/methods/fake_state.h"
@@ -35,6 +39,44 @@ TEST(Dimension, TwoDisjointMasksMatchSpecificationOracle) {
   recorder.finish(result, {50, 50});
   EXPECT_EQ(result.summary.at("dim.max"), 4);
   EXPECT_EQ(result.summary.at("dim.union"), 8);
+}
+
+// What a step is charged, in multiply-adds of one example: masks as it began, and exact zeros where there is no mask,
+// which are seen at an evaluation.
+TEST(TrainingCost, FollowsMasksAtTheNextStepAndZerosAtTheNextEvaluation) {
+  const ModelDef& def = find_model("lenet300");
+  const Model model = def.build(resolve(def.schema, Settings()), {28, 28, 1, 10}, 1, DType::F32);
+  TrialSpec spec;
+  spec.settings.set("save.metrics.every", "1");
+  spec.settings.set("train.batch", "1");
+  const RunTrialOptions options;
+  TrialRecorder recorder(spec, model, model, options, nullptr);
+  FakeState state(model);
+  recorder.phase_started(Phase{.last_step = 3}, state);
+  double before = 0;
+  const auto charged = [&](const std::function<void()>& at_its_end = [] {}) {
+    recorder.step_started();
+    at_its_end();
+    recorder.step_done({});
+    TrialResult result;
+    recorder.finish(result, {3, 3});
+    return result.summary.at("flops.train") / 2 - std::exchange(before, result.summary.at("flops.train") / 2);
+  };
+  const auto zero_first_layer = [&](std::size_t kept) {
+    const auto weights = state.params().weight(ParamId(0));
+    std::fill(weights.begin() + static_cast<std::ptrdiff_t>(kept), weights.end(), 0.0f);
+  };
+  EXPECT_EQ(charged([&] { zero_first_layer(1000); }), 3.0 * 266200);
+  EXPECT_EQ(charged([&] { recorder.epoch_done({}); }), 3.0 * 266200);
+  EXPECT_EQ(charged([&] {
+              std::vector<std::uint8_t> keep(235200, 0);
+              std::fill_n(keep.begin(), 500, 1);
+              state.params().replace_mask(ParamId(0), MaskKind::Keep, keep);
+              recorder.masks_changed(state);
+            }),
+            2.0 * 32000 + 266200)
+      << "zeros without a mask still take their gradient";
+  EXPECT_EQ(charged(), 3.0 * 31500);
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(Models, WiderModel, testing::ValuesIn(kModels), name_of
 TEST(Depthwise, KernelsSoThinStayDenseUnderErk) {
   // {C, 1, 3, 3} has more in (in + out + height + width) / (entries) than any layer around it.
   const Model model = test::edited_model("mobilenet_v1", {{"width", "0.5"}}, {{"name", "dense"}}, {32, 32, 3, 10});
-  const auto tensors = pruned_tensors(model);
+  const auto tensors = pruned_tensors(model.params);
   Settings given;
   given.set("density", "0.1");
   const Settings settings = resolve(find_method("rigl").schema, given);

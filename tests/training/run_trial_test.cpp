@@ -1,36 +1,15 @@
 // Whole trials, from a sweep file to the result that would be written.
-#include "experiments/run/run_trial.h"
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
-#include "experiments/run/trial_setup.h"
-#include "experiments/sweep/sweep.h"
+#include "tests/training/whole_trial.h"
 
 namespace winnow {
 namespace {
 
-// `train`: the settings below train; `more`: lines after them.
-TrialResult result_of(const std::string& method, const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
-                      const std::string& more = "") {
-  const auto path =
-      std::filesystem::path(::testing::TempDir()) / ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
-  std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
-                         "  data: {name: synthetic, height: 14, width: 14, channels: 1, examples: "
-                         "320, test_examples: 100, validation: 64}\n"
-                         "  model: {name: lenet300}\n"
-                         "  train: {"
-                      << train << "}\n  method: " << method << "\n"
-                      << more;
-  const Sweep sweep = load_sweep(path, catalog(), {.check = check_trial});
-  std::filesystem::remove(path);
-  const auto self = make_self();
-  return run_trial(sweep.trials.at(0), *self, {});
-}
+using test::result_of;
+using test::spec_of;
 
 const WeightRecord& record(const std::vector<WeightRecord>& records, const std::string& name) {
   const auto found = std::ranges::find(records, name, &WeightRecord::name);
@@ -71,6 +50,20 @@ TEST(RunTrial, ADenserPastLendsNoAccuracy) {
 TEST(RunTrial, ALastUpdateThatGoesTooFarIsADivergence) {
   const TrialResult result = result_of("{name: dense}", "epochs: 2it, batch: 32, lr: 1.0e+12, precision: f32");
   EXPECT_EQ(result.outcome, Outcome::Diverged);
+}
+
+// The exit code of a run follows the cause.
+TEST(RunTrial, AFailureOverAFileToReadIsKnownAsOne) {
+  TrialSpec spec = spec_of("{name: dense}");
+  spec.settings.set("data.name", "mnist");
+  spec.settings.set("data.root", "/no/such/folder");
+  const TrialResult missing = result_of(spec);
+  EXPECT_EQ(missing.outcome, Outcome::Failed);
+  EXPECT_TRUE(missing.input_unreadable) << missing.reason;
+  spec.settings.set("data.name", "no_such_data_set");
+  const TrialResult unknown = result_of(spec);
+  EXPECT_EQ(unknown.outcome, Outcome::Failed);
+  EXPECT_FALSE(unknown.input_unreadable) << unknown.reason;
 }
 
 TEST(RunTrial, MasksDoNotDependOnThePrecisionOfTraining) {

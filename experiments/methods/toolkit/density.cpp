@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <span>
 #include <utility>
 
@@ -97,11 +98,10 @@ std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
   return tensors;
 }
 
-std::vector<PrunedTensor> pruned_tensors(const Model& model) {
+std::vector<PrunedTensor> pruned_tensors(std::span<const ParamSpec> params) {
   std::vector<PrunedTensor> tensors;
-  for (std::size_t i = 0; i < model.params.size(); ++i) {
-    const ParamSpec& spec = model.params[i];
-    if (spec.prunable && !spec.retired) tensors.push_back(described(ParamId(i), model.params));
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    if (params[i].prunable && !params[i].retired) tensors.push_back(described(ParamId(i), params));
   }
   return tensors;
 }
@@ -262,15 +262,43 @@ DensityTarget density_target(const Settings& settings, const std::vector<PrunedT
   return target;
 }
 
+std::vector<std::int64_t> in_proportion(std::int64_t total, const std::vector<std::int64_t>& weights) {
+  std::int64_t all = 0, seen = 0, given = 0;
+  for (const std::int64_t weight : weights) all += weight;
+  std::vector<std::int64_t> shares;
+  for (const std::int64_t weight : weights) {
+    seen += weight;
+    // Shares of running sums: each is rounded, their sum is exact. In double: the product may pass 64 bits.
+    const auto due = all == 0 ? 0
+                              : static_cast<std::int64_t>(std::llround(
+                                    static_cast<double>(total) * static_cast<double>(seen) / static_cast<double>(all)));
+    shares.push_back(due - std::exchange(given, due));
+  }
+  return shares;
+}
+
+MaskForecast::Counts expected_counts(const DensityTarget& target, const std::vector<PrunedTensor>& tensors) {
+  const DensityTarget::Counts kept = target.counts(tensors);
+  std::vector<std::int64_t> sharing;
+  for (std::size_t t = 0; t < tensors.size(); ++t) sharing.push_back(kept.own[t] ? 0 : tensors[t].numel);
+  const std::vector<std::int64_t> shares = in_proportion(kept.shared, sharing);
+  MaskForecast::Counts counts;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    counts.emplace_back(tensors[t].id, kept.own[t] ? *kept.own[t] : shares[t]);
+  }
+  return counts;
+}
+
+template <class T>
 std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
-                         const std::vector<Scores>& scores) {
+                         const std::vector<std::vector<T>>& scores) {
   const DensityTarget::Counts kept = target.counts(tensors);
   std::vector<Bits> masks(tensors.size());
-  std::vector<Scores> sharing;
+  std::vector<std::vector<T>> sharing;
   std::vector<std::string> names;
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     if (kept.own[t]) {
-      masks[t] = top_k(scores[t], *kept.own[t], tensors[t].name);
+      masks[t] = top_k(std::vector<std::vector<T>>{scores[t]}, *kept.own[t], {tensors[t].name}).front();
     } else {
       sharing.push_back(scores[t]);
       names.push_back(tensors[t].name);
@@ -283,5 +311,9 @@ std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTe
   }
   return masks;
 }
+template std::vector<Bits> select(const DensityTarget&, const std::vector<PrunedTensor>&,
+                                  const std::vector<std::vector<float>>&);
+template std::vector<Bits> select(const DensityTarget&, const std::vector<PrunedTensor>&,
+                                  const std::vector<std::vector<double>>&);
 
 }  // namespace winnow

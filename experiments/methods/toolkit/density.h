@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct PrunedTensor {
   bool weight = true;     // false: a bias, which some methods prune too; never "first" or "last"
 };
 std::vector<PrunedTensor> pruned_tensors(TrainState& state);
-std::vector<PrunedTensor> pruned_tensors(const Model& model);
+std::vector<PrunedTensor> pruned_tensors(std::span<const ParamSpec> params);
 
 // What each tensor loses.
 struct DensityTarget {
@@ -60,8 +61,14 @@ Scope scope_of(const Settings& settings);
 
 // Throws Error{Settings} if a named tensor does not exist or the density cannot be reached.
 DensityTarget density_target(const Settings& settings, const std::vector<PrunedTensor>& tensors, Scope scope);
-// The entries with the best scores under `target`.
+// What each tensor keeps under `target`, for a forecast: exact for tensors with a sparsity of their own. How the
+// others share is known only with their scores, so each is given the same density; their sum is exact.
+MaskForecast::Counts expected_counts(const DensityTarget& target, const std::vector<PrunedTensor>& tensors);
+// `total` entries over tensors in proportion to `weights` (of the same order), none above its weight.
+std::vector<std::int64_t> in_proportion(std::int64_t total, const std::vector<std::int64_t>& weights);
+// The entries with the best scores under `target`. T is float or double.
+template <class T>
 std::vector<Bits> select(const DensityTarget& target, const std::vector<PrunedTensor>& tensors,
-                         const std::vector<Scores>& scores);
+                         const std::vector<std::vector<T>>& scores);
 
 }  // namespace winnow

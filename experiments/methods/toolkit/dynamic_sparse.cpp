@@ -14,6 +14,12 @@ void DynamicSparse::load(StateReader& in) {
   active_ = in.get_value<std::uint8_t>("dynamic_sparse.active") != 0;
 }
 
+void DynamicSparse::forecast(MaskForecast& forecast, const Model& edited, const RunLength&) const {
+  const std::vector<PrunedTensor> tensors = pruned_tensors(edited.params);
+  const DensityTarget target = density_target(settings_, tensors, Scope::Layer);
+  if (!target.keeps_all(tensors)) forecast.changes.push_back({.ones = expected_counts(target, tensors)});
+}
+
 void DynamicSparse::start(TrainState& state) {
   const std::vector<PrunedTensor> tensors = pruned_tensors(state);
   const DensityTarget target = density_target(settings_, tensors, Scope::Layer);

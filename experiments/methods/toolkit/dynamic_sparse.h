@@ -14,6 +14,8 @@ namespace winnow {
 class DynamicSparse : public Method {
  public:
   Touches touches() const override { return {.masks = true}; }
+  // The start mask: every update leaves the counts as they are.
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override;
   void save(StateWriter& out) const override;
   void load(StateReader& in) override;
 

@@ -62,7 +62,7 @@ Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
     later(moment, state);
     return Verdict::Update;
   }
-  const std::vector<PrunedTensor> tensors = candidates(state);
+  const std::vector<PrunedTensor> tensors = candidates(state.params().specs());
   const DensityTarget target = density_target(settings_, tensors, scope_of(settings_));
   if (target.keeps_all(tensors)) return Verdict::Update;
   std::vector<Bits> masks = choose(state, tensors, target);
@@ -77,9 +77,23 @@ Verdict MaskAtInit::on_event(const Moment& moment, TrainState& state) {
   return Verdict::Update;
 }
 
+void MaskAtInit::forecast(MaskForecast& forecast, const Model& edited, const RunLength&) const {
+  const std::vector<PrunedTensor> tensors = candidates(edited.params);
+  const DensityTarget target = density_target(settings_, tensors, scope_of(settings_));
+  if (target.keeps_all(tensors)) return;
+  forecast.changes.push_back({.kind = kind(), .ones = expected_counts(target, tensors)});
+  if (settings_.has("batches")) forecast.scoring_batches += settings_.integer("batches");
+}
+
 std::vector<Bits> MaskAtInit::choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
                                      const DensityTarget& target) {
-  return select(target, tensors, oriented_score(state, tensors));
+  std::vector<Scores> scores = score(state, tensors);
+  for (std::size_t t = 0; t < scores.size() && inverted(); ++t) invert(scores[t]);
+  return select(target, tensors, scores);
+}
+
+std::vector<Scores> MaskAtInit::score(TrainState&, const std::vector<PrunedTensor>&) {
+  fail(ErrorKind::Internal, "a method that chooses by no score of its own must override choose()");
 }
 
 void MaskAtInit::reinitialise(TrainState& state, const std::vector<PrunedTensor>&, const std::vector<Bits>&) {
@@ -91,14 +105,6 @@ std::vector<Scores> MaskAtInit::loss_saliencies(TrainState& state, const std::ve
   request.batches = settings_.integer("batches");
   request.norm = settings_.text("norm") == "batch" ? NormStatistics::Batch : NormStatistics::Running;
   return saliencies(state, tensors, state.probe(request).grads);
-}
-
-std::vector<Scores> MaskAtInit::oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors) {
-  std::vector<Scores> scores = score(state, tensors);
-  if (settings_.has("invert") && settings_.flag("invert")) {
-    for (Scores& layer : scores) invert(layer);
-  }
-  return scores;
 }
 
 std::vector<Scores> saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors,

@@ -2,6 +2,7 @@
 // and what is kept with the trial. A method supplies the choice. One object per trial and rank; not synchronised.
 #pragma once
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,18 +23,21 @@ class MaskAtInit : public Method {
   Touches touches() const override { return {.masks = true}; }
   void edit(GraphEditor& editor) override;
   Verdict on_event(const Moment& moment, TrainState& state) final;
+  void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override;
 
  protected:
   explicit MaskAtInit(Settings settings) : settings_(std::move(settings)) {}
 
   const Settings& settings() const { return settings_; }
-  // Scores of the tensors; the entries with the largest are kept.
-  virtual std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors) = 0;
+  // Scores of the tensors; the entries with the largest are kept. Of methods that do not choose in their own way.
+  virtual std::vector<Scores> score(TrainState& state, const std::vector<PrunedTensor>& tensors);
   // One selection from score(), unless a method selects in rounds.
   virtual std::vector<Bits> choose(TrainState& state, const std::vector<PrunedTensor>& tensors,
                                    const DensityTarget& target);
   // What the method may choose from: the prunable set.
-  virtual std::vector<PrunedTensor> candidates(TrainState& state) { return pruned_tensors(state); }
+  virtual std::vector<PrunedTensor> candidates(std::span<const ParamSpec> params) const {
+    return pruned_tensors(params);
+  }
   // Draws new initial values once the masks are known and not yet set.
   virtual void reinitialise(TrainState& state, const std::vector<PrunedTensor>& tensors,
                             const std::vector<Bits>& masks);
@@ -44,8 +48,8 @@ class MaskAtInit : public Method {
 
   // |weight * gradient of the loss| under the settings of scoring_schema().
   std::vector<Scores> loss_saliencies(TrainState& state, const std::vector<PrunedTensor>& tensors) const;
-  // score(), with the best first or last as `invert` says.
-  std::vector<Scores> oriented_score(TrainState& state, const std::vector<PrunedTensor>& tensors);
+  // Are the best scores pruned first?
+  bool inverted() const { return settings_.has("invert") && settings_.flag("invert"); }
 
  private:
   Settings settings_;

@@ -25,11 +25,12 @@ std::int64_t kept_count(std::int64_t numel, double sparsity) {
   return numel - std::clamp<std::int64_t>(zeros, 0, numel);
 }
 
-std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count,
+template <class T>
+std::vector<Bits> top_k(const std::vector<std::vector<T>>& scores, std::int64_t count,
                         const std::vector<std::string>& tensors) {
-  std::vector<float> all;
+  std::vector<T> all;
   for (std::size_t t = 0; t < scores.size(); ++t) {
-    for (const float score : scores[t]) {
+    for (const T score : scores[t]) {
       if (std::isnan(score)) {
         fail(ErrorKind::Settings,
              "scores of {} are not numbers: the loss or a gradient is not finite where the method "
@@ -44,7 +45,7 @@ std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count,
     fail(ErrorKind::Internal, "{} of {} entries cannot be selected", count, total);
   }
   // The threshold is a value, so it does not depend on how the partition got there.
-  float threshold = std::numeric_limits<float>::infinity();
+  T threshold = std::numeric_limits<T>::infinity();
   std::int64_t ties = 0;
   if (count > 0) {
     const auto last = all.begin() + (count - 1);
@@ -53,7 +54,7 @@ std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count,
     ties = std::count(all.begin(), last + 1, threshold);
   }
   std::vector<Bits> masks;
-  for (const Scores& tensor : scores) {
+  for (const std::vector<T>& tensor : scores) {
     Bits bits(tensor.size(), 0);
     for (std::size_t i = 0; i < tensor.size() && count > 0; ++i) {
       if (tensor[i] > threshold) bits[i] = 1;
@@ -66,16 +67,20 @@ std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count,
   }
   return masks;
 }
+template std::vector<Bits> top_k(const std::vector<std::vector<float>>&, std::int64_t, const std::vector<std::string>&);
+template std::vector<Bits> top_k(const std::vector<std::vector<double>>&, std::int64_t,
+                                 const std::vector<std::string>&);
 
 Bits top_k(std::span<const float> scores, std::int64_t count, const std::string& tensor) {
   return top_k(std::vector<Scores>{{scores.begin(), scores.end()}}, count, {tensor}).front();
 }
 
-void invert(Scores& scores) {
-  for (float& score : scores) {
-    score = score == 0 ? std::numeric_limits<float>::lowest() : -score;
-  }
+template <class T>
+void invert(std::vector<T>& scores) {
+  for (T& score : scores) score = score == 0 ? std::numeric_limits<T>::lowest() : -score;
 }
+template void invert(std::vector<float>&);
+template void invert(std::vector<double>&);
 
 void shuffle(Bits& bits, const RngKey& key) {
   permute(bits.size(), key, [&](std::uint64_t a, std::uint64_t b) { std::swap(bits[a], bits[b]); });

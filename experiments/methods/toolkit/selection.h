@@ -22,11 +22,14 @@ std::int64_t kept_count(std::int64_t numel, double sparsity);
 // Ones at the `count` largest scores, equal scores by smaller position. -inf is a valid score. A
 // NaN throws Error naming `tensor`.
 Bits top_k(std::span<const float> scores, std::int64_t count, const std::string& tensor);
-// The same over several tensors as if they were one after the other.
-std::vector<Bits> top_k(const std::vector<Scores>& scores, std::int64_t count, const std::vector<std::string>& tensors);
+// The same over several tensors as if they were one after the other. T is float or double.
+template <class T>
+std::vector<Bits> top_k(const std::vector<std::vector<T>>& scores, std::int64_t count,
+                        const std::vector<std::string>& tensors);
 
 // Scores whose order is that of 1/score, with zeros last: what prunes the best first.
-void invert(Scores& scores);
+template <class T>
+void invert(std::vector<T>& scores);
 
 // Permutes the bits of one mask, or of all of them as if they were one.
 void shuffle(Bits& bits, const RngKey& key);

@@ -1,0 +1,49 @@
+// The ops that double_ops.cpp lists and does not define itself. Pure functions; each is what core/ops says of it. Every sum
+// has one fixed order, whatever the thread count.
+#pragma once
+
+#include "core/double_program.h"
+
+namespace winnow::in_double {
+
+// double_layers.cpp
+void conv2d(const DoubleCall& call);
+void conv2d_backward_data(const DoubleCall& call);
+void conv2d_backward_weights(const DoubleCall& call);
+void linear(const DoubleCall& call);
+void linear_backward_data(const DoubleCall& call);
+void linear_backward_weights(const DoubleCall& call);
+
+// double_images.cpp
+void flatten(const DoubleCall& call);
+void unflatten(const DoubleCall& call);
+void batch_norm(const DoubleCall& call);
+void batch_norm_backward(const DoubleCall& call);
+void max_pool(const DoubleCall& call);
+void max_pool_backward(const DoubleCall& call);
+void avg_pool(const DoubleCall& call);
+void avg_pool_backward(const DoubleCall& call);
+void shortcut_pad(const DoubleCall& call);
+void shortcut_pad_backward(const DoubleCall& call);
+void top_channels(const DoubleCall& call);
+void gather_channels(const DoubleCall& call);
+void scatter_channels(const DoubleCall& call);
+void fuse_channels(const DoubleCall& call);
+void fuse_channels_backward_block(const DoubleCall& call);
+void fuse_channels_backward_scores(const DoubleCall& call);
+
+// double_tokens.cpp
+void concat(const DoubleCall& call);
+void split(const DoubleCall& call);
+void permute(const DoubleCall& call);
+void add_broadcast(const DoubleCall& call);
+void sum_leading(const DoubleCall& call);
+void gelu(const DoubleCall& call);
+void gelu_backward(const DoubleCall& call);
+void softmax(const DoubleCall& call);
+void softmax_backward(const DoubleCall& call);
+void layer_norm(const DoubleCall& call);
+void layer_norm_backward(const DoubleCall& call);
+void matmul(const DoubleCall& call);
+
+}  // namespace winnow::in_double

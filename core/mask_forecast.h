@@ -1,0 +1,31 @@
+// What a method will do to the masks of a network, told before anything is trained: what `winnow plan` counts by.
+// Counts and not masks: which entries stay is known only when the method acts. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/graph_editor.h"
+#include "core/model.h"
+
+namespace winnow {
+
+struct MaskForecast {
+  using Counts = std::vector<std::pair<ParamId, std::int64_t>>;  // entries of each of these tensors
+  // The ones that masks have from here to the next change of the same tensor and kind.
+  struct Change {
+    int phase = 0;
+    std::int64_t step = 0;  // updates applied when it happens, as in Moment
+    MaskKind kind = MaskKind::Keep;
+    Counts ones;
+  };
+  std::vector<Change> changes;  // in the order of training
+  Counts rewritten;             // entries to which the method gives start values that no seed regenerates
+  std::int64_t scoring_batches = 0, scoring_images = 0;  // of probes: training batches, images of ones
+  bool dense_batches_are_extra = false;  // a batch with dense gradients changes masks in place of weights
+  // Training drives weights to zero that no mask names, so that less is kept in the end than said here.
+  bool upper_bound = false;
+};
+
+}  // namespace winnow

@@ -1,0 +1,44 @@
+// Whole trials from the text of a sweep file: what is planned, and the result that would be written.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "experiments/run/run_trial.h"
+#include "experiments/run/trial_setup.h"
+#include "experiments/sweep/sweep.h"
+
+namespace winnow::test {
+
+// `train`: the settings below train; `more`: lines after them. 256 synthetic training images, 64 for validation.
+inline TrialSpec spec_of(const std::string& method, const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
+                         const std::string& more = "", const std::string& model = "lenet300", int side = 14) {
+  const auto path =
+      std::filesystem::path(::testing::TempDir()) / ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
+  std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
+                         "  data: {name: synthetic, height: "
+                      << side << ", width: " << side
+                      << ", channels: 1, examples: 320, test_examples: 100, validation: 64}\n"
+                         "  model: {name: "
+                      << model << "}\n  train: {" << train << "}\n  method: " << method << "\n"
+                      << more;
+  const Sweep sweep = load_sweep(path, catalog(), {.check = check_trial});
+  std::filesystem::remove(path);
+  return sweep.trials.at(0);
+}
+
+inline TrialResult result_of(const TrialSpec& spec) {
+  const auto self = make_self();
+  return run_trial(spec, *self, {});
+}
+
+template <class... Texts>
+TrialResult result_of(const std::string& method, const Texts&... texts) {
+  return result_of(spec_of(method, texts...));
+}
+
+}  // namespace winnow::test
