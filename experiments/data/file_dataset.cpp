@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "experiments/data/idx.h"
 #include "experiments/data/raw_file.h"
+#include "experiments/data/root_advice.h"
 
 namespace winnow {
 namespace {
@@ -28,10 +29,13 @@ DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(cons
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
   def.train_examples = [total = parts.examples](const Settings& settings) { return train_examples(total, settings); };
   def.locate = [name = def.name, find](const Settings& settings) {
-    for (const std::filesystem::path& file : find(expand_path(settings.text("root")))) {
+    const std::filesystem::path root = expand_path(settings.text("root"));
+    for (const std::filesystem::path& file : find(root)) {
       std::error_code problem;
-      if (!std::filesystem::exists(file, problem))
-        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}", file.string(), name);
+      if (!std::filesystem::exists(file, problem)) {
+        fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}{}", file.string(), name,
+             root_advice(root));
+      }
     }
   };
   def.open = [traits = parts.traits, find, read](const Settings& settings) {
