@@ -66,7 +66,7 @@ class Reader {
                       fmt::format("a sweep file is a map with the sections {}", fmt::join(kSections, ", ")));
       return;
     }
-    open_.push_back(fs::weakly_canonical(path));
+    open_.push_back(is_stream(path) ? path : fs::weakly_canonical(path));
     if (const Member* extends = root->find("extends")) follow(*extends->value, path, document);
     for (const Member& member : root->members) section(member, document);
     open_.pop_back();
