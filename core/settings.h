@@ -1,20 +1,19 @@
 // Typed settings: what a method, model, data set or the trainer can be told, declared once (Schema)
-// and used for checking sweep files, for `winnow methods`, for docs/methods.md and for a trial's
-// identity. Values are kept as canonical text (0.1 stays "0.1"), since text is what identifies a
-// trial. Plain values; a const Settings may be shared between threads.
+// and used for checking sweep files, for `winnow methods` and `explain`, for docs/methods.md and for
+// a trial's identity. Every value has one spelling (0.1, 1e-1 and 0.10000000000000001 are "0.1"), and
+// by that it is compared and hashed. Plain values; a const Schema may be shared between threads.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace winnow {
+#include "core/setting_values.h"
 
-class Settings;
+namespace winnow {
 
 struct Range {
   double low, high;
@@ -25,10 +24,30 @@ struct Range {
   std::string text() const;  // "(0, 1]"
 };
 
-// Kinds and their canonical text: Bool "true"; Int "3"; Real "0.1" (as the user wrote it, trimmed);
+// Something about another setting of the same schema: it has one of these values (canonical texts),
+// or none of them. Does not hold for a setting that is itself not read.
+struct Condition {
+  std::string key;
+  std::vector<std::string> values;
+  bool one_of = true;
+};
+Condition where(std::string key, std::vector<std::string> values);   // the setting is one of the values
+Condition unless(std::string key, std::vector<std::string> values);  // it is none of them
+// One of the alternatives, of each of which all conditions hold; none: always.
+using ReadWhen = std::vector<std::vector<Condition>>;
+
+// The part of a training run into which a length must fit to have an effect.
+struct Span {
+  // Settings of the same schema, lengths or shares of training; empty: the beginning and the end of the run.
+  std::string from = {}, until = {};
+  bool with_end = false;  // it may fall on the end of the run, behind the last step
+};
+
+// Kinds and their canonical text: Bool "true"; Int "3"; Real "0.1", the shortest text of the number;
 // Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer takes the unit
 // of the default, else epochs: "160" becomes "160ep", but "500it" where the default is "100it");
-// lists "[80, 120]" of such items; Path text in which $NAME is expanded when it is used.
+// lists "[80, 120]" of such items; NamedReals "[conv1=0.5, last=0.2]"; Path text in which $NAME is
+// expanded when it is used.
 struct Setting {
   enum class Kind : std::uint8_t {
     Bool,
@@ -41,6 +60,7 @@ struct Setting {
     RealList,
     TextList,
     LengthList,
+    NamedReals,
     Path
   };
   std::string key;
@@ -51,47 +71,24 @@ struct Setting {
   std::string unit = {};
   std::string meaning = {};
   std::string source = {};  // paper, code or "ours: reason"
-  // Where the value follows from other settings if it is not given: its canonical text, or an empty
-  // text for the default. A value that follows is no part of a trial's identity.
+  // Where the value follows from other settings if it is not given: its text, or an empty text for
+  // the default. A value that follows is no part of a trial's identity.
   std::function<std::string(const Settings& resolved)> derive = {};
+  bool is_set = false;  // a list whose order means nothing: kept ascending, and no item is twice in it
+  // A value that is given and not read is left out of a trial's identity: it would only name the same experiment anew.
+  ReadWhen read_when = {};
+  std::optional<Span> span = {};  // for lengths: where it can act
 };
 using Schema = std::vector<Setting>;
 
 const char* name_of(Setting::Kind);
+bool is_list(Setting::Kind);
+const Setting* find_setting(const Schema& schema, std::string_view key);  // null if there is none
 
-// A length of training: steps as they are, epochs times the steps of an epoch.
-struct Length {
-  std::int64_t count = 0;
-  bool epochs = false;
-  std::int64_t steps(std::int64_t steps_per_epoch) const { return epochs ? count * steps_per_epoch : count; }
-};
-
-class Settings {
- public:
-  Settings() = default;
-  explicit Settings(std::map<std::string, std::string, std::less<>> values) : values_(std::move(values)) {}
-
-  bool has(std::string_view key) const;
-  // Each throws Error{Settings} naming the key if it is absent or its text has another type.
-  const std::string& text(std::string_view key) const;
-  bool flag(std::string_view key) const;
-  std::int64_t integer(std::string_view key) const;
-  double real(std::string_view key) const;
-  Length length(std::string_view key) const;
-  std::vector<std::int64_t> integers(std::string_view key) const;
-  std::vector<double> reals(std::string_view key) const;
-  std::vector<std::string> texts(std::string_view key) const;
-  std::vector<Length> lengths(std::string_view key) const;
-
-  void set(std::string key, std::string text) { values_[std::move(key)] = std::move(text); }
-  // The settings whose key starts with `prefix` + ".", with that removed.
-  Settings below(std::string_view prefix) const;
-  const std::map<std::string, std::string, std::less<>>& values() const { return values_; }
-  bool operator==(const Settings&) const = default;
-
- private:
-  std::map<std::string, std::string, std::less<>> values_;
-};
+// Whether somebody reads `setting` of `schema` in a trial of these resolved settings.
+bool is_read(const Schema& schema, const Setting& setting, const Settings& resolved);
+// "optimizer is sgd and momentum is not 0"; each key after `prefix`. Empty: always.
+std::string read_when_text(const Setting& setting, std::string_view prefix = {});
 
 // A problem with one key, without a place: the sweep reader adds file:line:column.
 struct SettingProblem {
@@ -100,10 +97,13 @@ struct SettingProblem {
 };
 
 // Checks `given` against `schema` (unknown keys with the nearest name, types, ranges, choices,
-// missing required keys) and fills in defaults. Problems are appended; the result is usable if there are none.
+// missing required keys), fills in defaults, and gives a setting that is not read its default too.
+// Problems are appended; the result is usable if there are none.
 Settings resolve(const Schema& schema, const Settings& given, std::vector<SettingProblem>& problems);
 // The same for code that has no file to point at: the first problem is thrown as Error{Settings}.
 Settings resolve(const Schema& schema, const Settings& given);
+// Whether a resolved value is what the setting would have been had it not been given.
+bool is_default(const Setting& setting, const Settings& resolved);
 
 // The entry of `names` nearest to `word` by edit distance, if it is near enough to suggest.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names);

@@ -13,48 +13,41 @@ Schema trial_schema() {
   Schema schema;
   for (Setting setting : train_schema()) {
     setting.key = "train." + setting.key;
+    for (auto& conditions : setting.read_when) {
+      for (Condition& condition : conditions) condition.key = "train." + condition.key;
+    }
     schema.push_back(std::move(setting));
   }
-  schema.push_back({"init.from",
-                    Kind::Path,
-                    "",
-                    {},
-                    {},
-                    "",
-                    "result file whose weights are the start values; empty: drawn from the seed",
-                    ""});
-  schema.push_back({"ranks",
-                    Kind::Int,
-                    "1",
-                    Range{1, 1e6},
-                    {},
-                    "ranks",
-                    "ranks that train one trial together; no part of its identity",
-                    ""});
-  schema.push_back({"save.metrics.every",
-                    Kind::Int,
-                    "50",
-                    Range{1, 1e9},
-                    {},
-                    "steps",
-                    "distance of two rows of the step metrics",
-                    ""});
-  schema.push_back({"save.weights.form",
-                    Kind::Choice,
-                    "auto",
-                    {},
-                    {"auto", "dense", "csr", "bitmask", "seed", "none"},
-                    "",
-                    "how pruned weights are stored; auto: CSR unless another form saves 20 %",
-                    ""});
-  schema.push_back({"save.weights.when",
-                    Kind::Choice,
-                    "end",
-                    {},
-                    {"end", "both"},
-                    "",
-                    "weights at the end, or at the start too",
-                    ""});
+  const Schema own = {
+      {.key = "init.from",
+       .kind = Kind::Path,
+       .fallback = "",
+       .meaning = "result file whose weights are the start values; empty: drawn from the seed"},
+      {.key = "ranks",
+       .kind = Kind::Int,
+       .fallback = "1",
+       .range = Range{1, 1e6},
+       .unit = "ranks",
+       .meaning = "ranks that train one trial together; part of a trial's identity only above 1 and where the model "
+                  "has batch norm, which then sees the examples of one rank"},
+      {.key = "save.metrics.every",
+       .kind = Kind::Int,
+       .fallback = "50",
+       .range = Range{1, 1e9},
+       .unit = "steps",
+       .meaning = "distance of two rows of the step metrics"},
+      {.key = "save.weights.form",
+       .kind = Kind::Choice,
+       .fallback = "auto",
+       .choices = {"auto", "dense", "csr", "bitmask", "seed", "none"},
+       .meaning = "how pruned weights are stored; auto: CSR unless another form saves 20 %"},
+      {.key = "save.weights.when",
+       .kind = Kind::Choice,
+       .fallback = "end",
+       .choices = {"end", "both"},
+       .meaning = "weights at the end, or at the start too"},
+  };
+  schema.insert(schema.end(), own.begin(), own.end());
   return schema;
 }
 

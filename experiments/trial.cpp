@@ -1,6 +1,28 @@
 #include "experiments/trial.h"
 
+#include <algorithm>
+#include <sstream>
+
 namespace winnow {
+
+std::string TrialSpec::canonical() const {
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : identity.values()) lines.push_back(key + "=" + value + "\n");
+  std::ranges::sort(lines);  // not quite the order of the keys: "a.b=" comes before "a="
+  std::string text;
+  for (const std::string& line : lines) text += line;
+  return text;
+}
+
+Settings identity_of(const std::string& canonical) {
+  Settings identity;
+  std::istringstream lines(canonical);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = std::min(line.find('='), line.size());
+    identity.set(line.substr(0, equals), line.substr(std::min(equals + 1, line.size())));
+  }
+  return identity;
+}
 
 const char* name_of(Outcome outcome) {
   switch (outcome) {

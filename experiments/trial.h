@@ -17,17 +17,21 @@
 namespace winnow {
 
 // Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over
-// `canonical`, the sorted "key=value" lines without keys at their default and without replicate,
-// ranks, paths and output options.
+// canonical(), the sorted "key=value" lines of `identity`: of the settings those that are read and not
+// at their default, without replicate, ranks, paths and output options.
 struct TrialSpec {
   std::string id;
   std::int64_t replicate = 0;
-  std::string canonical;
+  Settings identity;
+  std::string canonical() const;
   Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr",
                       // "method.density", ...
   int ranks = 1;
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
+
+// The identity with this canonical text.
+Settings identity_of(const std::string& canonical);
 
 enum class Outcome : std::uint8_t { Done, Diverged, Failed, Cancelled };
 const char* name_of(Outcome);  // "done", "diverged", "failed", "cancelled"

@@ -32,6 +32,7 @@ Json json_of(const Component& component) {
     entry["default"] = setting.fallback ? Json(*setting.fallback) : Json();
     if (setting.range) entry["range"] = setting.range->text();
     if (!setting.choices.empty()) entry["choices"] = setting.choices;
+    if (!setting.read_when.empty()) entry["read_when"] = read_when_text(setting);
     entry["unit"] = setting.unit;
     entry["meaning"] = setting.meaning;
     entry["source"] = setting.source;
@@ -66,8 +67,9 @@ void print_markdown(std::ostream& out, const Listing& listing) {
     }
     out << "\n| setting | type | default | unit | meaning | source |\n|---|---|---|---|---|---|\n";
     for (const Setting& s : component.schema) {
+      const std::string read = s.read_when.empty() ? "" : "; read when " + read_when_text(s);
       out << fmt::format("| `{}.{}` | {} | {} | {} | {} | {} |\n", listing.prefix, s.key, cell(type_text(s)),
-                         cell(default_text(s)), cell(s.unit), cell(s.meaning), cell(s.source));
+                         cell(default_text(s)), cell(s.unit), cell(s.meaning + read), cell(s.source));
     }
   }
 }
@@ -86,6 +88,7 @@ std::string setting_text(const Setting& setting, const std::string& key) {
   if (!setting.unit.empty()) text += fmt::format("; in {}", setting.unit);
   text += "\n";
   if (!setting.meaning.empty()) text += fmt::format("  {:<26} {}\n", "", setting.meaning);
+  if (!setting.read_when.empty()) text += fmt::format("  {:<26} read when {}\n", "", read_when_text(setting));
   if (!setting.source.empty()) text += fmt::format("  {:<26} source: {}\n", "", setting.source);
   return text;
 }

@@ -26,7 +26,7 @@ std::vector<std::string> setting_keys();
 
 // "number in (0, 1]", "one of sgd, adam".
 std::string type_text(const Setting& setting);
-// Three lines at most: key, type, default; meaning; source.
+// Four lines at most: key, type, default; meaning; when it is read; source.
 std::string setting_text(const Setting& setting, const std::string& key);
 
 }  // namespace winnow

@@ -108,6 +108,7 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .smoke = given.contains("smoke"),
                       .smoke_fraction = smoke_fraction,
                       .check = check_trial,
+                      .remarks = trial_remarks,
                       .depends_on_ranks = depends_on_ranks,
                       .content = start_content};
   if (arguments.expand.smoke) arguments.out /= "smoke";

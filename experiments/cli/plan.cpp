@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
-#include <sstream>
+#include <unordered_map>
 
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kListed = 60;
+constexpr std::size_t kListed = 60, kNotes = 20;
 
 struct PlannedConfiguration {
   const TrialSpec* spec = nullptr;  // its first replicate
@@ -40,23 +40,13 @@ struct Plan {
   std::set<std::string> varying;  // keys that differ between trials, beyond the columns of the table
 };
 
-std::map<std::string, std::string> canonical_map(const TrialSpec& spec) {
-  std::map<std::string, std::string> keys;
-  std::istringstream lines(spec.canonical);
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t equals = line.find('=');
-    keys[line.substr(0, equals)] = line.substr(equals + 1);
-  }
-  return keys;
-}
-
 std::set<std::string> varying_keys(const std::vector<PlannedConfiguration>& configurations) {
   static const std::set<std::string> kColumns = {"data.name", "model.name", "method.name", "method.density",
                                                  "method.version"};
   std::map<std::string, std::pair<std::string, std::size_t>> seen;  // first value, times seen equal
   std::set<std::string> varying;
   for (const PlannedConfiguration& configuration : configurations) {
-    for (const auto& [key, value] : canonical_map(*configuration.spec)) {
+    for (const auto& [key, value] : configuration.spec->identity.values()) {
       auto& [first, count] = seen.try_emplace(key, value, 0).first->second;
       if (first == value) ++count;
     }
@@ -109,7 +99,7 @@ Plan make_plan(SweepArguments arguments) {
   plan.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
   plan.arguments = std::move(arguments);
   PosixFiles files;
-  std::map<std::string_view, std::size_t> index;
+  std::unordered_map<std::string_view, std::size_t> index;
   for (const TrialSpec& spec : plan.sweep.trials) {
     const auto [found, is_new] = index.try_emplace(spec.id, plan.configurations.size());
     if (is_new) plan.configurations.push_back({&spec, 0, 0, estimate(spec)});
@@ -149,13 +139,12 @@ Totals totals_of(const Plan& plan) {
 
 std::string other_settings(const Plan& plan, const TrialSpec& spec) {
   std::string text;
-  const auto keys = canonical_map(spec);
   for (const std::string& key : plan.varying) {
-    const auto found = keys.find(key);
-    if (found == keys.end()) continue;
+    const std::string* value = spec.identity.find(key);
+    if (value == nullptr) continue;
     // The leaf is enough for people; --json has the whole key.
     const std::string leaf = key.starts_with("method.with.") ? key.substr(7) : key.substr(key.rfind('.') + 1);
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, found->second);
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, *value);
   }
   return text;
 }
@@ -182,7 +171,11 @@ void print_head(std::ostream& out, const Plan& plan) {
   if (sweep.duplicates != 0) {
     out << fmt::format("  {} of another trial (same settings)\n", counted(sweep.duplicates, "duplicate"));
   }
-  for (const std::string& note : sweep.notes) out << "  note " << note << "\n";
+  const std::size_t shown = std::min(sweep.notes.size(), kNotes);
+  for (std::size_t i = 0; i < shown; ++i) out << "  note " << sweep.notes[i] << "\n";
+  if (shown < sweep.notes.size()) {
+    out << fmt::format("  and {} more notes (--json has them)\n", sweep.notes.size() - shown);
+  }
 }
 
 // A count that training may still lower.
@@ -236,7 +229,8 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   out << fmt::format("next   winnow run {}\n", plan.run_arguments);
 }
 
-Json json_of(const Plan& plan) {
+// Trial by trial: the whole of a large sweep as one object would take more memory than the sweep.
+void print_json(std::ostream& out, const Plan& plan) {
   const Totals totals = totals_of(plan);
   Json json = {{"schema", "winnow-plan"},
                {"schema_version", "1.1"},
@@ -252,27 +246,30 @@ Json json_of(const Plan& plan) {
     json["left_out"].push_back({{"rule", left.rule}, {"where", left.where}, {"count", left.count}});
   }
   json["notes"] = plan.sweep.notes;
-  std::map<std::string_view, const PlannedConfiguration*> by_id;
+  const auto dump = [](const Json& one) { return one.dump(2, ' ', false, Json::error_handler_t::replace); };
+  std::string head = dump(json);
+  head.resize(head.rfind('\n'));  // without the closing brace
+  out << head << ",\n  \"trials\": [";
+  std::unordered_map<std::string_view, const PlannedConfiguration*> by_id;
   for (const PlannedConfiguration& c : plan.configurations) by_id[c.spec->id] = &c;
-  json["trials"] = Json::array();
+  bool first = true;
   for (const TrialSpec& spec : plan.sweep.trials) {
     const TrialEstimate& cost = by_id.at(spec.id)->cost;
-    json["trials"].push_back({{"name", spec.name()},
-                              {"id", spec.id},
-                              {"replicate", spec.replicate},
-                              {"done", plan.done.contains(spec.name())},
-                              {"ranks", spec.ranks},
-                              {"params", cost.params},
-                              {"kept", cost.kept},
-                              {"kept_at_most", cost.kept_at_most},
-                              {"macs_dense", cost.macs_dense},
-                              {"macs_sparse", cost.macs_sparse},
-                              {"memory_bytes", cost.memory_bytes},
-                              {"flops", cost.flops},
-                              {"seconds", cost.seconds},
-                              {"settings", spec.settings.values()}});
+    out << (std::exchange(first, false) ? "\n" : ",\n");
+    out << dump({{"name", spec.name()},
+                 {"id", spec.id},
+                 {"replicate", spec.replicate},
+                 {"done", plan.done.contains(spec.name())},
+                 {"ranks", spec.ranks},
+                 {"params", cost.params},
+                 {"kept", cost.kept},
+                 {"macs_dense", cost.macs_dense},
+                 {"memory_bytes", cost.memory_bytes},
+                 {"flops", cost.flops},
+                 {"seconds", cost.seconds},
+                 {"settings", spec.settings.values()}});
   }
-  return json;
+  out << "\n  ]\n}\n";
 }
 
 }  // namespace
@@ -291,7 +288,7 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
     plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + arg;
   }
   if (given->contains("json")) {
-    out << json_of(plan).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    print_json(out, plan);
   } else {
     print(out, plan, given->contains("all"));
   }

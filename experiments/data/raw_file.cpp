@@ -168,6 +168,8 @@ std::filesystem::path expand_path(const std::string& text) {
     if (value == nullptr) {
       fail(ErrorKind::Settings, "path '{}': the environment variable {} is not set", text, name);
     }
+    // "$DATA/x" would become "/x", and "$DATA" the working directory.
+    if (*value == '\0') fail(ErrorKind::Settings, "path '{}': the environment variable {} is empty", text, name);
     out += value;
     at = end + (braced ? 1 : 0);
   }

@@ -13,7 +13,7 @@ namespace winnow {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// Path text with $NAME and ${NAME} replaced from the environment. A missing variable is Error{Settings}.
+// Path text with $NAME and ${NAME} replaced from the environment. A missing or empty variable is Error{Settings}.
 std::filesystem::path expand_path(const std::string& text);
 
 // Reads the files of one data set, one after the other.

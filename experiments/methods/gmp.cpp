@@ -116,7 +116,7 @@ MethodDef gmp() {
   def.source = "Zhu and Gupta 2017 (arXiv 1710.01878), Gale et al. 2019 (arXiv 1902.09574)";
   def.schema = joined({density_schema(),
                        {scope_setting("layer")},
-                       distribution_schema("uniform"),
+                       distribution_schema("uniform", {{where("scope", {"layer"})}}),
                        {{.key = "initial_density",
                          .kind = Kind::Real,
                          .fallback = "1",
@@ -149,7 +149,8 @@ MethodDef gmp() {
                          .fallback = "100it",
                          .range = Range{1, 1e12},
                          .meaning = "steps between mask updates",
-                         .source = "Zhu and Gupta 2017: 100 to 1000"}}});
+                         .source = "Zhu and Gupta 2017: 100 to 1000",
+                         .span = Span{.from = "begin", .until = "end", .with_end = true}}}});
   def.make = [](const Settings& s) { return std::make_unique<Gmp>(s); };
   def.example = {.settings = {{"interval", "5it"}}};
   return def;

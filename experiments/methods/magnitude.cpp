@@ -27,7 +27,7 @@ MethodDef magnitude() {
   def.source = "Synaptic-Flow and ShrinkBench code";
   def.schema = joined({density_schema(),
                        {scope_setting("global")},
-                       distribution_schema("uniform"),
+                       distribution_schema("uniform", {{where("scope", {"layer"})}}),
                        ablation_schema(),
                        {reinit_setting()}});
   def.make = [](const Settings& s) { return std::make_unique<Magnitude>(s); };

@@ -85,7 +85,8 @@ MethodDef set() {
                          .range = Range{1, 1e12},
                          .meaning = "time between mask updates; they follow the evaluation of an epoch, or with it "
                                     "the weight update of a step",
-                         .source = "1ep in the paper; 100it in google-research/rigl"},
+                         .source = "1ep in the paper; 100it in google-research/rigl",
+                         .span = Span{.until = "t_end"}},
                         {.key = "drop_schedule",
                          .kind = Kind::Choice,
                          .fallback = "constant",

@@ -41,6 +41,17 @@ Model build_lenet5(const Settings& settings, const DataShape& data, std::int64_t
   return model;
 }
 
+// Unnormalised layers behind a large step: with momentum 0.9 and the default rate the loss is soon not finite.
+std::optional<std::string> lenet5_caution(const Settings& train) {
+  if (train.text("optimizer") != "sgd") return std::nullopt;
+  const double lr = train.real("lr"), momentum = train.real("momentum");
+  if (lr / (1 - momentum) < 1) return std::nullopt;
+  return fmt::format(
+      "{} with momentum {} is known to diverge for lenet5, which has no normalisation; lr 0.01, or "
+      "momentum 0 as in the SNIP authors' code, is not",
+      lr, momentum);
+}
+
 ModelDef lenet300() {
   return {{.name = "lenet300",
            .schema = {init_setting("xavier_normal", "Frankle and Carbin 2019")},
@@ -59,7 +70,8 @@ ModelDef lenet5() {
                        .source = "Caffe"}},
            .meaning = "LeNet-5-Caffe: unpadded 5x5 convolutions of 20 and 50 channels, 500 hidden units",
            .source = "Caffe"},
-          build_lenet5};
+          build_lenet5,
+          lenet5_caution};
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ WrittenPlan read_one(Files& files, const std::filesystem::path& path) {
 }  // namespace
 
 PlannedTrial planned(const TrialSpec& spec) {
-  std::string line = spec.canonical;
+  std::string line = spec.canonical();
   std::replace_if(
       line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
   while (!line.empty() && line.back() == ' ') line.pop_back();

@@ -64,7 +64,7 @@ Json json_of(const ReadTrial& trial) {
   const TrialHeader& h = trial.header;
   const TrialResult& r = trial.result;
   return {{"header", {h.name, h.id, h.replicate, h.outcome, h.reason, h.created, h.writer, h.content_digest}},
-          {"spec", {r.spec.canonical, r.spec.settings.values()}},
+          {"spec", {r.spec.canonical(), r.spec.settings.values()}},
           {"summary", summary_json(r.summary)},
           {"tables", {json_of(r.epochs), json_of(r.steps), json_of(r.events), json_of(r.layers)}},
           {"provenance", r.provenance},
@@ -77,7 +77,7 @@ void from(const Json& json, ReadTrial& trial) {
   TrialResult& r = trial.result;
   r.spec.id = trial.header.id;
   r.spec.replicate = trial.header.replicate;
-  r.spec.canonical = json.at("spec").at(0);
+  r.spec.identity = identity_of(json.at("spec").at(0));
   for (const auto& [key, value] : json.at("spec").at(1).items()) r.spec.settings.set(key, value.get<std::string>());
   r.outcome = trial.header.outcome;
   r.reason = trial.header.reason;

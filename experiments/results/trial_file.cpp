@@ -159,7 +159,7 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
   TrialResult result;
   result.spec.id = header.id;
   result.spec.replicate = header.replicate;
-  result.spec.canonical = file.read_text("/settings/canonical");
+  result.spec.identity = identity_of(file.read_text("/settings/canonical"));
   result.spec.settings = settings_of(file);
   result.outcome = header.outcome;
   result.reason = header.reason;
@@ -208,7 +208,7 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   file.set("/", "created", created);
   file.set("/", "writer", "winnow " WINNOW_VERSION);
   write_dictionary(file, "/settings",
-                   {{"canonical", result.spec.canonical}, {"json", settings_json(result.spec.settings)}});
+                   {{"canonical", result.spec.canonical()}, {"json", settings_json(result.spec.settings)}});
   write_summary(file, result.summary);
   file.make_group("/metrics");
   set_encoding(file, "/metrics", "dict", "0.1.0");

@@ -22,5 +22,8 @@ bool depends_on_ranks(const TrialSpec& spec);
 // What the schema alone cannot see: the model fits the data, the methods can be composed, the
 // density can be reached, the batch can be split. The problem's key is the setting to mend.
 std::optional<SettingProblem> check_trial(const TrialSpec& spec);
+// What a plan should say of a trial that can be trained: lengths that cannot act in its run, a recipe
+// that is known to diverge.
+std::vector<SettingProblem> trial_remarks(const TrialSpec& spec);
 
 }  // namespace winnow

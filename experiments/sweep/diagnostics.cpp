@@ -7,7 +7,8 @@
 namespace winnow {
 namespace {
 
-constexpr std::size_t kMostShown = 100;
+constexpr std::size_t kMostShown = 20;
+constexpr std::size_t kMostColumns = 160;  // of a source line
 
 std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> lines;
@@ -19,6 +20,16 @@ std::vector<std::string> split_lines(const std::string& text) {
     begin = end + 1;
   }
   return lines;
+}
+
+// Of a long line the part around `start`, which moves with it.
+void clip(std::string& line, std::size_t& start) {
+  const std::size_t cut = start < kMostColumns / 2 ? 0 : start - kMostColumns / 4;
+  if (cut > 0 && line.size() > kMostColumns) {
+    line = "..." + line.substr(cut);
+    start = start - cut + 3;
+  }
+  if (line.size() > kMostColumns) line = line.substr(0, kMostColumns) + "...";
 }
 
 }  // namespace
@@ -51,8 +62,9 @@ std::string Diagnostics::render(const Problem& problem) const {
   if (source.lines.empty()) return fmt::format("{}: error: {}\n{}", source.label, problem.text, hint);
 
   const auto row = static_cast<std::size_t>(place.line - 1);
-  const std::string line = row < source.lines.size() ? source.lines[row] : "";
-  const std::size_t start = std::min(static_cast<std::size_t>(place.column - 1), line.size());
+  std::string line = row < source.lines.size() ? source.lines[row] : "";
+  std::size_t start = std::min(static_cast<std::size_t>(place.column - 1), line.size());
+  clip(line, start);
   const std::size_t room = std::max<std::size_t>(line.size() - start, 1);
   const std::size_t width = std::clamp<std::size_t>(static_cast<std::size_t>(place.width), 1, room);
   // Tabs are repeated so that the mark stands below its word in any terminal.

@@ -2,33 +2,54 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
-#include <sstream>
+#include <iostream>
 
 #include "core/settings.h"
+#include "experiments/sweep/hints.h"
 
 namespace winnow {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kMostBytes = 64u << 20;
+constexpr std::size_t kMostBytes = 64u << 20;
 const std::vector<std::string> kSections = {"sweep", "schema", "extends", "trial", "define",
                                             "axes",  "pair",   "exclude", "stop",  "save"};
 
+constexpr std::size_t kMostFiles = 256;
+
+bool is_standard_input(const fs::path& path) { return path == "-"; }
+
+// Whether it can be read but once, and its name says nothing: standard input, a pipe.
+bool is_stream(const fs::path& path) {
+  std::error_code error;
+  return is_standard_input(path) || fs::is_fifo(path, error) || fs::is_character_file(path, error);
+}
+
 std::string read_text(const fs::path& path) {
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) {
-    fail(ErrorKind::Input, "cannot read '{}': no such file", path.string());
+  if (!is_stream(path)) {
+    if (fs::is_directory(path, error)) fail(ErrorKind::Input, "cannot read '{}': it is a folder", path.string());
+    if (!fs::is_regular_file(path, error)) fail(ErrorKind::Input, "cannot read '{}': no such file", path.string());
   }
-  if (fs::file_size(path, error) > kMostBytes) {
-    fail(ErrorKind::Input, "cannot read '{}': larger than {} MiB", path.string(), kMostBytes >> 20);
+  std::ifstream file;
+  if (!is_standard_input(path)) file.open(path, std::ios::binary);
+  std::istream& stream = is_standard_input(path) ? std::cin : file;
+  if (!stream) fail(ErrorKind::Input, "cannot read '{}': {}", path.string(), std::strerror(errno));
+  // Not by its size: a pipe has none, and a file may grow.
+  std::string text;
+  std::vector<char> block(1u << 16);
+  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())) || stream.gcount() > 0) {
+    text.append(block.data(), static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > kMostBytes) {
+      fail(ErrorKind::Input, "cannot read '{}': larger than {} MiB", path.string(), kMostBytes >> 20);
+    }
   }
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  if (!stream) fail(ErrorKind::Input, "cannot read '{}'", path.string());
-  return text.str();
+  if (stream.bad()) fail(ErrorKind::Input, "cannot read '{}': {}", path.string(), std::strerror(errno));
+  return text;
 }
 
 class Reader {
@@ -37,7 +58,7 @@ class Reader {
 
   void read(const fs::path& path, Document& document) {
     const std::string text = read_text(path);
-    const int source = problems_.add_file(path.string(), text);
+    const int source = problems_.add_file(is_standard_input(path) ? "standard input" : path.string(), text);
     const NodePtr root = parse_tree(text, source, problems_);
     if (!root) return;
     if (!root->is_map()) {
@@ -45,7 +66,7 @@ class Reader {
                       fmt::format("a sweep file is a map with the sections {}", fmt::join(kSections, ", ")));
       return;
     }
-    open_.push_back(fs::weakly_canonical(path));
+    open_.push_back(is_stream(path) ? path : fs::weakly_canonical(path));
     if (const Member* extends = root->find("extends")) follow(*extends->value, path, document);
     for (const Member& member : root->members) section(member, document);
     open_.pop_back();
@@ -69,6 +90,11 @@ class Reader {
         problems_.error(item->place, fmt::format("no such file: '{}'", path.string()));
       } else if (std::find(open_.begin(), open_.end(), fs::weakly_canonical(path)) != open_.end()) {
         problems_.error(item->place, fmt::format("'{}' extends itself", item->text));
+      } else if (++files_ > kMostFiles) {
+        // A chain in which each file extends the next twice would be read 2^n times.
+        if (files_ == kMostFiles + 1) {
+          problems_.error(item->place, fmt::format("'extends' leads to more than {} files", kMostFiles));
+        }
       } else {
         read(path, document);
       }
@@ -111,10 +137,12 @@ class Reader {
     } else if (member.key == "extends" || member.key == "define") {
       // Followed before; `define` only carries anchors.
     } else {
-      const auto near = nearest(member.key, kSections);
-      problems_.error(
-          member.place, fmt::format("unknown section '{}'", member.key),
-          near ? fmt::format("did you mean '{}'?", *near) : fmt::format("sections are {}", fmt::join(kSections, ", ")));
+      std::string hint = hint_for(member.key, member.value->text);
+      if (const auto near = nearest(member.key, kSections); hint.empty()) {
+        hint = near ? fmt::format("did you mean '{}'?", *near)
+                    : fmt::format("sections are {}", fmt::join(kSections, ", "));
+      }
+      problems_.error(member.place, fmt::format("unknown section '{}'", member.key), std::move(hint));
     }
   }
 
@@ -143,6 +171,7 @@ class Reader {
 
   Diagnostics& problems_;
   std::vector<fs::path> open_;  // the files being read, outermost first
+  std::size_t files_ = 0;       // read through `extends`
 };
 
 }  // namespace
@@ -152,7 +181,7 @@ Document read_document(const fs::path& path, Diagnostics& problems) {
   // The sweep file is the first source, so that what is missing everywhere is reported there.
   document.place = {0, 1, 1, 1};
   Reader(problems).read(path, document);
-  if (document.name.empty()) document.name = path.stem().string();
+  if (document.name.empty()) document.name = is_stream(path) ? "sweep" : path.stem().string();
   return document;
 }
 

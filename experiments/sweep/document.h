@@ -10,13 +10,13 @@
 namespace winnow {
 
 struct Document {
-  std::string name;             // `sweep`, else the file's name without its ending
+  std::string name;             // `sweep`, else the file's name without its ending, "sweep" for a pipe
   std::vector<Entry> settings;  // `trial`, `save` (as save.*) and `pair`
   NodePtr axes, exclude;        // lists, or nothing
   Place place;                  // of the trial section, for what is missing from it
 };
 
-// Reads, follows `extends`, merges, and checks the shape of every section. Error{Input} if the file
+// Reads ("-" is standard input), follows `extends`, merges, and checks the shape of every section. Error{Input} if the file
 // itself cannot be read; everything else goes to `problems`.
 Document read_document(const std::filesystem::path& path, Diagnostics& problems);
 

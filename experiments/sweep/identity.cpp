@@ -2,9 +2,7 @@
 
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <array>
-#include <sstream>
 
 #include "core/error.h"
 
@@ -45,22 +43,7 @@ bool in_identity(std::string_view key) {
   return key != "ranks" && !key.starts_with("save.") && leaf != "root";
 }
 
-std::string canonical_text(std::vector<std::string> lines) {
-  std::sort(lines.begin(), lines.end());
-  std::string text;
-  for (const std::string& line : lines) text += line + "\n";
-  return text;
-}
-
 std::string trial_id(std::string_view canonical) { return sha256_hex(canonical).substr(0, 20); }
-
-void add_to_identity(TrialSpec& spec, const std::string& line) {
-  std::vector<std::string> lines = {line};
-  std::istringstream text(spec.canonical);
-  for (std::string each; std::getline(text, each);) lines.push_back(each);
-  spec.canonical = canonical_text(std::move(lines));
-  spec.id = trial_id(spec.canonical);
-}
 
 TrialSeeds seeds_of(const TrialSpec& spec) {
   const Digest root = sha256(fmt::format("{}\n{}\n", spec.id, spec.replicate));

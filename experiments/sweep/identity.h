@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "experiments/trial.h"
 
@@ -15,11 +14,7 @@ std::string sha256_hex(std::string_view text);
 // which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
 bool in_identity(std::string_view key);
 
-// Sorted, one "key=value" a line, each line ended.
-std::string canonical_text(std::vector<std::string> lines);
 std::string trial_id(std::string_view canonical);  // 20 hex digits
-// One more "key=value" in the canonical text, and the id that follows.
-void add_to_identity(TrialSpec& spec, const std::string& line);
 
 // With `pair: data_order` the streams data_order and augment follow from (data set, replicate)
 // alone, so that all methods see the same batches; with `pair: all` init and dropout follow from

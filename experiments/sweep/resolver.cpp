@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "experiments/sweep/hints.h"
 #include "experiments/sweep/identity.h"
 
 namespace winnow {
@@ -11,11 +12,6 @@ namespace {
 const Component* find_component(const std::vector<Component>& all, std::string_view name) {
   const auto found = std::find_if(all.begin(), all.end(), [&](const Component& c) { return c.name == name; });
   return found == all.end() ? nullptr : &*found;
-}
-
-const Setting* find_setting(const Schema& schema, std::string_view key) {
-  const auto found = std::find_if(schema.begin(), schema.end(), [&](const Setting& s) { return s.key == key; });
-  return found == schema.end() ? nullptr : &*found;
 }
 
 std::vector<std::string> names_of(const std::vector<Component>& all) {
@@ -114,14 +110,14 @@ const Component* TrialResolver::pick(const std::string& kind, const std::vector<
 }
 
 void TrialResolver::add_component(const Component& component, const std::string& prefix, Place place,
-                                  std::map<std::string, Group>& groups, std::vector<std::string>& lines) const {
+                                  std::map<std::string, Group>& groups, ResolvedTrial& trial) const {
   groups[prefix] = {&component.schema, prefix, component.name, place, {}};
   // The first version leaves no line, so that counting versions did not rename any trial.
-  if (component.version != 1) lines.push_back(fmt::format("{}version={}", prefix, component.version));
+  if (component.version != 1) trial.spec.identity.set(prefix + "version", std::to_string(component.version));
 }
 
 void TrialResolver::add_composed(const GivenMap& given, const Component* method, std::map<std::string, Group>& groups,
-                                 ResolvedTrial& trial, std::vector<std::string>& lines) {
+                                 ResolvedTrial& trial) {
   std::set<std::string> seen;
   for (const auto& [key, value] : given) {
     const KeyParts parts = take_apart(key);
@@ -155,13 +151,22 @@ void TrialResolver::add_composed(const GivenMap& given, const Component* method,
     if (component == method) {
       trial.problems.push_back({entry.key_place, fmt::format("'{}' is already the trial's method", parts.with), ""});
     }
-    add_component(*component, presence + ".", entry.key_place, groups, lines);
+    add_component(*component, presence + ".", entry.key_place, groups, trial);
     trial.spec.settings.set(presence, "on");
-    lines.push_back(presence + "=on");
+    trial.spec.identity.set(presence, "on");
   }
 }
 
-ResolvedTrial TrialResolver::resolve(const Point& point) {
+const ResolvedTrial& TrialResolver::resolve(const Point& point) {
+  if (!last_ || point.entries != last_point_.entries || point.replacing != last_point_.replacing) {
+    last_ = resolved(point);
+    last_point_ = point;
+  }
+  last_->spec.replicate = point.replicate.value_or(0);
+  return *last_;
+}
+
+ResolvedTrial TrialResolver::resolved(const Point& point) {
   ResolvedTrial trial;
   const GivenMap given = overlay(point);
   for (const Entry* entry : point.entries) {
@@ -169,7 +174,6 @@ ResolvedTrial TrialResolver::resolve(const Point& point) {
     const auto replaced = base_given_.find(entry->key);
     if (replaced != base_given_.end()) read_.insert(replaced->second.entry);
   }
-  std::vector<std::string> lines;
   std::map<std::string, Group> groups;
   groups[""] = {&catalog_.trial, "", "", missing_place_, {}};
   const Component* method = nullptr;
@@ -178,10 +182,10 @@ ResolvedTrial TrialResolver::resolve(const Point& point) {
     if (kind == "method") method = component;
     if (!component) continue;
     const std::string key = kind + ".name";
-    add_component(*component, kind + ".", given.at(key).entry->value_place, groups, lines);
-    lines.push_back(key + "=" + component->name);
+    add_component(*component, kind + ".", given.at(key).entry->value_place, groups, trial);
+    trial.spec.identity.set(key, component->name);
   }
-  add_composed(given, method, groups, trial, lines);
+  add_composed(given, method, groups, trial);
 
   for (const auto& [key, value] : given) {
     const KeyParts parts = take_apart(key);
@@ -198,18 +202,19 @@ ResolvedTrial TrialResolver::resolve(const Point& point) {
       group->second.given.emplace_back(parts.rest, value);
     }
   }
-  for (auto& [prefix, group] : groups) check(group, trial, lines);
+  for (auto& [prefix, group] : groups) check(group, trial);
 
-  trial.spec.replicate = point.replicate.value_or(0);
-  trial.spec.canonical = canonical_text(std::move(lines));
-  trial.spec.id = trial_id(trial.spec.canonical);
+  if (catalog_.train_version != 1) trial.spec.identity.set("train.version", std::to_string(catalog_.train_version));
+  trial.spec.settings = settings_.pooled(trial.spec.settings);
+  trial.spec.identity = identities_.pooled(trial.spec.identity);
+  trial.spec.id = trial_id(trial.spec.canonical());
   if (trial.problems.empty() && trial.spec.settings.has("ranks")) {
     trial.spec.ranks = static_cast<int>(trial.spec.settings.integer("ranks"));
   }
   return trial;
 }
 
-void TrialResolver::check(Group& group, ResolvedTrial& trial, std::vector<std::string>& lines) {
+void TrialResolver::check(Group& group, ResolvedTrial& trial) {
   Settings given;
   for (const auto& [key, value] : group.given) {
     if (find_setting(*group.schema, key)) {
@@ -220,9 +225,8 @@ void TrialResolver::check(Group& group, ResolvedTrial& trial, std::vector<std::s
     }
   }
   const Checked& result = checked(group, given);
-  for (const auto& [key, text] : result.settings.values()) {
-    trial.spec.settings.set(group.prefix + key, text);
-  }
+  for (const auto& [key, text] : result.settings.values()) trial.spec.settings.set(key, text);
+  for (const auto& [key, text] : result.identity.values()) trial.spec.identity.set(key, text);
   for (const SettingProblem& problem : result.problems) {
     const auto at = std::find_if(group.given.begin(), group.given.end(),
                                  [&](const auto& item) { return item.first == problem.key; });
@@ -230,22 +234,43 @@ void TrialResolver::check(Group& group, ResolvedTrial& trial, std::vector<std::s
     trial.problems.push_back({missing ? group.place : at->second.entry->value_place,
                               fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "", missing});
   }
-  lines.insert(lines.end(), result.lines.begin(), result.lines.end());
+  report_unread(group, result, trial);
+}
+
+// What an axis sets must be read by each of its trials: the others would be one experiment under many
+// names, with other seeds. What the trial section sets is for those whom it concerns.
+void TrialResolver::report_unread(const Group& group, const Checked& result, ResolvedTrial& trial) const {
+  for (const auto& [key, read_when] : result.unread) {
+    const auto given = std::ranges::find(group.given, key, &std::pair<std::string, Given>::first);
+    const Entry& entry = *given->second.entry;
+    if (given->second.from_base) {
+      trial.unread.push_back({&entry, read_when});
+    } else {
+      trial.problems.push_back({entry.key_place, fmt::format("'{}' is not read by every trial of this axis", entry.key),
+                                fmt::format("read when {}; give it to the cases that read it", read_when)});
+    }
+  }
 }
 
 const TrialResolver::Checked& TrialResolver::checked(const Group& group, const Settings& given) {
   std::string memo_key = group.prefix + "\n" + group.reader + "\n";
   for (const auto& [key, text] : given.values()) memo_key += key + "=" + text + "\n";
+  // Neighbouring points differ in few groups; a sampled key makes as many entries as points.
+  constexpr std::size_t kMostRemembered = 4096;
+  if (memo_.size() >= kMostRemembered) memo_.clear();
   const auto [found, is_new] = memo_.try_emplace(std::move(memo_key));
   Checked& result = found->second;
   if (!is_new) return result;
-  result.settings = winnow::resolve(*group.schema, given, result.problems);
-  std::vector<SettingProblem> ignored;
-  const Settings defaults = winnow::resolve(*group.schema, Settings(), ignored);
-  for (const auto& [key, text] : result.settings.values()) {
-    const bool at_default = !given.has(key) || (defaults.has(key) && defaults.text(key) == text);
-    if (!at_default && in_identity(group.prefix + key)) {
-      result.lines.push_back(group.prefix + key + "=" + identity_text(*find_setting(*group.schema, key), text, result));
+  const Settings settings = winnow::resolve(*group.schema, given, result.problems);
+  for (const auto& [key, text] : settings.values()) {
+    const std::string full_key = group.prefix + key;
+    result.settings.set(full_key, text);
+    if (!given.has(key) || !result.problems.empty()) continue;
+    const Setting& setting = *find_setting(*group.schema, key);
+    if (!is_read(*group.schema, setting, settings)) {
+      result.unread.emplace_back(key, read_when_text(setting, group.prefix));
+    } else if (in_identity(full_key) && !is_default(setting, settings)) {
+      result.identity.set(full_key, identity_text(setting, text, result));
     }
   }
   return result;
@@ -292,6 +317,9 @@ FoundProblem TrialResolver::describe_unread(const Entry& entry, const std::strin
     return {entry.key_place, fmt::format("'{}' {}", entry.key, nobody),
             fmt::format("read by {}", fmt::join(readers, ", "))};
   }
+  if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
+    return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
+  }
   const auto near = nearest(entry.key, candidates);
   return {entry.key_place, fmt::format("unknown key '{}'", entry.key), near ? suggestion(*near) : ""};
 }
@@ -303,6 +331,12 @@ Place TrialResolver::place_of(const Point& point, const std::string& key) const 
     if (found != given.end()) return found->second.entry->value_place;
   }
   return missing_place_;
+}
+
+Place TrialResolver::given_place(const Point& point, const std::string& key) const {
+  const GivenMap given = overlay(point);
+  const auto found = given.find(key);
+  return found == given.end() ? Place{} : found->second.entry->value_place;
 }
 
 // A misspelt section is one mistake, however many keys are below it.

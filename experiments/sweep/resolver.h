@@ -12,6 +12,7 @@
 
 #include "experiments/catalog.h"
 #include "experiments/sweep/axes.h"
+#include "experiments/sweep/settings_pool.h"
 #include "experiments/sweep/sweep.h"
 #include "experiments/trial.h"
 
@@ -26,6 +27,12 @@ struct FoundProblem {
 struct ResolvedTrial {
   TrialSpec spec;  // complete if there are no problems, else as far as it got
   std::vector<FoundProblem> problems;
+  // What the trial section gives and this trial does not read, because of another of its settings.
+  struct Unread {
+    const Entry* entry;
+    std::string read_when;  // "train.optimizer is sgd"
+  };
+  std::vector<Unread> unread;
 };
 
 // The setting that a resolved trial's `key` belongs to; nothing for names of components and unread keys.
@@ -38,9 +45,12 @@ class TrialResolver {
   // `missing_place` is where the absence of a required name is reported.
   TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place, PathContent content);
 
-  ResolvedTrial resolve(const Point& point);
+  // The reference is good until the next call.
+  const ResolvedTrial& resolve(const Point& point);
   // Where a problem with `key` of this trial is to be shown.
   Place place_of(const Point& point, const std::string& key) const;
+  // Where the value of `key` is given; without a source if it is not.
+  Place given_place(const Point& point, const std::string& key) const;
 
   void tolerate_unread(const std::string& key) { tolerated_.insert(key); }
   // Keys of the trial section that no resolved trial reads. `only_unknown` leaves out those that
@@ -60,9 +70,9 @@ class TrialResolver {
     std::vector<std::pair<std::string, Given>> given;  // keys without the prefix
   };
   struct Checked {
-    Settings settings;
+    Settings settings, identity;  // with the prefix
     std::vector<SettingProblem> problems;
-    std::vector<std::string> lines;  // of the canonical text, with the prefix
+    std::vector<std::pair<std::string, std::string>> unread;  // given keys without the prefix, and when they are read
   };
   using GivenMap = std::map<std::string_view, Given>;
 
@@ -70,10 +80,12 @@ class TrialResolver {
   const Component* pick(const std::string& kind, const std::vector<Component>& all, const GivenMap& given,
                         ResolvedTrial& trial) const;
   void add_component(const Component& component, const std::string& prefix, Place place,
-                     std::map<std::string, Group>& groups, std::vector<std::string>& lines) const;
+                     std::map<std::string, Group>& groups, ResolvedTrial& trial) const;
   void add_composed(const GivenMap& given, const Component* method, std::map<std::string, Group>& groups,
-                    ResolvedTrial& trial, std::vector<std::string>& lines);
-  void check(Group& group, ResolvedTrial& trial, std::vector<std::string>& lines);
+                    ResolvedTrial& trial);
+  ResolvedTrial resolved(const Point& point);
+  void check(Group& group, ResolvedTrial& trial);
+  void report_unread(const Group& group, const Checked& result, ResolvedTrial& trial) const;
   const Checked& checked(const Group& group, const Settings& given);
   std::string identity_text(const Setting& setting, const std::string& text, Checked& result);
   const FoundProblem& unknown(const Entry& entry, const std::string& reader);
@@ -89,6 +101,9 @@ class TrialResolver {
   std::set<const Entry*> read_;
   std::set<std::string> tolerated_;
   std::unordered_map<std::string, Checked> memo_;
+  SettingsPool settings_, identities_;  // what trials have in common is stored once
+  Point last_point_;                    // whose trial is last_; replicates follow each other
+  std::optional<ResolvedTrial> last_;
   std::map<std::pair<const Entry*, std::string>, FoundProblem> unknown_;
 };
 

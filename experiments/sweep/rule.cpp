@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/setting_text.h"
 #include "experiments/sweep/resolver.h"
 
 namespace winnow {
@@ -12,11 +13,6 @@ const std::vector<std::string> kOps = {"lt", "le", "gt", "ge", "eq", "ne"};  // 
 
 bool is_number(Setting::Kind kind) {
   return kind == Setting::Kind::Int || kind == Setting::Kind::Real || kind == Setting::Kind::Length;
-}
-
-double number_of(const Setting& setting, const Settings& settings, std::string_view key) {
-  if (setting.kind == Setting::Kind::Length) return static_cast<double>(settings.length(key).count);
-  return settings.real(key);
 }
 
 bool is_comparison(const YamlNode& node) {
@@ -45,7 +41,6 @@ class RuleReader {
   RuleReader(const Catalog& catalog, Diagnostics& problems) : catalog_(catalog), problems_(problems) {}
 
   std::optional<Rule> read(const YamlNode& node) {
-    rule_.catalog_ = &catalog_;
     rule_.place_ = node.place;
     if (!node.is_map() || node.members.empty()) {
       wrong(node.place, "a rule is a map of settings: '{method.name: snip, method.density: {ge: 0.5}}'");
@@ -77,10 +72,11 @@ class RuleReader {
   void read_condition(const std::string& key, const Member& member) {
     Rule::Condition condition;
     condition.key = key;
+    condition.presence = is_presence(key);
     const YamlNode& value = *member.value;
     const auto settings = settings_named(catalog_, key);
     const std::vector<Component>* named = named_components(catalog_, key);
-    if (settings.empty() && !named && !is_presence(key)) return unknown_key(key, member.place);
+    if (settings.empty() && !named && !condition.presence) return unknown_key(key, member.place);
     if (value.is_map()) {
       read_comparisons(condition, settings, member);
     } else {
@@ -127,15 +123,12 @@ class RuleReader {
     std::string reason;
     bool fits_one = settings.empty();
     for (const Setting* setting : settings) {
-      std::vector<SettingProblem> found;
-      Settings given;
-      given.set(setting->key, *text);
-      const Settings canonical = resolve({*setting}, given, found);
-      if (found.empty()) {
-        condition.canonical[setting].insert(canonical.text(setting->key));
+      const CanonicalValue value = canonical_value(*setting, *text);
+      if (value.problem.empty()) {
+        condition.canonical[setting].insert(value.text);
         fits_one = true;
       } else {
-        reason = found.front().text;
+        reason = value.problem;
       }
     }
     if (!fits_one) wrong(node.place, fmt::format("'{}' {}", condition.key, reason));
@@ -180,43 +173,38 @@ std::optional<Rule> Rule::read(const YamlNode& node, const Catalog& catalog, Dia
   return RuleReader(catalog, problems).read(node);
 }
 
-bool Rule::holds(const Condition& condition, const TrialSpec& spec) const {
-  const Settings& settings = spec.settings;
-  if (is_presence(condition.key)) {
-    return condition.plain.contains(settings.has(condition.key) ? "on" : "off");
-  }
-  if (!settings.has(condition.key)) return false;
-  const Setting* setting = setting_of(*catalog_, settings, condition.key);
-  const std::string& text = settings.text(condition.key);
-  if (!setting) return condition.plain.contains(text);
+std::vector<std::string> Rule::keys() const {
+  std::vector<std::string> keys;
+  for (const Condition& condition : conditions_) keys.push_back(condition.key);
+  return keys;
+}
+
+bool Rule::holds(const Condition& condition, const Value& value) {
+  if (condition.presence) return condition.plain.contains(value.text != nullptr ? "on" : "off");
+  if (value.text == nullptr) return false;
+  if (value.setting == nullptr) return condition.plain.contains(*value.text);
   if (condition.comparisons.empty()) {
-    const auto values = condition.canonical.find(setting);
-    return values != condition.canonical.end() && values->second.contains(text);
+    const auto values = condition.canonical.find(value.setting);
+    return values != condition.canonical.end() && values->second.contains(*value.text);
   }
-  if (text.empty()) return false;
-  const double value = number_of(*setting, settings, condition.key);
-  return std::all_of(condition.comparisons.begin(), condition.comparisons.end(), [value](const auto& comparison) {
+  if (!value.number) return false;
+  return std::all_of(condition.comparisons.begin(), condition.comparisons.end(), [&](const auto& comparison) {
     switch (comparison.first) {
       case Op::Lt:
-        return value < comparison.second;
+        return *value.number < comparison.second;
       case Op::Le:
-        return value <= comparison.second;
+        return *value.number <= comparison.second;
       case Op::Gt:
-        return value > comparison.second;
+        return *value.number > comparison.second;
       case Op::Ge:
-        return value >= comparison.second;
+        return *value.number >= comparison.second;
       case Op::Eq:
-        return value == comparison.second;
+        return *value.number == comparison.second;
       case Op::Ne:
-        return value != comparison.second;
+        return *value.number != comparison.second;
     }
     return false;
   });
-}
-
-bool Rule::matches(const TrialSpec& spec) const {
-  return std::all_of(conditions_.begin(), conditions_.end(),
-                     [&](const Condition& condition) { return holds(condition, spec); });
 }
 
 }  // namespace winnow

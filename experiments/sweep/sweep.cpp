@@ -5,14 +5,15 @@
 #include <map>
 #include <set>
 #include <tuple>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "experiments/sweep/axes.h"
 #include "experiments/sweep/document.h"
 #include "experiments/sweep/identity.h"
+#include "experiments/sweep/plan_notes.h"
 #include "experiments/sweep/resolver.h"
-#include "experiments/sweep/rule.h"
+#include "experiments/sweep/rule_book.h"
+#include "experiments/sweep/settings_pool.h"
+#include "experiments/sweep/trial_list.h"
 
 namespace winnow {
 namespace {
@@ -51,18 +52,13 @@ class Loader {
     read_rules(document);
     sweep_.notes.insert(sweep_.notes.end(), axes.notes.begin(), axes.notes.end());
     expand(document, axes);
+    refuse_unread_arguments();
     problems_.throw_if_any();
     finish();
     return std::move(sweep_);
   }
 
  private:
-  struct CountedRule {
-    Rule rule;
-    bool keeps;  // --only: what does not match is left out
-    LeftOut left_out;
-  };
-
   // "key=value" as a map of one entry.
   NodePtr parse_argument(const std::string& option, const std::string& argument) {
     const std::size_t equals = argument.find('=');
@@ -94,6 +90,7 @@ class Loader {
         replace(flatten(*map, "", problems_));
       } else {
         replace({values.front()});
+        argument_axes_[values.front().key] = {values.front().key_place, 0};
         new_axes[values.front().key] = std::move(values);
       }
     }
@@ -128,11 +125,7 @@ class Loader {
   std::vector<Entry> axis_values(const Member& member) {
     std::vector<Entry> values;
     const auto settings = settings_named(catalog_, member.key);
-    const bool one_value = std::ranges::none_of(settings, [](const Setting* s) {
-      using Kind = Setting::Kind;
-      return s->kind == Kind::IntList || s->kind == Kind::RealList || s->kind == Kind::TextList ||
-             s->kind == Kind::LengthList;
-    });
+    const bool one_value = std::ranges::none_of(settings, [](const Setting* s) { return is_list(s->kind); });
     if (settings.empty() || !one_value) return values;
     for (const NodePtr& item : member.value->items) {
       if (auto text = value_text(*item, member.key, problems_))
@@ -145,24 +138,26 @@ class Loader {
     for (const std::string& argument : options_.only) {
       const NodePtr map = parse_argument("--only", argument);
       auto rule = map ? Rule::read(*map, catalog_, problems_) : std::nullopt;
-      if (rule) rules_.push_back({std::move(*rule), true, {"--only " + argument, "", 0}});
+      if (rule) add_rule(std::move(*rule), true, {"--only " + argument, "", 0});
     }
     if (!document.exclude) return;
     for (std::size_t i = 0; i < document.exclude->items.size(); ++i) {
       auto rule = Rule::read(*document.exclude->items[i], catalog_, problems_);
       if (!rule) continue;
       const std::string where = problems_.where(rule->place());
-      rules_.push_back({std::move(*rule), false, {fmt::format("exclude[{}]", i), where, 0}});
+      add_rule(std::move(*rule), false, {fmt::format("exclude[{}]", i), where, 0});
     }
   }
 
+  void add_rule(Rule rule, bool keeps, LeftOut left_out) {
+    rules_.add(std::move(rule), keeps);
+    sweep_.left_out.push_back(std::move(left_out));
+  }
+
   bool left_out(const TrialSpec& spec) {
-    for (CountedRule& rule : rules_) {
-      if (rule.rule.matches(spec) == rule.keeps) continue;
-      ++rule.left_out.count;
-      return true;
-    }
-    return false;
+    const auto rule = rules_.leaving_out(spec);
+    if (rule) ++sweep_.left_out[*rule].count;
+    return rule.has_value();
   }
 
   // Some texts begin with the very setting to mend: "method.layer_density: no prunable layer 'x'".
@@ -177,7 +172,6 @@ class Loader {
     const bool damaged = problems_.any();
     TrialResolver resolver(catalog_, document.settings, document.place, options_.content);
     if (options_.smoke) resolver.tolerate_unread(kFraction);
-    std::unordered_set<std::string> names;
     std::set<std::vector<int>> smoked;
     for (const Point& point : axes.points) {
       ResolvedTrial trial = resolver.resolve(point);
@@ -187,25 +181,53 @@ class Loader {
       for (FoundProblem& problem : trial.problems) {
         if (!(problem.missing && damaged)) problems_.error(problem.place, problem.text, problem.hint);
       }
-      if (!trial.problems.empty()) continue;
-      if (options_.check) {
-        if (const auto problem = options_.check(trial.spec)) {
-          const SettingProblem closest = closest_key(*problem, trial.spec.settings);
-          problems_.error(resolver.place_of(point, closest.key), fmt::format("'{}' {}", closest.key, closest.text));
-          continue;
-        }
-      }
-      if (trial.spec.ranks > 1 && options_.depends_on_ranks && options_.depends_on_ranks(trial.spec)) {
-        add_to_identity(trial.spec, fmt::format("ranks={}", trial.spec.ranks));
-      }
-      if (!names.insert(trial.spec.name()).second) {
-        ++sweep_.duplicates;
-        continue;
-      }
-      if (!problems_.any()) sweep_.trials.push_back(std::move(trial.spec));
+      count_unread(trial);
+      if (trial.problems.empty()) add(trial, point, resolver);
     }
     for (const FoundProblem& problem : resolver.unread(damaged)) {
       problems_.error(problem.place, problem.text, problem.hint);
+    }
+  }
+
+  void add(const ResolvedTrial& trial, const Point& point, const TrialResolver& resolver) {
+    TrialSpec spec = trial.spec;
+    if (spec.ranks > 1 && options_.depends_on_ranks && options_.depends_on_ranks(spec)) {
+      spec.identity.set("ranks", std::to_string(spec.ranks));
+      spec.identity = ranked_.pooled(spec.identity);
+      spec.id = trial_id(spec.canonical());
+    }
+    const TrialList::Added added = trials_.add(spec);
+    if (added == TrialList::Added::Duplicate) ++sweep_.duplicates;
+    if (added != TrialList::Added::NewConfiguration && added != TrialList::Added::NewRanks) return;
+    // Replicates differ in nothing that a check looks at.
+    for (const ResolvedTrial::Unread& unread : trial.unread) {
+      notes_.add("unread", unread.entry->key, unread.entry->value_place,
+                 fmt::format("is not read: it is when {}", unread.read_when));
+    }
+    const auto problem = options_.check ? options_.check(spec) : std::nullopt;
+    if (problem) {
+      const SettingProblem closest = closest_key(*problem, spec.settings);
+      problems_.error(resolver.place_of(point, closest.key), fmt::format("'{}' {}", closest.key, closest.text));
+    } else if (options_.remarks && !options_.smoke) {  // a smoke trial is short on purpose
+      for (const SettingProblem& remark : options_.remarks(spec)) {
+        notes_.add("remark", remark.key, resolver.given_place(point, remark.key), remark.text);
+      }
+    }
+  }
+
+  void count_unread(const ResolvedTrial& trial) {
+    ++resolved_;
+    for (const ResolvedTrial::Unread& unread : trial.unread) {
+      if (const auto axis = argument_axes_.find(unread.entry->key); axis != argument_axes_.end()) ++axis->second.unread;
+    }
+  }
+
+  // `--set KEY=[A, B]` concerns those who read it, like a setting of the trial section; but an axis for nobody is none.
+  void refuse_unread_arguments() {
+    for (const auto& [key, axis] : argument_axes_) {
+      if (axis.unread > 0 && axis.unread == resolved_) {
+        problems_.error(axis.place, fmt::format("'{}' is read by no trial of this sweep", key));
+      }
     }
   }
 
@@ -222,20 +244,19 @@ class Loader {
   }
 
   void finish() {
+    sweep_.configurations = trials_.configurations();
+    sweep_.replicates = std::max<std::size_t>(trials_.most_replicates(), 1);
+    sweep_.trials = trials_.take();
     if (sweep_.trials.empty()) {
       fail(options_.only.empty() ? ErrorKind::Settings : ErrorKind::Usage,
            "{}: no trial is left after exclude and --only", sweep_.path.string());
     }
-    for (CountedRule& rule : rules_) {
-      if (rule.left_out.count == 0 && !rule.keeps) {
-        sweep_.notes.push_back(fmt::format("{}: {} matches no trial", rule.left_out.where, rule.left_out.rule));
+    for (const LeftOut& rule : sweep_.left_out) {
+      if (rule.count == 0 && !rule.where.empty()) {
+        sweep_.notes.push_back(fmt::format("{}: {} matches no trial", rule.where, rule.rule));
       }
-      sweep_.left_out.push_back(std::move(rule.left_out));
     }
-    std::unordered_map<std::string_view, std::size_t> counts;
-    for (const TrialSpec& spec : sweep_.trials) ++counts[spec.id];
-    sweep_.configurations = counts.size();
-    for (const auto& [id, count] : counts) sweep_.replicates = std::max(sweep_.replicates, count);
+    for (std::string& note : notes_.lines(problems_, sweep_.configurations)) sweep_.notes.push_back(std::move(note));
     sweep_.save = sweep_.trials.front().settings.below("save");
   }
 
@@ -243,7 +264,16 @@ class Loader {
   const ExpandOptions& options_;
   Diagnostics problems_;
   Sweep sweep_;
-  std::vector<CountedRule> rules_;
+  RuleBook rules_{catalog_};
+  TrialList trials_;
+  SettingsPool ranked_;  // identities with a number of ranks
+  PlanNotes notes_;
+  struct ArgumentAxis {
+    Place place;
+    std::size_t unread = 0;  // trials that do not read its value
+  };
+  std::map<std::string, ArgumentAxis> argument_axes_;  // of --set KEY=[A, B]
+  std::size_t resolved_ = 0;                           // points that no rule leaves out
   Place smoke_place_;
   std::deque<Entry> smoke_entries_;  // points refer to them
 };

@@ -37,6 +37,9 @@ struct Sweep {
 // that can be composed, ranks). The problem's key is shown at its place in the file.
 using TrialCheck = std::function<std::optional<SettingProblem>(const TrialSpec&)>;
 
+// What a plan should say of a trial although it is no mistake: the setting, and why ("100ep cannot act: ...").
+using TrialRemarks = std::function<std::vector<SettingProblem>(const TrialSpec&)>;
+
 // What stands for the file behind a path in a trial's identity: the same for the same content,
 // wherever it lies. Throws Error if the file cannot serve.
 using PathContent = std::function<std::string(const std::string& path)>;
@@ -50,6 +53,7 @@ struct ExpandOptions {
   // What data.fraction is in a smoke trial; absent: 0.01.
   std::function<std::string(const TrialSpec&)> smoke_fraction = {};
   TrialCheck check = {};
+  TrialRemarks remarks = {};
   // Is the trial another experiment on another number of ranks? Then the number is part of its identity. Absent: never.
   std::function<bool(const TrialSpec&)> depends_on_ranks = {};
   PathContent content = {};  // absent: a path stands for itself

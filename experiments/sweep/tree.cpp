@@ -13,6 +13,7 @@ namespace winnow {
 namespace {
 
 constexpr std::size_t kMostNodes = 1'000'000;
+constexpr std::size_t kMostDepth = 100;  // whoever walks the tree calls itself
 
 struct StopParsing {};
 
@@ -38,6 +39,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
     nodes_ += found->second->size;
     check_size(mark);
+    check_depth(mark, found->second->depth);
     put(found->second, 0);
   }
 
@@ -97,6 +99,13 @@ class TreeBuilder : public YAML::EventHandler {
     throw StopParsing();
   }
 
+  // `below`: of what is put into the open nodes.
+  void check_depth(const YAML::Mark& mark, std::size_t below) {
+    if (frames_.size() + below <= kMostDepth) return;
+    problems_.error(place(mark), fmt::format("more than {} lists and maps inside each other", kMostDepth));
+    throw StopParsing();
+  }
+
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (tag.empty() || tag == "?" || tag == "!") return;
     problems_.error(place(mark), fmt::format("tags are not part of the sweep file: '{}'", tag));
@@ -108,14 +117,19 @@ class TreeBuilder : public YAML::EventHandler {
       problems_.error(place(mark), "a key must be a plain word, not a list or a map");
       throw StopParsing();
     }
+    check_depth(mark, 1);
     frames_.push_back({make(mark, kind), anchor, false, {}, {}});
   }
 
   void close() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    for (const NodePtr& item : frame.node->items) frame.node->size += item->size;
-    for (const Member& member : frame.node->members) frame.node->size += member.value->size;
+    const auto count = [&node = *frame.node](const YamlNode& child) {
+      node.size += child.size;
+      node.depth = std::max(node.depth, child.depth + 1);
+    };
+    for (const NodePtr& item : frame.node->items) count(*item);
+    for (const Member& member : frame.node->members) count(*member.value);
     put(std::move(frame.node), frame.anchor);
   }
 

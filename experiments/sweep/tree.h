@@ -29,6 +29,7 @@ struct YamlNode {
   std::vector<NodePtr> items;   // of a list
   std::vector<Member> members;  // of a map, in the file's order
   std::size_t size = 1;         // nodes of the expanded tree below and with this one
+  std::size_t depth = 1;        // of the expanded tree
 
   bool is_null() const { return kind == Kind::Null; }
   bool is_scalar() const { return kind == Kind::Scalar; }

@@ -25,6 +25,9 @@ const Schema& schema() {
       {.key = "gammas", .kind = Kind::RealList, .fallback = "[]"},
       {.key = "layers", .kind = Kind::TextList, .fallback = "[]"},
       {.key = "at", .kind = Kind::LengthList, .fallback = "[80ep, 120ep]"},
+      {.key = "milestones", .kind = Kind::LengthList, .fallback = "[]", .is_set = true},
+      {.key = "bands", .kind = Kind::IntList, .fallback = "[]", .is_set = true},
+      {.key = "own", .kind = Kind::NamedReals, .fallback = "[]", .range = Range{0, 1}, .is_set = true},
       {.key = "root", .kind = Kind::Path, .fallback = "$DATA"},
       {.key = "schedule.kind", .kind = Kind::Choice, .fallback = "step", .choices = {"step"}},
   };
@@ -54,8 +57,84 @@ TEST(Settings, EachNumberHasOneSpelling) {
   EXPECT_EQ(canonical("gammas", "[-0.0, 1e20, -12e3, 123456.75]"), "[0, 1e20, -12000, 123456.75]");
 }
 
-TEST(Settings, DecimalTextIsNotRoundedThroughADouble) {
-  EXPECT_EQ(canonical("lr", "0.1000000000000000000000000001"), "0.1000000000000000000000000001");
+// Text that reads back as the same double is the same setting; up to 15 digits stay as they are.
+TEST(Settings, SpellingsOfOneDoubleAreOneText) {
+  for (const char* text : {"0.1", "0.10000000000000001", "0.1000000000000000055", "0.1000000000000000000000000001"}) {
+    EXPECT_EQ(canonical("lr", text), "0.1") << text;
+  }
+  EXPECT_EQ(canonical("lr", "0.10000000000000002"), "0.10000000000000002") << "the next double";
+  EXPECT_EQ(canonical("lr", "0.123456789012345"), "0.123456789012345");
+  EXPECT_EQ(canonical("gammas", "[9007199254740993, 1e-400]"), "[9007199254740992, 0]");
+}
+
+TEST(Settings, NothingIsNothingInEitherUnit) {
+  EXPECT_EQ(canonical("epochs", "0it"), "0ep");
+  EXPECT_EQ(canonical("interval", "0ep"), "0it");
+}
+
+TEST(Settings, SetsAreAscendingAndHoldNothingTwice) {
+  EXPECT_EQ(canonical("milestones", "[120, 500it, 80]"), "[80ep, 120ep, 500it]");
+  EXPECT_EQ(canonical("bands", "[3, 10, 1]"), "[1, 3, 10]");
+  EXPECT_EQ(canonical("own", "[last=0.20, conv1=1e-1]"), "[conv1=0.1, last=0.2]");
+  EXPECT_EQ(problem("milestones", "[1, 2, 1ep]"), "holds 1ep twice");
+  EXPECT_EQ(problem("bands", "[3, 03]"), "holds 3 twice");
+  EXPECT_EQ(problem("own", "[last=0.1, last=0.2]"), "holds last twice");
+  EXPECT_EQ(problem("own", "[last=2]"), "each item must be in [0, 1], is last=2");
+  EXPECT_EQ(problem("own", "[last]"), "each item must be name=number, is last");
+  const Settings s = resolve(schema(), Settings(Values{{"own", "[a=0.5]"}}));
+  EXPECT_EQ(s.named_reals("own"), (std::vector<std::pair<std::string, double>>{{"a", 0.5}}));
+}
+
+TEST(Settings, WhatIsNotReadHasItsDefaultAndSaysWhenItIsRead) {
+  const Schema all = {
+      {.key = "optimizer", .kind = Kind::Choice, .fallback = "sgd", .choices = {"sgd", "adam"}},
+      {.key = "momentum", .fallback = "0.9", .read_when = {{where("optimizer", {"sgd"})}}},
+      {.key = "nesterov", .kind = Kind::Bool, .fallback = "false", .read_when = {{unless("momentum", {"0"})}}},
+      {.key = "rate", .fallback = {}, .read_when = {{where("optimizer", {"adam"})}, {where("nesterov", {"true"})}}}};
+  EXPECT_EQ(read_when_text(all[3], "train."), "train.optimizer is adam, or train.nesterov is true");
+  EXPECT_EQ(read_when_text(all[2]), "momentum is not 0");
+  const Settings sgd = resolve(all, Settings(Values{{"momentum", "0.5"}}));
+  EXPECT_EQ(sgd.text("momentum"), "0.5");
+  EXPECT_FALSE(sgd.has("rate")) << "required only where it is read";
+  const Settings adam = resolve(all, Settings(Values{{"optimizer", "adam"}, {"momentum", "0.5"}, {"rate", "1"}}));
+  EXPECT_EQ(adam.text("momentum"), "0.9");
+  EXPECT_FALSE(is_read(all, all[2], adam)) << "a condition on what is itself not read does not hold";
+  std::vector<SettingProblem> problems;
+  resolve(all, Settings(Values{{"optimizer", "adam"}}), problems);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].key, "rate");
+}
+
+TEST(Settings, AValueThatWouldFollowAnywayIsADefault) {
+  const Schema all = {{.key = "levels", .kind = Kind::Int, .fallback = "0"},
+                      {.key = "density", .fallback = "0.2", .derive = [](const Settings& s) {
+                         return s.integer("levels") == 0 ? "" : std::string("1e-1");
+                       }}};
+  const auto given = [&](const char* levels, const char* density) {
+    return resolve(all, Settings(Values{{"levels", levels}, {"density", density}}));
+  };
+  EXPECT_EQ(resolve(all, Settings(Values{{"levels", "3"}})).text("density"), "0.1") << "in its one spelling";
+  EXPECT_TRUE(is_default(all[1], given("0", "0.2")));
+  EXPECT_TRUE(is_default(all[1], given("3", "0.1")));
+  EXPECT_FALSE(is_default(all[1], given("3", "0.2")));
+}
+
+TEST(Settings, ThoseWithEqualKeysShareAllButTheirDifferences) {
+  const Settings base(Values{{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  Settings other = base;
+  other.set("b", "x");
+  const auto shared = other.sharing(base);
+  ASSERT_TRUE(shared);
+  EXPECT_EQ(*shared, other);
+  EXPECT_EQ(shared->text("b"), "x");
+  EXPECT_EQ(shared->find("c"), base.find("c")) << "the same string";
+  EXPECT_EQ(shared->values(), other.values());
+  Settings changed = *shared;
+  changed.set("d", "4");
+  changed.erase("a");
+  EXPECT_EQ(changed, Settings(Values{{"b", "x"}, {"c", "3"}, {"d", "4"}}));
+  EXPECT_EQ(*shared, other) << "a copy that changes is its own";
+  EXPECT_FALSE(changed.sharing(base)) << "other keys";
 }
 
 TEST(Settings, CanonicalTextOfEveryKind) {

@@ -89,8 +89,12 @@ TrialResult sample_trial(int number, const std::string& method, const std::strin
   TrialResult result;
   result.spec.id = fmt::format("{:02x}{:018x}", 0xa0 + number, number);
   result.spec.replicate = replicate;
-  result.spec.canonical =
-      fmt::format("data.name=mnist\nmethod.density={}\nmethod.name={}\nmodel.name=lenet300\n", density, method);
+  for (const auto& [key, value] : {std::pair<const char*, std::string>{"data.name", "mnist"},
+                                   {"method.density", density},
+                                   {"method.name", method},
+                                   {"model.name", "lenet300"}}) {
+    result.spec.identity.set(key, value);
+  }
   for (const auto& [key, value] : std::map<std::string, std::string>{{"data.name", "mnist"},
                                                                      {"model.name", "lenet300"},
                                                                      {"train.lr", "0.1"},

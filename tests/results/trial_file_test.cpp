@@ -45,7 +45,7 @@ TEST(TrialFile, EverythingButTheWeightsComesBack) {
   result.reason = "loss became non-finite at step 812";
   const TrialResult back = read_trial(published(folder, result));
   EXPECT_EQ(back.spec.name(), result.spec.name());
-  EXPECT_EQ(back.spec.canonical, result.spec.canonical);
+  EXPECT_EQ(back.spec.canonical(), result.spec.canonical());
   EXPECT_EQ(back.spec.settings, result.spec.settings);
   EXPECT_EQ(back.outcome, Outcome::Diverged);
   EXPECT_EQ(back.reason, result.reason);

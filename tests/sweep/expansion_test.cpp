@@ -156,7 +156,7 @@ axes:
   EXPECT_EQ(settings.text("method.with.interspace"), "on");
   EXPECT_EQ(settings.text("method.with.interspace.sharing"), "fine");
   EXPECT_EQ(settings.text("method.with.compander.a"), "0.75");
-  EXPECT_EQ(sweep.trials[0].canonical,
+  EXPECT_EQ(sweep.trials[0].canonical(),
             "data.name=mnist\nmethod.density=0.05\nmethod.name=snip\nmethod.with.compander=on\n"
             "method.with.interspace.sharing=fine\nmethod.with.interspace=on\nmodel.name=resnet20\n");
 }

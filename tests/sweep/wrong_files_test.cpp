@@ -17,6 +17,21 @@ struct Wrong {
 const std::string kDense = "  method: {name: dense}\n";
 const std::string kSnip = "  method: {name: snip, density: 0.5}\n";
 
+// Four nodes, each 40 maps around the one before.
+std::string deep_by_aliases() {
+  std::string text = "define:\n";
+  for (int i = 0; i < 4; ++i) {
+    const std::string inner = i == 0 ? "1" : fmt::format("*a{}", i - 1);
+    std::string around, ends;
+    for (int depth = 0; depth < 40; ++depth) {
+      around += "{a: ";
+      ends += "}";
+    }
+    text += fmt::format("  a{}: &a{} {}{}{}\n", i, i, around, inner, ends);
+  }
+  return text;
+}
+
 const std::vector<Wrong>& wrong_files() {
   static const std::vector<Wrong> files = {
       // YAML itself
@@ -31,6 +46,9 @@ const std::vector<Wrong>& wrong_files() {
       {"TwoDocuments", kHead + kDense + "---\nsweep: u\n", "8:1", "holds one document"},
       {"Tag", kHead + kDense + "define: !!str x\n", "7:9", "tags are not part of the sweep file"},
       {"LocalTag", kHead + kDense + "define: !python/object x\n", "7:9", "tags are not part"},
+      {"TooDeep", "define: " + std::string(120, '[') + std::string(120, ']') + "\n", "1:108",
+       "more than 100 lists and maps inside each other"},
+      {"TooDeepByAliases", deep_by_aliases(), "4:171", "more than 100 lists and maps inside each other"},
       {"MergeKey", "define: {a: &a {lr: 1}}\ntrial:\n  train: {<<: *a}\n", "3:11", "merge keys"},
       {"UndefinedAlias", "sweep: t\nsite: *nothing\n", "2:7", "not readable as YAML"},
       {"AliasInsideItself", "define: &a [1, *a]\n", "1:16", "an alias inside the node it names"},
@@ -57,6 +75,16 @@ const std::vector<Wrong>& wrong_files() {
       {"ExtendsUrl", "extends: [\"http://x/y\"]\n" + kHead + kDense, "1:11", "local files only"},
       {"ExtendsMap", "extends: [{a: b}]\n" + kHead + kDense, "1:11", "'extends' is a list of file names"},
       // settings
+      {"SeedOfATrial", kHead + kDense + "  seed: 3\n", "7:3", "unknown key 'seed'"},
+      {"SeedSection", kHead + kDense + "seed: 3\n", "7:1", "replicate: 3' under axes gives three"},
+      {"SeedAxis", kHead + kDense + "axes: [{train.seed: [1, 2]}]\n", "7:9", "seeds follow from a trial's settings"},
+      {"DataIsAName", "trial: {data: mnist, model: {name: vgg16}, method: {name: dense}}\n", "1:9",
+       "a data is a map: 'data: {name: mnist}'"},
+      {"AxisOfMethods", kHead + "axes: [{method: [dense, snip]}]\n", "6:9", "'method: {name: dense}'"},
+      {"AxisNobodyReads", kHead + kDense + "  train: {optimizer: adam}\naxes: [{train.momentum: [0.5, 0.9]}]\n", "8:9",
+       "'train.momentum' is not read by every trial of this axis"},
+      {"MilestoneTwice", kHead + kDense + "  train: {schedule: {kind: multistep, at: [1, 2, 1]}}\n", "7:43",
+       "'train.schedule.at' holds 1ep twice"},
       {"UnknownKey", kHead + kDense + "  train.learning_rate: 1\n", "7:3", "unknown key 'train.learning_rate'"},
       {"UnknownNestedKey", kHead + kDense + "  train: {schedule: {knd: cosine}}\n", "7:22",
        "unknown key 'train.schedule.knd'"},
@@ -239,6 +267,35 @@ TEST_F(ProblemText, CyclesOfExtendsAreFound) {
   write("a.yaml", "extends: s.yaml\n");
   EXPECT_NE(problems("extends: a.yaml\n" + kHead + kDense).find("a.yaml:1:10: error: 's.yaml' extends itself"),
             std::string::npos);
+}
+
+TEST_F(ProblemText, FilesThatExtendTheNextTwiceAreNotReadWithoutEnd) {
+  for (int i = 0; i < 40; ++i) {
+    write(fmt::format("f{}.yaml", i), fmt::format("extends: [f{0}.yaml, f{0}.yaml]\n", i + 1));
+  }
+  write("f40.yaml", "trial: {train.lr: 1}\n");
+  const std::string text = problems("extends: f0.yaml\n" + kHead + kDense);
+  EXPECT_NE(text.find("'extends' leads to more than 256 files"), std::string::npos) << text;
+}
+
+TEST_F(ProblemText, TwentyThousandMistakesAreAScreenful) {
+  std::string lines, one_line = "trial: {";
+  for (int i = 0; i < 20'000; ++i) {
+    lines += fmt::format("  nonsense{}: 1\n", i);
+    one_line += fmt::format("nonsense{}: 1, ", i);
+  }
+  const std::string many = problems(kHead + kDense + lines);
+  EXPECT_TRUE(many.ends_with("and 19980 more")) << many.substr(many.size() - 200);
+  EXPECT_LT(many.size(), 20'000u);
+  EXPECT_LT(problems(one_line + "}\n").size(), 20'000u) << "a line of half a megabyte is not shown twenty times";
+}
+
+TEST_F(ProblemText, OfALongLineThePartAroundTheMistakeIsShown) {
+  const std::string filler(300, ' ');
+  const std::string text = problems(kHead + "  method: {name: dense}\n  train:" + filler + "{lrr: 1}" + filler + "\n");
+  EXPECT_NE(text.find("{lrr: 1}"), std::string::npos) << text;
+  const std::size_t mark = text.find('^'), line = text.rfind('\n', mark), above = text.rfind('\n', line - 1);
+  EXPECT_EQ(text.substr(above + (mark - line), 3), "lrr") << text;
 }
 
 TEST_F(ProblemText, ArgumentsNameThemselves) {

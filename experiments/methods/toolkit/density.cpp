@@ -1,7 +1,6 @@
 #include "experiments/methods/toolkit/density.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <span>
 #include <utility>
@@ -38,29 +37,16 @@ std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>
        near ? "; did you mean '" + *near + "'?" : "");
 }
 
-std::pair<std::string, double> parse_layer_density(const std::string& item) {
-  const std::size_t equals = item.find('=');
-  double density = 0;
-  const char* end = item.data() + item.size();
-  if (equals != std::string::npos) {
-    const auto parsed = std::from_chars(item.data() + equals + 1, end, density);
-    if (parsed.ec == std::errc() && parsed.ptr == end && density > 0 && density <= 1) {
-      return {item.substr(0, equals), density};
-    }
-  }
-  fail(ErrorKind::Settings, "method.layer_density: each item must be layer=density with a density in (0, 1], is '{}'",
-       item);
-}
-
 std::vector<std::optional<double>> named_densities(const Settings& settings, const std::vector<PrunedTensor>& tensors) {
   std::vector<std::optional<double>> fixed(tensors.size());
-  for (const std::string& name : settings.texts("keep_dense")) {
-    fixed[position_of(name, tensors, "keep_dense")] = 1.0;
-  }
-  for (const std::string& item : settings.texts("layer_density")) {
-    const auto [name, density] = parse_layer_density(item);
-    fixed[position_of(name, tensors, "layer_density")] = density;
-  }
+  const auto fix = [&](const std::string& name, double density, const char* key) {
+    std::optional<double>& own = fixed[position_of(name, tensors, key)];
+    // By another name, or in both lists: which one is meant would depend on their order.
+    if (own) fail(ErrorKind::Settings, "method.{}: layer '{}' has a density of its own already, {}", key, name, *own);
+    own = density;
+  };
+  for (const std::string& name : settings.texts("keep_dense")) fix(name, 1.0, "keep_dense");
+  for (const auto& [name, density] : settings.named_reals("layer_density")) fix(name, density, "layer_density");
   return fixed;
 }
 
@@ -186,22 +172,26 @@ Schema density_schema() {
        .kind = Kind::TextList,
        .fallback = "[]",
        .meaning = "layers that stay dense but are counted: first, last, or names such as conv1",
-       .source = "Evci et al. 2020 (first), Gale et al. 2019 (first, last)"},
+       .source = "Evci et al. 2020 (first), Gale et al. 2019 (first, last)",
+       .is_set = true},
       {.key = "layer_density",
-       .kind = Kind::TextList,
+       .kind = Kind::NamedReals,
        .fallback = "[]",
+       .range = Range{0, 1, true},
        .meaning = "layers with a density of their own, each as layer=density: last=0.2",
-       .source = "Gale et al. 2019 (last=0.2)"},
+       .source = "Gale et al. 2019 (last=0.2)",
+       .is_set = true},
       {.key = "density_over",
        .kind = Kind::Choice,
        .fallback = "rest",
        .choices = {"rest", "all"},
        .meaning = "what density is a share of: the layers without a density of their own, or all",
-       .source = "rest: google-research/rigl; all: ours, for comparisons at equal total density"},
+       .source = "rest: google-research/rigl; all: ours, for comparisons at equal total density",
+       .read_when = {{unless("keep_dense", {"[]"})}, {unless("layer_density", {"[]"})}}},
   };
 }
 
-Schema distribution_schema(const std::string& fallback) {
+Schema distribution_schema(const std::string& fallback, ReadWhen read_when) {
   using Kind = Setting::Kind;
   return {
       {.key = "distribution",
@@ -210,13 +200,15 @@ Schema distribution_schema(const std::string& fallback) {
        .choices = {"uniform", "er", "erk"},
        .meaning = "how the density is spread over layers: equally, or in proportion to "
                   "(in + out) / (in * out) without (er) or with (erk) the kernel's extents",
-       .source = "Mocanu et al. 2018 (er), Evci et al. 2020 (erk)"},
+       .source = "Mocanu et al. 2018 (er), Evci et al. 2020 (erk)",
+       .read_when = std::move(read_when)},
       {.key = "power",
        .kind = Kind::Real,
        .fallback = "1",
        .range = Range{0, 4},
        .meaning = "exponent of that proportion; 0 makes er and erk uniform",
-       .source = "google-research/rigl (erk_power_scale)"},
+       .source = "google-research/rigl (erk_power_scale)",
+       .read_when = {{where("distribution", {"er", "erk"})}}},
   };
 }
 

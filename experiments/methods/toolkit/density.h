@@ -54,7 +54,7 @@ enum class Scope : std::uint8_t { Global, Layer };
 
 // `density`, `keep_dense`, `layer_density`, `density_over`; with a distribution also `distribution`, `power`.
 Schema density_schema();
-Schema distribution_schema(const std::string& fallback);
+Schema distribution_schema(const std::string& fallback, ReadWhen read_when = {});
 Setting scope_setting(const std::string& fallback);
 // As the setting `scope` says; without it, Layer for methods with a distribution and Global for others.
 Scope scope_of(const Settings& settings);

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/settings.h"
+
+namespace winnow {
+namespace {
+
+// Optimal string alignment: edits and swaps of neighbours, the usual slips of a hand.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) cost[0][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return cost[a.size()][b.size()];
+}
+
+// "learning_rate" -> "lr".
+std::string initials(std::string_view word) {
+  std::string letters;
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    if (i == 0 || word[i - 1] == '_' || word[i - 1] == '-') letters += word[i];
+  }
+  return letters;
+}
+
+// One is the other written short: initials, or a beginning of at least three letters.
+bool abbreviates(std::string_view shorter, std::string_view longer) {
+  if (shorter.size() >= 2 && shorter == initials(longer)) return true;
+  return shorter.size() >= 3 && longer.starts_with(shorter);
+}
+
+}  // namespace
+
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names) {
+  const auto split = [](std::string_view name) {
+    const std::size_t dot = name.rfind('.');
+    const std::size_t cut = dot == std::string_view::npos ? 0 : dot + 1;
+    return std::pair(name.substr(0, cut), name.substr(cut));
+  };
+  std::optional<std::string> best;
+  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
+  for (const std::string& name : names) {
+    std::size_t distance = edit_distance(word, name);
+    const auto [parent, leaf] = split(word);
+    const auto [name_parent, name_leaf] = split(name);
+    if (parent == name_parent && (abbreviates(leaf, name_leaf) || abbreviates(name_leaf, leaf))) {
+      distance = std::min<std::size_t>(distance, 1);
+    }
+    // A third of the letters wrong is a slip, more is another word.
+    if (distance <= std::max<std::size_t>(1, word.size() / 3) && distance < best_distance) {
+      best = name;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace winnow
