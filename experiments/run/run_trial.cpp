@@ -136,7 +136,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   result.summary["ranks"] = group.size();
   Facts facts;
   bench.method->report(trainer, facts);
-  for (const auto& [name, value] : facts) result.summary["method." + name] = value;
+  for (const auto& [name, value] : facts) result.summary[name] = value;  // methods name theirs "method.*"
   if (!none) result.weights = weight_records(trainer);
   add_provenance(result, seeds, *bench.data, trainer, group, options);
 }
