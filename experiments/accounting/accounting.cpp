@@ -140,7 +140,7 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   const auto ratio = [](double over, double under) { return under == 0 ? 0 : over / under; };
   const auto real = [](std::int64_t count) { return static_cast<double>(count); };
   const StoredSize stored = stored_size(result.layers, merged, leaves, params.size());
-  const double bits = real(stored.bits), dense_bits = 32 * real(total);
+  const double bits = real(stored.bits()), dense_bits = 32 * real(total);
   const double density = ratio(real(nonzero_prunable), real(prunable));
   const double macs = macs_dense(dense_counts), sparse = macs_sparse(result.layers);
   result.summary = {{"params.total", real(total)},
@@ -154,6 +154,8 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
                     {"macs.dense", macs},
                     {"macs.sparse", sparse},
                     {"stored.bits", bits},
+                    {"stored.bits_by_tensor", real(stored.by_tensor)},
+                    {"stored.bits_as_one", real(stored.as_one)},
                     {"stored.bits_dense", dense_bits},
                     {"stored.ratio", ratio(dense_bits, bits)},
                     {"dead_layers", real(dead)}};
