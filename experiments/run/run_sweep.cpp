@@ -54,6 +54,7 @@ class SweepRunner {
         console_(options.quiet, world.rank() == 0),
         threads_(options.threads > 0 ? options.threads : cores_of_rank(world)),
         trials_(sweep.trials),
+        sweep_text_(sweep.text),
         postponed_(sweep.trials.size()) {}
 
   int run() {
@@ -115,6 +116,7 @@ class SweepRunner {
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
+      archive_sweep(files_, options_.out, sweep_text_);
       std::vector<std::string> problems;
       found_ = find_results(files_, options_.out, trials_, options_.retry_failed, problems);
       for (const std::string& problem : problems) warn(problem);
@@ -205,6 +207,7 @@ class SweepRunner {
     RunTrialOptions run;
     run.threads = threads_;
     run.command_line = options_.command_line;
+    run.sweep_text = sweep_text_;
     run.stop_requested = [] { return stop_flag.load(); };
     std::optional<ProgressFile> progress_file;
     const auto start = std::chrono::steady_clock::now();
@@ -264,6 +267,7 @@ class SweepRunner {
   Console console_;
   int threads_;
   const std::vector<TrialSpec>& trials_;
+  const std::string& sweep_text_;
   std::vector<Found> found_;              // of each trial, before any training
   std::vector<std::uint64_t> postponed_;  // 1: in work by another run when its turn came
   Tally tally_;

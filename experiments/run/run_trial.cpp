@@ -75,6 +75,7 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
   result.provenance = process_provenance();
   auto& facts = result.provenance;
   facts["command_line"] = options.command_line;
+  facts["sweep.text"] = options.sweep_text;
   facts["data.digest"] = data.digest();
   facts["precision"] = name_of(trainer.network().compute());
   facts["ranks"] = std::to_string(group.size());

@@ -53,6 +53,7 @@ class Loader {
     expand(document, axes);
     problems_.throw_if_any();
     finish();
+    sweep_.text = problems_.files_text();
     return std::move(sweep_);
   }
 
