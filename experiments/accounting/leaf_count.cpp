@@ -12,10 +12,31 @@ bool is_base(const ParamSpec& spec, const LayerCount& layer) {
   return !is_trained(spec) && spec.shape.numel() == layer.numel;
 }
 
-void add(StoredSize& size, const StoredCount& count, const StoredBits& bits) {
-  size.bits += bits.smallest();
-  size.values += count.kept - count.untouched;
-}
+// What is stored of some tensors: by tensor, and those that are not dense together.
+struct Stored {
+  std::int64_t by_tensor = 0, dense = 0, values = 0;
+  StoredCount rest;
+
+  void add(const StoredCount& count, const StoredBits& bits) {
+    by_tensor += bits.smallest();
+    values += count.kept - count.untouched;
+    if (bits.smallest() == bits.dense) {
+      dense += bits.dense;
+    } else {
+      rest.numel += count.numel;
+      rest.kept += count.kept;
+      rest.untouched += count.untouched;
+    }
+  }
+  void add(const Stored& other) {
+    by_tensor += other.by_tensor;
+    dense += other.dense;
+    values += other.values;
+    rest.numel += other.rest.numel;
+    rest.kept += other.rest.kept;
+    rest.untouched += other.rest.untouched;
+  }
+};
 
 }  // namespace
 
@@ -59,24 +80,22 @@ StoredSize stored_size(const std::vector<LayerCount>& layers, const std::vector<
       std::replace(group.begin(), group.end(), group[static_cast<std::size_t>(id)], target);
     }
   }
-  std::map<std::size_t, StoredSize> by_parameters, by_weights;
-  StoredSize total;
+  std::map<std::size_t, Stored> by_parameters, by_weights;
+  Stored total;
   for (const LeafCount& leaf : leaves) {
     const auto at = static_cast<std::size_t>(leaf.id);
-    add(replaceable.count(at) != 0 ? by_parameters[group[at]] : total, leaf.stored, leaf.bits);
+    (replaceable.count(at) != 0 ? by_parameters[group[at]] : total).add(leaf.stored, leaf.bits);
   }
   std::set<ValueId> seen;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (!layers[i].derived || layers[i].leaves.empty() || !seen.insert(layers[i].weight).second) continue;
-    add(by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]], merged[i].stored, merged[i].bits);
+    by_weights[group[static_cast<std::size_t>(layers[i].leaves.front())]].add(merged[i].stored, merged[i].bits);
   }
   for (const auto& [key, parameters] : by_parameters) {
-    const StoredSize& weights = by_weights.at(key);
-    const StoredSize& smaller = weights.bits < parameters.bits ? weights : parameters;
-    total.bits += smaller.bits;
-    total.values += smaller.values;
+    const Stored& weights = by_weights.at(key);
+    total.add(weights.by_tensor < parameters.by_tensor ? weights : parameters);
   }
-  return total;
+  return {total.by_tensor, total.dense + stored_bits(total.rest).smallest(), total.values};
 }
 
 }  // namespace winnow

@@ -2,6 +2,7 @@
 // functions of counts, and of a parameter store where values are compared.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -30,8 +31,11 @@ MergedCount count_merged(const LayerCount& layer, const std::vector<float>& valu
 MergedCount foresee_merged(const LayerCount& layer, std::span<const ParamSpec> specs, const EntryCounts& entries);
 
 struct StoredSize {
-  std::int64_t bits = 0;
+  // Positions are counted within each tensor, or in one list over all tensors that are not stored dense: papers do
+  // either. The list needs one seed where each tensor needs its own.
+  std::int64_t by_tensor = 0, as_one = 0;
   std::int64_t values = 0;  // that no seed regenerates
+  std::int64_t bits() const { return std::min(by_tensor, as_one); }
 };
 // The smallest size of everything. Derived weights that share parameters are stored together:
 // either their parameters or the merged weights, `merged` by layer.

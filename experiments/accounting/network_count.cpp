@@ -34,7 +34,7 @@ std::map<std::string, double> summary_of(const Model& dense, const Model& edited
   const auto ratio = [](double over, double under) { return under == 0 ? 0 : over / under; };
   const auto real = [](std::int64_t number) { return static_cast<double>(number); };
   const StoredSize stored = stored_size(count.layers, count.merged, count.leaves, edited.params.size());
-  const double bits = real(stored.bits), dense_bits = 32 * real(total);
+  const double bits = real(stored.bits()), dense_bits = 32 * real(total);
   const double density = ratio(real(nonzero_prunable), real(prunable));
   const double macs = macs_dense(dense_counts), sparse = macs_sparse(count.layers);
   std::map<std::string, double> summary = {{"params.total", real(total)},
@@ -48,6 +48,8 @@ std::map<std::string, double> summary_of(const Model& dense, const Model& edited
                                            {"macs.dense", macs},
                                            {"macs.sparse", sparse},
                                            {"stored.bits", bits},
+                                           {"stored.bits_by_tensor", real(stored.by_tensor)},
+                                           {"stored.bits_as_one", real(stored.as_one)},
                                            {"stored.bits_dense", dense_bits},
                                            {"stored.ratio", ratio(dense_bits, bits)},
                                            {"dead_layers", real(dead)}};

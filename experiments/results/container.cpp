@@ -199,7 +199,7 @@ void write_table(Hdf5File& file, const std::string& path, const Table& table, bo
   file.set(path, "column-order", order);
 }
 
-Table read_table(const Hdf5File& file, const std::string& path) {
+Table read_table(const Hdf5File& file, const std::string& path, TableDetail detail) {
   std::vector<std::string> names = {file.text(path, "_index")};
   for (auto& name : file.texts(path, "column-order")) names.push_back(std::move(name));
   Table table;
@@ -222,9 +222,11 @@ Table read_table(const Hdf5File& file, const std::string& path) {
       case Hdf5File::Type::Other:
         file.damaged(place, "has an unknown type");
     }
-    if (file.has(place, "unit")) column.unit = file.text(place, "unit");
-    if (file.has(place, "description")) column.description = file.text(place, "description");
-    if (file.has(place, "mode")) column.mode = file.text(place, "mode");
+    if (detail == TableDetail::All) {
+      if (file.has(place, "unit")) column.unit = file.text(place, "unit");
+      if (file.has(place, "description")) column.description = file.text(place, "description");
+      if (file.has(place, "mode")) column.mode = file.text(place, "mode");
+    }
     table.columns.push_back(std::move(column));
     const auto length = [](const Column& c) { return std::visit([](const auto& v) { return v.size(); }, c.values); };
     if (length(table.columns.back()) != length(table.columns.front()))

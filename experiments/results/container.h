@@ -47,7 +47,9 @@ void check_version(const std::string& version, int major, const std::string& lab
 void set_encoding(Hdf5File& file, const std::string& path, const std::string& type, const std::string& version);
 // AnnData data frame. `categorical`: text columns are stored as codes and categories.
 void write_table(Hdf5File& file, const std::string& path, const Table& table, bool categorical = false);
-Table read_table(const Hdf5File& file, const std::string& path);
+// Values: without units, descriptions and modes, which cost more to read than a short column.
+enum class TableDetail { All, Values };
+Table read_table(const Hdf5File& file, const std::string& path, TableDetail detail = TableDetail::All);
 void write_dictionary(Hdf5File& file, const std::string& path, const std::map<std::string, std::string>& entries);
 std::map<std::string, std::string> read_dictionary(const Hdf5File& file, const std::string& path);
 

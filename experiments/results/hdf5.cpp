@@ -94,8 +94,7 @@ Hdf5File::Hdf5File(Hdf5File&& other) noexcept
       id_(std::exchange(other.id_, -1)),
       label_(std::move(other.label_)),
       listed_(std::move(other.listed_)),
-      object_path_(std::move(other.object_path_)),
-      object_(std::exchange(other.object_, -1)),
+      object_(std::exchange(other.object_, {})),
       left_(other.left_) {}
 
 Hdf5File::~Hdf5File() {
@@ -105,7 +104,8 @@ Hdf5File::~Hdf5File() {
 
 void Hdf5File::changed() {
   listed_.clear();
-  if (object_ >= 0) H5Oclose(std::exchange(object_, -1));
+  if (object_.id >= 0) H5Oclose(object_.id);
+  object_ = {};
 }
 
 Hdf5File Hdf5File::create() {

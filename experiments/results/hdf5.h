@@ -84,10 +84,17 @@ class Hdf5File {
 
   Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock);
   const Links& links(const std::string& group) const;
-  std::int64_t object(const std::string& path) const;
-  void check_dataset(std::int64_t dataset, const std::string& path) const;
+  // An object that is open: most are asked several things in a row, so the last one stays open.
+  struct Object {
+    std::string path;
+    std::int64_t id = -1;
+    Type type = Type::Other;
+    std::size_t item_size = 0;  // of a data set, on disk
+  };
+  const Object& object(const std::string& path) const;
+  void check_storage(std::int64_t dataset, const std::string& path) const;
   void check_below(const std::string& path) const;
-  std::vector<std::int64_t> claim(std::int64_t dataset, const std::string& path, std::size_t item_size) const;
+  std::size_t claim(const Object& dataset, std::size_t item_size) const;
   void changed();
   template <class T>
   void set_numbers(const std::string& path, const std::string& name, std::span<const T> values, bool scalar);
@@ -98,10 +105,8 @@ class Hdf5File {
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
   std::string label_;
-  // What was looked up last: most objects are asked several things in a row.
   mutable std::map<std::string, Links> listed_;
-  mutable std::string object_path_;
-  mutable std::int64_t object_ = -1;
+  mutable Object object_;
   mutable std::size_t left_ = kLargestSum;  // bytes that may still be read
 };
 

@@ -19,11 +19,11 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<
   if (skip(path)) return;
   sum.update(path);
   // H5Oget_info takes other arguments in each of 1.10, 1.12 and 1.14.
-  const int attributes = H5Aget_num_attrs(object(path));
+  const int attributes = H5Aget_num_attrs(object(path).id);
   if (attributes < 0) damaged(path, "cannot be opened");
   for (hsize_t i = 0; i < static_cast<hsize_t>(attributes); ++i) {
-    const Handle attribute(H5Aopen_by_idx(object(path), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
-                           H5Aclose);
+    const Handle attribute(
+        H5Aopen_by_idx(object(path).id, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
     std::string name(256, '\0');
     const ssize_t size = H5Aget_name(attribute, name.size(), name.data());
     const Handle kind(H5Aget_type(attribute), H5Tclose);

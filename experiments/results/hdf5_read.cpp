@@ -81,20 +81,39 @@ bool Hdf5File::has(const std::string& path) const {
   return true;
 }
 
-std::int64_t Hdf5File::object(const std::string& path) const {
-  if (object_ >= 0 && object_path_ == path) return object_;
+const Hdf5File::Object& Hdf5File::object(const std::string& path) const {
+  if (object_.id >= 0 && object_.path == path) return object_;
   if (!has(path)) damaged(path, "is missing");
   const hid_t opened = H5Oopen(id_, path.c_str(), H5P_DEFAULT);
   if (opened < 0) damaged(path, "cannot be opened");
-  if (object_ >= 0) H5Oclose(object_);
-  object_ = opened;
-  object_path_ = path;
-  if (H5Iget_type(opened) == H5I_DATASET) check_dataset(opened, path);
+  if (object_.id >= 0) H5Oclose(object_.id);
+  object_ = {path, opened, Type::Other, 0};
+  const H5I_type_t kind = H5Iget_type(opened);
+  if (kind == H5I_GROUP) object_.type = Type::Group;
+  if (kind != H5I_DATASET) return object_;
+  check_storage(opened, path);
+  const Handle type(H5Dget_type(opened), H5Tclose);
+  object_.item_size = H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_FLOAT:
+      object_.type = Type::Real;
+      break;
+    case H5T_INTEGER:
+      object_.type = Type::Integer;
+      break;
+    case H5T_STRING:
+      object_.type = Type::Text;
+      break;
+    default:
+      break;
+  }
   return object_;
 }
 
 // Before anything is asked of its contents: data that lie in other files are never opened.
-void Hdf5File::check_dataset(std::int64_t dataset, const std::string& path) const {
+void Hdf5File::check_storage(std::int64_t dataset, const std::string& path) const {
+  // One piece within this file, which is what has an offset; a property list costs more than reading a number.
+  if (H5Dget_offset(dataset) != HADDR_UNDEF) return;
   const Handle create(H5Dget_create_plist(dataset), H5Pclose);
   if (!create.good()) damaged(path, "cannot be opened");
   if (H5Pget_external_count(create) != 0) damaged(path, "keeps its data in another file, which is not read");
@@ -116,7 +135,7 @@ void Hdf5File::check_below(const std::string& path) const {
 }
 
 bool Hdf5File::has(const std::string& path, const std::string& attribute) const {
-  return has(path) && H5Aexists(object(path), attribute.c_str()) > 0;
+  return has(path) && H5Aexists(object(path).id, attribute.c_str()) > 0;
 }
 
 std::vector<std::string> Hdf5File::children(const std::string& group) const {
@@ -126,72 +145,45 @@ std::vector<std::string> Hdf5File::children(const std::string& group) const {
   return names;
 }
 
-Hdf5File::Type Hdf5File::type(const std::string& path) const {
-  const hid_t opened = object(path);
-  if (H5Iget_type(opened) == H5I_GROUP) return Type::Group;
-  if (H5Iget_type(opened) != H5I_DATASET) return Type::Other;
-  const Handle kind(H5Dget_type(opened), H5Tclose);
-  switch (H5Tget_class(kind)) {
-    case H5T_FLOAT:
-      return Type::Real;
-    case H5T_INTEGER:
-      return Type::Integer;
-    case H5T_STRING:
-      return Type::Text;
-    default:
-      return Type::Other;
-  }
-}
+Hdf5File::Type Hdf5File::type(const std::string& path) const { return object(path).type; }
 
-namespace {
-
-std::size_t count_of(const std::vector<std::int64_t>& extents) {
-  std::size_t count = 1;
-  for (const std::int64_t extent : extents) count *= static_cast<std::size_t>(extent);
-  return count;
-}
-
-}  // namespace
-
-// The extents of an open data set about to be read as items of `item_size` bytes, with a guard against headers that
+// The number of items of a data set about to be read as items of `item_size` bytes, with a guard against headers that
 // claim absurd sizes, one by one or together.
-std::vector<std::int64_t> Hdf5File::claim(std::int64_t dataset, const std::string& path, std::size_t item_size) const {
-  const Handle space(H5Dget_space(dataset), H5Sclose), kind(H5Dget_type(dataset), H5Tclose);
-  const int rank = space.good() ? H5Sget_simple_extent_ndims(space) : -1;
-  if (rank < 0 || !kind.good()) damaged(path, "has no readable shape");
-  std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
-  H5Sget_simple_extent_dims(space, dims.data(), nullptr);
-  const auto stored = static_cast<double>(H5Dget_storage_size(dataset));
-  double items = 1;
-  for (const hsize_t extent : dims) items *= static_cast<double>(extent);
-  const auto size = static_cast<double>(H5Tget_size(kind));
-  if (items * size > stored * static_cast<double>(kLargestRatio)) damaged(path, "claims more data than is stored");
+std::size_t Hdf5File::claim(const Object& dataset, std::size_t item_size) const {
+  const Handle space(H5Dget_space(dataset.id), H5Sclose);
+  const hssize_t count = space.good() ? H5Sget_simple_extent_npoints(space) : -1;
+  if (count < 0) damaged(dataset.path, "has no readable shape");
+  const auto items = static_cast<double>(count), size = static_cast<double>(dataset.item_size);
+  const auto stored = static_cast<double>(H5Dget_storage_size(dataset.id));
+  if (items * size > stored * static_cast<double>(kLargestRatio)) {
+    damaged(dataset.path, "claims more data than is stored");
+  }
   const double needed = items * std::max(size, static_cast<double>(item_size));
-  if (needed > static_cast<double>(left_)) damaged(path, "makes the file larger, once unpacked, than any of its kind");
+  if (needed > static_cast<double>(left_)) {
+    damaged(dataset.path, "makes the file larger, once unpacked, than any of its kind");
+  }
   left_ -= static_cast<std::size_t>(needed);
-  return {dims.begin(), dims.end()};
+  return static_cast<std::size_t>(count);
 }
 
 template <class T>
 std::vector<T> Hdf5File::read(const std::string& path) const {
-  const Type kind = type(path);
-  if (kind != Type::Real && kind != Type::Integer) damaged(path, "does not hold numbers");
-  const hid_t dataset = object(path);
-  std::vector<T> values(count_of(claim(dataset, path, sizeof(T))));
-  if (!values.empty() && H5Dread(dataset, memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
+  const Object& dataset = object(path);
+  if (dataset.type != Type::Real && dataset.type != Type::Integer) damaged(path, "does not hold numbers");
+  std::vector<T> values(claim(dataset, sizeof(T)));
+  if (!values.empty() && H5Dread(dataset.id, memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
     damaged(path, "cannot be read (check sum or filter)");
   }
   return values;
 }
 
 std::vector<std::string> Hdf5File::read_texts(const std::string& path) const {
-  if (type(path) != Type::Text) damaged(path, "does not hold text");
-  const hid_t dataset = object(path);
-  const Handle kind(H5Dget_type(dataset), H5Tclose), space(H5Dget_space(dataset), H5Sclose);
-  const std::size_t count = count_of(claim(dataset, path, sizeof(std::string)));
+  const Object& dataset = object(path);
+  if (dataset.type != Type::Text) damaged(path, "does not hold text");
+  const Handle kind(H5Dget_type(dataset.id), H5Tclose), space(H5Dget_space(dataset.id), H5Sclose);
   return texts_from(
-      kind, space, count,
-      [&](hid_t memory, void* out) { return H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
+      kind, space, claim(dataset, sizeof(std::string)),
+      [&](hid_t memory, void* out) { return H5Dread(dataset.id, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
       [&](const char* what) { damaged(path, what); });
 }
 
@@ -211,7 +203,7 @@ template <class T>
 std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::string& name) const {
   const std::string place = path + "@" + name;
   if (!has(path, name)) damaged(place, "is missing");
-  const Handle attribute(H5Aopen(object(path), name.c_str(), H5P_DEFAULT), H5Aclose);
+  const Handle attribute(H5Aopen(object(path).id, name.c_str(), H5P_DEFAULT), H5Aclose);
   const Handle kind(attribute.good() ? H5Aget_type(attribute) : -1, H5Tclose);
   const Handle space(attribute.good() ? H5Aget_space(attribute) : -1, H5Sclose);
   if (!kind.good() || !space.good()) damaged(place, "cannot be opened");
@@ -227,7 +219,7 @@ std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::s
 std::vector<std::string> Hdf5File::texts(const std::string& path, const std::string& attribute) const {
   const std::string place = path + "@" + attribute;
   if (!has(path, attribute)) damaged(place, "is missing");
-  const Handle handle(H5Aopen(object(path), attribute.c_str(), H5P_DEFAULT), H5Aclose);
+  const Handle handle(H5Aopen(object(path).id, attribute.c_str(), H5P_DEFAULT), H5Aclose);
   const Handle kind(handle.good() ? H5Aget_type(handle) : -1, H5Tclose);
   const Handle space(handle.good() ? H5Aget_space(handle) : -1, H5Sclose);
   if (!kind.good() || !space.good() || H5Tget_class(kind) != H5T_STRING) damaged(place, "does not hold text");

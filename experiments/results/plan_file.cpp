@@ -83,6 +83,13 @@ void write_plan(Files& files, const std::filesystem::path& out, std::span<const 
   }
 }
 
+void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text) {
+  Sha256 sum;
+  sum.update(text);
+  files.write_once(Layout(out).sweeps() / (sum.hex().substr(0, 20) + ".yaml"),
+                   std::as_bytes(std::span(text.data(), text.size())));
+}
+
 std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
   std::vector<WrittenPlan> plans;

@@ -30,6 +30,8 @@ struct WrittenPlan {
 
 // Plans of other sweeps stay: a directory can serve several, and none of their results may drop out of sight.
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials);
+// sweeps/<digest>.yaml: the text of a sweep file as it was run, once.
+void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text);
 // The last that was run first; plan.tsv, with what no other plan has, is the end. A damaged line is Error{Input} with
 // its number.
 std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out);

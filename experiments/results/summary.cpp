@@ -29,6 +29,8 @@ const std::vector<SummaryField>& summary_fields() {
       {"search.flops_ratio", "ratio",
        "share of flops.train_ratio spent before the last training run (scoring, earlier rounds)"},
       {"stored.bits", "bit", "smallest stored form of all parameters, masks, indices and seeds included"},
+      {"stored.bits_by_tensor", "bit", "the same with positions counted within each tensor"},
+      {"stored.bits_as_one", "bit", "the same with one list of positions over all pruned or regenerated tensors"},
       {"stored.bits_dense", "bit", "32 bits for every parameter of the dense model"},
       {"stored.ratio", "ratio", "stored.bits_dense over stored.bits"},
       {"dim.max", "count", "largest number of prunable values trained at one time"},

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "experiments/results/container.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/summary.h"
@@ -42,13 +43,25 @@ class LongTable {
   void append(std::size_t trial, const Table& part) {
     const std::size_t added = part.columns.empty() ? 0 : size_of(part.columns[0]);
     if (added == 0) return;
-    for (const Column& column : part.columns) append(column);
+    for (const Column& column : part.columns) append(column, trial);
     auto& trials = std::get<Integers>(table_.columns[0].values);
     trials.insert(trials.end(), added, static_cast<std::int64_t>(trial));
     rows_ += added;
     for (Column& column : table_.columns) fill(column, rows_);
   }
   Table take() { return std::move(table_); }
+
+  // The trials in which columns were met first, from which describe() can take what is said of them.
+  const std::set<std::size_t>& first_trials() const { return first_; }
+  void describe(const Table& part) {
+    for (Column& column : table_.columns) {
+      const Column* said = find_column(part, column.name);
+      if (said == nullptr || !column.description.empty() || !column.unit.empty() || !column.mode.empty()) continue;
+      column.unit = said->unit;
+      column.description = said->description;
+      column.mode = said->mode;
+    }
+  }
 
  private:
   static void fill(Column& column, std::size_t rows) {
@@ -61,7 +74,7 @@ class LongTable {
     }
   }
 
-  void append(const Column& more) {
+  void append(const Column& more, std::size_t trial) {
     if (more.name == "trial") return;  // a name this table needs for itself
     auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
                               [&](const Column& c) { return c.name == more.name; });
@@ -71,6 +84,7 @@ class LongTable {
       table_.columns.push_back(std::move(empty));
       found = table_.columns.end() - 1;
       fill(*found, rows_);
+      first_.insert(trial);
     }
     Column next = more;
     if (found->values.index() != next.values.index()) {
@@ -88,6 +102,7 @@ class LongTable {
 
   Table table_;
   std::size_t rows_ = 0;
+  std::set<std::size_t> first_;
 };
 
 std::string setting_of(const TrialResult& trial, const std::string& key) {
@@ -212,6 +227,13 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
     headers.push_back(std::move(read.header));
   };
   read_trials(files, paths, take, skip);
+  std::set<std::size_t> first = epochs.first_trials();
+  first.insert(layers.first_trials().begin(), layers.first_trials().end());
+  for (const std::size_t trial : first) {
+    const TrialResult whole = read_trial(files, layout.trial(headers[trial].name));
+    epochs.describe(whole.epochs);
+    layers.describe(whole.layers);
+  }
   survey.epochs = epochs.take();
   survey.layers = layers.take();
   std::vector<std::string> varying;

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kSchema = "winnow-trial";
 constexpr int kMajor = 1;
-constexpr const char* kVersion = "1.0";
+constexpr const char* kVersion = "1.1";
 // What the content digest covers. Anything else at the top of a file is a note that somebody added.
 constexpr std::array kMembers = {"/settings", "/summary", "/metrics",       "/events",
                                  "/layers",   "/weights", "/weights_start", "/lineage"};
@@ -153,7 +153,9 @@ TrialNote note_from_content(const std::vector<std::byte>& bytes, const std::file
   return parsed_note(text_of(text), path.string());
 }
 
-ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+enum class Part { All, Survey };
+
+ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path, Part part = Part::All) {
   const Hdf5File file = open_trial(bytes, path);
   TrialHeader header = header_of(file);
   TrialResult result;
@@ -164,10 +166,13 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
   result.outcome = header.outcome;
   result.reason = header.reason;
   for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
-  result.epochs = read_table(file, "/metrics/epoch");
-  result.steps = read_table(file, "/metrics/step");
-  result.events = read_table(file, "/events");
-  result.layers = read_table(file, "/layers");
+  const TableDetail detail = part == Part::All ? TableDetail::All : TableDetail::Values;
+  result.epochs = read_table(file, "/metrics/epoch", detail);
+  result.layers = read_table(file, "/layers", detail);
+  if (part == Part::All) {
+    result.steps = read_table(file, "/metrics/step");
+    result.events = read_table(file, "/events");
+  }
   result.provenance = read_dictionary(file, "/provenance");
   result.lineage = read_dictionary(file, "/lineage");
   return {std::move(header), std::move(result)};
@@ -277,12 +282,7 @@ void read_trials(Files& files, std::span<const std::filesystem::path> paths,
                  const std::function<void(std::size_t, const Error&)>& failed) {
   run_isolated(
       paths.size(),
-      {.work =
-           [&](std::size_t i) {
-             ReadTrial trial = decoded(files.read(paths[i]), paths[i]);
-             trial.result.steps = trial.result.events = {};
-             return packed(trial);
-           },
+      {.work = [&](std::size_t i) { return packed(decoded(files.read(paths[i]), paths[i], Part::Survey)); },
        .label = [&](std::size_t i) { return paths[i].string(); },
        .succeeded = [&](std::size_t i, const std::vector<std::byte>& bytes) { take(i, unpacked<ReadTrial>(bytes)); },
        .failed = failed});

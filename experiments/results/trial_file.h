@@ -57,7 +57,8 @@ struct ReadTrial {
 };
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);
-// Many files, without their step and event tables, by several processes; `take` and `failed` are called here, in order.
+// What a survey needs of many files: no step and event tables, and no units and descriptions of columns. By several
+// processes; `take` and `failed` are called here, in order.
 void read_trials(Files& files, std::span<const std::filesystem::path> paths,
                  const std::function<void(std::size_t, ReadTrial)>& take,
                  const std::function<void(std::size_t, const Error&)>& failed);

@@ -102,9 +102,11 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   rows_ = weight.shape.rank() >= 2 ? weight.shape[0] : 1;
   columns_ = rows_ == 0 ? 0 : weight.shape.numel() / rows_;
   kept_ = weight.keep;
+  // Without a mask the zeros of a prunable tensor are read as pruned. Those of a bias or a statistic are values: its
+  // mask, written and read back, would say that somebody pruned it.
   if (kept_.empty()) {
-    kept_.resize(count);
-    for (std::size_t i = 0; i < count; ++i) kept_[i] = std::bit_cast<std::uint32_t>(values_[i]) != 0;
+    kept_.assign(count, 1);
+    for (std::size_t i = 0; i < count && weight.prunable; ++i) kept_[i] = std::bit_cast<std::uint32_t>(values_[i]) != 0;
   }
   for (std::size_t i = 0; i < count; ++i) {
     if (kept_[i] == 0) values_[i] = 0;

@@ -35,6 +35,7 @@ class SweepRunner {
         console_(options.quiet, world.rank() == 0),
         mail_(world.mail()),
         trials_(sweep.trials),
+        sweep_text_(sweep.text),
         costs_(sweep.trials.size()),
         postponed_(sweep.trials.size()),
         desk_(console_, *mail_, trials_, costs_) {}
@@ -120,6 +121,7 @@ class SweepRunner {
       std::vector<PlannedTrial> plan;
       for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
       write_plan(files_, options_.out, plan);
+      archive_sweep(files_, options_.out, sweep_text_);
       std::vector<std::string> problems;
       found_ = find_results(files_, options_.out, trials_, problems);
       for (const std::string& problem : problems) console_.line("warning: " + problem);
@@ -181,6 +183,7 @@ class SweepRunner {
       TrialRunner({.trials = trials_,
                    .options = options_,
                    .threads = threads_,
+                   .sweep_text = sweep_text_,
                    .read_ahead = read_ahead_,
                    .files = files_,
                    .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
@@ -197,6 +200,7 @@ class SweepRunner {
     return WorkerCrew({.trials = trials_,
                        .options = options_,
                        .threads = threads_,
+                       .sweep_text = sweep_text_,
                        .read_ahead = read_ahead_,
                        .files = files_,
                        .desk = desk_,
@@ -236,6 +240,7 @@ class SweepRunner {
   int threads_ = 1, workers_ = 1;
   bool read_ahead_ = false;
   const std::vector<TrialSpec>& trials_;
+  const std::string& sweep_text_;
   std::vector<Found> found_;                                  // of each trial, before any training
   std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate
   std::vector<std::uint64_t> postponed_;                      // 1: in work by another run when its turn came

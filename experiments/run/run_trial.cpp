@@ -96,6 +96,7 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
   result.provenance = process_provenance();
   auto& facts = result.provenance;
   facts["command_line"] = options.command_line;
+  facts["sweep.text"] = options.sweep_text;
   facts["data.digest"] = data.digest();
   if (!data.remark().empty()) facts["data.remark"] = data.remark();
   facts["precision"] = name_of(trainer.network().compute());
@@ -160,7 +161,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   result.summary["ranks"] = group.size();
   Facts facts;
   bench.method->report(trainer, facts);
-  for (const auto& [name, value] : facts) result.summary["method." + name] = value;
+  for (const auto& [name, value] : facts) result.summary[name] = value;  // methods name theirs "method.*"
   if (!none) result.weights = weight_records(trainer);
   add_provenance(result, seeds, *bench.data, trainer, group, options);
 }

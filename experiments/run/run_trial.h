@@ -20,6 +20,7 @@ struct RunTrialOptions {
   int threads = 1;
   bool read_ahead = false;  // a core is left over for preparing batches
   std::string command_line;
+  std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
 };

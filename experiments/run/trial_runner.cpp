@@ -82,6 +82,7 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
   RunTrialOptions run;
   run.threads = job_.threads;
   run.read_ahead = job_.read_ahead;
+  run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;
   run.stop_requested = [this] { return job_.stop(); };
   std::optional<ProgressFile> progress_file;

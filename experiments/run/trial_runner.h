@@ -25,7 +25,8 @@ class TrialRunner {
   struct Job {
     std::span<const TrialSpec> trials;
     const RunOptions& options;
-    int threads;      // of this process
+    int threads;  // of this process
+    const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;
     NewsDesk& news;

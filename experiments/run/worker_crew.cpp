@@ -44,6 +44,7 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
     TrialRunner({.trials = job_.trials,
                  .options = job_.options,
                  .threads = job_.threads,
+                 .sweep_text = job_.sweep_text,
                  .read_ahead = job_.read_ahead,
                  .files = job_.files,
                  .news = *news,

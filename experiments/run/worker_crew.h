@@ -21,7 +21,8 @@ class WorkerCrew {
   struct Job {
     std::span<const TrialSpec> trials;
     const RunOptions& options;
-    int threads;      // of each worker
+    int threads;  // of each worker
+    const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;
     FrontDesk& desk;

@@ -50,6 +50,15 @@ void Diagnostics::error(const Place& place, std::string text, std::string hint) 
   }
 }
 
+std::string Diagnostics::files_text() const {
+  std::string text;
+  for (const Source& source : sources_) {
+    if (source.lines.empty()) continue;  // an argument
+    text += fmt::format("# {}\n{}\n", source.label, fmt::join(source.lines, "\n"));
+  }
+  return text;
+}
+
 std::string Diagnostics::where(const Place& place) const {
   const Source& source = sources_.at(static_cast<std::size_t>(place.source));
   return source.lines.empty() ? source.label : fmt::format("{}:{}", source.label, place.line);

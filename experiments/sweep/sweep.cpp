@@ -55,6 +55,7 @@ class Loader {
     refuse_unread_arguments();
     problems_.throw_if_any();
     finish();
+    sweep_.text = problems_.files_text();
     return std::move(sweep_);
   }
 

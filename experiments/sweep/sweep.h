@@ -31,6 +31,7 @@ struct Sweep {
   Settings save;                   // `save` with defaults, keys without "save."
   bool smoke = false;              // results belong into a scratch tree
   std::vector<std::string> notes;  // for the plan, one line each
+  std::string text;                // the file and those it extends, for the archive
 };
 
 // Checks that need more than the schema (a reachable density, a model that fits the data, methods

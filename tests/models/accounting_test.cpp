@@ -72,6 +72,36 @@ TEST(StoredBits, FrozenNetworkMatchesTheSurveysOracle) {
   }
 }
 
+// One list of positions over all tensors, as in the oracle, against positions within each tensor.
+TEST(StoredBits, PositionsAreCountedByTensorOrAsOneList) {
+  const std::vector<std::int64_t> sizes = {500, 25000, 400000, 5000, 580}, trained = {50, 1255, 2500, 500, 580};
+  std::vector<ParamSpec> specs(sizes.size());
+  std::vector<LeafCount> leaves;
+  std::int64_t by_tensor = 0;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const StoredCount count{sizes[i], sizes[i], i < 4 ? sizes[i] - trained[i] : 0};
+    leaves.push_back({ParamId(i), &specs[i], trained[i], count, stored_bits(count)});
+    by_tensor += leaves.back().bits.smallest();
+  }
+  const StoredSize size = stored_size({}, {}, leaves, leaves.size());
+  EXPECT_EQ(size.as_one, 238147) << "4305 of 430500 weights and 580 others";
+  EXPECT_EQ(size.by_tensor, by_tensor);
+  EXPECT_EQ(size.by_tensor, 580 * 32 + 4 * 32 + 4305 * 32 + 50 * 9 + 1255 * 15 + 2500 * 19 + 500 * 10);
+  EXPECT_EQ(size.bits(), size.by_tensor);
+  EXPECT_EQ(size.values, 4305 + 580);
+
+  // Tensors that a seed gives whole need one seed together and one each apart.
+  leaves.resize(2);
+  for (LeafCount& leaf : leaves) {
+    leaf.stored.untouched = leaf.stored.numel;
+    leaf.bits = stored_bits(leaf.stored);
+  }
+  const StoredSize seeds = stored_size({}, {}, leaves, leaves.size());
+  EXPECT_EQ(seeds.by_tensor, 64);
+  EXPECT_EQ(seeds.as_one, 32);
+  EXPECT_EQ(seeds.bits(), 32);
+}
+
 TEST(StoredBits, PrunedTensorTakesTheSmallerOfBitmaskAndIndices) {
   // N + 32 k against k (32 + ceil(log2 N))
   EXPECT_EQ(stored_bits({1000, 300, 0}).bitmask, 1000 + 32 * 300);

@@ -79,6 +79,23 @@ TEST(WeightForms, AMaskedValueIsStoredAsZero) {
   for (std::size_t i = 0; i < back.values.size(); ++i) EXPECT_EQ(back.values[i], weight.keep[i] ? 3.0f : 0.0f);
 }
 
+TEST(WeightForms, ZerosOfATensorThatNobodyPrunesAreValues) {
+  WeightRecord bias = dense_weight("bias", {64});
+  bias.values.assign(64, 0.0f);
+  for (const char* wanted : {"bitmask", "csr", "dense", "auto"}) {
+    const WeightForms forms(bias);
+    EXPECT_EQ(forms.kept(), 64) << wanted;
+    const WeightRecord back = round_trip(bias, forms.choose(wanted));
+    expect_same_bits(back.values, bias.values);
+    EXPECT_EQ(std::count(back.keep.begin(), back.keep.end(), 0), 0) << wanted << ": reads as pruned";
+  }
+  bias.prunable = true;
+  EXPECT_EQ(WeightForms(bias).kept(), 0);
+  bias.prunable = false;
+  bias.keep.assign(64, 0);
+  EXPECT_EQ(WeightForms(bias).kept(), 0) << "a method gave it a mask";
+}
+
 TEST(WeightForms, AnOverlayKnowsWhichEntriesWereTrained) {
   WeightRecord weight = frozen_weight("w", {40, 10}, 0.2);
   const WeightRecord back = round_trip(weight, WeightForm::Overlay);

@@ -7,6 +7,7 @@
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
+#include "experiments/results/trial_file.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::testing {
@@ -104,6 +105,27 @@ TEST_F(RunSweep, AllDamagedResultsAreNamedWithWhatToDo) {
   }
   EXPECT_TRUE(run.has("; remove it to train the trial again\n")) << run.err;
   EXPECT_TRUE(winnow({"run"}).has("1 already done, 2 trained"));
+}
+
+TEST_F(RunSweep, TheSweepFileIsKeptWithItsResults) {
+  const std::string base = write("base.yaml", "trial:\n  train: {lr: 0.02}  # of the base\n").string();
+  sweep_ = write("child.yaml",
+                 "extends: [base.yaml]\ntrial:\n  data: {name: synthetic, height: 8, width: 8, channels: 1, "
+                 "examples: 64, test_examples: 16, validation: 0}\n  model: {name: lenet300}\n  method: "
+                 "{name: dense}\n  train: {epochs: 1, batch: 16}\n")
+               .string();
+  ASSERT_EQ(winnow({"run"}).code, 0);
+  const auto archived = files_.list(Layout(out()).sweeps());
+  ASSERT_EQ(archived.size(), 1u);
+  const std::string text = text_of(files_.read(Layout(out()).sweeps() / archived[0]));
+  for (const std::string& part :
+       {std::string("# of the base"), "# " + base, "# " + sweep_, std::string("{name: dense}")}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  const TrialResult result = read_trial(Layout(out()).trial(trials()[0].name()));
+  EXPECT_EQ(result.provenance.at("sweep.text"), text);
+  ASSERT_EQ(winnow({"run"}).code, 0);
+  EXPECT_EQ(files_.list(Layout(out()).sweeps()).size(), 1u);
 }
 
 TEST_F(RunSweep, ACopyUnderATrialsNameIsNotItsResult) {
