@@ -45,6 +45,7 @@ struct ValueInfo {
   Shape shape;
   DType dtype = DType::F32;
   std::string name = {};
+  bool operator==(const ValueInfo&) const = default;
 };
 
 struct Node {
@@ -53,6 +54,7 @@ struct Node {
   std::vector<ValueId> in, out;
   Attrs attrs;
   std::string origin;  // the method that emitted it; empty: the model
+  bool operator==(const Node&) const = default;
 };
 
 class Graph {
@@ -82,6 +84,8 @@ class Graph {
   // Who is editing: written into the origin of the nodes emitted from now on.
   void set_origin(std::string origin) { origin_ = std::move(origin); }
   const std::string& origin() const { return origin_; }
+  // Equal graphs give equal programs.
+  bool operator==(const Graph&) const = default;
 
  private:
   std::vector<ValueInfo> values_;

@@ -4,12 +4,12 @@
 // rank in them. Not synchronised.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/event_plan.h"
 #include "core/graph_editor.h"
 #include "core/mask_forecast.h"
 #include "core/param_store.h"
@@ -28,6 +28,7 @@ enum class When : std::uint8_t {
   EpochEnd,       // after the evaluation of an epoch
   PhaseEnd        // after the last step of a phase
 };
+const char* name_of(When);  // "Begin", ...
 struct Moment {
   When when;
   std::int64_t step;   // updates applied so far
@@ -41,24 +42,6 @@ enum class Verdict : std::uint8_t { Update, SkipUpdate };
 struct RunLength {
   std::int64_t steps = 0, steps_per_epoch = 1;
   std::int64_t resolve(const Length& length) const { return length.steps(steps_per_epoch); }
-};
-
-// Declared up front, so that the trainer knows at which steps gradients must be dense and all ranks
-// agree. AfterBackward and dense gradients are asked for by the number of updates applied so far.
-class EventPlan {
- public:
-  using At = std::function<bool(std::int64_t step)>;
-  void after_backward(At at) { after_backward_ = std::move(at); }
-  // At these steps the gradients of pruned entries are computed and reduced too (growth by gradient).
-  void dense_gradients(At at) { dense_ = std::move(at); }
-  void after_step(At at) { after_step_ = std::move(at); }
-  bool wants_after_backward(std::int64_t step) const { return after_backward_ && after_backward_(step); }
-  bool may_want_dense() const { return static_cast<bool>(dense_); }
-  bool wants_dense(std::int64_t step) const { return dense_ && dense_(step); }
-  bool wants_after_step(std::int64_t step) const { return after_step_ && after_step_(step); }
-
- private:
-  At after_backward_, dense_, after_step_;
 };
 
 // An extra forward and backward pass outside training. It never changes weights, masks, slots,

@@ -23,11 +23,11 @@ Program compile(UpdateGraph& update, ParamStore& params, int threads, RunState* 
     outputs.push_back(after);
   };
   for (const ParamUpdate& param : update.updates()) {
-    in_place(param.weight, param.new_weight, params.weight(param.id).data());
+    in_place(param.weight, param.new_weight, params.weight_memory(param.id).as<float>());
     for (std::size_t s = 0; s < param.slots.size(); ++s) {
-      in_place(param.slots[s], param.new_slots[s], params.slot(param.id, static_cast<int>(s)).data());
+      in_place(param.slots[s], param.new_slots[s], params.slot_memory(param.id, static_cast<int>(s)).as<float>());
     }
-    bindings.push_back({param.grad, params.grad(param.id).data()});
+    bindings.push_back({param.grad, params.grad_memory(param.id).data});
     bindings.push_back({param.keep, nullptr});
     bindings.push_back({param.train, nullptr});
   }

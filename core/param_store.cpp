@@ -30,13 +30,15 @@ std::int64_t ones(std::span<const std::uint8_t> bits) {
 
 bool bit_of(const std::vector<std::uint8_t>& mask, std::size_t i) { return mask.empty() || mask[i] != 0; }
 
-void load_mask(StateReader& in, const std::string& key, std::size_t numel, std::vector<std::uint8_t>& mask) {
-  const std::span<const std::byte> block = in.get(key);
-  if (!block.empty() && block.size() != numel) {
-    fail(ErrorKind::Input, "saved state '{}' has {} bytes, {} are expected", key, block.size(), numel);
-  }
-  mask.resize(block.size());
-  std::transform(block.begin(), block.end(), mask.begin(), [](std::byte b) { return static_cast<std::uint8_t>(b); });
+// No mask is an empty row.
+void save_mask(StateWriter& out, const std::string& key, const Shape& shape, const std::vector<std::uint8_t>& mask) {
+  out.put_values<std::uint8_t>(key, mask, mask.empty() ? Shape{0} : shape);
+}
+
+void load_mask(StateReader& in, const std::string& key, const Shape& shape, std::vector<std::uint8_t>& mask) {
+  const bool none = in.get(key).bytes.empty();
+  mask.resize(none ? 0 : static_cast<std::size_t>(shape.numel()));
+  in.get_values(key, std::span(mask), none ? Shape{0} : shape);
 }
 
 }  // namespace
@@ -55,6 +57,80 @@ ParamStore::ParamStore(const Model& model, int slots) : specs_(model.params), bu
   for (const BufferSpec& spec : buffer_specs_) buffers_.emplace_back(DType::F32, spec.shape);
 }
 
+bool ParamStore::restart(const Model& model, int slots) {
+  const auto same = [](const ParamSpec& a, const ParamSpec& b) {
+    return a.name == b.name && a.shape == b.shape && a.trainable == b.trainable && a.retired == b.retired;
+  };
+  const auto same_buffer = [](const BufferSpec& a, const BufferSpec& b) {
+    return a.name == b.name && a.shape == b.shape;
+  };
+  const auto has_slots = [&](const State& state) {
+    return state.grad.numel() == 0 || state.slots.size() == static_cast<std::size_t>(slots);
+  };
+  if (!std::ranges::equal(specs_, model.params, same) ||
+      !std::ranges::equal(buffer_specs_, model.buffers, same_buffer) || !std::ranges::all_of(params_, has_slots)) {
+    return false;
+  }
+  specs_ = model.params;
+  buffer_specs_ = model.buffers;
+  for (State& state : params_) {
+    std::ranges::fill(state.weight.span<float>(), 0.0f);
+    std::ranges::fill(state.grad.span<float>(), 0.0f);
+    state.keep.clear();
+    state.train.clear();
+    state.init_seed = 0;
+    state.newest = Newest::Host;
+  }
+  reset_slots();
+  for (Tensor& buffer : buffers_) std::ranges::fill(buffer.span<float>(), 0.0f);
+  revision_ = 0;
+  enter_event("before training", false);
+  return true;
+}
+
+const ParamStore::State& ParamStore::on_host(ParamId id) const {
+  const State& state = at(id);
+  if (state.newest == Newest::Device) {
+    fail(ErrorKind::Internal, "parameter '{}' was updated on the device and not copied back",
+         specs_[static_cast<std::size_t>(id)].name);
+  }
+  return state;
+}
+
+std::span<float> ParamStore::change(ParamId id) {
+  (void)on_host(id);
+  State& state = at(id);
+  state.newest = Newest::Host;
+  return state.weight.span<float>();
+}
+
+std::span<float> ParamStore::change_slot(ParamId id, int i) {
+  (void)change(id);
+  return at(id).slots.at(static_cast<std::size_t>(i)).span<float>();
+}
+
+void ParamStore::require_gradients(ParamId id) const {
+  if (gradients_visible_) return;
+  fail(ErrorKind::Internal,
+       "gradients of '{}' are read {}; they are there at AfterBackward of steps that the method's event plan declares",
+       specs_[static_cast<std::size_t>(id)].name, event_);
+}
+
+std::span<const float> ParamStore::grad(ParamId id) const {
+  require_gradients(id);
+  return at(id).grad.span<float>();
+}
+
+std::span<float> ParamStore::change_grad(ParamId id) {
+  require_gradients(id);
+  return at(id).grad.span<float>();
+}
+
+void ParamStore::enter_event(std::string event, bool gradients) {
+  event_ = std::move(event);
+  gradients_visible_ = gradients;
+}
+
 SeededInit ParamStore::seeded(ParamId id) const {
   const ParamSpec& spec = specs_.at(static_cast<std::size_t>(id));
   return {spec.init, RngKey{at(id).init_seed, stream_id("init/" + spec.name), 0}};
@@ -64,7 +140,7 @@ void ParamStore::redraw(ParamId id, std::uint64_t seed) {
   State& state = at(id);
   state.init_seed = seed;
   const auto [spec, key] = seeded(id);
-  generate(spec, key, state.weight.span<float>());
+  generate(spec, key, change(id));
   enforce(state);
 }
 
@@ -84,6 +160,7 @@ std::span<const std::uint8_t> ParamStore::mask(ParamId id, MaskKind kind) const 
 }
 
 void ParamStore::replace_mask(ParamId id, MaskKind kind, std::span<const std::uint8_t> bits) {
+  (void)change(id);
   State& state = at(id);
   const std::string& name = specs_[static_cast<std::size_t>(id)].name;
   const auto numel = static_cast<std::size_t>(state.weight.numel());
@@ -142,6 +219,7 @@ std::uint64_t ParamStore::mask_digest() const {
 
 void ParamStore::reset_slots() {
   for (State& state : params_) {
+    state.newest = state.slots.empty() ? state.newest : Newest::Host;
     for (Tensor& slot : state.slots) {
       const auto values = slot.span<float>();
       std::fill(values.begin(), values.end(), 0.0f);
@@ -151,10 +229,10 @@ void ParamStore::reset_slots() {
 
 void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const {
   const auto put = [&out](const std::string& key, const Tensor& tensor) {
-    out.put_values<float>(key, tensor.span<const float>());
+    out.put_values<float>(key, tensor.span<const float>(), tensor.view().shape);
   };
   for (std::size_t i = 0; i < params_.size(); ++i) {
-    const State& state = params_[i];
+    const State& state = on_host(ParamId(i));
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
     put("param/" + name, state.weight);
@@ -163,8 +241,8 @@ void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const 
       put("slot" + std::to_string(s) + "/" + name, state.slots[s]);
     }
     if (!with_masks) continue;
-    out.put_values<std::uint8_t>("keep/" + name, state.keep);
-    out.put_values<std::uint8_t>("train/" + name, state.train);
+    save_mask(out, "keep/" + name, specs_[i].shape, state.keep);
+    save_mask(out, "train/" + name, specs_[i].shape, state.train);
   }
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     put("buffer/" + buffer_specs_[i].name, buffers_[i]);
@@ -172,25 +250,28 @@ void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const 
 }
 
 void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
+  const auto get = [&in](const std::string& key, const Tensor& tensor) {
+    in.get_values(key, tensor.span<float>(), tensor.view().shape);
+  };
   for (std::size_t i = 0; i < params_.size(); ++i) {
     State& state = params_[i];
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
-    in.get_values("param/" + name, state.weight.span<float>());
+    state.newest = Newest::Host;
+    get("param/" + name, state.weight);
     state.init_seed = in.get_value<std::uint64_t>("init_seed/" + name);
     for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
-      in.get_values("slot" + std::to_string(s) + "/" + name, state.slots[s].span<float>());
+      get("slot" + std::to_string(s) + "/" + name, state.slots[s]);
     }
     if (with_masks) {
-      const auto numel = static_cast<std::size_t>(state.weight.numel());
-      load_mask(in, "keep/" + name, numel, state.keep);
-      load_mask(in, "train/" + name, numel, state.train);
+      load_mask(in, "keep/" + name, specs_[i].shape, state.keep);
+      load_mask(in, "train/" + name, specs_[i].shape, state.train);
     } else {
       enforce(state);  // values of an earlier moment under the masks of now
     }
   }
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
-    in.get_values("buffer/" + buffer_specs_[i].name, buffers_[i].span<float>());
+    get("buffer/" + buffer_specs_[i].name, buffers_[i]);
   }
   if (with_masks) ++revision_;
 }

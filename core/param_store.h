@@ -1,10 +1,15 @@
 // All learnable state of one trial: parameter values, gradients, optimiser slots, masks and
 // buffers. Owns the memory that programs bind. Not synchronised. The invariants of masks hold after
 // every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable 0 has zero slots.
+//
+// Whoever acts at an event reads weight() and writes change(), which marks the parameter, so that a
+// device with a copy of its own knows what to fetch. The bytes of masks here are the authority on
+// every device. Programs, the reducer and the optimiser work on the memory itself (..._memory()).
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/graph_editor.h"
@@ -14,10 +19,16 @@
 
 namespace winnow {
 
+// Which copy of a parameter has the newest values: this store's, a device's, or both alike.
+enum class Newest : std::uint8_t { Both, Host, Device };
+
 class ParamStore {
  public:
   // `slots`: optimiser state tensors of a trainable parameter (SGD 1, Adam 2).
   ParamStore(const Model& model, int slots);
+  // Starts anew for another trial, all zero and without masks, in the same memory, so that programs stay bound to it.
+  // False, and nothing is changed, if the model has parameters of other names, shapes or kinds.
+  bool restart(const Model& model, int slots);
 
   // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero.
   void initialise(std::uint64_t init_seed);
@@ -27,13 +38,33 @@ class ParamStore {
 
   std::size_t size() const { return params_.size(); }
   std::span<const ParamSpec> specs() const { return specs_; }
-  std::span<float> weight(ParamId id) { return at(id).weight.span<float>(); }
-  std::span<const float> weight(ParamId id) const { return at(id).weight.span<float>(); }
-  std::span<float> grad(ParamId id) { return at(id).grad.span<float>(); }
-  std::span<float> slot(ParamId id, int i) { return at(id).slots.at(static_cast<std::size_t>(i)).span<float>(); }
+  std::span<const BufferSpec> buffer_specs() const { return buffer_specs_; }
   int slot_count(ParamId id) const { return static_cast<int>(at(id).slots.size()); }
-  std::span<float> buffer(std::size_t i) { return buffers_.at(i).span<float>(); }
   std::size_t buffer_count() const { return buffers_.size(); }
+
+  // Error{Internal} while a device has newer values of the parameter.
+  std::span<const float> weight(ParamId id) const { return on_host(id).weight.span<float>(); }
+  std::span<float> change(ParamId id);  // newest(id) is Host from then on
+  std::span<const float> slot(ParamId id, int i) const {
+    return on_host(id).slots.at(static_cast<std::size_t>(i)).span<float>();
+  }
+  std::span<float> change_slot(ParamId id, int i);
+  std::span<const float> buffer(std::size_t i) const { return buffers_.at(i).span<float>(); }
+  std::span<float> change_buffer(std::size_t i) { return buffers_.at(i).span<float>(); }
+  // Gradients after reduction, at an event that was declared to read them. Outside: Error{Internal} naming the event.
+  std::span<const float> grad(ParamId id) const;
+  std::span<float> change_grad(ParamId id);
+  // The trainer says what is going on, in words for that error ("at PhaseEnd"), and whether gradients are to be seen.
+  void enter_event(std::string event, bool gradients);
+
+  Newest newest(ParamId id) const { return at(id).newest; }
+  // Said by whoever copied between host and device, or updated the parameter on the device.
+  void set_newest(ParamId id, Newest newest) { at(id).newest = newest; }
+
+  TensorView weight_memory(ParamId id) { return at(id).weight.view(); }
+  TensorView grad_memory(ParamId id) { return at(id).grad.view(); }
+  TensorView slot_memory(ParamId id, int i) { return at(id).slots.at(static_cast<std::size_t>(i)).view(); }
+  TensorView buffer_memory(std::size_t i) { return buffers_.at(i).view(); }
 
   // One byte a weight; empty: no such mask, every entry is kept or trained.
   std::span<const std::uint8_t> mask(ParamId, MaskKind) const;
@@ -56,15 +87,20 @@ class ParamStore {
     std::vector<Tensor> slots;
     std::vector<std::uint8_t> keep, train;
     std::uint64_t init_seed = 0;
+    Newest newest = Newest::Host;
   };
   State& at(ParamId id) { return params_.at(static_cast<std::size_t>(id)); }
   const State& at(ParamId id) const { return params_.at(static_cast<std::size_t>(id)); }
+  const State& on_host(ParamId id) const;
+  void require_gradients(ParamId id) const;
   void enforce(State&);
   std::vector<ParamSpec> specs_;
   std::vector<BufferSpec> buffer_specs_;
   std::vector<State> params_;
   std::vector<Tensor> buffers_;
   std::uint64_t revision_ = 0;
+  std::string event_ = "before training";
+  bool gradients_visible_ = false;
 };
 
 }  // namespace winnow

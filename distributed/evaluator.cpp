@@ -6,7 +6,7 @@ Evaluation Evaluator::evaluate(Split split) {
   Evaluation result;
   if (job_.data.examples(split) == 0) return result;
   const std::int64_t rows = job_.train.integer("eval_batch");
-  if (!net_) net_ = network_.evaluation(rows, params_);
+  if (net_ == nullptr) net_ = &programs_.compiled(network_.evaluation(rows));
   auto& source = sources_[split];
   if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
   double sums[3] = {0, 0, 0};
@@ -31,7 +31,7 @@ Evaluation Evaluator::evaluate(Split split) {
 }
 
 std::size_t Evaluator::memory_bytes() const {
-  return net_ ? net_->program.arena_bytes() + net_->program.scratch_bytes() : 0;
+  return net_ != nullptr ? net_->program.arena_bytes() + net_->program.scratch_bytes() : 0;
 }
 
 }  // namespace winnow

@@ -1,10 +1,9 @@
 // Loss and accuracies of the present weights on a whole split, all ranks together. Owns the
-// evaluation program and its batches, made when first needed; borrows the rest. Not synchronised.
+// batches, made when first needed; borrows the rest. Not synchronised.
 #pragma once
 
 #include <map>
 #include <memory>
-#include <optional>
 
 #include "distributed/train_job.h"
 
@@ -12,8 +11,8 @@ namespace winnow {
 
 class Evaluator {
  public:
-  Evaluator(const TrainJob& job, const Network& network, ParamStore& params)
-      : job_(job), network_(network), params_(params) {}
+  Evaluator(const TrainJob& job, const Network& network, ProgramCache& programs)
+      : job_(job), network_(network), programs_(programs) {}
 
   // Collective. A split without examples gives zeros.
   Evaluation evaluate(Split split);
@@ -22,8 +21,8 @@ class Evaluator {
  private:
   const TrainJob& job_;
   const Network& network_;
-  ParamStore& params_;
-  std::optional<CompiledNetwork> net_;
+  ProgramCache& programs_;
+  CompiledNetwork* net_ = nullptr;  // made when first needed
   std::map<Split, std::unique_ptr<EvalSource>> sources_;
 };
 

@@ -10,16 +10,34 @@ void Phases::put_start_values() {
   for (const auto& [name, values] : job_.start) {
     std::span<float> target;
     for (std::size_t p = 0; p < params_.size(); ++p) {
-      if (params_.specs()[p].name == name) target = params_.weight(ParamId(p));
+      if (params_.specs()[p].name == name) target = params_.change(ParamId(p));
     }
     for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
-      if (model_.buffers[b].name == name) target = params_.buffer(b);
+      if (params_.buffer_specs()[b].name == name) target = params_.change_buffer(b);
     }
     if (target.size() != values.size()) {
       fail(ErrorKind::Settings, "init.from: tensor '{}' has {} values, the model needs {}", name, values.size(),
            target.size());
     }
     std::ranges::copy(values, target.begin());
+  }
+}
+
+void Phases::save(StateWriter& out) const {
+  std::vector<std::int64_t> steps;
+  for (const auto& [step, snapshot] : snapshots_) {
+    steps.push_back(step);
+    PrefixWriter own(out, fmt::format("snapshot/{}", step));
+    snapshot.copy_to(own);
+  }
+  out.put_values<std::int64_t>("snapshots", steps);
+}
+
+void Phases::load(StateReader& in) {
+  snapshots_.clear();
+  for (const std::int64_t step : in.get_list<std::int64_t>("snapshots")) {
+    PrefixReader own(in, fmt::format("snapshot/{}", step));
+    for (const std::string& key : own.unread()) snapshots_[step].put(key, own.get(key));
   }
 }
 

@@ -13,8 +13,8 @@ namespace winnow {
 
 class Phases {
  public:
-  Phases(const TrainJob& job, const Model& model, ParamStore& params, const RunLength& length)
-      : job_(job), model_(model), params_(params), length_(length) {}
+  Phases(const TrainJob& job, ParamStore& params, const RunLength& length)
+      : job_(job), params_(params), length_(length) {}
 
   std::optional<Phase> phase(int index) const { return job_.method.phase(index, length_); }
   // Initial draw with the job's start values, or back to a snapshot, as the phase says; and fresh slots
@@ -25,12 +25,13 @@ class Phases {
     return phase.snapshot == step && !snapshots_.contains(step);
   }
   void keep_snapshot(std::int64_t step) { params_.save(snapshots_[step], true, false); }
+  void save(StateWriter& out) const;  // the snapshots
+  void load(StateReader& in);
 
  private:
   void put_start_values();
 
   const TrainJob& job_;
-  const Model& model_;
   ParamStore& params_;
   const RunLength& length_;
   std::map<std::int64_t, MemoryState> snapshots_;  // by step

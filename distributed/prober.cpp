@@ -30,9 +30,16 @@ CompiledNetwork& Prober::compiled(const ProbeRequest& request) {
   auto found = nets_.find(key);
   if (found == nets_.end()) {
     const std::int64_t rows = ones ? 1 : job_.rows(), denominator = ones ? 1 : job_.batch();
-    found = nets_.emplace(key, network_.probe(request, rows, denominator, params_)).first;
+    found = nets_.emplace(key, &programs_.compiled(network_.probe(request, rows, denominator))).first;
   }
-  return found->second;
+  return *found->second;
+}
+
+void Prober::clear() {
+  constexpr std::size_t kSmall = std::size_t{64} << 20;  // the next trial will want it again
+  nets_.clear();
+  double_net_.reset();
+  programs_.shrink_probes(kSmall);
 }
 
 void Prober::bind_weights(CompiledNetwork& net, const ProbeRequest& request) {

@@ -1,5 +1,5 @@
 // Answers a method's probes: forward and backward passes outside training, in f32 or f64, which change
-// nothing. Owns the programs, one for each kind of request; borrows the rest. Not synchronised.
+// nothing. One program for each kind of request. Borrows all but that in f64; not synchronised.
 #pragma once
 
 #include <map>
@@ -14,15 +14,12 @@ namespace winnow {
 
 class Prober {
  public:
-  Prober(const TrainJob& job, const Network& network, ParamStore& params, BatchSource& source)
-      : job_(job), network_(network), params_(params), source_(source) {}
+  Prober(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source)
+      : job_(job), network_(network), programs_(programs), params_(programs.params()), source_(source) {}
 
   // Collective, unless the input is all ones. `step`: of the random streams.
   ProbeResult probe(const ProbeRequest& request, std::int64_t step);
-  void clear() {  // gives the programs' memory back
-    nets_.clear();
-    double_net_.reset();
-  }
+  void clear();  // gives the memory of large programs back
 
  private:
   CompiledNetwork& compiled(const ProbeRequest& request);
@@ -33,9 +30,10 @@ class Prober {
 
   const TrainJob& job_;
   const Network& network_;
+  ProgramCache& programs_;
   ParamStore& params_;
   BatchSource& source_;
-  std::map<std::string, CompiledNetwork> nets_;
+  std::map<std::string, CompiledNetwork*> nets_;
   std::optional<DoubleNetwork> double_net_;  // of requests that differ only in their values
 };
 

@@ -25,6 +25,7 @@ struct TrainJob {
   int threads = 1;
   // Start values by parameter or buffer name, used in place of the initial draw (init.from).
   std::map<std::string, std::vector<float>> start = {};
+  ProgramCache* programs = nullptr;  // of the trials before this one; nothing: the trainer has its own
 
   std::int64_t batch() const { return train.integer("batch"); }  // examples of an update, over all ranks
   std::int64_t rows() const;  // of them, this rank's; Error{Settings} if the ranks cannot share them evenly

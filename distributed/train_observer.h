@@ -1,5 +1,6 @@
 // What a training run tells whoever listens: plain reports, and the interface they come through.
-// Every rank tells its own observer the same; an observer must not change anything.
+// Every rank tells its own observer the same; an observer must not change anything. What it has gathered is part of
+// a saved run, so that a run that goes on reports what the whole one would have.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,9 @@ class TrainObserver {
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}
   virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
   virtual void working() {}                          // between batches of evaluation and scoring
-  virtual bool stop_requested() { return false; }    // then run() throws Error{Stopped}
+  virtual bool stop_requested() { return false; }    // asked before every step; then run() throws Error{Stopped}
+  virtual void save(StateWriter&) const {}
+  virtual void load(StateReader&, TrainState&) {}  // the state is that of the run that goes on
 };
 
 }  // namespace winnow

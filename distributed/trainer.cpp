@@ -13,16 +13,17 @@ Trainer::Trainer(TrainJob job)
     : job_(std::move(job)),
       network_(job_.build, job_.method, job_.train, compute_type(job_.train), job_.threads),
       model_(network_.model(job_.rows())),
-      params_(model_, Optimizer::slots(job_.train)),
+      programs_(job_.programs != nullptr ? *job_.programs : own_programs_),
+      params_(programs_.begin(model_, Optimizer::slots(job_.train))),
       source_(job_.data.train(job_.batch(), job_.seeds.data_order, job_.seeds.augment, job_.slice())),
       length_(run_length(job_.train, source_->batches_per_epoch())),
       schedule_(job_.train, length_),
-      step_(job_, network_, params_, *source_),
-      evaluator_(job_, network_, params_),
-      prober_(job_, network_, params_, *source_),
-      phases_(job_, model_, params_, length_) {
+      step_(job_, network_, programs_, *source_),
+      evaluator_(job_, network_, programs_),
+      prober_(job_, network_, programs_, *source_),
+      phases_(job_, params_, length_) {
   flush_denormals(job_.threads);
-  job_.method.schedule(plan_, length_);
+  job_.method.schedule(events_, length_);
 }
 
 Trainer::~Trainer() = default;
@@ -43,9 +44,11 @@ void Trainer::log(std::string_view what, std::string_view layer, double value) {
   job_.observer.event(cursor_.step, what, layer, value);
 }
 
-Verdict Trainer::notify(When when) {
+Verdict Trainer::notify(When when, bool gradients) {
   const Moment moment{when, cursor_.step, cursor_.step / length_.steps_per_epoch, cursor_.phase};
+  params_.enter_event(fmt::format("at {}", name_of(when)), gradients);
   const Verdict verdict = job_.method.on_event(moment, *this);
+  params_.enter_event("outside an event", false);
   check_masks();
   return verdict;
 }
@@ -69,7 +72,7 @@ void Trainer::check_masks() {
 void Trainer::sync_buffers() {
   if (job_.comm.size() == 1) return;
   for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
-    const auto values = params_.buffer(b);
+    const auto values = params_.change_buffer(b);
     std::vector<double> sum(values.begin(), values.end());
     job_.comm.all_reduce_sum(std::span(sum));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(sum[i] / job_.comm.size());
@@ -77,26 +80,25 @@ void Trainer::sync_buffers() {
 }
 
 StepReport Trainer::train_step() {
-  StepReport report{
-      .learning_rate = learning_rate(), .dense_gradients = plan_.wants_dense(cursor_.step), .phase = cursor_.phase};
+  StepReport report{.learning_rate = learning_rate(),
+                    .dense_gradients = !cursor_.again && events_.dense_gradients.contains(cursor_.step),
+                    .phase = cursor_.phase};
   const TrainingStep::Result batch = step_.gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
   report.loss = batch.loss;
   report.accuracy = batch.accuracy;
-  if (step_.status().not_finite != 0) {
-    report.diverged = true;
-    report.step = cursor_.step;
-    report.updated = false;
-    return report;
+  report.diverged = step_.status().not_finite != 0;
+  report.updated = !report.diverged;
+  if (report.updated && events_.after_backward.contains(cursor_.step)) {
+    cursor_.again = notify(When::AfterBackward, true) == Verdict::SkipUpdate;
+    report.updated = !cursor_.again;
+    cursor_.skipped += cursor_.again ? 1 : 0;
   }
-  const bool act = plan_.wants_after_backward(cursor_.step);
-  if (act && notify(When::AfterBackward) == Verdict::SkipUpdate) {
-    report.updated = false;
-    ++cursor_.skipped;
-  } else {
+  if (report.updated) {
     step_.update(report.learning_rate, ++cursor_.updates);
     ++cursor_.step;
+    cursor_.again = false;
     report.diverged = step_.status().not_finite != 0;
-    if (!report.diverged && plan_.wants_after_step(cursor_.step)) notify(When::AfterStep);
+    if (!report.diverged && events_.after_step.contains(cursor_.step)) notify(When::AfterStep);
   }
   report.step = cursor_.step;
   return report;
@@ -128,6 +130,7 @@ void Trainer::start_phase(int index) {
   phases_.enter(phase);
   cursor_.phase = index;
   cursor_.step = cursor_.batches = phase.first_step;
+  cursor_.again = false;
   cursor_.sums = {};
   if (phase.reset_optimizer) cursor_.updates = 0;
   notify(When::Begin);
@@ -163,41 +166,51 @@ bool Trainer::run_phase(const Phase& phase) {
 
 Trainer::Outcome Trainer::run() {
   Outcome outcome;
-  for (int index = 0; !outcome.diverged; ++index) {
-    const auto phase = phases_.phase(index);
-    if (!phase) break;
-    start_phase(index);
-    outcome.diverged = !run_phase(*phase);
+  if (cursor_.phase < 0) start_phase(0);
+  outcome.diverged = !run_phase(phases_.phase(cursor_.phase).value());
+  while (!outcome.diverged && phases_.phase(cursor_.phase + 1)) {
+    start_phase(cursor_.phase + 1);
+    outcome.diverged = !run_phase(phases_.phase(cursor_.phase).value());
   }
   sync_buffers();
   const RunStatus& status = step_.status();
   outcome.step = status.not_finite != 0 ? status.since : cursor_.step;
   outcome.skipped = cursor_.skipped;
-  outcome.bytes_sent = step_.reducer().bytes_sent();
-  outcome.bytes_dense = step_.reducer().bytes_dense();
+  const Cursor end = cursor();
+  outcome.bytes_sent = end.bytes_sent;
+  outcome.bytes_dense = end.bytes_dense;
   return outcome;
 }
 
 std::size_t Trainer::memory_bytes() const { return params_.bytes() + step_.memory_bytes() + evaluator_.memory_bytes(); }
 
-void Trainer::save(StateWriter& writer) const {
-  params_.save(writer);
-  const std::int64_t counters[] = {cursor_.step, cursor_.batches, cursor_.skipped, cursor_.phase, cursor_.updates};
-  writer.put_values<std::int64_t>("trainer/counters", counters);
-  job_.method.save(writer);
+Cursor Trainer::cursor() const {
+  Cursor now = cursor_;
+  now.bytes_sent += step_.reducer().bytes_sent();
+  now.bytes_dense += step_.reducer().bytes_dense();
+  return now;
 }
 
-void Trainer::load(StateReader& reader) {
-  params_.load(reader);
-  std::int64_t counters[5];
-  reader.get_values<std::int64_t>("trainer/counters", counters);
-  cursor_.step = counters[0];
-  cursor_.batches = counters[1];
-  cursor_.skipped = counters[2];
-  cursor_.phase = static_cast<int>(counters[3]);
-  cursor_.updates = counters[4];
+void Trainer::save(StateWriter& out) const {
+  params_.save(out);
+  const auto save_part = [&out](const char* name, const auto& part) {
+    PrefixWriter own(out, name);
+    part.save(own);
+  };
+  save_part("cursor", cursor());
+  save_part("phases", phases_);
+  save_part("method", job_.method);
+  save_part("observer", job_.observer);
+}
+
+void Trainer::load(StateReader& in) {
+  params_.load(in);
+  PrefixReader of_cursor(in, "cursor"), of_phases(in, "phases"), of_method(in, "method"), of_observer(in, "observer");
+  cursor_.load(of_cursor);
+  phases_.load(of_phases);
+  job_.method.load(of_method);
+  job_.observer.load(of_observer, *this);
   step_.status() = {};
-  job_.method.load(reader);
   mask_revision_seen_ = params_.mask_revision();
 }
 

@@ -32,6 +32,8 @@ class Trainer final : public TrainState {
     std::int64_t skipped = 0;  // batches without an update
     std::int64_t bytes_sent = 0, bytes_dense = 0;
   };
+  // From where the cursor stands: the beginning, or where load() put it. Error{Stopped} when the observer asks for it,
+  // before a step; save() then gives the state that a later run goes on from.
   Outcome run();
 
   Evaluation evaluate(Split split) { return evaluator_.evaluate(split); }
@@ -40,9 +42,12 @@ class Trainer final : public TrainState {
   std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
   Program& training_program() { return step_.program(); }
 
-  // All that a later run needs to go on exactly here: parameters, slots, masks, counters and the method's own state.
+  Cursor cursor() const;  // where it stands
+
+  // All that a later run of the same job needs to go on exactly here, bit for bit: parameters, slots, masks, the
+  // cursor, snapshots to go back to, and what method and observer keep. Between two steps.
   void save(StateWriter&) const;
-  void load(StateReader&);
+  void load(StateReader&);  // Error{Input} for the state of another job
   // One batch: forward, backward, reduction, events, update. Public for tests and benchmarks; run() calls it.
   StepReport train_step();
   void start_phase(int index);  // the phase must exist
@@ -58,7 +63,7 @@ class Trainer final : public TrainState {
   void log(std::string_view what, std::string_view layer, double value) override;
 
  private:
-  Verdict notify(When when);
+  Verdict notify(When when, bool gradients = false);
   void check_masks();
   void sync_buffers();
   void report_epoch();
@@ -66,12 +71,14 @@ class Trainer final : public TrainState {
 
   TrainJob job_;
   Network network_;
-  Model model_;  // at this rank's training batch, with the method's edits
-  ParamStore params_;
+  Model model_;                // at this rank's training batch, with the method's edits
+  ProgramCache own_programs_;  // unless the job brings some
+  ProgramCache& programs_;
+  ParamStore& params_;
   std::unique_ptr<BatchSource> source_;
   RunLength length_;
   LearningRate schedule_;
-  EventPlan plan_;
+  EventPlan events_;
   TrainingStep step_;
   Evaluator evaluator_;
   Prober prober_;

@@ -4,12 +4,12 @@
 
 namespace winnow {
 
-TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamStore& params, BatchSource& source)
+TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source)
     : job_(job),
-      params_(params),
+      params_(programs.params()),
       source_(source),
-      net_(network.training(job.rows(), job.batch(), params)),
-      optimizer_(job.train, params, job.method, job.threads, &net_.program.state()) {
+      net_(programs.compiled(network.training(job.rows(), job.batch()))),
+      optimizer_(job.train, params_, job.method, job.threads, &net_.program.state()) {
   std::vector<ParamId> order;
   std::vector<ValueId> watched;
   for (const auto& [value, id] : net_.gradients) {
@@ -19,10 +19,9 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ParamSto
     param_of_grad_[static_cast<std::size_t>(value)] = id;
   }
   reducer_ = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
-  if (job_.comm.size() > 1) {
-    net_.program.watch(watched,
-                       [this](ValueId value) { reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]); });
-  }
+  if (job_.comm.size() == 1) watched.clear();  // nothing is sent
+  net_.program.watch(watched,
+                     [this](ValueId value) { reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]); });
 }
 
 TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {

@@ -1,5 +1,5 @@
 // One batch of training: forward, backward, the sum of gradients over ranks, and the update, which
-// the trainer asks for apart, since a method may act between. Owns program, reducer and optimiser;
+// the trainer asks for apart, since a method may act between. Owns reducer and optimiser;
 // borrows the rest. Not synchronised.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace winnow {
 
 class TrainingStep {
  public:
-  TrainingStep(const TrainJob& job, const Network& network, ParamStore& params, BatchSource& source);
+  TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source);
 
   struct Result {
     double loss = 0, accuracy = 0;  // of the whole batch
@@ -35,7 +35,7 @@ class TrainingStep {
   const TrainJob& job_;
   ParamStore& params_;
   BatchSource& source_;
-  CompiledNetwork net_;
+  CompiledNetwork& net_;
   Optimizer optimizer_;
   std::vector<ParamId> param_of_grad_;  // by value
   std::unique_ptr<Reducer> reducer_;

@@ -92,7 +92,8 @@ Foreseen foresee(const TrialOutline& trial) {
       const double cost = step_cost(layers).total(), dense_cost = step_cost(layers, true).total();
       const std::int64_t until = masks.next_step(index, phase->last_step);
       std::int64_t dense = 0;
-      for (std::int64_t at = step; plan.may_want_dense() && at < until; ++at) dense += plan.wants_dense(at) ? 1 : 0;
+      const StepSet& asked = plan.dense_gradients;
+      for (std::int64_t at = step; !asked.empty() && at < until; ++at) dense += asked.contains(at) ? 1 : 0;
       const std::int64_t plain = until - step - (forecast.dense_batches_are_extra ? 0 : dense);
       result.train_macs += batch * (static_cast<double>(plain) * cost + static_cast<double>(dense) * dense_cost);
       step = until;

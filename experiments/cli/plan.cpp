@@ -15,6 +15,7 @@
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/estimate.h"
+#include "experiments/run/planned_events.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -272,11 +273,24 @@ void print_json(std::ostream& out, const Plan& plan) {
   out << "\n  ]\n}\n";
 }
 
+// One line for configurations that do the same at the same steps.
+void print_events(std::ostream& out, const Plan& plan) {
+  std::map<std::pair<std::string, std::string>, std::size_t> kinds;
+  for (const PlannedConfiguration& one : plan.configurations) {
+    ++kinds[{one.spec->settings.text("method.name"), text_of(planned_events(*one.spec))}];
+  }
+  out << "\nsteps at which methods act, by updates applied\n";
+  for (const auto& [kind, count] : kinds) {
+    out << fmt::format("  {:<18} {}  ({} configuration{})\n", kind.first, kind.second, count, count == 1 ? "" : "s");
+  }
+}
+
 }  // namespace
 
 void add_plan_options(VerbOptions& options) {
   add_sweep_options(options);
-  options.add_options()("all", "list every configuration")("json", "one JSON object");
+  options.add_options()("all", "list every configuration")("events", "the steps at which methods act")(
+      "json", "one JSON object");
 }
 
 int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
@@ -284,13 +298,14 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
   if (!given) return 0;
   Plan plan = make_plan(sweep_arguments(*given));
   for (const std::string& arg : args) {
-    if (arg == "--all" || arg == "--json") continue;
+    if (arg == "--all" || arg == "--events" || arg == "--json") continue;
     plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + arg;
   }
   if (given->contains("json")) {
     print_json(out, plan);
   } else {
     print(out, plan, given->contains("all"));
+    if (given->contains("events")) print_events(out, plan);
   }
   return 0;
 }

@@ -81,9 +81,8 @@ class Compander final : public Method {
   }
 
   void schedule(EventPlan& plan, const RunLength&) const override {
-    const auto always = [](std::int64_t) { return true; };
-    if (adaptive_ || (decays_here() && weight_decay_ > 0)) plan.after_backward(always);
-    if (adaptive_) plan.after_step(always);
+    if (adaptive_ || (decays_here() && weight_decay_ > 0)) plan.after_backward.always();
+    if (adaptive_) plan.after_step.always();
   }
 
   // Coefficients stay positive.
@@ -162,7 +161,7 @@ class Compander final : public Method {
       const double a = weight.learned ? value_of(weight.learned->first) : a_;
       const double b = weight.learned ? value_of(weight.learned->second) : b_;
       std::int64_t clamped = 0;
-      for (float& value : state.params().weight(weight.id)) {
+      for (float& value : state.params().change(weight.id)) {
         const double range = companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
         double y = static_cast<double>(value) / a;
         if (function_ != "arsinh" && std::fabs(y) > range - kPoleDistance) {
@@ -183,7 +182,7 @@ class Compander final : public Method {
     for (const Companded& weight : weights_) {
       const auto rate = static_cast<float>(weight_decay_ * weight.decay);
       const float* v = params.weight(weight.id).data();
-      const std::span<float> grad = params.grad(weight.id);
+      const std::span<float> grad = params.change_grad(weight.id);
       if (!learned_.empty()) {
         for (std::size_t i = 0; i < grad.size(); ++i) grad[i] += rate * v[i];
         continue;
@@ -202,7 +201,8 @@ class Compander final : public Method {
   void take_gradients_to_w(ParamStore& params) {
     steps_.resize(weights_.size());
     for (std::size_t w = 0; w < weights_.size(); ++w) {
-      const std::span<float> v = params.weight(weights_[w].id), grad = params.grad(weights_[w].id);
+      const std::span<const float> v = params.weight(weights_[w].id);
+      const std::span<float> grad = params.change_grad(weights_[w].id);
       if (grad.empty()) continue;  // of a layer that another method took out
       auto a = static_cast<float>(a_), b = static_cast<float>(b_);
       if (!learned_.empty()) {
@@ -225,7 +225,7 @@ class Compander final : public Method {
   void take_steps_to_v(ParamStore& params) const {
     for (std::size_t w = 0; w < steps_.size(); ++w) {
       const AdaptiveStep& step = steps_[w];
-      const std::span<float> v = params.weight(weights_[w].id);
+      const std::span<float> v = params.change(weights_[w].id);
       for (std::size_t i = 0; i < step.v.size(); ++i) {
         v[i] = step.v[i] + step.slope[i] * (v[i] - step.v[i]);
       }

@@ -6,36 +6,6 @@
 namespace winnow {
 namespace {
 
-// Keys of a part are its own: "<name>/<key>".
-class PartWriter final : public StateWriter {
- public:
-  PartWriter(StateWriter& out, const std::string& name) : out_(out), prefix_(name + "/") {}
-  void put(std::string_view key, std::span<const std::byte> value) override {
-    out_.put(prefix_ + std::string(key), value);
-  }
-
- private:
-  StateWriter& out_;
-  std::string prefix_;
-};
-
-class PartReader final : public StateReader {
- public:
-  PartReader(StateReader& in, const std::string& name) : in_(in), prefix_(name + "/") {}
-  std::span<const std::byte> get(std::string_view key) override { return in_.get(prefix_ + std::string(key)); }
-  std::vector<std::string> unread() const override {
-    std::vector<std::string> keys;
-    for (const std::string& key : in_.unread()) {
-      if (key.starts_with(prefix_)) keys.push_back(key.substr(prefix_.size()));
-    }
-    return keys;
-  }
-
- private:
-  StateReader& in_;
-  std::string prefix_;
-};
-
 // Structure first, so that re-parametrisations find the layers it adds; masks last, on what is then prunable.
 int edit_rank(const Method& method) {
   const Touches touches = method.touches();
@@ -71,16 +41,11 @@ void Composite::edit(GraphEditor& editor) {
 }
 
 void Composite::schedule(EventPlan& plan, const RunLength& length) const {
-  std::vector<EventPlan> plans(parts_.size());
-  for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i].method->schedule(plans[i], length);
-  const auto any = [&plans](bool (EventPlan::*wants)(std::int64_t) const) -> EventPlan::At {
-    return [plans, wants](std::int64_t step) {
-      return std::any_of(plans.begin(), plans.end(), [&](const EventPlan& one) { return (one.*wants)(step); });
-    };
-  };
-  plan.after_backward(any(&EventPlan::wants_after_backward));
-  if (std::ranges::any_of(plans, &EventPlan::may_want_dense)) plan.dense_gradients(any(&EventPlan::wants_dense));
-  plan.after_step(any(&EventPlan::wants_after_step));
+  for (const Part& part : parts_) {
+    EventPlan own;
+    part.method->schedule(own, length);
+    plan.add(own);
+  }
 }
 
 Verdict Composite::on_event(const Moment& moment, TrainState& state) {
@@ -110,14 +75,14 @@ std::optional<Phase> Composite::phase(int index, const RunLength& length) const 
 
 void Composite::save(StateWriter& out) const {
   for (const Part& part : parts_) {
-    PartWriter own(out, part.name);
+    PrefixWriter own(out, part.name);
     part.method->save(own);
   }
 }
 
 void Composite::load(StateReader& in) {
   for (const Part& part : parts_) {
-    PartReader own(in, part.name);
+    PrefixReader own(in, part.name);
     part.method->load(own);
   }
 }

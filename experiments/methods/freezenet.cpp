@@ -25,8 +25,7 @@ class FreezeNet final : public MaskAtInit {
   }
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
-    if (variant_ != "freeze_wd") return;
-    plan.after_step([last = length.steps](std::int64_t step) { return step == last; });
+    if (variant_ == "freeze_wd") plan.after_step.at(length.steps);
   }
 
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
@@ -66,7 +65,7 @@ class FreezeNet final : public MaskAtInit {
     if (part == "none") return;
     ParamStore& params = state.params();
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      const auto weight = params.weight(tensors[t].id);
+      const auto weight = params.change(tensors[t].id);
       const std::vector<float> before(weight.begin(), weight.end());
       const std::uint64_t old_seed = params.seeded(tensors[t].id).key.seed;
       params.redraw(tensors[t].id, redraw_seed(state));

@@ -16,10 +16,7 @@ GmpSchedule GmpSchedule::between(std::int64_t begin, std::int64_t end, std::int6
   return {begin, interval, span / interval};
 }
 
-bool GmpSchedule::due(std::int64_t step) const {
-  if (step < begin || step > begin + updates * interval) return false;
-  return interval == 0 || (step - begin) % interval == 0;
-}
+StepRule GmpSchedule::rule() const { return {begin, begin + updates * interval, std::max<std::int64_t>(1, interval)}; }
 
 double GmpSchedule::progress(std::int64_t step) const {
   if (interval == 0) return 1;
@@ -45,7 +42,7 @@ class Gmp final : public Method {
   Touches touches() const override { return {.masks = true}; }
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
-    plan.after_step([at = updates(length)](std::int64_t step) { return at.due(step); });
+    plan.after_step.add(updates(length).rule());
   }
 
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
@@ -62,7 +59,7 @@ class Gmp final : public Method {
   Verdict on_event(const Moment& moment, TrainState& state) override {
     const bool at_start = moment.when == When::Begin && moment.step == 0 && moment.phase == 0;
     const GmpSchedule at = updates(state.length());
-    if ((moment.when == When::AfterStep || at_start) && at.due(moment.step)) {
+    if ((moment.when == When::AfterStep || at_start) && at.rule().contains(moment.step)) {
       prune(state, at.progress(moment.step));
     }
     return Verdict::Update;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/event_plan.h"
+
 namespace winnow {
 
 // Mask updates at begin, begin + interval, ..., begin + updates * interval.
@@ -11,7 +13,7 @@ struct GmpSchedule {
 
   // As many whole intervals as fit between the two; at least one update that reaches the end.
   static GmpSchedule between(std::int64_t begin, std::int64_t end, std::int64_t interval);
-  bool due(std::int64_t step) const;
+  StepRule rule() const;
   double progress(std::int64_t step) const;  // 0 at the first update, 1 at the last
 };
 

@@ -78,7 +78,7 @@ class IterativeMagnitude final : public Method {
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
     const std::int64_t at = rewind_step(length);
-    if (shuffles() && at > 0) plan.after_step([at](std::int64_t step) { return step == at; });
+    if (shuffles() && at > 0) plan.after_step.at(at);
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
@@ -112,17 +112,15 @@ class IterativeMagnitude final : public Method {
   }
 
   void save(StateWriter& out) const override {
-    out.put_value("imp/remembered", remembered_.size());
+    out.put_value("imp/remembered", static_cast<std::int64_t>(remembered_.size()));
     for (std::size_t t = 0; t < remembered_.size(); ++t) {
       out.put_values<float>("imp/remembered/" + std::to_string(t), remembered_[t]);
     }
   }
   void load(StateReader& in) override {
-    remembered_.resize(in.get_value<std::size_t>("imp/remembered"));
+    remembered_.resize(static_cast<std::size_t>(in.get_value<std::int64_t>("imp/remembered")));
     for (std::size_t t = 0; t < remembered_.size(); ++t) {
-      const std::string key = "imp/remembered/" + std::to_string(t);
-      remembered_[t].resize(in.get(key).size() / sizeof(float));
-      in.get_values<float>(key, remembered_[t]);
+      remembered_[t] = in.get_list<float>("imp/remembered/" + std::to_string(t));
     }
   }
 
@@ -213,7 +211,7 @@ class IterativeMagnitude final : public Method {
     if (control_ == "shuffle_global") shuffle(masks, state.rng("imp/shuffle"));
     set_masks(state, moving, masks, MaskKind::Keep);
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      const auto weight = state.params().weight(tensors[t].id);
+      const auto weight = state.params().change(tensors[t].id);
       const Bits keep = mask_bits(state.params(), tensors[t], MaskKind::Keep);
       for (std::size_t i = 0; i < weight.size(); ++i) {
         weight[i] = keep[i] != 0 ? remembered_.at(t)[i] : 0.0f;

@@ -125,7 +125,7 @@ class Interspace final : public Method {
     ParamStore& params = state.params();
     for (const Basis& basis : bases_) {
       const auto n = static_cast<std::size_t>(basis.n);
-      const std::span<float> f = params.weight(basis.id);
+      const std::span<float> f = params.change(basis.id);
       if (std::ranges::any_of(f, [](float value) { return value != 0; })) continue;
       if (!orthonormal_) {
         for (std::size_t i = 0; i < f.size(); ++i) f[i] = i % (n + 1) == 0 ? 1.0f : 0.0f;
@@ -135,7 +135,7 @@ class Interspace final : public Method {
       const std::vector<double> rows = random_orthonormal(n, state.rng("interspace/" + name));
       for (std::size_t i = 0; i < f.size(); ++i) f[i] = static_cast<float>(rows[i]);
       for (const ParamId id : basis.coefficients) {
-        const std::span<float> all = params.weight(id);
+        const std::span<float> all = params.change(id);
         std::vector<double> filter(n);
         for (std::size_t at = 0; at < all.size(); at += n) {
           for (std::size_t m = 0; m < n; ++m) filter[m] = static_cast<double>(all[at + m]);
@@ -153,7 +153,7 @@ class Interspace final : public Method {
   void renormalise(ParamStore& params) const {
     for (const Basis& basis : bases_) {
       const auto n = static_cast<std::size_t>(basis.n);
-      const std::span<float> f = params.weight(basis.id);
+      const std::span<float> f = params.change(basis.id);
       if (f.empty()) continue;
       const std::vector<double> norms = row_norms(f, basis.n);
       for (std::size_t k = 0; k < n; ++k) {
@@ -161,7 +161,7 @@ class Interspace final : public Method {
         const auto norm = static_cast<float>(norms[k]);
         for (float& x : f.subspan(k * n, n)) x /= norm;
         for (const ParamId id : basis.coefficients) {
-          const std::span<float> all = params.weight(id);
+          const std::span<float> all = params.change(id);
           for (std::size_t at = k; at < all.size(); at += n) all[at] *= norm;
         }
       }

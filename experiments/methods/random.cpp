@@ -23,7 +23,7 @@ class RandomPruning final : public MaskAtInit {
       const auto kept = static_cast<double>(state.params().count(tensor.id, MaskKind::Keep));
       if (kept == 0) continue;
       const double factor = std::sqrt(static_cast<double>(tensor.numel) / kept);
-      for (float& weight : state.params().weight(tensor.id)) {
+      for (float& weight : state.params().change(tensor.id)) {
         weight = static_cast<float>(factor * static_cast<double>(weight));
       }
     }

@@ -14,9 +14,8 @@ class Rigl final : public DynamicSparse {
       : DynamicSparse(settings), alpha_(settings.real("alpha")), cosine_(settings.text("drop_schedule") == "cosine") {}
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
-    const auto at = [this, length](std::int64_t step) { return due(step, length); };
-    plan.after_backward(at);
-    plan.dense_gradients(at);
+    plan.after_backward.add(updates(length));
+    plan.dense_gradients.add(updates(length));
   }
 
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
@@ -45,12 +44,13 @@ class Rigl final : public DynamicSparse {
   std::int64_t end_of(const RunLength& length) const {
     return static_cast<std::int64_t>(settings().real("t_end") * static_cast<double>(length.steps));
   }
+  StepRule updates(const RunLength& length) const {
+    const std::int64_t interval = std::max<std::int64_t>(1, length.resolve(settings().length("delta_t")));
+    return {begin_of(length), end_of(length), interval};
+  }
   // The batch after a skipped update comes at the same step and trains.
   bool due(std::int64_t step, const RunLength& length) const {
-    if (!active() || step == last_update()) return false;
-    const std::int64_t begin = begin_of(length);
-    const std::int64_t interval = std::max<std::int64_t>(1, length.resolve(settings().length("delta_t")));
-    return step >= begin && step <= end_of(length) && (step - begin) % interval == 0;
+    return active() && step != last_update() && updates(length).contains(step);
   }
   static Scores gradients(TrainState& state, const PrunedTensor& tensor) {
     Scores growth;

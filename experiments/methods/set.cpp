@@ -19,13 +19,13 @@ class Set final : public DynamicSparse {
 
   void schedule(EventPlan& plan, const RunLength& length) const override {
     if (interval_.epochs) return;  // the end of an epoch is always announced
-    plan.after_step([this, length](std::int64_t step) { return due(step, length); });
+    plan.after_step.add(updates(length));
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
     const When when = interval_.epochs ? When::EpochEnd : When::AfterStep;
-    if (moment.when != when || !due(moment.step, state.length())) return Verdict::Update;
+    if (moment.when != when || !active() || !updates(state.length()).contains(moment.step)) return Verdict::Update;
     const std::int64_t end = end_of(state.length());
     const double fraction = cosine_ ? cosine_fraction(zeta_, moment.step, end) : zeta_;
     update(
@@ -49,9 +49,9 @@ class Set final : public DynamicSparse {
     return static_cast<std::int64_t>(settings().real("t_end") * static_cast<double>(length.steps));
   }
   // Not after the last step: weights that start at 0 would never be trained.
-  bool due(std::int64_t step, const RunLength& length) const {
+  StepRule updates(const RunLength& length) const {
     const std::int64_t interval = std::max<std::int64_t>(1, length.resolve(interval_));
-    return active() && step > 0 && step < length.steps && step <= end_of(length) && step % interval == 0;
+    return {interval, std::min(end_of(length), length.steps - 1), interval};
   }
 
   double zeta_;

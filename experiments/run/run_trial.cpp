@@ -120,6 +120,12 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, Tr
   return values;
 }
 
+// Memory and programs that the next trial of this worker (a thread that trains one trial after the other) may take over.
+ProgramCache& worker_programs() {
+  thread_local ProgramCache programs;
+  return programs;
+}
+
 // Ranks on several nodes may have other files behind the same path.
 void agree_on_data(Communicator& group, const Dataset& data) {
   std::string first = data.digest();
@@ -196,7 +202,8 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
                                                        .comm = group,
                                                        .observer = *bench.recorder,
                                                        .threads = options.threads,
-                                                       .start = start_values(spec, result)});
+                                                       .start = start_values(spec, result),
+                                                       .programs = &worker_programs()});
   };
   try {
     agree(group, set_up);

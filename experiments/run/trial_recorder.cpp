@@ -188,6 +188,8 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   }
 }
 
+double TrialRecorder::seconds_so_far() const { return seconds_before_ + seconds_since(started_); }
+
 void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
   fill_tables(result);
   auto& summary = result.summary;
@@ -201,7 +203,7 @@ void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
   summary["steps"] = static_cast<double>(steps_);
   summary["seconds.train"] = train_seconds_;
   summary["seconds.eval"] = eval_seconds_;
-  summary["seconds.total"] = seconds_since(started_);
+  summary["seconds.total"] = seconds_so_far();
   if (train_seconds_ > 0) summary["images_per_second"] = images_per_second(train_seconds_);
 }
 

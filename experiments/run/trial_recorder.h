@@ -33,6 +33,8 @@ class TrialRecorder final : public TrainObserver {
   void probed(std::int64_t examples) override;
   void working() override;
   bool stop_requested() override { return stop_ && stop_(); }
+  void save(StateWriter& out) const override;  // all but what at_start() keeps, which its owner has
+  void load(StateReader& in, TrainState& state) override;
 
   // Tables, and the summary values that follow from the course of training.
   void finish(TrialResult& result, const RunLength& length) const;
@@ -43,6 +45,7 @@ class TrialRecorder final : public TrainObserver {
     std::string what, layer;
     double value;
   };
+  double seconds_so_far() const;
   void measure_costs();
   void fill_tables(TrialResult& result) const;
   double images_per_second(double seconds) const;
@@ -75,6 +78,7 @@ class TrialRecorder final : public TrainObserver {
   double train_seconds_ = 0, eval_seconds_ = 0;
   TrialProgress progress_;
   std::chrono::steady_clock::time_point started_, training_since_ = {};  // training begins with the first phase
+  double seconds_before_ = 0;                                            // a stop
 };
 
 }  // namespace winnow

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "core/error.h"
 
 namespace winnow {
@@ -24,8 +26,9 @@ Model small_model() {
 ParamStore filled(int slots = 2) {
   ParamStore store(small_model(), slots);
   store.initialise(11);
+  store.enter_event("at a test", true);
   for (int s = 0; s < slots; ++s) {
-    for (float& value : store.slot(kWeight, s)) value = 0.5f;
+    for (float& value : store.change_slot(kWeight, s)) value = 0.5f;
   }
   return store;
 }
@@ -81,8 +84,8 @@ TEST(ParamStore, DroppedEntriesAndTheirSlotsBecomeZero) {
 TEST(ParamStore, NewlyKeptEntriesStartAtZeroEvenIfSomethingWroteThere) {
   ParamStore store = filled();
   store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 1});
-  store.weight(kWeight)[1] = 3;
-  store.slot(kWeight, 0)[1] = 3;
+  store.change(kWeight)[1] = 3;
+  store.change_slot(kWeight, 0)[1] = 3;
   const float kept = store.weight(kWeight)[0];
   store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 1, 0, 1, 1, 1});
   EXPECT_EQ(store.weight(kWeight)[1], 0);
@@ -142,13 +145,72 @@ TEST(ParamStore, ARedrawnParameterIsRegeneratedFromItsNewSeedOnly) {
   EXPECT_EQ(store.seeded(kFrozen).key.seed, 11u);
 }
 
+TEST(ParamStore, LoadRefusesTheStateOfAnotherShape) {
+  MemoryState state;
+  filled().save(state);
+  Model other = small_model();
+  other.params[0].shape = {3, 2};  // as many values
+  ParamStore store(other, 2);
+  try {
+    store.load(state);
+    FAIL() << "took a 2x3 tensor for a 3x2 one";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    EXPECT_STREQ(error.what(), "saved state 'param/fc.weight' is f32 2x3, expected is f32 3x2");
+  }
+}
+
+TEST(ParamStore, KnowsWhichSideHasTheNewestValues) {
+  ParamStore store = filled();
+  EXPECT_EQ(store.newest(kWeight), Newest::Host);
+  store.set_newest(kWeight, Newest::Both);  // as after an upload
+  (void)store.weight(kWeight);
+  EXPECT_EQ(store.newest(kWeight), Newest::Both) << "reading changes nothing";
+  store.change(kWeight)[0] = 1;
+  EXPECT_EQ(store.newest(kWeight), Newest::Host);
+  for (const auto& write :
+       std::vector<std::function<void()>>{[&] { store.change_slot(kWeight, 0)[0] = 1; }, [&] { store.reset_slots(); },
+                                          [&] { store.redraw(kWeight, 5); },
+                                          [&] {
+                                            store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
+                                          }}) {
+    store.set_newest(kWeight, Newest::Both);
+    write();
+    EXPECT_EQ(store.newest(kWeight), Newest::Host);
+  }
+  store.set_newest(kWeight, Newest::Device);  // as after an update on the device
+  MemoryState state;
+  EXPECT_THROW((void)store.weight(kWeight), Error);
+  EXPECT_THROW((void)store.change(kWeight), Error);
+  EXPECT_THROW((void)store.slot(kWeight, 0), Error);
+  EXPECT_THROW(store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1}), Error);
+  EXPECT_THROW(store.save(state), Error);
+  EXPECT_EQ(store.count(kWeight, MaskKind::Keep), 4) << "the bytes of a mask are always here";
+}
+
+TEST(ParamStore, GradientsAreThereAtDeclaredEventsOnly) {
+  ParamStore store = filled();
+  EXPECT_EQ(store.grad(kWeight).size(), 6u);
+  store.enter_event("at PhaseEnd", false);
+  try {
+    (void)store.grad(kWeight);
+    FAIL() << "gave stale gradients";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Internal);
+    EXPECT_TRUE(std::string(error.what()).starts_with("gradients of 'fc.weight' are read at PhaseEnd;"))
+        << error.what();
+  }
+  EXPECT_THROW((void)store.change_grad(kWeight), Error);
+  EXPECT_EQ(store.grad_memory(kWeight).numel(), 6) << "programs bind the memory at any time";
+}
+
 TEST(ParamStore, LoadWithoutMasksPutsEarlierValuesUnderTheMasksOfNow) {
   ParamStore store = filled();
   const auto before = copy(store.weight(kWeight));
   MemoryState state;
   store.save(state, false, false);
   store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 1});
-  for (float& value : store.weight(kWeight)) value *= 2;
+  for (float& value : store.change(kWeight)) value *= 2;
   store.load(state, false, false);
   EXPECT_EQ(store.weight(kWeight)[0], before[0]);
   EXPECT_EQ(store.weight(kWeight)[1], 0);

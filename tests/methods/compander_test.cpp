@@ -99,7 +99,7 @@ TEST(Compander, MagnitudesAreThoseOfTheWeightsTheLayersUse) {
   test::SmallTrial trial("lenet300", {{"name", "compander"}, {"coefficients", "fine"}});
   Trainer trainer = trial.make();
   trainer.start_phase(0);
-  trainer.params().weight(test::named(trainer, "fc2.compander_a"))[0] = 100;
+  trainer.params().change(test::named(trainer, "fc2.compander_a"))[0] = 100;
   const auto effective = trainer.effective_weights();
   const std::vector<Scores> scores = magnitudes(trainer, pruned_tensors(trainer));
   ASSERT_EQ(scores.size(), effective.size());

@@ -113,15 +113,13 @@ class Recording final : public Method {
   Recording(Touches touches, std::string mark, std::string& calls)
       : touches_(touches), mark_(std::move(mark)), calls_(calls) {}
   Touches touches() const override { return touches_; }
-  void schedule(EventPlan& plan, const RunLength&) const override {
-    plan.after_backward([this](std::int64_t step) { return std::to_string(step) == mark_; });
-  }
+  void schedule(EventPlan& plan, const RunLength&) const override { plan.after_backward.at(std::stoll(mark_)); }
   Verdict on_event(const Moment&, TrainState&) override {
     calls_ += mark_;
     return mark_ == "1" ? Verdict::SkipUpdate : Verdict::Update;
   }
-  void save(StateWriter& out) const override { out.put_value("mark", mark_[0]); }
-  void load(StateReader& in) override { EXPECT_EQ(in.get_value<char>("mark"), mark_[0]); }
+  void save(StateWriter& out) const override { out.put_text("mark", mark_); }
+  void load(StateReader& in) override { EXPECT_EQ(in.get_text("mark"), mark_); }
 
  private:
   Touches touches_;
@@ -144,8 +142,8 @@ TEST(Composite, RunsStructureFirstMasksLastAndJoinsWishes) {
   EXPECT_EQ(calls, "123");
   EventPlan plan;
   all.schedule(plan, state.run);
-  EXPECT_TRUE(plan.wants_after_backward(1) && plan.wants_after_backward(3));
-  EXPECT_FALSE(plan.wants_after_backward(4) || plan.wants_after_step(1));
+  EXPECT_TRUE(plan.after_backward.contains(1) && plan.after_backward.contains(3));
+  EXPECT_FALSE(plan.after_backward.contains(4) || plan.after_step.contains(1));
   MemoryState saved;
   all.save(saved);
   all.load(saved);

@@ -25,7 +25,7 @@ Moment moment(When when, FakeState& state, std::int64_t step) {
 
 void random_gradients(FakeState& state) {
   for (const std::size_t i : {0u, 1u}) {
-    const auto grad = state.params().grad(ParamId(i));
+    const auto grad = state.params().change_grad(ParamId(i));
     for (std::size_t j = 0; j < grad.size(); ++j) grad[j] = normal_at({9, 9, 9}, j);
   }
 }
@@ -41,8 +41,8 @@ TEST(Rigl, SkipsOneBatchAtEachUpdateAndAsksForDenseGradientsOnlyThere) {
   random_gradients(state);
   std::vector<std::int64_t> updates;
   for (std::int64_t step = 0; step < 1000;) {
-    const bool wanted = plan.wants_after_backward(step);
-    EXPECT_EQ(wanted, plan.wants_dense(step));
+    const bool wanted = plan.after_backward.contains(step);
+    EXPECT_EQ(wanted, plan.dense_gradients.contains(step));
     const Verdict verdict = wanted ? rigl->on_event(moment(When::AfterBackward, state, step), state) : Verdict::Update;
     if (verdict == Verdict::SkipUpdate) {
       updates.push_back(step);
@@ -60,7 +60,7 @@ TEST(Rigl, UpdateKeepsTheCountAndGrowsFromZeroWithZeroSlots) {
   random_gradients(state);
   const std::int64_t before = kept(state);
   const Bits old = state.keep(0);
-  for (float& slot : state.params().slot(ParamId(0), 0)) slot = 1;
+  for (float& slot : state.params().change_slot(ParamId(0), 0)) slot = 1;
   state.params().replace_mask(ParamId(0), MaskKind::Keep, old);  // zero slots under the mask
   rigl->on_event(moment(When::AfterBackward, state, 0), state);
   EXPECT_EQ(kept(state), before);
@@ -116,8 +116,8 @@ TEST(Set, AnIntervalInStepsActsAfterThoseSteps) {
   EventPlan plan;
   set->schedule(plan, state.run);
   set->on_event(begin(), state);
-  EXPECT_TRUE(plan.wants_after_step(50));
-  EXPECT_FALSE(plan.wants_after_step(60) || plan.wants_after_step(1000));
+  EXPECT_TRUE(plan.after_step.contains(50));
+  EXPECT_FALSE(plan.after_step.contains(60) || plan.after_step.contains(1000));
   const Bits old = state.keep(0);
   set->on_event(moment(When::EpochEnd, state, 100), state);
   EXPECT_EQ(state.keep(0), old);
@@ -130,7 +130,7 @@ TEST(Set, CompatUpdatesAsTheOfficialCode) {
   const auto set = method({{"name", "set"}, {"density", "0.9"}, {"compat", "true"}});
   set->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
-  for (float& slot : state.params().slot(ParamId(0), 0)) slot = 1;
+  for (float& slot : state.params().change_slot(ParamId(0), 0)) slot = 1;
   const std::vector<float> old_weight(weight.begin(), weight.end());
   const Bits old = state.keep(0), stay = drop_by_sign(old_weight, old, .3, "fc1.weight");
   set->on_event(moment(When::EpochEnd, state, 100), state);
@@ -171,12 +171,12 @@ TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
   gmp->schedule(plan, state.run);
   gmp->on_event(begin(), state);
   for (std::int64_t step = 1; step <= 1000; ++step) {
-    EXPECT_EQ(plan.wants_after_step(step), step == 800);
+    EXPECT_EQ(plan.after_step.contains(step), step == 800);
   }
   for (const std::size_t i : {0u, 1u}) {
     EXPECT_TRUE(state.keep(i).empty());
     for (FakeState* one : {&state, &initial}) {  // as if trained: another order of magnitudes
-      for (float& weight : one->params().weight(ParamId(i))) weight = 1 / weight;
+      for (float& weight : one->params().change(ParamId(i))) weight = 1 / weight;
     }
   }
   gmp->on_event(moment(When::AfterStep, state, 800), state);
@@ -195,7 +195,7 @@ TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
     Bits last(600, 1);
     std::int64_t updates = 0;
     for (std::int64_t step = 1; step <= 1000; ++step) {
-      if (!plan.wants_after_step(step)) continue;
+      if (!plan.after_step.contains(step)) continue;
       EXPECT_EQ(gmp->on_event(moment(When::AfterStep, state, step), state), Verdict::Update);
       const Bits now = state.keep(0);
       for (std::size_t i = 0; i < now.size(); ++i) EXPECT_LE(now[i], last[i]);

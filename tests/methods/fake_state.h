@@ -30,10 +30,13 @@ inline Model linear_layers(const std::vector<Shape>& shapes) {
 
 class FakeState final : public TrainState {
  public:
-  explicit FakeState(const Model& model) : model_(model), params_(model, 1) { params_.initialise(1); }
+  explicit FakeState(const Model& model) : model_(model), params_(model, 1) {
+    params_.initialise(1);
+    params_.enter_event("at a test", true);
+  }
 
   void set_weight(std::size_t i, const std::vector<float>& values) {
-    std::copy(values.begin(), values.end(), params_.weight(ParamId(i)).begin());
+    std::copy(values.begin(), values.end(), params_.change(ParamId(i)).begin());
   }
   std::vector<std::uint8_t> keep(std::size_t i, MaskKind kind = MaskKind::Keep) const {
     const auto bits = params_.mask(ParamId(i), kind);

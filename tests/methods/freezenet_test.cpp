@@ -69,7 +69,7 @@ TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
   EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
   EventPlan plan;
   made->schedule(plan, state.run);
-  EXPECT_TRUE(plan.wants_after_step(1000));
+  EXPECT_TRUE(plan.after_step.contains(1000));
   made->on_event({When::AfterStep, 1000, 10, 0}, state);
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
@@ -82,7 +82,7 @@ std::vector<float> after_one_step(const char* variant, const char* decay) {
   FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
-  std::ranges::copy(gradient({weight.begin(), weight.end()}), state.params().grad(ParamId(0)).begin());
+  std::ranges::copy(gradient({weight.begin(), weight.end()}), state.params().change_grad(ParamId(0)).begin());
   const Settings train = test::resolved(train_schema(), {{"momentum", "0"}, {"weight_decay", decay}});
   Optimizer(train, state.params(), *made, 1).update(.1, 1);
   return {weight.begin(), weight.end()};
@@ -110,7 +110,7 @@ TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
   made->on_event(begin(), state);
   const Settings train = test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
   Optimizer optimizer(train, state.params(), *made, 1);
-  std::ranges::fill(state.params().grad(ParamId(0)), 1.0f);  // must not reach frozen weights
+  std::ranges::fill(state.params().change_grad(ParamId(0)), 1.0f);  // must not reach frozen weights
   for (const double rate : {.1, .01, .001}) {
     for (int step = 0; step < 25000; ++step) optimizer.update(rate, 1);  // SGD counts no updates
   }

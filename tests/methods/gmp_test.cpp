@@ -27,25 +27,25 @@ TEST(Gmp, ScheduleMatchesSpecificationOracle) {
   const std::vector<std::pair<std::int64_t, double>> oracle = {
       {22000, .093026}, {48000, .7875}, {74000, .899959}, {76000, .9}};
   for (const auto& [t, s] : oracle) {
-    EXPECT_TRUE(at.due(t));
+    EXPECT_TRUE(at.rule().contains(t));
     EXPECT_NEAR(gmp_sparsity(at.progress(t), 0, .9, 3), s, 6e-7) << t;
   }
-  for (const std::int64_t t : {0, 18000, 21000, 78000}) EXPECT_FALSE(at.due(t)) << t;
+  for (const std::int64_t t : {0, 18000, 21000, 78000}) EXPECT_FALSE(at.rule().contains(t)) << t;
 }
 
 TEST(Gmp, AShortRunStillReachesItsDensity) {
   const GmpSchedule two = GmpSchedule::between(2, 7, 100);
-  EXPECT_TRUE(two.due(2) && two.due(7) && !two.due(4));
+  EXPECT_TRUE(two.rule().contains(2) && two.rule().contains(7) && !two.rule().contains(4));
   EXPECT_EQ(two.progress(7), 1);
   const GmpSchedule one = GmpSchedule::between(3, 3, 100);
-  EXPECT_TRUE(one.due(3) && !one.due(2));
+  EXPECT_TRUE(one.rule().contains(3) && !one.rule().contains(2));
   EXPECT_EQ(one.progress(3), 1);
 }
 
 TEST(Gmp, AnIntervalThatDoesNotDivideEndsEarlyAtTheDensity) {
   const GmpSchedule at = GmpSchedule::between(0, 250, 100);
-  EXPECT_TRUE(at.due(200));
-  EXPECT_FALSE(at.due(250));
+  EXPECT_TRUE(at.rule().contains(200));
+  EXPECT_FALSE(at.rule().contains(250));
   EXPECT_EQ(at.progress(200), 1);
 }
 

@@ -109,8 +109,8 @@ class RoutedNet {
   void set_last_norms(float scale, float shift) {
     for (std::size_t p = 0; p < params_.size(); ++p) {
       const std::string& name = model_.params[p].name;
-      if (name.ends_with(".mod.bn2.weight")) std::ranges::fill(params_.weight(ParamId(p)), scale);
-      if (name.ends_with(".mod.bn2.bias")) std::ranges::fill(params_.weight(ParamId(p)), shift);
+      if (name.ends_with(".mod.bn2.weight")) std::ranges::fill(params_.change(ParamId(p)), scale);
+      if (name.ends_with(".mod.bn2.bias")) std::ranges::fill(params_.change(ParamId(p)), shift);
     }
   }
 
@@ -136,10 +136,10 @@ class RoutedNet {
     std::vector<Binding> bindings{{model_.input, images.data()}};
     for (std::size_t p = 0; p < params_.size(); ++p) {
       if (model_.params[p].retired) continue;
-      bindings.push_back({model_.params[p].value, params_.weight(ParamId(p)).data()});
+      bindings.push_back({model_.params[p].value, params_.weight_memory(ParamId(p)).data});
     }
     for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
-      bindings.push_back({model_.buffers[b].value, params_.buffer(b).data()});
+      bindings.push_back({model_.buffers[b].value, params_.buffer_memory(b).data});
     }
     Program program(model_.graph, wanted, bindings, 1);
     program.run({});

@@ -207,7 +207,7 @@ TEST_P(MaskedMethod, P7ChoosingAMaskLeavesWeightsStatisticsAndBatchesAlone) {
   // The dense network on the masked one's start values must see the same batch, and so the same loss.
   for (std::size_t p = 0; p < a.params().size(); ++p) {
     const auto values = a.params().weight(ParamId(p));
-    std::copy(values.begin(), values.end(), b.params().weight(ParamId(p)).begin());
+    std::copy(values.begin(), values.end(), b.params().change(ParamId(p)).begin());
   }
   EXPECT_EQ(a.train_step().loss, b.train_step().loss);
 }

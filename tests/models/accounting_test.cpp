@@ -236,7 +236,7 @@ TEST_F(AccountingOfLeNet, PrunedNetworkCountsBiasesAsNonZero) {
 // A method may drive weights to exact zeros and name no mask, as proximal steps do.
 TEST_F(AccountingOfLeNet, ZerosWithoutAMaskCountAsTheSameZerosWithOne) {
   const auto zero = [this](ParamId id, std::int64_t kept) {
-    const auto weights = params_.weight(id);
+    const auto weights = params_.change(id);
     std::fill(weights.begin() + kept, weights.end(), 0.0f);
   };
   zero(ParamId(0), 23520);
@@ -259,7 +259,7 @@ TEST_F(AccountingOfLeNet, ZerosWithoutAMaskCountAsTheSameZerosWithOne) {
 }
 
 TEST_F(AccountingOfLeNet, AStepComputesWithoutTheZerosAndTakesTheGradientsOfAll) {
-  const auto weights = params_.weight(ParamId(0));
+  const auto weights = params_.change(ParamId(0));
   std::fill(weights.begin() + 23520, weights.end(), 0.0f);
   std::vector<LayerCount> layers = count_layers(model_);
   measure(layers, params_.specs(), count_entries(params_));
@@ -269,7 +269,7 @@ TEST_F(AccountingOfLeNet, AStepComputesWithoutTheZerosAndTakesTheGradientsOfAll)
 // Training may still change an entry of a mask that is zero by chance, such as one that was just grown.
 TEST_F(AccountingOfLeNet, AMaskIsStoredWhateverItsValuesAre) {
   params_.replace_mask(ParamId(0), MaskKind::Keep, first(235200, 1000));
-  const auto weights = params_.weight(ParamId(0));
+  const auto weights = params_.change(ParamId(0));
   std::fill(weights.begin(), weights.begin() + 100, 0.0f);
   const auto summary = counted().summary;
   EXPECT_DOUBLE_EQ(summary.at("density"), (900.0 + 31000) / 266200);
@@ -289,7 +289,7 @@ TEST_F(AccountingOfLeNet, FrozenEntriesAreDenseButNotStored) {
   EXPECT_EQ(summary.at("stored.bits"), (32 + 32 * 26620 + 235200) + 32 + 32 + 32 * 410);
   EXPECT_EQ(summary.at("dead_layers"), 0);
   // An entry that weight decay moved cannot be regenerated any more.
-  params_.weight(ParamId(2))[5] *= 0.5f;
+  params_.change(ParamId(2))[5] *= 0.5f;
   EXPECT_EQ(counted().summary.at("params.kept"), 26620 + 410 + 1);
 }
 

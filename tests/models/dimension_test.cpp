@@ -63,7 +63,7 @@ TEST(TrainingCost, FollowsMasksAtTheNextStepAndZerosAtTheNextEvaluation) {
     return result.summary.at("flops.train") / 2 - std::exchange(before, result.summary.at("flops.train") / 2);
   };
   const auto zero_first_layer = [&](std::size_t kept) {
-    const auto weights = state.params().weight(ParamId(0));
+    const auto weights = state.params().change(ParamId(0));
     std::fill(weights.begin() + static_cast<std::ptrdiff_t>(kept), weights.end(), 0.0f);
   };
   EXPECT_EQ(charged([&] { zero_first_layer(1000); }), 3.0 * 266200);

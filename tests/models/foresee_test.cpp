@@ -20,7 +20,7 @@ class Foretold final : public Method {
   Touches touches() const override { return {.masks = true}; }
   void forecast(MaskForecast& forecast, const Model&, const RunLength&) const override { forecast = masks; }
   void schedule(EventPlan& plan, const RunLength&) const override {
-    if (dense_every > 0) plan.dense_gradients([n = dense_every](std::int64_t step) { return step % n == 0; });
+    if (dense_every > 0) plan.dense_gradients.every(dense_every);
   }
   std::optional<Phase> phase(int index, const RunLength& length) const override {
     if (runs.empty()) return Method::phase(index, length);

@@ -45,17 +45,19 @@ class SmallTrial {
     method_ = make_method(m);
   }
 
-  Trainer make() {
-    return Trainer({.build = build_,
-                    .method = *method_,
-                    .data = *data_,
-                    .train = train_,
-                    .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
-                    .comm = comm_ != nullptr ? *comm_ : *self_,
-                    .observer = observer != nullptr ? *observer : observer_,
-                    .threads = threads,
-                    .start = start});
+  TrainJob job() {
+    return {.build = build_,
+            .method = *method_,
+            .data = *data_,
+            .train = train_,
+            .seeds = {.init = 11, .data_order = 12, .augment = 13, .method = 14, .dropout = 15},
+            .comm = comm_ != nullptr ? *comm_ : *self_,
+            .observer = observer != nullptr ? *observer : observer_,
+            .threads = threads,
+            .start = start};
   }
+  Trainer make() { return Trainer(job()); }
+  const BuildModel& build() const { return build_; }
   Method& method() { return *method_; }
   const Settings& train() const { return train_; }
 

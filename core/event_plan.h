@@ -1,0 +1,54 @@
+// At which steps a method acts, as data: what one trial does can be listed, compared with another
+// and printed. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace winnow {
+
+// The steps from, from + every, ..., up to and with `until`.
+struct StepRule {
+  static constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();  // as long as training goes on
+  std::int64_t from = 0, until = kEnd, every = 1;
+  bool contains(std::int64_t step) const { return step >= from && step <= until && (step - from) % every == 0; }
+  auto operator<=>(const StepRule&) const = default;
+};
+
+// The union of rules. Rules that name the same steps are equal, and rules are kept in order, so that sets compare.
+class StepSet {
+ public:
+  void at(std::int64_t step) { add({step, step, 1}); }
+  void every(std::int64_t every, std::int64_t from = 0, std::int64_t until = StepRule::kEnd) {
+    add({from, until, every});
+  }
+  void always() { add(StepRule{}); }
+  void add(StepRule rule);  // one without a step adds nothing
+  void add(const StepSet& other);
+
+  bool contains(std::int64_t step) const;
+  bool empty() const { return rules_.empty(); }
+  const std::vector<StepRule>& rules() const { return rules_; }
+  std::string text() const;  // "step 20", "every 100 steps from 0 to 700"; several joined by ", "
+  bool operator==(const StepSet&) const = default;
+
+ private:
+  std::vector<StepRule> rules_;
+};
+
+// Declared before training, so that the trainer knows at which steps gradients must be dense and all
+// ranks agree. The first two are asked by the number of updates applied so far, after_step by the
+// number with the one just made.
+struct EventPlan {
+  StepSet after_backward;
+  // At these steps the gradients of pruned entries are computed and reduced too (growth by
+  // gradient); not for a second batch at the same step, after one that was used up without an update.
+  StepSet dense_gradients;
+  StepSet after_step;
+  void add(const EventPlan& other);
+  bool operator==(const EventPlan&) const = default;
+};
+
+}  // namespace winnow

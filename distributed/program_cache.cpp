@@ -1,0 +1,117 @@
+#include "distributed/program_cache.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/autodiff.h"
+#include "core/error.h"
+#include "core/passes.h"
+
+namespace winnow {
+namespace {
+
+// Fuses and differentiates the draft's own graph.
+CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
+  const bool gradients = draft.purpose != Purpose::Evaluate, into_params = draft.purpose == Purpose::Train;
+  Graph& graph = draft.model.graph;
+  std::vector<ValueId> outputs = {draft.loss};
+  for (const ValueId id : {draft.correct, draft.correct5}) {
+    if (id != kNoValue) outputs.push_back(id);
+  }
+  fuse_norm(graph, outputs);
+  std::vector<Binding> bindings = {{draft.model.input, nullptr}};
+  if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
+  std::vector<ValueId> wanted;
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const ParamSpec& spec = draft.model.params[p];
+    if (spec.retired) continue;
+    bindings.push_back({spec.value, params.weight_memory(ParamId(p)).data});
+    // A probe scores frozen parameters too: FreezeNet and SNIP look at all of them before anything is trained.
+    if (gradients && (spec.trainable || !into_params)) wanted.push_back(spec.value);
+  }
+  for (std::size_t b = 0; b < params.buffer_count(); ++b) {
+    bindings.push_back({draft.model.buffers[b].value, params.buffer_memory(b).data});
+  }
+  std::vector<std::pair<ValueId, ParamId>> grads;
+  if (gradients) {
+    std::vector<char> seen;
+    for (const Gradient& gradient : differentiate(graph, draft.loss, wanted)) {
+      const auto spec = std::find_if(draft.model.params.begin(), draft.model.params.end(),
+                                     [&](const ParamSpec& s) { return s.value == gradient.of; });
+      const auto id = ParamId(static_cast<std::uint32_t>(spec - draft.model.params.begin()));
+      if (gradient.grad == kNoValue) {
+        if (into_params) std::ranges::fill(params.grad_memory(id).span<float>(), 0.0f);
+        continue;
+      }
+      seen.resize(graph.value_count(), 0);
+      if (into_params) {
+        if (seen[static_cast<std::size_t>(gradient.grad)]++ != 0) {
+          fail(ErrorKind::Internal, "parameter '{}' shares its gradient with another one", spec->name);
+        }
+        bindings.push_back({gradient.grad, params.grad_memory(id).data});
+      }
+      grads.emplace_back(gradient.grad, id);
+      outputs.push_back(gradient.grad);
+    }
+  }
+  std::vector<ValueId> leaves, buffers;
+  for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
+  for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);
+  return {Program(graph, outputs, bindings, draft.threads),
+          draft.model.input,
+          draft.labels,
+          draft.loss,
+          draft.correct,
+          draft.correct5,
+          std::move(grads),
+          std::move(leaves),
+          std::move(buffers)};
+}
+
+// Is the program that comes of them the same?
+bool same(const ProgramDraft& a, const ProgramDraft& b) {
+  const auto same_param = [](const ParamSpec& x, const ParamSpec& y) {
+    return x.value == y.value && x.trainable == y.trainable && x.retired == y.retired;
+  };
+  const auto values = [](const ProgramDraft& d) {
+    return std::array{d.model.input, d.model.logits, d.labels, d.loss, d.correct, d.correct5};
+  };
+  return a.purpose == b.purpose && a.threads == b.threads && values(a) == values(b) &&
+         std::ranges::equal(a.model.params, b.model.params, same_param) &&
+         std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
+         a.model.graph == b.model.graph;
+}
+
+}  // namespace
+
+ParamStore& ProgramCache::begin(const Model& model, int slots) {
+  if (!params_ || !params_->restart(model, slots)) {
+    entries_.clear();
+    params_.emplace(model, slots);
+  }
+  for (const auto& entry : entries_) entry->used = false;
+  return *params_;
+}
+
+CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
+  const auto found = std::ranges::find_if(entries_, [&](const auto& entry) { return same(entry->draft, draft); });
+  if (found != entries_.end()) {
+    ++reused_;
+    (*found)->used = true;
+    (*found)->net.program.state() = {};  // nothing that an earlier trial marked
+    return (*found)->net;
+  }
+  // It takes the place of what an earlier trial had for the same purpose, so that no sweep piles programs up.
+  std::erase_if(entries_, [&](const auto& entry) { return !entry->used && entry->draft.purpose == draft.purpose; });
+  CompiledNetwork net = compile(draft, *params_);
+  return entries_.emplace_back(std::make_unique<Entry>(Entry{std::move(draft), std::move(net)}))->net;
+}
+
+void ProgramCache::shrink_probes(std::size_t bytes) {
+  std::erase_if(entries_, [&](const auto& entry) {
+    const Program& program = entry->net.program;
+    return entry->draft.purpose == Purpose::Probe && program.arena_bytes() + program.scratch_bytes() > bytes;
+  });
+}
+
+}  // namespace winnow

@@ -1,0 +1,62 @@
+// Memory of parameters and the programs that are bound to it, kept from one trial to the next. A sweep over seeds and
+// hyper-parameters compiles once: a program is used again where the graph that it would be compiled from is equal, so
+// whatever shapes a program is its key. Owned by a worker that trains one trial after the other; not synchronised.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/param_store.h"
+#include "core/program.h"
+
+namespace winnow {
+
+// Train: gradients of the trained parameters, in their own memory. Probe: of all, in the program's.
+enum class Purpose : std::uint8_t { Train, Evaluate, Probe };
+
+// What a program is compiled from.
+struct ProgramDraft {
+  Purpose purpose = Purpose::Evaluate;
+  Model model;  // with the method's edits and the loss
+  ValueId labels = kNoValue, loss = kNoValue, correct = kNoValue, correct5 = kNoValue;
+  int threads = 1;
+};
+
+// A compiled network and the values its user binds and reads.
+struct CompiledNetwork {
+  Program program;
+  ValueId images, labels;
+  ValueId loss, correct, correct5;                     // loss is a sum for evaluation, a mean for training
+  std::vector<std::pair<ValueId, ParamId>> gradients;  // in the order in which they become final
+  // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
+  // precision numbers its values differently. Retired ones do not enter.
+  std::vector<ValueId> params, buffers;
+};
+
+class ProgramCache {
+ public:
+  // Parameters of a trial that begins, all zero. In the memory of the last trial's if they are the same; otherwise its
+  // programs are gone with it.
+  ParamStore& begin(const Model& model, int slots);
+  ParamStore& params() { return *params_; }
+
+  // The program of an equal draft, or a new one. Stays where it is until the next begin() or shrink().
+  CompiledNetwork& compiled(ProgramDraft draft);
+  void shrink_probes(std::size_t bytes);           // lets go of probes' programs that hold more than that
+  std::int64_t reused() const { return reused_; }  // programs that were not compiled again
+
+ private:
+  struct Entry {
+    ProgramDraft draft;
+    CompiledNetwork net;
+    bool used = true;  // by the present trial
+  };
+  std::optional<ParamStore> params_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::int64_t reused_ = 0;
+};
+
+}  // namespace winnow

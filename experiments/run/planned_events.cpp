@@ -1,0 +1,39 @@
+#include "experiments/run/planned_events.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "core/train_settings.h"
+#include "experiments/data/registry.h"
+#include "experiments/run/trial_setup.h"
+
+namespace winnow {
+
+EventPlan planned_events(const TrialSpec& spec) {
+  const Settings train = train_settings(spec);
+  Model model = model_builder(spec)(1, DType::F32);
+  const std::unique_ptr<Method> method = trial_method(spec);
+  GraphEditor editor(model, spec.settings.text("method.name"), train);
+  method->edit(editor);  // what a method does at steps can follow from what it did to the network
+  const std::int64_t examples =
+      find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));
+  EventPlan plan;
+  method->schedule(plan, run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch"))));
+  return plan;
+}
+
+std::string text_of(const EventPlan& plan) {
+  std::vector<std::string> parts;
+  const auto add = [&parts](const char* what, const StepSet& steps) {
+    if (!steps.empty()) parts.push_back(fmt::format("{}: {}", what, steps.text()));
+  };
+  add("with gradients", plan.after_backward);
+  add("dense gradients", plan.dense_gradients);
+  add("after updates", plan.after_step);
+  return parts.empty() ? "at the start and end of epochs and phases at most"
+                       : fmt::format("{}", fmt::join(parts, "; "));
+}
+
+}  // namespace winnow
