@@ -138,5 +138,25 @@ TEST(BatchNorm, AStatisticThatIsNotFiniteIsMarked) {
   check_bad_value(1e30f, true);  // its square is more than f32 holds
 }
 
+// As PyTorch's threshold_backward: where the output is NaN the ReLU lets the gradient through, by either gate.
+TEST(BatchNorm, NaNOpensTheGateOfTheRelu) {
+  const cpu::BatchNormShape shape{3, 1, false, true, 1e-5f, 0.1f};
+  const std::vector<float> x{1, 2, 6}, dy{1, 10, 100}, mean{3}, rstd{0.5f}, y(3, NAN), nan{NAN};
+  std::vector<float> dx(3), dresidual(3), dgamma(1), dbeta(1);
+  std::vector<std::byte> scratch(shape.scratch_bytes());
+  const auto backward = [&](const float* output, float* residual) {
+    dbeta[0] = 0;
+    cpu::batch_norm_backward<float>(shape,
+                                    {dy.data(), x.data(), output, nan.data(), nullptr, mean.data(), rstd.data(),
+                                     dx.data(), residual, dgamma.data(), dbeta.data()},
+                                    scratch.data(), 1);
+    EXPECT_EQ(dbeta[0], 111);
+    EXPECT_TRUE(std::isnan(dx[0]));
+  };
+  backward(nullptr, nullptr);  // from x * NaN
+  backward(y.data(), dresidual.data());
+  EXPECT_EQ(dresidual, dy);
+}
+
 }  // namespace
 }  // namespace winnow::testing
