@@ -54,7 +54,7 @@ std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, A
     }
     fail(error.kind(), "node '{}' ({} of {}): {}", name, op, shapes, error.what());
   }
-  Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs), origin_};
+  Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs)};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     ValueInfo& out = outputs[i];
     if (out.name.empty()) out.name = i == 0 ? node.name : fmt::format("{}:{}", node.name, i);

@@ -53,7 +53,6 @@ struct Node {
   std::string name;  // "stage1.block0.conv1"; used in error messages, profiles and by methods
   std::vector<ValueId> in, out;
   Attrs attrs;
-  std::string origin;  // the method that emitted it; empty: the model
   bool operator==(const Node&) const = default;
 };
 
@@ -81,9 +80,6 @@ class Graph {
   // ready nodes the one emitted first runs first, so the order is the same on every rank.
   std::vector<NodeId> schedule(std::span<const ValueId> outputs) const;
 
-  // Who is editing: written into the origin of the nodes emitted from now on.
-  void set_origin(std::string origin) { origin_ = std::move(origin); }
-  const std::string& origin() const { return origin_; }
   // Equal graphs give equal programs.
   bool operator==(const Graph&) const = default;
 
@@ -91,7 +87,6 @@ class Graph {
   std::vector<ValueInfo> values_;
   std::vector<std::int64_t> producer_;  // by value: node position, or -1
   std::vector<Node> nodes_;
-  std::string origin_;
 };
 
 }  // namespace winnow

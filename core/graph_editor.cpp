@@ -31,13 +31,6 @@ std::vector<char> activations(const Model& model) {
   return downstream(model.graph, model.graph.schedule(std::vector{model.logits}), {model.input});
 }
 
-GraphEditor::GraphEditor(Model& model, std::string method, const Settings& train)
-    : model_(model), builder_(model), train_(train) {
-  model_.graph.set_origin(std::move(method));
-}
-
-GraphEditor::~GraphEditor() { model_.graph.set_origin({}); }
-
 std::vector<Layer> GraphEditor::layers() const {
   const Graph& graph = model_.graph;
   const std::vector<char> computed = activations(model_);
@@ -78,18 +71,6 @@ void GraphEditor::derive(ParamId weight, const std::function<ValueId(ValueId lea
   const NodeId before = model_.graph.node_count();
   model_.graph.redirect(leaf, f(leaf), before);
   model_.param(weight).derived = true;
-}
-
-void GraphEditor::replace(ParamId weight, ValueId effective) {
-  Graph& graph = model_.graph;
-  const ValueId leaf = model_.param(weight).value;
-  const std::vector<NodeId> order = graph.schedule(std::vector{effective});
-  if (downstream(graph, order, {leaf})[static_cast<std::size_t>(effective)] != 0) {
-    fail(ErrorKind::Internal, "method '{}' replaces parameter '{}' by a value that reads it", graph.origin(),
-         model_.param(weight).name);
-  }
-  graph.redirect(leaf, effective, graph.node_count());
-  model_.param(weight).retired = true;
 }
 
 void GraphEditor::splice(ValueId at, const std::function<ValueId(ValueId)>& block) {

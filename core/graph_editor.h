@@ -1,5 +1,4 @@
-// The only way in which methods change a network's structure. Every node and parameter it adds
-// carries the method's name as origin. Lives for one call of Method::edit; not synchronised.
+// The only way in which methods change a network's structure. Lives for one call of Method::edit; not synchronised.
 #pragma once
 
 #include <functional>
@@ -28,8 +27,7 @@ std::vector<char> activations(const Model& model);
 
 class GraphEditor {
  public:
-  GraphEditor(Model& model, std::string method, const Settings& train);
-  ~GraphEditor();  // nodes emitted later are no longer the method's
+  GraphEditor(Model& model, const Settings& train) : model_(model), builder_(model), train_(train) {}
   GraphEditor(const GraphEditor&) = delete;
   GraphEditor& operator=(const GraphEditor&) = delete;
 
@@ -45,8 +43,6 @@ class GraphEditor {
 
   // Readers of the parameter's leaf read the value that `f` derives from it: effective weight = f(leaf, new leaves).
   void derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f);
-  // Takes the parameter out; readers of its leaf read `effective`, built from other leaves.
-  void replace(ParamId weight, ValueId effective);
   // Puts a block behind a value: its present readers read block(value) instead.
   void splice(ValueId at, const std::function<ValueId(ValueId)>& block);
   // Present readers of region.out read body(region.in) instead; parameters that nothing reads any more are retired.

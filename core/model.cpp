@@ -135,7 +135,6 @@ ParamId ModelBuilder::param(ParamSpec spec) {
     fail(ErrorKind::Internal, "model '{}' has two parameters named '{}'", model_.name, spec.name);
   }
   spec.value = model_.graph.input(spec.name, spec.shape);
-  spec.origin = model_.graph.origin();
   model_.params.push_back(std::move(spec));
   return ParamId(model_.params.size() - 1);
 }

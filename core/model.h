@@ -37,7 +37,6 @@ struct ParamSpec {
   bool decays_frozen = false;  // weight decay also moves entries whose Trainable bit is 0
   std::string layer = {};      // "conv1": the layer it belongs to
   Shape layer_shape = {};      // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
-  std::string origin = {};     // the method that added it; empty: the model
   // Of a parameter that a parametrisation added: the prunable tensor that keeps as many entries less, so that a
   // density means equal numbers of stored parameters. Nothing: a density does not count it.
   std::optional<ParamId> paid_by = {};
@@ -104,7 +103,7 @@ class ModelBuilder {
   void region(const std::string& kind, const std::string& name, int stage, int block, ValueId in, ValueId out);
   void output(ValueId logits) { model_.logits = logits; }
 
-  ParamId param(ParamSpec spec);  // adds a leaf; fills value and origin
+  ParamId param(ParamSpec spec);  // adds a leaf; fills value
   ValueId buffer(const std::string& name, const Shape& shape, double initial);
   Model& model() { return model_; }
   const Shape& shape(ValueId id) const { return model_.graph.value(id).shape; }

@@ -33,7 +33,7 @@ Network::Network(BuildModel build, Method& method, const Settings& train, DType 
 
 Model Network::model(std::int64_t batch, DType compute) const {
   Model model = build_(batch, compute);
-  GraphEditor editor(model, train_.has("method") ? train_.text("method") : "method", train_);
+  GraphEditor editor(model, train_);
   method_.edit(editor);
   return model;
 }
@@ -98,7 +98,7 @@ DoubleNetwork Network::probe_in_double(const ProbeRequest& request) const {
 
 std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& params) const {
   Model edited = model(1);
-  GraphEditor editor(edited, "", train_);
+  GraphEditor editor(edited, train_);
   std::vector<ValueId> outputs;
   std::vector<Binding> bindings;
   const std::vector<Layer> layers = editor.layers();

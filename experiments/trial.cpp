@@ -32,8 +32,6 @@ const char* name_of(Outcome outcome) {
       return "diverged";
     case Outcome::Failed:
       return "failed";
-    case Outcome::Cancelled:
-      return "cancelled";
   }
   return "unknown";
 }

@@ -33,8 +33,8 @@ struct TrialSpec {
 // The identity with this canonical text.
 Settings identity_of(const std::string& canonical);
 
-enum class Outcome : std::uint8_t { Done, Diverged, Failed, Cancelled };
-const char* name_of(Outcome);  // "done", "diverged", "failed", "cancelled"
+enum class Outcome : std::uint8_t { Done, Diverged, Failed };
+const char* name_of(Outcome);  // "done", "diverged", "failed"
 
 // A table by columns; all columns have the same length.
 struct Column {

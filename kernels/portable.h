@@ -32,13 +32,13 @@ WINNOW_HD bool not_finite(float value) {
 }
 
 // Element types of tensors. Masks are U8 (0 or 1 a weight); labels are I32.
-enum class DType : std::uint8_t { F32, BF16, F64, I32, U8 };
+enum class DType : std::uint8_t { F32, BF16, I32, U8 };
 
 constexpr std::int64_t size_of(DType type) {
-  return type == DType::F64 ? 8 : type == DType::F32 || type == DType::I32 ? 4 : type == DType::BF16 ? 2 : 1;
+  return type == DType::F32 || type == DType::I32 ? 4 : type == DType::BF16 ? 2 : 1;
 }
 constexpr const char* name_of(DType type) {
-  constexpr const char* names[] = {"f32", "bf16", "f64", "i32", "u8"};
+  constexpr const char* names[] = {"f32", "bf16", "i32", "u8"};
   return names[static_cast<int>(type)];
 }
 

@@ -51,7 +51,7 @@ void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer
 std::vector<LayerCount> count_layers(const Model& model) {
   Model copy = model;
   const Settings none;
-  const GraphEditor editor(copy, "", none);
+  const GraphEditor editor(copy, none);
   const std::int64_t batch = model.graph.value(model.input).shape[0];
   std::vector<LayerCount> counts;
   for (const Layer& layer : editor.layers()) {

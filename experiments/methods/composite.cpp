@@ -34,10 +34,7 @@ Touches Composite::touches() const {
 }
 
 void Composite::edit(GraphEditor& editor) {
-  for (const Part& part : parts_) {
-    GraphEditor own(editor.model(), part.name, editor.train());
-    part.method->edit(own);
-  }
+  for (const Part& part : parts_) part.method->edit(editor);
 }
 
 void Composite::schedule(EventPlan& plan, const RunLength& length) const {

@@ -189,7 +189,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     bench.train = train_settings(spec);
     Model edited = build(1, DType::F32);
     {
-      GraphEditor editor(edited, spec.settings.text("method.name"), bench.train);
+      GraphEditor editor(edited, bench.train);
       bench.method->edit(editor);
     }
     bench.recorder =

@@ -87,7 +87,7 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     key = "method.name";
     const std::unique_ptr<Method> composed = make_method(method);
     const Model plain = model;
-    GraphEditor editor(model, method.text("name"), train);
+    GraphEditor editor(model, train);
     composed->edit(editor);
     check_touches(composed->touches(), touched(plain, model), method.text("name"));
     key = "method.density";

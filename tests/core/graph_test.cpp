@@ -81,14 +81,6 @@ TEST(Graph, UnknownOpAndMissingAttributeAreNamed) {
   EXPECT_NE(text.find("'p'"), std::string::npos) << text;
 }
 
-TEST(Graph, RemembersWhoEmittedANode) {
-  Chain c;
-  c.graph.set_origin("freezenet");
-  c.graph.emit1("relu", {c.b}, {}, "added");
-  EXPECT_EQ(c.graph.nodes()[0].origin, "");
-  EXPECT_EQ(c.graph.nodes()[2].origin, "freezenet");
-}
-
 TEST(Graph, CopyIsIndependent) {
   Chain c;
   Graph copy = c.graph;

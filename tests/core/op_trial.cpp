@@ -33,9 +33,6 @@ void fill_randomly(Tensor& tensor, const std::string& stream, double low, double
       case DType::BF16:
         tensor.as<bf16>()[i] = from_float<bf16>(value);
         break;
-      case DType::F64:
-        tensor.as<double>()[i] = static_cast<double>(value);
-        break;
       case DType::I32:
         tensor.as<std::int32_t>()[i] = index_at(tensor.view().shape, key, i);
         break;

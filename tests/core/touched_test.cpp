@@ -24,7 +24,7 @@ Touches after(const Edit& edit) {
   const Model before = tiny();
   Model model = before;
   const Settings train;
-  GraphEditor editor(model, "test", train);
+  GraphEditor editor(model, train);
   edit(editor);
   return touched(before, model);
 }

@@ -37,7 +37,7 @@ FakeState freeze_net(Method* method = nullptr) {
   Model model = linear_layers({{2, 2}});
   if (method != nullptr) {
     const Settings train;
-    GraphEditor editor(model, "freezenet", train);
+    GraphEditor editor(model, train);
     method->edit(editor);
   }
   FakeState state(model);

@@ -65,9 +65,6 @@ class OpBench {
         case DType::U8:
           values.push_back(view.as<std::uint8_t>()[i]);
           break;
-        case DType::F64:
-          values.push_back(static_cast<float>(view.as<double>()[i]));
-          break;
       }
     }
     return values;

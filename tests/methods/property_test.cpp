@@ -304,7 +304,7 @@ class AnyMethod : public testing::TestWithParam<std::string> {
   }
   static Model edited(Method& method, Model model) {
     const Settings train = resolve(train_schema(), Settings());
-    GraphEditor editor(model, "test", train);
+    GraphEditor editor(model, train);
     method.edit(editor);
     return model;
   }

@@ -55,7 +55,7 @@ inline Model edited_model(const std::string& name, const Pairs& model, const Pai
   Settings settings;
   for (const auto& [key, text] : method) settings.set(key, text);
   const Settings train = resolved(train_schema(), {});
-  GraphEditor editor(edited, settings.text("name"), train);
+  GraphEditor editor(edited, train);
   make_method(settings)->edit(editor);
   return edited;
 }

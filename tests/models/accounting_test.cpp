@@ -151,7 +151,7 @@ Model with_method(const std::string& name, std::map<std::string, std::string, st
   Model model = build("lenet300", kMnist);
   const MethodDef& def = find_method(name);
   const Settings train = resolve(train_schema(), Settings());
-  GraphEditor editor(model, name, train);
+  GraphEditor editor(model, train);
   def.make(resolve(def.schema, Settings(std::move(settings))))->edit(editor);
   return model;
 }
@@ -298,7 +298,7 @@ TEST(Accounting, SupermaskOverSeededWeightsIsStoredAsSeedAndMask) {
   Model edited = dense;
   const Settings train;
   {
-    GraphEditor editor(edited, "supermask", train);
+    GraphEditor editor(edited, train);
     editor.store_seeded(ParamId(0));
     editor.freeze(ParamId(0));
     editor.derive(ParamId(0), [&](ValueId leaf) {
@@ -330,7 +330,7 @@ TEST(Accounting, DerivationThatSavesNothingIsStoredByItsParameters) {
   Model edited = dense;
   const Settings train;
   {
-    GraphEditor editor(edited, "twice", train);
+    GraphEditor editor(edited, train);
     editor.derive(ParamId(0), [&](ValueId leaf) { return editor.graph().emit1("add", {leaf, leaf}, {}, "twice"); });
   }
   ParamStore params(edited, 1);

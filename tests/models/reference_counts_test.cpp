@@ -159,7 +159,7 @@ TEST(Models, ResNet20NamesItsBlocksAndLayers) {
                                               "stage1.block1", "stage1.block2", "stage2.block0", "stage2.block1",
                                               "stage2.block2"}));
   const Settings train;
-  const std::vector<Layer> layers = GraphEditor(model, "test", train).layers();
+  const std::vector<Layer> layers = GraphEditor(model, train).layers();
   ASSERT_EQ(layers.size(), 20u);
   EXPECT_EQ(layers.front().name, "conv1");
   EXPECT_EQ(layers[7].name, "stage1.block0.conv1");

@@ -128,7 +128,7 @@ TEST(TrialFile, TheNoteAtTheEndSaysWhatStatusNeeds) {
   EXPECT_EQ(read_note(files, path).created, kCreated) << "the seal is damaged, the content is whole";
 }
 
-TEST(TrialFile, FailedAndCancelledTrialsHaveNoResultFile) {
+TEST(TrialFile, AFailedTrialHasNoResultFile) {
   TrialResult result = sample_trial();
   result.outcome = Outcome::Failed;
   EXPECT_THROW(encode_trial(result, kCreated), Error);
