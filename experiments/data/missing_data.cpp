@@ -5,7 +5,6 @@
 #include <set>
 
 #include "core/error.h"
-#include "experiments/data/raw_file.h"
 #include "experiments/data/registry.h"
 #include "experiments/data/root_advice.h"
 
@@ -36,12 +35,12 @@ void each_data_set(std::span<const TrialSpec* const> trials, std::vector<std::st
   }
 }
 
-void find_all(const DatasetDef& def, const Settings& data, const Files& files) {
+void find_all(const DatasetDef& def, const Files& files) {
   for (const std::filesystem::path& file : files) {
     std::error_code problem;
     if (std::filesystem::exists(file, problem)) continue;
     fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}{}", file.string(), def.name,
-         root_advice(expand_path(data.text("root"))));
+         root_advice(file.parent_path()));
   }
 }
 
@@ -50,14 +49,14 @@ void find_all(const DatasetDef& def, const Settings& data, const Files& files) {
 std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials) {
   std::vector<std::string> problems;
   each_data_set(trials, problems,
-                [](const DatasetDef& def, const Settings& data, const Files& files) { find_all(def, data, files); });
+                [](const DatasetDef& def, const Settings&, const Files& files) { find_all(def, files); });
   return problems;
 }
 
 DataCheck check_data(std::span<const TrialSpec* const> trials) {
   DataCheck check;
   each_data_set(trials, check.problems, [&](const DatasetDef& def, const Settings& data, const Files& files) {
-    find_all(def, data, files);
+    find_all(def, files);
     add(check.remarks, def.remark(data));
   });
   return check;

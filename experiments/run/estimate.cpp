@@ -53,7 +53,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
   const Model dense = model_builder(spec)(1, compute);
   Model edited = dense;
   {
-    GraphEditor editor(edited, spec.settings.text("method.name"), train);
+    GraphEditor editor(edited, train);
     method->edit(editor);
   }
   const std::int64_t batch = train.integer("batch"), rows = batch / spec.ranks;

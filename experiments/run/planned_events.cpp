@@ -15,7 +15,7 @@ EventPlan planned_events(const TrialSpec& spec) {
   const Settings train = train_settings(spec);
   Model model = model_builder(spec)(1, DType::F32);
   const std::unique_ptr<Method> method = trial_method(spec);
-  GraphEditor editor(model, spec.settings.text("method.name"), train);
+  GraphEditor editor(model, train);
   method->edit(editor);  // what a method does at steps can follow from what it did to the network
   const std::int64_t examples =
       find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));

@@ -65,7 +65,7 @@ class Process {
     spec_.settings.set("train.batch", "16");
     const Model dense = trial_.build()(1, DType::F32);
     Model edited = dense;
-    GraphEditor editor(edited, "method", trial_.train());
+    GraphEditor editor(edited, trial_.train());
     trial_.method().edit(editor);
     recorder.emplace(spec_, dense, edited, options_, [this] { return batches_left-- == 0; });
     trial_.observer = &*recorder;

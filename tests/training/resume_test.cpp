@@ -20,7 +20,7 @@ void edit(const Recipe& recipe) {
   const ModelDef& def = find_model(recipe.model);
   Model model = def.build(test::resolved(def.schema, {}), {16, 16, 3, 10}, 1, DType::F32);
   const Settings train = test::resolved(train_schema(), {});
-  GraphEditor editor(model, recipe.name, train);
+  GraphEditor editor(model, train);
   make_method(method)->edit(editor);
 }
 
