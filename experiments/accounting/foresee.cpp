@@ -79,7 +79,9 @@ Foreseen foresee(const TrialOutline& trial) {
   trial.method.schedule(plan, trial.length);
   const auto batch = static_cast<double>(trial.batch);
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
-  Foreseen result{.summary = {}, .train_macs = 3 * macs_dense(count_layers(trial.dense)) * scored};
+  const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
+  const double products = 3 * macs_of_products(trial.edited);  // of a step
+  Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
   std::vector<LayerCount> layers = count_layers(trial.edited);
@@ -89,7 +91,8 @@ Foreseen foresee(const TrialOutline& trial) {
     for (std::int64_t step = phase->first_step; step < phase->last_step;) {
       masks.advance(index, step);
       measure(layers, trial.edited.params, masks.entries(trial.edited.params));
-      const double cost = step_cost(layers).total(), dense_cost = step_cost(layers, true).total();
+      const double cost = step_cost(layers).total() + products;
+      const double dense_cost = step_cost(layers, true).total() + products;
       const std::int64_t until = masks.next_step(index, phase->last_step);
       std::int64_t dense = 0;
       const StepSet& asked = plan.dense_gradients;

@@ -122,6 +122,18 @@ double macs_dense(std::span<const LayerCount> layers) {
                          [](double sum, const LayerCount& layer) { return sum + static_cast<double>(layer.macs); });
 }
 
+double macs_of_products(const Model& model) {
+  const std::vector<char> computed = activations(model);
+  std::int64_t macs = 0;
+  for (const NodeId at : model.graph.schedule(std::vector{model.logits})) {
+    const Node& node = model.graph.nodes()[at];
+    const OpDef& op = find_op(node.op);
+    if (!op.macs || op.role == OpRole::Layer || computed[static_cast<std::size_t>(node.in[0])] == 0) continue;
+    macs += macs_of(model.graph, node);
+  }
+  return static_cast<double>(macs / model.graph.value(model.input).shape[0]);
+}
+
 double macs_sparse(std::span<const LayerCount> layers) {
   return std::accumulate(layers.begin(), layers.end(), 0.0,
                          [](double sum, const LayerCount& layer) { return sum + layer.macs_sparse(); });

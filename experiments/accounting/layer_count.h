@@ -58,6 +58,9 @@ struct StepCost {
 StepCost step_cost(std::span<const LayerCount> layers, bool dense_gradients = false);
 
 double macs_dense(std::span<const LayerCount> layers);
+// Multiply-adds of one image where activations are multiplied with each other, as in attention: no layer and no weight, so
+// no mask makes them fewer. A training step costs three times as much: each operand has a gradient.
+double macs_of_products(const Model& model);
 double macs_sparse(std::span<const LayerCount> layers);
 
 }  // namespace winnow

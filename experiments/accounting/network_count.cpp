@@ -36,7 +36,8 @@ std::map<std::string, double> summary_of(const Model& dense, const Model& edited
   const StoredSize stored = stored_size(count.layers, count.merged, count.leaves, edited.params.size());
   const double bits = real(stored.bits()), dense_bits = 32 * real(total);
   const double density = ratio(real(nonzero_prunable), real(prunable));
-  const double macs = macs_dense(dense_counts), sparse = macs_sparse(count.layers);
+  const double macs = macs_dense(dense_counts) + macs_of_products(dense);
+  const double sparse = macs_sparse(count.layers) + macs_of_products(edited);
   std::map<std::string, double> summary = {{"params.total", real(total)},
                                            {"params.prunable", real(prunable)},
                                            {"params.kept", real(stored.values)},

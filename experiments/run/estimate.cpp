@@ -82,7 +82,8 @@ TrialEstimate estimate(const TrialSpec& spec) {
     if (!phase) break;
     steps += static_cast<double>(phase->last_step - phase->first_step);
   }
-  const double computed = 6.0 * macs_dense(count_layers(edited)) * steps * static_cast<double>(batch);
+  const double macs = macs_dense(count_layers(edited)) + macs_of_products(edited);
+  const double computed = 6.0 * macs * steps * static_cast<double>(batch);
   const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
   e.seconds = (computed / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;

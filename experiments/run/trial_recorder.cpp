@@ -30,7 +30,8 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Mo
       layers_(count_layers(edited)),
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
-      dense_macs_(macs_dense(count_layers(dense))),
+      dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
+      product_macs_(3 * macs_of_products(edited)),
       started_(std::chrono::steady_clock::now()) {}
 
 void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
@@ -47,7 +48,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
 void TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   measure(layers_, params.specs(), count_entries(params));
-  macs_now_ = {step_cost(layers_).total(), step_cost(layers_, true).total()};
+  macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
 }
 
 void TrialRecorder::masks_changed(TrainState& state) {

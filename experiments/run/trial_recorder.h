@@ -57,6 +57,7 @@ class TrialRecorder final : public TrainObserver {
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
   double dense_macs_;            // of one inference of the dense model
+  double product_macs_;          // of one step and image: see macs_of_products()
   TrainState* state_ = nullptr;  // of the run that is recorded
   // Of a training step of one example: with the present masks, and with those that the step in progress computes
   // with, whatever its end does to them.

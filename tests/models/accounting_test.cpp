@@ -114,6 +114,22 @@ TEST(StoredBits, PrunedTensorTakesTheSmallerOfBitmaskAndIndices) {
   EXPECT_EQ(stored_bits({1000, 500, 500}).smallest(), 32 + 1000) << "a supermask: seed and one bit an entry";
 }
 
+TEST(LayerCounts, ProductsOfAttentionCountAndNoMaskMakesThemFewer) {
+  const Model model = build("cct2_3x2", {32, 32, 3, 10}, 3);
+  EXPECT_EQ(macs_of_products(model), 2 * 2 * 64 * 64 * 128 + 64 * 128);
+  EXPECT_EQ(macs_dense(count_layers(model)) + macs_of_products(model), 35341568);
+  EXPECT_EQ(macs_of_products(build("resnet20", {32, 32, 3, 10})), 0);
+  ParamStore params(model, 1);
+  params.initialise(3);
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    if (!model.params[p].prunable) continue;
+    params.replace_mask(ParamId(p), MaskKind::Keep, std::vector<std::uint8_t>(params.weight(ParamId(p)).size(), 0));
+  }
+  const auto summary = account(model, model, params, plain_weights(model, params)).summary;
+  EXPECT_EQ(summary.at("macs.dense"), 35341568);
+  EXPECT_EQ(summary.at("macs.sparse"), macs_of_products(model));
+}
+
 TEST(LayerCounts, ResNet20ErkMacsMatchTheOracle) {
   const std::vector<LayerCount> layers = erk_resnet20();
   EXPECT_EQ(macs_dense(layers), 40551040);
