@@ -72,7 +72,7 @@ TEST(DataParallel, WhatOverflowsOnOneRankEndsTheTrialOnAll) {
   Trainer trainer = trial.make();
   trainer.start_phase(0);
   EXPECT_FALSE(trainer.train_step().diverged);
-  if (world().rank() == 1) trainer.params().buffer(1)[0] = INFINITY;
+  if (world().rank() == 1) trainer.params().change_buffer(1)[0] = INFINITY;
   EXPECT_TRUE(trainer.train_step().diverged);
 }
 

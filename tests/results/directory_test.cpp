@@ -126,7 +126,7 @@ TEST_F(Directory, AFileThatAnotherProgramOpenedStillCounts) {
   strip(result(1));
   strip(out() / "survey.h5");
   const SweepStatus status = read_status(files_, out(), unix_now());
-  EXPECT_EQ(status.done, 10u);
+  EXPECT_EQ(status.done.size(), 10u);
   EXPECT_TRUE(status.damaged.empty());
   EXPECT_EQ(check_result(files_, result(1)).name, result(1).stem());
   EXPECT_EQ(rows_of(read_survey(files_, out() / "survey.h5").trials), 11u);
@@ -144,7 +144,7 @@ TEST(OlderFiles, OfEverySchemaSoFarAreRead) {
   PosixFiles files;
   EXPECT_EQ(read_plan(files, out).size(), 13u);
   const SweepStatus status = read_status(files, out, unix_now());
-  EXPECT_EQ(status.done + status.diverged.size(), 2u);
+  EXPECT_EQ(status.done.size() + status.diverged.size(), 2u);
   EXPECT_EQ(status.failed.size(), 1u);
   EXPECT_EQ(status.missing.size(), 10u);
   for (const auto& name : published_trials(files, out)) {

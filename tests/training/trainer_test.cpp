@@ -119,7 +119,7 @@ TEST(Trainer, AnOverflowStopsTheUpdateOfItsStep) {
   trainer.start_phase(0);
   EXPECT_FALSE(trainer.train_step().diverged);
   const std::vector<float> before = all_weights(trainer);
-  trainer.params().buffer(1)[0] = INFINITY;
+  trainer.params().change_buffer(1)[0] = INFINITY;
   const StepReport report = trainer.train_step();
   EXPECT_TRUE(std::isfinite(report.loss));
   EXPECT_TRUE(report.diverged);
