@@ -6,7 +6,7 @@ namespace winnow {
 
 std::string hint_for(std::string_view key, std::string_view value) {
   for (const std::string_view section : {"data", "model", "method"}) {
-    if (key == section) return fmt::format("a {0} is a map: '{0}: {{name: {1}}}'", key, value.empty() ? "..." : value);
+    if (key == section) return fmt::format("'{0}' is a map: '{0}: {{name: {1}}}'", key, value.empty() ? "..." : value);
   }
   const std::string_view leaf = key.substr(key.rfind('.') + 1);
   if (leaf == "seed" || leaf == "seeds") {

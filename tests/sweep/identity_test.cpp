@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "experiments/run/trial_setup.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::testing {
@@ -40,7 +41,8 @@ TEST_F(Identity, IdsOfTheBuildArePinned) {
     const std::size_t tab = line.find('\t');
     if (tab == std::string::npos) continue;
     const auto path = write("pinned.yaml", "sweep: pinned\ntrial: " + line.substr(tab + 1) + "\n");
-    EXPECT_EQ(load_sweep(path, catalog()).trials.at(0).id, line.substr(0, tab)) << line;
+    EXPECT_EQ(load_sweep(path, catalog(), {.depends_on_ranks = depends_on_ranks}).trials.at(0).id, line.substr(0, tab))
+        << line;
     ++found;
   }
   EXPECT_EQ(found, 19);

@@ -105,7 +105,7 @@ TEST_F(Plan, RefusesBatchNormOverOneValue) {
   };
   const Said said = plan(trial(4, 1));
   EXPECT_EQ(said.code, 65);
-  EXPECT_NE(said.err.find("s.yaml:4:28: error: 'train.batch' 1 gives batch norm"), std::string::npos) << said.err;
+  EXPECT_NE(said.err.find("s.yaml:4:29: error: 'train.batch' 1 gives batch norm"), std::string::npos) << said.err;
   EXPECT_NE(plan(trial(4, 2), {"--set", "ranks=2"}).err.find("a rank needs at least 2 examples"), std::string::npos);
   EXPECT_EQ(plan(trial(4, 2)).code, 0);
   EXPECT_EQ(plan(trial(8, 1)).code, 0) << "four values a channel";
