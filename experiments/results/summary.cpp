@@ -15,7 +15,9 @@ const std::vector<SummaryField>& summary_fields() {
       {"selected.epoch", "epoch", "that epoch, counted from 1"},
       {"params.total", "count", "parameters of the dense model: weights, biases, normalisation"},
       {"params.prunable", "count", "entries of the prunable set of the dense model"},
-      {"params.kept", "count", "values that have to be stored and are not regenerated from a seed"},
+      {"params.kept", "count",
+       "values that have to be stored and are not regenerated from a seed; of a prunable tensor without a mask only "
+       "those that are not zero"},
       {"params.trained", "count", "values that the last training run updated"},
       {"density", "1", "non-zero share of the prunable set, counted on the weights the network computes with"},
       {"sparsity.prunable", "1", "1 - density"},

@@ -82,7 +82,7 @@ assert set(np.load(folder / "weights.npz").files) == set(weights) and not (folde
 for survey in (folder / "survey.h5", folder / "packed.h5"):
     trials = pd.DataFrame(winnow.table(survey, "trials"))
     means = trials.groupby(["method.name", "method.density"])["final.test_acc"].agg(["mean", "std", "count"])
-    rigl = means.loc[("rigl", "0.1")]
+    rigl = means.loc[("rigl", 0.1)]
     assert abs(rigl["mean"] - 0.921) < 1e-9 and rigl["count"] == 6
     long = pd.DataFrame(winnow.table(survey, "metrics/epoch"))
     assert len(long) == 3 * len(trials) and set(long["trial"]) == set(range(len(trials)))

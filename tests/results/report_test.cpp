@@ -159,8 +159,8 @@ TEST_F(Report, DefaultsOfCombinedMethodsAreNotInTheNameOfARow) {
     publish(files, folder_.path(), trial, kCreated);
   }
   std::set<std::string> settings;
-  for (const ComparisonRow& row : compare(gather_survey(files, folder_.path())).groups[0].rows)
-    settings.insert(row.settings);
+  const ComparisonGroup group = compare(gather_survey(files, folder_.path())).groups[0];
+  for (const ComparisonRow& row : group.rows) settings.insert(row.settings);
   EXPECT_TRUE(settings.contains("with interspace")) << fmt::format("{}", fmt::join(settings, "; "));
   EXPECT_TRUE(settings.contains("with interspace, interspace.sharing=coarse"))
       << fmt::format("{}", fmt::join(settings, "; "));
@@ -227,8 +227,9 @@ TEST_F(Report, AnotherVersionOfAMethodIsAnotherRowAndNoReplicate) {
   *std::ranges::find(ids, id) = "0123456789abcdef0123";
   const ComparisonGroup group = compare(survey).groups[0];
   EXPECT_EQ(group.rows.size(), before + 1);
-  ASSERT_EQ(group.notes.size(), 1u);
-  EXPECT_NE(group.notes[0].find("another version"), std::string::npos);
+  EXPECT_TRUE(std::ranges::any_of(group.notes, [](const std::string& note) {
+    return note.find("another version") != std::string::npos;
+  })) << fmt::format("{}", fmt::join(group.notes, "\n"));
 }
 
 TEST_F(Report, TextFitsTheScreen) {
