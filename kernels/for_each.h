@@ -25,21 +25,34 @@ template <class Body>
 
 namespace cpu {
 
-// The functor is copied into each range, so the compiler sees that its pointers do not change.
+// Of a functor that is loaded. It is copied, so the compiler sees that its pointers do not change.
 template <class Body>
-void for_range(std::int64_t begin, std::int64_t end, const Body& shared) {
-  const auto body = loaded(shared);
+void vector_loop(std::int64_t begin, std::int64_t end, const Body& shared) {
+  const Body body = shared;
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) body(i);
 }
-
-// The same for a functor that says of each element whether it went wrong; true if any did.
 template <class Body>
-bool any_in_range(std::int64_t begin, std::int64_t end, const Body& shared) {
+void for_range(std::int64_t begin, std::int64_t end, const Body& shared) {
+  vector_loop(begin, end, loaded(shared));
+}
+
+// The same for a functor of which written(i) is the number it wrote; true if any of them is infinite or NaN. In a loop
+// of its own over what is still in the cache, since a reduction within the other would keep that from vectorising.
+template <class Body>
+bool any_not_finite(std::int64_t begin, std::int64_t end, const Body& shared) {
+  constexpr std::int64_t kBlock = 1024;
   const auto body = loaded(shared);
   std::uint32_t any = 0;
-#pragma omp simd reduction(| : any)
-  for (std::int64_t i = begin; i < end; ++i) any |= static_cast<std::uint32_t>(body(i));
+  for (std::int64_t first = begin; first < end; first += kBlock) {
+    const std::int64_t last = std::min(end, first + kBlock);
+    if (body.stopped()) {
+      for (std::int64_t i = first; i < last; ++i) body.keep_old(i);
+      continue;
+    }
+    vector_loop(first, last, body);
+    for (std::int64_t i = first; i < last; ++i) any |= static_cast<std::uint32_t>(not_finite(body.written(i)));
+  }
   return any != 0;
 }
 
@@ -69,14 +82,14 @@ void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t g
                  [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, body); });
 }
 
-// The same for a functor that says of each element whether what it wrote is infinite or NaN; if any is, the run
-// state is marked (run_state.h).
+// The same for a functor of which written(i) is the number it wrote: if any is infinite or NaN, the run state is marked
+// (run_state.h). Where the loaded functor is stopped(), keep_old(i) leaves the element as it was.
 template <class Body>
 void for_each_checked(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
   if (exec.device == Device::Cuda) return cuda::for_each_checked(exec, n, body);
   std::uint32_t any = 0;
   cpu::in_ranges(exec.threads, n, grain, 64, [&](std::int64_t begin, std::int64_t end) {
-    if (cpu::any_in_range(begin, end, body)) std::atomic_ref<std::uint32_t>(any).store(1);
+    if (cpu::any_not_finite(begin, end, body)) std::atomic_ref<std::uint32_t>(any).store(1);
   });
   if (any != 0) mark_not_finite(exec.run);
 }

@@ -25,7 +25,12 @@ __global__ void for_each_checked_kernel(std::int64_t n, Body shared, RunState* r
   bool any = false;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
-    any |= body(i);
+    if (body.stopped()) {
+      body.keep_old(i);
+    } else {
+      body(i);
+      any = any || not_finite(body.written(i));
+    }
   }
   if (any) mark_not_finite(run);
 }

@@ -3,10 +3,10 @@
 //   train  0: the weight is frozen; it gets no loss gradient and its optimizer state stays zero. It
 //   still decays if decay_frozen is set, otherwise its bits do not change.
 // The formulas are PyTorch's. What changes from update to update (learning rate, number of the update,
-// scale of the gradients) is read when a step is loaded; a run that has stopped changes nothing. Each
-// element says whether the weight it wrote is infinite or NaN. Old and new arrays may be the same
-// memory. Run by for_each_weight() (kernels/optimizer.h), which resolves the masks' presence outside the
-// loop: with the test inside, the loop does not vectorise. Single source for CPU and CUDA.
+// scale of the gradients) is read when a step is loaded. Old and new arrays may be the same memory. Run by
+// for_each_weight() (kernels/optimizer.h), which resolves the masks' presence outside the loop: with the test
+// inside, the loop does not vectorise. For the same reason what is chosen from is computed before the choice, and
+// neither the test for stopped() nor the one of written(i) is part of a step. Single source for CPU and CUDA.
 #pragma once
 
 #include <cmath>
@@ -53,17 +53,20 @@ struct SgdStep : UpdateOf {
     return now;
   }
   template <bool kKeep, bool kTrain>
-  WINNOW_HD bool update(std::int64_t i) const {
+  WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old = velocity[i], scaled = grad[i] * scale;
     const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
     const float v = momentum * old + g;
-    const float stepped = w - rate * (nesterov ? g + momentum * v : v);
+    const float ahead = g + momentum * v;
+    const float stepped = w - rate * (nesterov ? ahead : v);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    const float next = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
-    new_velocity[i] = stopped ? old : (kept & moves) != 0 ? v : 0.0f;
-    new_weight[i] = stopped ? w : next;
-    return not_finite(next);
+    new_velocity[i] = (kept & moves) != 0 ? v : 0.0f;
+    new_weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+  }
+  WINNOW_HD void keep_old(std::int64_t i) const {
+    new_velocity[i] = velocity[i];
+    new_weight[i] = weight[i];
   }
 };
 
@@ -90,7 +93,7 @@ struct AdamStep : UpdateOf {
     return now;
   }
   template <bool kKeep, bool kTrain>
-  WINNOW_HD bool update(std::int64_t i) const {
+  WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old_mean = mean[i], old_square = square[i], scaled = grad[i] * scale;
     const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
@@ -98,11 +101,14 @@ struct AdamStep : UpdateOf {
     const float s = beta2 * old_square + (1.0f - beta2) * g * g;
     const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    const float next = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
-    new_mean[i] = stopped ? old_mean : (kept & moves) != 0 ? m : 0.0f;
-    new_square[i] = stopped ? old_square : (kept & moves) != 0 ? s : 0.0f;
-    new_weight[i] = stopped ? w : next;
-    return not_finite(next);
+    new_mean[i] = (kept & moves) != 0 ? m : 0.0f;
+    new_square[i] = (kept & moves) != 0 ? s : 0.0f;
+    new_weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+  }
+  WINNOW_HD void keep_old(std::int64_t i) const {
+    new_mean[i] = mean[i];
+    new_square[i] = square[i];
+    new_weight[i] = weight[i];
   }
 };
 
@@ -111,7 +117,10 @@ template <class Step, bool kKeep, bool kTrain>
 struct Masked {
   Step step;
   WINNOW_HD Masked loaded() const { return {step.loaded()}; }
-  WINNOW_HD bool operator()(std::int64_t i) const { return step.template update<kKeep, kTrain>(i); }
+  WINNOW_HD void operator()(std::int64_t i) const { step.template update<kKeep, kTrain>(i); }
+  WINNOW_HD float written(std::int64_t i) const { return step.new_weight[i]; }
+  WINNOW_HD bool stopped() const { return step.stopped; }
+  WINNOW_HD void keep_old(std::int64_t i) const { step.keep_old(i); }
 };
 
 // run(functor) with the functor that fits the masks `step` has.
