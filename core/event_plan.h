@@ -14,7 +14,8 @@ struct StepRule {
   static constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();  // as long as training goes on
   std::int64_t from = 0, until = kEnd, every = 1;
   bool contains(std::int64_t step) const { return step >= from && step <= until && (step - from) % every == 0; }
-  auto operator<=>(const StepRule&) const = default;
+  auto operator<=>(const StepRule&) const =
+      default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 takes the 0 of a comparison for a pointer
 };
 
 // The union of rules. Rules that name the same steps are equal, and rules are kept in order, so that sets compare.
