@@ -1,6 +1,9 @@
 #include "experiments/results/hdf5.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "experiments/results/hdf5_handle.h"
@@ -10,6 +13,12 @@ namespace {
 
 std::recursive_mutex& library() {
   static std::recursive_mutex mutex;
+  // A child that is forked while a file is open here owns nothing of what the parent locked, and would wait for it
+  // forever. The library is locked while a process forks, so that no other thread is in the middle of a call, and the
+  // child's only thread begins with the lock free.
+  static const int ready_to_fork = pthread_atfork([] { library().lock(); }, [] { library().unlock(); },
+                                                  [] { new (&library()) std::recursive_mutex; });
+  (void)ready_to_fork;
   // No messages of the library's own, and no filters from files that the environment names.
   static const bool quiet = [] {
     return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
