@@ -95,11 +95,16 @@ class FailingCommunicator final : public Communicator {
 class FailingFiles final : public PosixFiles {
  public:
   void make_folders(const Path& folder) override {
-    const std::string text = folder.string();
-    if (text.find("/trials") != std::string::npos) fail_at("publish");
-    if (text.find("/failed") != std::string::npos) fail_at("record");
     fail_at("prepare");
     PosixFiles::make_folders(folder);
+  }
+
+ protected:
+  std::optional<int> open(const Path& path, Open how) override {
+    const std::string text = path.string();
+    if (text.find("/trials/") != std::string::npos) fail_at("publish");
+    if (text.find("/failed") != std::string::npos) fail_at("record");
+    return PosixFiles::open(path, how);
   }
 };
 
