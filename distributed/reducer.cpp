@@ -39,10 +39,10 @@ Reducer::Reducer(Communicator& comm, ParamStore& params, std::vector<ParamId> or
 }
 
 Reducer::~Reducer() {
-  static auto& under_way = *new std::vector<Bucket>;
-  for (Bucket& bucket : buckets_) {
-    if (bucket.work) under_way.push_back(std::move(bucket));
-  }
+  if (std::none_of(buckets_.begin(), buckets_.end(), [](const Bucket& bucket) { return bucket.work != nullptr; }))
+    return;
+  left_behind_->swap(buckets_);
+  static_cast<void>(left_behind_.release());
 }
 
 void Reducer::rebuild() {

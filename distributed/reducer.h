@@ -51,6 +51,8 @@ class Reducer {
   Communicator& comm_;
   ParamStore& params_;
   std::vector<Bucket> buckets_;
+  // Where the destructor leaves buckets that are under way; made beforehand, so that it allocates nothing.
+  std::unique_ptr<std::vector<Bucket>> left_behind_ = std::make_unique<std::vector<Bucket>>();
   std::vector<std::size_t> bucket_of_;            // by parameter
   std::vector<std::vector<std::uint32_t>> live_;  // by parameter; empty: all
   std::vector<bool> masked_;                      // by parameter: is the live list in use
