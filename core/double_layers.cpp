@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/double_ops.h"
+#include "kernels/threads.h"
 
 namespace winnow::in_double {
 namespace {
@@ -70,8 +71,7 @@ void conv2d(const DoubleCall& call) {
   const std::int64_t ci = s.in_of_group(), co = s.out_of_group(), out_h = s.out_height(), out_w = s.out_width();
   const std::vector<double> weights = pack(s, call.in[1], false);
   const double *x = call.in[0], *bias = call.in.size() == 3 ? call.in[2] : nullptr;
-#pragma omp parallel for num_threads(call.threads) schedule(static)
-  for (std::int64_t row = 0; row < s.batch * out_h; ++row) {
+  share_loop(call.threads, s.batch * out_h, [&](std::int64_t row) {
     const std::int64_t n = row / out_h, oy = row % out_h;
     for (std::int64_t ox = 0; ox < out_w; ++ox) {
       double* y = call.out[0] + (row * out_w + ox) * s.out;
@@ -85,7 +85,7 @@ void conv2d(const DoubleCall& call) {
         }
       }
     }
-  }
+  });
 }
 
 void conv2d_backward_data(const DoubleCall& call) {
@@ -93,8 +93,7 @@ void conv2d_backward_data(const DoubleCall& call) {
   const std::int64_t ci = s.in_of_group(), co = s.out_of_group(), out_h = s.out_height(), out_w = s.out_width();
   const std::vector<double> weights = pack(s, call.in[1], true);
   const double* dy = call.in[0];
-#pragma omp parallel for num_threads(call.threads) schedule(static)
-  for (std::int64_t row = 0; row < s.batch * s.height; ++row) {
+  share_loop(call.threads, s.batch * s.height, [&](std::int64_t row) {
     const std::int64_t n = row / s.height, iy = row % s.height;
     for (std::int64_t ix = 0; ix < s.width; ++ix) {
       double* dx = call.out[0] + (row * s.width + ix) * s.in;
@@ -109,7 +108,7 @@ void conv2d_backward_data(const DoubleCall& call) {
         }
       }
     }
-  }
+  });
 }
 
 void conv2d_backward_weights(const DoubleCall& call) {
@@ -117,8 +116,7 @@ void conv2d_backward_weights(const DoubleCall& call) {
   const std::int64_t ci = s.in_of_group(), co = s.out_of_group(), out_h = s.out_height(), out_w = s.out_width();
   const double *x = call.in[0], *dy = call.in[1];
   // One row of sums for each input channel and tap: the gradients of all outputs of its group.
-#pragma omp parallel for num_threads(call.threads) schedule(static)
-  for (std::int64_t at = 0; at < s.in * s.taps(); ++at) {
+  share_loop(call.threads, s.in * s.taps(), [&](std::int64_t at) {
     const std::int64_t i = at / s.taps(), tap = at % s.taps(), g = i / ci;
     std::vector<double> sum(static_cast<std::size_t>(co), 0.0);
     for (std::int64_t row = 0; row < s.batch * out_h; ++row) {
@@ -134,22 +132,21 @@ void conv2d_backward_weights(const DoubleCall& call) {
     for (std::int64_t o = 0; o < co; ++o) {
       call.out[0][((g * co + o) * ci + i % ci) * s.taps() + tap] = sum[static_cast<std::size_t>(o)];
     }
-  }
+  });
   if (call.out.size() == 2) sum_rows(s.batch * out_h * out_w, s.out, dy, call.out[1]);
 }
 
 void linear(const DoubleCall& call) {
   const std::int64_t rows = call.in_info[0].shape[0], in = call.in_info[0].shape[1], out = call.out_info[0].shape[1];
   const double *x = call.in[0], *w = call.in[1], *bias = call.in.size() == 3 ? call.in[2] : nullptr;
-#pragma omp parallel for num_threads(call.threads) schedule(static)
-  for (std::int64_t o = 0; o < out; ++o) {
+  share_loop(call.threads, out, [&](std::int64_t o) {
     for (std::int64_t row = 0; row < rows; ++row) {
       double sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (std::int64_t i = 0; i < in; ++i) sum += x[row * in + i] * w[o * in + i];
       call.out[0][row * out + o] = sum + (bias == nullptr ? 0.0 : bias[o]);
     }
-  }
+  });
 }
 
 void linear_backward_data(const DoubleCall& call) {
@@ -162,10 +159,9 @@ void linear_backward_data(const DoubleCall& call) {
 void linear_backward_weights(const DoubleCall& call) {
   const std::int64_t rows = call.in_info[0].shape[0], in = call.in_info[0].shape[1], out = call.in_info[1].shape[1];
   const double *x = call.in[0], *dy = call.in[1];
-#pragma omp parallel for num_threads(call.threads) schedule(static)
-  for (std::int64_t o = 0; o < out; ++o) {
+  share_loop(call.threads, out, [&](std::int64_t o) {
     for (std::int64_t row = 0; row < rows; ++row) add_scaled(in, dy[row * out + o], x + row * in, call.out[0] + o * in);
-  }
+  });
   if (call.out.size() == 2) sum_rows(rows, out, dy, call.out[1]);
 }
 

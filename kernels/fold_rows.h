@@ -9,6 +9,7 @@
 
 #include "kernels/exec.h"
 #include "kernels/functors/fold.h"
+#include "kernels/threads.h"
 
 namespace winnow {
 
@@ -55,12 +56,8 @@ void fold_rows(const Exec& exec, std::int64_t rows, std::int64_t cols, T zero, c
       partial[at] = value;
     }
   };
-  if (exec.threads == 1 || pieces * std::min(cols, kFoldChunk) <= 4 * kFoldChunk) {
-    for (std::int64_t at = 0; at < pieces; ++at) piece(at);
-  } else {
-#pragma omp parallel for num_threads(exec.threads) schedule(static)
-    for (std::int64_t at = 0; at < pieces; ++at) piece(at);
-  }
+  const bool worth_threads = pieces * std::min(cols, kFoldChunk) > 4 * kFoldChunk;
+  share_loop(worth_threads ? exec.threads : 1, pieces, piece);
   if (chunks == 1) return;
   const LoadPartial<T> load_partial{partial, chunks};
   for (std::int64_t row = 0; row < rows; ++row) store(row, cpu::fold_span(row, 0, chunks, zero, load_partial, fold));

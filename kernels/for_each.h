@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernels/exec.h"
+#include "kernels/threads.h"
 
 namespace winnow {
 
@@ -60,15 +61,9 @@ bool any_not_finite(std::int64_t begin, std::int64_t end, const Body& shared) {
 template <class Run>
 void in_ranges(int threads, std::int64_t n, std::int64_t grain, std::int64_t unit, const Run& run) {
   const std::int64_t parts = std::min<std::int64_t>(threads, (n + grain - 1) / grain);
-  if (parts <= 1) {
-    run(std::int64_t{0}, n);
-    return;
-  }
+  if (parts <= 1) return run(std::int64_t{0}, n);
   const std::int64_t each = ((n + parts - 1) / parts + unit - 1) / unit * unit;
-#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
-  for (std::int64_t part = 0; part < parts; ++part) {
-    run(std::min(n, part * each), std::min(n, (part + 1) * each));
-  }
+  on_threads(static_cast<int>(parts), [&](int part) { run(std::min(n, part * each), std::min(n, (part + 1) * each)); });
 }
 
 }  // namespace cpu

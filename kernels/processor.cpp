@@ -2,6 +2,8 @@
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
+
+#include "kernels/threads.h"
 #endif
 
 namespace winnow {
@@ -9,8 +11,7 @@ namespace winnow {
 void flush_denormals(int threads) {
 #if defined(__SSE__)
   constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
-#pragma omp parallel num_threads(threads)
-  _mm_setcsr(_mm_getcsr() | kFlushToZero | kDenormalsAreZero);
+  on_threads(threads, [](int) { _mm_setcsr(_mm_getcsr() | kFlushToZero | kDenormalsAreZero); });
 #else
   static_cast<void>(threads);
 #endif

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "kernels/cpu/vec.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 
@@ -53,8 +54,7 @@ class Columns {
   // Calls body.operator()<registers, partial>(block) for every block.
   template <class Body>
   void each(int threads, const Body& body) const {
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
+    share_loop(threads, chunks_, [&](std::int64_t chunk) {
       ColumnBlock block{chunk, chunk * chunk_rows_, std::min(rows_, (chunk + 1) * chunk_rows_), 0, width_, kLanes};
       for (; block.column + 4 * kLanes <= width_; block.column += 4 * kLanes) {
         body.template operator()<4, false>(block);
@@ -62,7 +62,7 @@ class Columns {
       for (; block.column + kLanes <= width_; block.column += kLanes) body.template operator()<1, false>(block);
       block.lanes = width_ - block.column;
       if (block.lanes > 0) body.template operator()<1, true>(block);
-    }
+    });
   }
 
  private:

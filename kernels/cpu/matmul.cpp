@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/vec.h"
 #include "kernels/layer.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -65,16 +66,14 @@ std::size_t MatmulShape::scratch_bytes(int threads) const {
 
 template <class T>
 void matmul(const MatmulShape& s, const T* a, const T* b, T* c, std::byte* scratch, int threads) {
-  const std::int64_t parts = std::min<std::int64_t>(threads, s.count);
-#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1) if (parts > 1)
-  for (std::int64_t part = 0; part < parts; ++part) {
-    const Panels panels(s, scratch + static_cast<std::size_t>(part) * Panels::bytes(s));
-    for (std::int64_t i = s.count * part / parts; i < s.count * (part + 1) / parts; ++i) {
+  share_out(threads, s.count, [&](int thread, std::int64_t begin, std::int64_t end) {
+    const Panels panels(s, scratch + static_cast<std::size_t>(thread) * Panels::bytes(s));
+    for (std::int64_t i = begin; i < end; ++i) {
       pack(a + i * s.rows * s.inner, s.inner, s.rows, !s.transpose_a, panels.a_width, panels.a);
       pack(b + i * s.inner * s.cols, s.inner, s.cols, s.transpose_b, panels.b_width, panels.b);
       multiply(s, panels, c + i * s.rows * s.cols);
     }
-  }
+  });
 }
 
 template void matmul<float>(const MatmulShape&, const float*, const float*, float*, std::byte*, int);

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/columns.h"
 #include "kernels/cpu/vec.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -97,12 +98,11 @@ void pack_panel(DType type, std::int64_t k, std::int64_t n, const float* from, O
 void pack_panels(DType type, std::int64_t k, std::int64_t n, const Panels& panels, const float* from, Order order,
                  std::byte* to, int threads) {
   const bool by_rows = order == Order::Rows;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (std::int64_t panel = 0; panel < panels.count(); ++panel) {
+  share_loop(threads, panels.count(), [&](std::int64_t panel) {
     const std::int64_t column = panels.first(panel) * Panels::kColumns;
     pack_panel(type, k, std::min(panels.width(panel) * Panels::kColumns, n - column), from + column * (by_rows ? 1 : k),
                order, by_rows ? n : k, to + column * kWordBytes * words_of(type, k));
-  }
+  });
 }
 
 void pair_rows(std::int64_t rows, std::int64_t width, const bf16* low, const bf16* high, std::uint32_t* to) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/vec.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -24,10 +25,9 @@ Range covering(std::int64_t at, std::int64_t windows, std::int64_t kernel, const
 // Calls body(n, i, j, pixel) for every pixel of images height x width.
 template <class Body>
 void for_pixels(const PoolShape& s, std::int64_t height, std::int64_t width, int threads, const Body& body) {
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (std::int64_t row = 0; row < s.batch * height; ++row) {
+  share_loop(threads, s.batch * height, [&](std::int64_t row) {
     for (std::int64_t j = 0; j < width; ++j) body(row / height, row % height, j, row * width + j);
-  }
+  });
 }
 
 // Calls body(c, load, store) for every register of channels; only the last one may have fewer than kLanes of them.

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/layers.h"
 #include "kernels/cpu/layout.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -12,13 +13,12 @@ namespace {
 // Rows {images, pixels} of `pixels` of every image, one pixel of all images after the other.
 void gather(std::int64_t images, std::int64_t image_bytes, std::int64_t pixel_bytes,
             const std::vector<std::int64_t>& pixels, const std::byte* from, std::byte* to, int threads) {
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (std::int64_t n = 0; n < images; ++n) {
+  share_loop(threads, images, [&](std::int64_t n) {
     for (std::size_t i = 0; i < pixels.size(); ++i) {
       std::memcpy(to + (static_cast<std::int64_t>(i) * images + n) * pixel_bytes,
                   from + n * image_bytes + pixels[i] * pixel_bytes, static_cast<std::size_t>(pixel_bytes));
     }
-  }
+  });
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
 #include "kernels/cpu/tiled_convolution.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/cpu/dot_columns.h"
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 
@@ -73,8 +72,7 @@ void TiledConvolution::pack_weights(const float* weights, std::byte* packed, flo
   if (!forward) {
     turn_weights(s.in, s.out, taps, weights, rows, threads_);
   } else {
-#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
-    for (std::int64_t o = 0; o < s.out; ++o) {
+    share_loop(threads_, s.out, [&](std::int64_t o) {
       for (std::int64_t i = 0; i < s.kernel_h; ++i) {
         float* to = rows + o * depth + i * run;
         const float* from = weights + o * s.in * taps + i * s.kernel_w;
@@ -83,7 +81,7 @@ void TiledConvolution::pack_weights(const float* weights, std::byte* packed, flo
         }
         std::fill(to + used, to + run, 0.0f);
       }
-    }
+    });
   }
   const std::int64_t columns = contraction_.n;
   pack_panels(s.dtype, depth, columns, Panels(columns, contraction_.widest), rows,
@@ -111,12 +109,10 @@ void TiledConvolution::run(const LayerBuffers& buffers, const Exec& exec) {
   const PaddedImage image{s.height, s.width, s.in, s.pad};
   const std::int64_t in_bytes = s.height * s.width * s.in * size_of(s.dtype);
   const std::size_t padded_bytes = image_bytes();
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-  {
-    std::byte* padded = rest + static_cast<std::size_t>(omp_get_thread_num()) * padded_bytes;
+  share_out(threads_, s.batch, [&](int thread, std::int64_t begin, std::int64_t end) {
+    std::byte* padded = rest + static_cast<std::size_t>(thread) * padded_bytes;
     std::fill_n(padded, padded_bytes, std::byte{});
-#pragma omp for schedule(static)
-    for (std::int64_t n = 0; n < s.batch; ++n) {
+    for (std::int64_t n = begin; n < end; ++n) {
       const std::byte* a = from + n * in_bytes;
       if (padded_bytes > 0) {
         if (in_pairs(s.dtype)) {
@@ -133,7 +129,7 @@ void TiledConvolution::run(const LayerBuffers& buffers, const Exec& exec) {
                     c + contraction_.n * size_of(s.dtype));
       }
     }
-  }
+  });
 }
 
 }  // namespace winnow::cpu

@@ -1,12 +1,11 @@
 #include "kernels/cpu/tiled_input_gradient.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/vec.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -93,17 +92,18 @@ void TiledInputGradient::run(const LayerBuffers& buffers, const Exec& exec) {
   const auto* dy = static_cast<const std::byte*>(buffers.y);
   const std::size_t patches_size = aligned(static_cast<std::size_t>(patches_bytes(s)));
   const std::int64_t image_bytes = contraction_.m * s.out * size_of(s.dtype);
-#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
-  for (std::int64_t n = 0; n < s.batch; ++n) {
-    auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(omp_get_thread_num()) * patches_size);
-    contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
-    const std::int64_t at = n * s.height * s.width * s.in;
-    if (in_pairs(s.dtype)) {
-      gather(patches, static_cast<bf16*>(buffers.x) + at);
-    } else {
-      gather(patches, static_cast<float*>(buffers.x) + at);
+  share_out(threads_, s.batch, [&](int thread, std::int64_t begin, std::int64_t end) {
+    auto* patches = reinterpret_cast<float*>(rest + static_cast<std::size_t>(thread) * patches_size);
+    for (std::int64_t n = begin; n < end; ++n) {
+      contract(contraction_, dy + n * image_bytes, scratch, nullptr, patches);
+      const std::int64_t at = n * s.height * s.width * s.in;
+      if (in_pairs(s.dtype)) {
+        gather(patches, static_cast<bf16*>(buffers.x) + at);
+      } else {
+        gather(patches, static_cast<float*>(buffers.x) + at);
+      }
     }
-  }
+  });
 }
 
 }  // namespace winnow::cpu

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/pack.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -112,8 +113,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
   auto* x_words = reinterpret_cast<std::uint32_t*>(scratch);
   auto* dy_words =
       reinterpret_cast<std::uint32_t*>(scratch + aligned(static_cast<std::size_t>(pairs * s.in * kWordBytes)));
-#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
-  for (std::int64_t i = 0; i < pairs; ++i) {
+  share_loop(threads_, pairs, [&](std::int64_t i) {
     const bool whole = 2 * i + 1 < s.rows;
     const auto pair = [&](std::int64_t width, const bf16* from, std::uint32_t* to) {
       const bf16* low = from + 2 * i * width;
@@ -121,7 +121,7 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
     };
     pair(s.in, x, x_words);
     pair(s.out, dy, dy_words);
-  }
+  });
   contract_rows(dy_words, x_words, nullptr, buffers.weights);
   if (s.bias) {
     column_sums(s.dtype, s.rows, s.out, dy, static_cast<float*>(buffers.bias),
@@ -131,15 +131,13 @@ void TiledLinear::backward_weights(const LayerBuffers& buffers, std::byte* scrat
 }
 
 void TiledLinear::contract_rows(const void* a, const void* b, const float* bias, void* c) const {
-  const std::int64_t each = (contraction_.m + threads_ - 1) / threads_;
   const Contraction::Axis& k = contraction_.k[0];
   // Rows of B that lie apart fall out of the caches when there are many; results in bf16 cannot be added to.
   const bool blocks = !contraction_.packed && contraction_.c_dtype == DType::F32;
   const std::int64_t block = blocks ? kBlockWords : k.count;
-#pragma omp parallel for schedule(static) num_threads(threads_) if (threads_ > 1)
-  for (std::int64_t first = 0; first < contraction_.m; first += each) {
+  share_out(threads_, contraction_.m, [&](int, std::int64_t first, std::int64_t end) {
     Contraction part = contraction_;
-    part.m = std::min(each, contraction_.m - first);
+    part.m = end - first;
     part.a_rows += first;
     for (std::int64_t from = 0; from < k.count; from += block) {
       part.k[0].count = std::min(block, k.count - from);
@@ -147,7 +145,7 @@ void TiledLinear::contract_rows(const void* a, const void* b, const float* bias,
       contract(part, static_cast<const std::byte*>(a) + from * k.a, static_cast<const std::byte*>(b) + from * k.b, bias,
                static_cast<std::byte*>(c) + first * part.c_row);
     }
-  }
+  });
 }
 
 }  // namespace winnow::cpu

@@ -1,12 +1,11 @@
 #include "kernels/cpu/tiled_weight_gradient.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "kernels/cpu/layout.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -121,31 +120,30 @@ void TiledWeightGradient::run(const LayerBuffers& buffers, const Exec& exec) {
   std::fill_n(rows, row_bytes() * static_cast<std::size_t>(threads_), std::byte{});
   const std::int64_t kernel_rows = channels_out_ ? 1 : s.kernel_h;  // or all of them at once
   const std::int64_t part = (contraction_.m + threads_ - 1) / threads_;
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-  {
-    auto* row = reinterpret_cast<bf16*>(rows + static_cast<std::size_t>(omp_get_thread_num()) * row_bytes());
-    Contraction c = contraction_;
-    for (std::int64_t first = 0; first < s.batch; first += block_) {
-      const std::int64_t images = std::min(block_, s.batch - first);
-#pragma omp for schedule(static)
-      for (std::int64_t i = 0; i < images; ++i) {
-        make_words(buffers, first + i, x_copy + i * x_words(s), dy_copy + i * dy_words(s), row);
-      }
-      const auto* x = copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words(s);
-      const auto* dy = copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words(s);
+  const std::int64_t parts = (contraction_.m + part - 1) / part;
+  for (std::int64_t first = 0; first < s.batch; first += block_) {
+    const std::int64_t images = std::min(block_, s.batch - first);
+    if (copies_x_ || copies_dy_) {
+      share_out(threads_, images, [&](int thread, std::int64_t begin, std::int64_t end) {
+        auto* row = reinterpret_cast<bf16*>(rows + static_cast<std::size_t>(thread) * row_bytes());
+        for (std::int64_t i = begin; i < end; ++i) {
+          make_words(buffers, first + i, x_copy + i * x_words(s), dy_copy + i * dy_words(s), row);
+        }
+      });
+    }
+    const auto* x = copies_x_ ? x_copy : static_cast<const std::uint32_t*>(buffers.x) + first * x_words(s);
+    const auto* dy = copies_dy_ ? dy_copy : static_cast<const std::uint32_t*>(buffers.y) + first * dy_words(s);
+    share_loop(threads_, kernel_rows * parts, [&](std::int64_t at) {
+      const std::int64_t i = at / parts, from = at % parts * part;
+      Contraction c = contraction_;
       c.k[2].count = images;
       c.start = first == 0 ? Start::Zero : Start::Accumulate;
-#pragma omp for collapse(2) schedule(static)
-      for (std::int64_t i = 0; i < kernel_rows; ++i) {
-        for (std::int64_t from = 0; from < contraction_.m; from += part) {
-          c.m = std::min(part, contraction_.m - from);
-          c.a_rows = contraction_.a_rows + from;
-          const std::uint32_t* x_row = x + i * row_words(s);
-          float* to = sums + i * run + from * c.c_row / kWordBytes;
-          contract(c, channels_out_ ? x_row : dy, channels_out_ ? dy : x_row, nullptr, to);
-        }
-      }
-    }
+      c.m = std::min(part, contraction_.m - from);
+      c.a_rows = contraction_.a_rows + from;
+      const std::uint32_t* x_row = x + i * row_words(s);
+      float* to = sums + i * run + from * c.c_row / kWordBytes;
+      contract(c, channels_out_ ? x_row : dy, channels_out_ ? dy : x_row, nullptr, to);
+    });
   }
   arrange(sums, sums + weight_bytes / sizeof(float), static_cast<float*>(buffers.weights));
   if (!s.bias) return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/portable.h"
+#include "kernels/threads.h"
 
 namespace winnow::cpu {
 namespace {
@@ -96,17 +97,15 @@ std::size_t WaveletShape::scratch_bytes(int threads) const {
 
 template <class T>
 void wavelet_dropout(const WaveletShape& s, const BandScales& scales, const T* x, T* y, const Exec& exec) {
-  const std::int64_t tiles = (s.channels + kTile - 1) / kTile, jobs = s.batch * tiles;
-  const std::int64_t each = (jobs + exec.threads - 1) / exec.threads;
+  const std::int64_t tiles = (s.channels + kTile - 1) / kTile;
   auto* rooms = reinterpret_cast<float*>(exec.scratch);
-#pragma omp parallel for num_threads(exec.threads) schedule(static, 1)
-  for (int thread = 0; thread < exec.threads; ++thread) {
+  share_out(exec.threads, s.batch * tiles, [&](int thread, std::int64_t begin, std::int64_t end) {
     float* room = rooms + static_cast<std::size_t>(thread) * tile_floats(s);
-    for (std::int64_t job = thread * each; job < std::min(jobs, (thread + 1) * each); ++job) {
+    for (std::int64_t job = begin; job < end; ++job) {
       const std::int64_t first = job % tiles * kTile, offset = job / tiles * s.height * s.width * s.channels + first;
       drop_tile(s, scales, x + offset, y + offset, std::min(kTile, s.channels - first), room);
     }
-  }
+  });
 }
 template void wavelet_dropout(const WaveletShape&, const BandScales&, const float*, float*, const Exec&);
 template void wavelet_dropout(const WaveletShape&, const BandScales&, const bf16*, bf16*, const Exec&);
