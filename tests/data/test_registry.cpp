@@ -59,7 +59,8 @@ TEST(ExpandPath, ReplacesVariablesAndNamesMissingOnes) {
   EXPECT_EQ(expand_path("$WINNOW_TEST_ROOT/cifar10"), "/data/cifar10");
   EXPECT_EQ(expand_path("/x/${WINNOW_TEST_ROOT}s"), "/x//datas");
   EXPECT_EQ(expand_path("plain"), "plain");
-  expect_error(ErrorKind::Settings, {"WINNOW_TEST_ABSENT", "not set"}, [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
+  // As a file that is missing: exit code 66 wherever it is found.
+  expect_error(ErrorKind::Input, {"WINNOW_TEST_ABSENT", "not set"}, [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
   expect_error(ErrorKind::Settings, {"a$/b"}, [] { expand_path("a$/b"); });
   expect_error(ErrorKind::Settings, {"${X"}, [] { expand_path("${X"); });
 }
