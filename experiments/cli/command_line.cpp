@@ -50,10 +50,12 @@ bool said_by_first_rank(ErrorKind kind) {
 
 int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   if (args.empty()) {
-    print_help(err);
+    if (read_launch().rank == 0) print_help(err);
     return static_cast<int>(ErrorKind::Usage);
   }
   const std::string& word = args.front();
+  // Of all that mpirun may start only a run needs more than one process.
+  if (word != "run" && read_launch().rank != 0) return 0;
   if (word == "--help" || word == "-h") {
     print_help(out);
     return 0;

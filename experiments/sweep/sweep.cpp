@@ -45,7 +45,7 @@ class Loader {
   }
 
   Sweep load() {
-    Document document = read_document(sweep_.path, problems_);
+    Document document = read_document(sweep_.path, options_.text, problems_);
     sweep_.name = document.name;
     Axes axes = expand_axes(document.axes, problems_);
     apply_arguments(document, axes);
