@@ -79,6 +79,8 @@ const std::vector<Verb>& verbs() {
        run_status},
       {"collect", "[OUT]", "place", "gathers the results into one survey file", add_collect_options, run_collect},
       {"report", "[SURVEY|OUT]", "place", "tables, statistics and plots of a survey", add_report_options, run_report},
+      {"forget", "[OUT]", "place", "removes plans that nobody wants any more; shows which before it does",
+       add_forget_options, run_forget},
       {"methods", "[NAME]", "name", "the methods of this build, or one with its settings", add_listing_options,
        run_methods},
       {"models", "[NAME]", "name", "the models of this build, or one with its settings", add_listing_options,
