@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "core/settings.h"
@@ -47,20 +46,23 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
     const std::size_t cut = dot == std::string_view::npos ? 0 : dot + 1;
     return std::pair(name.substr(0, cut), name.substr(cut));
   };
-  std::optional<std::string> best;
-  std::size_t best_distance = std::numeric_limits<std::size_t>::max();
-  for (const std::string& name : names) {
-    std::size_t distance = edit_distance(word, name);
+  // A third of the letters wrong is a slip, more is another word.
+  const std::size_t most = std::max<std::size_t>(1, word.size() / 3);
+  const auto distance_to = [&](const std::string& name) {
     const auto [parent, leaf] = split(word);
     const auto [name_parent, name_leaf] = split(name);
-    if (parent == name_parent && (abbreviates(leaf, name_leaf) || abbreviates(name_leaf, leaf))) {
-      distance = std::min<std::size_t>(distance, 1);
-    }
-    // A third of the letters wrong is a slip, more is another word.
-    if (distance <= std::max<std::size_t>(1, word.size() / 3) && distance < best_distance) {
-      best = name;
-      best_distance = distance;
-    }
+    if (parent == name_parent && (abbreviates(leaf, name_leaf) || abbreviates(name_leaf, leaf))) return std::size_t{1};
+    // Each letter too many is an edit, so of a very long word nothing need be worked out.
+    const std::size_t longer = std::max(word.size(), name.size()), shorter = std::min(word.size(), name.size());
+    return longer - shorter > most ? longer : edit_distance(word, name);
+  };
+  std::optional<std::string> best;
+  std::size_t best_distance = most + 1;
+  for (const std::string& name : names) {
+    const std::size_t distance = distance_to(name);
+    if (distance >= best_distance) continue;
+    best = name;
+    best_distance = distance;
   }
   return best;
 }

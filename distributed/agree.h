@@ -27,6 +27,9 @@ class AgreedError final : public Error {
 // failed, which names that rank unless it is 0. Collective; `work` itself must hold no collective call.
 void agree(Communicator& comm, const std::function<void()>& work);
 
+// `text` becomes that of rank `root`. Collective.
+void share_text(Communicator& comm, std::string& text, int root);
+
 // Do all ranks have the same value? Collective.
 bool same_on_all(Communicator& comm, std::uint64_t value);
 

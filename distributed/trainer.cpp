@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "distributed/agree.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -57,13 +58,8 @@ Verdict Trainer::notify(When when, bool gradients) {
 void Trainer::check_masks() {
   if (params_.mask_revision() == mask_revision_seen_) return;
   mask_revision_seen_ = params_.mask_revision();
-  if (job_.comm.size() > 1) {
-    const std::uint64_t digest = params_.mask_digest();
-    std::uint64_t bounds[2] = {digest, ~digest};
-    job_.comm.all_reduce_max(bounds);
-    if (bounds[0] != digest || ~bounds[1] != digest) {
-      fail(ErrorKind::Internal, "the ranks of this trial have different masks at step {}", cursor_.step);
-    }
+  if (job_.comm.size() > 1 && !same_on_all(job_.comm, params_.mask_digest())) {
+    fail(ErrorKind::Internal, "the ranks of this trial have different masks at step {}", cursor_.step);
   }
   job_.observer.masks_changed(*this);
 }

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/dispatch.h"
 
 namespace winnow::ops {
 namespace {
@@ -17,8 +18,7 @@ bool present(Infos in, std::size_t i) { return i < in.size() && in[i].shape.rank
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 5 || in.size() == 6, "takes x, gamma, beta, running_mean, running_var and residual or none");
   const ValueInfo& x = in[0];
-  require(x.shape.rank() >= 2 && (x.dtype == DType::F32 || x.dtype == DType::BF16),
-          "x must be {..., channels} in f32 or bf16");
+  require(x.shape.rank() >= 2 && is_float(x.dtype), "x must be {..., channels} in f32 or bf16");
   const Shape channels{x.shape[-1]};
   for (std::size_t i = 1; i <= 4; ++i) {
     require((i <= 2 && !present(in, i)) || (in[i].shape == channels && in[i].dtype == DType::F32),

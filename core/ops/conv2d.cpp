@@ -1,5 +1,6 @@
 // conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32.
 #include "core/error.h"
+#include "core/ops/dispatch.h"
 #include "core/ops/layer_kernel.h"
 
 namespace winnow::ops {
@@ -34,9 +35,7 @@ ConvShape shape_of(Direction direction, Infos in, Infos out, const Attrs& attrs)
   }
 }
 
-bool is_activation(const ValueInfo& info) {
-  return info.shape.rank() == 4 && (info.dtype == DType::F32 || info.dtype == DType::BF16);
-}
+bool is_activation(const ValueInfo& info) { return info.shape.rank() == 4 && is_float(info.dtype); }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 2 || in.size() == 3, "takes x, weights and bias or none");

@@ -2,6 +2,7 @@
 // PyTorch's order; unflatten (attrs height, width, channels) is its gradient and its inverse.
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/dispatch.h"
 #include "kernels/cpu/layout.h"
 
 namespace winnow::ops {
@@ -9,16 +10,13 @@ namespace {
 
 using Infos = std::span<const ValueInfo>;
 
-bool has_activation_type(const ValueInfo& info) { return info.dtype == DType::F32 || info.dtype == DType::BF16; }
-
 std::vector<ValueInfo> infer_flatten(Infos in, const Attrs&) {
-  require(in.size() == 1 && in[0].shape.rank() == 4 && has_activation_type(in[0]), "takes NHWC images in f32 or bf16");
+  require(in.size() == 1 && in[0].shape.rank() == 4 && is_float(in[0].dtype), "takes NHWC images in f32 or bf16");
   const Shape& x = in[0].shape;
   return {{Shape{x[0], x[1] * x[2] * x[3]}, in[0].dtype}};
 }
 std::vector<ValueInfo> infer_unflatten(Infos in, const Attrs& attrs) {
-  require(in.size() == 1 && in[0].shape.rank() == 2 && has_activation_type(in[0]),
-          "takes {rows, features} in f32 or bf16");
+  require(in.size() == 1 && in[0].shape.rank() == 2 && is_float(in[0].dtype), "takes {rows, features} in f32 or bf16");
   const Shape image{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), attrs.integer("channels")};
   require(image.numel() == in[0].shape.numel(), "height * width * channels must be the features");
   return {{image, in[0].dtype}};

@@ -1,5 +1,6 @@
 // linear and its two gradients: x {rows, in}, weights {out, in} in f32, y {rows, out}.
 #include "core/error.h"
+#include "core/ops/dispatch.h"
 #include "core/ops/layer_kernel.h"
 
 namespace winnow::ops {
@@ -15,9 +16,7 @@ LinearShape shape_of(Direction direction, Infos in, Infos out, const Attrs&) {
   return {.rows = x[0], .in = x[1], .out = y[1], .dtype = in[0].dtype, .bias = bias};
 }
 
-bool is_activation(const ValueInfo& info) {
-  return info.shape.rank() == 2 && (info.dtype == DType::F32 || info.dtype == DType::BF16);
-}
+bool is_activation(const ValueInfo& info) { return info.shape.rank() == 2 && is_float(info.dtype); }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs&) {
   require(in.size() == 2 || in.size() == 3, "takes x, weights and bias or none");

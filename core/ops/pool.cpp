@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/dispatch.h"
 
 namespace winnow::ops {
 namespace {
@@ -33,9 +34,7 @@ PoolShape whole(const Shape& x, const Attrs&) {
           .pad = 0};
 }
 
-bool is_image(const ValueInfo& info) {
-  return info.shape.rank() == 4 && (info.dtype == DType::F32 || info.dtype == DType::BF16);
-}
+bool is_image(const ValueInfo& info) { return info.shape.rank() == 4 && is_float(info.dtype); }
 
 PoolShape checked(Infos in, const Attrs& attrs) {
   require(in.size() == 1 && is_image(in[0]), "takes NHWC images in f32 or bf16");

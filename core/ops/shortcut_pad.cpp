@@ -1,6 +1,7 @@
 // shortcut_pad (attrs stride, channels): ResNet's shortcut without parameters, and its gradient.
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/dispatch.h"
 #include "kernels/cpu/layout.h"
 
 namespace winnow::ops {
@@ -19,8 +20,7 @@ ShortcutShape shape_of(const Shape& x, const Attrs& attrs) {
 }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
-  require(in.size() == 1 && in[0].shape.rank() == 4 && (in[0].dtype == DType::F32 || in[0].dtype == DType::BF16),
-          "takes NHWC images in f32 or bf16");
+  require(in.size() == 1 && in[0].shape.rank() == 4 && is_float(in[0].dtype), "takes NHWC images in f32 or bf16");
   const ShortcutShape s = shape_of(in[0].shape, attrs);
   require(s.stride >= 1 && s.out_channels >= s.channels, "stride is at least 1 and channels at least those of x");
   return {{Shape{s.batch, s.out_height(), s.out_width(), s.out_channels}, in[0].dtype}};

@@ -230,8 +230,7 @@ int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream
   const auto parsed = parse_arguments("bench", args, out);
   if (!parsed) return 0;
   const po::variables_map& given = *parsed;
-  const int threads = given["threads"].as<int>();
-  if (threads < 1) fail(ErrorKind::Usage, "--threads must be at least 1");
+  const int threads = count_of(given, "threads", 1);
   const double seconds = given["seconds"].as<double>();
   if (!(seconds > 0)) fail(ErrorKind::Usage, "--seconds must be more than 0");
   const Subject subject = subject_of(given);

@@ -50,10 +50,12 @@ bool said_by_first_rank(ErrorKind kind) {
 
 int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
   if (args.empty()) {
-    print_help(err);
+    if (read_launch().rank == 0) print_help(err);
     return static_cast<int>(ErrorKind::Usage);
   }
   const std::string& word = args.front();
+  // Of all that mpirun may start only a run needs more than one process.
+  if (word != "run" && read_launch().rank != 0) return 0;
   if (word == "--help" || word == "-h") {
     print_help(out);
     return 0;
@@ -77,6 +79,8 @@ const std::vector<Verb>& verbs() {
        run_status},
       {"collect", "[OUT]", "place", "gathers the results into one survey file", add_collect_options, run_collect},
       {"report", "[SURVEY|OUT]", "place", "tables, statistics and plots of a survey", add_report_options, run_report},
+      {"forget", "[OUT]", "place", "removes plans that nobody wants any more; shows which before it does",
+       add_forget_options, run_forget},
       {"methods", "[NAME]", "name", "the methods of this build, or one with its settings", add_listing_options,
        run_methods},
       {"models", "[NAME]", "name", "the models of this build, or one with its settings", add_listing_options,

@@ -55,6 +55,12 @@ std::optional<po::variables_map> parse_arguments(const char* name, std::span<con
   } catch (const po::error& error) {
     fail(ErrorKind::Usage, "{}   (winnow help {} lists the options)", error.what(), name);
   }
+  for (const auto& [option, value] : given) {
+    const auto* text = boost::any_cast<std::string>(&value.value());
+    if (text == nullptr || !text->empty()) continue;
+    if (options.find(option, false).semantic()->max_tokens() == 0) continue;  // a flag
+    fail(ErrorKind::Usage, "'{}' is given an empty text; is a variable of the shell not set?", option);
+  }
   if (!given.contains("help")) return given;
   print_verb_help(name, out);
   return std::nullopt;
@@ -76,6 +82,15 @@ void print_verb_help(const std::string& name, std::ostream& out) {
   out << fmt::format("winnow {}{}{} [options]\n  {}\n\n", verb.name, *verb.argument == '\0' ? "" : " ", verb.argument,
                      verb.meaning)
       << shown_options(name);
+}
+
+int count_of(const po::variables_map& given, const char* option, int least) {
+  constexpr int kMost = 1024;
+  const int count = given[option].as<int>();
+  if (count < least || count > kMost) {
+    fail(ErrorKind::Usage, "--{} must be {} to {}, is {}", option, least, kMost, count);
+  }
+  return count;
 }
 
 std::filesystem::path place_of(const po::variables_map& given) {

@@ -27,6 +27,9 @@ void print_verb_help(const std::string& verb, std::ostream& out);
 // The output directory that a reader was given; else the working directory if it is one, else kDefaultOut.
 std::filesystem::path place_of(const boost::program_options::variables_map& given);
 
+// A number of threads or processes, `least` to what one machine can use and is sure to start. Error{Usage} for others.
+int count_of(const boost::program_options::variables_map& given, const char* option, int least);
+
 // SWEEP, -o, --set, --only, --smoke.
 void add_sweep_options(boost::program_options::options_description& options);
 struct SweepArguments {

@@ -65,6 +65,8 @@ void add_report_options(VerbOptions& options) {
       "columns", po::value<std::string>(),
       "A,B,...: these columns in this order, by the keys of --csv or shorter ones")(
       "sort", po::value<std::string>(), "column to sort rows by; with '-' before it the largest first")(
+      "only", po::value<std::vector<std::string>>()->composing(),
+      "KEY=VALUE or KEY=[A, B]: only trials that match, as of winnow run; dense ones stay the baseline")(
       "trials", "the ids of the trials behind each row")(
       "plot", po::value<std::string>(), "also draws accuracy against density into this file: .svg, .pdf or .png");
 }
@@ -80,7 +82,9 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
   for (const MissingTrial& trial : survey.missing) {
     if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
   }
-  const Comparison comparison = compare(survey);
+  const auto only =
+      given->contains("only") ? (*given)["only"].as<std::vector<std::string>>() : std::vector<std::string>();
+  const Comparison comparison = compare(survey, only);
   write_report(comparison, report, out);
   if (given->contains("plot")) {
     std::ostringstream json;

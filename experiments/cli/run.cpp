@@ -1,8 +1,11 @@
 #include "experiments/run/run_sweep.h"
 
+#include <optional>
 #include <ostream>
+#include <span>
 
 #include "core/error.h"
+#include "distributed/agree.h"
 #include "distributed/launch.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
@@ -10,10 +13,6 @@
 namespace winnow {
 
 namespace po = boost::program_options;
-
-namespace {
-constexpr int kMost = 1024;  // threads or processes: beyond what one machine can use, and still sure to start
-}
 
 void add_run_options(VerbOptions& options) {
   add_sweep_options(options);
@@ -25,37 +24,69 @@ void add_run_options(VerbOptions& options) {
       "quiet,q", "no progress");
 }
 
-int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+namespace {
+
+struct RunArguments {
+  SweepArguments sweep;
+  RunOptions run;
+};
+
+// Nothing if help was asked for.
+std::optional<RunArguments> read_arguments(std::span<const std::string> args, std::ostream& out) {
   const auto parsed = parse_arguments("run", args, out);
-  if (!parsed) return 0;
+  if (!parsed) return std::nullopt;
   const po::variables_map& given = *parsed;
-  SweepArguments arguments = sweep_arguments(given);
+  RunArguments arguments{sweep_arguments(given), {}};
   if (given.contains("ranks-per-trial")) {
     // As a setting it is checked like one: it must divide the batch.
-    arguments.expand.set.push_back(fmt::format("ranks={}", given["ranks-per-trial"].as<int>()));
+    arguments.sweep.expand.set.push_back(fmt::format("ranks={}", given["ranks-per-trial"].as<int>()));
   }
-  for (const char* option : {"threads", "workers"}) {
-    if (given[option].as<int>() < 0 || given[option].as<int>() > kMost) {
-      fail(ErrorKind::Usage, "--{} must be 0 to {}, is {}", option, kMost, given[option].as<int>());
-    }
-  }
-
-  RunOptions run;
-  run.out = arguments.out;
-  run.threads = given["threads"].as<int>();
-  run.workers = given["workers"].as<int>();
+  RunOptions& run = arguments.run;
+  run.out = arguments.sweep.out;
+  run.threads = count_of(given, "threads", 0);
+  run.workers = count_of(given, "workers", 0);
   run.retry_failed = !given.contains("no-retry");
   run.strict = given.contains("strict");
   run.quiet = given.contains("quiet");
   run.command_line = "winnow run";
   for (const std::string& arg : args) run.command_line += " " + arg;
-  const auto world = make_world();
   if (read_launch().needs_mpi() && run.workers > 0) {
     fail(ErrorKind::Usage, "--workers is for a run without mpirun or srun, whose ranks do the same");
   }
+  return arguments;
+}
+
+// A pipe reaches rank 0 alone, which reads it for all of them.
+void share_stream(Communicator& world, SweepArguments& arguments) {
+  std::string text;
+  char is_stream = 0;
+  agree(world, [&] {
+    if (world.rank() != 0) return;
+    const auto read = read_stream(arguments.sweep);
+    is_stream = read ? 1 : 0;
+    text = read.value_or("");
+  });
+  world.broadcast(std::as_writable_bytes(std::span(&is_stream, 1)), 0);
+  if (is_stream == 0) return;
+  share_text(world, text, 0);
+  arguments.expand.text = std::move(text);
+}
+
+}  // namespace
+
+int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto world = make_world();
   PosixFiles files;
-  return run_sweep(
-      *world, files, [&] { return load_sweep(arguments.sweep, catalog(), arguments.expand); }, run);
+  return run_sweep(*world, files, [&]() -> std::optional<SweepJob> {
+    std::ostream nowhere(nullptr);
+    std::optional<RunArguments> arguments;
+    agree(*world, [&] { arguments = read_arguments(args, world->rank() == 0 ? out : nowhere); });
+    if (!arguments) return std::nullopt;
+    share_stream(*world, arguments->sweep);
+    SweepJob job{{}, arguments->run};
+    agree(*world, [&] { job.sweep = load_sweep(arguments->sweep.sweep, catalog(), arguments->sweep.expand); });
+    return job;
+  });
 }
 
 }  // namespace winnow

@@ -25,17 +25,6 @@ std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
 }
 
-// Of a line of the plan; its settings have no end on a screen.
-std::string label_of(const PlannedTrial& trial) {
-  Settings settings;
-  std::istringstream words(trial.canonical);
-  for (std::string word; words >> word;) {
-    const std::size_t equals = word.find('=');
-    if (equals != std::string::npos) settings.set(word.substr(0, equals), word.substr(equals + 1));
-  }
-  return winnow::label_of(settings);
-}
-
 // Where it is shown: as wide as the window on a terminal, unbounded in a file.
 struct Screen {
   std::ostream& out;
@@ -80,6 +69,17 @@ void print_running(const Screen& screen, const SweepStatus& s) {
     screen.line(fmt::format("and {} more (--json lists all)", s.running.size() - kListed));
 }
 
+// What an earlier sweep wanted would only hide what is missing now.
+void print_earlier(const Screen& screen, const SweepStatus& all) {
+  if (all.earlier.empty()) return;
+  const auto has_result = [&](const std::string& name) {
+    return std::ranges::binary_search(all.done, name) || std::ranges::binary_search(all.diverged, name);
+  };
+  const auto settled = static_cast<std::size_t>(std::ranges::count_if(all.earlier, has_result));
+  screen.line(fmt::format("{} of an earlier plan, {} with a result: --all   (winnow forget removes the plan)",
+                          all.earlier.size(), settled));
+}
+
 void print(const Screen& screen, const SweepStatus& s) {
   const std::size_t settled = s.done.size() + s.diverged.size();
   std::string counts = fmt::format("done {}  diverged {}  failed {}  running {}  missing {}", s.done.size(),
@@ -105,19 +105,26 @@ void print(const Screen& screen, const SweepStatus& s) {
   });
   list(screen, Colour::Red, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
-  list(screen, Colour::Yellow, "missing", s.missing, [](const PlannedTrial& t) { return t.name + "  " + label_of(t); });
+  list(screen, Colour::Yellow, "missing", s.missing,
+       [](const PlannedTrial& t) { return t.name + "  " + label_of(settings_of_plan(t.canonical)); });
+}
+
+void print_part(const Screen& screen, const SweepStatus& status, bool all) {
+  if (all) return print(screen, status);
+  print(screen, of_current_plans(status));
+  print_earlier(screen, status);
 }
 
 // Until nothing runs and nothing is missing, or somebody has seen enough.
-void watch(const Screen& screen, const std::filesystem::path& place) {
+void watch(const Screen& screen, const std::filesystem::path& place, bool all) {
   PosixFiles files;
   for (;;) {
     std::ostringstream text;
     const SweepStatus status = read_status(files, place, unix_now());
-    print({text, screen.terminal}, status);
+    print_part({text, screen.terminal}, status, all);
     if (screen.terminal.live) screen.out << "\033[H\033[J";
     screen.out << text.str() << (screen.terminal.live ? "" : "\n") << std::flush;
-    if (!screen.out || (status.running.empty() && status.missing.empty())) return;
+    if (!screen.out || (status.running.empty() && of_current_plans(status).missing.empty())) return;
     std::this_thread::sleep_for(std::chrono::seconds(screen.terminal.live ? 2 : 30));
   }
 }
@@ -141,7 +148,7 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
 
 nlohmann::ordered_json json_of(const SweepStatus& s) {
   using Json = nlohmann::ordered_json;
-  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.0"}, {"planned", s.planned}, {"done", s.done.size()}};
+  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.1"}, {"planned", s.planned}, {"done", s.done.size()}};
   json["diverged"] = s.diverged;
   json["failed"] = Json::array();
   for (const auto& f : s.failed) {
@@ -153,6 +160,7 @@ nlohmann::ordered_json json_of(const SweepStatus& s) {
   for (const auto& d : s.damaged) json["damaged"].push_back({{"name", d.name}, {"reason", d.reason}});
   json["missing"] = Json::array();
   for (const auto& m : s.missing) json["missing"].push_back({{"name", m.name}, {"settings", m.canonical}});
+  json["earlier"] = s.earlier;
   json["seconds_per_trial"] = s.mean_seconds;
   json["trials_per_hour"] = s.trials_per_hour ? Json(*s.trials_per_hour) : Json();
   json["seconds_left"] = s.seconds_left ? Json(*s.seconds_left) : Json();
@@ -163,8 +171,8 @@ nlohmann::ordered_json json_of(const SweepStatus& s) {
 
 void add_status_options(VerbOptions& options) {
   options.add_options()("place", boost::program_options::value<std::string>(), "output directory of winnow run")(
-      "json", "everything, as one JSON object")("watch",
-                                                "again every 2 s, every 30 s in a log, until all trials are settled");
+      "all", "also trials of earlier plans")("json", "everything, as one JSON object")(
+      "watch", "again every 2 s, every 30 s in a log, until all trials are settled");
 }
 
 int run_status(std::span<const std::string> args, std::ostream& out, std::ostream&) {
@@ -173,7 +181,7 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
   const std::filesystem::path place = place_of(*given);
   const Screen screen{out, out.rdbuf() == std::cout.rdbuf() ? terminal_of(STDOUT_FILENO) : Terminal()};
   if (given->contains("watch")) {
-    watch(screen, place);
+    watch(screen, place, given->contains("all"));
     return 0;
   }
   PosixFiles files;
@@ -181,7 +189,7 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
   if (given->contains("json")) {
     out << json_of(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   } else {
-    print(screen, status);
+    print_part(screen, status, given->contains("all"));
   }
   return 0;
 }

@@ -24,6 +24,8 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
 void add_status_options(VerbOptions& options);
 int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_collect_options(VerbOptions& options);
+int run_forget(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_forget_options(VerbOptions& options);
 int run_report(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_report_options(VerbOptions& options);
 int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream& err);

@@ -40,7 +40,7 @@ void find_all(const DatasetDef& def, const Files& files) {
     std::error_code problem;
     if (std::filesystem::exists(file, problem)) continue;
     fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}{}", file.string(), def.name,
-         root_advice(file.parent_path()));
+         root_advice(file.parent_path(), file.filename().string()));
   }
 }
 

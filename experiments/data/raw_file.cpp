@@ -93,7 +93,8 @@ struct Inflater {
 
 bool is_gzip(std::span<const std::uint8_t> bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
 
-// All members of a gzip file, one after the other: that is one file too (RFC 1952, 2.2).
+// All members of a gzip file, one after the other: that is one file too (RFC 1952, 2.2). Zeros after the last one, which fill
+// the blocks of tapes and some file systems, are no damage; gunzip leaves them out as well.
 Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const std::string& expected,
                   std::size_t most) {
   Inflater inflater;
@@ -125,9 +126,9 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const 
     }
     out.resize(std::min(out.size() * 2, most + 1));
   }
-  if (stream.avail_in > 0) {
-    fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(), stream.avail_in,
-         expected);
+  const std::span<const std::uint8_t> rest(stream.next_in, stream.avail_in);
+  if (std::ranges::any_of(rest, [](std::uint8_t byte) { return byte != 0; })) {
+    fail(ErrorKind::Input, "{}: {} extra bytes after the gzip data; expected {}", path.string(), rest.size(), expected);
   }
   out.erase(out.begin() + static_cast<std::ptrdiff_t>(filled), out.end());
   return out;
@@ -165,11 +166,12 @@ std::filesystem::path expand_path(const std::string& text) {
     }
     const std::string name = text.substr(start, end - start);
     const char* value = std::getenv(name.c_str());
-    if (value == nullptr) {
-      fail(ErrorKind::Settings, "path '{}': the environment variable {} is not set", text, name);
-    }
+    // The text is right and the machine is not what it expects: as with a missing file. An empty variable counts as well:
     // "$DATA/x" would become "/x", and "$DATA" the working directory.
-    if (*value == '\0') fail(ErrorKind::Settings, "path '{}': the environment variable {} is empty", text, name);
+    if (value == nullptr || *value == '\0') {
+      fail(ErrorKind::Input, "path '{}': the environment variable {} is {}", text, name,
+           value == nullptr ? "not set" : "empty");
+    }
     out += value;
     at = end + (braced ? 1 : 0);
   }
@@ -179,13 +181,13 @@ std::filesystem::path expand_path(const std::string& text) {
 Bytes DataReader::read(const std::filesystem::path& path, const std::string& expected, std::size_t most) {
   // Packed data may be a little longer than what it holds, as in a file of many small members.
   Bytes bytes = slurp(path, expected, 2 * most + 4096);
-  digest_.update(std::as_bytes(std::span(bytes)));
   if (is_gzip(bytes)) {
     bytes = inflate_all(bytes, path, expected, most);
   } else if (bytes.size() > most) {
     fail(ErrorKind::Input, "{}: has {} bytes, more than the {} that are read at most; expected {}", path.string(),
          bytes.size(), most, expected);
   }
+  digest_.update(std::as_bytes(std::span(bytes)));
   const std::size_t at = next_++;
   if (at < published_.size() && !has_digest(bytes, published_[at])) changed_.push_back(path);
   return bytes;

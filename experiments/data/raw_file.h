@@ -1,5 +1,5 @@
 // Reading whole data files, plain or gzip, with one clear line for whatever is wrong with them; the
-// digest of the bytes read; and whether they are the published files. A DataReader belongs to one thread.
+// digest of their content; and whether they are the published files. A DataReader belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace winnow {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// Path text with $NAME and ${NAME} replaced from the environment. A missing or empty variable is Error{Settings}.
+// Path text with $NAME and ${NAME} replaced from the environment. A missing or empty variable is Error{Input}; a '$' without
+// a name is Error{Settings}.
 std::filesystem::path expand_path(const std::string& text);
 
 // Reads the files of one data set, one after the other.
@@ -28,7 +29,7 @@ class DataReader {
   // `expected` says in words what should be there ("30730000 bytes"), for the error text. Error{Input}.
   Bytes read(const std::filesystem::path& path, const std::string& expected, std::size_t most);
 
-  std::string digest() { return digest_.hex(); }  // SHA-256 of all bytes as they lie on disk; ends the reading
+  std::string digest() { return digest_.hex(); }  // SHA-256 of all that was read, unpacked; ends the reading
   // The files that are not the published ones.
   const std::vector<std::filesystem::path>& changed() const { return changed_; }
 

@@ -1,4 +1,4 @@
-// What is in a data folder in place of the files that are looked for there. Opens no file.
+// What is in a data folder, or beside the wanted files, in place of the files that are looked for. Opens no file.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,8 @@
 
 namespace winnow {
 
-// "; 'x.tar.gz' is there and must be unpacked: ...", for the end of a message; empty: nothing known.
-std::string root_advice(const std::filesystem::path& root);
+// For the end of a message that says that `wanted`, the name of a data file, is not in the folder `root`: "; 'x.tar.gz' is
+// there and must be unpacked (tar -xf)". Empty: nothing known.
+std::string root_advice(const std::filesystem::path& root, const std::string& wanted);
 
 }  // namespace winnow

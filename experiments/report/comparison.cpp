@@ -7,8 +7,10 @@
 #include "core/error.h"
 #include "experiments/catalog.h"
 #include "experiments/report/notes.h"
+#include "experiments/report/trial_filter.h"
 #include "experiments/report/trial_reader.h"
 #include "experiments/results/container.h"
+#include "experiments/results/plan_file.h"
 #include "experiments/results/summary.h"
 #include "experiments/sweep/entries.h"
 
@@ -163,11 +165,25 @@ std::string ComparisonRow::label() const {
   return method + (density.empty() ? "" : " " + density) + (settings.empty() ? "" : " (" + settings + ")");
 }
 
-Comparison compare(const Survey& survey) {
+Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
   Comparison comparison;
+  comparison.only = only;
   comparison.planned = survey.planned;
   comparison.missing = survey.missing;
   const std::vector<ReportTrial> trials = read_trials(survey);
+  std::set<std::string> left_out;  // ids
+  if (!only.empty()) {
+    TrialFilter filter(only, catalog());
+    for (std::size_t row = 0; row < trials.size(); ++row) {
+      if (filter.keeps(settings_in(survey, row))) continue;
+      left_out.insert(trials[row].id);
+      --comparison.planned;
+    }
+    comparison.planned -= std::erase_if(comparison.missing, [&](const MissingTrial& trial) {
+      // What a damaged result holds nobody knows.
+      return !trial.settings.empty() && !filter.keeps(settings_of_plan(trial.settings));
+    });
+  }
 
   // What was trained; by name first, so that tables of one model and data set stand together.
   using Subject = std::pair<std::string, std::string>;
@@ -183,9 +199,12 @@ Comparison compare(const Survey& survey) {
   // By name and settings of the data: what these do not tell apart.
   std::map<std::pair<std::string, Texts>, std::set<std::string>> digests;
   for (const ReportTrial& trial : trials) {
+    const bool is_chosen = !left_out.contains(trial.id);
+    if (!is_chosen && trial.method != "dense") continue;
     groups[{{trial.model, trial.data}, trial.recipe, trial.digest}][{trial.rest, trial.method, trial.density, trial.id}]
         .push_back(&trial);
     digests[{trial.data, data_settings(trial.recipe)}].insert(trial.digest);
+    if (!is_chosen) continue;
     if (trial.state == name_of(Outcome::Done)) {
       ++comparison.done;
     } else {
@@ -222,7 +241,8 @@ Comparison compare(const Survey& survey) {
     }
     std::ranges::stable_sort(group.rows, before);
     add_notes(rows, group);
-    comparison.groups.push_back(std::move(group));
+    std::erase_if(group.rows, [&](const ComparisonRow& row) { return left_out.contains(row.id); });
+    if (!group.rows.empty()) comparison.groups.push_back(std::move(group));
   }
   return comparison;
 }

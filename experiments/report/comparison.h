@@ -41,8 +41,11 @@ struct Comparison {
   std::size_t planned = 0, done = 0;
   std::vector<MissingTrial> diverged;  // state "diverged" with the reason
   std::vector<MissingTrial> missing;
+  std::vector<std::string> only;  // what the trials were chosen by; empty: all
 };
 
-Comparison compare(const Survey& survey);
+// `only`: rules as of `winnow run --only`, which choose the rows. Dense rows are the baseline of those whether or not they
+// are chosen. Throws as TrialFilter does.
+Comparison compare(const Survey& survey, const std::vector<std::string>& only = {});
 
 }  // namespace winnow

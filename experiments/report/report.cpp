@@ -28,6 +28,7 @@ std::string coverage(const Comparison& c) {
   for (const char* state : {"running", "damaged"}) {
     if (count_state(c, state) > 0) text += fmt::format(", {} {}", count_state(c, state), state);
   }
+  if (!c.only.empty()) text += fmt::format("; only {}", fmt::join(c.only, ", "));
   return text;
 }
 
@@ -227,6 +228,7 @@ void write_json(const Comparison& comparison, const ReportOptions& options, std:
                                  {"schema_version", "1.0"},
                                  {"planned", comparison.planned},
                                  {"done", comparison.done}};
+  if (!comparison.only.empty()) json["only"] = comparison.only;
   json["groups"] = nlohmann::ordered_json::array();
   for (const ComparisonGroup& group : comparison.groups) {
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();

@@ -78,6 +78,17 @@ std::vector<ReportTrial> read_trials(const Survey& survey) {
   return trials;
 }
 
+Settings settings_in(const Survey& survey, std::size_t row) {
+  Settings settings;
+  for (const auto& [key, value] : survey.settings) settings.set(key, value);
+  for (const Column& column : survey.trials.columns) {
+    if (column.description != kSettingColumn) continue;
+    const std::string text = cell_text(survey.trials, column.name, row);
+    if (!text.empty()) settings.set(column.name, text);
+  }
+  return settings;
+}
+
 double number_of(const std::string& text) {
   double value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);

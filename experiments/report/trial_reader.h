@@ -25,6 +25,8 @@ struct ReportTrial {
 };
 
 std::vector<ReportTrial> read_trials(const Survey& survey);
+// All settings of the trial in this row.
+Settings settings_in(const Survey& survey, std::size_t row);
 
 // Other settings, method and density, and the id: two versions of a method are two experiments,
 // though their settings read alike.

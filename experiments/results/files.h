@@ -56,7 +56,7 @@ class Files {
     bool is_folder = false;
     bool operator==(const Stamp&) const = default;
   };
-  virtual std::optional<Stamp> stamp(const Path& path) = 0;  // nothing: no such file
+  virtual std::optional<Stamp> stamp(const Path& path) = 0;  // nothing: no such file; Error{Input}: a link to nothing
   bool exists(const Path& path) { return stamp(path).has_value(); }
   bool is_folder(const Path& path);
   virtual void remove(const Path& path) = 0;  // no error if it is missing

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/results/digest.h"
+#include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
 
@@ -14,14 +15,6 @@ namespace {
 
 constexpr const char* kHeader = "# winnow-plan 1.0\tname\tsettings";
 constexpr std::string_view kWritten = "# written ";
-
-// "3f2a...-r0": what else is a path, and must not be followed.
-bool is_trial_name(const std::string& name) {
-  const auto dash = name.rfind("-r");
-  if (dash == std::string::npos || dash < 2 || dash + 2 == name.size()) return false;
-  return name.find_first_not_of("0123456789abcdef") == dash &&
-         name.find_first_not_of("0123456789", dash + 2) == std::string::npos;
-}
 
 std::string plan_text(std::span<const PlannedTrial> trials, const std::string& written) {
   std::string text = std::string(kHeader) + "\n";
@@ -62,7 +55,37 @@ WrittenPlan read_one(Files& files, const std::filesystem::path& path) {
   return plan;
 }
 
+// Gives plan.tsv what all plans have. Another process may write it at the same time, without the plan of this one, or a
+// plan beside it: whoever writes last has seen all of them. `all` reads the plans.
+template <class All>
+void write_union(Files& files, const std::filesystem::path& path, All&& all) {
+  for (;;) {
+    const std::string text = plan_text(all(), "");
+    if (files.exists(path) && text_of(files.read(path)) == text) return;
+    files.replace(path, text);
+  }
+}
+
+// Every trial once.
+std::vector<PlannedTrial> distinct(std::vector<WrittenPlan> plans) {
+  std::vector<PlannedTrial> all;
+  std::set<std::string> known;
+  for (WrittenPlan& plan : plans) {
+    for (auto& trial : plan.trials) {
+      if (known.insert(trial.name).second) all.push_back(std::move(trial));
+    }
+  }
+  return all;
+}
+
 }  // namespace
+
+bool is_trial_name(const std::string& name) {
+  const auto dash = name.rfind("-r");
+  if (dash == std::string::npos || dash < 2 || dash + 2 == name.size()) return false;
+  return name.find_first_not_of("0123456789abcdef") == dash &&
+         name.find_first_not_of("0123456789", dash + 2) == std::string::npos;
+}
 
 PlannedTrial planned(const TrialSpec& spec) {
   std::string line = spec.canonical();
@@ -72,15 +95,27 @@ PlannedTrial planned(const TrialSpec& spec) {
   return {spec.name(), line};
 }
 
+Settings settings_of_plan(const std::string& canonical) {
+  Settings settings;
+  std::istringstream words(canonical);
+  std::string last;
+  for (std::string word; words >> word;) {
+    const std::size_t equals = word.find('=');
+    // The items of a list are words of their own: "method.layer_density=[fc1=0.1, fc2=0.2]".
+    if (!last.empty() && !settings.text(last).ends_with(']') && settings.text(last).starts_with('[')) {
+      settings.set(last, settings.text(last) + " " + word);
+    } else if (equals != std::string::npos) {
+      last = word.substr(0, equals);
+      settings.set(last, word.substr(equals + 1));
+    }
+  }
+  return settings;
+}
+
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials) {
   const Layout layout(out);
   files.replace(layout.plans() / (digest_of(trials) + ".tsv"), plan_text(trials, now_utc()));
-  // A run that started with this one may write plan.tsv without this plan; whoever writes last has seen all of them.
-  for (;;) {
-    const std::string all = plan_text(read_plan(files, out), "");
-    if (files.exists(layout.plan()) && text_of(files.read(layout.plan())) == all) return;
-    files.replace(layout.plan(), all);
-  }
+  write_union(files, layout.plan(), [&] { return read_plan(files, out); });
 }
 
 void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text) {
@@ -110,14 +145,50 @@ std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& o
 }
 
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out) {
-  std::vector<PlannedTrial> all;
-  std::set<std::string> known;
-  for (WrittenPlan& plan : read_plans(files, out)) {
-    for (auto& trial : plan.trials) {
-      if (known.insert(trial.name).second) all.push_back(std::move(trial));
-    }
+  return distinct(read_plans(files, out));
+}
+
+PlansByTime plans_by_time(std::vector<WrittenPlan> plans, const std::set<std::string>& in_work) {
+  PlansByTime parts;
+  const std::string newest = plans.empty() ? "" : plans.front().written;
+  for (WrittenPlan& plan : plans) {
+    if (plan.trials.empty()) continue;  // plan.tsv, where it has nothing that the others have not
+    // Two that were run within one second are both the newest.
+    const bool is_current = plan.written == newest || std::ranges::any_of(plan.trials, [&](const PlannedTrial& trial) {
+                              return in_work.contains(trial.name);
+                            });
+    (is_current ? parts.current : parts.earlier).push_back(std::move(plan));
   }
-  return all;
+  return parts;
+}
+
+void forget_plans(Files& files, const std::filesystem::path& out, std::span<const WrittenPlan> plans) {
+  const Layout layout(out);
+  const auto is_forgotten = [&](const WrittenPlan& plan) {
+    return std::ranges::any_of(
+        plans, [&](const WrittenPlan& each) { return each.path == plan.path && each.written == plan.written; });
+  };
+  std::set<std::string> forgotten;
+  for (const WrittenPlan& plan : plans) {
+    for (const PlannedTrial& trial : plan.trials) forgotten.insert(trial.name);
+  }
+  for (const WrittenPlan& plan : read_plans(files, out)) {
+    if (is_forgotten(plan)) continue;
+    for (const PlannedTrial& trial : plan.trials) forgotten.erase(trial.name);
+  }
+  // While a plan is there its trials are known; so what hangs on it goes first.
+  for (const std::string& name : forgotten) forget_failure(files, out, name);
+  for (const WrittenPlan& plan : read_plans(files, out)) {
+    if (is_forgotten(plan) && plan.path != layout.plan()) files.remove(plan.path);
+  }
+  write_union(files, layout.plan(), [&] {
+    std::vector<WrittenPlan> left = read_plans(files, out);
+    for (WrittenPlan& plan : left) {
+      if (plan.path != layout.plan()) continue;
+      std::erase_if(plan.trials, [&](const PlannedTrial& trial) { return forgotten.contains(trial.name); });
+    }
+    return distinct(std::move(left));
+  });
 }
 
 }  // namespace winnow

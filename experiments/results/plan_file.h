@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +20,13 @@ struct PlannedTrial {
   bool operator==(const PlannedTrial&) const = default;
 };
 
+// "<id>-r<replicate>": what else is a path, and must not be followed.
+bool is_trial_name(const std::string& name);
+
 PlannedTrial planned(const TrialSpec& spec);
+
+// The settings in such a line; those at their default are not among them.
+Settings settings_of_plan(const std::string& canonical);
 
 // The plan of one sweep, or of all that an older winnow ran.
 struct WrittenPlan {
@@ -37,5 +44,16 @@ void archive_sweep(Files& files, const std::filesystem::path& out, const std::st
 std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out);
 // Every trial of every plan once, in that order. Empty if there is no plan.
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out);
+
+// What is wanted now, and what an earlier sweep wanted: the plan that was last run, and each one that has a trial in
+// work, against all others. In the order of read_plans.
+struct PlansByTime {
+  std::vector<WrittenPlan> current, earlier;
+};
+PlansByTime plans_by_time(std::vector<WrittenPlan> plans, const std::set<std::string>& in_work);
+
+// Removes plans, and the failure records of trials that no other plan has; results stay. Killed in the middle, it leaves
+// whole plans, and can be called again. A plan that was run since it was read stays.
+void forget_plans(Files& files, const std::filesystem::path& out, std::span<const WrittenPlan> plans);
 
 }  // namespace winnow

@@ -3,22 +3,17 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "core/error.h"
+#include "distributed/host_name.h"
 #include "experiments/results/layout.h"
 
 namespace winnow {
 namespace {
-
-std::string this_host() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
 
 nlohmann::json optional_number(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
@@ -59,7 +54,7 @@ ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const
       path_(Layout(out).progress(spec.name())),
       name_(spec.name()),
       label_(label_of(spec.settings)),
-      host_(this_host()),
+      host_(host_name()),
       token_(fmt::format("{:08x}{:08x}", std::random_device()(), std::random_device()())),
       ranks_(ranks),
       started_(unix_now()) {
@@ -126,7 +121,7 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
     trial.stale = true;
   }
   trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() ||
-                (trial.host == this_host() && process_is_gone(trial.process));
+                (trial.host == host_name() && process_is_gone(trial.process));
   return trial;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
+#include <set>
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
@@ -31,7 +32,8 @@ std::optional<double> rate_of(std::vector<std::int64_t> times, double mean_secon
   return count * 3600.0 / std::max(span, 1.0);
 }
 
-// A trial that diverged ended early, so it says nothing of the others. Where none has finished, those in work do.
+// A trial that diverged ended early, so it says nothing of the others. Where none has finished, those in work do; nothing
+// while none is.
 std::optional<double> time_left(const SweepStatus& status) {
   if (status.running.empty()) return std::nullopt;
   double left = 0, longest = 0, whole = 0;
@@ -85,18 +87,53 @@ std::vector<std::string> published_trials(Files& files, const std::filesystem::p
   return names;
 }
 
+SweepStatus of_current_plans(SweepStatus status) {
+  const auto is_earlier = [&](const std::string& name) {
+    return std::binary_search(status.earlier.begin(), status.earlier.end(), name);
+  };
+  const auto of_earlier = [&](const auto& trial) { return is_earlier(trial.name); };
+  std::erase_if(status.done, is_earlier);
+  std::erase_if(status.diverged, is_earlier);
+  std::erase_if(status.failed, of_earlier);
+  std::erase_if(status.stale, of_earlier);
+  std::erase_if(status.damaged, of_earlier);
+  std::erase_if(status.missing, of_earlier);
+  status.planned -= status.earlier.size();
+  return status;
+}
+
 SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now) {
   check_output_directory(files, out);
   const Layout layout(out);
   SweepStatus status;
   std::map<std::string, std::string> known;  // without a state so far, with its settings
-  for (auto& trial : read_plan(files, out)) known[trial.name] = std::move(trial.canonical);
+  auto in_work = read_running(files, out, now);
+  std::set<std::string> live;
+  for (const RunningTrial& trial : in_work) {
+    if (!trial.stale) live.insert(trial.name);
+  }
+  const PlansByTime plans = plans_by_time(read_plans(files, out), live);
+  std::set<std::string> current = live;
+  for (const auto* part : {&plans.current, &plans.earlier}) {
+    for (const WrittenPlan& plan : *part) {
+      for (const PlannedTrial& trial : plan.trials) {
+        known.emplace(trial.name, trial.canonical);
+        if (part == &plans.current) current.insert(trial.name);
+      }
+    }
+  }
+  const bool any_plan = !known.empty();
+  std::set<std::string> earlier;
+  const auto count = [&](const std::string& name) {
+    ++status.planned;
+    if (any_plan && !current.contains(name)) earlier.insert(name);
+  };
+  for (const auto& [name, canonical] : known) count(name);
   const auto settled = [&](const std::string& name) { known.erase(name); };
 
   std::vector<std::int64_t> times;
   double seconds = 0;
   const auto published = published_trials(files, out);
-  status.planned = known.size();
   const ResultIndex index(files, out);
   const auto note_of = [&](const std::string& name) {
     const auto path = layout.trial(name);
@@ -110,7 +147,7 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
     try {
       const TrialNote note = note_of(name);
       check_owner(layout.trial(name), note.name);
-      status.planned += unplanned;
+      if (unplanned) count(name);
       if (const auto time = unix_time(note.created)) times.push_back(*time);
       if (note.outcome == Outcome::Diverged) {
         status.diverged.push_back(name);
@@ -129,24 +166,23 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   const auto has_result = [&](const std::string& name) {
     return std::binary_search(published.begin(), published.end(), name);
   };
-  std::vector<std::string> live;
-  for (auto& trial : read_running(files, out, now)) {
+  for (auto& trial : in_work) {
     if (has_result(trial.name)) continue;
     if (!trial.stale) {
-      live.push_back(trial.name);
-      if (!known.contains(trial.name)) ++status.planned;
+      if (!known.contains(trial.name)) count(trial.name);
       settled(trial.name);
     }
     (trial.stale ? status.stale : status.running).push_back(std::move(trial));
   }
   for (auto& failure : read_failures(files, out)) {
-    if (has_result(failure.name) || std::find(live.begin(), live.end(), failure.name) != live.end()) continue;
-    if (!known.contains(failure.name)) ++status.planned;
+    if (has_result(failure.name) || live.contains(failure.name)) continue;
+    if (!known.contains(failure.name)) count(failure.name);
     settled(failure.name);
     status.failed.push_back(std::move(failure));
   }
   for (auto& [name, canonical] : known) status.missing.push_back({name, canonical});
-  status.seconds_left = time_left(status);
+  status.earlier.assign(earlier.begin(), earlier.end());
+  status.seconds_left = time_left(of_current_plans(status));
   return status;
 }
 

@@ -26,9 +26,11 @@ struct SweepStatus {
   struct Damaged {
     std::string name, reason;
   };
-  // Every trial the directory knows of: plan, results, failures; an unplanned damaged file is none.
+  // Every trial the directory knows of: plans, results, failures; an unplanned damaged file is none.
   std::size_t planned = 0;
-  std::vector<std::string> done;  // finished trials; diverged ones stand apart
+  // Of them, those that no current plan has (see plans_by_time); sorted. Empty where nothing is planned at all.
+  std::vector<std::string> earlier;
+  std::vector<std::string> done;  // finished trials, sorted; diverged ones stand apart, sorted as well
   std::vector<std::string> diverged;
   std::vector<FailureRecord> failed;      // of trials without a result
   std::vector<RunningTrial> running;      // live ones
@@ -37,12 +39,14 @@ struct SweepStatus {
   std::vector<PlannedTrial> missing;      // planned, and none of the above
   double mean_seconds = 0;                // of one finished trial, 0 if none is
   std::optional<double> trials_per_hour;  // over the results of the last hour before the newest
-  std::optional<double> seconds_left;     // from what runs now and mean_seconds; nothing while nothing runs
+  std::optional<double> seconds_left;     // until the current plans are done, from what runs now and mean_seconds
 };
 
 // Of one running trial: from what it has done so far, where that says something; else from what others took (0: unknown).
 std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_seconds);
 
 SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int64_t now);
+// Without the trials that are in `earlier`, which keeps their names.
+SweepStatus of_current_plans(SweepStatus status);
 
 }  // namespace winnow

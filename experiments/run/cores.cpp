@@ -1,10 +1,8 @@
 #include "experiments/run/cores.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -12,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "distributed/host_name.h"
 #include "experiments/run/cpu_quota.h"
 
 namespace winnow {
@@ -41,12 +40,6 @@ int physical_cores(const std::vector<int>& cpus) {
     cores.insert(siblings);
   }
   return static_cast<int>(cores.size());
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 // How many ranks are at the same place as this one. Collective.

@@ -7,17 +7,13 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "distributed/host_name.h"
 #include "kernels/processor.h"
 
 extern char** environ;
 
 namespace winnow {
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 std::string processor() {
   std::ifstream info("/proc/cpuinfo");

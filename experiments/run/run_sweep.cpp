@@ -251,12 +251,11 @@ class SweepRunner {
 
 }  // namespace
 
-int run_sweep(Communicator& world, Files& files, const std::function<Sweep()>& load, const RunOptions& options) {
+int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& load) {
   catch_stop_signals();
   try {
-    Sweep sweep;
-    agree(world, [&] { sweep = load(); });
-    return SweepRunner(sweep, options, world, files).run();
+    const auto job = load();
+    return job ? SweepRunner(job->sweep, job->options, world, files).run() : 0;
   } catch (const AgreedError& error) {
     if (world.rank() != 0) return static_cast<int>(error.kind());
     if (error.own()) std::rethrow_exception(error.own());

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "distributed/communicator.h"
@@ -25,7 +26,12 @@ struct RunOptions {
 
 // The exit code: 0 done, 3 done with failures under `strict`, 75 stopped on request. What keeps trials from running is thrown
 // on rank 0 and is the exit code of the others, so that it is said once. Where one rank fails and the others may be
-// waiting for it, it says why, and the job ends. `load` reads the sweep; each rank calls it.
-int run_sweep(Communicator& world, Files& files, const std::function<Sweep()>& load, const RunOptions& options);
+// waiting for it, it says why, and the job ends. Each rank calls `load`, which may be collective and throws AgreedError
+// where it fails on any; nothing: there is nothing to run.
+struct SweepJob {
+  Sweep sweep;
+  RunOptions options;
+};
+int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& load);
 
 }  // namespace winnow

@@ -65,9 +65,10 @@ bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere h
 
 TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> problems, TrialNews news) {
   news.end = TrialEnd::Elsewhere;
-  if (found == Found::Unreadable) {
+  if (found == Found::Unreadable || found == Found::Nothing) {
     ++job_.tally[Tally::ElsewhereUnreadable];
-    news.text = fmt::format("not published: {}", fmt::join(problems, "; "));
+    news.text = found == Found::Nothing ? "not published: another file had its name and is gone again"
+                                        : fmt::format("not published: {}", fmt::join(problems, "; "));
     return news;
   }
   ++job_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];

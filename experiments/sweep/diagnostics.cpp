@@ -32,6 +32,13 @@ void clip(std::string& line, std::size_t& start) {
   if (line.size() > kMostColumns) line = line.substr(0, kMostColumns) + "...";
 }
 
+// A value without end in the file is none in a message: its beginning and what is said of it are left.
+std::string shortened(std::string text) {
+  constexpr std::size_t kBeginning = 300, kEnd = 700;
+  if (text.size() <= kBeginning + kEnd) return text;
+  return text.substr(0, kBeginning) + " ... " + text.substr(text.size() - kEnd);
+}
+
 }  // namespace
 
 int Diagnostics::add_file(std::string path, const std::string& text) {
@@ -45,6 +52,7 @@ int Diagnostics::add_argument(std::string text) {
 }
 
 void Diagnostics::error(const Place& place, std::string text, std::string hint) {
+  text = shortened(std::move(text));
   if (seen_.emplace(place.source, place.line, place.column, text).second) {
     problems_.push_back({place, std::move(text), std::move(hint)});
   }

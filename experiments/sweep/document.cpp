@@ -9,6 +9,7 @@
 
 #include "core/settings.h"
 #include "experiments/sweep/hints.h"
+#include "experiments/sweep/sweep.h"
 
 namespace winnow {
 namespace {
@@ -41,6 +42,7 @@ std::string read_text(const fs::path& path) {
   if (!stream) fail(ErrorKind::Input, "cannot read '{}': {}", path.string(), std::strerror(errno));
   // Not by its size: a pipe has none, and a file may grow.
   std::string text;
+  errno = 0;
   std::vector<char> block(1u << 16);
   while (stream.read(block.data(), static_cast<std::streamsize>(block.size())) || stream.gcount() > 0) {
     text.append(block.data(), static_cast<std::size_t>(stream.gcount()));
@@ -48,7 +50,8 @@ std::string read_text(const fs::path& path) {
       fail(ErrorKind::Input, "cannot read '{}': larger than {} MiB", path.string(), kMostBytes >> 20);
     }
   }
-  if (stream.bad()) fail(ErrorKind::Input, "cannot read '{}': {}", path.string(), std::strerror(errno));
+  // A stream of the C++ library takes an error of the system for the end.
+  if (stream.bad() || errno != 0) fail(ErrorKind::Input, "cannot read '{}': {}", path.string(), std::strerror(errno));
   return text;
 }
 
@@ -56,8 +59,7 @@ class Reader {
  public:
   explicit Reader(Diagnostics& problems) : problems_(problems) {}
 
-  void read(const fs::path& path, Document& document) {
-    const std::string text = read_text(path);
+  void read(const fs::path& path, const std::string& text, bool stream, Document& document) {
     const int source = problems_.add_file(is_standard_input(path) ? "standard input" : path.string(), text);
     const NodePtr root = parse_tree(text, source, problems_);
     if (!root) return;
@@ -66,7 +68,7 @@ class Reader {
                       fmt::format("a sweep file is a map with the sections {}", fmt::join(kSections, ", ")));
       return;
     }
-    open_.push_back(is_stream(path) ? path : fs::weakly_canonical(path));
+    open_.push_back(stream ? path : fs::weakly_canonical(path));
     if (const Member* extends = root->find("extends")) follow(*extends->value, path, document);
     for (const Member& member : root->members) section(member, document);
     open_.pop_back();
@@ -86,9 +88,10 @@ class Reader {
       std::error_code error;
       if (item->text.find("://") != std::string::npos) {
         problems_.error(item->place, "'extends' reads local files only");
-      } else if (!fs::is_regular_file(path, error)) {
+      } else if (!is_stream(path) && !fs::is_regular_file(path, error)) {
         problems_.error(item->place, fmt::format("no such file: '{}'", path.string()));
-      } else if (std::find(open_.begin(), open_.end(), fs::weakly_canonical(path)) != open_.end()) {
+      } else if (std::find(open_.begin(), open_.end(), is_stream(path) ? path : fs::weakly_canonical(path)) !=
+                 open_.end()) {
         problems_.error(item->place, fmt::format("'{}' extends itself", item->text));
       } else if (++files_ > kMostFiles) {
         // A chain in which each file extends the next twice would be read 2^n times.
@@ -96,7 +99,7 @@ class Reader {
           problems_.error(item->place, fmt::format("'extends' leads to more than {} files", kMostFiles));
         }
       } else {
-        read(path, document);
+        read(path, read_text(path), is_stream(path), document);
       }
     }
   }
@@ -176,12 +179,17 @@ class Reader {
 
 }  // namespace
 
-Document read_document(const fs::path& path, Diagnostics& problems) {
+std::optional<std::string> read_stream(const fs::path& path) {
+  return is_stream(path) ? std::optional(read_text(path)) : std::nullopt;
+}
+
+Document read_document(const fs::path& path, const std::optional<std::string>& text, Diagnostics& problems) {
   Document document;
   // The sweep file is the first source, so that what is missing everywhere is reported there.
   document.place = {0, 1, 1, 1};
-  Reader(problems).read(path, document);
-  if (document.name.empty()) document.name = is_stream(path) ? "sweep" : path.stem().string();
+  const bool stream = text || is_stream(path);
+  Reader(problems).read(path, text ? *text : read_text(path), stream, document);
+  if (document.name.empty()) document.name = stream ? "sweep" : path.stem().string();
   return document;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ struct Document {
   Place place;                  // of the trial section, for what is missing from it
 };
 
-// Reads ("-" is standard input), follows `extends`, merges, and checks the shape of every section. Error{Input} if the file
+// Reads ("-" is standard input; `text`: what was read of a stream before), follows `extends`, merges, and checks the shape of every section. Error{Input} if the file
 // itself cannot be read; everything else goes to `problems`.
-Document read_document(const std::filesystem::path& path, Diagnostics& problems);
+Document read_document(const std::filesystem::path& path, const std::optional<std::string>& text,
+                       Diagnostics& problems);
 
 }  // namespace winnow

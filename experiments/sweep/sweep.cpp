@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "experiments/sweep/argument.h"
 #include "experiments/sweep/axes.h"
 #include "experiments/sweep/document.h"
 #include "experiments/sweep/identity.h"
@@ -45,7 +46,7 @@ class Loader {
   }
 
   Sweep load() {
-    Document document = read_document(sweep_.path, problems_);
+    Document document = read_document(sweep_.path, options_.text, problems_);
     sweep_.name = document.name;
     Axes axes = expand_axes(document.axes, problems_);
     apply_arguments(document, axes);
@@ -60,22 +61,6 @@ class Loader {
   }
 
  private:
-  // "key=value" as a map of one entry.
-  NodePtr parse_argument(const std::string& option, const std::string& argument) {
-    const std::size_t equals = argument.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == argument.size()) {
-      fail(ErrorKind::Usage, "{} needs key=value, got '{}'", option, argument);
-    }
-    const int source = problems_.add_argument(option + " " + argument);
-    const NodePtr value = parse_tree(argument.substr(equals + 1), source, problems_);
-    if (!value) return nullptr;
-    auto map = std::make_shared<YamlNode>();
-    map->kind = YamlNode::Kind::Map;
-    map->place = {source, 1, 1, 1};
-    map->members.push_back({argument.substr(0, equals), map->place, value});
-    return map;
-  }
-
   void apply_arguments(Document& document, Axes& axes) {
     std::vector<Entry> replacing;
     std::map<std::string, std::vector<Entry>> new_axes;  // by key
@@ -84,7 +69,7 @@ class Loader {
       merge_entries(replacing, std::move(entries));
     };
     for (const std::string& argument : options_.set) {
-      const NodePtr map = parse_argument("--set", argument);
+      const NodePtr map = parse_argument("--set", argument, problems_);
       if (!map) continue;
       std::vector<Entry> values = axis_values(map->members.front());
       if (values.empty()) {
@@ -137,7 +122,7 @@ class Loader {
 
   void read_rules(const Document& document) {
     for (const std::string& argument : options_.only) {
-      const NodePtr map = parse_argument("--only", argument);
+      const NodePtr map = parse_argument("--only", argument, problems_);
       auto rule = map ? Rule::read(*map, catalog_, problems_) : std::nullopt;
       if (rule) add_rule(std::move(*rule), true, {"--only " + argument, "", 0});
     }

@@ -58,10 +58,15 @@ struct ExpandOptions {
   // Is the trial another experiment on another number of ranks? Then the number is part of its identity. Absent: never.
   std::function<bool(const TrialSpec&)> depends_on_ranks = {};
   PathContent content = {};  // absent: a path stands for itself
+  // What the sweep file holds, where it has been read already (see read_stream); absent: it is read.
+  std::optional<std::string> text = {};
 };
 
 // `pair` belongs to the sweep file, so the reader of sweep files declares it.
 Catalog with_sweep_settings(Catalog catalog);
+
+// The text of a sweep file that can be read but once: "-", which is standard input, or a pipe. Nothing for others. Error{Input}.
+std::optional<std::string> read_stream(const std::filesystem::path& path);
 
 // Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with
 // every problem of the file.

@@ -220,6 +220,7 @@ TEST(Settings, NearestSuggestsSlipsAndAbbreviationsOnly) {
   EXPECT_EQ(nearest("train.epcohs", names), "train.epochs");
   EXPECT_EQ(nearest("method.densty", names), "method.density");
   EXPECT_EQ(nearest("site.partition", names), std::nullopt);
+  EXPECT_EQ(nearest(std::string(100'000'000, 'x'), names), std::nullopt);  // at once, and without memory for it
 }
 
 }  // namespace

@@ -59,7 +59,8 @@ TEST(ExpandPath, ReplacesVariablesAndNamesMissingOnes) {
   EXPECT_EQ(expand_path("$WINNOW_TEST_ROOT/cifar10"), "/data/cifar10");
   EXPECT_EQ(expand_path("/x/${WINNOW_TEST_ROOT}s"), "/x//datas");
   EXPECT_EQ(expand_path("plain"), "plain");
-  expect_error(ErrorKind::Settings, {"WINNOW_TEST_ABSENT", "not set"}, [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
+  // As a file that is missing: exit code 66 wherever it is found.
+  expect_error(ErrorKind::Input, {"WINNOW_TEST_ABSENT", "not set"}, [] { expand_path("$WINNOW_TEST_ABSENT/a"); });
   expect_error(ErrorKind::Settings, {"a$/b"}, [] { expand_path("a$/b"); });
   expect_error(ErrorKind::Settings, {"${X"}, [] { expand_path("${X"); });
 }
@@ -129,6 +130,58 @@ TEST_F(CheckedData, DamageAndAbsenceAreProblems) {
   std::filesystem::remove(folder_ / "t10k-labels-idx1-ubyte");
   ASSERT_EQ(check().problems.size(), 1u);
   EXPECT_NE(check().problems[0].find("no such file"), std::string::npos) << check().problems[0];
+}
+
+class WrongRoot : public DataFiles {
+ protected:
+  void make(const std::string& path) const {
+    std::filesystem::create_directories((folder_ / path).parent_path());
+    write(path, {1});
+  }
+  // What is said of files of `data` that are looked for in `root`, after what is there has been named.
+  std::string advice(const char* data, const std::string& root) const {
+    const TrialSpec trial = trial_on(data, {{"root", (folder_ / root).string()}});
+    const auto problems = missing_data(std::vector<const TrialSpec*>{&trial});
+    if (problems.size() != 1) return "no problem";
+    EXPECT_EQ(problems[0].find('\n'), std::string::npos) << problems[0];
+    const std::size_t end = problems[0].find("; ", problems[0].find("data.root must hold"));
+    return end == std::string::npos ? "" : problems[0].substr(end + 2);
+  }
+};
+
+TEST_F(WrongRoot, AnArchiveIsToBeUnpacked) {
+  make("cifar-10-binary.tar.gz");
+  EXPECT_EQ(advice("cifar10", "cifar-10-binary.tar.gz"),
+            "data.root is an archive and must be unpacked (tar -xf), and the folder be named");
+  EXPECT_EQ(advice("cifar10", ""), "'cifar-10-binary.tar.gz' is there and must be unpacked (tar -xf)");
+  make("file");
+  EXPECT_EQ(advice("mnist", "file"), "data.root is a file and must be a folder");
+  EXPECT_EQ(advice("mnist", "none"), "");
+}
+
+TEST_F(WrongRoot, OtherVersionsOfCifarAreNamed) {
+  const std::string python = "is of the version for Python, winnow reads the binary version";
+  make("packed/cifar-10-python.tar.gz");
+  EXPECT_EQ(advice("cifar10", "packed"), "'cifar-10-python.tar.gz' " + python);
+  EXPECT_EQ(advice("cifar10", "packed/cifar-10-python.tar.gz"), "'cifar-10-python.tar.gz' " + python);
+  make("unpacked/cifar-10-batches-py/data_batch_1");
+  EXPECT_EQ(advice("cifar10", "unpacked"), "'cifar-10-batches-py' " + python);
+  EXPECT_EQ(advice("cifar10", "unpacked/cifar-10-batches-py"), "'data_batch_1' " + python);
+  make("hundred/cifar-100-python/train");
+  EXPECT_EQ(advice("cifar100", "hundred"), "'cifar-100-python' " + python);
+  make("matlab/cifar-10-batches-mat/data_batch_1.mat");
+  EXPECT_EQ(advice("cifar10", "matlab"),
+            "'cifar-10-batches-mat' is of the version for MATLAB, winnow reads the binary version");
+}
+
+TEST_F(WrongRoot, AParentFolderIsToldWhereTheFilesAre) {
+  make("data/images/cifar/cifar-10-batches-bin/data_batch_1.bin");
+  const std::string there = (folder_ / "data/images/cifar/cifar-10-batches-bin").string();
+  EXPECT_EQ(advice("cifar10", "data/images"), "it is in '" + there + "': data.root must name that folder");
+  EXPECT_EQ(advice("cifar10", "data"), "it is in '" + there + "': data.root must name that folder");
+  make("idx/fashion/train-images-idx3-ubyte.gz");
+  EXPECT_EQ(advice("fashion-mnist", "idx"),
+            "it is in '" + (folder_ / "idx/fashion").string() + "': data.root must name that folder");
 }
 
 // Sum and sum of squares over all training images, without validation or augmentation.

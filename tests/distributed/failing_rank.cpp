@@ -117,11 +117,14 @@ int run(int argc, char** argv) {
   RunOptions options;
   options.out = argv[4];
   options.threads = 1;
-  const auto load = [&] {
-    fail_at("plan");
-    return load_sweep(argv[3], catalog(), {.set = {std::string("ranks=") + argv[5]}});
-  };
-  return run_sweep(world, files, load, options);
+  return run_sweep(world, files, [&] {
+    SweepJob job{{}, options};
+    agree(world, [&] {
+      fail_at("plan");
+      job.sweep = load_sweep(argv[3], catalog(), {.set = {std::string("ranks=") + argv[5]}});
+    });
+    return std::optional(std::move(job));
+  });
 }
 
 }  // namespace

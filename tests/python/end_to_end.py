@@ -32,9 +32,9 @@ axes:
 """
 
 
-def winnow(*args, ranks=0, expect=0):
+def winnow(*args, ranks=0, expect=0, text=None):
     launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
-    done = subprocess.run([*launch, WINNOW, *map(str, args)], env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*launch, WINNOW, *map(str, args)], env=ENVIRONMENT, capture_output=True, text=True, input=text, timeout=300)
     assert done.returncode == expect, f"{args}: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -96,6 +96,13 @@ def main():
 
         odd = winnow("run", sweep, "-o", folder / "odd", "--ranks-per-trial", "2", "--only", "method.name=dense", ranks=3)
         assert "1 of 3 ranks will be idle" in odd.stderr, odd.stderr
+
+        # A pipe reaches rank 0 alone; what is wrong in it, or that there is nothing, is said once all the same.
+        winnow("run", "-", "-o", folder / "piped", "--threads", "1", ranks=2, text=sweep.read_text())
+        assert digests(folder / "piped") == digests(folder / "one"), "a sweep from standard input is another one"
+        wrong = winnow("run", "-", "-o", folder / "piped", ranks=2, expect=65, text=sweep.read_text().replace("lr:", "lrr:"))
+        assert wrong.stderr.count("standard input:7:") == 1, wrong.stderr
+        winnow("run", "-", "-o", folder / "piped", ranks=2, expect=65, text="")
 
         absent = winnow("run", folder / "none.yaml", ranks=2, expect=66)
         assert absent.stderr.count("cannot read") == 1, absent.stderr

@@ -124,6 +124,8 @@ def ranks_compare_notes(folder, sweep, other):
     assert not list(a.rglob("*.h5")) and not list(a.rglob("*tmp*")), "something was left behind"
     missing = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", folder / "none.yaml", "-o", a)
     check(missing, 66, "none.yaml", "rank 1 of 2")
+    wrong = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", sweep, "-o", a, "--nonsense")
+    check(wrong, 64, "--nonsense", "rank 1 of 2")
     check(run(*ranks(2, WINNOW, "run", sweep, "-o", a, "--ranks-per-trial", 4)), 78, "a trial needs 4 ranks")
 
 

@@ -11,21 +11,11 @@
 #include "experiments/cli/listing.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::test {
 namespace {
-
-struct Said {
-  int code;
-  std::string out, err;
-};
-
-Said winnow(const std::vector<std::string>& args) {
-  std::ostringstream out, err;
-  const int code = run_command_line(args, out, err);
-  return {code, out.str(), err.str()};
-}
 
 std::string output_of(const std::string& command) {
   std::string text;

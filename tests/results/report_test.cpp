@@ -91,6 +91,46 @@ TEST_F(Report, TrialsOfDifferentPrecisionInOneTableAreSaid) {
       << "provenance is no setting that splits tables";
 }
 
+TEST_F(Report, OnlyChoosesRowsAsRunDoesAndKeepsTheirBaseline) {
+  PosixFiles files;
+  const Survey survey = gather_survey(files, folder_.path());
+  const auto rows = [&](const std::vector<std::string>& only) {
+    std::string labels;
+    for (const ComparisonGroup& group : compare(survey, only).groups) {
+      for (const ComparisonRow& row : group.rows) labels += row.label() + (row.gap ? " with gap; " : "; ");
+    }
+    return labels;
+  };
+  EXPECT_EQ(rows({"method.name=rigl"}), "rigl 0.1 (alpha=0.3) with gap; rigl 0.1 (alpha=0.5) with gap; ");
+  EXPECT_EQ(rows({"method.alpha=0.30000000000000000"}), "rigl 0.1 with gap; ");
+  EXPECT_EQ(rows({"method.name=[dense, snip]", "method.density={lt: 0.5}"}), "snip 0.02 with gap; ");
+  EXPECT_EQ(rows({"method.name=dense"}), "dense 1; ");
+  EXPECT_EQ(rows({"train.lr=0.2"}), "");
+
+  const Comparison rigl = compare(survey, {"method.name=rigl"});
+  EXPECT_EQ(std::tuple(rigl.planned, rigl.done, rigl.diverged.size(), rigl.missing.size()), std::tuple(6u, 6u, 0u, 0u));
+  // A plan leaves defaults out.
+  const Comparison all = compare(survey, {"train.optimizer=sgd"});
+  EXPECT_EQ(std::tuple(all.planned, all.done, all.diverged.size(), all.missing.size()), std::tuple(13u, 10u, 1u, 2u));
+  const Comparison snip = compare(survey, {"method.name=snip", "method.density=0.05"});
+  EXPECT_EQ(std::tuple(snip.planned, snip.done, snip.missing.size()), std::tuple(1u, 0u, 1u));
+
+  const std::string text = report_of(folder_.path(), {"--only", "method.name=rigl"});
+  EXPECT_NE(text.find("; only method.name=rigl\n"), std::string::npos) << text;
+  EXPECT_EQ(report_of(folder_.path(), {"--json", "--only", "method.name=rigl"}).find("snip"), std::string::npos);
+  std::ostringstream out, errors;
+  for (const auto& [wrong, words] : {std::pair{"method.nam=rigl", "did you mean 'method.name'?"},
+                                     {"method.name=rgil", "did you mean 'rigl'?"},
+                                     {"rigl", "--only needs key=value"}}) {
+    try {
+      run_report(std::vector<std::string>{folder_.path().string(), "--only", wrong}, out, errors);
+      ADD_FAILURE() << wrong;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  }
+}
+
 // The survey of the sample with data that the results name by a digest and by a path.
 Survey with_data(Survey survey, const std::vector<std::string>& digests, const std::vector<std::string>& roots) {
   const std::size_t rows = rows_of(survey.trials);

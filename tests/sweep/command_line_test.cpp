@@ -4,21 +4,11 @@
 #include <sstream>
 
 #include "experiments/cli/verbs.h"
+#include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::testing {
 namespace {
-
-struct Said {
-  int code;
-  std::string out, err;
-};
-
-Said winnow(const std::vector<std::string>& args) {
-  std::ostringstream out, err;
-  const int code = run_command_line(args, out, err);
-  return {code, out.str(), err.str()};
-}
 
 std::string example(const char* name) {
   const auto root = std::filesystem::path(WINNOW_SOURCE_DIR);
@@ -179,6 +169,44 @@ TEST_F(CommandLine, OptionsAreNotAbbreviated) {
   for (const char* verb : {"plan", "run", "status", "collect", "report"}) {
     EXPECT_EQ(winnow({verb, folder_.string(), "--hel"}).code, 64) << verb;
   }
+}
+
+TEST_F(CommandLine, AnEmptyTextIsAVariableThatIsNotSet) {
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"run", example("first.yaml"), "-o", ""}, {"plan", ""}, {"status", ""}, {"collect", "-o", ""}}) {
+    const Said said = winnow(args);
+    EXPECT_EQ(said.code, 64) << args[0];
+    EXPECT_NE(said.err.find("is given an empty text"), std::string::npos) << said.err;
+  }
+}
+
+TEST_F(CommandLine, NumbersOfThreadsAndProcessesHaveABound) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"bench", "--threads", "100000"},
+                                             {"bench", "--threads", "0"},
+                                             {"run", example("first.yaml"), "--threads", "100000"},
+                                             {"run", example("first.yaml"), "--workers", "100000"},
+                                             {"run", example("first.yaml"), "--workers", "-1"}}) {
+    const Said said = winnow(args);
+    EXPECT_EQ(said.code, 64) << args[0];
+    EXPECT_NE(said.err.find(" to 1024, is "), std::string::npos) << said.err;
+  }
+}
+
+// mpirun starts one for every rank; what they say is said once.
+TEST_F(CommandLine, OnlyTheFirstOfSeveralProcessesAnswers) {
+  setenv("OMPI_COMM_WORLD_RANK", "1", 1);
+  setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+  const std::vector<std::vector<std::string>> questions = {
+      {"plan", example("first.yaml")}, {"methods"}, {"--version"}, {"--help"}, {"status", "nowhere"}, {"nothing"}, {}};
+  std::vector<Said> second;
+  for (const auto& args : questions) second.push_back(winnow(args));
+  setenv("OMPI_COMM_WORLD_RANK", "0", 1);
+  const Said first = winnow({"methods"});
+  unsetenv("OMPI_COMM_WORLD_RANK");
+  unsetenv("OMPI_COMM_WORLD_SIZE");
+  for (const Said& said : second) EXPECT_EQ(said.out + said.err, "");
+  EXPECT_NE(first.out, "");
 }
 
 TEST_F(CommandLine, TextThatFindsNoRoomIsAnError) {

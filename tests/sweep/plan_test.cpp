@@ -9,21 +9,11 @@
 #include <thread>
 
 #include "experiments/cli/verbs.h"
+#include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::testing {
 namespace {
-
-struct Said {
-  int code;
-  std::string out, err;
-};
-
-Said winnow(const std::vector<std::string>& args) {
-  std::ostringstream out, err;
-  const int code = run_command_line(args, out, err);
-  return {code, out.str(), err.str()};
-}
 
 // 512 examples for training: 15 steps of 100 in 3 epochs.
 const std::string kSmall =
@@ -142,6 +132,15 @@ TEST_F(Plan, ReadsPipesAndStandardInput) {
   std::cin.clear();
   EXPECT_EQ(dash.code, 0) << dash.err;
   EXPECT_NE(winnow({"plan", folder_.string()}).err.find("it is a folder"), std::string::npos);
+}
+
+TEST_F(Plan, ABaseFileMayBeAPipe) {
+  const std::string pipe = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << kSmall; });
+  const Said said = winnow({"plan", write("s.yaml", "extends: [pipe]\ntrial:\n  method: {name: dense}\n").string()});
+  writer.join();
+  EXPECT_EQ(said.code, 0) << said.err;
 }
 
 TEST_F(Plan, NamesAnEmptyVariableOfAPath) {

@@ -287,6 +287,13 @@ TEST_F(ProblemText, FilesThatExtendTheNextTwiceAreNotReadWithoutEnd) {
   EXPECT_NE(text.find("'extends' leads to more than 256 files"), std::string::npos) << text;
 }
 
+TEST_F(ProblemText, AValueWithoutEndIsShortened) {
+  const std::string text = problems("trial:\n  model: {name: " + std::string(10'000'000, 'x') + "}\n");
+  EXPECT_LT(text.size(), 10'000u);
+  EXPECT_NE(text.find("unknown model.name 'xxx"), std::string::npos);
+  EXPECT_NE(text.find("known: "), std::string::npos);
+}
+
 TEST_F(ProblemText, TwentyThousandMistakesAreAScreenful) {
   std::string lines, one_line = "trial: {";
   for (int i = 0; i < 20'000; ++i) {

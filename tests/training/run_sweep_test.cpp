@@ -57,6 +57,16 @@ TEST_F(RunSweep, StrictCountsTrialsThatEndedBadlyBefore) {
   EXPECT_TRUE(again.has("3 trials: 3 already done (3 diverged), 0 trained")) << again.err;
 }
 
+TEST_F(RunSweep, ALinkToNothingInThePlaceOfAResultIsSaid) {
+  const auto place = Layout(out()).trial(trials()[0].name());
+  std::filesystem::create_directories(place.parent_path());
+  std::filesystem::create_symlink("nothing", place);
+  const Said said = winnow({"run"});
+  EXPECT_EQ(said.code, 66);
+  EXPECT_TRUE(said.has("is a link to nothing; remove it to train the trial again")) << said.err;
+  EXPECT_TRUE(said.has("1 with an unreadable result, 2 trained")) << said.err;
+}
+
 TEST_F(RunSweep, OldFailuresAreLeftAloneOnlyIfAskedFor) {
   record_failure(files_, out(), trials()[1], "no luck");
   const Said left = winnow({"run", "--no-retry", "--strict"});

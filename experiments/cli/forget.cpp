@@ -1,0 +1,145 @@
+// `winnow forget`: what no sweep wants any more leaves an output directory. Without --yes it only says what would go.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+
+#include "core/error.h"
+#include "experiments/cli/options.h"
+#include "experiments/cli/verbs.h"
+#include "experiments/results/failure_file.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/plan_file.h"
+#include "experiments/results/progress_file.h"
+#include "experiments/results/status.h"
+#include "experiments/text.h"
+
+namespace winnow {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+using Texts = std::vector<std::string>;
+
+// As `--plan` takes it: the start of the file's name says enough.
+std::string id_of(const WrittenPlan& plan) {
+  const std::string stem = plan.path.stem().string();
+  return plan.written.empty() ? plan.path.filename().string() : stem.substr(0, 8);
+}
+
+class Forgetter {
+ public:
+  Forgetter(Files& files, fs::path out, std::ostream& said) : files_(files), out_(std::move(out)), said_(said) {
+    check_output_directory(files_, out_);
+    for (const RunningTrial& trial : read_running(files_, out_, unix_now())) {
+      if (!trial.stale) in_work_.insert(trial.name);
+    }
+    const auto names = published_trials(files_, out_);
+    published_.insert(names.begin(), names.end());
+    plans_ = plans_by_time(read_plans(files_, out_), in_work_);
+  }
+
+  // Those that are named, or all of earlier sweeps.
+  std::vector<WrittenPlan> choose_plans(const Texts& named) const {
+    if (named.empty()) return plans_.earlier;
+    std::vector<WrittenPlan> chosen;
+    for (const std::string& name : named) chosen.push_back(plan_named(name));
+    return chosen;
+  }
+
+  void check_trial(const std::string& name) const {
+    if (in_work_.contains(name)) fail(ErrorKind::Usage, "{} is being trained; stop its run first", name);
+    if (published_.contains(name) || (is_trial_name(name) && files_.exists(Layout(out_).failure(name)))) return;
+    fail(ErrorKind::Input, "{}: has no result and no failure of '{}'; a trial is named as <id>-r<replicate>",
+         out_.string(), name);
+  }
+
+  void describe(const std::vector<WrittenPlan>& plans, const Texts& trials) const {
+    for (const WrittenPlan& plan : plans) {
+      const auto results = static_cast<std::size_t>(std::ranges::count_if(
+          plan.trials, [&](const PlannedTrial& trial) { return published_.contains(trial.name); }));
+      said_ << fmt::format("  plan {}  {}  {}, {} with a result, which stays\n", id_of(plan),
+                           plan.written.empty() ? "of an older winnow" : "last run " + plan.written,
+                           counted(plan.trials.size(), "trial"), results);
+    }
+    for (const std::string& trial : trials) {
+      said_ << fmt::format("  {} {}\n", published_.contains(trial) ? "result" : "failure", trial);
+    }
+  }
+
+  void forget(const std::vector<WrittenPlan>& plans, const Texts& trials) {
+    for (const std::string& trial : trials) {
+      forget_failure(files_, out_, trial);
+      files_.remove(Layout(out_).trial(trial));
+    }
+    if (!plans.empty()) forget_plans(files_, out_, plans);
+  }
+
+ private:
+  const WrittenPlan& plan_named(const std::string& name) const {
+    std::vector<const WrittenPlan*> found;
+    Texts known;
+    for (const auto* part : {&plans_.current, &plans_.earlier}) {
+      for (const WrittenPlan& plan : *part) {
+        known.push_back(id_of(plan));
+        if (plan.path.filename().string().starts_with(name)) found.push_back(&plan);
+      }
+    }
+    if (found.size() != 1) {
+      fail(ErrorKind::Usage, "{} plan '{}' in {}; there are: {}", found.empty() ? "no" : "more than one", name,
+           out_.string(), fmt::join(known, ", "));
+    }
+    const auto working = std::ranges::find_if(found[0]->trials,
+                                              [&](const PlannedTrial& trial) { return in_work_.contains(trial.name); });
+    if (working != found[0]->trials.end()) {
+      fail(ErrorKind::Usage, "plan {} is being run: {} is in work", id_of(*found[0]), working->name);
+    }
+    return *found[0];
+  }
+
+  Files& files_;
+  fs::path out_;
+  std::ostream& said_;
+  std::set<std::string> in_work_, published_;
+  PlansByTime plans_;
+};
+
+Texts texts_of(const po::variables_map& given, const char* option) {
+  return given.contains(option) ? given[option].as<Texts>() : Texts();
+}
+
+}  // namespace
+
+void add_forget_options(VerbOptions& options) {
+  options.add_options()("place", po::value<std::string>(), "output directory of winnow run")(
+      "plan", po::value<Texts>()->composing(),
+      "ID: this plan, by the start of its file's name in plans/; without it all but the last that was run and those in "
+      "work")("trial", po::value<Texts>()->composing(),
+              "NAME: the result of this trial, or its failure; no plan unless --plan names it")(
+      "yes", "removes; without it winnow only says what would go");
+}
+
+int run_forget(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  const auto given = parse_arguments("forget", args, out);
+  if (!given) return 0;
+  const fs::path place = place_of(*given);
+  PosixFiles files;
+  Forgetter forgetter(files, place, out);
+  const Texts trials = texts_of(*given, "trial"), named = texts_of(*given, "plan");
+  for (const std::string& trial : trials) forgetter.check_trial(trial);
+  std::vector<WrittenPlan> plans;
+  if (trials.empty() || !named.empty()) plans = forgetter.choose_plans(named);
+  if (plans.empty() && trials.empty()) {
+    out << fmt::format("{}: nothing to forget; the plan that was last run and those in work stay\n", place.string());
+    return 0;
+  }
+  const bool yes = given->contains("yes");
+  if (yes) forgetter.forget(plans, trials);
+  out << (yes ? "removed from " : "would be removed from ") << place.string() << "\n";
+  forgetter.describe(plans, trials);
+  if (!yes) out << "nothing is removed without --yes\n";
+  return 0;
+}
+
+}  // namespace winnow

@@ -1,0 +1,15 @@
+// KEY=VALUE of the command line, as --set and --only take it. Pure but for what it adds to the problems.
+#pragma once
+
+#include <string>
+
+#include "experiments/sweep/diagnostics.h"
+#include "experiments/sweep/tree.h"
+
+namespace winnow {
+
+// A map of one entry; nothing where the value cannot be read, which `problems` then names. Error{Usage} where there is no
+// key or no value.
+NodePtr parse_argument(const std::string& option, const std::string& argument, Diagnostics& problems);
+
+}  // namespace winnow
