@@ -21,7 +21,13 @@ struct MaskForecast {
     Counts ones;
   };
   std::vector<Change> changes;  // in the order of training
-  Counts rewritten;             // entries to which the method gives start values that no seed regenerates
+  // A tensor that Method::encode will give a form of its own: bits of a kept entry, and beside them.
+  struct Code {
+    ParamId id;
+    std::int64_t bits_each = 0, bits_beside = 0;
+  };
+  std::vector<Code> codes = {};
+  Counts rewritten;  // entries to which the method gives start values that no seed regenerates
   std::int64_t scoring_batches = 0, scoring_images = 0;  // of probes: training batches, images of ones
   bool dense_batches_are_extra = false;  // a batch with dense gradients changes masks in place of weights
   // Training drives weights to zero that no mask names, so that less is kept in the end than said here.

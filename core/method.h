@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/encoded.h"
 #include "core/event_plan.h"
 #include "core/graph_editor.h"
 #include "core/mask_forecast.h"
@@ -96,6 +97,7 @@ struct Touches {
   bool weights_source = false;  // effective weight = f(leaves)
   bool masks = false;           // owns Keep or Trainable masks of the prunable set
   bool phases = false;          // directs more than one training run (Method::phase)
+  bool stored_form = false;     // stores trained weights in a form of its own (Method::encode)
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
@@ -128,6 +130,10 @@ class Method {
     if (index > 0) return std::nullopt;
     return Phase{.last_step = length.steps};
   }
+  // How the trained values of a parameter are stored, or nothing: as they are. Asked for each one after the last
+  // training run, on every rank alike; what is decoded takes the place of the values and is evaluated. Of the entries
+  // that a Keep mask of the parameter drops the form says nothing. Not for a weight that is derived.
+  virtual std::optional<Encoded> encode(ParamId, const ParamStore&) { return std::nullopt; }
   // What schedule(), on_event() and phase() will do to the masks of `edited`, the network after edit(). For plans.
   virtual void forecast(MaskForecast&, const Model& /*edited*/, const RunLength&) const {}
   virtual void save(StateWriter&) const {}

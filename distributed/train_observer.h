@@ -38,7 +38,8 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
   virtual void masks_changed(TrainState&) {}
-  virtual void step_started() {}  // with the masks it computes with; its end may change them
+  virtual void weights_replaced(TrainState&) {}  // outside a step: what was evaluated before was another network
+  virtual void step_started() {}                 // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}

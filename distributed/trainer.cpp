@@ -108,8 +108,9 @@ void Trainer::report_epoch() {
   report.step = cursor_.step;
   report.epoch = static_cast<double>(cursor_.step) / static_cast<double>(length_.steps_per_epoch);
   report.phase = cursor_.phase;
-  report.train_loss = cursor_.sums.loss / count;
-  report.train_accuracy = cursor_.sums.accuracy / count;
+  const bool trained = cursor_.sums.batches > 0;
+  report.train_loss = trained ? cursor_.sums.loss / count : reported_.train_loss;
+  report.train_accuracy = trained ? cursor_.sums.accuracy / count : reported_.train_accuracy;
   report.learning_rate = schedule_.at(std::max<std::int64_t>(cursor_.step - 1, 0));
   report.validation = evaluate(Split::Validation);
   report.test = evaluate(Split::Test);
@@ -118,6 +119,7 @@ void Trainer::report_epoch() {
   report.eval_seconds = seconds_now() - start;
   cursor_.seconds = 0;
   cursor_.sums = {};
+  reported_ = report;
   job_.observer.epoch_done(report);
 }
 
@@ -160,6 +162,23 @@ bool Trainer::run_phase(const Phase& phase) {
   return std::isfinite(cursor_.test_loss);
 }
 
+// What is stored is what is evaluated: the decoded values take the place of the trained ones.
+void Trainer::encode_weights() {
+  for (std::size_t p = 0; p < params_.size(); ++p) {
+    const ParamId id{static_cast<std::uint32_t>(p)};
+    const ParamSpec& spec = params_.specs()[p];
+    if (spec.retired) continue;
+    std::optional<Encoded> encoded = job_.method.encode(id, params_);
+    if (!encoded) continue;
+    if (spec.derived) fail(ErrorKind::Internal, "'{}' is derived and has no stored form of its own", spec.name);
+    std::ranges::copy(decode(*encoded, spec.shape, params_.mask(id, MaskKind::Keep)), params_.change(id).begin());
+    encoded_.emplace(id, std::move(*encoded));
+  }
+  if (encoded_.empty()) return;
+  job_.observer.weights_replaced(*this);
+  report_epoch();
+}
+
 Trainer::Outcome Trainer::run() {
   Outcome outcome;
   if (cursor_.phase < 0) start_phase(0);
@@ -167,6 +186,10 @@ Trainer::Outcome Trainer::run() {
   while (!outcome.diverged && phases_.phase(cursor_.phase + 1)) {
     start_phase(cursor_.phase + 1);
     outcome.diverged = !run_phase(phases_.phase(cursor_.phase).value());
+  }
+  if (!outcome.diverged) {
+    encode_weights();
+    outcome.diverged = !std::isfinite(cursor_.test_loss);
   }
   sync_buffers();
   const RunStatus& status = step_.status();

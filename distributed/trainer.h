@@ -4,6 +4,7 @@
 // sees of the run. Owns parameters and parts; borrows what the job borrows. One thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ class Trainer final : public TrainState {
   Evaluation evaluate(Split split) { return evaluator_.evaluate(split); }
   const Network& network() const { return network_; }
   const Model& model() const { return model_; }
+  // By parameter, those that the method stores in a form of its own; after run().
+  const std::map<ParamId, Encoded>& encoded() const { return encoded_; }
   std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
   Program& training_program() { return step_.program(); }
 
@@ -68,6 +71,7 @@ class Trainer final : public TrainState {
   void sync_buffers();
   void report_epoch();
   bool run_phase(const Phase& phase);  // false: it diverged
+  void encode_weights();
 
   TrainJob job_;
   Network network_;
@@ -85,6 +89,8 @@ class Trainer final : public TrainState {
   Phases phases_;
   Cursor cursor_;
   std::uint64_t mask_revision_seen_ = 0;
+  EpochReport reported_;  // the newest
+  std::map<ParamId, Encoded> encoded_;
 };
 
 }  // namespace winnow

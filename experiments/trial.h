@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/encoded.h"
 #include "core/init.h"
 #include "core/seeds.h"
 #include "core/settings.h"
@@ -57,6 +58,7 @@ struct WeightRecord {
   std::vector<std::uint8_t> keep = {};    // 1 a kept weight; empty: all kept
   std::vector<std::uint8_t> train = {};   // 0: still at its initial value; empty: all trained
   std::optional<SeededInit> seeded = {};  // the initial values can be regenerated from this
+  std::optional<Encoded> encoded = {};    // the method's own form of what `keep` keeps; decodes to `values`
 };
 
 struct TrialResult {

@@ -133,6 +133,12 @@ def weight(item):
         else:
             scale, negative = np.float32(item.attrs["scale"]), unpack(item["sign"], int(kept.sum()))
             dense[kept] = np.where(negative, -scale, scale)
+    elif form == "winnow-codebook":
+        kept = np.flatnonzero(unpack(item["mask"], count)) if "mask" in item else np.arange(count)
+        table = item["table"][:].reshape(-1, int(item.attrs["levels"]))
+        width = (table.shape[1] - 1).bit_length()
+        bits = unpack(item["codes"], len(kept) * width).reshape(len(kept), width)
+        dense[kept] = table[kept // max(count // len(table), 1), bits @ (1 << np.arange(width))]
     else:
         raise ValueError(f"{item.name}: unknown form {form}")
     if zlib.crc32(dense.tobytes()) != int(item.attrs["crc32"]):

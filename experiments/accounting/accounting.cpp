@@ -1,5 +1,6 @@
 #include "experiments/accounting/accounting.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -10,7 +11,7 @@ namespace {
 // Rows of the /layers table in the making.
 struct Rows {
   std::vector<std::string> name, layer, kind, form;
-  std::vector<std::int64_t> numel, kept, trained, nonzero, macs, dense, bitmask, index, seed, bits;
+  std::vector<std::int64_t> numel, kept, trained, nonzero, macs, dense, bitmask, index, seed, own, bits;
   std::vector<double> density, macs_sparse;
 
   void add(const std::string& row, const std::string& owner, const std::string& what, std::int64_t count,
@@ -29,6 +30,7 @@ struct Rows {
     bitmask.push_back(size.bitmask);
     index.push_back(size.index);
     seed.push_back(size.seed);
+    own.push_back(size.own);
     bits.push_back(size.smallest());
     form.push_back(size.form());
   }
@@ -39,6 +41,7 @@ struct Rows {
   }
 
   Table table() && {
+    const bool any_own = std::ranges::any_of(own, [](std::int64_t size) { return size >= 0; });
     Table made;
     made.columns = {
         {"name", std::move(name), "", "parameter; or layer, for a weight that is derived from parameters"},
@@ -59,6 +62,10 @@ struct Rows {
         {"bits", std::move(bits), "bit", "the smallest of these", "min"},
         {"bits_form", std::move(form), "", "which one that is"},
     };
+    if (any_own) {
+      made.columns.push_back({"bits.own", std::move(own), "bit",
+                              "the form of the method's own and which entries are kept; -1: it has none"});
+    }
     return made;
   }
 };
@@ -92,7 +99,7 @@ Table layer_table(const NetworkCount& count, const ParamStore& params) {
 }  // namespace
 
 Accounting account(const Model& dense, const Model& edited, const ParamStore& params,
-                   std::span<const TrainState::LayerWeight> effective) {
+                   std::span<const TrainState::LayerWeight> effective, const std::map<ParamId, Encoded>& encoded) {
   if (params.size() != edited.params.size()) fail(ErrorKind::Internal, "accounting: the store is of another model");
   NetworkCount count{.layers = count_layers(edited), .merged = {}, .leaves = {}};
   measure(count.layers, params.specs(), count_entries(params), effective);
@@ -102,7 +109,12 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   }
   for (std::size_t i = 0; i < params.size(); ++i) {
     if (edited.params[i].retired) continue;
-    count.leaves.push_back(count_leaf(params.specs()[i], ParamId(i), count_entry(params, ParamId(i))));
+    LeafCount leaf = count_leaf(params.specs()[i], ParamId(i), count_entry(params, ParamId(i)));
+    if (const auto own = encoded.find(ParamId(i)); own != encoded.end()) {
+      // The form has a code for every entry that no mask drops, be its value zero or not.
+      leaf.bits.own = own_bits({leaf.stored.numel, params.count(ParamId(i), MaskKind::Keep), 0}, own->second.bits);
+    }
+    count.leaves.push_back(leaf);
   }
   Accounting result{.layers = {}, .summary = summary_of(dense, edited, count), .table = layer_table(count, params)};
   result.layers = std::move(count.layers);

@@ -26,8 +26,8 @@ struct Accounting {
 };
 
 // `dense`: the model without methods, `edited`: with them; `effective`:
-// TrainState::effective_weights().
+// TrainState::effective_weights(); `encoded`: what the method stores in a form of its own.
 Accounting account(const Model& dense, const Model& edited, const ParamStore& params,
-                   std::span<const TrainState::LayerWeight> effective);
+                   std::span<const TrainState::LayerWeight> effective, const std::map<ParamId, Encoded>& encoded = {});
 
 }  // namespace winnow

@@ -58,7 +58,7 @@ class ForetoldMasks {
   std::size_t next_ = 0;         // change
 };
 
-NetworkCount count_of(const Model& edited, const EntryCounts& entries) {
+NetworkCount count_of(const Model& edited, const EntryCounts& entries, const std::vector<MaskForecast::Code>& codes) {
   NetworkCount count{.layers = count_layers(edited), .merged = {}, .leaves = {}};
   measure(count.layers, edited.params, entries);
   for (const LayerCount& layer : count.layers) {
@@ -66,6 +66,11 @@ NetworkCount count_of(const Model& edited, const EntryCounts& entries) {
   }
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!edited.params[i].retired) count.leaves.push_back(count_leaf(edited.params[i], ParamId(i), entries[i]));
+  }
+  for (const MaskForecast::Code& code : codes) {
+    const auto leaf = std::ranges::find(count.leaves, code.id, &LeafCount::id);
+    if (leaf == count.leaves.end()) continue;
+    leaf->bits.own = own_bits(leaf->stored, leaf->stored.kept * code.bits_each + code.bits_beside);
   }
   return count;
 }
@@ -103,7 +108,7 @@ Foreseen foresee(const TrialOutline& trial) {
     }
     masks.advance(index, phase->last_step);
   }
-  const NetworkCount count = count_of(trial.edited, masks.entries(trial.edited.params));
+  const NetworkCount count = count_of(trial.edited, masks.entries(trial.edited.params), forecast.codes);
   result.summary = summary_of(trial.dense, trial.edited, count);
   result.upper_bound = forecast.upper_bound;
   return result;

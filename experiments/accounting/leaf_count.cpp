@@ -12,16 +12,16 @@ bool is_base(const ParamSpec& spec, const LayerCount& layer) {
   return !is_trained(spec) && spec.shape.numel() == layer.numel;
 }
 
-// What is stored of some tensors: by tensor, and those that are not dense together.
+// What is stored of some tensors: by tensor, and together those that have positions to share.
 struct Stored {
-  std::int64_t by_tensor = 0, dense = 0, values = 0;
+  std::int64_t by_tensor = 0, alone = 0, values = 0;
   StoredCount rest;
 
   void add(const StoredCount& count, const StoredBits& bits) {
     by_tensor += bits.smallest();
     values += count.kept - count.untouched;
-    if (bits.smallest() == bits.dense) {
-      dense += bits.dense;
+    if (bits.smallest() == bits.dense || bits.smallest() == bits.own) {
+      alone += bits.smallest();
     } else {
       rest.numel += count.numel;
       rest.kept += count.kept;
@@ -30,7 +30,7 @@ struct Stored {
   }
   void add(const Stored& other) {
     by_tensor += other.by_tensor;
-    dense += other.dense;
+    alone += other.alone;
     values += other.values;
     rest.numel += other.rest.numel;
     rest.kept += other.rest.kept;
@@ -95,7 +95,7 @@ StoredSize stored_size(const std::vector<LayerCount>& layers, const std::vector<
     const Stored& weights = by_weights.at(key);
     total.add(weights.by_tensor < parameters.by_tensor ? weights : parameters);
   }
-  return {total.by_tensor, total.dense + stored_bits(total.rest).smallest(), total.values};
+  return {total.by_tensor, total.alone + stored_bits(total.rest).smallest(), total.values};
 }
 
 }  // namespace winnow

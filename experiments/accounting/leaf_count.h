@@ -31,8 +31,8 @@ MergedCount count_merged(const LayerCount& layer, const std::vector<float>& valu
 MergedCount foresee_merged(const LayerCount& layer, std::span<const ParamSpec> specs, const EntryCounts& entries);
 
 struct StoredSize {
-  // Positions are counted within each tensor, or in one list over all tensors that are not stored dense: papers do
-  // either. The list needs one seed where each tensor needs its own.
+  // Positions are counted within each tensor, or in one list over all tensors that are neither stored dense nor in a form of
+  // their method's: papers do either. The list needs one seed where each tensor needs its own.
   std::int64_t by_tensor = 0, as_one = 0;
   std::int64_t values = 0;  // that no seed regenerates
   std::int64_t bits() const { return std::min(by_tensor, as_one); }

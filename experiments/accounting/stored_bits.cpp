@@ -15,19 +15,27 @@ std::int64_t index_bits(std::int64_t n) {
 }  // namespace
 
 std::int64_t StoredBits::smallest() const {
-  const std::int64_t plain = std::min({dense, bitmask, index});
-  return seed < 0 ? plain : std::min(plain, seed);
+  std::int64_t least = std::min({dense, bitmask, index});
+  for (const std::int64_t possible : {seed, own}) {
+    if (possible >= 0) least = std::min(least, possible);
+  }
+  return least;
 }
 
 const char* StoredBits::form() const {
   const std::int64_t best = smallest();
   if (dense == best) return "dense";
   if (seed == best) return "seed";
+  if (own == best) return "own";
   return bitmask == best ? "bitmask" : "index";
 }
 
 std::int64_t selection_bits(std::int64_t n, std::int64_t k) {
   return k == 0 || k == n ? 0 : std::min(n, k * index_bits(n));
+}
+
+std::int64_t own_bits(const StoredCount& count, std::int64_t coded) {
+  return coded + selection_bits(count.numel, count.kept);
 }
 
 StoredBits stored_bits(const StoredCount& count) {

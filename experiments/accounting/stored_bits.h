@@ -17,12 +17,15 @@ struct StoredBits {
   std::int64_t bitmask = 0;  // N + 32 k
   std::int64_t index = 0;    // k (32 + ceil(log2 N))
   std::int64_t seed = -1;    // 32 and whatever differs from the regenerated tensor; -1: nothing can be regenerated
+  std::int64_t own = -1;     // the method's own form and which entries are kept; -1: there is none
   std::int64_t smallest() const;
-  const char* form() const;  // "dense", "bitmask", "index", "seed": which one is smallest
+  const char* form() const;  // "dense", "bitmask", "index", "seed", "own": which one is smallest
 };
 
 // Bits that say which k of n entries are meant: min(n, k ceil(log2 n)); 0 if there is no choice.
 std::int64_t selection_bits(std::int64_t n, std::int64_t k);
 StoredBits stored_bits(const StoredCount& count);
+// Of a form of the method's own whose codes and side information take `coded` bits.
+std::int64_t own_bits(const StoredCount& count, std::int64_t coded);
 
 }  // namespace winnow

@@ -29,6 +29,7 @@ Touches Composite::touches() const {
     all.weights_source |= one.weights_source;
     all.masks |= one.masks;
     all.phases |= one.phases;
+    all.stored_form |= one.stored_form;
   }
   return all;
 }
@@ -68,6 +69,13 @@ std::optional<Phase> Composite::phase(int index, const RunLength& length) const 
     if (part.method->touches().phases) return part.method->phase(index, length);
   }
   return Method::phase(index, length);
+}
+
+std::optional<Encoded> Composite::encode(ParamId id, const ParamStore& params) {
+  for (const Part& part : parts_) {
+    if (auto encoded = part.method->encode(id, params)) return encoded;
+  }
+  return std::nullopt;
 }
 
 void Composite::save(StateWriter& out) const {

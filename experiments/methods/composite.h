@@ -27,6 +27,7 @@ class Composite final : public Method {
   void edit_update(UpdateGraph& update) override;
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override;
   std::optional<Phase> phase(int index, const RunLength& length) const override;
+  std::optional<Encoded> encode(ParamId id, const ParamStore& params) override;
   void save(StateWriter& out) const override;
   void load(StateReader& in) override;
   void report(TrainState& state, Facts& facts) const override;

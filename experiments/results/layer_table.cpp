@@ -36,7 +36,7 @@ struct Reorder {
 
 void LayerTable::add(const WeightRecord& weight, const WeightForms& forms, WeightForm chosen) {
   Row row{weight.name,
-          name_of(chosen),
+          chosen == WeightForm::Own ? weight.encoded->kind : name_of(chosen),
           weight.shape.numel(),
           forms.kept(),
           weight.trained,

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kSchema = "winnow-trial";
 constexpr int kMajor = 1;
-constexpr const char* kVersion = "1.1";
+constexpr const char* kVersion = "1.2";
 // What the content digest covers. Anything else at the top of a file is a note that somebody added.
 constexpr std::array kMembers = {"/settings", "/summary", "/metrics",       "/events",
                                  "/layers",   "/weights", "/weights_start", "/lineage"};

@@ -1,7 +1,7 @@
 // The result file of one trial: trials/<id[:2]>/<id>-r<replicate>.h5, written once, read-only and never
 // changed by winnow. What another program changed still counts while its content matches its digest, so tools may
 // open it and add notes at its top. Files are decoded in child processes (isolated.h): one may come from a stranger.
-// Schema winnow-trial 1.0, described in docs/formats.md. Only finished and diverged trials
+// Schema winnow-trial 1, described in docs/formats.md. Only finished and diverged trials
 // have one; a failed trial leaves a failure record (failure_file.h) and is tried again by the next run.
 #pragma once
 

@@ -67,6 +67,8 @@ const char* name_of(WeightForm form) {
       return "seed";
     case WeightForm::Overlay:
       return "overlay";
+    case WeightForm::Own:
+      return "own";
     case WeightForm::None:
       return "none";
   }
@@ -87,6 +89,8 @@ const char* encoding_of(WeightForm form) {
       return "winnow-seed";
     case WeightForm::Overlay:
       return "winnow-overlay";
+    case WeightForm::Own:
+      return "winnow-";
     case WeightForm::None:
       return "none";
   }
@@ -155,8 +159,17 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   }
 }
 
+std::int64_t WeightForms::own_bytes() const {
+  std::int64_t size = weight_.keep.empty() ? 0 : filtered_size(raw(packed(weight_.keep)), 1);
+  for (const auto& [name, array] : weight_.encoded->arrays) {
+    size += std::visit([](const auto& values) { return filtered_size(raw(values), sizeof(values[0])); }, array);
+  }
+  return size;
+}
+
 std::optional<std::int64_t> WeightForms::bytes(WeightForm form) const {
   if (form == WeightForm::None) return 0;
+  if (form == WeightForm::Own) return weight_.encoded ? std::optional(own_bytes()) : std::nullopt;
   return bytes_[static_cast<std::size_t>(form)];
 }
 
@@ -166,6 +179,7 @@ WeightForm WeightForms::choose(const std::string& wanted) const {
     if (wanted == name_of(form) && bytes(form)) return form;
   }
   if (wanted == "seed" && bytes(WeightForm::Overlay)) return WeightForm::Overlay;
+  if (weight_.encoded) return WeightForm::Own;
   const bool pruned = weight_.prunable && kept_count_ < weight_.shape.numel();
   const WeightForm usual = pruned ? WeightForm::Csr : WeightForm::Dense;
   WeightForm best = usual;
@@ -242,6 +256,23 @@ void WeightForms::write_seed(Hdf5File& file, const std::string& path) const {
            std::vector<float>(base_.begin(), base_.begin() + std::min<std::ptrdiff_t>(8, std::ssize(base_))));
 }
 
+void WeightForms::write_own(Hdf5File& file, const std::string& path) const {
+  const Encoded& own = *weight_.encoded;
+  const std::vector<float> decoded = decode(own, weight_.shape, weight_.keep);
+  if (!std::ranges::equal(decoded, values_, same_bits)) {
+    fail(ErrorKind::Internal, "weight {} is not what its form '{}' decodes to", weight_.name, own.kind);
+  }
+  file.make_group(path);
+  set_encoding(file, path, (encoding_of(WeightForm::Own) + own.kind).c_str(), "1.0");
+  for (const auto& [name, value] : own.attributes) file.set(path, name, value);
+  for (const auto& [name, array] : own.arrays) {
+    std::visit([&, &member = name]<class T>(
+                   const std::vector<T>& values) { file.write<T>(path + "/" + member, std::span<const T>(values)); },
+               array);
+  }
+  if (!weight_.keep.empty()) file.write<std::uint8_t>(path + "/mask", packed(weight_.keep));
+}
+
 void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form) const {
   if (form == WeightForm::None) return;
   if (!bytes(form)) fail(ErrorKind::Internal, "weight {} cannot be stored as {}", weight_.name, name_of(form));
@@ -278,6 +309,9 @@ void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form
       }
       break;
     }
+    case WeightForm::Own:
+      write_own(file, path);
+      break;
     case WeightForm::None:
       break;
   }

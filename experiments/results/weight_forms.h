@@ -13,11 +13,12 @@
 
 namespace winnow {
 
-enum class WeightForm : std::uint8_t { Dense, Csr, Bitmask, SignMask, Seed, Overlay, None };
+enum class WeightForm : std::uint8_t { Dense, Csr, Bitmask, SignMask, Seed, Overlay, Own, None };
+// Those that are worked out for every tensor; Own is what a method made (WeightRecord::encoded).
 inline constexpr std::array kStoredForms = {WeightForm::Dense,    WeightForm::Csr,  WeightForm::Bitmask,
                                             WeightForm::SignMask, WeightForm::Seed, WeightForm::Overlay};
 const char* name_of(WeightForm);      // "dense", "csr", ... in /layers and in save.weights.form
-const char* encoding_of(WeightForm);  // "array", "csr_matrix", "winnow-bitmask", ...
+const char* encoding_of(WeightForm);  // "array", "csr_matrix", "winnow-bitmask", ...; of Own: "winnow-" and its kind
 
 // Everything the forms need to know of one tensor, worked out once.
 class WeightForms {
@@ -26,7 +27,7 @@ class WeightForms {
 
   // Bytes on disk after filters; nothing if the tensor cannot be stored that way exactly.
   std::optional<std::int64_t> bytes(WeightForm form) const;
-  // `wanted` is the text of save.weights.form. auto: CSR for a pruned tensor and dense for any
+  // `wanted` is the text of save.weights.form. auto: the method's own form if it has one, CSR for a pruned tensor and dense for any
   // other, unless another form saves 20 % and 4 KiB. A form that cannot hold the tensor exactly gives way to auto.
   WeightForm choose(const std::string& wanted) const;
   void write(Hdf5File& file, const std::string& path, WeightForm form) const;
@@ -40,6 +41,8 @@ class WeightForms {
   };
   Csr csr(const std::vector<std::uint8_t>& chosen) const;
   static std::int64_t index_bytes(const Csr& part);
+  std::int64_t own_bytes() const;
+  void write_own(Hdf5File& file, const std::string& path) const;
   void write_csr(Hdf5File& file, const std::string& path, const Csr& part) const;
   void write_seed(Hdf5File& file, const std::string& path) const;
 

@@ -62,6 +62,21 @@ void read_csr(const Hdf5File& file, const std::string& path, std::vector<float>&
   }
 }
 
+// The rule of a form that a method made.
+const Encoding* own_encoding(std::string_view encoding_type) {
+  const std::string_view prefix = encoding_of(WeightForm::Own);
+  return encoding_type.starts_with(prefix) ? find_encoding(encoding_type.substr(prefix.size())) : nullptr;
+}
+
+// What the rule of its kind reads.
+Encoded read_own(const Hdf5File& file, const std::string& path, const Encoding& encoding) {
+  Encoded own{.kind = encoding.kind};
+  for (const char* name : encoding.attributes) own.attributes[name] = file.real(path, name);
+  for (const char* name : encoding.byte_arrays) own.arrays[name] = file.read<std::uint8_t>(path + "/" + name);
+  for (const char* name : encoding.float_arrays) own.arrays[name] = file.read<float>(path + "/" + name);
+  return own;
+}
+
 }  // namespace
 
 WeightRecord read_weight(const Hdf5File& file, const std::string& group, const std::string& name) {
@@ -109,6 +124,14 @@ WeightRecord read_weight(const Hdf5File& file, const std::string& group, const s
         data.push_back(negative != 0 ? -scale : scale);
     }
     for (std::size_t i = 0, next = 0; i < count; ++i) weight.values[i] = weight.keep[i] != 0 ? data[next++] : 0.0f;
+  } else if (const Encoding* own = own_encoding(encoding)) {
+    if (file.has(path + "/mask")) weight.keep = unpack(file, path + "/mask", count);
+    weight.encoded = read_own(file, path, *own);
+    try {
+      weight.values = decode(*weight.encoded, weight.shape, weight.keep);
+    } catch (const Error& error) {
+      file.damaged(path, error.what());
+    }
   } else {
     file.damaged(path, fmt::format("has the unknown form '{}'", encoding));
   }

@@ -47,6 +47,7 @@ class AgreedStop {
 
 // Zeros of a prunable tensor without a mask are stored as those of a mask are. A zero has no sign then.
 void name_zeros(WeightRecord& record) {
+  if (record.encoded) return;  // has a code for each of them
   if (!record.prunable || !record.keep.empty() || std::ranges::find(record.values, 0.0f) == record.values.end()) return;
   for (float& value : record.values) {
     record.keep.push_back(value != 0 ? 1 : 0);
@@ -79,6 +80,7 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
     record.train.assign(train.begin(), train.end());
     record.trained = spec.trainable;
     record.prunable = spec.prunable;
+    if (const auto own = trainer.encoded().find(id); own != trainer.encoded().end()) record.encoded = own->second;
     name_zeros(record);
     if (!spec.trainable || !train.empty()) record.seeded = params.seeded(id);
     records.push_back(std::move(record));
@@ -157,7 +159,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
                                 outcome.step, result.spec.settings.text("train.lr"));
   }
   bench.recorder->finish(result, trainer.length());
-  const Accounting counted = account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());
+  const Accounting counted =
+      account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights(), trainer.encoded());
   result.summary.insert(counted.summary.begin(), counted.summary.end());
   result.layers = counted.table;
   result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);

@@ -75,6 +75,11 @@ void TrialRecorder::masks_changed(TrainState& state) {
   live_ = dim;
 }
 
+void TrialRecorder::weights_replaced(TrainState& state) {
+  state_ = &state;
+  comparable_ = epochs_.size();
+}
+
 void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {

@@ -324,11 +324,13 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
       done.masks = done.masks || !trainer.params().mask(ParamId(p), kind).empty();
     }
   }
+  done.stored_form = !trainer.encoded().empty();
   EXPECT_NO_THROW(check_touches(said, done, name()));
   EXPECT_EQ(said.structure, done.structure) << "what is said and not done would only forbid companions";
   EXPECT_EQ(said.weights_source, done.weights_source);
   EXPECT_EQ(said.masks, done.masks);
   EXPECT_EQ(said.phases, done.phases);
+  EXPECT_EQ(said.stored_form, done.stored_form);
 }
 
 TEST_P(AnyMethod, EditsEveryGraphAlike) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/encoded.h"
 #include "experiments/results/summary.h"
 #include "experiments/results/weight_forms.h"
 
@@ -20,6 +21,10 @@ TEST(FormatsPage, NamesEverySummaryValueAndEveryWeightForm) {
   }
   for (const WeightForm form : kStoredForms) {
     EXPECT_NE(text.find("| `" + std::string(encoding_of(form)) + "`"), std::string::npos) << name_of(form);
+  }
+  for (const Encoding& own : encodings()) {
+    EXPECT_NE(text.find(std::string("| `") + encoding_of(WeightForm::Own) + own.kind + "`"), std::string::npos)
+        << own.kind;
   }
 }
 

@@ -39,7 +39,8 @@ with h5py.File(trial) as file:
         forms.add(item.attrs["encoding-type"])
         same = weights[name].reshape(-1).view(np.uint32) == truth(name).view(np.uint32)
         assert same.all(), f"{name}: {np.count_nonzero(~same)} values differ"
-assert forms == {"array", "csr_matrix", "winnow-bitmask", "winnow-signmask", "winnow-seed", "winnow-overlay"}, forms
+assert forms == {"array", "csr_matrix", "winnow-bitmask", "winnow-signmask", "winnow-seed", "winnow-overlay",
+                 "winnow-codebook"}, forms
 distributions = {n.split("_", 1)[1] for n in weights if n.startswith("init_")}
 assert len(distributions) == 9, distributions
 

@@ -30,6 +30,8 @@ std::vector<Stored> every_form() {
       {signed_weight("signs", {40, 12, 3, 3}, 0.3), WeightForm::SignMask},
       {supermask_weight("supermask", {40, 12, 3, 3}, 0.3), WeightForm::SignMask},
       {frozen_weight("overlay", {300, 200}, 0.05), WeightForm::Overlay},
+      {coded_weight("codes", {40, 12, 3, 3}, 1), WeightForm::Own},
+      {coded_weight("masked_codes", {40, 12, 3, 3}, 0.3), WeightForm::Own},
       // Enough Gaussian values to meet some that lie next to a rounding boundary.
       {frozen_weight("seed", {1000, 1000}, 0), WeightForm::Seed},
   };

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "core/codebook.h"
 #include "kernels/rng.h"
 
 namespace winnow::test {
@@ -81,6 +82,22 @@ WeightRecord signed_weight(const std::string& name, Shape shape, double density)
   weight.seeded.reset();
   weight.train.clear();
   for (float& value : weight.values) value = value == 0 ? 0.0f : value < 0 ? -0.125f : 0.125f;
+  return weight;
+}
+
+WeightRecord coded_weight(const std::string& name, Shape shape, double density) {
+  WeightRecord weight = pruned_weight(name, shape, density);
+  if (density == 1) weight.keep.clear();
+  std::vector<float> table;
+  for (std::int64_t row = 0; row < shape[0]; ++row) {
+    for (const float level : {-1.0f, 0.0f, 1.0f}) table.push_back(level * (0.1f + static_cast<float>(row)));
+  }
+  std::vector<std::uint32_t> codes;
+  for (std::size_t i = 0; i < weight.values.size(); ++i) {
+    if (weight.keep.empty() || weight.keep[i] != 0) codes.push_back(static_cast<std::uint32_t>(i * 7 % 3));
+  }
+  weight.encoded = codebook(codes, std::move(table), 3);
+  weight.values = decode(*weight.encoded, weight.shape, weight.keep);
   return weight;
 }
 

@@ -72,6 +72,29 @@ TEST(WeightForms, AForcedFormIsUsedWhereItIsExact) {
   EXPECT_EQ(WeightForms(pruned_weight("w", shape, 0.1)).choose("none"), WeightForm::None);
 }
 
+TEST(WeightForms, AMethodsOwnFormGivesBackTheSameBitsAndIsChosenUnlessAnotherIsAskedFor) {
+  for (const double density : {0.0, 0.3, 1.0}) {
+    const WeightRecord weight = coded_weight("w", {20, 7, 3, 3}, density);
+    const WeightForms forms(weight);
+    EXPECT_EQ(forms.choose("auto"), WeightForm::Own);
+    EXPECT_EQ(forms.choose("dense"), WeightForm::Dense);
+    EXPECT_EQ(forms.choose("none"), WeightForm::None);
+    EXPECT_LT(*forms.bytes(WeightForm::Own), *forms.bytes(WeightForm::Dense));
+    const WeightRecord back = round_trip(weight, WeightForm::Own);
+    expect_same_bits(back.values, weight.values);
+    EXPECT_EQ(back.keep, weight.keep);
+    ASSERT_TRUE(back.encoded);
+    EXPECT_EQ(back.encoded->kind, "codebook");
+    EXPECT_EQ(back.encoded->arrays, weight.encoded->arrays);
+  }
+}
+
+TEST(WeightForms, AFormThatDecodesToOtherValuesIsNotWritten) {
+  WeightRecord weight = coded_weight("w", {20, 7}, 1);
+  weight.values[3] += 1;
+  EXPECT_THROW(round_trip(weight, WeightForm::Own), Error);
+}
+
 TEST(WeightForms, AMaskedValueIsStoredAsZero) {
   WeightRecord weight = pruned_weight("w", {10, 10}, 0.5);
   for (float& value : weight.values) value = 3;

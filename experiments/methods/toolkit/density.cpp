@@ -21,22 +21,6 @@ PrunedTensor described(ParamId id, std::span<const ParamSpec> specs) {
   return {id, spec.name, layer, shape, spec.shape.numel(), cost};
 }
 
-// A name in `keep_dense` or `layer_density`: "first", "last", a tensor or a layer.
-std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors, const char* key) {
-  const auto is_weight = [](const PrunedTensor& tensor) { return tensor.weight; };
-  const auto weights = std::ranges::count_if(tensors, is_weight);  // they come before the biases
-  if (name == "first" && weights > 0) return 0;
-  if (name == "last" && weights > 0) return static_cast<std::size_t>(weights) - 1;
-  std::vector<std::string> known = {"first", "last"};
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    if (tensors[t].name == name || tensors[t].layer == name) return t;
-    known.push_back(tensors[t].layer);
-  }
-  const auto near = nearest(name, known);
-  fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name,
-       near ? "; did you mean '" + *near + "'?" : "");
-}
-
 std::vector<std::optional<double>> named_densities(const Settings& settings, const std::vector<PrunedTensor>& tensors) {
   std::vector<std::optional<double>> fixed(tensors.size());
   const auto fix = [&](const std::string& name, double density, const char* key) {
@@ -75,6 +59,21 @@ double remaining_sparsity(double density, const std::vector<PrunedTensor>& tenso
 }
 
 }  // namespace
+
+std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors, const char* key) {
+  const auto is_weight = [](const PrunedTensor& tensor) { return tensor.weight; };
+  const auto weights = std::ranges::count_if(tensors, is_weight);  // they come before the biases
+  if (name == "first" && weights > 0) return 0;
+  if (name == "last" && weights > 0) return static_cast<std::size_t>(weights) - 1;
+  std::vector<std::string> known = {"first", "last"};
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    if (tensors[t].name == name || tensors[t].layer == name) return t;
+    known.push_back(tensors[t].layer);
+  }
+  const auto near = nearest(name, known);
+  fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name,
+       near ? "; did you mean '" + *near + "'?" : "");
+}
 
 std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
   std::vector<PrunedTensor> tensors;

@@ -29,6 +29,9 @@ struct PrunedTensor {
 std::vector<PrunedTensor> pruned_tensors(TrainState& state);
 std::vector<PrunedTensor> pruned_tensors(std::span<const ParamSpec> params);
 
+// Which one a setting names: "first", "last", a tensor or a layer. Error{Settings} naming "method.<key>" and the nearest.
+std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>& tensors, const char* key);
+
 // What each tensor loses.
 struct DensityTarget {
   std::vector<std::optional<double>> sparsity;  // of one tensor; nothing: it shares `shared`
