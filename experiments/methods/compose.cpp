@@ -68,7 +68,8 @@ std::optional<std::string> cannot_compose(const std::vector<Composite::Part>& pa
   const std::pair<bool Touches::*, const char*> exclusive[] = {
       {&Touches::phases, "direct repeated training runs"},
       {&Touches::masks, "decide which weights are kept"},
-      {&Touches::weights_source, "replace what the layers read as their weights"}};
+      {&Touches::weights_source, "replace what the layers read as their weights"},
+      {&Touches::evaluation, "change what evaluation computes"}};
   for (const auto& [what, does] : exclusive) {
     if (const auto pair = two_with(parts, what)) {
       return fmt::format("{} and {} both {}", pair->first, pair->second, does);

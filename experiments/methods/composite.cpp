@@ -29,6 +29,7 @@ Touches Composite::touches() const {
     all.weights_source |= one.weights_source;
     all.masks |= one.masks;
     all.phases |= one.phases;
+    all.evaluation |= one.evaluation;
   }
   return all;
 }

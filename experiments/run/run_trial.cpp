@@ -85,6 +85,7 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
     const BufferSpec& spec = trainer.model().buffers[b];
+    if (!spec.stored) continue;
     const auto values = trainer.params().buffer(b);
     records.push_back({.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
   }
@@ -157,7 +158,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
                                 outcome.step, result.spec.settings.text("train.lr"));
   }
   bench.recorder->finish(result, trainer.length());
-  const Accounting counted = account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights());
+  const Accounting counted =
+      account(dense, trainer.network().model(1, Use::Export), trainer.params(), trainer.effective_weights());
   result.summary.insert(counted.summary.begin(), counted.summary.end());
   result.layers = counted.table;
   result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);
