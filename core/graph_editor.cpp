@@ -27,6 +27,19 @@ std::vector<char> downstream(const Graph& graph, const std::vector<NodeId>& orde
 
 }  // namespace
 
+const char* name_of(Use use) {
+  switch (use) {
+    case Use::Train:
+      return "training";
+    case Use::Evaluate:
+      return "evaluation";
+    case Use::Probe:
+      return "a probe";
+    default:
+      return "export";
+  }
+}
+
 std::vector<char> activations(const Model& model) {
   return downstream(model.graph, model.graph.schedule(std::vector{model.logits}), {model.input});
 }
@@ -97,6 +110,35 @@ void GraphEditor::replace_region(const Region& region, const std::function<Value
   retire_unread();
 }
 
+void GraphEditor::add_loss(ExtraLoss loss) {
+  const ValueInfo& info = model_.graph.value(loss.value);
+  if (info.shape != Shape{} || info.dtype != DType::F32) {
+    fail(ErrorKind::Internal, "loss '{}' is {} {}, not one f32 number", loss.name, info.shape.text(),
+         name_of(info.dtype));
+  }
+  if (std::ranges::any_of(model_.losses, [&](const ExtraLoss& other) { return other.name == loss.name; })) {
+    fail(ErrorKind::Internal, "model '{}' has two losses named '{}'", model_.name, loss.name);
+  }
+  model_.losses.push_back(std::move(loss));
+}
+
+void GraphEditor::observe(Observed observed) {
+  const ValueInfo& info = model_.graph.value(observed.value);
+  const std::int64_t rows = model_.graph.value(model_.input).shape[0];
+  if (info.shape != Shape{rows} || info.dtype != DType::F32) {
+    fail(ErrorKind::Internal, "observed '{}' is {} {}, not one f32 number an example", observed.name, info.shape.text(),
+         name_of(info.dtype));
+  }
+  if (use_ != Use::Evaluate) {
+    fail(ErrorKind::Internal, "'{}' is observed in the graph of {}; only evaluation looks", observed.name,
+         name_of(use_));
+  }
+  if (std::ranges::any_of(model_.observed, [&](const Observed& other) { return other.name == observed.name; })) {
+    fail(ErrorKind::Internal, "model '{}' has two observed values named '{}'", model_.name, observed.name);
+  }
+  model_.observed.push_back(std::move(observed));
+}
+
 void GraphEditor::retire_unread() {
   std::vector<char> read(model_.graph.value_count(), 0), live(model_.graph.value_count(), 0);
   const auto mark = [](std::vector<char>& values, const Node& node) {
@@ -105,7 +147,9 @@ void GraphEditor::retire_unread() {
     }
   };
   for (const Node& node : model_.graph.nodes()) mark(read, node);
-  for (const NodeId at : model_.graph.schedule(std::vector{model_.logits})) mark(live, model_.graph.nodes()[at]);
+  std::vector<ValueId> ends{model_.logits};
+  for (const ExtraLoss& loss : model_.losses) ends.push_back(loss.value);
+  for (const NodeId at : model_.graph.schedule(ends)) mark(live, model_.graph.nodes()[at]);
   for (ParamSpec& spec : model_.params) {
     const auto leaf = static_cast<std::size_t>(spec.value);
     // A parameter that no node has read so far is one that its method is about to use.

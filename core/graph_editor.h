@@ -13,6 +13,12 @@ namespace winnow {
 // Keep: a 0 means the weight is zero. Trainable: a 0 means the weight stays at its start value.
 enum class MaskKind : std::uint8_t { Keep, Trainable };
 
+// What a graph is for. Train: forward, backward, update. Probe: scores outside training. Export: the weights that layers
+// compute with, as they are counted and written.
+enum class Use : std::uint8_t { Train, Evaluate, Probe, Export };
+inline constexpr Use kUses[] = {Use::Train, Use::Evaluate, Use::Probe, Use::Export};
+const char* name_of(Use);  // "training", ...
+
 // A node of an op with the role Layer, and the value it reads as its weight.
 struct Layer {
   NodeId node;
@@ -27,14 +33,18 @@ std::vector<char> activations(const Model& model);
 
 class GraphEditor {
  public:
-  GraphEditor(Model& model, const Settings& train) : model_(model), builder_(model), train_(train) {}
+  GraphEditor(Model& model, const Settings& train, Use use = Use::Train)
+      : model_(model), builder_(model), train_(train), use_(use) {}
   GraphEditor(const GraphEditor&) = delete;
   GraphEditor& operator=(const GraphEditor&) = delete;
 
   Model& model() { return model_; }
+  const Model& model() const { return model_; }
   Graph& graph() { return model_.graph; }
   ModelBuilder& build() { return builder_; }        // new layers and parameters
   const Settings& train() const { return train_; }  // the trial's "train." settings (weight_decay, optimizer, ...)
+  // Edits may differ by use, but parameters and buffers must be the same for all (Touches::evaluation).
+  Use use() const { return use_; }
 
   std::vector<Layer> layers() const;      // in graph order
   std::vector<ParamId> prunable() const;  // in graph order, retired ones left out
@@ -48,6 +58,13 @@ class GraphEditor {
   // Present readers of region.out read body(region.in) instead; parameters that nothing reads any more are retired.
   void replace_region(const Region& region, const std::function<ValueId(ValueId in)>& body);
 
+  // A further term of the training loss, reported apart from the loss of the labels, under a name of its own. It counts
+  // once for the whole batch, whatever the number of ranks. Evaluation and probes are of the labels' loss alone.
+  void add_loss(ExtraLoss loss);
+  // A number of each example, under a name of its own, whose mean over the test split TrainState::observed() gives. Of
+  // the graph of Use::Evaluate alone.
+  void observe(Observed observed);
+
   void freeze(ParamId param) { model_.param(param).trainable = false; }
   void store_seeded(ParamId param) { model_.param(param).seeded = true; }
 
@@ -56,6 +73,7 @@ class GraphEditor {
   Model& model_;
   ModelBuilder builder_;
   const Settings& train_;
+  Use use_;
 };
 
 }  // namespace winnow

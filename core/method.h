@@ -85,6 +85,9 @@ class TrainState {
     std::vector<float> values;
   };
   virtual std::vector<LayerWeight> effective_weights() = 0;
+  // Mean over the test split of what the method observes (GraphEditor::observe), at the newest evaluation of this run;
+  // NaN before the first one, and for a name that nobody observes.
+  virtual double observed(std::string_view name) const = 0;
   virtual RngKey rng(std::string_view stream) const = 0;  // of the trial's method seed; step = updates applied so far
   // One row of /events: "drop_grow" of "conv1" with value 123.
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
@@ -98,6 +101,7 @@ struct Touches {
   bool masks = false;           // owns Keep or Trainable masks of the prunable set
   bool phases = false;          // directs more than one training run (Method::phase)
   bool stored_form = false;     // stores trained weights in a form of its own (Method::encode)
+  bool evaluation = false;      // evaluation computes with another network than training (GraphEditor::use)
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
@@ -118,7 +122,7 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Touches touches() const = 0;
-  // Called once for every graph that is built (training, evaluation, probes): must make the same edits each time.
+  // Called once for every graph that is built: must make the same edits each time for the same editor.use().
   virtual void edit(GraphEditor&) {}
   // What the method adds to every update: projections, proximal steps, noise. Called after the optimiser's
   // steps are emitted; like edit() it must do the same each time.

@@ -139,12 +139,12 @@ ParamId ModelBuilder::param(ParamSpec spec) {
   return ParamId(model_.params.size() - 1);
 }
 
-ValueId ModelBuilder::buffer(const std::string& name, const Shape& shape, double initial) {
+ValueId ModelBuilder::buffer(const std::string& name, const Shape& shape, double initial, bool stored) {
   const auto same = [&](const BufferSpec& other) { return other.name == name; };
   if (std::any_of(model_.buffers.begin(), model_.buffers.end(), same)) {
     fail(ErrorKind::Internal, "model '{}' has two buffers named '{}'", model_.name, name);
   }
-  model_.buffers.push_back({name, shape, initial, model_.graph.input(name, shape)});
+  model_.buffers.push_back({name, shape, initial, model_.graph.input(name, shape), stored});
   return model_.buffers.back().value;
 }
 

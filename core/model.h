@@ -46,11 +46,28 @@ struct ParamSpec {
   ValueId value = kNoValue;  // its leaf in the graph
 };
 
-struct BufferSpec {  // state that is not trained by gradient: running statistics
+// State that is not trained by gradient: running statistics, and numbers that a method sets at events, such as the
+// strength of a penalty. Only what is `stored` is part of the trained network and stands in result files.
+struct BufferSpec {
   std::string name;
   Shape shape;
   double initial = 0;
   ValueId value = kNoValue;
+  bool stored = true;
+};
+
+// A term of the training loss beside the loss of the labels: weight * value.
+struct ExtraLoss {
+  std::string name;
+  ValueId value = kNoValue;  // {} f32: a mean over the rows of the batch, or a function of parameters alone
+  double weight = 1;
+  bool trained = true;  // false: only reported, since the update does its work (a proximal step)
+};
+
+// A number of each example that evaluation averages.
+struct Observed {
+  std::string name;
+  ValueId value = kNoValue;  // {N} f32
 };
 
 // A part of the network with one entry and one exit that a method may wrap or replace.
@@ -67,6 +84,8 @@ struct Model {
   std::vector<ParamSpec> params = {};
   std::vector<BufferSpec> buffers = {};
   std::vector<Region> regions = {};
+  std::vector<ExtraLoss> losses = {};
+  std::vector<Observed> observed = {};
   ValueId input = kNoValue;   // {N, H, W, C} f32
   ValueId logits = kNoValue;  // {N, classes}
   ParamSpec& param(ParamId id) { return params.at(static_cast<std::size_t>(id)); }
@@ -104,7 +123,7 @@ class ModelBuilder {
   void output(ValueId logits) { model_.logits = logits; }
 
   ParamId param(ParamSpec spec);  // adds a leaf; fills value
-  ValueId buffer(const std::string& name, const Shape& shape, double initial);
+  ValueId buffer(const std::string& name, const Shape& shape, double initial, bool stored = true);
   Model& model() { return model_; }
   const Shape& shape(ValueId id) const { return model_.graph.value(id).shape; }
 

@@ -31,6 +31,7 @@ Program compile(UpdateGraph& update, ParamStore& params, int threads, RunState* 
     bindings.push_back({param.keep, nullptr});
     bindings.push_back({param.train, nullptr});
   }
+  for (const auto& [leaf, index] : update.buffers()) bindings.push_back({leaf, params.buffer_memory(index).data});
   return Program(update.graph(), outputs, bindings, threads, Device::Cpu, state);
 }
 

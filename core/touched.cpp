@@ -14,6 +14,19 @@ std::vector<char> live_nodes(const Model& model) {
   return live;
 }
 
+void require_same_state(const Model& a, const Model& b, Use use) {
+  const auto same_param = [](const ParamSpec& x, const ParamSpec& y) {
+    return x.name == y.name && x.shape == y.shape && x.trainable == y.trainable && x.retired == y.retired;
+  };
+  const auto same_buffer = [](const BufferSpec& x, const BufferSpec& y) {
+    return x.name == y.name && x.shape == y.shape;
+  };
+  if (std::ranges::equal(a.params, b.params, same_param) && std::ranges::equal(a.buffers, b.buffers, same_buffer))
+    return;
+  fail(ErrorKind::Internal, "the network of {} has other parameters or buffers than that of {}", name_of(use),
+       name_of(Use::Train));
+}
+
 }  // namespace
 
 Touches touched(const Model& before, const Model& after) {
@@ -41,6 +54,24 @@ Touches touched(const Model& before, const Model& after) {
   return done;
 }
 
+Touches touched_by(Method& method, const Model& plain, const Settings& train) {
+  const auto edited = [&](Use use) {
+    Model model = plain;
+    GraphEditor editor(model, train, use);
+    method.edit(editor);
+    return model;
+  };
+  const Model trained = edited(Use::Train);
+  Touches done = touched(plain, trained);
+  for (const Use use : {Use::Evaluate, Use::Probe, Use::Export}) {
+    const Model other = edited(use);
+    require_same_state(trained, other, use);
+    const Touches differs = touched(trained, other);
+    done.evaluation |= differs.structure || differs.weights_source;
+  }
+  return done;
+}
+
 void check_touches(const Touches& said, const Touches& done, std::string_view method) {
   const auto check = [&](bool Touches::*what, const char* name, const char* does) {
     if (said.*what || !(done.*what)) return;
@@ -52,6 +83,7 @@ void check_touches(const Touches& said, const Touches& done, std::string_view me
   check(&Touches::masks, "masks", "sets masks");
   check(&Touches::phases, "phases", "directs more than one training run");
   check(&Touches::stored_form, "stored_form", "stores weights in a form of its own");
+  check(&Touches::evaluation, "evaluation", "evaluates another network than it trains");
 }
 
 }  // namespace winnow

@@ -1,5 +1,7 @@
 #include "core/update_graph.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace winnow {
@@ -11,7 +13,7 @@ bool is_norm_or_bias(ParamRole role) {
 
 }  // namespace
 
-UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) {
+UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) : params_(params) {
   std::vector<ValueId> clipped;
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamSpec& spec = params.specs()[p];
@@ -33,6 +35,16 @@ UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) {
   }
   const double clip = train.real("clip_norm");
   if (clip > 0 && !clipped.empty()) grad_scale_ = graph_.emit1("clip_scale", clipped, {{"most", clip}}, "clip_norm");
+}
+
+ValueId UpdateGraph::buffer(const std::string& name) {
+  const auto specs = params_.buffer_specs();
+  const auto spec = std::ranges::find(specs, name, &BufferSpec::name);
+  if (spec == specs.end()) fail(ErrorKind::Internal, "the network has no buffer '{}'", name);
+  const auto at = static_cast<std::size_t>(spec - specs.begin());
+  const auto known = std::ranges::find(buffers_, at, &std::pair<ValueId, std::size_t>::second);
+  if (known != buffers_.end()) return known->first;
+  return buffers_.emplace_back(graph_.input(name, spec->shape), at).first;
 }
 
 void UpdateGraph::then(ParamId id, const std::function<ValueId(ValueId)>& f) {

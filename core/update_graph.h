@@ -1,11 +1,12 @@
 // The update of a trial as a graph: an optimiser emits the step of each trained parameter, a method may
 // go on from there (Method::edit_update). Compiled apart from forward and backward, since gradients are
-// summed over ranks between the two. A plain value; not synchronised.
+// summed over ranks between the two. Borrows the parameters; not synchronised.
 #pragma once
 
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/graph.h"
@@ -37,13 +38,20 @@ class UpdateGraph {
   // The factor {1} of all gradients, or kNoValue: train.clip_norm.
   ValueId grad_scale() const { return grad_scale_; }
 
+  // The leaf of a buffer of the network, which a method sets at events.
+  ValueId buffer(const std::string& name);
+  // What buffer() has given, by position in the store.
+  std::span<const std::pair<ValueId, std::size_t>> buffers() const { return buffers_; }
+
   // The weight that the update leaves becomes f of it; nothing happens if `id` is not trained. Elements of f
   // must depend on the same elements alone, since old and new weights share their memory.
   void then(ParamId id, const std::function<ValueId(ValueId)>& f);
 
  private:
+  const ParamStore& params_;
   Graph graph_;
   std::vector<ParamUpdate> updates_;
+  std::vector<std::pair<ValueId, std::size_t>> buffers_;
   ValueId grad_scale_ = kNoValue;
 };
 

@@ -1,5 +1,7 @@
 #include "distributed/cursor.h"
 
+#include <sstream>
+
 namespace winnow {
 
 void Cursor::save(StateWriter& out) const {
@@ -14,7 +16,16 @@ void Cursor::save(StateWriter& out) const {
   out.put_value("sums.loss", sums.loss);
   out.put_value("sums.accuracy", sums.accuracy);
   out.put_value("sums.batches", sums.batches);
+  out.put_values<double>("sums.losses", sums.losses);
   out.put_value("test_loss", test_loss);
+  std::string names;
+  std::vector<double> values;
+  for (const auto& [name, value] : observed) {
+    names += name + "\n";
+    values.push_back(value);
+  }
+  out.put_text("observed/names", names);
+  out.put_values<double>("observed/values", values);
   out.put_value("seconds", seconds);
 }
 
@@ -30,7 +41,15 @@ void Cursor::load(StateReader& in) {
   sums.loss = in.get_value<double>("sums.loss");
   sums.accuracy = in.get_value<double>("sums.accuracy");
   sums.batches = in.get_value<std::int64_t>("sums.batches");
+  sums.losses = in.get_list<double>("sums.losses");
   test_loss = in.get_value<double>("test_loss");
+  std::istringstream names(in.get_text("observed/names"));
+  observed.clear();
+  std::string name;
+  for (const double value : in.get_list<double>("observed/values")) {
+    std::getline(names, name);
+    observed[name] = value;
+  }
   seconds = in.get_value<double>("seconds");
 }
 

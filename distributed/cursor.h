@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "core/state.h"
 
@@ -18,9 +21,11 @@ struct Cursor {
   struct Sums {                                  // over the batches since the last report
     double loss = 0, accuracy = 0;
     std::int64_t batches = 0;
+    std::vector<double> losses = {};  // extra ones
   } sums = {};
-  double test_loss = 0;  // of the newest evaluation
-  double seconds = 0;    // spent in training steps since the last report
+  double test_loss = 0;                         // of the newest evaluation
+  std::map<std::string, double> observed = {};  // by that of the test split
+  double seconds = 0;                           // spent in training steps since the last report
 
   void save(StateWriter& out) const;
   void load(StateReader& in);

@@ -10,14 +10,27 @@ namespace winnow {
 namespace {
 
 // The cross-entropy of the logits; `denominator` 1 makes it a sum.
-void add_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::int64_t denominator) {
+void add_label_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::int64_t denominator) {
   Graph& graph = draft.model.graph;
   draft.labels = graph.input("labels", {batch}, DType::I32);
   const auto out = graph.emit("softmax_cross_entropy", {draft.model.logits, draft.labels},
                               {{"label_smoothing", smoothing}, {"denominator", denominator}}, "loss");
-  draft.loss = out[0];
+  draft.loss = draft.objective = out[0];
   draft.correct = out[1];
   draft.correct5 = out[2];
+}
+
+// The method's terms. Each is given the share of the whole batch that this rank has, so that the sum over ranks is the
+// mean of means where a term depends on the batch, and the term itself, once, where it does not.
+void add_extra_losses(ProgramDraft& draft, double share) {
+  Graph& graph = draft.model.graph;
+  for (const ExtraLoss& extra : draft.model.losses) {
+    const ValueId weight = graph.emit1(
+        "fill", {}, {{"value", extra.weight * share}, {"shape", std::vector<std::int64_t>{}}}, extra.name + "/weight");
+    const ValueId term = graph.emit1("mul", {extra.value, weight}, {}, extra.name);
+    draft.reported.push_back({extra.name, term});
+    if (extra.trained) draft.objective = graph.emit1("add", {draft.objective, term}, {}, "objective");
+  }
 }
 
 }  // namespace
@@ -31,37 +44,39 @@ DType compute_type(const Settings& train) {
 Network::Network(BuildModel build, Method& method, const Settings& train, DType compute, int threads)
     : build_(std::move(build)), method_(method), train_(train), compute_(compute), threads_(threads) {}
 
-Model Network::model(std::int64_t batch, DType compute) const {
+Model Network::model(std::int64_t batch, DType compute, Use use) const {
   Model model = build_(batch, compute);
-  GraphEditor editor(model, train_);
+  GraphEditor editor(model, train_, use);
   method_.edit(editor);
   return model;
 }
 
 ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator) const {
-  ProgramDraft draft{.purpose = Purpose::Train, .model = model(batch), .threads = threads_};
-  add_loss(draft, batch, train_.real("label_smoothing"), denominator);
+  ProgramDraft draft{.use = Use::Train, .model = model(batch, Use::Train), .threads = threads_};
+  add_label_loss(draft, batch, train_.real("label_smoothing"), denominator);
+  add_extra_losses(draft, static_cast<double>(batch) / static_cast<double>(denominator));
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
   return draft;
 }
 
 ProgramDraft Network::evaluation(std::int64_t batch) const {
-  ProgramDraft draft{.purpose = Purpose::Evaluate, .model = model(batch), .threads = threads_};
+  ProgramDraft draft{.use = Use::Evaluate, .model = model(batch, Use::Evaluate), .threads = threads_};
   drop_train_only(draft.model.graph, std::span(&draft.model.logits, 1));
   set_norm_statistics(draft.model.graph, NormStatistics::Running);
-  add_loss(draft, batch, 0.0, 1);
+  add_label_loss(draft, batch, 0.0, 1);
+  for (const Observed& each : draft.model.observed) draft.reported.push_back({each.name, each.value});
   return draft;
 }
 
 ProgramDraft Network::probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator) const {
-  ProgramDraft draft{.purpose = Purpose::Probe, .model = model(batch, DType::F32), .threads = threads_};
+  ProgramDraft draft{.use = Use::Probe, .model = model(batch, DType::F32, Use::Probe), .threads = threads_};
   Graph& graph = draft.model.graph;
   drop_train_only(graph, std::span(&draft.model.logits, 1));
   set_norm_statistics(graph, request.norm);
   if (request.loss == ProbeRequest::Loss::CrossEntropy) {
-    add_loss(draft, batch, 0.0, denominator);
+    add_label_loss(draft, batch, 0.0, denominator);
   } else {
-    draft.loss = graph.emit1("reduce_sum", {draft.model.logits}, {}, "sum_of_logits");
+    draft.loss = draft.objective = graph.emit1("reduce_sum", {draft.model.logits}, {}, "sum_of_logits");
   }
   return draft;
 }
@@ -97,7 +112,7 @@ DoubleNetwork Network::probe_in_double(const ProbeRequest& request) const {
 }
 
 std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& params) const {
-  Model edited = model(1);
+  Model edited = model(1, Use::Export);
   GraphEditor editor(edited, train_);
   std::vector<ValueId> outputs;
   std::vector<Binding> bindings;

@@ -32,10 +32,11 @@ class Network {
 
   DType compute() const { return compute_; }
   // With the method's edits.
-  Model model(std::int64_t batch) const { return model(batch, compute_); }
+  Model model(std::int64_t batch, Use use) const { return model(batch, compute_, use); }
 
   // Forward and backward on `batch` rows; the loss is the mean over `denominator` rows, so that the
-  // sum over ranks is the mean over the whole batch. Gradients are written into the parameters' own.
+  // sum over ranks is the mean over the whole batch; extra losses likewise. Gradients are written into the
+  // parameters' own.
   ProgramDraft training(std::int64_t batch, std::int64_t denominator) const;
   ProgramDraft evaluation(std::int64_t batch) const;
   // Gradients stay in the program. Always f32: scores choose the mask, which must not depend on
@@ -46,7 +47,7 @@ class Network {
   std::vector<TrainState::LayerWeight> effective_weights(ParamStore& params) const;
 
  private:
-  Model model(std::int64_t batch, DType compute) const;
+  Model model(std::int64_t batch, DType compute, Use use) const;
   BuildModel build_;
   Method& method_;
   const Settings& train_;

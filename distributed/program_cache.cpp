@@ -12,12 +12,14 @@ namespace {
 
 // Fuses and differentiates the draft's own graph.
 CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
-  const bool gradients = draft.purpose != Purpose::Evaluate, into_params = draft.purpose == Purpose::Train;
+  const bool gradients = draft.use != Use::Evaluate, into_params = draft.use == Use::Train;
   Graph& graph = draft.model.graph;
   std::vector<ValueId> outputs = {draft.loss};
   for (const ValueId id : {draft.correct, draft.correct5}) {
     if (id != kNoValue) outputs.push_back(id);
   }
+  for (const Reported& each : draft.reported) outputs.push_back(each.value);
+  if (draft.objective != draft.loss) outputs.push_back(draft.objective);
   fuse_norm(graph, outputs);
   std::vector<Binding> bindings = {{draft.model.input, nullptr}};
   if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
@@ -35,7 +37,7 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
   std::vector<std::pair<ValueId, ParamId>> grads;
   if (gradients) {
     std::vector<char> seen;
-    for (const Gradient& gradient : differentiate(graph, draft.loss, wanted)) {
+    for (const Gradient& gradient : differentiate(graph, draft.objective, wanted)) {
       const auto spec = std::find_if(draft.model.params.begin(), draft.model.params.end(),
                                      [&](const ParamSpec& s) { return s.value == gradient.of; });
       const auto id = ParamId(static_cast<std::uint32_t>(spec - draft.model.params.begin()));
@@ -63,6 +65,7 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
           draft.loss,
           draft.correct,
           draft.correct5,
+          std::move(draft.reported),
           std::move(grads),
           std::move(leaves),
           std::move(buffers)};
@@ -74,9 +77,9 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
     return x.value == y.value && x.trainable == y.trainable && x.retired == y.retired;
   };
   const auto values = [](const ProgramDraft& d) {
-    return std::array{d.model.input, d.model.logits, d.labels, d.loss, d.correct, d.correct5};
+    return std::array{d.model.input, d.model.logits, d.labels, d.loss, d.correct, d.correct5, d.objective};
   };
-  return a.purpose == b.purpose && a.threads == b.threads && values(a) == values(b) &&
+  return a.use == b.use && a.threads == b.threads && values(a) == values(b) && a.reported == b.reported &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph == b.model.graph;
@@ -102,7 +105,7 @@ CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
     return (*found)->net;
   }
   // It takes the place of what an earlier trial had for the same purpose, so that no sweep piles programs up.
-  std::erase_if(entries_, [&](const auto& entry) { return !entry->used && entry->draft.purpose == draft.purpose; });
+  std::erase_if(entries_, [&](const auto& entry) { return !entry->used && entry->draft.use == draft.use; });
   CompiledNetwork net = compile(draft, *params_);
   return entries_.emplace_back(std::make_unique<Entry>(Entry{std::move(draft), std::move(net)}))->net;
 }
@@ -110,7 +113,7 @@ CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
 void ProgramCache::shrink_probes(std::size_t bytes) {
   std::erase_if(entries_, [&](const auto& entry) {
     const Program& program = entry->net.program;
-    return entry->draft.purpose == Purpose::Probe && program.arena_bytes() + program.scratch_bytes() > bytes;
+    return entry->draft.use == Use::Probe && program.arena_bytes() + program.scratch_bytes() > bytes;
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,14 +15,21 @@
 
 namespace winnow {
 
-// Train: gradients of the trained parameters, in their own memory. Probe: of all, in the program's.
-enum class Purpose : std::uint8_t { Train, Evaluate, Probe };
+// A value that a program reports by name.
+struct Reported {
+  std::string name;
+  ValueId value;
+  bool operator==(const Reported&) const = default;
+};
 
-// What a program is compiled from.
+// What a program is compiled from. Train: gradients of the trained parameters, in their own memory. Probe: of all, in
+// the program's.
 struct ProgramDraft {
-  Purpose purpose = Purpose::Evaluate;
+  Use use = Use::Evaluate;
   Model model;  // with the method's edits and the loss
   ValueId labels = kNoValue, loss = kNoValue, correct = kNoValue, correct5 = kNoValue;
+  ValueId objective = kNoValue;         // what is differentiated: the loss of the labels, and extra ones
+  std::vector<Reported> reported = {};  // of training the extra losses, of evaluation what is observed
   int threads = 1;
 };
 
@@ -30,6 +38,7 @@ struct CompiledNetwork {
   Program program;
   ValueId images, labels;
   ValueId loss, correct, correct5;                     // loss is a sum for evaluation, a mean for training
+  std::vector<Reported> reported;                      // as in the draft
   std::vector<std::pair<ValueId, ParamId>> gradients;  // in the order in which they become final
   // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
   // precision numbers its values differently. Retired ones do not enter.

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/method.h"
 
@@ -13,13 +16,15 @@ namespace winnow {
 struct Evaluation {
   double loss = 0, accuracy = 0, top5 = 0;
   std::int64_t examples = 0;
+  std::map<std::string, double> observed = {};  // means of what the method observes
 };
 
 struct StepReport {
   std::int64_t step = 0;  // updates applied after this step
   double loss = 0, accuracy = 0, learning_rate = 0;
-  bool updated = true;    // false: the batch changed masks in place of weights
-  bool diverged = false;  // a loss, weight or running statistic became infinite or NaN in this step
+  std::vector<double> losses = {};  // the terms of Model::losses, as they are weighed
+  bool updated = true;              // false: the batch changed masks in place of weights
+  bool diverged = false;            // a loss, weight or running statistic became infinite or NaN in this step
   bool dense_gradients = false;
   int phase = 0;
 };
@@ -29,6 +34,7 @@ struct EpochReport {
   double epoch = 0;  // step / steps_per_epoch
   int phase = 0;
   double train_loss = 0, train_accuracy = 0, learning_rate = 0;
+  std::vector<double> losses = {};  // means of the terms of Model::losses
   Evaluation validation, test;
   double train_seconds = 0, eval_seconds = 0;  // since the last report
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -13,7 +15,7 @@ namespace winnow {
 Trainer::Trainer(TrainJob job)
     : job_(std::move(job)),
       network_(job_.build, job_.method, job_.train, compute_type(job_.train), job_.threads),
-      model_(network_.model(job_.rows())),
+      model_(network_.model(job_.rows(), Use::Train)),
       programs_(job_.programs != nullptr ? *job_.programs : own_programs_),
       params_(programs_.begin(model_, Optimizer::slots(job_.train))),
       source_(job_.data.train(job_.batch(), job_.seeds.data_order, job_.seeds.augment, job_.slice())),
@@ -39,6 +41,11 @@ std::vector<ParamId> Trainer::prunable() const {
 
 RngKey Trainer::rng(std::string_view stream) const {
   return {job_.seeds.method, stream_id(stream), static_cast<std::uint32_t>(cursor_.step)};
+}
+
+double Trainer::observed(std::string_view name) const {
+  const auto found = cursor_.observed.find(std::string(name));
+  return found == cursor_.observed.end() ? std::numeric_limits<double>::quiet_NaN() : found->second;
 }
 
 void Trainer::log(std::string_view what, std::string_view layer, double value) {
@@ -79,9 +86,10 @@ StepReport Trainer::train_step() {
   StepReport report{.learning_rate = learning_rate(),
                     .dense_gradients = !cursor_.again && events_.dense_gradients.contains(cursor_.step),
                     .phase = cursor_.phase};
-  const TrainingStep::Result batch = step_.gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
+  TrainingStep::Result batch = step_.gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
   report.loss = batch.loss;
   report.accuracy = batch.accuracy;
+  report.losses = std::move(batch.losses);
   report.diverged = step_.status().not_finite != 0;
   report.updated = !report.diverged;
   if (report.updated && events_.after_backward.contains(cursor_.step)) {
@@ -111,10 +119,12 @@ void Trainer::report_epoch() {
   const bool trained = cursor_.sums.batches > 0;
   report.train_loss = trained ? cursor_.sums.loss / count : reported_.train_loss;
   report.train_accuracy = trained ? cursor_.sums.accuracy / count : reported_.train_accuracy;
+  for (const double sum : cursor_.sums.losses) report.losses.push_back(sum / count);
   report.learning_rate = schedule_.at(std::max<std::int64_t>(cursor_.step - 1, 0));
   report.validation = evaluate(Split::Validation);
   report.test = evaluate(Split::Test);
   cursor_.test_loss = report.test.loss;
+  cursor_.observed = report.test.observed;
   report.train_seconds = cursor_.seconds;
   report.eval_seconds = seconds_now() - start;
   cursor_.seconds = 0;
@@ -153,6 +163,8 @@ bool Trainer::run_phase(const Phase& phase) {
     cursor_.sums.loss += report.loss;
     cursor_.sums.accuracy += report.accuracy;
     ++cursor_.sums.batches;
+    cursor_.sums.losses.resize(report.losses.size(), 0.0);
+    for (std::size_t i = 0; i < report.losses.size(); ++i) cursor_.sums.losses[i] += report.losses[i];
     if (!report.updated) continue;
     if (cursor_.step % every == 0 || cursor_.step == phase.last_step) report_epoch();
     if (cursor_.step % length_.steps_per_epoch == 0) notify(When::EpochEnd);

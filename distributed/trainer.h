@@ -62,6 +62,7 @@ class Trainer final : public TrainState {
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
+  double observed(std::string_view name) const override;
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
 

@@ -31,13 +31,17 @@ TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t st
   program.feed(net_.labels, batch.labels.data);
   reducer_->begin_step(dense);
   program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step), .first_row = batch.first_row});
-  float sums[3] = {*program.view(net_.loss).as<float>(),
-                   static_cast<float>(*program.view(net_.correct).as<std::int32_t>()),
-                   static_cast<float>(status().not_finite)};
-  reducer_->finish(sums);
+  sums_ = {*program.view(net_.loss).as<float>(), static_cast<float>(*program.view(net_.correct).as<std::int32_t>()),
+           static_cast<float>(status().not_finite)};
+  for (const Reported& extra : net_.reported) sums_.push_back(*program.view(extra.value).as<float>());
+  reducer_->finish(sums_);
+  Result result{static_cast<double>(sums_[0]), static_cast<double>(sums_[1]) / static_cast<double>(job_.batch()), {}};
+  result.losses.assign(sums_.begin() + 3, sums_.end());
   // What one rank found ends the trial on all.
-  if (sums[2] > 0 || not_finite(sums[0])) mark_not_finite(&program.state());
-  return {static_cast<double>(sums[0]), static_cast<double>(sums[1]) / static_cast<double>(job_.batch())};
+  if (sums_[2] > 0 || std::ranges::any_of(sums_, [](float sum) { return not_finite(sum); })) {
+    mark_not_finite(&program.state());
+  }
+  return result;
 }
 
 std::size_t TrainingStep::memory_bytes() const {

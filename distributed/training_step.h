@@ -17,7 +17,8 @@ class TrainingStep {
   TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source);
 
   struct Result {
-    double loss = 0, accuracy = 0;  // of the whole batch
+    double loss = 0, accuracy = 0;    // of the whole batch
+    std::vector<double> losses = {};  // extra ones, as they are weighed: by Model::losses
   };
   // Gradients of this batch of the training order, summed over ranks. `dense`: also those of masked
   // entries. `step`: of the random streams.
@@ -39,6 +40,7 @@ class TrainingStep {
   Optimizer optimizer_;
   std::vector<ParamId> param_of_grad_;  // by value
   std::unique_ptr<Reducer> reducer_;
+  std::vector<float> sums_;  // over ranks, of one batch
 };
 
 }  // namespace winnow

@@ -18,7 +18,9 @@ std::map<std::string, double> summary_of(const Model& dense, const Model& edited
     nonzero_all += layer.nonzero;
     if (!layer.prunable && dense_layers.count(layer.name) == 0) continue;
     nonzero_prunable += layer.nonzero;
-    dead += layer.nonzero == 0 && layer.trained == 0;
+    // What a mask keeps may be zero because it has just grown; without a mask zero is the end of it.
+    const bool all_zero = !layer.derived && layer.kept == 0;
+    dead += layer.nonzero == 0 && (layer.trained == 0 || all_zero);
   }
   for (const LeafCount& leaf : count.leaves) {
     trained += leaf.trained;

@@ -69,7 +69,8 @@ std::optional<std::string> cannot_compose(const std::vector<Composite::Part>& pa
       {&Touches::phases, "direct repeated training runs"},
       {&Touches::masks, "decide which weights are kept"},
       {&Touches::weights_source, "replace what the layers read as their weights"},
-      {&Touches::stored_form, "store the trained weights in a form of their own"}};
+      {&Touches::stored_form, "store the trained weights in a form of their own"},
+      {&Touches::evaluation, "change what evaluation computes"}};
   for (const auto& [what, does] : exclusive) {
     if (const auto pair = two_with(parts, what)) {
       return fmt::format("{} and {} both {}", pair->first, pair->second, does);

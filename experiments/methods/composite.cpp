@@ -30,6 +30,7 @@ Touches Composite::touches() const {
     all.masks |= one.masks;
     all.phases |= one.phases;
     all.stored_form |= one.stored_form;
+    all.evaluation |= one.evaluation;
   }
   return all;
 }

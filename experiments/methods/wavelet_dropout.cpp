@@ -3,28 +3,13 @@
 #include <set>
 
 #include "core/error.h"
-#include "core/op.h"
 #include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/regions.h"
 
 namespace winnow {
 namespace {
 
-// Convolutions on a path from the region's entry to its exit.
-std::set<NodeId> convolutions_of(const Graph& graph, const Region& region) {
-  std::vector<char> from(graph.value_count(), 0);
-  from[static_cast<std::size_t>(region.in)] = 1;
-  std::set<NodeId> found;
-  for (const NodeId at : graph.schedule(std::vector{region.out})) {
-    const Node& node = graph.nodes()[at];
-    const bool reached = std::ranges::any_of(
-        node.in, [&](ValueId id) { return id != kNoValue && from[static_cast<std::size_t>(id)] != 0; });
-    if (!reached) continue;
-    for (const ValueId id : node.out) from[static_cast<std::size_t>(id)] = 1;
-    const bool convolution = find_op(node.op).role == OpRole::Layer && graph.value(node.in[1]).shape.rank() == 4;
-    if (convolution) found.insert(at);
-  }
-  return found;
-}
+bool is_convolution(const Graph& graph, NodeId at) { return graph.value(graph.nodes()[at].in[1]).shape.rank() == 4; }
 
 class WaveletDropout final : public Method {
  public:
@@ -45,7 +30,9 @@ class WaveletDropout final : public Method {
     for (const Region& region : editor.model().regions) {
       last = std::max(last, region.stage + 1);
       if (std::ranges::count(modules_, region.stage + 1) == 0) continue;
-      convolutions.merge(convolutions_of(editor.graph(), region));
+      for (const NodeId at : layers_between(editor.graph(), region.in, region.out)) {
+        if (is_convolution(editor.graph(), at)) convolutions.insert(at);
+      }
     }
     for (const std::int64_t module : modules_) {
       if (module > last) {

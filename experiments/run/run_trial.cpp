@@ -87,6 +87,7 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
     const BufferSpec& spec = trainer.model().buffers[b];
+    if (!spec.stored) continue;
     const auto values = trainer.params().buffer(b);
     records.push_back({.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
   }
@@ -160,7 +161,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   }
   bench.recorder->finish(result, trainer.length());
   const Accounting counted =
-      account(dense, trainer.network().model(1), trainer.params(), trainer.effective_weights(), trainer.encoded());
+      account(dense, trainer.network().model(1, Use::Export), trainer.params(), trainer.effective_weights(),
+              trainer.encoded());
   result.summary.insert(counted.summary.begin(), counted.summary.end());
   result.layers = counted.table;
   result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);

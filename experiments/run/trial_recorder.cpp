@@ -32,7 +32,10 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Mo
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
       product_macs_(3 * macs_of_products(edited)),
-      started_(std::chrono::steady_clock::now()) {}
+      started_(std::chrono::steady_clock::now()) {
+  for (const ExtraLoss& loss : edited.losses) losses_.push_back(loss.name);
+  sum_ = no_steps();
+}
 
 void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   // Scoring before the first step of the last run, and all earlier runs, are the cost of the search.
@@ -45,10 +48,14 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   if (at_start_) std::exchange(at_start_, nullptr)();
 }
 
-void TrialRecorder::measure_costs() {
+std::int64_t TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
-  measure(layers_, params.specs(), count_entries(params));
+  const EntryCounts entries = count_entries(params);
+  measure(layers_, params.specs(), entries);
   macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
+  std::int64_t kept = 0;
+  for (const ParamId id : state_->prunable()) kept += entries[static_cast<std::size_t>(id)].kept;
+  return kept;
 }
 
 void TrialRecorder::masks_changed(TrainState& state) {
@@ -87,12 +94,15 @@ void TrialRecorder::step_done(const StepReport& report) {
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;
+  for (std::size_t i = 0; i < report.losses.size(); ++i) sum_.losses[i] += report.losses[i];
   if (++in_sum_ == every_) {
     StepReport row = report;
     row.loss = sum_.loss / static_cast<double>(in_sum_);
     row.accuracy = sum_.accuracy / static_cast<double>(in_sum_);
+    row.losses = sum_.losses;
+    for (double& loss : row.losses) loss /= static_cast<double>(in_sum_);
     rows_.push_back(row);
-    sum_ = {};
+    sum_ = no_steps();
     in_sum_ = 0;
   }
   progress_.images_per_second = images_per_second(seconds_since(training_since_) - eval_seconds_);
@@ -103,7 +113,8 @@ void TrialRecorder::step_done(const StepReport& report) {
 
 void TrialRecorder::epoch_done(const EpochReport& report) {
   epochs_.push_back(report);
-  measure_costs();  // weights that training set to zero without a mask are seen here
+  epochs_.back().losses.resize(losses_.size());
+  kept_at_.push_back(measure_costs());  // weights that training set to zero without a mask are seen here
   train_seconds_ += report.train_seconds;
   eval_seconds_ += report.eval_seconds;
   progress_.epoch = report.epoch;
@@ -122,6 +133,15 @@ double TrialRecorder::images_per_second(double seconds) const {
 
 void TrialRecorder::working() {
   if (options_.progress) options_.progress(progress_);
+}
+
+// The extra losses of each row, where there are any.
+void TrialRecorder::add_loss_columns(Table& table, const auto& rows) const {
+  for (std::size_t i = 0; i < losses_.size(); ++i) {
+    table.columns.push_back(column<double>(
+        "loss." + losses_[i], rows, [i](const auto& row) { return row.losses[i]; }, "",
+        "a term of the training loss beside train_loss, as it is weighed; mean since the last row", "min"));
+  }
 }
 
 void TrialRecorder::fill_tables(TrialResult& result) const {
@@ -147,6 +167,7 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
       column<double>(
           "lr", epochs_, [](auto& r) { return r.learning_rate; }, "", "learning rate of the last update"),
   };
+  add_loss_columns(result.epochs, epochs_);
   result.steps.columns = {
       column<std::int64_t>(
           "step", rows_, [](auto& r) { return r.step; }, "", "optimiser updates applied"),
@@ -159,6 +180,7 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
       column<double>(
           "lr", rows_, [](auto& r) { return r.learning_rate; }, "", "learning rate"),
   };
+  add_loss_columns(result.steps, rows_);
   result.events.columns = {
       column<std::int64_t>(
           "step", events_, [](auto& e) { return e.step; }, "", "optimiser updates applied"),
@@ -174,7 +196,8 @@ void TrialRecorder::fill_tables(TrialResult& result) const {
 }
 
 // Of the network that the trial ends with: a denser one, of an earlier level or before the last
-// weights were pruned, must not lend its accuracy.
+// weights were pruned or became zero without a mask, must not lend its accuracy. Single zeros can come and go in any
+// network: it is denser with more than a thousandth more.
 void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) const {
   if (epochs_.empty()) return;
   const EpochReport& last = epochs_.back();
@@ -182,7 +205,10 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   summary["final.test_top5"] = last.test.top5;
   summary["final.test_loss"] = last.test.loss;
   summary["final.train_loss"] = last.train_loss;
-  const std::span run = std::span(epochs_).subspan(std::min(comparable_, epochs_.size() - 1));
+  std::vector<EpochReport> run;
+  for (std::size_t row = std::min(comparable_, epochs_.size() - 1); row < epochs_.size(); ++row) {
+    if (kept_at_[row] - kept_at_.back() <= kept_at_.back() / 1000) run.push_back(epochs_[row]);
+  }
   const auto best = std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
   summary["best.test_acc"] = best->test.accuracy;
   summary["best.epoch"] = best->epoch;

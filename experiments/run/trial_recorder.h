@@ -47,7 +47,9 @@ class TrialRecorder final : public TrainObserver {
     double value;
   };
   double seconds_so_far() const;
-  void measure_costs();
+  std::int64_t measure_costs();  // and gives the number of prunable entries that are kept, by mask or by value
+  StepReport no_steps() const { return {.losses = std::vector<double>(losses_.size(), 0.0)}; }
+  void add_loss_columns(Table& table, const auto& rows) const;
   void fill_tables(TrialResult& result) const;
   double images_per_second(double seconds) const;
   void fill_accuracies(std::map<std::string, double>& summary) const;
@@ -55,6 +57,7 @@ class TrialRecorder final : public TrainObserver {
   const RunTrialOptions& options_;
   std::function<bool()> stop_;
   std::function<void()> at_start_;
+  std::vector<std::string> losses_;  // names of the extra ones
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
   double dense_macs_;            // of one inference of the dense model
@@ -69,6 +72,7 @@ class TrialRecorder final : public TrainObserver {
   std::vector<std::vector<char>> ever_trained_;
   std::int64_t dim_max_ = 0, dim_union_ = 0;
   std::vector<EpochReport> epochs_;
+  std::vector<std::int64_t> kept_at_;  // by row of epochs_: see measure_costs()
   // Rows of epochs_ from here on are of the network as it is now: the same training run and the
   // same number of live weights.
   std::size_t comparable_ = 0;

@@ -17,16 +17,20 @@ void each_number(EpochReport& row, Each each) {
     each(of->loss), each(of->accuracy), each(of->top5), each(of->examples);
   }
   each(row.train_seconds), each(row.eval_seconds);
+  for (double& loss : row.losses) each(loss);
 }
 template <class Each>
 void each_number(StepReport& row, Each each) {
   each(row.step), each(row.loss), each(row.accuracy), each(row.learning_rate);
   each(row.updated), each(row.diverged), each(row.dense_gradients), each(row.phase);
+  for (double& loss : row.losses) each(loss);
 }
 
+// With as many extra losses.
 template <class Row>
-std::int64_t numbers_of() {
+std::int64_t numbers_of(std::size_t losses) {
   Row row;
+  row.losses.resize(losses);
   std::int64_t count = 0;
   each_number(row, [&count](auto&) { ++count; });
   return count;
@@ -34,20 +38,21 @@ std::int64_t numbers_of() {
 
 // As f64, which holds every count of steps.
 template <class Row>
-void save_rows(StateWriter& out, std::string_view key, std::vector<Row> rows) {
+void save_rows(StateWriter& out, std::string_view key, std::vector<Row> rows, std::size_t losses) {
   std::vector<double> numbers;
   for (Row& row : rows) each_number(row, [&](auto& number) { numbers.push_back(static_cast<double>(number)); });
-  out.put_values<double>(key, numbers, {static_cast<std::int64_t>(rows.size()), numbers_of<Row>()});
+  out.put_values<double>(key, numbers, {static_cast<std::int64_t>(rows.size()), numbers_of<Row>(losses)});
 }
 
 template <class Row>
-void load_rows(StateReader& in, std::string_view key, std::vector<Row>& rows) {
+void load_rows(StateReader& in, std::string_view key, std::vector<Row>& rows, std::size_t losses) {
   const Shape shape = in.get(key).shape;
   std::vector<double> numbers(static_cast<std::size_t>(shape.numel()));
-  in.get_values(key, std::span(numbers), {shape.numel() / numbers_of<Row>(), numbers_of<Row>()});
+  in.get_values(key, std::span(numbers), {shape.numel() / numbers_of<Row>(losses), numbers_of<Row>(losses)});
   rows.clear();
   for (auto at = numbers.begin(); at != numbers.end();) {
-    each_number(rows.emplace_back(),
+    rows.emplace_back().losses.resize(losses);
+    each_number(rows.back(),
                 [&at](auto& number) { number = static_cast<std::remove_reference_t<decltype(number)>>(*at++); });
   }
 }
@@ -74,10 +79,11 @@ void TrialRecorder::save(StateWriter& out) const {
     const std::vector<std::uint8_t> ever(ever_trained_[p].begin(), ever_trained_[p].end());
     out.put_values<std::uint8_t>(fmt::format("ever_trained/{}", p), ever);
   }
-  save_rows(out, "epochs", epochs_);
+  save_rows(out, "epochs", epochs_, losses_.size());
+  out.put_values<std::int64_t>("epochs/kept", kept_at_);
   out.put_value("comparable", static_cast<std::int64_t>(comparable_));
-  save_rows(out, "rows", rows_);
-  save_rows(out, "sum", std::vector{sum_});
+  save_rows(out, "rows", rows_, losses_.size());
+  save_rows(out, "sum", std::vector{sum_}, losses_.size());
   out.put_value("in_sum", in_sum_);
   std::vector<std::int64_t> steps;
   std::vector<double> values;
@@ -111,11 +117,12 @@ void TrialRecorder::load(StateReader& in, TrainState& state) {
     const auto ever = in.get_list<std::uint8_t>(fmt::format("ever_trained/{}", p));
     ever_trained_[p].assign(ever.begin(), ever.end());
   }
-  load_rows(in, "epochs", epochs_);
+  load_rows(in, "epochs", epochs_, losses_.size());
+  kept_at_ = in.get_list<std::int64_t>("epochs/kept");
   comparable_ = static_cast<std::size_t>(in.get_value<std::int64_t>("comparable"));
-  load_rows(in, "rows", rows_);
+  load_rows(in, "rows", rows_, losses_.size());
   std::vector<StepReport> sum;
-  load_rows(in, "sum", sum);
+  load_rows(in, "sum", sum, losses_.size());
   if (sum.size() != 1) fail(ErrorKind::Input, "saved state 'sum' has {} rows, expected is one", sum.size());
   sum_ = sum.front();
   in_sum_ = in.get_value<std::int64_t>("in_sum");

@@ -86,10 +86,9 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     Model model = model_builder(spec)(1, DType::F32);
     key = "method.name";
     const std::unique_ptr<Method> composed = make_method(method);
-    const Model plain = model;
+    check_touches(composed->touches(), touched_by(*composed, model, train), method.text("name"));
     GraphEditor editor(model, train);
     composed->edit(editor);
-    check_touches(composed->touches(), touched(plain, model), method.text("name"));
     key = "method.density";
     if (const auto problem = check_density(model, method)) return SettingProblem{key, *problem};
     if (const auto problem = check_batch(spec, model)) return problem;

@@ -51,6 +51,27 @@ TEST_F(GraphEditing, DerivedWeightIsWhatTheLayerReads) {
   EXPECT_THROW(editor.owner(effective), Error);
 }
 
+TEST_F(GraphEditing, OnlyEvaluationIsObservedOneNumberAnExample) {
+  const ValueId sum = model_.graph.emit1("reduce_sum", {model_.logits}, {}, "sum");
+  const ValueId two = model_.graph.input("two", {2});
+  GraphEditor trains(model_, train_), evaluates(model_, train_, Use::Evaluate);
+  EXPECT_THROW(trains.observe({"two", two}), Error);
+  EXPECT_THROW(evaluates.observe({"sum", sum}), Error) << "not one an example";
+  evaluates.observe({"two", two});
+  EXPECT_THROW(evaluates.observe({"two", two}), Error) << "there is one already";
+  EXPECT_EQ(model_.observed.size(), 1u);
+}
+
+TEST_F(GraphEditing, ALayerThatOnlyALossReadsIsNotRetired) {
+  GraphEditor editor(model_, train_);
+  const ValueId aside = editor.build().linear(hidden1_, "aside", 2);
+  editor.add_loss({.name = "aside", .value = model_.graph.emit1("reduce_sum", {aside}, {}, "sum")});
+  editor.replace_region(model_.regions[1], [&](ValueId x) { return twice(editor.graph(), x, "body"); });
+  for (const ParamSpec& spec : model_.params) {
+    EXPECT_EQ(spec.retired, spec.name.starts_with("fc2")) << spec.name;
+  }
+}
+
 TEST_F(GraphEditing, LinearNodesInsideADerivationAreNotLayers) {
   GraphEditor editor(model_, train_);
   const ValueId mix = model_.param(editor.build().param({.name = "mix", .shape = {4, 4}})).value;

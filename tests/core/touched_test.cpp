@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <utility>
+
 #include "core/error.h"
 
 namespace winnow {
@@ -32,7 +35,7 @@ Touches after(const Edit& edit) {
 void expect_touches(const Touches& done, bool structure, bool weights_source) {
   EXPECT_EQ(done.structure, structure);
   EXPECT_EQ(done.weights_source, weights_source);
-  EXPECT_FALSE(done.masks || done.phases);
+  EXPECT_FALSE(done.masks || done.phases || done.evaluation);
 }
 
 TEST(Touched, ParametersThatChangeTheirStartOrRateTouchNothing) {
@@ -74,6 +77,43 @@ TEST(Touched, AReplacedRegionAndAnotherAttributeAreStructure) {
   expect_touches(after([](GraphEditor& editor) { editor.graph().node(1).attrs.set("slope", 0.1); }), true, false);
 }
 
+class ByUse final : public Method {
+ public:
+  explicit ByUse(std::function<void(GraphEditor&)> edit) : edit_(std::move(edit)) {}
+  Touches touches() const override { return {}; }
+  void edit(GraphEditor& editor) override { edit_(editor); }
+
+ private:
+  std::function<void(GraphEditor&)> edit_;
+};
+
+TEST(Touched, AnotherNetworkForAnotherUseIsEvaluation) {
+  const auto touched_with = [](std::function<void(GraphEditor&)> edit) {
+    ByUse method(std::move(edit));
+    return touched_by(method, tiny(), Settings());
+  };
+  for (const Use use : {Use::Evaluate, Use::Probe, Use::Export}) {
+    const Touches done = touched_with([use](GraphEditor& editor) {
+      if (editor.use() != use) return;
+      editor.splice(editor.layers()[0].out, [&](ValueId x) { return editor.build().relu(x, "more"); });
+    });
+    EXPECT_TRUE(done.evaluation) << name_of(use);
+    EXPECT_FALSE(done.structure || done.weights_source) << "training is as it was";
+  }
+  const Touches everywhere = touched_with([](GraphEditor& editor) {
+    editor.splice(editor.layers()[0].out, [&](ValueId x) { return editor.build().relu(x, "more"); });
+  });
+  EXPECT_TRUE(everywhere.structure);
+  EXPECT_FALSE(everywhere.evaluation);
+}
+
+TEST(Touched, ParametersOfOneUseAloneAreAnError) {
+  ByUse method([](GraphEditor& editor) {
+    if (editor.use() == Use::Evaluate) editor.build().param({.name = "extra", .shape = {3}});
+  });
+  EXPECT_THROW(touched_by(method, tiny(), Settings()), Error);
+}
+
 TEST(Touched, WhatIsNotSaidIsAnErrorThatNamesItAndTheMethod) {
   EXPECT_NO_THROW(check_touches({.structure = true, .masks = true}, {.structure = true}, "honest"));
   try {
@@ -88,6 +128,7 @@ TEST(Touched, WhatIsNotSaidIsAnErrorThatNamesItAndTheMethod) {
   EXPECT_THROW(check_touches({}, {.structure = true}, "sly"), Error);
   EXPECT_THROW(check_touches({}, {.masks = true}, "sly"), Error);
   EXPECT_THROW(check_touches({}, {.phases = true}, "sly"), Error);
+  EXPECT_THROW(check_touches({}, {.evaluation = true}, "sly"), Error);
 }
 
 }  // namespace

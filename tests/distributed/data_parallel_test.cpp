@@ -12,6 +12,7 @@
 #include "distributed/communicator.h"
 #include "distributed/reducer.h"
 #include "experiments/run/cores.h"
+#include "tests/training/extra_loss.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow {
@@ -51,6 +52,47 @@ TEST(DataParallel, EqualsOneRankOnTheWholeBatch) {
     for (std::size_t i = 0; i < alone.size(); ++i)
       worst = std::max(worst, std::fabs(static_cast<double>(together[i] - alone[i])));
     EXPECT_LT(worst, 2e-4) << model;
+  }
+}
+
+// A term of parameters alone and one of the batch: neither is multiplied nor divided by the number of ranks.
+TEST(DataParallel, ExtraLossesCountOnce) {
+  using test::WithLosses;
+  WithLosses of_all({{WithLosses::Of::Weights, 0.02, true}, {WithLosses::Of::Logits, 0.3, true}});
+  WithLosses of_parts = of_all;
+  const Pairs train = {{"batch", "64"}, {"lr", "0.005"}, {"momentum", "0"}};
+  SmallTrial whole("lenet300", {{"name", "dense"}}, train), plain("lenet300", {{"name", "dense"}}, train);
+  SmallTrial part("lenet300", {{"name", "dense"}}, train, {}, {}, &world());
+  Trainer alone(test::with_method(whole, of_all)), together(test::with_method(part, of_parts)), without = plain.make();
+  for (Trainer* trainer : {&alone, &together, &without}) trainer->start_phase(0);
+  for (int i = 0; i < 5; ++i) {
+    const StepReport a = alone.train_step(), b = together.train_step();
+    without.train_step();
+    EXPECT_NEAR(a.loss, b.loss, 1e-4 * std::fabs(a.loss));
+    ASSERT_EQ(b.losses.size(), 2u);
+    for (const std::size_t term : {0, 1}) EXPECT_NEAR(a.losses[term], b.losses[term], 1e-4 * a.losses[term]) << term;
+  }
+  const std::vector<float> a = all_weights(alone), b = all_weights(together), c = all_weights(without);
+  double worst = 0, effect = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::fabs(static_cast<double>(a[i] - b[i])));
+    effect = std::max(effect, std::fabs(static_cast<double>(a[i] - c[i])));
+  }
+  EXPECT_LT(worst, 0.01 * effect) << "half or twice the terms would differ by half of their effect";
+}
+
+// Group lasso, both ways of stepping.
+TEST(DataParallel, GroupLassoIsThatOfOneRank) {
+  for (const char* step : {"proximal", "subgradient"}) {
+    const Pairs method = {{"name", "ssl"}, {"step", step}, {"filters", "0.5"}, {"channels", "0.5"}};
+    const auto [together, alone] = together_and_alone("lenet5", method, 10);
+    const auto plain = together_and_alone("lenet5", {{"name", "dense"}}, 10).second;
+    double worst = 0, effect = 0;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      worst = std::max(worst, std::fabs(static_cast<double>(together[i] - alone[i])));
+      effect = std::max(effect, std::fabs(static_cast<double>(alone[i] - plain[i])));
+    }
+    EXPECT_LT(worst, 0.05 * effect) << step;
   }
 }
 

@@ -68,6 +68,7 @@ class FakeState final : public TrainState {
     return result;
   }
   std::vector<LayerWeight> effective_weights() override { return {}; }
+  double observed(std::string_view name) const override { return observations.at(std::string(name)); }
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};
   }
@@ -77,6 +78,7 @@ class FakeState final : public TrainState {
   std::int64_t at_step = 0;
   RunLength run{1000, 100};
   std::function<ProbeResult(const ProbeRequest&)> answer;
+  std::map<std::string, double> observations;
   std::vector<std::pair<std::string, std::string>> events;
 
  private:

@@ -286,6 +286,24 @@ std::string test_name(const testing::TestParamInfo<std::string>& method) {
 }
 INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), test_name);
 
+// Two edits for the same batch, and one for a larger.
+void expect_alike(const Model& a, const Model& b, const Model& larger) {
+  ASSERT_EQ(a.graph.node_count(), b.graph.node_count());
+  for (NodeId at = 0; at < a.graph.node_count(); ++at) {
+    const Node &x = a.graph.nodes()[at], &y = b.graph.nodes()[at];
+    EXPECT_EQ(x.op, y.op);
+    EXPECT_EQ(x.name, y.name);
+    EXPECT_EQ(x.in, y.in) << x.name;
+    EXPECT_EQ(x.attrs, y.attrs) << x.name;
+  }
+  ASSERT_EQ(a.params.size(), larger.params.size());
+  for (std::size_t p = 0; p < a.params.size(); ++p) {
+    EXPECT_EQ(a.params[p].name, larger.params[p].name);
+    EXPECT_EQ(a.params[p].shape, larger.params[p].shape) << a.params[p].name;
+    EXPECT_EQ(a.params[p].retired, larger.params[p].retired) << a.params[p].name;
+  }
+}
+
 // What every method must have, masked or not, on its own example.
 class AnyMethod : public testing::TestWithParam<std::string> {
  protected:
@@ -302,9 +320,9 @@ class AnyMethod : public testing::TestWithParam<std::string> {
     const ModelDef& def = find_model(example().model);
     return def.build(resolve(def.schema, Settings()), shape, batch, DType::F32);
   }
-  static Model edited(Method& method, Model model) {
+  static Model edited(Method& method, Model model, Use use) {
     const Settings train = resolve(train_schema(), Settings());
-    GraphEditor editor(model, train);
+    GraphEditor editor(model, train, use);
     method.edit(editor);
     return model;
   }
@@ -314,7 +332,7 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
   const auto method = made(name(), "0.2");
   const Touches said = method->touches();
   const Model before = plain(2);
-  Touches done = touched(before, edited(*method, before));
+  Touches done = touched_by(*method, before, resolve(train_schema(), Settings()));
   done.phases = method->phase(1, RunLength{40, 20}).has_value();
   SmallTrial small = trial();
   Trainer trainer = small.make();
@@ -331,24 +349,14 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
   EXPECT_EQ(said.masks, done.masks);
   EXPECT_EQ(said.phases, done.phases);
   EXPECT_EQ(said.stored_form, done.stored_form);
+  EXPECT_EQ(said.evaluation, done.evaluation);
 }
 
 TEST_P(AnyMethod, EditsEveryGraphAlike) {
   const auto method = made(name(), "0.2");
-  const Model a = edited(*method, plain(2)), b = edited(*method, plain(2)), larger = edited(*method, plain(5));
-  ASSERT_EQ(a.graph.node_count(), b.graph.node_count());
-  for (NodeId at = 0; at < a.graph.node_count(); ++at) {
-    const Node &x = a.graph.nodes()[at], &y = b.graph.nodes()[at];
-    EXPECT_EQ(x.op, y.op);
-    EXPECT_EQ(x.name, y.name);
-    EXPECT_EQ(x.in, y.in) << x.name;
-    EXPECT_EQ(x.attrs, y.attrs) << x.name;
-  }
-  ASSERT_EQ(a.params.size(), larger.params.size());
-  for (std::size_t p = 0; p < a.params.size(); ++p) {
-    EXPECT_EQ(a.params[p].name, larger.params[p].name);
-    EXPECT_EQ(a.params[p].shape, larger.params[p].shape) << a.params[p].name;
-    EXPECT_EQ(a.params[p].retired, larger.params[p].retired) << a.params[p].name;
+  for (const Use use : kUses) {
+    SCOPED_TRACE(name_of(use));
+    expect_alike(edited(*method, plain(2), use), edited(*method, plain(2), use), edited(*method, plain(5), use));
   }
 }
 

@@ -274,6 +274,15 @@ TEST_F(AccountingOfLeNet, ZerosWithoutAMaskCountAsTheSameZerosWithOne) {
   }
 }
 
+TEST_F(AccountingOfLeNet, ATensorThatIsZeroWithoutAMaskIsDead) {
+  std::ranges::fill(params_.change(ParamId(2)), 0.0f);
+  EXPECT_EQ(counted().summary.at("dead_layers"), 1);
+  params_.replace_mask(ParamId(2), MaskKind::Keep, first(30000, 10));
+  EXPECT_EQ(counted().summary.at("dead_layers"), 0) << "what a mask keeps at zero may just have grown";
+  params_.replace_mask(ParamId(2), MaskKind::Keep, first(30000, 0));
+  EXPECT_EQ(counted().summary.at("dead_layers"), 1);
+}
+
 TEST_F(AccountingOfLeNet, AStepComputesWithoutTheZerosAndTakesTheGradientsOfAll) {
   const auto weights = params_.change(ParamId(0));
   std::fill(weights.begin() + 23520, weights.end(), 0.0f);

@@ -79,5 +79,34 @@ TEST(TrainingCost, FollowsMasksAtTheNextStepAndZerosAtTheNextEvaluation) {
   EXPECT_EQ(charged(), 3.0 * 31500);
 }
 
+// A network that loses weights to zeros without a mask: the accuracy it had while it was denser is not its best one.
+TEST(BestAccuracy, IsOfEpochsInWhichTheNetworkWasNotDenser) {
+  const ModelDef& def = find_model("lenet300");
+  const Model model = def.build(resolve(def.schema, Settings()), {28, 28, 1, 10}, 1, DType::F32);
+  TrialSpec spec;
+  spec.settings.set("save.metrics.every", "1");
+  spec.settings.set("train.batch", "1");
+  const RunTrialOptions options;
+  TrialRecorder recorder(spec, model, model, options, nullptr);
+  FakeState state(model);
+  recorder.phase_started(Phase{.last_step = 4}, state);
+  const auto evaluated = [&](double epoch, double accuracy) {
+    EpochReport report;
+    report.epoch = epoch;
+    report.test.accuracy = accuracy;
+    recorder.epoch_done(report);
+    TrialResult result;
+    recorder.finish(result, {4, 1});
+    return std::pair(result.summary.at("best.test_acc"), result.summary.at("best.epoch"));
+  };
+  const auto zero = [&](std::size_t count) { std::ranges::fill(state.params().change(ParamId(0)).first(count), 0.0f); };
+  EXPECT_EQ(evaluated(1, 0.9), std::pair(0.9, 1.0));
+  zero(20);  // of 266,200: single zeros come and go
+  EXPECT_EQ(evaluated(2, 0.8), std::pair(0.9, 1.0));
+  zero(100000);
+  EXPECT_EQ(evaluated(3, 0.6), std::pair(0.6, 3.0));
+  EXPECT_EQ(evaluated(4, 0.5), std::pair(0.6, 3.0));
+}
+
 }  // namespace
 }  // namespace winnow

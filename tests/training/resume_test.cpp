@@ -100,6 +100,16 @@ TEST(Resume, GoesBackToASnapshotTakenBeforeTheStop) {
   }
 }
 
+// Numbers that the method sets at events, extra losses, and masks that come between two runs.
+TEST(Resume, GroupLassoGoesOnInFineTuning) {
+  for (const char* step : {"proximal", "subgradient"}) {
+    const Recipe recipe{
+        "ssl", "lenet5", {{"name", "ssl"}, {"filters", "5"}, {"cut", "0.5"}, {"step", step}, {"fine_tune", "4it"}}};
+    expect_equal_after_stops(recipe, {1});
+    expect_equal_after_stops(recipe, {7, 4});
+  }
+}
+
 TEST(Resume, RefusesTheStateOfAnotherModel) {
   Process small({"dense", "lenet300", {{"name", "dense"}}}), other({"dense", "lenet5", {{"name", "dense"}}});
   small.batches_left = 2;

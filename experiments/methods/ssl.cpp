@@ -1,0 +1,253 @@
+// Structured sparsity learning: a group lasso over filters, channels, filter shapes and residual branches while the
+// network trains, by proximal steps behind the optimiser's or through the gradient. Groups that are left almost at zero
+// are cut at the end, and the rest may be fine-tuned under masks.
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/mask_tools.h"
+#include "experiments/methods/toolkit/weight_groups.h"
+
+namespace winnow {
+namespace {
+
+constexpr const char* kStrength = "ssl.strength";  // 1 while groups shrink, 0 in fine-tuning
+
+struct Family {
+  const char* name;
+  std::vector<WeightGroups> (*find)(const GraphEditor&);
+  bool across_layers;  // its groups are compared over the network, and a network may have none
+  double lambda = 0;
+  std::vector<WeightGroups> groups = {};
+};
+
+class StructuredSparsity final : public Method {
+ public:
+  explicit StructuredSparsity(const Settings& settings)
+      : proximal_(settings.text("step") == "proximal"),
+        size_weight_(settings.flag("size_weight")),
+        cut_(settings.real("cut")),
+        fine_tune_(settings.length("fine_tune")) {
+    for (Family& family : families_) family.lambda = settings.real(family.name);
+  }
+
+  Touches touches() const override { return {.masks = tunes(), .phases = tunes()}; }
+
+  void edit(GraphEditor& editor) override {
+    const ValueId strength =
+        editor.graph().emit1("reduce_sum", {editor.build().buffer(kStrength, {1}, 1, false)}, {}, "ssl.strength.value");
+    for (Family& family : families_) {
+      family.groups = family.lambda > 0 ? family.find(editor) : std::vector<WeightGroups>();
+      if (family.across_layers && family.lambda > 0 && family.groups.empty()) {
+        fail(ErrorKind::Settings, "method.{}: model '{}' has no residual blocks", family.name, editor.model().name);
+      }
+      if (!family.groups.empty()) add_loss(editor, family, strength);
+    }
+  }
+
+  void edit_update(UpdateGraph& update) override {
+    if (!proximal_) return;
+    const ValueId strength = update.buffer(kStrength);
+    for (const Family& family : families_) {
+      for (const WeightGroups& groups : family.groups) shrink(update, family, groups, strength);
+    }
+  }
+
+  // At the end of the step, so that the evaluation behind it sees what is left.
+  void schedule(EventPlan& plan, const RunLength& length) const override { plan.after_step.at(length.steps); }
+
+  std::optional<Phase> phase(int index, const RunLength& length) const override {
+    if (index != 1 || !tunes()) return Method::phase(index, length);
+    return Phase{.name = "fine_tune",
+                 .start = Phase::Start::Continue,
+                 .first_step = std::max<std::int64_t>(length.steps - length.resolve(fine_tune_), 0),
+                 .last_step = length.steps};
+  }
+
+  Verdict on_event(const Moment& moment, TrainState& state) override {
+    const bool shrinks = moment.phase == 0 || !tunes();
+    if (moment.when == When::Begin) set_strength(state.params(), shrinks ? 1.0f : 0.0f);
+    if (moment.when == When::AfterStep && shrinks && moment.step == state.length().steps) {
+      cut(state);
+      if (tunes()) keep_nonzero(state);
+    }
+    return Verdict::Update;
+  }
+
+  void forecast(MaskForecast& forecast, const Model&, const RunLength&) const override { forecast.upper_bound = true; }
+
+  void report(TrainState& state, Facts& facts) const override {
+    for (const Family& family : families_) {
+      double zeros = 0, all = 0;
+      for (const WeightGroups& groups : family.groups) {
+        const std::vector<double> norms = norms_of(state.params(), groups);
+        zeros += static_cast<double>(std::ranges::count(norms, 0.0));
+        all += static_cast<double>(norms.size());
+      }
+      if (all > 0) facts[fmt::format("method.zero_{}", family.name)] = zeros / all;
+    }
+  }
+
+ private:
+  bool tunes() const { return fine_tune_.count > 0; }
+  double weight_of(const WeightGroups& groups) const {
+    return size_weight_ ? std::sqrt(static_cast<double>(groups.size)) : 1.0;
+  }
+
+  void add_loss(GraphEditor& editor, const Family& family, ValueId strength) const {
+    Graph& graph = editor.graph();
+    const std::string name = fmt::format("ssl.{}", family.name);
+    ValueId sum = kNoValue;
+    for (const WeightGroups& groups : family.groups) {
+      std::vector<ValueId> weights;
+      for (const ParamId id : groups.tensors) weights.push_back(editor.model().param(id).value);
+      const ValueId norms =
+          graph.emit1("group_norms", weights, {{"groups", groups.groups}, {"inner", groups.inner}}, name + ".norms");
+      ValueId term = graph.emit1("reduce_sum", {norms}, {}, name + ".sum");
+      if (size_weight_) {
+        const ValueId factor = graph.emit1(
+            "fill", {}, {{"value", weight_of(groups)}, {"shape", std::vector<std::int64_t>{}}}, name + ".size");
+        term = graph.emit1("mul", {term, factor}, {}, name + ".sized");
+      }
+      sum = sum == kNoValue ? term : graph.emit1("add", {sum, term}, {}, name);
+    }
+    editor.add_loss({.name = name,
+                     .value = graph.emit1("mul", {sum, strength}, {}, name + ".now"),
+                     .weight = family.lambda,
+                     .trained = !proximal_});
+  }
+
+  void shrink(UpdateGraph& update, const Family& family, const WeightGroups& groups, ValueId strength) const {
+    std::vector<ParamUpdate*> parts;
+    std::vector<ValueId> weights;
+    for (const ParamId id : groups.tensors) {
+      const auto part = std::ranges::find(update.updates(), id, &ParamUpdate::id);
+      if (part == update.updates().end()) return;  // another method froze it
+      parts.push_back(&*part);
+      weights.push_back(part->new_weight);
+    }
+    const std::string name = fmt::format("ssl.{}", family.name);
+    const ValueId norms = update.graph().emit1("group_norms", weights,
+                                               {{"groups", groups.groups}, {"inner", groups.inner}}, name + ".norms");
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      parts[i]->new_weight =
+          update.graph().emit1("group_shrink", {parts[i]->new_weight, norms, parts[i]->train, strength},
+                               {{"groups", groups.groups},
+                                {"inner", groups.inner[i]},
+                                {"scale", family.lambda * weight_of(groups) * parts[i]->lr}},
+                               name + ".shrink");
+    }
+  }
+
+  static void set_strength(ParamStore& params, float strength) {
+    const auto specs = params.buffer_specs();
+    const auto spec = std::ranges::find(specs, kStrength, &BufferSpec::name);
+    if (spec != specs.end()) params.change_buffer(static_cast<std::size_t>(spec - specs.begin()))[0] = strength;
+  }
+
+  // Groups below `cut` of the largest norm among those they are compared with.
+  void cut(TrainState& state) const {
+    for (const Family& family : families_) {
+      std::vector<std::vector<double>> norms;
+      double family_largest = 0;
+      for (const WeightGroups& groups : family.groups) {
+        norms.push_back(norms_of(state.params(), groups));
+        family_largest = std::max(family_largest, std::ranges::max(norms.back()));
+      }
+      for (std::size_t g = 0; g < norms.size(); ++g) {
+        const double largest = family.across_layers ? family_largest : std::ranges::max(norms[g]);
+        std::vector<char> chosen;
+        for (const double norm : norms[g]) chosen.push_back(norm > 0 && norm < cut_ * largest ? 1 : 0);
+        const auto count = std::ranges::count(chosen, 1);
+        if (count == 0) continue;
+        zero_groups(state.params(), family.groups[g], chosen);
+        state.log(fmt::format("cut_{}", family.name),
+                  state.params().specs()[static_cast<std::size_t>(family.groups[g].tensors.front())].layer,
+                  static_cast<double>(count));
+      }
+    }
+  }
+
+  static void keep_nonzero(TrainState& state) {
+    const std::vector<PrunedTensor> tensors = pruned_tensors(state);
+    std::vector<Bits> masks;
+    for (const PrunedTensor& tensor : tensors) {
+      Bits& bits = masks.emplace_back();
+      for (const float weight : state.params().weight(tensor.id)) bits.push_back(weight != 0 ? 1 : 0);
+    }
+    set_masks(state, tensors, masks, MaskKind::Keep);
+  }
+
+  bool proximal_, size_weight_;
+  double cut_;
+  Length fine_tune_;
+  Family families_[4] = {{"filters", filter_groups, false},
+                         {"channels", channel_groups, false},
+                         {"shapes", shape_groups, false},
+                         {"blocks", branch_groups, true}};  // in the order of the proximal steps
+};
+
+Setting lambda(const char* key, const char* fallback, const char* meaning) {
+  return {.key = key,
+          .kind = Setting::Kind::Real,
+          .fallback = fallback,
+          .range = Range{0, 1e3},
+          .meaning = meaning,
+          .source = "Wen et al. 2016; 5e-4 is ours"};
+}
+
+}  // namespace
+
+MethodDef ssl() {
+  using Kind = Setting::Kind;
+  MethodDef def;
+  def.name = "ssl";
+  def.meaning =
+      "structured sparsity learning: a group lasso drives whole filters, channels, filter shapes and residual blocks "
+      "to "
+      "zero while the network trains; init.from a dense trial's result is how the paper begins";
+  def.source = "Wen et al. 2016, arXiv 1608.03665";
+  def.schema = {
+      lambda("filters", "0.0005", "lambda of |W[o]|; not of the layer that gives the classes"),
+      lambda("channels", "0.0005", "lambda of |W[:, i]|; not of layers that read the images"),
+      lambda("shapes", "0.0005", "lambda of |W[:, i, h, w]|, of convolutions"),
+      lambda("blocks", "0", "lambda of the norm of all weights in the branch of a residual block"),
+      {.key = "step",
+       .kind = Kind::Choice,
+       .fallback = "proximal",
+       .choices = {"proximal", "subgradient"},
+       .meaning = "proximal: after each update every group becomes shorter by lr * lambda, or zero, families in the "
+                  "order of these settings; subgradient: lambda * w / |w| is added to the gradient",
+       .source = "ours: the usual solver of a group lasso; Wen et al. 2016: subgradient"},
+      {.key = "size_weight",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning = "lambda times the square root of the number of weights in a group",
+       .source = "Yuan and Lin 2006"},
+      {.key = "cut",
+       .kind = Kind::Real,
+       .fallback = "0.0001",
+       .range = Range{0, 1, false, true},
+       .unit = "share",
+       .meaning =
+           "groups whose norm is below this share of the largest in their layer (blocks: in the network) are set "
+           "to zero after the last step",
+       .source = "ours"},
+      {.key = "fine_tune",
+       .kind = Kind::Length,
+       .fallback = "0ep",
+       .range = Range{0, 1e12},
+       .unit = "epochs or steps",
+       .meaning =
+           "length of a second training run without the lasso, in which zeros stay zero; its schedule is that of "
+           "the last steps",
+       .source = "Wen et al. 2016",
+       .span = Span{.with_end = true}},
+  };
+  def.make = [](const Settings& s) { return std::make_unique<StructuredSparsity>(s); };
+  def.example = {.settings = {{"filters", "0.1"}, {"channels", "0.05"}, {"shapes", "0.02"}}};
+  return def;
+}
+
+}  // namespace winnow
