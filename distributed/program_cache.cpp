@@ -12,14 +12,16 @@ namespace {
 
 // Fuses and differentiates the draft's own graph.
 CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
-  const bool gradients = draft.use != Use::Evaluate, into_params = draft.use == Use::Train;
+  const bool into_params = draft.use == Use::Train;
+  const bool gradients = draft.use != Use::Evaluate && draft.objective != kNoValue;
   Graph& graph = draft.model.graph;
   std::vector<ValueId> outputs = {draft.loss};
   for (const ValueId id : {draft.correct, draft.correct5}) {
     if (id != kNoValue) outputs.push_back(id);
   }
   for (const Reported& each : draft.reported) outputs.push_back(each.value);
-  if (draft.objective != draft.loss) outputs.push_back(draft.objective);
+  for (const NamedValue& named : draft.named) outputs.push_back(named.value);
+  if (draft.objective != kNoValue && draft.objective != draft.loss) outputs.push_back(draft.objective);
   fuse_norm(graph, outputs);
   std::vector<Binding> bindings = {{draft.model.input, nullptr}};
   if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
@@ -35,9 +37,21 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
     bindings.push_back({draft.model.buffers[b].value, params.buffer_memory(b).data});
   }
   std::vector<std::pair<ValueId, ParamId>> grads;
+  std::vector<CompiledNetwork::Named> named;
+  const std::vector<char> activation = draft.named.empty() ? std::vector<char>{} : activations(draft.model);
+  for (const NamedValue& one : draft.named) {
+    named.push_back({one.name, one.value, kNoValue, activation[static_cast<std::size_t>(one.value)] != 0});
+    wanted.push_back(one.value);
+  }
   if (gradients) {
     std::vector<char> seen;
     for (const Gradient& gradient : differentiate(graph, draft.objective, wanted)) {
+      const auto watched = std::ranges::find(named, gradient.of, &CompiledNetwork::Named::value);
+      if (watched != named.end()) {
+        watched->gradient = gradient.grad;
+        if (gradient.grad != kNoValue) outputs.push_back(gradient.grad);
+        continue;
+      }
       const auto spec = std::find_if(draft.model.params.begin(), draft.model.params.end(),
                                      [&](const ParamSpec& s) { return s.value == gradient.of; });
       const auto id = ParamId(static_cast<std::uint32_t>(spec - draft.model.params.begin()));
@@ -68,7 +82,8 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
           std::move(draft.reported),
           std::move(grads),
           std::move(leaves),
-          std::move(buffers)};
+          std::move(buffers),
+          std::move(named)};
 }
 
 // Is the program that comes of them the same?
@@ -79,7 +94,11 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
   const auto values = [](const ProgramDraft& d) {
     return std::array{d.model.input, d.model.logits, d.labels, d.loss, d.correct, d.correct5, d.objective};
   };
+  const auto same_named = [](const NamedValue& x, const NamedValue& y) {
+    return x.name == y.name && x.value == y.value;
+  };
   return a.use == b.use && a.threads == b.threads && values(a) == values(b) && a.reported == b.reported &&
+         std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph == b.model.graph;

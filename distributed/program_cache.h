@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/method.h"
 #include "core/param_store.h"
 #include "core/program.h"
 
@@ -23,7 +24,7 @@ struct Reported {
 };
 
 // What a program is compiled from. Train: gradients of the trained parameters, in their own memory. Probe: of all, in
-// the program's.
+// the program's. Without an objective: forward only.
 struct ProgramDraft {
   Use use = Use::Evaluate;
   Model model;  // with the method's edits and the loss
@@ -31,6 +32,7 @@ struct ProgramDraft {
   ValueId objective = kNoValue;         // what is differentiated: the loss of the labels, and extra ones
   std::vector<Reported> reported = {};  // of training the extra losses, of evaluation what is observed
   int threads = 1;
+  std::vector<NamedValue> named = {};  // of a probe's edit: their values and gradients are kept
 };
 
 // A compiled network and the values its user binds and reads.
@@ -43,6 +45,13 @@ struct CompiledNetwork {
   // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
   // precision numbers its values differently. Retired ones do not enter.
   std::vector<ValueId> params, buffers;
+  // What a probe's edit named.
+  struct Named {
+    std::string name;
+    ValueId value, gradient;  // kNoValue: the loss does not depend on it
+    bool activation;          // its rows are examples
+  };
+  std::vector<Named> named = {};
 };
 
 class ProgramCache {

@@ -14,6 +14,7 @@
 #include "distributed/evaluator.h"
 #include "distributed/phases.h"
 #include "distributed/prober.h"
+#include "distributed/recalibrator.h"
 #include "distributed/train_job.h"
 #include "distributed/training_step.h"
 
@@ -57,10 +58,11 @@ class Trainer final : public TrainState {
 
   std::int64_t step() const override { return cursor_.step; }
   const RunLength& length() const override { return length_; }
-  double learning_rate() const override { return schedule_.at(cursor_.step); }
+  double learning_rate() const override { return rate_at(cursor_.step); }
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
+  void recalibrate(std::int64_t batches) override;
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
   double observed(std::string_view name) const override;
   RngKey rng(std::string_view stream) const override;
@@ -70,8 +72,10 @@ class Trainer final : public TrainState {
   Verdict notify(When when, bool gradients = false);
   void check_masks();
   void sync_buffers();
+  double rate_at(std::int64_t step) const;
+  void stop_if_asked();
   void report_epoch();
-  bool run_phase(const Phase& phase);  // false: it diverged
+  bool run_phase();  // the present one; false: it diverged
   void encode_weights();
 
   TrainJob job_;
@@ -87,10 +91,12 @@ class Trainer final : public TrainState {
   TrainingStep step_;
   Evaluator evaluator_;
   Prober prober_;
+  Recalibrator recalibrator_;
   Phases phases_;
+  Phase phase_;  // the present one
   Cursor cursor_;
   std::uint64_t mask_revision_seen_ = 0;
-  EpochReport reported_;  // the newest
+  std::uint64_t evaluated_ = 0;  // ParamStore::changes() at the last evaluation, or before the present phase
   std::map<ParamId, Encoded> encoded_;
 };
 

@@ -31,7 +31,7 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Mo
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
-      product_macs_(3 * macs_of_products(edited)),
+      product_macs_(macs_of_products(edited)),
       started_(std::chrono::steady_clock::now()) {
   for (const ExtraLoss& loss : edited.losses) losses_.push_back(loss.name);
   sum_ = no_steps();
@@ -43,6 +43,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   progress_.steps = phase.last_step;
   if (steps_ == 0) training_since_ = std::chrono::steady_clock::now();
   comparable_ = epochs_.size();
+  phases_.push_back(phase.name);
   state_ = &state;
   masks_changed(state);
   if (at_start_) std::exchange(at_start_, nullptr)();
@@ -52,7 +53,9 @@ std::int64_t TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   const EntryCounts entries = count_entries(params);
   measure(layers_, params.specs(), entries);
-  macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
+  const StepCost cost = step_cost(layers_);
+  macs_now_ = {cost.total() + 3 * product_macs_, step_cost(layers_, true).total() + 3 * product_macs_,
+               cost.forward + product_macs_};
   std::int64_t kept = 0;
   for (const ParamId id : state_->prunable()) kept += entries[static_cast<std::size_t>(id)].kept;
   return kept;
@@ -126,6 +129,8 @@ void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_
 }
 
 void TrialRecorder::probed(std::int64_t examples) { macs_ += 3.0 * dense_macs_ * static_cast<double>(examples); }
+
+void TrialRecorder::recalibrated(std::int64_t examples) { macs_ += macs_now_.forward * static_cast<double>(examples); }
 
 double TrialRecorder::images_per_second(double seconds) const {
   return seconds > 0 ? static_cast<double>(steps_ * batch_) / seconds : 0;
@@ -204,7 +209,8 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   summary["final.test_acc"] = last.test.accuracy;
   summary["final.test_top5"] = last.test.top5;
   summary["final.test_loss"] = last.test.loss;
-  summary["final.train_loss"] = last.train_loss;
+  const auto trained = std::find_if(epochs_.rbegin(), epochs_.rend(), [](const EpochReport& r) { return r.trained(); });
+  if (trained != epochs_.rend()) summary["final.train_loss"] = trained->train_loss;
   std::vector<EpochReport> run;
   for (std::size_t row = std::min(comparable_, epochs_.size() - 1); row < epochs_.size(); ++row) {
     if (kept_at_[row] - kept_at_.back() <= kept_at_.back() / 1000) run.push_back(epochs_[row]);

@@ -67,6 +67,7 @@ class FakeState final : public TrainState {
     }
     return result;
   }
+  void recalibrate(std::int64_t) override {}
   std::vector<LayerWeight> effective_weights() override { return {}; }
   double observed(std::string_view name) const override { return observations.at(std::string(name)); }
   RngKey rng(std::string_view stream) const override {
