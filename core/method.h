@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/channel_groups.h"
 #include "core/event_plan.h"
 #include "core/graph_editor.h"
 #include "core/mask_forecast.h"
@@ -84,6 +85,13 @@ class TrainState {
     std::vector<float> values;
   };
   virtual std::vector<LayerWeight> effective_weights() = 0;
+  // Of the network as it is now, with the edits.
+  virtual ChannelGroups channel_groups() const = 0;
+  // The network has these groups no more, by position in channel_groups(): parameters, optimiser state, masks and
+  // statistics of all others stay as they are, and training goes on with a smaller program. Views of parameters that were
+  // read before are void. At every event but AfterBackward, on all ranks alike; Error{Settings} if a layer would be left
+  // without channels.
+  virtual void remove_channels(std::span<const std::int64_t> groups) = 0;
   virtual RngKey rng(std::string_view stream) const = 0;  // of the trial's method seed; step = updates applied so far
   // One row of /events: "drop_grow" of "conv1" with value 123.
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
@@ -96,6 +104,7 @@ struct Touches {
   bool weights_source = false;  // effective weight = f(leaves)
   bool masks = false;           // owns Keep or Trainable masks of the prunable set
   bool phases = false;          // directs more than one training run (Method::phase)
+  bool channels = false;        // removes channels in the course of training (TrainState::remove_channels)
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many.
@@ -118,8 +127,8 @@ class Method {
   virtual Touches touches() const = 0;
   // Called once for every graph that is built (training, evaluation, probes): must make the same edits each time.
   virtual void edit(GraphEditor&) {}
-  // What the method adds to every update: projections, proximal steps, noise. Called after the optimiser's
-  // steps are emitted; like edit() it must do the same each time.
+  // What the method adds to every update: terms of gradients, projections, proximal steps, noise. Like edit() it must do
+  // the same each time in the same phase.
   virtual void edit_update(UpdateGraph&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }

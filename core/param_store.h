@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/channel_groups.h"
 #include "core/graph_editor.h"
 #include "core/model.h"
 #include "core/state.h"
@@ -56,6 +57,7 @@ class ParamStore {
   std::span<float> change_grad(ParamId id);
   // The trainer says what is going on, in words for that error ("at PhaseEnd"), and whether gradients are to be seen.
   void enter_event(std::string event, bool gradients);
+  bool gradients_visible() const { return gradients_visible_; }
 
   Newest newest(ParamId id) const { return at(id).newest; }
   // Said by whoever copied between host and device, or updated the parameter on the device.
@@ -75,6 +77,10 @@ class ParamStore {
   std::int64_t live(ParamId) const;                          // entries whose gradient is used: Keep and Trainable
   std::uint64_t mask_digest() const;                         // equal on all ranks, or something is wrong
   std::uint64_t mask_revision() const { return revision_; }  // grows with every replace_mask
+
+  // The parameters and buffers become those of `model`, the same network with fewer channels: of values, slots, masks and
+  // statistics what `cut` leaves stays as it is. In new memory, so that programs of the old one are of no use any more.
+  void gather(const Model& model, const ChannelCut& cut);
 
   void reset_slots();
   void save(StateWriter&, bool with_slots = true, bool with_masks = true) const;

@@ -51,6 +51,7 @@ void check_touches(const Touches& said, const Touches& done, std::string_view me
   check(&Touches::weights_source, "weights_source", "replaces what layers read as their weights");
   check(&Touches::masks, "masks", "sets masks");
   check(&Touches::phases, "phases", "directs more than one training run");
+  check(&Touches::channels, "channels", "removes channels");
 }
 
 }  // namespace winnow

@@ -38,6 +38,9 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
   virtual void masks_changed(TrainState&) {}
+  // It has fewer channels: `cut` is what this leaves of each tensor, nothing where a run that goes on had them removed
+  // before. masks_changed() follows.
+  virtual void network_changed(const Model& /*now*/, const ChannelCut& /*cut*/) {}
   virtual void step_started() {}  // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ class Trainer final : public TrainState {
   Evaluation evaluate(Split split) { return evaluator_.evaluate(split); }
   const Network& network() const { return network_; }
   const Model& model() const { return model_; }
-  std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
-  Program& training_program() { return step_.program(); }
+  std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank, at most so far
+  Program& training_program() { return step_->program(); }
+  // What is left of the tensors that model and method build; empty: all (TrainState::remove_channels).
+  const ChannelCut& kept() const { return network_.kept(); }
 
   Cursor cursor() const;  // where it stands
 
@@ -59,12 +62,16 @@ class Trainer final : public TrainState {
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
+  ChannelGroups channel_groups() const override { return ChannelGroups(model_); }
+  void remove_channels(std::span<const std::int64_t> groups) override;
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
 
  private:
   Verdict notify(When when, bool gradients = false);
   void check_masks();
+  void check_agreed(std::uint64_t digest, const char* what);
+  void forget_programs();
   void sync_buffers();
   void report_epoch();
   bool run_phase(const Phase& phase);  // false: it diverged
@@ -79,12 +86,13 @@ class Trainer final : public TrainState {
   RunLength length_;
   LearningRate schedule_;
   EventPlan events_;
-  TrainingStep step_;
+  std::optional<TrainingStep> step_;  // made anew when the network is another one
   Evaluator evaluator_;
   Prober prober_;
   Phases phases_;
   Cursor cursor_;
   std::uint64_t mask_revision_seen_ = 0;
+  std::size_t larger_ = 0;  // memory while there were more channels
 };
 
 }  // namespace winnow

@@ -57,6 +57,9 @@ struct WeightRecord {
   std::vector<std::uint8_t> keep = {};    // 1 a kept weight; empty: all kept
   std::vector<std::uint8_t> train = {};   // 0: still at its initial value; empty: all trained
   std::optional<SeededInit> seeded = {};  // the initial values can be regenerated from this
+  // Of a tensor that lost channels: its extents before, and by dimension the indices that are left; none: all are.
+  Shape whole = {};
+  std::vector<std::vector<std::int64_t>> left = {};
 };
 
 struct TrialResult {

@@ -29,6 +29,7 @@ Touches Composite::touches() const {
     all.weights_source |= one.weights_source;
     all.masks |= one.masks;
     all.phases |= one.phases;
+    all.channels |= one.channels;
   }
   return all;
 }
@@ -59,8 +60,9 @@ void Composite::edit_update(UpdateGraph& update) {
 
 void Composite::forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const {
   for (const Part& part : parts_) part.method->forecast(forecast, edited, length);
-  std::ranges::stable_sort(forecast.changes, {},
-                           [](const MaskForecast::Change& c) { return std::pair(c.phase, c.step); });
+  const auto moment = [](const auto& change) { return std::pair(change.phase, change.step); };
+  std::ranges::stable_sort(forecast.changes, {}, moment);
+  std::ranges::stable_sort(forecast.removals, {}, moment);
 }
 
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {

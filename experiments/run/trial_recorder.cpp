@@ -75,6 +75,19 @@ void TrialRecorder::masks_changed(TrainState& state) {
   live_ = dim;
 }
 
+void TrialRecorder::network_changed(const Model& now, const ChannelCut& cut) {
+  layers_ = count_layers(now);
+  product_macs_ = 3 * macs_of_products(now);
+  for (std::size_t p = 0; p < cut.params.size() && p < ever_trained_.size(); ++p) {
+    if (cut.params[p].all() || ever_trained_[p].empty()) continue;
+    std::vector<char> left;
+    for (const std::int64_t place : cut.params[p].places()) {
+      left.push_back(ever_trained_[p][static_cast<std::size_t>(place)]);
+    }
+    ever_trained_[p] = std::move(left);
+  }
+}
+
 void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {

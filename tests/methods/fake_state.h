@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "core/method.h"
 
 namespace winnow {
@@ -68,6 +69,10 @@ class FakeState final : public TrainState {
     return result;
   }
   std::vector<LayerWeight> effective_weights() override { return {}; }
+  ChannelGroups channel_groups() const override { return ChannelGroups(model_); }
+  void remove_channels(std::span<const std::int64_t>) override {
+    throw Error(ErrorKind::Internal, "a state without a network has no channels");
+  }
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};
   }

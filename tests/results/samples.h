@@ -35,6 +35,8 @@ WeightRecord supermask_weight(const std::string& name, Shape shape,
 WeightRecord signed_weight(const std::string& name, Shape shape,
                            double density);  // one magnitude, no seed
 
+WeightRecord cut_weight(const std::string& name);  // 5 of 70 rows and 2 of 3 columns are left
+
 // "aa00..." + number; accuracy and method as given, density 1 for dense.
 TrialResult sample_trial(int number = 1, const std::string& method = "rigl", const std::string& density = "0.1",
                          int replicate = 0, double accuracy = 0.9);
