@@ -120,9 +120,9 @@ void avg_pool_backward(const DoubleCall& c) {
 }
 
 // Calls body(element of the small image, element of the large one) for what a shortcut keeps of the large one.
-static void for_shortcut(const Shape& from, const Shape& to, std::int64_t stride,
+static void for_shortcut(const Shape& from, const Shape& to, const Attrs& attrs,
                          const std::function<void(std::int64_t, std::int64_t)>& body) {
-  const std::int64_t front = (to[3] - from[3]) / 2;
+  const std::int64_t stride = attrs.integer("stride"), front = attrs.integer("front", (to[3] - from[3]) / 2);
   for (std::int64_t pixel = 0; pixel < to[0] * to[1] * to[2]; ++pixel) {
     const std::int64_t n = pixel / (to[1] * to[2]), i = pixel / to[2] % to[1], j = pixel % to[2];
     for (std::int64_t k = 0; k < from[3]; ++k) {
@@ -131,11 +131,11 @@ static void for_shortcut(const Shape& from, const Shape& to, std::int64_t stride
   }
 }
 void shortcut_pad(const DoubleCall& c) {
-  for_shortcut(c.in_info[0].shape, c.out_info[0].shape, c.node.attrs.integer("stride"),
+  for_shortcut(c.in_info[0].shape, c.out_info[0].shape, c.node.attrs,
                [&](auto from, auto to) { c.out[0][to] = c.in[0][from]; });
 }
 void shortcut_pad_backward(const DoubleCall& c) {
-  for_shortcut(c.out_info[0].shape, c.in_info[0].shape, c.node.attrs.integer("stride"),
+  for_shortcut(c.out_info[0].shape, c.in_info[0].shape, c.node.attrs,
                [&](auto from, auto to) { c.out[0][from] = c.in[0][to]; });
 }
 

@@ -39,13 +39,14 @@ ValueId Graph::input(std::string name, const Shape& shape, DType dtype) {
   return ValueId(values_.size() - 1);
 }
 
-std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
+// The outputs by the op's shape rule.
+std::vector<ValueInfo> Graph::inferred(std::string_view op, std::string_view name, std::span<const ValueId> in,
+                                       const Attrs& attrs) const {
   const OpDef& def = find_op(op);
   std::vector<ValueInfo> infos;
   for (const ValueId id : in) infos.push_back(id == kNoValue ? ValueInfo{} : value(id));
-  std::vector<ValueInfo> outputs;
   try {
-    outputs = def.infer(infos, attrs);
+    return def.infer(infos, attrs);
   } catch (const Error& error) {
     std::string shapes;
     for (std::size_t i = 0; i < in.size(); ++i) {
@@ -54,6 +55,10 @@ std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, A
     }
     fail(error.kind(), "node '{}' ({} of {}): {}", name, op, shapes, error.what());
   }
+}
+
+std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
+  std::vector<ValueInfo> outputs = inferred(op, name, in, attrs);
   Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs)};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     ValueInfo& out = outputs[i];
@@ -77,6 +82,15 @@ void Graph::redirect(ValueId from, ValueId to, NodeId before) {
          name_of(b.dtype), a.name, a.shape.text(), name_of(a.dtype));
   }
   for (NodeId i = 0; i < before; ++i) std::replace(nodes_[i].in.begin(), nodes_[i].in.end(), from, to);
+}
+
+void Graph::resize(std::span<const std::pair<ValueId, Shape>> leaves, std::span<const ValueId> outputs) {
+  for (const auto& [leaf, shape] : leaves) values_.at(index(leaf)).shape = shape;
+  for (const NodeId at : schedule(outputs)) {
+    const Node& node = nodes_[at];
+    const std::vector<ValueInfo> infos = inferred(node.op, node.name, node.in, node.attrs);
+    for (std::size_t i = 0; i < infos.size(); ++i) values_[index(node.out[i])].shape = infos[i].shape;
+  }
 }
 
 const Node* Graph::producer(ValueId id) const {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -68,6 +69,9 @@ class Graph {
   // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
   void redirect(ValueId from, ValueId to, NodeId before);
   Node& node(NodeId id) { return nodes_[id]; }
+  // Gives leaves other extents; those of all that `outputs` need follow, by the attributes as they are now. What does not
+  // fit throws as emit() does, and the graph is of no use then.
+  void resize(std::span<const std::pair<ValueId, Shape>> leaves, std::span<const ValueId> outputs);
 
   const std::vector<Node>& nodes() const { return nodes_; }
   NodeId node_count() const { return static_cast<NodeId>(nodes_.size()); }
@@ -84,6 +88,8 @@ class Graph {
   bool operator==(const Graph&) const = default;
 
  private:
+  std::vector<ValueInfo> inferred(std::string_view op, std::string_view name, std::span<const ValueId> in,
+                                  const Attrs& attrs) const;
   std::vector<ValueInfo> values_;
   std::vector<std::int64_t> producer_;  // by value: node position, or -1
   std::vector<Node> nodes_;

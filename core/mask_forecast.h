@@ -21,6 +21,14 @@ struct MaskForecast {
     Counts ones;
   };
   std::vector<Change> changes;  // in the order of training
+  // Channels that are gone from here on (TrainState::remove_channels): as many of each layer as will be, by position in
+  // ChannelGroups of the network as it is then. Which ones they are in truth does not matter to counts.
+  struct Removal {
+    int phase = 0;
+    std::int64_t step = 0;
+    std::vector<std::int64_t> groups;
+  };
+  std::vector<Removal> removals = {};
   // A tensor that Method::encode will give a form of its own: bits of a kept entry, and beside them.
   struct Code {
     ParamId id;
@@ -37,6 +45,8 @@ struct MaskForecast {
   bool dense_batches_are_extra = false;            // a batch with dense gradients changes masks in place of weights
   // Training drives weights to zero that no mask names, so that less is kept in the end than said here.
   bool upper_bound = false;
+  // How much of each layer is removed is decided by training; the counts are those of an equal share of all.
+  bool equal_shares = false;
 };
 
 }  // namespace winnow

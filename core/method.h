@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/channel_groups.h"
 #include "core/encoded.h"
 #include "core/event_plan.h"
 #include "core/graph_editor.h"
@@ -115,6 +116,13 @@ class TrainState {
   // Mean over the test split of what the method observes (GraphEditor::observe), at the newest evaluation of this run;
   // NaN before the first one, and for a name that nobody observes.
   virtual double observed(std::string_view name) const = 0;
+  // Of the network as it is now, with the edits.
+  virtual ChannelGroups channel_groups() const = 0;
+  // The network has these groups no more, by position in channel_groups(): parameters, optimiser state, masks and
+  // statistics of all others stay as they are, and training goes on with a smaller program. Views of parameters that were
+  // read before are void. At every event but AfterBackward, on all ranks alike; Error{Settings} if a layer would be left
+  // without channels.
+  virtual void remove_channels(std::span<const std::int64_t> groups) = 0;
   virtual RngKey rng(std::string_view stream) const = 0;  // of the trial's method seed; step = updates applied so far
   // One row of /events: "drop_grow" of "conv1" with value 123.
   virtual void log(std::string_view what, std::string_view layer, double value) = 0;
@@ -129,6 +137,7 @@ struct Touches {
   bool phases = false;          // directs more than one training run (Method::phase)
   bool stored_form = false;     // stores trained weights in a form of its own (Method::encode)
   bool evaluation = false;      // evaluation computes with another network than training (GraphEditor::use)
+  bool channels = false;        // removes channels in the course of training (TrainState::remove_channels)
 };
 
 // One training run of a trial. Most methods have one; iterative pruning has many. One without steps is work after
@@ -164,8 +173,8 @@ class Method {
   virtual Touches touches() const = 0;
   // Called once for every graph that is built: must make the same edits each time for the same editor.use().
   virtual void edit(GraphEditor&) {}
-  // What the method adds to every update: projections, proximal steps, noise. Called after the optimiser's
-  // steps are emitted; like edit() it must do the same each time.
+  // What the method adds to every update: terms of gradients, projections, proximal steps, noise. Like edit() it must do
+  // the same each time in the same phase.
   virtual void edit_update(UpdateGraph&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }

@@ -42,6 +42,26 @@ KernelMaker plain_kernel(void (*run)(const KernelSpec&, const KernelCall&)) {
   return [run](const KernelSpec& spec) { return std::make_unique<PlainKernel>(spec, run); };
 }
 
+void ChannelTies::tie_dims(ValueId a, int dim_a, ValueId b, int dim_b) {
+  if (a == kNoValue || b == kNoValue) return;
+  for (std::int64_t i = 0; i < shape(a)[dim_a]; ++i) tie(a, dim_a, i, b, dim_b, i);
+}
+
+ChannelRule every_dim_alike() {
+  return {.tie = [](ChannelTies& ties) {
+    const ValueId out = ties.node().out[0];
+    for (const ValueId in : ties.node().in) {
+      for (int dim = 0; dim < ties.shape(out).rank(); ++dim) ties.tie_dims(in, dim, out, dim);
+    }
+  }};
+}
+
+ChannelRule last_dim_alike() {
+  return {.tie = [](ChannelTies& ties) {
+    for (const ValueId in : ties.node().in) ties.tie_dims(in, -1, ties.node().out[0], -1);
+  }};
+}
+
 void define_op(OpDef op) {
   const std::string name = op.name;
   if (!table().emplace(name, std::move(op)).second) fail(ErrorKind::Internal, "op '{}' is defined twice", name);

@@ -65,6 +65,39 @@ class Reverse {
   virtual void add(std::size_t i, ValueId grad) = 0;  // contribution to the gradient of input i
 };
 
+// Handed to a channel rule: says which entries of the node's values live and die together. An entry is one index of one
+// dimension of one value; a negative dimension counts from the last.
+class ChannelTies {
+ public:
+  virtual ~ChannelTies() = default;
+  virtual const Node& node() const = 0;
+  virtual const Shape& shape(ValueId value) const = 0;
+  virtual void tie(ValueId a, int dim_a, std::int64_t index_a, ValueId b, int dim_b, std::int64_t index_b) = 0;
+  // Entries of this dimension always stay: the result would not be the same function of the others.
+  virtual void keep(ValueId value, int dim) = 0;
+
+  void tie_dims(ValueId a, int dim_a, ValueId b, int dim_b);  // index by index; kNoValue: nothing
+};
+
+// Which entries of a dimension are left, in order; shapes are those before.
+class KeptEntries {
+ public:
+  virtual ~KeptEntries() = default;
+  virtual const Shape& shape(ValueId value) const = 0;
+  virtual std::vector<std::int64_t> kept(ValueId value, int dim) const = 0;
+};
+
+// How channels are removed around a node (core/channel_groups.h). A removed channel is zero everywhere, so an op that
+// makes something else of a zero has no rule.
+struct ChannelRule {
+  std::function<void(ChannelTies&)> tie = {};  // absent: the op has no rule
+  // Attributes that count channels, for what is left.
+  std::function<void(const KeptEntries&, const Node&, Attrs&)> resize = {};
+};
+// Rules of many ops. `every_dim_alike`: inputs and output 0 have one shape. `last_dim_alike`: they have the same channels.
+ChannelRule every_dim_alike();
+ChannelRule last_dim_alike();
+
 // One case of the conformance suite: finite differences (if the op has a reverse rule), f32 against
 // bf16, thread counts.
 struct OpExample {
@@ -98,6 +131,7 @@ struct OpDef {
   // A row of the outputs depends on other rows of the batch, unless the attribute `running` is 1 (batch norm).
   bool mixes_examples = false;
   bool train_only = false;  // outside training the node is the identity on input 0 (dropout of all kinds)
+  ChannelRule channels = {};
   std::vector<OpExample> examples = {};
 };
 

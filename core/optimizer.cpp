@@ -1,15 +1,17 @@
 #include "core/optimizer.h"
 
+#include <utility>
+
 #include "core/optimizers/optimizer_rule.h"
 
 namespace winnow {
 namespace {
 
-UpdateGraph update_graph(const Settings& train, const ParamStore& params, Method& method) {
-  UpdateGraph update(params, train);
+UpdateGraph update_graph(const Settings& train, const ParamStore& params, Method& method, int phase) {
+  UpdateGraph update(params, train, phase);
   const OptimizerRule& rule = find_optimizer(train.text("optimizer"));
-  for (ParamUpdate& param : update.updates()) rule.emit(update, param, train);
   method.edit_update(update);
+  update.emit_steps([&](ParamUpdate& param) { rule.emit(update, param, train); });
   return update;
 }
 
@@ -43,11 +45,32 @@ void* memory_of(std::span<const std::uint8_t> mask) {
 }  // namespace
 
 Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state)
-    : Optimizer(update_graph(train, params, method), params, threads, state) {}
+    : Optimizer(update_graph(train, params, method, 0), train, params, method, threads, state) {}
 
-Optimizer::Optimizer(UpdateGraph update, ParamStore& params, int threads, RunState* state)
-    : params_(params), program_(compile(update, params, threads, state)) {
+Optimizer::Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, int threads,
+                     RunState* state)
+    : train_(train),
+      params_(params),
+      method_(method),
+      threads_(threads),
+      state_(state),
+      graph_(update.graph()),
+      program_(compile(update, params, threads, state)) {
+  note_masks(update);
+}
+
+void Optimizer::note_masks(UpdateGraph& update) {
+  masks_.clear();
   for (const ParamUpdate& param : update.updates()) masks_.push_back({param.id, param.keep, param.train});
+}
+
+void Optimizer::enter_phase(int phase) {
+  if (phase == std::exchange(phase_, phase)) return;
+  UpdateGraph update = update_graph(train_, params_, method_, phase);
+  if (update.graph() == graph_) return;
+  graph_ = update.graph();
+  program_ = compile(update, params_, threads_, state_);
+  note_masks(update);
 }
 
 int Optimizer::slots(const Settings& train) { return find_optimizer(train.text("optimizer")).slots; }

@@ -18,6 +18,8 @@ class Optimizer {
   Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state = nullptr);
 
   static int slots(const Settings& train);  // state tensors of a parameter: SGD 1, Adam and AdamW 2
+  // The updates of this training run of the trial; compiled again where the method has them otherwise than before.
+  void enter_phase(int phase);
   // Update number `number` since the slots were zero, from 1 (Adam's bias correction), with this learning
   // rate. Gradients are clipped first if train.clip_norm is set.
   void update(double learning_rate, std::int64_t number);
@@ -27,8 +29,15 @@ class Optimizer {
     ParamId id;
     ValueId keep, train;
   };
-  Optimizer(UpdateGraph update, ParamStore& params, int threads, RunState* state);
+  Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, int threads,
+            RunState* state);
+  void note_masks(UpdateGraph& update);
+  const Settings& train_;
   ParamStore& params_;
+  Method& method_;
+  int threads_, phase_ = 0;
+  RunState* state_;
+  Graph graph_;  // what program_ was compiled from
   std::vector<Masks> masks_;
   Program program_;
 };

@@ -41,6 +41,25 @@ void load_mask(StateReader& in, const std::string& key, const Shape& shape, std:
   in.get_values(key, std::span(mask), none ? Shape{0} : shape);
 }
 
+// What a cut leaves of a tensor: one that has the extents that are cut, or a single entry where an optimiser keeps one for
+// a whole dimension.
+Tensor gathered(const Tensor& tensor, TensorCut cut) {
+  const Shape whole = tensor.view().shape;
+  if (cut.all() || tensor.numel() == 0) return tensor.clone();
+  for (int dim = 0; dim < cut.whole.rank(); ++dim) {
+    if (whole.rank() != cut.whole.rank() || (whole[dim] != cut.whole[dim] && whole[dim] != 1)) {
+      fail(ErrorKind::Internal, "a cut of {} does not fit a state of {}", cut.whole.text(), whole.text());
+    }
+    if (whole[dim] != cut.whole[dim]) cut.left[static_cast<std::size_t>(dim)].clear();
+  }
+  cut.whole = whole;
+  Tensor left(DType::F32, cut.shape());
+  const auto from = tensor.span<float>(), to = left.span<float>();
+  const std::vector<std::int64_t> places = cut.places();
+  for (std::size_t i = 0; i < places.size(); ++i) to[i] = from[static_cast<std::size_t>(places[i])];
+  return left;
+}
+
 }  // namespace
 
 ParamStore::ParamStore(const Model& model, int slots) : specs_(model.params), buffer_specs_(model.buffers) {
@@ -216,6 +235,31 @@ std::uint64_t ParamStore::mask_digest() const {
     digest.add(state.train);
   }
   return digest.value();
+}
+
+void ParamStore::gather(const Model& model, const ChannelCut& cut) {
+  ParamStore smaller(model, 0);
+  for (std::size_t p = 0; p < params_.size(); ++p) {
+    const State& from = on_host(ParamId(p));
+    State& to = smaller.params_[p];
+    to.weight = gathered(from.weight, cut.params[p]);
+    for (const Tensor& slot : from.slots) to.slots.push_back(gathered(slot, cut.params[p]));
+    for (auto mask : {&State::keep, &State::train}) {
+      if ((from.*mask).empty()) continue;
+      for (const std::int64_t place : cut.params[p].places()) {
+        (to.*mask).push_back((from.*mask)[static_cast<std::size_t>(place)]);
+      }
+    }
+    to.init_seed = from.init_seed;
+  }
+  for (std::size_t b = 0; b < buffers_.size(); ++b) {
+    smaller.buffers_[b] = gathered(buffers_[b], cut.buffers[b]);
+  }
+  specs_ = std::move(smaller.specs_);
+  buffer_specs_ = std::move(smaller.buffer_specs_);
+  params_ = std::move(smaller.params_);
+  buffers_ = std::move(smaller.buffers_);
+  ++revision_;
 }
 
 void ParamStore::reset_slots() {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/channel_groups.h"
 #include "core/graph_editor.h"
 #include "core/model.h"
 #include "core/state.h"
@@ -59,6 +60,7 @@ class ParamStore {
   std::span<float> change_grad(ParamId id);
   // The trainer says what is going on, in words for that error ("at PhaseEnd"), and whether gradients are to be seen.
   void enter_event(std::string event, bool gradients);
+  bool gradients_visible() const { return gradients_visible_; }
 
   Newest newest(ParamId id) const { return at(id).newest; }
   // Said by whoever copied between host and device, or updated the parameter on the device.
@@ -80,6 +82,10 @@ class ParamStore {
   std::uint64_t mask_revision() const { return revision_; }  // grows with every replace_mask
   // Grows when the host changes weights, masks or buffers, not with the updates of training.
   std::uint64_t changes() const { return changes_; }
+
+  // The parameters and buffers become those of `model`, the same network with fewer channels: of values, slots, masks and
+  // statistics what `cut` leaves stays as it is. In new memory, so that programs of the old one are of no use any more.
+  void gather(const Model& model, const ChannelCut& cut);
 
   void reset_slots();
   void save(StateWriter&, bool with_slots = true, bool with_masks = true) const;

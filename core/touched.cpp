@@ -84,6 +84,7 @@ void check_touches(const Touches& said, const Touches& done, std::string_view me
   check(&Touches::phases, "phases", "directs more than one training run");
   check(&Touches::stored_form, "stored_form", "stores weights in a form of its own");
   check(&Touches::evaluation, "evaluation", "evaluates another network than it trains");
+  check(&Touches::channels, "channels", "removes channels");
 }
 
 }  // namespace winnow

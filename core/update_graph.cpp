@@ -13,14 +13,14 @@ bool is_norm_or_bias(ParamRole role) {
 
 }  // namespace
 
-UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train) : params_(params) {
+UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int phase) : params_(params), phase_(phase) {
   std::vector<ValueId> clipped;
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamSpec& spec = params.specs()[p];
     if (!spec.trainable || spec.retired) continue;
     ParamUpdate update{.id = ParamId(p), .name = spec.name};
     update.weight = graph_.input(spec.name, spec.shape);
-    update.grad = graph_.input(spec.name + "/grad", spec.shape);
+    update.grad = update.gradient = graph_.input(spec.name + "/grad", spec.shape);
     for (int s = 0; s < params.slot_count(update.id); ++s) {
       update.slots.push_back(graph_.input(fmt::format("{}/slot{}", spec.name, s), spec.shape));
     }
@@ -47,10 +47,25 @@ ValueId UpdateGraph::buffer(const std::string& name) {
   return buffers_.emplace_back(graph_.input(name, spec->shape), at).first;
 }
 
-void UpdateGraph::then(ParamId id, const std::function<ValueId(ValueId)>& f) {
+void UpdateGraph::before(ParamId id, const std::function<ValueId(ValueId, ValueId)>& f) {
   for (ParamUpdate& update : updates_) {
-    if (update.id == id) update.new_weight = f(update.new_weight);
+    if (update.id == id) update.gradient = f(update.gradient, update.weight);
   }
+}
+
+void UpdateGraph::then(ParamId id, std::function<ValueId(ValueId)> f) {
+  after_.emplace_back([id, f = std::move(f)](UpdateGraph& self) {
+    for (ParamUpdate& update : self.updates_) {
+      if (update.id == id) update.new_weight = f(update.new_weight);
+    }
+  });
+}
+
+void UpdateGraph::then(std::function<void(UpdateGraph&)> f) { after_.push_back(std::move(f)); }
+
+void UpdateGraph::emit_steps(const std::function<void(ParamUpdate&)>& step) {
+  for (ParamUpdate& update : updates_) step(update);
+  for (const auto& f : after_) f(*this);
 }
 
 }  // namespace winnow

@@ -22,6 +22,7 @@ struct ParamUpdate {
   // The masks' memory is null while there is no mask.
   ValueId weight = kNoValue, grad = kNoValue, keep = kNoValue, train = kNoValue;
   std::vector<ValueId> slots = {};
+  ValueId gradient = kNoValue;      // what the optimiser steps by: grad, or what UpdateGraph::before() makes of it
   double lr = 1, weight_decay = 0;  // multiplier of the learning rate; decay of this parameter
   bool decays_frozen = false;       // entries with Trainable 0 decay, too
   ValueId new_weight = kNoValue;
@@ -30,8 +31,10 @@ struct ParamUpdate {
 
 class UpdateGraph {
  public:
-  // Leaves for every trained parameter of `params`.
-  UpdateGraph(const ParamStore& params, const Settings& train);
+  // Leaves for every trained parameter of `params`. `phase`: the training run that it is the update of.
+  UpdateGraph(const ParamStore& params, const Settings& train, int phase = 0);
+
+  int phase() const { return phase_; }
 
   Graph& graph() { return graph_; }
   std::span<ParamUpdate> updates() { return updates_; }
@@ -43,15 +46,24 @@ class UpdateGraph {
   // What buffer() has given, by position in the store.
   std::span<const std::pair<ValueId, std::size_t>> buffers() const { return buffers_; }
 
+  // The gradient that the optimiser steps by becomes f of it and the weight, before decay and momentum; nothing happens
+  // if `id` is not trained. Clipping measures what the network's own pass has computed.
+  void before(ParamId id, const std::function<ValueId(ValueId gradient, ValueId weight)>& f);
   // The weight that the update leaves becomes f of it; nothing happens if `id` is not trained. Elements of f
   // must depend on the same elements alone, since old and new weights share their memory.
-  void then(ParamId id, const std::function<ValueId(ValueId)>& f);
+  void then(ParamId id, std::function<ValueId(ValueId)> f);
+  // The same for steps that look at several parameters: f sees the updates with the optimiser's steps in them.
+  void then(std::function<void(UpdateGraph&)> f);
+  // Has the optimiser's step of each parameter emitted, and after it what then() was given, in that order.
+  void emit_steps(const std::function<void(ParamUpdate&)>& step);
 
  private:
   const ParamStore& params_;
   Graph graph_;
+  int phase_;
   std::vector<ParamUpdate> updates_;
   std::vector<std::pair<ValueId, std::size_t>> buffers_;
+  std::vector<std::function<void(UpdateGraph&)>> after_;
   ValueId grad_scale_ = kNoValue;
 };
 

@@ -55,7 +55,31 @@ Model Network::model(std::int64_t batch, DType compute, Use use) const {
   Model model = build_(batch, compute);
   GraphEditor editor(model, train_, use);
   method_.edit(editor);
+  for (const auto& groups : removals_) winnow::remove_channels(model, groups);
   return model;
+}
+
+ChannelCut Network::remove_channels(std::span<const std::int64_t> groups) {
+  Model smaller = model(1);
+  ChannelCut cut = winnow::remove_channels(smaller, groups);
+  kept_ = kept_.then(cut);
+  removals_.emplace_back(groups.begin(), groups.end());
+  return cut;
+}
+
+void Network::save(StateWriter& out) const {
+  out.put_value("removals", std::ssize(removals_));
+  for (std::size_t i = 0; i < removals_.size(); ++i) {
+    out.put_values<std::int64_t>(fmt::format("removed/{}", i), removals_[i]);
+  }
+}
+
+bool Network::load(StateReader& in) {
+  const auto before = std::exchange(removals_, {});
+  kept_ = {};
+  const auto count = in.get_value<std::int64_t>("removals");
+  for (std::int64_t i = 0; i < count; ++i) remove_channels(in.get_list<std::int64_t>(fmt::format("removed/{}", i)));
+  return removals_ != before;
 }
 
 ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator) const {

@@ -1,8 +1,10 @@
 // The network of a trial as model and method define it, drafted for training, evaluation and
-// probes. Builds the graph anew for each; parameters are the same everywhere. Borrows the method; not synchronised.
+// probes. Builds the graph anew for each; parameters are the same everywhere. Channels that were removed are missing
+// from every draft made since. Borrows the method; not synchronised.
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,8 +33,15 @@ class Network {
   Network(BuildModel build, Method& method, const Settings& train, DType compute, int threads);
 
   DType compute() const { return compute_; }
-  // With the method's edits.
+  // With the method's edits, and without the channels that are gone.
   Model model(std::int64_t batch, Use use) const { return model(batch, compute_, use); }
+
+  // Of the network as it is now (TrainState::remove_channels). Gives what that leaves of each tensor.
+  ChannelCut remove_channels(std::span<const std::int64_t> groups);
+  // What all removals together have left of the tensors that model and method build; empty: all.
+  const ChannelCut& kept() const { return kept_; }
+  void save(StateWriter& out) const;  // the removals
+  bool load(StateReader& in);         // does it make another network?
 
   // Forward and backward on `batch` rows; the loss is the mean over `denominator` rows, so that the
   // sum over ranks is the mean over the whole batch; extra losses likewise. Gradients are written into the
@@ -55,6 +64,8 @@ class Network {
   const Settings& train_;
   DType compute_;
   int threads_;
+  std::vector<std::vector<std::int64_t>> removals_;  // in order; each by the groups that the one before has left
+  ChannelCut kept_;
 };
 
 }  // namespace winnow

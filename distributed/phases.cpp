@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/optimizer.h"
 
 namespace winnow {
 
@@ -20,6 +21,17 @@ void Phases::put_start_values() {
            target.size());
     }
     std::ranges::copy(values, target.begin());
+  }
+}
+
+void Phases::gather(const Model& before, const Model& now, const ChannelCut& cut) {
+  const int slots = Optimizer::slots(job_.train);
+  for (auto& [step, snapshot] : snapshots_) {
+    ParamStore values(before, slots);
+    values.load(snapshot, true, false);
+    values.gather(now, cut);
+    snapshot = {};
+    values.save(snapshot, true, false);
   }
 }
 

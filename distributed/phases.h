@@ -25,7 +25,8 @@ class Phases {
     return phase.snapshot == step && !snapshots_.contains(step);
   }
   void keep_snapshot(std::int64_t step) { params_.save(snapshots_[step], true, false); }
-  void save(StateWriter& out) const;  // the snapshots
+  void gather(const Model& before, const Model& now, const ChannelCut& cut);  // the snapshots lose channels, too
+  void save(StateWriter& out) const;                                          // the snapshots
   void load(StateReader& in);
 
  private:

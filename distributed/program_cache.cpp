@@ -115,6 +115,11 @@ ParamStore& ProgramCache::begin(const Model& model, int slots) {
   return *params_;
 }
 
+void ProgramCache::gather(const Model& model, const ChannelCut& cut) {
+  entries_.clear();
+  params_->gather(model, cut);
+}
+
 CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
   const auto found = std::ranges::find_if(entries_, [&](const auto& entry) { return same(entry->draft, draft); });
   if (found != entries_.end()) {

@@ -61,7 +61,10 @@ class ProgramCache {
   ParamStore& begin(const Model& model, int slots);
   ParamStore& params() { return *params_; }
 
-  // The program of an equal draft, or a new one. Stays where it is until the next begin() or shrink().
+  // The parameters lose channels (ParamStore::gather), and all programs are gone. params() stays the same object.
+  void gather(const Model& model, const ChannelCut& cut);
+
+  // The program of an equal draft, or a new one. Stays where it is until the next begin(), gather() or shrink().
   CompiledNetwork& compiled(ProgramDraft draft);
   void shrink_probes(std::size_t bytes);           // lets go of probes' programs that hold more than that
   std::int64_t reused() const { return reused_; }  // programs that were not compiled again

@@ -47,7 +47,10 @@ class TrainObserver {
   virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
   virtual void masks_changed(TrainState&) {}
   virtual void weights_replaced(TrainState&) {}  // outside a step: what was evaluated before was another network
-  virtual void step_started() {}                 // with the masks it computes with; its end may change them
+  // It has fewer channels: `cut` is what this leaves of each tensor, nothing where a run that goes on had them removed
+  // before. masks_changed() follows.
+  virtual void network_changed(const Model& /*now*/, const ChannelCut& /*cut*/) {}
+  virtual void step_started() {}  // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}

@@ -13,7 +13,14 @@
 namespace winnow {
 namespace {
 
+constexpr std::uint64_t kNever = ~std::uint64_t{0};
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+// FNV-1a: another list has another sum.
+std::uint64_t digest_of(std::span<const std::int64_t> numbers) {
+  std::uint64_t hash = 14695981039346656037ull;
+  for (const std::int64_t number : numbers) hash = (hash ^ static_cast<std::uint64_t>(number)) * 1099511628211ull;
+  return hash;
+}
 
 }  // namespace
 
@@ -26,7 +33,7 @@ Trainer::Trainer(TrainJob job)
       source_(job_.data.train(job_.batch(), job_.seeds.data_order, job_.seeds.augment, job_.slice())),
       length_(run_length(job_.train, source_->batches_per_epoch())),
       schedule_(job_.train, length_),
-      step_(job_, network_, programs_, *source_),
+      step_(std::in_place, job_, network_, programs_, *source_),
       evaluator_(job_, network_, programs_),
       prober_(job_, network_, programs_, *source_),
       recalibrator_(job_, network_, programs_, *source_),
@@ -71,10 +78,36 @@ Verdict Trainer::notify(When when, bool gradients) {
 void Trainer::check_masks() {
   if (params_.mask_revision() == mask_revision_seen_) return;
   mask_revision_seen_ = params_.mask_revision();
-  if (job_.comm.size() > 1 && !same_on_all(job_.comm, params_.mask_digest())) {
-    fail(ErrorKind::Internal, "the ranks of this trial have different masks at step {}", cursor_.step);
-  }
+  check_agreed(params_.mask_digest(), "have different masks");
   job_.observer.masks_changed(*this);
+}
+
+void Trainer::check_agreed(std::uint64_t digest, const char* what) {
+  if (job_.comm.size() == 1 || same_on_all(job_.comm, digest)) return;
+  fail(ErrorKind::Internal, "the ranks of this trial {} at step {}", what, cursor_.step);
+}
+
+void Trainer::forget_programs() {
+  cursor_ = cursor();  // what the reducer has counted
+  larger_ = memory_bytes();
+  step_.reset();
+  evaluator_.forget_program();
+  prober_.clear();
+}
+
+void Trainer::remove_channels(std::span<const std::int64_t> groups) {
+  if (params_.gradients_visible()) fail(ErrorKind::Internal, "channels are removed between gradients and their update");
+  if (groups.empty()) return;
+  check_agreed(digest_of(groups), "remove different channels");
+  const ChannelCut cut = network_.remove_channels(groups);
+  const Model before = std::exchange(model_, network_.model(job_.rows(), Use::Train));
+  forget_programs();
+  programs_.gather(model_, cut);
+  phases_.gather(before, model_, cut);
+  step_.emplace(job_, network_, programs_, *source_);
+  step_->enter_phase(std::max(cursor_.phase, 0));
+  evaluated_ = kNever;
+  job_.observer.network_changed(model_, cut);
 }
 
 // Each rank has the batch statistics of its own rows; evaluation uses their mean.
@@ -92,11 +125,11 @@ StepReport Trainer::train_step() {
   StepReport report{.learning_rate = learning_rate(),
                     .dense_gradients = !cursor_.again && events_.dense_gradients.contains(cursor_.step),
                     .phase = cursor_.phase};
-  TrainingStep::Result batch = step_.gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
+  TrainingStep::Result batch = step_->gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
   report.loss = batch.loss;
   report.accuracy = batch.accuracy;
   report.losses = std::move(batch.losses);
-  report.diverged = step_.status().not_finite != 0;
+  report.diverged = step_->status().not_finite != 0;
   report.updated = !report.diverged;
   if (report.updated && events_.after_backward.contains(cursor_.step)) {
     cursor_.again = notify(When::AfterBackward, true) == Verdict::SkipUpdate;
@@ -104,10 +137,10 @@ StepReport Trainer::train_step() {
     cursor_.skipped += cursor_.again ? 1 : 0;
   }
   if (report.updated) {
-    step_.update(report.learning_rate, ++cursor_.updates);
+    step_->update(report.learning_rate, ++cursor_.updates);
     ++cursor_.step;
     cursor_.again = false;
-    report.diverged = step_.status().not_finite != 0;
+    report.diverged = step_->status().not_finite != 0;
     if (!report.diverged && events_.after_step.contains(cursor_.step)) notify(When::AfterStep);
   }
   report.step = cursor_.step;
@@ -162,6 +195,7 @@ void Trainer::start_phase(int index) {
   cursor_.again = false;
   cursor_.sums = {};
   if (phase_.reset_optimizer) cursor_.updates = 0;
+  step_->enter_phase(index);
   notify(When::Begin);
   prober_.clear();
   job_.observer.phase_started(phase_, *this);
@@ -230,7 +264,7 @@ Trainer::Outcome Trainer::run() {
     outcome.diverged = !std::isfinite(cursor_.test_loss);
   }
   sync_buffers();
-  const RunStatus& status = step_.status();
+  const RunStatus& status = step_->status();
   outcome.step = status.not_finite != 0 ? status.since : cursor_.step;
   outcome.skipped = cursor_.skipped;
   const Cursor end = cursor();
@@ -239,12 +273,15 @@ Trainer::Outcome Trainer::run() {
   return outcome;
 }
 
-std::size_t Trainer::memory_bytes() const { return params_.bytes() + step_.memory_bytes() + evaluator_.memory_bytes(); }
+std::size_t Trainer::memory_bytes() const {
+  return std::max(larger_, params_.bytes() + step_->memory_bytes() + evaluator_.memory_bytes());
+}
 
 Cursor Trainer::cursor() const {
   Cursor now = cursor_;
-  now.bytes_sent += step_.reducer().bytes_sent();
-  now.bytes_dense += step_.reducer().bytes_dense();
+  if (!step_) return now;
+  now.bytes_sent += step_->reducer().bytes_sent();
+  now.bytes_dense += step_->reducer().bytes_dense();
   return now;
 }
 
@@ -254,6 +291,7 @@ void Trainer::save(StateWriter& out) const {
     PrefixWriter own(out, name);
     part.save(own);
   };
+  save_part("network", network_);
   save_part("cursor", cursor());
   save_part("phases", phases_);
   save_part("method", job_.method);
@@ -261,13 +299,22 @@ void Trainer::save(StateWriter& out) const {
 }
 
 void Trainer::load(StateReader& in) {
+  PrefixReader of_network(in, "network"), of_cursor(in, "cursor"), of_phases(in, "phases"), of_method(in, "method"),
+      of_observer(in, "observer");
+  if (network_.load(of_network)) {
+    model_ = network_.model(job_.rows(), Use::Train);
+    forget_programs();
+    programs_.begin(model_, Optimizer::slots(job_.train));
+    step_.emplace(job_, network_, programs_, *source_);
+    job_.observer.network_changed(model_, {});
+  }
   params_.load(in);
-  PrefixReader of_cursor(in, "cursor"), of_phases(in, "phases"), of_method(in, "method"), of_observer(in, "observer");
   cursor_.load(of_cursor);
+  step_->enter_phase(std::max(cursor_.phase, 0));
   phases_.load(of_phases);
   job_.method.load(of_method);
   job_.observer.load(of_observer, *this);
-  step_.status() = {};
+  step_->status() = {};
   if (cursor_.phase >= 0) phase_ = phases_.phase(cursor_.phase).value();
   mask_revision_seen_ = params_.mask_revision();
   evaluated_ = params_.changes();

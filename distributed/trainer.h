@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,8 +44,10 @@ class Trainer final : public TrainState {
   const Model& model() const { return model_; }
   // By parameter, those that the method stores in a form of its own; after run().
   const std::map<ParamId, Encoded>& encoded() const { return encoded_; }
-  std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank
-  Program& training_program() { return step_.program(); }
+  std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank, at most so far
+  Program& training_program() { return step_->program(); }
+  // What is left of the tensors that model and method build; empty: all (TrainState::remove_channels).
+  const ChannelCut& kept() const { return network_.kept(); }
 
   Cursor cursor() const;  // where it stands
 
@@ -65,12 +68,16 @@ class Trainer final : public TrainState {
   void recalibrate(std::int64_t batches) override;
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
   double observed(std::string_view name) const override;
+  ChannelGroups channel_groups() const override { return ChannelGroups(model_); }
+  void remove_channels(std::span<const std::int64_t> groups) override;
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
 
  private:
   Verdict notify(When when, bool gradients = false);
   void check_masks();
+  void check_agreed(std::uint64_t digest, const char* what);
+  void forget_programs();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
   void stop_if_asked();
@@ -88,7 +95,7 @@ class Trainer final : public TrainState {
   RunLength length_;
   LearningRate schedule_;
   EventPlan events_;
-  TrainingStep step_;
+  std::optional<TrainingStep> step_;  // made anew when the network is another one
   Evaluator evaluator_;
   Prober prober_;
   Recalibrator recalibrator_;
@@ -98,6 +105,7 @@ class Trainer final : public TrainState {
   std::uint64_t mask_revision_seen_ = 0;
   std::uint64_t evaluated_ = 0;  // ParamStore::changes() at the last evaluation, or before the present phase
   std::map<ParamId, Encoded> encoded_;
+  std::size_t larger_ = 0;  // memory while there were more channels
 };
 
 }  // namespace winnow

@@ -20,6 +20,7 @@ class TrainingStep {
     double loss = 0, accuracy = 0;    // of the whole batch
     std::vector<double> losses = {};  // extra ones, as they are weighed: by Model::losses
   };
+  void enter_phase(int phase) { optimizer_.enter_phase(phase); }
   // Gradients of this batch of the training order, summed over ranks. `dense`: also those of masked
   // entries. `step`: of the random streams.
   Result gradients(std::int64_t batch, std::int64_t step, bool dense);

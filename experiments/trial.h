@@ -59,6 +59,9 @@ struct WeightRecord {
   std::vector<std::uint8_t> train = {};   // 0: still at its initial value; empty: all trained
   std::optional<SeededInit> seeded = {};  // the initial values can be regenerated from this
   std::optional<Encoded> encoded = {};    // the method's own form of what `keep` keeps; decodes to `values`
+  // Of a tensor that lost channels: its extents before, and by dimension the indices that are left; none: all are.
+  Shape whole = {};
+  std::vector<std::vector<std::int64_t>> left = {};
 };
 
 struct TrialResult {

@@ -147,6 +147,29 @@ def weight(item):
     return dense.reshape(shape)
 
 
+def left_of(item):
+    """Which indices of each dimension are left of a tensor that lost channels; None for one that lost none."""
+    if "whole_shape" not in item.attrs:
+        return None
+    left = []
+    for dim, extent in enumerate(int(n) for n in item.attrs["whole_shape"]):
+        words = item.attrs.get(f"left_{dim}")  # a bit an index, 32 of them a number
+        bits = np.ones(extent, bool) if words is None else \
+            np.unpackbits(words.astype("<u4").view(np.uint8), count=extent, bitorder="little").astype(bool)
+        left.append(np.flatnonzero(bits))
+    return left
+
+
+def put_back(item):
+    """The tensor with its channels at their places in the whole one, and zeros where others were removed."""
+    dense, left = weight(item), left_of(item)
+    if left is None:
+        return dense
+    whole = np.zeros(tuple(int(n) for n in item.attrs["whole_shape"]), np.float32)
+    whole[np.ix_(*left)] = dense
+    return whole
+
+
 class Unreadable(ValueError):
     """What is wrong with a file, in one line, and the exit code for it."""
 
@@ -176,9 +199,16 @@ def opened(path, *schemas):
         raise Unreadable(path, error) from error
 
 
-def weights(path, group="weights"):
+def weights(path, group="weights", whole=False):
+    """{name: array}. Of a network that lost channels: the smaller tensors, or with `whole` those of the whole network."""
     with opened(path, "winnow-trial") as file:
-        return {name: weight(item) for name, item in file[group].items()}
+        return {name: (put_back if whole else weight)(item) for name, item in file[group].items()}
+
+
+def left(path, group="weights"):
+    """{name: indices that are left, by dimension} of the tensors that lost channels."""
+    with opened(path, "winnow-trial") as file:
+        return {name: left_of(item) for name, item in file[group].items() if "whole_shape" in item.attrs}
 
 
 def column(item):

@@ -21,6 +21,7 @@ void define_add() {
                    });
                  })},
       .inplace = 0,
+      .channels = every_dim_alike(),
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}, {{2, 3, 3, 5}}}}},
   });
 }

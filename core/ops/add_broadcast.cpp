@@ -67,6 +67,7 @@ void define_add_broadcast() {
                     });
                   })},
        .inplace = 0,
+       .channels = last_dim_alike(),
        .examples = {{.label = "positions", .in = {{{3, 4, 5}}, {{4, 5}}}},
                     {.label = "channels", .in = {{{2, 3, 3, 17}}, {{17}}}}}});
   define_op({.name = "sum_leading", .infer = infer_sum, .kernel = {.cpu = [](const KernelSpec& spec) {

@@ -160,6 +160,7 @@ void define_batch_norm() {
              .kernel = {.cpu = make_kernel<ForwardKernel>},
              .inplace = 0,
              .mixes_examples = true,
+             .channels = last_dim_alike(),
              .examples = {example("4 axes, 16 channels", {4, 5, 5, 16}, false, false, false),
                           example("4 axes, 3 channels", {3, 4, 5, 3}, false, false, false),
                           example("2 axes, 20 channels", {9, 20}, false, false, false),

@@ -28,6 +28,7 @@ void define_cast() {
                      });
                    });
                  })},
+      .channels = every_dim_alike(),
       .examples = {{.label = "to_f32", .in = {{{4, 5}}}, .attrs = {{"dtype", std::string("f32")}}},
                    {.label = "to_bf16",
                     .in = {{{4, 5}}},

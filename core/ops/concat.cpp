@@ -39,6 +39,21 @@ std::vector<ValueInfo> infer_split(Infos in, const Attrs& attrs) {
   return parts;
 }
 
+// The parts' channels follow each other in the whole.
+void tie_parts(ChannelTies& ties, ValueId whole, const std::vector<ValueId>& parts) {
+  std::int64_t at = 0;
+  for (const ValueId part : parts) {
+    for (std::int64_t i = 0; i < ties.shape(part)[-1]; ++i) ties.tie(part, -1, i, whole, -1, at++);
+  }
+}
+void tie_concat(ChannelTies& ties) { tie_parts(ties, ties.node().out[0], ties.node().in); }
+void tie_split(ChannelTies& ties) { tie_parts(ties, ties.node().in[0], ties.node().out); }
+void resize_split(const KeptEntries& kept, const Node& node, Attrs& attrs) {
+  std::vector<std::int64_t> sizes;
+  for (const ValueId part : node.out) sizes.push_back(std::ssize(kept.kept(part, -1)));
+  attrs.set("sizes", std::move(sizes));
+}
+
 void reverse_concat(Reverse& r) {
   std::vector<std::int64_t> sizes;
   for (const ValueId id : r.node().in) sizes.push_back(r.graph().value(id).shape[-1]);
@@ -89,6 +104,7 @@ void define_concat() {
              .reverse = reverse_concat,
              .kernel = {.any = plain_kernel(
                             [](const KernelSpec&, const KernelCall& call) { run(call, call.out[0], call.in, true); })},
+             .channels = {.tie = tie_concat},
              .examples = {{.label = "images", .in = {{{2, 3, 3, 5}}, {{2, 3, 3, 2}}}},
                           {.label = "three", .in = {{{4, 1}}, {{4, 17}}, {{4, 3}}}}}});
   define_op(
@@ -97,6 +113,7 @@ void define_concat() {
        .reverse = reverse_split,
        .kernel = {.any = plain_kernel(
                       [](const KernelSpec&, const KernelCall& call) { run(call, call.in[0], call.out, false); })},
+       .channels = {.tie = tie_split, .resize = resize_split},
        .examples = {{.label = "queries, keys, values",
                      .in = {{{2, 3, 12}}},
                      .attrs = {{"sizes", std::vector<std::int64_t>{4, 4, 4}}}},

@@ -97,6 +97,27 @@ void reverse(Reverse& pass) {
   }
 }
 
+// A depthwise convolution passes each channel on. With several channels a group, equal places of all groups go together,
+// so that groups stay equally large.
+void tie_channels(ChannelTies& ties) {
+  const Node& node = ties.node();
+  const ValueId x = node.in[0], w = node.in[1], y = node.out[0];
+  const std::int64_t groups = node.attrs.integer("groups", 1), taken = ties.shape(w)[1];
+  const std::int64_t out = ties.shape(y)[3], made = out / groups;
+  ties.tie_dims(w, 0, y, 3);
+  if (node.in.size() == 3) ties.tie_dims(node.in[2], 0, y, 3);
+  if (groups > 1 && taken == 1) {
+    for (std::int64_t c = 0; c < out; ++c) ties.tie(x, 3, c / made, y, 3, c);
+    return;
+  }
+  for (std::int64_t c = 0; c < ties.shape(x)[3]; ++c) ties.tie(x, 3, c, w, 1, c % taken);
+  for (std::int64_t c = made; c < out; ++c) ties.tie(y, 3, c % made, y, 3, c);
+}
+void resize(const KeptEntries& kept, const Node& node, Attrs& attrs) {
+  const bool depthwise = kept.shape(node.in[1])[1] == 1 && attrs.integer("groups", 1) > 1;
+  if (depthwise) attrs.set("groups", std::ssize(kept.kept(node.in[0], 3)));
+}
+
 struct Case {
   const char* label;
   Shape x, w;
@@ -129,7 +150,8 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_conv2d() {
-  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse}, shape_of, examples());
+  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse, {tie_channels, resize}},
+               shape_of, examples());
 }
 
 }  // namespace winnow::ops

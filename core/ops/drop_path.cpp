@@ -33,6 +33,7 @@ void define_drop_path() {
                  })},
       .inplace = 0,
       .train_only = true,
+      .channels = every_dim_alike(),
       .examples = {{.label = "tokens", .in = {{{9, 3, 4}}}, .attrs = {{"p", 0.4}}}},
   });
 }

@@ -34,6 +34,7 @@ void define_dropout() {
                  })},
       .inplace = 0,
       .train_only = true,
+      .channels = every_dim_alike(),
       .examples = {{.label = "half", .in = {{{6, 7}}}, .attrs = {{"p", 0.5}}},
                    {.label = "image", .in = {{{2, 3, 3, 4}}}, .attrs = {{"p", 0.2}}}},
   });

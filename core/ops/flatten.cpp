@@ -35,6 +35,17 @@ void reverse_unflatten(Reverse& pass) {
   pass.add(0, pass.graph().emit1("flatten", {dy}, {}, pass.node().name + "/dx"));
 }
 
+// A channel is as many features as it has pixels.
+void tie_features(ChannelTies& ties, ValueId image, ValueId row) {
+  const std::int64_t channels = ties.shape(image)[3], pixels = ties.shape(image)[1] * ties.shape(image)[2];
+  for (std::int64_t i = 0; i < channels * pixels; ++i) ties.tie(image, 3, i / pixels, row, 1, i);
+}
+void tie_flatten(ChannelTies& ties) { tie_features(ties, ties.node().in[0], ties.node().out[0]); }
+void tie_unflatten(ChannelTies& ties) { tie_features(ties, ties.node().out[0], ties.node().in[0]); }
+void resize_unflatten(const KeptEntries& kept, const Node& node, Attrs& attrs) {
+  attrs.set("channels", std::ssize(kept.kept(node.out[0], 3)));
+}
+
 void transpose(DType type, std::int64_t count, std::int64_t rows, std::int64_t cols, const KernelCall& call,
                int threads) {
   if (type == DType::BF16) {
@@ -60,11 +71,13 @@ void define_flatten() {
        .infer = infer_flatten,
        .reverse = reverse_flatten,
        .kernel = {.cpu = plain_kernel(run_flatten)},
+       .channels = {.tie = tie_flatten},
        .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}}, {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
   define_op({.name = "unflatten",
              .infer = infer_unflatten,
              .reverse = reverse_unflatten,
              .kernel = {.cpu = plain_kernel(run_unflatten)},
+             .channels = {.tie = tie_unflatten, .resize = resize_unflatten},
              .examples = {{"3x2x5",
                            {{{4, 30}, DType::F32, "x"}},
                            {{"height", std::int64_t{3}}, {"width", std::int64_t{2}}, {"channels", std::int64_t{5}}}}}});

@@ -21,6 +21,7 @@ void define_gelu() {
                    });
                  })},
       .inplace = 0,
+      .channels = every_dim_alike(),
       .examples = {{.label = "tokens", .in = {{{2, 3, 5}}}, .low = -4, .high = 4}},
   });
   define_op({

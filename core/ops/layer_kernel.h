@@ -59,6 +59,7 @@ inline bool has_bias(std::span<const ValueInfo> in) { return in.size() == 3 && i
 struct LayerRules {
   decltype(OpDef::infer) forward, backward_data, backward_weights;
   decltype(OpDef::reverse) reverse;
+  ChannelRule channels;
 };
 
 // Defines `name`, `name`_backward_data and `name`_backward_weights.
@@ -75,6 +76,7 @@ void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shap
   OpDef forward = direction("", Direction::Forward, rules.forward);
   forward.role = OpRole::Layer;
   forward.reverse = rules.reverse;
+  forward.channels = rules.channels;
   forward.examples = std::move(examples);
   define_op(std::move(forward));
   define_op(direction("_backward_data", Direction::BackwardData, rules.backward_data));

@@ -34,6 +34,12 @@ void reverse(Reverse& r) {
   for (std::size_t i = 0; i < 3; ++i) r.add(i, grads[i]);
 }
 
+// Its statistics are taken over the channels, so that one less would change the others.
+void tie_layer_norm(ChannelTies& ties) {
+  last_dim_alike().tie(ties);
+  ties.keep(ties.node().in[0], -1);
+}
+
 void run_forward(const KernelSpec& spec, const KernelCall& call) {
   const std::int64_t cols = call.in[0].shape[-1];
   with_float_type(call.out[0].dtype, [&]<class T>() {
@@ -82,6 +88,7 @@ void define_layer_norm() {
        .reverse = reverse,
        .kernel = {.any = plain_kernel(run_forward)},
        .inplace = 0,
+       .channels = {.tie = tie_layer_norm},
        .examples = {
            {.label = "tokens", .in = {{{2, 7, 20}}, {{20}}, {{20}}}, .attrs = {{"eps", 1e-3}}, .tolerance = 1e-2},
            {.label = "many rows", .in = {{{150, 5}}, {{5}}, {{5}}}, .attrs = {{"eps", 1e-2}}, .tolerance = 1e-2}}});

@@ -59,6 +59,13 @@ void reverse(Reverse& pass) {
   }
 }
 
+void tie_channels(ChannelTies& ties) {
+  const Node& node = ties.node();
+  ties.tie_dims(node.in[1], 0, node.out[0], 1);
+  ties.tie_dims(node.in[1], 1, node.in[0], 1);
+  if (node.in.size() == 3) ties.tie_dims(node.in[2], 0, node.out[0], 1);
+}
+
 std::vector<OpExample> examples() {
   std::vector<OpExample> result;
   for (const auto& [rows, in, out] : {std::array{4, 32, 16}, {3, 7, 5}, {1, 33, 10}}) {
@@ -72,7 +79,8 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_linear() {
-  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse}, shape_of, examples());
+  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse, {.tie = tie_channels}},
+               shape_of, examples());
 }
 
 }  // namespace winnow::ops

@@ -55,6 +55,7 @@ void define_mul() {
                    });
                  })},
       .inplace = 0,
+      .channels = every_dim_alike(),
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}, {{2, 3, 3, 5}}}}},
   });
   define_scale_by();

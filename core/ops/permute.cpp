@@ -21,6 +21,14 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) 
   return {{Shape(extents), in[0].dtype}};
 }
 
+void tie_permute(ChannelTies& ties) {
+  const Node& node = ties.node();
+  const std::vector<std::int64_t>& axes = node.attrs.list("axes");
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    ties.tie_dims(node.in[0], static_cast<int>(axes[i]), node.out[0], static_cast<int>(i));
+  }
+}
+
 template <class T>
 PermuteRow<T> body(const KernelSpec& spec, const KernelCall& call) {
   const std::vector<std::int64_t>& axes = spec.node.attrs.list("axes");
@@ -56,6 +64,7 @@ void define_permute() {
                             for_rows(call.exec, call.out[0].numel() / cols, body<T>(spec, call), rows_worth(2 * cols));
                           });
                         })},
+             .channels = {.tie = tie_permute},
              .examples = {
                  {.label = "heads before tokens",
                   .in = {{{2, 3, 4, 5}}},

@@ -124,6 +124,7 @@ void define_pool() {
              .infer = infer_max,
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
              .kernel = {.cpu = plain_kernel(run_max)},
+             .channels = last_dim_alike(),
              .examples = examples()});
   define_op(
       {.name = "max_pool2d_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_max_backward)}});
@@ -131,6 +132,7 @@ void define_pool() {
              .infer = infer_windows,
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
              .kernel = {.cpu = plain_kernel(run_avg<windows>)},
+             .channels = last_dim_alike(),
              .examples = examples()});
   define_op({.name = "avg_pool2d_backward",
              .infer = infer_backward,
@@ -139,6 +141,7 @@ void define_pool() {
              .infer = infer_global,
              .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
              .kernel = {.cpu = plain_kernel(run_avg<whole>)},
+             .channels = last_dim_alike(),
              .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
   define_op({.name = "global_avg_pool_backward",
              .infer = infer_backward,

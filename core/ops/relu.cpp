@@ -37,6 +37,7 @@ void define_relu() {
                    });
                  })},
       .inplace = 0,
+      .channels = every_dim_alike(),
       .examples = {{.label = "image", .in = {{{2, 3, 3, 5}}}}, {.label = "matrix", .in = {{{4, 10}}}}},
   });
   define_relu_backward();

@@ -1,4 +1,7 @@
-// shortcut_pad (attrs stride, channels): ResNet's shortcut without parameters, and its gradient.
+// shortcut_pad (attrs stride, channels, front): ResNet's shortcut without parameters, and its gradient. `front` of the
+// new channels come before those of x; without it half of them.
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
@@ -11,23 +14,39 @@ using cpu::ShortcutShape;
 using Infos = std::span<const ValueInfo>;
 
 ShortcutShape shape_of(const Shape& x, const Attrs& attrs) {
+  const std::int64_t channels = attrs.integer("channels");
   return {.batch = x[0],
           .height = x[1],
           .width = x[2],
           .channels = x[3],
           .stride = attrs.integer("stride"),
-          .out_channels = attrs.integer("channels")};
+          .out_channels = channels,
+          .front = attrs.integer("front", (channels - x[3]) / 2)};
 }
 
 std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 1 && in[0].shape.rank() == 4 && is_float(in[0].dtype), "takes NHWC images in f32 or bf16");
   const ShortcutShape s = shape_of(in[0].shape, attrs);
-  require(s.stride >= 1 && s.out_channels >= s.channels, "stride is at least 1 and channels at least those of x");
+  require(s.stride >= 1 && s.front >= 0 && s.out_channels >= s.channels + s.front,
+          "stride is at least 1 and channels at least those of x and the ones in front");
   return {{Shape{s.batch, s.out_height(), s.out_width(), s.out_channels}, in[0].dtype}};
 }
 std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
   return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), attrs.integer("in_channels")},
            in[0].dtype}};
+}
+
+void tie_channels(ChannelTies& ties) {
+  const Node& node = ties.node();
+  const ShortcutShape s = shape_of(ties.shape(node.in[0]), node.attrs);
+  for (std::int64_t i = 0; i < s.channels; ++i) ties.tie(node.in[0], 3, i, node.out[0], 3, s.front + i);
+}
+// Zeros in front and behind may become fewer on one side than on the other.
+void resize(const KeptEntries& kept, const Node& node, Attrs& attrs) {
+  const std::int64_t front = shape_of(kept.shape(node.in[0]), node.attrs).front;
+  const std::vector<std::int64_t> out = kept.kept(node.out[0], 3);
+  attrs.set("channels", std::ssize(out));
+  attrs.set("front", std::ranges::count_if(out, [front](std::int64_t c) { return c < front; }));
 }
 
 void reverse(Reverse& pass) {
@@ -59,8 +78,11 @@ void run_backward(const KernelSpec& spec, const KernelCall& call) {
   }
 }
 
-OpExample example(std::string label, const Shape& x, std::int64_t stride, std::int64_t channels) {
-  return {std::move(label), {{x, DType::F32, "x"}}, {{"stride", stride}, {"channels", channels}}};
+OpExample example(std::string label, const Shape& x, std::int64_t stride, std::int64_t channels,
+                  std::int64_t front = -1) {
+  OpExample e{std::move(label), {{x, DType::F32, "x"}}, {{"stride", stride}, {"channels", channels}}};
+  if (front >= 0) e.attrs.set("front", front);
+  return e;
 }
 
 }  // namespace
@@ -70,8 +92,10 @@ void define_shortcut_pad() {
              .infer = infer_forward,
              .reverse = reverse,
              .kernel = {.cpu = plain_kernel(run_forward)},
+             .channels = {.tie = tie_channels, .resize = resize},
              .examples = {example("stride 2, twice the channels", {2, 6, 6, 16}, 2, 32),
-                          example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6)}});
+                          example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6),
+                          example("more in front than behind", {2, 4, 4, 3}, 2, 8, 4)}});
   define_op({.name = "shortcut_pad_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_backward)}});
 }
 

@@ -73,6 +73,7 @@ void define_wavelet_dropout() {
       .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<WaveletDropout>(spec); }},
       .inplace = 0,
       .train_only = true,
+      .channels = every_dim_alike(),
       .examples = {{.label = "1d", .in = {{{2, 4, 4, 5}}}, .attrs = attrs("1d", {1, 2, 3})},
                    {.label = "1d_coarsest", .in = {{{1, 3, 5, 40}}}, .attrs = attrs("1d", {3})},
                    {.label = "2d", .in = {{{2, 4, 3, 5}}}, .attrs = attrs("2d", {1, 2, 3})}},

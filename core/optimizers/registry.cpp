@@ -36,7 +36,7 @@ void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs at
   attrs.set("lr", param.lr);
   attrs.set("weight_decay", param.weight_decay);
   attrs.set("decay_frozen", std::int64_t{param.decays_frozen});
-  std::vector<ValueId> in{param.weight, param.grad};
+  std::vector<ValueId> in{param.weight, param.gradient};
   in.insert(in.end(), param.slots.begin(), param.slots.end());
   in.insert(in.end(), {param.keep, param.train, update.grad_scale()});
   const std::vector<ValueId> out = update.graph().emit(op, in, std::move(attrs), param.name + "/update");

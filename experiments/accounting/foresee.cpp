@@ -31,6 +31,15 @@ class ForetoldMasks {
     }
     return next_ != before;
   }
+  // Masks of tensors that became smaller keep their density.
+  void resize(std::span<const ParamSpec> before, std::span<const ParamSpec> now) {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      const std::int64_t old = before[i].shape.numel(), numel = now[i].shape.numel();
+      if (old == numel) continue;
+      for (std::int64_t* count : {&tensors_[i].keep, &tensors_[i].train}) *count = *count * numel / old;
+      tensors_[i].rewritten = numel;  // no seed gives the values that are left
+    }
+  }
   // The next change of `phase`, or `last` if that comes first.
   std::int64_t next_step(int phase, std::int64_t last) const {
     if (next_ == forecast_.changes.size() || forecast_.changes[next_].phase != phase) return last;
@@ -85,20 +94,33 @@ Foreseen foresee(const TrialOutline& trial) {
   const auto batch = static_cast<double>(trial.batch);
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
   const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
-  const double products = macs_of_products(trial.edited);
   Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
-  std::vector<LayerCount> layers = count_layers(trial.edited);
+  Model network = trial.edited;
+  std::vector<LayerCount> layers = count_layers(network);
+  auto removal = forecast.removals.begin();
+  const auto remove_until = [&](int phase, std::int64_t step) {
+    for (; removal != forecast.removals.end(); ++removal) {
+      if (std::pair(removal->phase, removal->step) > std::pair(phase, step)) break;
+      const std::vector<ParamSpec> before = network.params;
+      remove_channels(network, removal->groups);
+      masks.resize(before, network.params);
+      layers = count_layers(network);
+    }
+  };
   for (int index = 0;; ++index) {
     const std::optional<Phase> phase = trial.method.phase(index, trial.length);
     if (!phase) break;
     for (std::int64_t step = phase->first_step; step < phase->last_step;) {
+      remove_until(index, step);
       masks.advance(index, step);
-      measure(layers, trial.edited.params, masks.entries(trial.edited.params));
-      const double cost = step_cost(layers).total() + 3 * products;
-      const double dense_cost = step_cost(layers, true).total() + 3 * products;
-      const std::int64_t until = masks.next_step(index, phase->last_step);
+      measure(layers, network.params, masks.entries(network.params));
+      const double products = 3 * macs_of_products(network);
+      const double cost = step_cost(layers).total() + products;
+      const double dense_cost = step_cost(layers, true).total() + products;
+      std::int64_t until = masks.next_step(index, phase->last_step);
+      if (removal != forecast.removals.end() && removal->phase == index) until = std::min(until, removal->step);
       std::int64_t dense = 0;
       const StepSet& asked = plan.dense_gradients;
       for (std::int64_t at = step; !asked.empty() && at < until; ++at) dense += asked.contains(at) ? 1 : 0;
@@ -106,15 +128,18 @@ Foreseen foresee(const TrialOutline& trial) {
       result.train_macs += batch * (static_cast<double>(plain) * cost + static_cast<double>(dense) * dense_cost);
       step = until;
     }
+    remove_until(index, phase->last_step);
     masks.advance(index, phase->last_step);
     for (const MaskForecast::Recalibration& one : forecast.recalibrations) {
       if (one.phase != index) continue;
-      measure(layers, trial.edited.params, masks.entries(trial.edited.params));
-      result.train_macs += batch * static_cast<double>(one.batches) * (step_cost(layers).forward + products);
+      measure(layers, network.params, masks.entries(network.params));
+      result.train_macs +=
+          batch * static_cast<double>(one.batches) * (step_cost(layers).forward + macs_of_products(network));
     }
   }
-  const NetworkCount count = count_of(trial.edited, masks.entries(trial.edited.params), forecast.codes);
-  result.summary = summary_of(trial.dense, trial.edited, count);
+  const NetworkCount count = count_of(network, masks.entries(network.params), forecast.codes);
+  result.summary = summary_of(trial.dense, network, count);
+  result.equal_shares = forecast.equal_shares;
   result.upper_bound = forecast.upper_bound;
   return result;
 }

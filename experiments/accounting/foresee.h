@@ -21,6 +21,7 @@ struct TrialOutline {
 struct Foreseen {
   std::map<std::string, double> summary;  // as Accounting::summary
   double train_macs = 0;                  // multiply-adds of the whole training, scoring included
+  bool equal_shares = false;              // how layers share what is removed is taken to be even
   bool upper_bound = false;               // training makes zeros that cannot be foretold: less is kept in the end
 };
 

@@ -86,12 +86,17 @@ void note_missing_data(Plan& plan) {
 void note_bounds(Plan& plan) {
   std::set<std::string> noted;
   for (const PlannedConfiguration& configuration : plan.configurations) {
+    const TrialEstimate& cost = configuration.cost;
     const std::string& method = configuration.spec->settings.text("method.name");
-    if (!configuration.cost.kept_at_most || !noted.insert(method).second) continue;
+    if ((!cost.kept_at_most && !cost.equal_shares) || !noted.insert(method).second) continue;
     plan.sweep.notes.push_back(
-        fmt::format("{}: how many weights become zero shows only in training: kept, sparse MACs and floating-point "
-                    "operations are at most what is said here",
-                    method));
+        cost.kept_at_most
+            ? fmt::format("{}: how many weights become zero shows only in training: kept, sparse MACs and "
+                          "floating-point operations are at most what is said here",
+                          method)
+            : fmt::format("{}: how much of each layer is removed shows only in training: kept, sparse MACs and "
+                          "floating-point operations are said for equal shares",
+                          method));
   }
 }
 
@@ -179,9 +184,9 @@ void print_head(std::ostream& out, const Plan& plan) {
   }
 }
 
-// A count that training may still lower.
+// A count that training may still lower, or decide.
 std::string at_most(const TrialEstimate& cost, std::int64_t count) {
-  return (cost.kept_at_most ? "<=" : "") + count_text(static_cast<double>(count));
+  return (cost.kept_at_most ? "<=" : cost.equal_shares ? "~" : "") + count_text(static_cast<double>(count));
 }
 
 void print_table(std::ostream& out, const Plan& plan, bool all) {
@@ -287,6 +292,7 @@ void print_json(std::ostream& out, const Plan& plan) {
                  {"params", cost.params},
                  {"kept", cost.kept},
                  {"kept_at_most", cost.kept_at_most},
+                 {"equal_shares", cost.equal_shares},
                  {"macs_dense", cost.macs_dense},
                  {"macs_sparse", cost.macs_sparse},
                  {"memory_bytes", cost.memory_bytes},

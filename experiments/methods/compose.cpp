@@ -68,6 +68,7 @@ std::optional<std::string> cannot_compose(const std::vector<Composite::Part>& pa
   const std::pair<bool Touches::*, const char*> exclusive[] = {
       {&Touches::phases, "direct repeated training runs"},
       {&Touches::masks, "decide which weights are kept"},
+      {&Touches::channels, "remove channels"},
       {&Touches::weights_source, "replace what the layers read as their weights"},
       {&Touches::stored_form, "store the trained weights in a form of their own"},
       {&Touches::evaluation, "change what evaluation computes"}};

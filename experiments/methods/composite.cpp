@@ -31,6 +31,7 @@ Touches Composite::touches() const {
     all.phases |= one.phases;
     all.stored_form |= one.stored_form;
     all.evaluation |= one.evaluation;
+    all.channels |= one.channels;
   }
   return all;
 }
@@ -61,8 +62,9 @@ void Composite::edit_update(UpdateGraph& update) {
 
 void Composite::forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const {
   for (const Part& part : parts_) part.method->forecast(forecast, edited, length);
-  std::ranges::stable_sort(forecast.changes, {},
-                           [](const MaskForecast::Change& c) { return std::pair(c.phase, c.step); });
+  const auto moment = [](const auto& change) { return std::pair(change.phase, change.step); };
+  std::ranges::stable_sort(forecast.changes, {}, moment);
+  std::ranges::stable_sort(forecast.removals, {}, moment);
 }
 
 std::optional<Phase> Composite::phase(int index, const RunLength& length) const {

@@ -48,10 +48,12 @@ class StructuredSparsity final : public Method {
 
   void edit_update(UpdateGraph& update) override {
     if (!proximal_) return;
-    const ValueId strength = update.buffer(kStrength);
-    for (const Family& family : families_) {
-      for (const WeightGroups& groups : family.groups) shrink(update, family, groups, strength);
-    }
+    update.then([this](UpdateGraph& stepped) {
+      const ValueId strength = stepped.buffer(kStrength);
+      for (const Family& family : families_) {
+        for (const WeightGroups& groups : family.groups) shrink(stepped, family, groups, strength);
+      }
+    });
   }
 
   // At the end of the step, so that the evaluation behind it sees what is left.

@@ -100,7 +100,8 @@ Json json_of(const std::vector<WeightRecord>& weights) {
       seeded = {spec.kind, raw(std::vector{spec.value}), spec.fan_in, spec.fan_out, key.seed, key.stream, key.step};
     }
     all.push_back({w.name, std::vector<std::int64_t>(w.shape.begin(), w.shape.end()), w.trained, w.prunable,
-                   raw(w.values), raw(w.keep), raw(w.train), std::move(seeded)});
+                   raw(w.values), raw(w.keep), raw(w.train), std::move(seeded),
+                   std::vector<std::int64_t>(w.whole.begin(), w.whole.end()), w.left});
   }
   return all;
 }
@@ -118,6 +119,8 @@ void from(const Json& json, std::vector<WeightRecord>& weights) {
       record.seeded = SeededInit{{s.at(0).get<InitSpec::Kind>(), from_raw<double>(s.at(1)).at(0), s.at(2), s.at(3)},
                                  {s.at(4), s.at(5), s.at(6)}};
     }
+    record.whole = Shape(w.at(8).get<std::vector<std::int64_t>>());
+    record.left = w.at(9).get<std::vector<std::vector<std::int64_t>>>();
     weights.push_back(std::move(record));
   }
 }

@@ -51,6 +51,19 @@ void set_encoding(Hdf5File& file, const std::string& path, const char* type, con
   file.set(path, "encoding-version", version);
 }
 
+// As bits, since an attribute takes 64 KiB at most.
+void write_left(Hdf5File& file, const std::string& path, const WeightRecord& weight) {
+  if (weight.left.empty()) return;
+  file.set(path, "whole_shape", std::vector<std::int64_t>(weight.whole.begin(), weight.whole.end()));
+  for (std::size_t dim = 0; dim < weight.left.size(); ++dim) {
+    if (weight.left[dim].empty()) continue;
+    std::vector<std::int64_t> words(static_cast<std::size_t>((weight.whole[static_cast<int>(dim)] + 31) / 32), 0);
+    for (const std::int64_t i : weight.left[dim])
+      words[static_cast<std::size_t>(i / 32)] |= std::int64_t{1} << (i % 32);
+    file.set(path, fmt::format("left_{}", dim), words);
+  }
+}
+
 }  // namespace
 
 const char* name_of(WeightForm form) {
@@ -319,6 +332,7 @@ void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form
   file.set(path, "trained", static_cast<std::int32_t>(weight_.trained));
   file.set(path, "prunable", static_cast<std::int32_t>(weight_.prunable));
   file.set(path, "crc32", static_cast<std::int64_t>(crc32_of(raw(values_))));
+  write_left(file, path, weight_);
 }
 
 }  // namespace winnow

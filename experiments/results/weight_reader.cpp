@@ -77,6 +77,26 @@ Encoded read_own(const Hdf5File& file, const std::string& path, const Encoding& 
   return own;
 }
 
+// Which indices are left of a tensor that lost channels.
+void read_left(const Hdf5File& file, const std::string& path, WeightRecord& weight) {
+  if (!file.has(path, "whole_shape")) return;
+  const auto extents = file.integers(path, "whole_shape");
+  if (std::ssize(extents) != weight.shape.rank()) file.damaged(path, "has another number of dimensions as a whole");
+  weight.whole = Shape(extents);
+  weight.left.resize(extents.size());
+  for (std::size_t dim = 0; dim < extents.size(); ++dim) {
+    const std::string name = fmt::format("left_{}", dim);
+    if (!file.has(path, name)) continue;
+    const auto words = file.integers(path, name);
+    for (std::int64_t i = 0; i < std::min(extents[dim], 32 * std::ssize(words)); ++i) {
+      if ((words[static_cast<std::size_t>(i / 32)] >> (i % 32) & 1) != 0) weight.left[dim].push_back(i);
+    }
+    if (std::ssize(weight.left[dim]) != weight.shape[static_cast<int>(dim)]) {
+      file.damaged(path, "does not say which of its channels are left");
+    }
+  }
+}
+
 }  // namespace
 
 WeightRecord read_weight(const Hdf5File& file, const std::string& group, const std::string& name) {
@@ -139,6 +159,7 @@ WeightRecord read_weight(const Hdf5File& file, const std::string& group, const s
   if (static_cast<std::int64_t>(crc32_of(std::as_bytes(std::span(weight.values)))) != file.integer(path, "crc32")) {
     file.damaged(path, "does not match its check sum");
   }
+  read_left(file, path, weight);
   return weight;
 }
 

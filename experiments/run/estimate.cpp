@@ -68,6 +68,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
   e.params = count("params.total");
   e.kept = count("params.kept");
   e.kept_at_most = foreseen.upper_bound;
+  e.equal_shares = foreseen.equal_shares;
   e.macs_dense = count("macs.dense");
   e.macs_sparse = count("macs.sparse");
   e.flops = 2 * foreseen.train_macs;

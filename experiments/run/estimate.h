@@ -16,6 +16,7 @@ struct TrialEstimate {
   std::int64_t params = 0;    // params.total
   std::int64_t kept = 0;      // params.kept
   bool kept_at_most = false;  // training makes zeros that cannot be foretold, so kept, macs_sparse and flops are bounds
+  bool equal_shares = false;  // they are estimates, for training decides how much of each layer is removed
   std::int64_t macs_dense = 0;     // macs.dense
   std::int64_t macs_sparse = 0;    // macs.sparse; how layers share a density is taken to be even where scores decide it
   std::int64_t memory_bytes = 0;   // of one rank

@@ -62,6 +62,13 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
   const auto effective = trainer.effective_weights();
   for (const auto& weight : effective) merged[weight.layer] = &weight;
   std::vector<WeightRecord> records;
+  const auto add = [&records](WeightRecord record, const std::vector<TensorCut>& kept, std::size_t i) {
+    if (i < kept.size() && !kept[i].all()) {
+      record.whole = kept[i].whole;
+      record.left = kept[i].left;
+    }
+    records.push_back(std::move(record));
+  };
   const ParamStore& params = trainer.params();
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamId id{static_cast<std::uint32_t>(p)};
@@ -83,13 +90,13 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
     if (const auto own = trainer.encoded().find(id); own != trainer.encoded().end()) record.encoded = own->second;
     name_zeros(record);
     if (!spec.trainable || !train.empty()) record.seeded = params.seeded(id);
-    records.push_back(std::move(record));
+    add(std::move(record), trainer.kept().params, p);
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
     const BufferSpec& spec = trainer.model().buffers[b];
     if (!spec.stored) continue;
     const auto values = trainer.params().buffer(b);
-    records.push_back({.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}});
+    add({.name = spec.name, .shape = spec.shape, .values = {values.begin(), values.end()}}, trainer.kept().buffers, b);
   }
   return records;
 }
@@ -119,7 +126,13 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, Tr
   const std::filesystem::path path = expand_path(given);
   PosixFiles files;
   result.lineage["start"] = read_header(files, path).name;
-  for (WeightRecord& record : load_weights(path)) values[record.name] = std::move(record.values);
+  for (WeightRecord& record : load_weights(path)) {
+    if (!record.left.empty()) {
+      fail(ErrorKind::Settings, "init.from: {} is a network that lost channels; a start file must have all of them",
+           path.string());
+    }
+    values[record.name] = std::move(record.values);
+  }
   return values;
 }
 
@@ -160,9 +173,8 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
                                 outcome.step, result.spec.settings.text("train.lr"));
   }
   bench.recorder->finish(result, trainer.length());
-  const Accounting counted =
-      account(dense, trainer.network().model(1, Use::Export), trainer.params(), trainer.effective_weights(),
-              trainer.encoded());
+  const Accounting counted = account(dense, trainer.network().model(1, Use::Export), trainer.params(),
+                                     trainer.effective_weights(), trainer.encoded());
   result.summary.insert(counted.summary.begin(), counted.summary.end());
   result.layers = counted.table;
   result.summary["steps.skipped"] = static_cast<double>(outcome.skipped);

@@ -90,6 +90,19 @@ void TrialRecorder::weights_replaced(TrainState& state) {
   comparable_ = epochs_.size();
 }
 
+void TrialRecorder::network_changed(const Model& now, const ChannelCut& cut) {
+  layers_ = count_layers(now);
+  product_macs_ = macs_of_products(now);
+  for (std::size_t p = 0; p < cut.params.size() && p < ever_trained_.size(); ++p) {
+    if (cut.params[p].all() || ever_trained_[p].empty()) continue;
+    std::vector<char> left;
+    for (const std::int64_t place : cut.params[p].places()) {
+      left.push_back(ever_trained_[p][static_cast<std::size_t>(place)]);
+    }
+    ever_trained_[p] = std::move(left);
+  }
+}
+
 void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {

@@ -27,6 +27,7 @@ class TrialRecorder final : public TrainObserver {
   void phase_started(const Phase& phase, TrainState& state) override;
   void masks_changed(TrainState& state) override;
   void weights_replaced(TrainState& state) override;
+  void network_changed(const Model& now, const ChannelCut& cut) override;
   void step_started() override;
   void step_done(const StepReport& report) override;
   void epoch_done(const EpochReport& report) override;

@@ -48,9 +48,9 @@ void shortcut_forward(const ShortcutShape& s, const T* x, T* y, int threads) {
     const std::int64_t n = row / out_h, i = row % out_h;
     for (std::int64_t j = 0; j < out_w; ++j) {
       const T* from = x + ((n * s.height + i * s.stride) * s.width + j * s.stride) * s.channels;
-      T* to = std::fill_n(y + (row * out_w + j) * s.out_channels, s.front(), T{});
+      T* to = std::fill_n(y + (row * out_w + j) * s.out_channels, s.front, T{});
       to = std::copy_n(from, s.channels, to);
-      std::fill_n(to, s.out_channels - s.channels - s.front(), T{});
+      std::fill_n(to, s.out_channels - s.channels - s.front, T{});
     }
   });
 }
@@ -67,7 +67,7 @@ void shortcut_backward(const ShortcutShape& s, const T* dy, T* dx, int threads) 
     }
     for (std::int64_t j = 0; j < s.width; ++j) {
       const T* from = dy + ((n * out_h + i / s.stride) * out_w + j / s.stride) * s.out_channels;
-      to = j % s.stride == 0 ? std::copy_n(from + s.front(), s.channels, to) : std::fill_n(to, s.channels, T{});
+      to = j % s.stride == 0 ? std::copy_n(from + s.front, s.channels, to) : std::fill_n(to, s.channels, T{});
     }
   });
 }

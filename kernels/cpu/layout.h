@@ -26,13 +26,13 @@ struct PaddedImage {
 };
 
 // The parameterless shortcut of ResNets on CIFAR ("option A"): every `stride`th pixel, its channels
-// in the middle of `out_channels`, zeros on both sides. All extents are those of the wide image
+// after `front` zeros, and zeros up to `out_channels`. All extents are those of the wide image
 // {batch, height, width, channels}.
 struct ShortcutShape {
   std::int64_t batch, height, width, channels, stride, out_channels;
+  std::int64_t front = (out_channels - channels) / 2;
   std::int64_t out_height() const { return (height + stride - 1) / stride; }
   std::int64_t out_width() const { return (width + stride - 1) / stride; }
-  std::int64_t front() const { return (out_channels - channels) / 2; }
 };
 template <class T>
 void shortcut_forward(const ShortcutShape& shape, const T* x, T* y, int threads);

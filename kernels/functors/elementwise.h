@@ -35,6 +35,18 @@ struct Mul {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
+// x + strength * sign(w); a w of zero or NaN adds nothing.
+template <class T>
+struct AddSign {
+  const T *x, *w;
+  T* y;
+  float strength;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float value = to_float(w[i]);
+    y[i] = from_float<T>(to_float(x[i]) + strength * static_cast<float>((value > 0) - (value < 0)));
+  }
+};
+
 // NaN stays.
 template <class T>
 struct AtLeast {

@@ -47,6 +47,31 @@ TEST(ParamStore, InitialValuesAreRegeneratedFromTheSeed) {
   EXPECT_NE(copy(other.weight(kWeight)), again);
 }
 
+TEST(ParamStore, GatherKeepsWhatIsLeftOfValuesSlotsMasksAndStatistics) {
+  ParamStore store = filled();
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 1, 0});
+  for (std::size_t i = 0; i < 6; ++i) {
+    if (i != 1 && i != 5) store.change(kWeight)[i] = static_cast<float>(i + 1);
+    if (i != 1 && i != 5) store.change_slot(kWeight, 1)[i] = 10 * static_cast<float>(i + 1);
+  }
+  for (std::size_t i = 0; i < 3; ++i) store.change_buffer(0)[i] = static_cast<float>(i);
+  Model smaller = small_model();
+  smaller.params[0].shape = {1, 2};
+  smaller.buffers[0].shape = {2};
+  const ChannelCut cut{{{{2, 3}, {{1}, {0, 2}}}, {{4}, {}}, {{8}, {}}}, {{{3}, {{0, 2}}}}};
+  const std::vector<float> basis = copy(store.weight(kFrozen));
+  const std::uint64_t revision = store.mask_revision();
+  store.gather(smaller, cut);
+  EXPECT_EQ(copy(store.weight(kWeight)), (std::vector<float>{4, 0}));
+  EXPECT_EQ(copy(store.slot(kWeight, 1)), (std::vector<float>{40, 0}));
+  EXPECT_EQ(store.slot_count(kWeight), 2);
+  EXPECT_EQ(store.count(kWeight, MaskKind::Keep), 1);
+  EXPECT_EQ(copy(store.buffer(0)), (std::vector<float>{0, 2}));
+  EXPECT_EQ(copy(store.weight(kFrozen)), basis);
+  EXPECT_EQ(store.specs()[0].shape, (Shape{1, 2}));
+  EXPECT_NE(store.mask_revision(), revision);
+}
+
 TEST(ParamStore, FrozenParametersHaveNoGradientAndRetiredOnesNoMemory) {
   ParamStore store = filled();
   EXPECT_EQ(store.grad(kWeight).size(), 6u);

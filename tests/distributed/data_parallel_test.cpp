@@ -1,6 +1,7 @@
 // Runs under mpirun with 2 and 4 ranks; every rank runs every test.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -143,6 +144,31 @@ TEST(DataParallel, AllRanksHoldTheSameWeights) {
   world().all_reduce_max(bounds);
   EXPECT_EQ(bounds[0], digest);
   EXPECT_EQ(~bounds[1], digest);
+}
+
+TEST(DataParallel, AllRanksLoseTheSameChannels) {
+  const Pairs images = {{"height", "16"}, {"width", "16"}, {"channels", "3"}, {"examples", "320"}};
+  SmallTrial trial("resnet20", {{"name", "slimming"}, {"fine_tune", "5it"}}, {{"epochs", "10it"}}, images, {},
+                   &world());
+  Trainer trainer = trial.make();
+  EXPECT_FALSE(trainer.run().diverged);
+  EXPECT_FALSE(trainer.kept().empty());
+  const std::vector<float> weights = all_weights(trainer);
+  std::uint64_t digest = weights.size();
+  for (const float value : weights) digest = (digest ^ std::bit_cast<std::uint32_t>(value)) * 1099511628211ull;
+  std::uint64_t bounds[2] = {digest, ~digest};
+  world().all_reduce_max(bounds);
+  EXPECT_EQ(bounds[0], digest);
+  EXPECT_EQ(~bounds[1], digest);
+}
+
+TEST(DataParallel, RanksThatRemoveOtherChannelsDoNotGoOn) {
+  const Pairs images = {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}};
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {}, images, {}, &world());
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  const std::vector<std::int64_t> groups{world().rank()};
+  EXPECT_THROW(trainer.remove_channels(groups), Error);
 }
 
 TEST(DataParallel, OnlyLiveGradientsAreSent) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "core/method.h"
 
 namespace winnow {
@@ -70,6 +71,10 @@ class FakeState final : public TrainState {
   void recalibrate(std::int64_t) override {}
   std::vector<LayerWeight> effective_weights() override { return {}; }
   double observed(std::string_view name) const override { return observations.at(std::string(name)); }
+  ChannelGroups channel_groups() const override { return ChannelGroups(model_); }
+  void remove_channels(std::span<const std::int64_t>) override {
+    throw Error(ErrorKind::Internal, "a state without a network has no channels");
+  }
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};
   }

@@ -338,6 +338,7 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
   SmallTrial small = trial();
   Trainer trainer = small.make();
   trainer.run();
+  done.channels = !trainer.kept().empty();
   for (std::size_t p = 0; p < trainer.params().size(); ++p) {
     for (const MaskKind kind : {MaskKind::Keep, MaskKind::Trainable}) {
       done.masks = done.masks || !trainer.params().mask(ParamId(p), kind).empty();
@@ -351,6 +352,7 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
   EXPECT_EQ(said.phases, done.phases);
   EXPECT_EQ(said.stored_form, done.stored_form);
   EXPECT_EQ(said.evaluation, done.evaluation);
+  EXPECT_EQ(said.channels, done.channels);
 }
 
 TEST_P(AnyMethod, EditsEveryGraphAlike) {

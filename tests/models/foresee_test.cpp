@@ -94,6 +94,25 @@ TEST_F(ForeseenLeNet, FrozenEntriesAreStoredUnlessASeedGivesThem) {
   EXPECT_EQ(foreseen().summary.at("params.kept"), 266610);
 }
 
+TEST_F(ForeseenLeNet, ChannelsThatAreRemovedAreGoneFromTheirStepOn) {
+  MaskForecast::Removal removal{.step = 4};
+  for (std::int64_t unit = 0; unit < 30; ++unit) removal.groups.push_back(10 * unit);  // of the 300 of fc1
+  method_.masks.removals = {removal};
+  const double left = 270 * 784 + 270 * 100 + 1000;
+  const Foreseen found = foreseen();
+  EXPECT_EQ(found.train_macs, kBatch * 3 * (4 * kWeights + 6 * left));
+  EXPECT_EQ(found.summary.at("macs.sparse"), left);
+  EXPECT_EQ(found.summary.at("params.kept"), left + 270 + 100 + 10);
+  EXPECT_EQ(found.summary.at("stored.bits"), 32 * (left + 380));
+  EXPECT_EQ(found.summary.at("density"), left / kWeights);
+}
+
+TEST_F(ForeseenLeNet, MasksOfWhatIsLeftKeepTheirDensity) {
+  method_.masks.changes = {{.ones = {{ParamId(0), 23520}}}};
+  method_.masks.removals = {{.step = 10, .groups = {0, 1, 2}}};
+  EXPECT_EQ(foreseen().summary.at("params.kept"), 23520 * 297 / 300 + 297 * 100 + 1000 + 297 + 110);
+}
+
 TEST_F(ForeseenLeNet, ZerosThatNoMaskNamesMakeItABound) {
   method_.masks.upper_bound = true;
   EXPECT_TRUE(foreseen().upper_bound);

@@ -44,6 +44,13 @@ assert forms == {"array", "csr_matrix", "winnow-bitmask", "winnow-signmask", "wi
 distributions = {n.split("_", 1)[1] for n in weights if n.startswith("init_")}
 assert len(distributions) == 9, distributions
 
+# Of a tensor that lost channels: which are left, and where they were.
+assert {name: [list(left) for left in entry] for name, entry in winnow.left(trial).items()} == {
+    "cut": [[0, 31, 32, 64, 69], [0, 2], [0, 1, 2]]}
+cut = winnow.weights(trial, whole=True)["cut"]
+assert cut.shape == (70, 3, 3) and np.array_equal(cut[np.ix_([0, 31, 32, 64, 69], [0, 2], [0, 1, 2])], weights["cut"])
+assert np.count_nonzero(cut) == np.count_nonzero(weights["cut"]) and weights["cut"].shape == (5, 2, 3)
+
 # Damage to a seed is noticed and not returned as weights.
 copy = folder / "damaged.h5"
 copy.write_bytes(trial.read_bytes())

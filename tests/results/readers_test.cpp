@@ -25,6 +25,7 @@ struct Stored {
 std::vector<Stored> every_form() {
   std::vector<Stored> all = {
       {dense_weight("dense", {6, 5}), WeightForm::Dense},
+      {cut_weight("cut"), WeightForm::Dense},
       {pruned_weight("csr", {40, 12, 3, 3}, 0.1), WeightForm::Csr},
       {pruned_weight("bitmask", {40, 12, 3, 3}, 0.3), WeightForm::Bitmask},
       {signed_weight("signs", {40, 12, 3, 3}, 0.3), WeightForm::SignMask},

@@ -67,6 +67,13 @@ WeightRecord frozen_weight(const std::string& name, Shape shape, double trained)
   return weight;
 }
 
+WeightRecord cut_weight(const std::string& name) {
+  WeightRecord weight = dense_weight(name, {5, 2, 3});
+  weight.whole = {70, 3, 3};
+  weight.left = {{0, 31, 32, 64, 69}, {0, 2}, {}};
+  return weight;
+}
+
 WeightRecord supermask_weight(const std::string& name, Shape shape, double density) {
   WeightRecord weight = frozen_weight(name, shape, 0);
   for (std::size_t i = 0; i < weight.values.size(); ++i) {

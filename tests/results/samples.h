@@ -37,6 +37,7 @@ WeightRecord signed_weight(const std::string& name, Shape shape,
 
 // A method's own form: three levels, one table a row, under a mask.
 WeightRecord coded_weight(const std::string& name, Shape shape, double density);
+WeightRecord cut_weight(const std::string& name);  // 5 of 70 rows and 2 of 3 columns are left
 
 // "aa00..." + number; accuracy and method as given, density 1 for dense.
 TrialResult sample_trial(int number = 1, const std::string& method = "rigl", const std::string& density = "0.1",

@@ -63,6 +63,21 @@ TEST(WeightForms, AutoIsCsrForPrunedTensorsUnlessAnotherFormSavesAFifth) {
   EXPECT_EQ(chosen(signed_weight("signed", shape, 0.5)), WeightForm::SignMask);
 }
 
+TEST(WeightForms, SayWhichChannelsAreLeftOfATensor) {
+  const WeightRecord weight = cut_weight("cut"), back = round_trip(weight, WeightForm::Dense);
+  expect_same_bits(back.values, weight.values);
+  EXPECT_EQ(back.shape, weight.shape);
+  EXPECT_EQ(back.whole, weight.whole);
+  EXPECT_EQ(back.left, weight.left);
+  EXPECT_TRUE(round_trip(dense_weight("dense", {6, 5}), WeightForm::Dense).left.empty());
+}
+
+TEST(WeightForms, ATensorThatDoesNotSayWhatIsLeftOfItIsDamaged) {
+  WeightRecord weight = cut_weight("cut");
+  weight.left[0].pop_back();
+  EXPECT_THROW(round_trip(weight, WeightForm::Dense), Error);
+}
+
 TEST(WeightForms, AForcedFormIsUsedWhereItIsExact) {
   const Shape shape{30, 40};
   EXPECT_EQ(WeightForms(pruned_weight("w", shape, 0.1)).choose("dense"), WeightForm::Dense);
