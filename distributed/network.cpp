@@ -60,7 +60,7 @@ Model Network::model(std::int64_t batch, DType compute, Use use) const {
 }
 
 ChannelCut Network::remove_channels(std::span<const std::int64_t> groups) {
-  Model smaller = model(1);
+  Model smaller = model(1, Use::Export);
   ChannelCut cut = winnow::remove_channels(smaller, groups);
   kept_ = kept_.then(cut);
   removals_.emplace_back(groups.begin(), groups.end());
