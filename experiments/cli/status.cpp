@@ -76,8 +76,8 @@ void print_earlier(const Screen& screen, const SweepStatus& all) {
     return std::ranges::binary_search(all.done, name) || std::ranges::binary_search(all.diverged, name);
   };
   const auto settled = static_cast<std::size_t>(std::ranges::count_if(all.earlier, has_result));
-  screen.line(fmt::format("{} of an earlier plan, {} with a result: --all   (winnow forget removes the plan)",
-                          all.earlier.size(), settled));
+  screen.line(fmt::format("{} of an earlier plan, {} with a result: --all{}", all.earlier.size(), settled,
+                          settled < all.earlier.size() ? "   (winnow forget removes the plan)" : ""));
 }
 
 void print(const Screen& screen, const SweepStatus& s) {
