@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
@@ -112,15 +113,16 @@ struct Run {
   }
 };
 
-void check(const std::string& op, const OpExample& example) {
+// How many classes it was checked on: none where the only channel of an example may not go.
+std::size_t check(const std::string& op, const OpExample& example) {
   std::vector<Shape> shapes;
   for (const ValueInfo& info : example.in) shapes.push_back(info.shape);
   Run whole(op, shapes, example.attrs);
-  if (whole.graph.value(whole.out[0]).dtype != DType::F32) return;
+  if (whole.graph.value(whole.out[0]).dtype != DType::F32) return 0;
   const Node node = whole.graph.nodes().front();
   const auto classes = Partition(whole.graph, node).removable();
-  EXPECT_FALSE(classes.empty()) << "the rule ties nothing";
-  std::set<std::size_t> tried = {0, classes.size() / 2, classes.size() - 1};
+  if (classes.empty()) return 0;
+  const std::set<std::size_t> tried = {0, classes.size() / 2, classes.size() - 1};
   for (const std::size_t at : tried) {
     Partition partition(whole.graph, node);
     partition.gone = classes.at(at);
@@ -153,31 +155,35 @@ void check(const std::string& op, const OpExample& example) {
     }
     const std::vector<float> smaller = left.output();
     const std::vector<std::size_t> from = places(partition, whole.out[0]);
-    ASSERT_EQ(smaller.size(), from.size());
+    EXPECT_EQ(smaller.size(), from.size());
+    if (smaller.size() != from.size()) return 0;
     std::vector<char> seen(all.size(), 0);
     for (std::size_t k = 0; k < from.size(); ++k) {
-      ASSERT_NEAR(smaller[k], all[from[k]], 1e-5) << k;
+      EXPECT_NEAR(smaller[k], all[from[k]], 1e-5 * std::max(1.0f, std::abs(all[from[k]]))) << k;
       seen[from[k]] = 1;
     }
-    for (std::size_t k = 0; k < all.size(); ++k) ASSERT_TRUE(seen[k] != 0 || all[k] == 0) << k;
+    for (std::size_t k = 0; k < all.size(); ++k) EXPECT_TRUE(seen[k] != 0 || all[k] == 0) << k;
   }
+  return tried.size();
 }
 
 TEST(ChannelRules, OfEveryOpHoldOnItsExamples) {
-  int checked = 0;
+  std::size_t checked = 0;
   for (const std::string& name : op_names()) {
     const OpDef& op = find_op(name);
     // What is drawn entry by entry is drawn anew for other entries.
     if (!op.channels.tie || op.train_only) continue;
+    std::size_t of_op = 0;
     for (const OpExample& example : op.examples) {
       const bool floats = std::ranges::all_of(example.in, [](const ValueInfo& i) { return i.dtype == DType::F32; });
       if (!floats) continue;
       SCOPED_TRACE(name + ", " + example.label);
-      check(name, example);
-      ++checked;
+      of_op += check(name, example);
     }
+    EXPECT_EQ(of_op > 0, name != "layer_norm") << name;  // whose channels all stay
+    checked += of_op;
   }
-  EXPECT_GT(checked, 40);
+  EXPECT_GT(checked, 80u);
 }
 
 }  // namespace
