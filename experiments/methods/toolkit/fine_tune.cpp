@@ -27,7 +27,7 @@ Schema fine_tune_schema(const std::string& epochs, const std::string& lr, const 
       if (setting.read_when.empty()) setting.read_when.emplace_back();
       for (auto& conditions : setting.read_when) {
         for (Condition& condition : conditions) condition.key = kPrefix + condition.key;
-        conditions.push_back(unless(std::string(kPrefix) + "epochs", {"0ep", "0it"}));
+        conditions.push_back(unless(std::string(kPrefix) + "epochs", {"0ep"}));
       }
     }
     setting.key = kPrefix + setting.key;
