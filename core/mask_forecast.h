@@ -22,8 +22,13 @@ struct MaskForecast {
   };
   std::vector<Change> changes;  // in the order of training
   Counts rewritten;             // entries to which the method gives start values that no seed regenerates
-  std::int64_t scoring_batches = 0, scoring_images = 0;  // of probes: training batches, images of ones
-  bool dense_batches_are_extra = false;  // a batch with dense gradients changes masks in place of weights
+  std::int64_t scoring_batches = 0, scoring_images = 0;  // of probes: training batches, other images
+  struct Recalibration {
+    int phase = 0;
+    std::int64_t batches = 0;
+  };
+  std::vector<Recalibration> recalibrations;  // TrainState::recalibrate, with the masks that the phase ends with
+  bool dense_batches_are_extra = false;       // a batch with dense gradients changes masks in place of weights
   // Training drives weights to zero that no mask names, so that less is kept in the end than said here.
   bool upper_bound = false;
 };

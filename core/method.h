@@ -4,6 +4,8 @@
 // rank in them. Not synchronised.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,15 +46,29 @@ struct RunLength {
   std::int64_t resolve(const Length& length) const { return length.steps(steps_per_epoch); }
 };
 
+// A value of a probe's network that its edit names.
+struct NamedValue {
+  std::string name;
+  ValueId value = kNoValue;  // f32
+};
+
 // An extra forward and backward pass outside training. It never changes weights, masks, slots,
 // running statistics, data order or random streams (property 7 of the specification); data-parallel
 // ranks share the work and get equal sums.
 struct ProbeRequest {
-  enum class Input : std::uint8_t { TrainBatches, Ones } input = Input::TrainBatches;  // Ones: batch 1, all ones
+  // Ones: batch 1, all ones. Balanced: a set of as many examples of every class, which each rank computes whole.
+  enum class Input : std::uint8_t { TrainBatches, Ones, Balanced } input = Input::TrainBatches;
   enum class Loss : std::uint8_t { CrossEntropy, SumOfLogits } loss = Loss::CrossEntropy;
+  double temperature = 1;  // of the cross-entropy: logits are divided by it
   NormStatistics norm = NormStatistics::Batch;
   std::int64_t first_batch = 0,
-               batches = 1;  // of the training order; gradients are averaged over them
+               batches = 1;  // of the training order, or sets; gradients are averaged over them
+  // Of a balanced set: the next examples of each class in the training order, ordered by class and cut into equal parts,
+  // which are batches of their own (of batch norm, too). Error{Input} for a class with too few examples.
+  std::int64_t per_class = 1, parts = 1;
+  // Edits the probe's own network after the method has: adds gates, say, and names the values that are wanted. The same
+  // for every probe of its kind. Values of several batches are averaged.
+  std::function<std::vector<NamedValue>(GraphEditor&)> edit = {};
   // Values to use in place of the weights (index = ParamId; empty entries: the weights as they
   // are), and absolute values of the buffers (SynFlow).
   std::vector<std::vector<float>> weights = {};
@@ -65,6 +81,14 @@ struct ProbeResult {
   double loss = 0;
   std::vector<std::vector<float>> grads;               // index = ParamId; empty for parameters without a gradient
   std::vector<std::vector<double>> double_grads = {};  // of a probe in double, in place of grads
+  // What the request's edit named, and the gradient of the loss by it (empty if there is none). An activation, of which
+  // row i is the example i of the batch, has the rows of all ranks; of any other value each rank has the same, and its
+  // gradient is that of the whole batch.
+  struct Named {
+    Shape shape;
+    std::vector<float> value, gradient;
+  };
+  std::map<std::string, Named> named = {};
 };
 
 // What a method sees of a training run.
@@ -77,6 +101,9 @@ class TrainState {
   virtual ParamStore& params() = 0;
   virtual std::vector<ParamId> prunable() const = 0;  // the prunable set in graph order (0.1 of the specification)
   virtual ProbeResult probe(const ProbeRequest&) = 0;
+  // Replaces running statistics by their mean over the coming `batches` of the training order, which are not used up:
+  // forward passes as in training, for a network that was changed. All ranks share the work.
+  virtual void recalibrate(std::int64_t batches) = 0;
   // Effective weights as the layers read them (after all derivations), in the order of layers(): name and values.
   struct LayerWeight {
     std::string layer;
@@ -98,7 +125,9 @@ struct Touches {
   bool phases = false;          // directs more than one training run (Method::phase)
 };
 
-// One training run of a trial. Most methods have one; iterative pruning has many.
+// One training run of a trial. Most methods have one; iterative pruning has many. One without steps is work after
+// training: the method acts at its Begin, on the network as it is. What events change after the last evaluation of a
+// phase is evaluated at its end, unless the next phase starts from other weights.
 struct Phase {
   enum class Start : std::uint8_t { Initial, Rewind, Continue };  // Rewind: the snapshot of phase 0 at first_step
   std::string name = "train";
@@ -107,6 +136,17 @@ struct Phase {
                last_step = 0;  // updates; schedule and data order are those of first_step
   bool reset_optimizer = true;
   std::optional<std::int64_t> snapshot = {};  // keep the state before this update for later phases
+  // Of the update after so many of this phase; absent: the trial's schedule at step().
+  std::function<double(std::int64_t updates)> learning_rate = {};
+  bool trains() const { return last_step > first_step; }
+  // Work on the network as it is after `step` updates.
+  static Phase work(std::string name, std::int64_t step) {
+    return {.name = std::move(name),
+            .start = Start::Continue,
+            .first_step = step,
+            .last_step = step,
+            .reset_optimizer = false};
+  }
 };
 
 // Named scalars a method adds to the summary of a trial ("method.beta").

@@ -83,7 +83,7 @@ bool ParamStore::restart(const Model& model, int slots) {
   }
   reset_slots();
   for (Tensor& buffer : buffers_) std::ranges::fill(buffer.span<float>(), 0.0f);
-  revision_ = 0;
+  revision_ = changes_ = 0;
   enter_event("before training", false);
   return true;
 }
@@ -101,6 +101,7 @@ std::span<float> ParamStore::change(ParamId id) {
   (void)on_host(id);
   State& state = at(id);
   state.newest = Newest::Host;
+  ++changes_;
   return state.weight.span<float>();
 }
 
@@ -273,6 +274,7 @@ void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     get("buffer/" + buffer_specs_[i].name, buffers_[i]);
   }
+  ++changes_;
   if (with_masks) ++revision_;
 }
 

@@ -50,7 +50,10 @@ class ParamStore {
   }
   std::span<float> change_slot(ParamId id, int i);
   std::span<const float> buffer(std::size_t i) const { return buffers_.at(i).span<float>(); }
-  std::span<float> change_buffer(std::size_t i) { return buffers_.at(i).span<float>(); }
+  std::span<float> change_buffer(std::size_t i) {
+    ++changes_;
+    return buffers_.at(i).span<float>();
+  }
   // Gradients after reduction, at an event that was declared to read them. Outside: Error{Internal} naming the event.
   std::span<const float> grad(ParamId id) const;
   std::span<float> change_grad(ParamId id);
@@ -75,6 +78,8 @@ class ParamStore {
   std::int64_t live(ParamId) const;                          // entries whose gradient is used: Keep and Trainable
   std::uint64_t mask_digest() const;                         // equal on all ranks, or something is wrong
   std::uint64_t mask_revision() const { return revision_; }  // grows with every replace_mask
+  // Grows when the host changes weights, masks or buffers, not with the updates of training.
+  std::uint64_t changes() const { return changes_; }
 
   void reset_slots();
   void save(StateWriter&, bool with_slots = true, bool with_masks = true) const;
@@ -98,7 +103,7 @@ class ParamStore {
   std::vector<BufferSpec> buffer_specs_;
   std::vector<State> params_;
   std::vector<Tensor> buffers_;
-  std::uint64_t revision_ = 0;
+  std::uint64_t revision_ = 0, changes_ = 0;
   std::string event_ = "before training";
   bool gradients_visible_ = false;
 };

@@ -57,6 +57,12 @@ void set_norm_statistics(Graph& graph, NormStatistics statistics) {
   }
 }
 
+void set_norm_momentum(Graph& graph, double momentum) {
+  for (NodeId i = 0; i < graph.node_count(); ++i) {
+    if (graph.nodes()[i].op == "batch_norm") graph.node(i).attrs.set("momentum", momentum);
+  }
+}
+
 void drop_train_only(Graph& graph, std::span<ValueId> outputs) {
   for (NodeId i = 0; i < graph.node_count(); ++i) {
     const Node& node = graph.nodes()[i];

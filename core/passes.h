@@ -13,6 +13,9 @@ enum class NormStatistics : std::uint8_t { Batch, Running };
 // Writes attribute "running" into every batch_norm node.
 void set_norm_statistics(Graph& graph, NormStatistics statistics);
 
+// Writes attribute "momentum", the weight of a batch in the running statistics, into every batch_norm node.
+void set_norm_momentum(Graph& graph, double momentum);
+
 // Nodes whose op is train_only become the identity: their readers read their first input. `outputs` are mapped too.
 void drop_train_only(Graph& graph, std::span<ValueId> outputs);
 

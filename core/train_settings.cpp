@@ -160,7 +160,9 @@ std::vector<SettingProblem> idle_lengths(const Schema& schema, const Settings& s
   for (const Setting& setting : schema) {
     if (!setting.span || !is_read(schema, setting, settings)) continue;
     const Span& span = *setting.span;
-    const std::int64_t end = length.steps - (span.with_end ? 0 : 1);
+    const bool own_run = !span.until.empty() && find_setting(schema, span.until)->kind == Setting::Kind::Length;
+    const std::int64_t run = own_run ? length.resolve(settings.length(span.until)) : length.steps;
+    const std::int64_t end = run - (span.with_end ? 0 : 1);
     const std::int64_t from = bound_of(schema, span.from, settings, length, 0);
     const std::int64_t room = std::min(bound_of(schema, span.until, settings, length, end), end) - from;
     for (const Length& one : settings.lengths(setting.key)) {
@@ -179,7 +181,7 @@ RunLength run_length(const Settings& train, std::int64_t steps_per_epoch) {
   return {train.length("epochs").steps(steps_per_epoch), steps_per_epoch};
 }
 
-LearningRate::LearningRate(const Settings& train, const RunLength& length)
+LearningRate::LearningRate(const Settings& train, const RunLength& length, const std::string& prefix)
     : base_(train.real("lr")),
       gamma_(train.real("schedule.gamma")),
       kind_(train.text("schedule.kind")),
@@ -188,12 +190,12 @@ LearningRate::LearningRate(const Settings& train, const RunLength& length)
       every_(length.resolve(train.length("schedule.every"))) {
   for (const Length& at : train.lengths("schedule.at")) drops_.push_back(length.resolve(at));
   if (kind_ == "multistep" && drops_.empty()) {
-    fail(ErrorKind::Settings, "train.schedule.at: a multistep schedule needs at least one place");
+    fail(ErrorKind::Settings, "{}schedule.at: a multistep schedule needs at least one place", prefix);
   }
   // 1ep and the steps of an epoch are one place: the rate would fall twice there.
   std::ranges::sort(drops_);
   if (const auto twice = std::ranges::adjacent_find(drops_); kind_ == "multistep" && twice != drops_.end()) {
-    fail(ErrorKind::Settings, "train.schedule.at: two places are the same step, {}", *twice);
+    fail(ErrorKind::Settings, "{}schedule.at: two places are the same step, {}", prefix, *twice);
   }
 }
 

@@ -4,6 +4,7 @@ namespace winnow {
 
 void Cursor::save(StateWriter& out) const {
   out.put_value("phase", std::int64_t{phase});
+  out.put_value("ended", static_cast<std::uint8_t>(ended));
   out.put_value("step", step);
   out.put_value("batches", batches);
   out.put_value("skipped", skipped);
@@ -20,6 +21,7 @@ void Cursor::save(StateWriter& out) const {
 
 void Cursor::load(StateReader& in) {
   phase = static_cast<int>(in.get_value<std::int64_t>("phase"));
+  ended = in.get_value<std::uint8_t>("ended") != 0;
   step = in.get_value<std::int64_t>("step");
   batches = in.get_value<std::int64_t>("batches");
   skipped = in.get_value<std::int64_t>("skipped");

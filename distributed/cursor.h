@@ -9,6 +9,7 @@ namespace winnow {
 
 struct Cursor {
   int phase = -1;                                // training run of the trial; -1: none has begun
+  bool ended = false;                            // it has ended, and the next has not begun
   std::int64_t step = 0;                         // updates applied, as the schedule of the phase counts them
   std::int64_t batches = 0;                      // batches of the training order that are used up, counted likewise
   std::int64_t skipped = 0;                      // of all phases, those used up without an update

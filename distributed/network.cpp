@@ -9,11 +9,18 @@
 namespace winnow {
 namespace {
 
-// The cross-entropy of the logits; `denominator` 1 makes it a sum.
-void add_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::int64_t denominator) {
+// The cross-entropy of the logits over `temperature`; `denominator` 1 makes it a sum.
+void add_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::int64_t denominator,
+              double temperature = 1) {
   Graph& graph = draft.model.graph;
   draft.labels = graph.input("labels", {batch}, DType::I32);
-  const auto out = graph.emit("softmax_cross_entropy", {draft.model.logits, draft.labels},
+  ValueId logits = draft.model.logits;
+  if (temperature != 1) {
+    const ValueId factor =
+        graph.emit1("fill", {}, {{"value", 1 / temperature}, {"shape", std::vector<std::int64_t>{}}}, "temperature");
+    logits = graph.emit1("scale_by", {logits, factor}, {}, "tempered");
+  }
+  const auto out = graph.emit("softmax_cross_entropy", {logits, draft.labels},
                               {{"label_smoothing", smoothing}, {"denominator", denominator}}, "loss");
   draft.loss = out[0];
   draft.correct = out[1];
@@ -53,13 +60,25 @@ ProgramDraft Network::evaluation(std::int64_t batch) const {
   return draft;
 }
 
+ProgramDraft Network::statistics(std::int64_t batch) const {
+  ProgramDraft draft{.purpose = Purpose::Statistics, .model = model(batch), .threads = threads_};
+  set_norm_statistics(draft.model.graph, NormStatistics::Batch);
+  set_norm_momentum(draft.model.graph, 1);
+  draft.loss = draft.model.logits;
+  return draft;
+}
+
 ProgramDraft Network::probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator) const {
   ProgramDraft draft{.purpose = Purpose::Probe, .model = model(batch, DType::F32), .threads = threads_};
   Graph& graph = draft.model.graph;
   drop_train_only(graph, std::span(&draft.model.logits, 1));
+  if (request.edit) {
+    GraphEditor editor(draft.model, train_);
+    draft.named = request.edit(editor);
+  }
   set_norm_statistics(graph, request.norm);
   if (request.loss == ProbeRequest::Loss::CrossEntropy) {
-    add_loss(draft, batch, 0.0, denominator);
+    add_loss(draft, batch, 0.0, denominator, request.temperature);
   } else {
     draft.loss = graph.emit1("reduce_sum", {draft.model.logits}, {}, "sum_of_logits");
   }

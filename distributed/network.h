@@ -38,6 +38,8 @@ class Network {
   // sum over ranks is the mean over the whole batch. Gradients are written into the parameters' own.
   ProgramDraft training(std::int64_t batch, std::int64_t denominator) const;
   ProgramDraft evaluation(std::int64_t batch) const;
+  // The forward pass of training; every run leaves the batch's own statistics in the buffers.
+  ProgramDraft statistics(std::int64_t batch) const;
   // Gradients stay in the program. Always f32: scores choose the mask, which must not depend on
   // what the processor is fast at.
   ProgramDraft probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator) const;

@@ -10,27 +10,87 @@
 namespace winnow {
 namespace {
 
-bool on_ones(const ProbeRequest& request) { return request.input == ProbeRequest::Input::Ones; }
+using Input = ProbeRequest::Input;
 
-// Adds the program's gradients, by parameter, to `sums`.
-void add_gradients(const CompiledNetwork& net, std::vector<std::vector<double>>& sums) {
+// Sums over the passes of a probe, in double.
+struct Sums {
+  double loss = 0;
+  std::vector<std::vector<double>> grads;  // by parameter; empty without a gradient
+  struct Named {
+    std::vector<double> value, gradient;
+  };
+  std::vector<Named> named;
+};
+
+// `at`: the first of the entries of `sum` that are this rank's, `whole`: how many all ranks have.
+void add(std::vector<double>& sum, std::span<const float> values, std::size_t at, std::size_t whole) {
+  sum.resize(whole);
+  for (std::size_t i = 0; i < values.size(); ++i) sum[at + i] += static_cast<double>(values[i]);
+}
+
+void add(std::vector<double>& sum, std::span<const float> values) { add(sum, values, 0, values.size()); }
+
+std::vector<float> mean_of(const std::vector<double>& sums, double count) {
+  std::vector<float> mean;
+  for (const double sum : sums) mean.push_back(static_cast<float>(sum / count));
+  return mean;
+}
+
+std::int64_t passes_of(const ProbeRequest& request) {
+  return request.input == Input::Balanced ? request.batches * request.parts : request.batches;
+}
+
+// With each rank's rows of activations in their place among those of `ranks`.
+void add_pass(Sums& sums, const CompiledNetwork& net, int rank, int ranks) {
+  const Program& program = net.program;
+  sums.loss += static_cast<double>(*program.view(net.loss).as<float>());
   for (const auto& [value, id] : net.gradients) {
-    const auto grad = net.program.view(value).span<float>();
-    auto& sum = sums[static_cast<std::size_t>(id)];
-    sum.resize(grad.size());
-    for (std::size_t i = 0; i < grad.size(); ++i) sum[i] += static_cast<double>(grad[i]);
+    add(sums.grads[static_cast<std::size_t>(id)], program.view(value).span<float>());
   }
+  for (std::size_t i = 0; i < net.named.size(); ++i) {
+    const CompiledNetwork::Named& one = net.named[i];
+    const auto values = program.view(one.value).span<float>();
+    const auto place = [&](std::vector<double>& sum, std::span<const float> of) {
+      one.activation
+          ? add(sum, of, of.size() * static_cast<std::size_t>(rank), of.size() * static_cast<std::size_t>(ranks))
+          : add(sum, of);
+    };
+    // What is no activation is the same on every rank.
+    if (one.activation || rank == 0) place(sums.named[i].value, values);
+    sums.named[i].value.resize(values.size() * static_cast<std::size_t>(one.activation ? ranks : 1));
+    if (one.gradient != kNoValue) place(sums.named[i].gradient, program.view(one.gradient).span<float>());
+  }
+}
+
+template <class Each>
+void each_sum(Sums& sums, Each each) {
+  each(std::span(&sums.loss, 1));
+  for (auto& grad : sums.grads) each(std::span(grad));
+  for (Sums::Named& named : sums.named) each(std::span(named.value)), each(std::span(named.gradient));
 }
 
 }  // namespace
 
+std::int64_t Prober::rows(const ProbeRequest& request) const {
+  if (request.input == Input::Ones) return 1;
+  if (request.input == Input::TrainBatches) return job_.rows();
+  const std::int64_t examples = request.per_class * job_.data.shape().classes;
+  if (examples % request.parts != 0) {
+    fail(ErrorKind::Internal, "{} examples cannot be cut into {} equal parts", examples, request.parts);
+  }
+  return examples / request.parts;
+}
+
 CompiledNetwork& Prober::compiled(const ProbeRequest& request) {
-  const bool ones = on_ones(request);
-  const std::string key = fmt::format("{}/{}/{}", ones, static_cast<int>(request.loss), static_cast<int>(request.norm));
+  const std::int64_t own = rows(request);
+  const std::int64_t denominator = request.input == Input::TrainBatches ? job_.batch() : own;
+  // What an edit does has no name: its network is drafted each time, and a program of an equal draft found.
+  if (request.edit) return programs_.compiled(network_.probe(request, own, denominator));
+  const std::string key = fmt::format("{}/{}/{}/{}/{}", own, denominator, static_cast<int>(request.loss),
+                                      static_cast<int>(request.norm), request.temperature);
   auto found = nets_.find(key);
   if (found == nets_.end()) {
-    const std::int64_t rows = ones ? 1 : job_.rows(), denominator = ones ? 1 : job_.batch();
-    found = nets_.emplace(key, &programs_.compiled(network_.probe(request, rows, denominator))).first;
+    found = nets_.emplace(key, &programs_.compiled(network_.probe(request, own, denominator))).first;
   }
   return *found->second;
 }
@@ -38,6 +98,7 @@ CompiledNetwork& Prober::compiled(const ProbeRequest& request) {
 void Prober::clear() {
   constexpr std::size_t kSmall = std::size_t{64} << 20;  // the next trial will want it again
   nets_.clear();
+  sets_.clear();
   double_net_.reset();
   programs_.shrink_probes(kSmall);
 }
@@ -67,7 +128,7 @@ std::vector<std::vector<float>> Prober::buffers_of(const ProbeRequest& request) 
 }
 
 ProbeResult Prober::probe_in_double(const ProbeRequest& request) {
-  if (!on_ones(request) || request.batches != 1) {
+  if (request.input != Input::Ones || request.batches != 1) {
     fail(ErrorKind::Internal, "a probe in double precision takes one image of ones");
   }
   if (!double_net_) double_net_ = network_.probe_in_double(request);
@@ -90,42 +151,65 @@ ProbeResult Prober::probe_in_double(const ProbeRequest& request) {
   return result;
 }
 
+void Prober::feed(CompiledNetwork& net, const ProbeRequest& request, std::int64_t pass) {
+  if (request.input == Input::Ones) {
+    ones_ = Tensor(DType::F32, net.program.view(net.images).shape);
+    std::ranges::fill(ones_.span<float>(), 1.0f);
+    net.program.feed(net.images, ones_.as<float>());
+  } else if (request.input == Input::TrainBatches) {
+    const Batch& batch = source_.batch(request.first_batch + pass);
+    net.program.feed(net.images, batch.images.data);
+    net.program.feed(net.labels, batch.labels.data);
+  } else {
+    const std::int64_t number = request.first_batch + pass / request.parts, part = pass % request.parts;
+    auto found = sets_.find({request.per_class, number});
+    if (found == sets_.end()) {
+      found = sets_.emplace(std::pair(request.per_class, number), balanced_set(job_, request.per_class, number)).first;
+    }
+    BalancedSet& set = found->second;
+    const std::int64_t image = set.images.numel() / static_cast<std::int64_t>(set.labels.size());
+    net.program.feed(net.images, set.images.as<float>() + part * rows(request) * image);
+    net.program.feed(net.labels, set.labels.data() + part * rows(request));
+  }
+}
+
 ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
   if (request.in_double) return probe_in_double(request);
-  const bool ones = on_ones(request);
+  const bool shared = request.input == Input::TrainBatches;  // otherwise every rank computes the whole
+  const int rank = shared ? job_.comm.rank() : 0, ranks = shared ? job_.comm.size() : 1;
   CompiledNetwork& net = compiled(request);
   bind_weights(net, request);
   std::vector<std::vector<float>> buffers = buffers_of(request);
   for (std::size_t b = 0; b < buffers.size(); ++b) net.program.bind(net.buffers[b], buffers[b].data());
-  ProbeResult result;
-  result.grads.resize(params_.size());
-  std::vector<std::vector<double>> sums(params_.size());
-  Tensor one;
-  for (std::int64_t b = 0; b < request.batches; ++b) {
-    if (ones) {
-      one = Tensor(DType::F32, net.program.view(net.images).shape);
-      std::ranges::fill(one.span<float>(), 1.0f);
-      net.program.feed(net.images, one.as<float>());
-    } else {
-      const Batch& batch = source_.batch(request.first_batch + b);
-      net.program.feed(net.images, batch.images.data);
-      net.program.feed(net.labels, batch.labels.data);
-    }
+  Sums sums{.grads = std::vector<std::vector<double>>(params_.size()),
+            .named = std::vector<Sums::Named>(net.named.size())};
+  for (std::int64_t pass = 0; pass < passes_of(request); ++pass) {
+    feed(net, request, pass);
     net.program.run({.seed = job_.seeds.dropout,
                      .step = static_cast<std::uint32_t>(step),
-                     .first_row = job_.rows() * job_.comm.rank(),
+                     .first_row = rows(request) * rank,
                      .update_statistics = false});
     job_.observer.working();
-    result.loss += static_cast<double>(*net.program.view(net.loss).as<float>());
-    add_gradients(net, sums);
+    add_pass(sums, net, rank, ranks);
   }
-  job_.observer.probed(ones ? request.batches : request.batches * job_.batch());
-  const double batches = static_cast<double>(request.batches);
-  if (!ones) job_.comm.all_reduce_sum(std::span(&result.loss, 1));
-  result.loss /= batches;
-  for (std::size_t p = 0; p < sums.size(); ++p) {
-    if (!ones && !sums[p].empty()) job_.comm.all_reduce_sum(std::span(sums[p]));
-    for (const double sum : sums[p]) result.grads[p].push_back(static_cast<float>(sum / batches));
+  job_.observer.probed(passes_of(request) * rows(request) * ranks);
+  if (shared) {
+    each_sum(sums, [&](std::span<double> sum) {
+      if (!sum.empty()) job_.comm.all_reduce_sum(sum);
+    });
+  } else if (request.input == Input::Balanced) {
+    // Ranks on other processors may round otherwise, and what is chosen by it must be the same.
+    each_sum(sums, [&](std::span<double> sum) { job_.comm.broadcast(std::as_writable_bytes(sum), 0); });
+  }
+  const auto count = static_cast<double>(passes_of(request));
+  ProbeResult result{.loss = sums.loss / count, .grads = {}};
+  for (const auto& grad : sums.grads) result.grads.push_back(mean_of(grad, count));
+  for (std::size_t i = 0; i < net.named.size(); ++i) {
+    const Shape own = net.program.view(net.named[i].value).shape;
+    std::vector<std::int64_t> extents(own.begin(), own.end());
+    if (net.named[i].activation) extents.front() *= ranks;
+    result.named[net.named[i].name] = {Shape(extents), mean_of(sums.named[i].value, count),
+                                       mean_of(sums.named[i].gradient, count)};
   }
   return result;
 }

@@ -6,8 +6,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "distributed/balanced_set.h"
 #include "distributed/train_job.h"
 
 namespace winnow {
@@ -19,13 +21,15 @@ class Prober {
 
   // Collective, unless the input is all ones. `step`: of the random streams.
   ProbeResult probe(const ProbeRequest& request, std::int64_t step);
-  void clear();  // gives the memory of large programs back
+  void clear();  // gives the memory of large programs and of balanced sets back
 
  private:
+  std::int64_t rows(const ProbeRequest& request) const;  // of one pass on this rank
   CompiledNetwork& compiled(const ProbeRequest& request);
   void bind_weights(CompiledNetwork& net, const ProbeRequest& request);
   std::span<const float> weights_of(std::size_t param, const ProbeRequest& request);
   std::vector<std::vector<float>> buffers_of(const ProbeRequest& request);
+  void feed(CompiledNetwork& net, const ProbeRequest& request, std::int64_t pass);
   ProbeResult probe_in_double(const ProbeRequest& request);
 
   const TrainJob& job_;
@@ -34,6 +38,8 @@ class Prober {
   ParamStore& params_;
   BatchSource& source_;
   std::map<std::string, CompiledNetwork*> nets_;
+  std::map<std::pair<std::int64_t, std::int64_t>, BalancedSet> sets_;  // by examples of a class and number
+  Tensor ones_;
   std::optional<DoubleNetwork> double_net_;  // of requests that differ only in their values
 };
 

@@ -12,12 +12,13 @@ namespace {
 
 // Fuses and differentiates the draft's own graph.
 CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
-  const bool gradients = draft.purpose != Purpose::Evaluate, into_params = draft.purpose == Purpose::Train;
+  const bool into_params = draft.purpose == Purpose::Train, gradients = into_params || draft.purpose == Purpose::Probe;
   Graph& graph = draft.model.graph;
   std::vector<ValueId> outputs = {draft.loss};
   for (const ValueId id : {draft.correct, draft.correct5}) {
     if (id != kNoValue) outputs.push_back(id);
   }
+  for (const NamedValue& named : draft.named) outputs.push_back(named.value);
   fuse_norm(graph, outputs);
   std::vector<Binding> bindings = {{draft.model.input, nullptr}};
   if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
@@ -33,9 +34,21 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
     bindings.push_back({draft.model.buffers[b].value, params.buffer_memory(b).data});
   }
   std::vector<std::pair<ValueId, ParamId>> grads;
+  std::vector<CompiledNetwork::Named> named;
+  const std::vector<char> activation = draft.named.empty() ? std::vector<char>{} : activations(draft.model);
+  for (const NamedValue& one : draft.named) {
+    named.push_back({one.name, one.value, kNoValue, activation[static_cast<std::size_t>(one.value)] != 0});
+    wanted.push_back(one.value);
+  }
   if (gradients) {
     std::vector<char> seen;
     for (const Gradient& gradient : differentiate(graph, draft.loss, wanted)) {
+      const auto watched = std::ranges::find(named, gradient.of, &CompiledNetwork::Named::value);
+      if (watched != named.end()) {
+        watched->gradient = gradient.grad;
+        if (gradient.grad != kNoValue) outputs.push_back(gradient.grad);
+        continue;
+      }
       const auto spec = std::find_if(draft.model.params.begin(), draft.model.params.end(),
                                      [&](const ParamSpec& s) { return s.value == gradient.of; });
       const auto id = ParamId(static_cast<std::uint32_t>(spec - draft.model.params.begin()));
@@ -65,7 +78,8 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
           draft.correct5,
           std::move(grads),
           std::move(leaves),
-          std::move(buffers)};
+          std::move(buffers),
+          std::move(named)};
 }
 
 // Is the program that comes of them the same?
@@ -76,7 +90,11 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
   const auto values = [](const ProgramDraft& d) {
     return std::array{d.model.input, d.model.logits, d.labels, d.loss, d.correct, d.correct5};
   };
+  const auto same_named = [](const NamedValue& x, const NamedValue& y) {
+    return x.name == y.name && x.value == y.value;
+  };
   return a.purpose == b.purpose && a.threads == b.threads && values(a) == values(b) &&
+         std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph == b.model.graph;

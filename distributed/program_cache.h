@@ -6,16 +6,19 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "core/method.h"
 #include "core/param_store.h"
 #include "core/program.h"
 
 namespace winnow {
 
-// Train: gradients of the trained parameters, in their own memory. Probe: of all, in the program's.
-enum class Purpose : std::uint8_t { Train, Evaluate, Probe };
+// Train: gradients of the trained parameters, in their own memory. Probe: of all, in the program's. Statistics: forward
+// only, with the logits in place of a loss.
+enum class Purpose : std::uint8_t { Train, Evaluate, Statistics, Probe };
 
 // What a program is compiled from.
 struct ProgramDraft {
@@ -23,6 +26,7 @@ struct ProgramDraft {
   Model model;  // with the method's edits and the loss
   ValueId labels = kNoValue, loss = kNoValue, correct = kNoValue, correct5 = kNoValue;
   int threads = 1;
+  std::vector<NamedValue> named = {};  // of a probe's edit: their values and gradients are kept
 };
 
 // A compiled network and the values its user binds and reads.
@@ -34,6 +38,13 @@ struct CompiledNetwork {
   // Where parameters and buffers enter this graph, by ParamId and position: a graph of another
   // precision numbers its values differently. Retired ones do not enter.
   std::vector<ValueId> params, buffers;
+  // What a probe's edit named.
+  struct Named {
+    std::string name;
+    ValueId value, gradient;  // kNoValue: the loss does not depend on it
+    bool activation;          // its rows are examples
+  };
+  std::vector<Named> named = {};
 };
 
 class ProgramCache {

@@ -3,6 +3,7 @@
 // a saved run, so that a run that goes on reports what the whole one would have.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string_view>
 
@@ -28,9 +29,10 @@ struct EpochReport {
   std::int64_t step = 0;
   double epoch = 0;  // step / steps_per_epoch
   int phase = 0;
-  double train_loss = 0, train_accuracy = 0, learning_rate = 0;
+  double train_loss = 0, train_accuracy = 0, learning_rate = 0;  // NaN where nothing was trained since the last report
   Evaluation validation, test;
   double train_seconds = 0, eval_seconds = 0;  // since the last report
+  bool trained() const { return !std::isnan(learning_rate); }
 };
 
 class TrainObserver {
@@ -42,9 +44,10 @@ class TrainObserver {
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}
-  virtual void probed(std::int64_t /*examples*/) {}  // forward and backward outside training
-  virtual void working() {}                          // between batches of evaluation and scoring
-  virtual bool stop_requested() { return false; }    // asked before every step; then run() throws Error{Stopped}
+  virtual void probed(std::int64_t /*examples*/) {}        // forward and backward outside training
+  virtual void recalibrated(std::int64_t /*examples*/) {}  // forward outside training, with the present masks
+  virtual void working() {}                                // between batches of evaluation and scoring
+  virtual bool stop_requested() { return false; }          // asked before every step; then run() throws Error{Stopped}
   virtual void save(StateWriter&) const {}
   virtual void load(StateReader&, TrainState&) {}  // the state is that of the run that goes on
 };

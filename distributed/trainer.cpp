@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/clock.h"
 #include "core/error.h"
 #include "kernels/processor.h"
 
 namespace winnow {
+namespace {
+
+constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
 
 Trainer::Trainer(TrainJob job)
     : job_(std::move(job)),
@@ -21,6 +27,7 @@ Trainer::Trainer(TrainJob job)
       step_(job_, network_, programs_, *source_),
       evaluator_(job_, network_, programs_),
       prober_(job_, network_, programs_, *source_),
+      recalibrator_(job_, network_, programs_, *source_),
       phases_(job_, params_, length_) {
   flush_denormals(job_.threads);
   job_.method.schedule(events_, length_);
@@ -104,19 +111,34 @@ StepReport Trainer::train_step() {
   return report;
 }
 
+double Trainer::rate_at(std::int64_t step) const {
+  return phase_.learning_rate ? phase_.learning_rate(step - phase_.first_step) : schedule_.at(step);
+}
+
+void Trainer::recalibrate(std::int64_t batches) {
+  check_masks();  // what it costs depends on them
+  recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
+}
+
+void Trainer::stop_if_asked() {
+  if (job_.observer.stop_requested()) throw Error(ErrorKind::Stopped, "stopped on request");
+}
+
 void Trainer::report_epoch() {
   const double start = seconds_now();
   sync_buffers();
   EpochReport report;
-  const auto count = static_cast<double>(std::max<std::int64_t>(cursor_.sums.batches, 1));
+  const bool trained = cursor_.sums.batches > 0;
+  const auto mean = [&](double sum) { return trained ? sum / static_cast<double>(cursor_.sums.batches) : kNothing; };
   report.step = cursor_.step;
   report.epoch = static_cast<double>(cursor_.step) / static_cast<double>(length_.steps_per_epoch);
   report.phase = cursor_.phase;
-  report.train_loss = cursor_.sums.loss / count;
-  report.train_accuracy = cursor_.sums.accuracy / count;
-  report.learning_rate = schedule_.at(std::max<std::int64_t>(cursor_.step - 1, 0));
+  report.train_loss = mean(cursor_.sums.loss);
+  report.train_accuracy = mean(cursor_.sums.accuracy);
+  report.learning_rate = trained ? rate_at(std::max<std::int64_t>(cursor_.step - 1, phase_.first_step)) : kNothing;
   report.validation = evaluate(Split::Validation);
   report.test = evaluate(Split::Test);
+  evaluated_ = params_.changes();
   cursor_.test_loss = report.test.loss;
   report.train_seconds = cursor_.seconds;
   report.eval_seconds = seconds_now() - start;
@@ -126,26 +148,28 @@ void Trainer::report_epoch() {
 }
 
 void Trainer::start_phase(int index) {
-  const Phase phase = phases_.phase(index).value();
-  phases_.enter(phase);
+  phase_ = phases_.phase(index).value();
+  evaluated_ = params_.changes();
+  phases_.enter(phase_);
   cursor_.phase = index;
-  cursor_.step = cursor_.batches = phase.first_step;
+  cursor_.ended = false;
+  cursor_.step = cursor_.batches = phase_.first_step;
   cursor_.again = false;
   cursor_.sums = {};
-  if (phase.reset_optimizer) cursor_.updates = 0;
+  if (phase_.reset_optimizer) cursor_.updates = 0;
   notify(When::Begin);
   prober_.clear();
-  job_.observer.phase_started(phase, *this);
+  job_.observer.phase_started(phase_, *this);
 }
 
-bool Trainer::run_phase(const Phase& phase) {
+bool Trainer::run_phase() {
   const std::int64_t every = job_.train.integer("eval_every") * length_.steps_per_epoch;
-  while (cursor_.step < phase.last_step) {
-    if (phases_.wants_snapshot(phase, cursor_.step)) {
+  while (cursor_.step < phase_.last_step) {
+    if (phases_.wants_snapshot(phase_, cursor_.step)) {
       sync_buffers();
       phases_.keep_snapshot(cursor_.step);
     }
-    if (job_.observer.stop_requested()) throw Error(ErrorKind::Stopped, "stopped on request");
+    stop_if_asked();
     job_.observer.step_started();
     const double start = seconds_now();
     const StepReport report = train_step();
@@ -156,10 +180,14 @@ bool Trainer::run_phase(const Phase& phase) {
     cursor_.sums.accuracy += report.accuracy;
     ++cursor_.sums.batches;
     if (!report.updated) continue;
-    if (cursor_.step % every == 0 || cursor_.step == phase.last_step) report_epoch();
+    if (cursor_.step % every == 0 || cursor_.step == phase_.last_step) report_epoch();
     if (cursor_.step % length_.steps_per_epoch == 0) notify(When::EpochEnd);
   }
   notify(When::PhaseEnd);
+  const std::optional<Phase> next = phases_.phase(cursor_.phase + 1);
+  const bool goes_on = !next || next->start == Phase::Start::Continue;
+  if (params_.changes() != evaluated_ && goes_on) report_epoch();
+  cursor_.ended = true;
   // The last update can be the one that goes too far; only the evaluation after it shows that.
   return std::isfinite(cursor_.test_loss);
 }
@@ -167,10 +195,11 @@ bool Trainer::run_phase(const Phase& phase) {
 Trainer::Outcome Trainer::run() {
   Outcome outcome;
   if (cursor_.phase < 0) start_phase(0);
-  outcome.diverged = !run_phase(phases_.phase(cursor_.phase).value());
+  if (!cursor_.ended) outcome.diverged = !run_phase();
   while (!outcome.diverged && phases_.phase(cursor_.phase + 1)) {
+    stop_if_asked();
     start_phase(cursor_.phase + 1);
-    outcome.diverged = !run_phase(phases_.phase(cursor_.phase).value());
+    outcome.diverged = !run_phase();
   }
   sync_buffers();
   const RunStatus& status = step_.status();
@@ -211,7 +240,9 @@ void Trainer::load(StateReader& in) {
   job_.method.load(of_method);
   job_.observer.load(of_observer, *this);
   step_.status() = {};
+  if (cursor_.phase >= 0) phase_ = phases_.phase(cursor_.phase).value();
   mask_revision_seen_ = params_.mask_revision();
+  evaluated_ = params_.changes();
 }
 
 }  // namespace winnow

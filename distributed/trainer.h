@@ -13,6 +13,7 @@
 #include "distributed/evaluator.h"
 #include "distributed/phases.h"
 #include "distributed/prober.h"
+#include "distributed/recalibrator.h"
 #include "distributed/train_job.h"
 #include "distributed/training_step.h"
 
@@ -54,10 +55,11 @@ class Trainer final : public TrainState {
 
   std::int64_t step() const override { return cursor_.step; }
   const RunLength& length() const override { return length_; }
-  double learning_rate() const override { return schedule_.at(cursor_.step); }
+  double learning_rate() const override { return rate_at(cursor_.step); }
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
+  void recalibrate(std::int64_t batches) override;
   std::vector<LayerWeight> effective_weights() override { return network_.effective_weights(params_); }
   RngKey rng(std::string_view stream) const override;
   void log(std::string_view what, std::string_view layer, double value) override;
@@ -66,8 +68,10 @@ class Trainer final : public TrainState {
   Verdict notify(When when, bool gradients = false);
   void check_masks();
   void sync_buffers();
+  double rate_at(std::int64_t step) const;
+  void stop_if_asked();
   void report_epoch();
-  bool run_phase(const Phase& phase);  // false: it diverged
+  bool run_phase();  // the present one; false: it diverged
 
   TrainJob job_;
   Network network_;
@@ -82,9 +86,12 @@ class Trainer final : public TrainState {
   TrainingStep step_;
   Evaluator evaluator_;
   Prober prober_;
+  Recalibrator recalibrator_;
   Phases phases_;
+  Phase phase_;  // the present one
   Cursor cursor_;
   std::uint64_t mask_revision_seen_ = 0;
+  std::uint64_t evaluated_ = 0;  // ParamStore::changes() at the last evaluation, or before the present phase
 };
 
 }  // namespace winnow

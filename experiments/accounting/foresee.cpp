@@ -80,7 +80,7 @@ Foreseen foresee(const TrialOutline& trial) {
   const auto batch = static_cast<double>(trial.batch);
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
   const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
-  const double products = 3 * macs_of_products(trial.edited);  // of a step
+  const double products = macs_of_products(trial.edited);
   Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
@@ -91,8 +91,8 @@ Foreseen foresee(const TrialOutline& trial) {
     for (std::int64_t step = phase->first_step; step < phase->last_step;) {
       masks.advance(index, step);
       measure(layers, trial.edited.params, masks.entries(trial.edited.params));
-      const double cost = step_cost(layers).total() + products;
-      const double dense_cost = step_cost(layers, true).total() + products;
+      const double cost = step_cost(layers).total() + 3 * products;
+      const double dense_cost = step_cost(layers, true).total() + 3 * products;
       const std::int64_t until = masks.next_step(index, phase->last_step);
       std::int64_t dense = 0;
       const StepSet& asked = plan.dense_gradients;
@@ -102,6 +102,11 @@ Foreseen foresee(const TrialOutline& trial) {
       step = until;
     }
     masks.advance(index, phase->last_step);
+    for (const MaskForecast::Recalibration& one : forecast.recalibrations) {
+      if (one.phase != index) continue;
+      measure(layers, trial.edited.params, masks.entries(trial.edited.params));
+      result.train_macs += batch * static_cast<double>(one.batches) * (step_cost(layers).forward + products);
+    }
   }
   const NetworkCount count = count_of(trial.edited, masks.entries(trial.edited.params));
   result.summary = summary_of(trial.dense, trial.edited, count);

@@ -217,12 +217,26 @@ void print_table(std::ostream& out, const Plan& plan, bool all) {
   }
 }
 
+// One line for configurations that go the same way; those that only train need none.
+void print_phases(std::ostream& out, const Plan& plan) {
+  std::map<std::pair<std::string, std::string>, std::size_t> kinds;
+  for (const PlannedConfiguration& one : plan.configurations) {
+    if (one.cost.phases.size() < 2) continue;
+    ++kinds[{one.spec->settings.text("method.name"), text_of(one.cost.phases)}];
+  }
+  if (!kinds.empty()) out << "\nphases\n";
+  for (const auto& [kind, count] : kinds) {
+    out << fmt::format("  {:<18} {}  ({})\n", kind.first, kind.second, counted(count, "configuration"));
+  }
+}
+
 void print(std::ostream& out, const Plan& plan, bool all) {
   print_head(out, plan);
   const Totals totals = totals_of(plan);
   const std::size_t left = plan.sweep.trials.size() - totals.done;
   out << fmt::format("already done {} in {}; to train {}\n\n", totals.done, plan.arguments.out.string(), left);
   print_table(out, plan, all);
+  print_phases(out, plan);
   const std::string source = plan.measured.size() == 0 ? "a rule of thumb until trials are done"
                                                        : "from " + counted(plan.measured.size(), "finished trial");
   out << fmt::format("\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
@@ -230,11 +244,19 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   out << fmt::format("next   winnow run {}\n", plan.run_arguments);
 }
 
+Json json_of(std::span<const Phase> phases) {
+  Json list = Json::array();
+  for (const Phase& phase : phases) {
+    list.push_back({{"name", phase.name}, {"first_step", phase.first_step}, {"last_step", phase.last_step}});
+  }
+  return list;
+}
+
 // Trial by trial: the whole of a large sweep as one object would take more memory than the sweep.
 void print_json(std::ostream& out, const Plan& plan) {
   const Totals totals = totals_of(plan);
   Json json = {{"schema", "winnow-plan"},
-               {"schema_version", "1.1"},
+               {"schema_version", "1.2"},
                {"sweep", plan.sweep.name},
                {"configurations", plan.sweep.configurations},
                {"duplicates", plan.sweep.duplicates},
@@ -270,6 +292,7 @@ void print_json(std::ostream& out, const Plan& plan) {
                  {"memory_bytes", cost.memory_bytes},
                  {"flops", cost.flops},
                  {"seconds", cost.seconds},
+                 {"phases", json_of(cost.phases)},
                  {"settings", spec.settings.values()}});
   }
   out << "\n  ]\n}\n";

@@ -90,7 +90,7 @@ std::unique_ptr<Method> make_method(const Settings& method) {
 std::optional<std::string> check_density(const Model& model, const Settings& method) {
   try {
     for (const MethodPart& part : method_parts(method)) {
-      if (!part.settings.has("layer_density")) continue;
+      if (!part.settings.has("layer_density") || !part.settings.has("density")) continue;
       const std::vector<PrunedTensor> tensors = pruned_tensors(model.params);
       density_target(part.settings, tensors, scope_of(part.settings)).counts(tensors);
     }

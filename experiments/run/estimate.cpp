@@ -77,10 +77,9 @@ TrialEstimate estimate(const TrialSpec& spec) {
   e.memory_bytes = parameters(edited) * kBytesPerParam + rows * activation_bytes(edited) + read_ahead;
 
   double steps = 0;
-  for (int index = 0;; ++index) {
-    const auto phase = method->phase(index, length);
-    if (!phase) break;
+  for (int index = 0; auto phase = method->phase(index, length); ++index) {
     steps += static_cast<double>(phase->last_step - phase->first_step);
+    e.phases.push_back(std::move(*phase));
   }
   const double macs = macs_dense(count_layers(edited)) + macs_of_products(edited);
   const double computed = 6.0 * macs * steps * static_cast<double>(batch);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/method.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -15,11 +16,12 @@ struct TrialEstimate {
   std::int64_t params = 0;    // params.total
   std::int64_t kept = 0;      // params.kept
   bool kept_at_most = false;  // training makes zeros that cannot be foretold, so kept, macs_sparse and flops are bounds
-  std::int64_t macs_dense = 0;    // macs.dense
-  std::int64_t macs_sparse = 0;   // macs.sparse; how layers share a density is taken to be even where scores decide it
-  std::int64_t memory_bytes = 0;  // of one rank
-  double flops = 0;               // flops.train
-  double seconds = 0;             // on one rank; kernels compute zeros too
+  std::int64_t macs_dense = 0;     // macs.dense
+  std::int64_t macs_sparse = 0;    // macs.sparse; how layers share a density is taken to be even where scores decide it
+  std::int64_t memory_bytes = 0;   // of one rank
+  double flops = 0;                // flops.train
+  double seconds = 0;              // on one rank; kernels compute zeros too
+  std::vector<Phase> phases = {};  // training runs, and the work between them
 };
 
 TrialEstimate estimate(const TrialSpec& spec);

@@ -36,4 +36,16 @@ std::string text_of(const EventPlan& plan) {
                        : fmt::format("{}", fmt::join(parts, "; "));
 }
 
+std::string text_of(std::span<const Phase> phases) {
+  std::vector<std::string> parts;
+  std::int64_t step = 0;
+  for (const Phase& phase : phases) {
+    std::string& part = parts.emplace_back(phase.name);
+    if (phase.trains() && phase.first_step != step) part += fmt::format(" from step {}", phase.first_step);
+    if (phase.trains()) part += fmt::format(" to step {}", phase.last_step);
+    step = phase.last_step;
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 }  // namespace winnow

@@ -170,6 +170,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   for (const auto& [name, value] : facts) result.summary[name] = value;  // methods name theirs "method.*"
   if (!none) result.weights = weight_records(trainer);
   add_provenance(result, seeds, *bench.data, trainer, group, options);
+  result.provenance["phases"] = fmt::format("{}", fmt::join(bench.recorder->phases(), ", "));
 }
 
 }  // namespace

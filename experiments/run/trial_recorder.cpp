@@ -31,7 +31,7 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Mo
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
-      product_macs_(3 * macs_of_products(edited)),
+      product_macs_(macs_of_products(edited)),
       started_(std::chrono::steady_clock::now()) {}
 
 void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
@@ -40,6 +40,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   progress_.steps = phase.last_step;
   if (steps_ == 0) training_since_ = std::chrono::steady_clock::now();
   comparable_ = epochs_.size();
+  phases_.push_back(phase.name);
   state_ = &state;
   masks_changed(state);
   if (at_start_) std::exchange(at_start_, nullptr)();
@@ -48,7 +49,9 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
 void TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   measure(layers_, params.specs(), count_entries(params));
-  macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
+  const StepCost cost = step_cost(layers_);
+  macs_now_ = {cost.total() + 3 * product_macs_, step_cost(layers_, true).total() + 3 * product_macs_,
+               cost.forward + product_macs_};
 }
 
 void TrialRecorder::masks_changed(TrainState& state) {
@@ -110,6 +113,8 @@ void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_
 }
 
 void TrialRecorder::probed(std::int64_t examples) { macs_ += 3.0 * dense_macs_ * static_cast<double>(examples); }
+
+void TrialRecorder::recalibrated(std::int64_t examples) { macs_ += macs_now_.forward * static_cast<double>(examples); }
 
 double TrialRecorder::images_per_second(double seconds) const {
   return seconds > 0 ? static_cast<double>(steps_ * batch_) / seconds : 0;
@@ -176,7 +181,8 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   summary["final.test_acc"] = last.test.accuracy;
   summary["final.test_top5"] = last.test.top5;
   summary["final.test_loss"] = last.test.loss;
-  summary["final.train_loss"] = last.train_loss;
+  const auto trained = std::find_if(epochs_.rbegin(), epochs_.rend(), [](const EpochReport& r) { return r.trained(); });
+  if (trained != epochs_.rend()) summary["final.train_loss"] = trained->train_loss;
   const std::span run = std::span(epochs_).subspan(std::min(comparable_, epochs_.size() - 1));
   const auto best = std::ranges::max_element(run, {}, [](const EpochReport& r) { return r.test.accuracy; });
   summary["best.test_acc"] = best->test.accuracy;

@@ -31,11 +31,13 @@ class TrialRecorder final : public TrainObserver {
   void epoch_done(const EpochReport& report) override;
   void event(std::int64_t step, std::string_view what, std::string_view layer, double value) override;
   void probed(std::int64_t examples) override;
+  void recalibrated(std::int64_t examples) override;
   void working() override;
   bool stop_requested() override { return stop_ && stop_(); }
   void save(StateWriter& out) const override;  // all but what at_start() keeps, which its owner has
   void load(StateReader& in, TrainState& state) override;
 
+  const std::vector<std::string>& phases() const { return phases_; }  // names of those that have begun
   // Tables, and the summary values that follow from the course of training.
   void finish(TrialResult& result, const RunLength& length) const;
 
@@ -57,12 +59,12 @@ class TrialRecorder final : public TrainObserver {
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
   double dense_macs_;            // of one inference of the dense model
-  double product_macs_;          // of one step and image: see macs_of_products()
+  double product_macs_;          // of one inference: see macs_of_products()
   TrainState* state_ = nullptr;  // of the run that is recorded
   // Of a training step of one example: with the present masks, and with those that the step in progress computes
   // with, whatever its end does to them.
   struct StepMacs {
-    double plain = 0, dense_gradients = 0;
+    double plain = 0, dense_gradients = 0, forward = 0;
   } macs_now_, macs_of_step_;
   double macs_ = 0, search_macs_ = 0;  // of training so far; of what came before the present phase
   std::vector<std::vector<char>> ever_trained_;
@@ -76,6 +78,7 @@ class TrialRecorder final : public TrainObserver {
   StepReport sum_;
   std::int64_t in_sum_ = 0;
   std::vector<Event> events_;
+  std::vector<std::string> phases_;
   double train_seconds_ = 0, eval_seconds_ = 0;
   TrialProgress progress_;
   std::chrono::steady_clock::time_point started_, training_since_ = {};  // training begins with the first phase

@@ -66,7 +66,11 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 void TrialRecorder::save(StateWriter& out) const {
   out.put_value("steps", steps_);
-  out.put_values<double>("macs", std::vector{macs_now_.plain, macs_now_.dense_gradients, macs_, search_macs_});
+  std::string phases;
+  for (const std::string& name : phases_) phases += name + "\n";
+  out.put_text("phases", phases);
+  out.put_values<double>(
+      "macs", std::vector{macs_now_.plain, macs_now_.dense_gradients, macs_now_.forward, macs_, search_macs_});
   out.put_values<std::int64_t>("dimensions", std::vector{dim_max_, dim_union_, kept_, live_});
   out.put_values<double>("seconds", std::vector{train_seconds_, eval_seconds_, seconds_so_far()});
   out.put_value("ever_trained", static_cast<std::int64_t>(ever_trained_.size()));
@@ -96,9 +100,10 @@ void TrialRecorder::load(StateReader& in, TrainState& state) {
   state_ = &state;
   at_start_ = nullptr;  // was called before the stop
   steps_ = in.get_value<std::int64_t>("steps");
-  double macs[4], seconds[3];
+  phases_ = lines_of(in.get_text("phases"));
+  double macs[5], seconds[3];
   in.get_values("macs", std::span<double>(macs));
-  macs_now_ = {macs[0], macs[1]}, macs_ = macs[2], search_macs_ = macs[3];
+  macs_now_ = {macs[0], macs[1], macs[2]}, macs_ = macs[3], search_macs_ = macs[4];
   std::int64_t dimensions[4];
   in.get_values("dimensions", std::span<std::int64_t>(dimensions));
   dim_max_ = dimensions[0], dim_union_ = dimensions[1], kept_ = dimensions[2], live_ = dimensions[3];

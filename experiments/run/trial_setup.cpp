@@ -93,8 +93,11 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     key = "method.density";
     if (const auto problem = check_density(model, method)) return SettingProblem{key, *problem};
     if (const auto problem = check_batch(spec, model)) return problem;
+    const RunLength length = length_of(spec);
+    for (int phase = 0; composed->phase(phase, length); ++phase) {
+    }
     key = "train.schedule.at";
-    LearningRate(train, length_of(spec));
+    LearningRate(train, length);
   } catch (const Error& error) {
     return SettingProblem{key, error.what()};
   }

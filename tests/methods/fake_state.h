@@ -67,6 +67,7 @@ class FakeState final : public TrainState {
     }
     return result;
   }
+  void recalibrate(std::int64_t) override {}
   std::vector<LayerWeight> effective_weights() override { return {}; }
   RngKey rng(std::string_view stream) const override {
     return {seed, stream_id(stream), static_cast<std::uint32_t>(at_step)};

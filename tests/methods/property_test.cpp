@@ -228,7 +228,8 @@ void drive(
                             {When::AfterStep, 200, 2, 0},
                             {When::AfterStep, 750, 7, 0},
                             {When::EpochEnd, 800, 8, 0},
-                            {When::PhaseEnd, 1000, 10, 0}};
+                            {When::PhaseEnd, 1000, 10, 0},
+                            {When::Begin, 1000, 10, 1}};
   for (const Moment& moment : moments) {
     state.at_step = moment.step;
     method.on_event(moment, state);

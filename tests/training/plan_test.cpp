@@ -83,7 +83,9 @@ TEST(Plan, SettingsThatSayWhatIsKeptAreHeeded) {
         "{name: freezenet, density: 0.1, variant: snip}", "{name: freezenet, density: 0.1, reinit: both}",
         "{name: imp, density: 0.2, rate: 0.4, ignored: [last]}", "{name: imp, levels: 2, rate: 0.5, rewind_to: 3it}",
         "{name: imp, density: 0.1, rate: 0.9, back: nothing, fine_tune: 1ep}",
-        "{name: random, density: 0.1, init: sparse}"}) {
+        "{name: random, density: 0.1, init: sparse}",
+        "{name: oneshot, compression: 20, keep_dense: [last], fine_tune: {epochs: 5it}}",
+        "{name: oneshot, density: 0.1, fine_tune: {epochs: 0}}"}) {
     compare(spec_of(method, kShort), method);
   }
 }
@@ -95,7 +97,8 @@ TEST(Plan, TheOperationsAreThoseOfTheResult) {
         "{name: set, density: 0.1, interval: 2it}", "{name: gmp, density: 0.05, begin: 0.2, end: 0.8, interval: 2it}",
         "{name: gmp, density: 0.1, begin: 0.5, end: 0.5}", "{name: edge_popup, density: 0.3}",
         "{name: rigl, density: 1, delta_t: 3it}", "{name: magnitude, density: 0.1, scope: layer}",
-        "{name: rigl, density: 0.1, delta_t: 3it, with: [compander]}"}) {
+        "{name: rigl, density: 0.1, delta_t: 3it, with: [compander]}",
+        "{name: oneshot, density: 0.1, scope: layer, fine_tune: {epochs: 9it, lr: 0.01}}"}) {
     const Compared both = compare(spec_of(method, kShort), method);
     EXPECT_NEAR(both.flops_ratio(), 1, 1e-12) << method;
     // What grew last may still be zero.
@@ -105,6 +108,20 @@ TEST(Plan, TheOperationsAreThoseOfTheResult) {
   // Scoring counts: 256 images are 8 batches.
   const Compared snip = compare(spec_of("{name: snip, density: 0.999, batches: 8}", kShort), "snip");
   EXPECT_NEAR(snip.plan.flops / compare(spec_of("{name: dense}", kShort), "dense").plan.flops, 1.5, 0.01);
+}
+
+// So do forward passes that measure running statistics anew, and training after them.
+TEST(Plan, RecalibrationAndFineTuningAreCharged) {
+  const char* method =
+      "{name: oneshot, density: 0.1, scope: layer, recalibrate: 3, fine_tune: {epochs: 5it, lr: 0.01}}";
+  const Compared both = compare(spec_of(method, kShort, "", "resnet20", 8), method);
+  EXPECT_NEAR(both.flops_ratio(), 1, 1e-12);
+  // Dense training, a third of 3 batches and 5 batches at about a tenth.
+  const auto steps = both.result.summary.at("steps") - 5;
+  EXPECT_NEAR(both.result.summary.at("flops.train_ratio"), 1 + (0.1 * 3 / 3 + 0.1 * 5) / steps, 0.02);
+  EXPECT_NEAR(both.result.summary.at("search.flops_ratio"), 1, 0.02) << "all but fine-tuning";
+  EXPECT_EQ(both.result.provenance.at("phases"), "train, prune, recalibrate, fine_tune");
+  EXPECT_EQ(both.plan.phases.size(), 4u);
 }
 
 // A step computes with the masks it began with, whatever its end does to them.

@@ -254,6 +254,10 @@ DensityTarget density_target(const Settings& settings, const std::vector<PrunedT
   return target;
 }
 
+double kept_share(std::int64_t total, std::int64_t staying, std::int64_t pruned, double compression) {
+  return (static_cast<double>(total) / compression - static_cast<double>(staying)) / static_cast<double>(pruned);
+}
+
 std::vector<std::int64_t> in_proportion(std::int64_t total, const std::vector<std::int64_t>& weights) {
   std::int64_t all = 0, seen = 0, given = 0;
   for (const std::int64_t weight : weights) all += weight;

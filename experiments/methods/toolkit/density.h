@@ -64,6 +64,9 @@ DensityTarget density_target(const Settings& settings, const std::vector<PrunedT
 // What each tensor keeps under `target`, for a forecast: exact for tensors with a sparsity of their own. How the
 // others share is known only with their scores, so each is given the same density; their sum is exact.
 MaskForecast::Counts expected_counts(const DensityTarget& target, const std::vector<PrunedTensor>& tensors);
+// The share of `pruned` entries to keep, so that `total` parameters over those that stay are `compression`: the pruned
+// ones kept and the `staying` others. Not in (0, 1] where that cannot be reached.
+double kept_share(std::int64_t total, std::int64_t staying, std::int64_t pruned, double compression);
 // `total` entries over tensors in proportion to `weights` (of the same order), none above its weight.
 std::vector<std::int64_t> in_proportion(std::int64_t total, const std::vector<std::int64_t>& weights);
 // The entries with the best scores under `target`. T is float or double.
