@@ -40,6 +40,7 @@ void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer
     if (op.most_nonzero) {
       layer.most_nonzero = std::min(layer.most_nonzero, op.most_nonzero(graph.value(value), node.attrs));
     }
+    layer.makes_zeros |= op.makes_zeros;
     if (op.keeps_zeros_of < 0) return;
     value = node.in[static_cast<std::size_t>(op.keeps_zeros_of)];
   }
@@ -90,9 +91,9 @@ void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, 
   }
 }
 
-void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries,
-             std::span<const TrainState::LayerWeight> effective) {
-  measure(layers, specs, entries);
+namespace {
+
+void require_weights_of(const std::vector<LayerCount>& layers, std::span<const TrainState::LayerWeight> effective) {
   if (effective.size() != layers.size()) {
     fail(ErrorKind::Internal, "{} effective weights for {} layers", effective.size(), layers.size());
   }
@@ -100,7 +101,24 @@ void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, 
     if (effective[i].layer != layers[i].name) {
       fail(ErrorKind::Internal, "effective weight of '{}' in the place of '{}'", effective[i].layer, layers[i].name);
     }
-    layers[i].nonzero = count_nonzero(effective[i].values);
+  }
+}
+
+}  // namespace
+
+void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries,
+             std::span<const TrainState::LayerWeight> effective) {
+  measure(layers, specs, entries);
+  require_weights_of(layers, effective);
+  for (std::size_t i = 0; i < layers.size(); ++i) layers[i].nonzero = count_nonzero(effective[i].values);
+}
+
+void measure_made_zeros(std::vector<LayerCount>& layers, std::span<const TrainState::LayerWeight> effective) {
+  require_weights_of(layers, effective);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!layers[i].makes_zeros) continue;
+    layers[i].nonzero = std::min(layers[i].nonzero, count_nonzero(effective[i].values));
+    layers[i].trained = std::min(layers[i].trained, layers[i].nonzero);
   }
 }
 

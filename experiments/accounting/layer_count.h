@@ -22,6 +22,7 @@ struct LayerCount {
   bool derived = false;                  // not a leaf itself
   bool prunable = false;                 // some leaf belongs to the prunable set
   std::optional<ParamId> zeros_of = {};  // derived entry by entry: zero wherever this leaf is
+  bool makes_zeros = false;              // its derivation sets entries to zero that no leaf has zero
   bool dense_gradient = false;           // what it is derived from takes the gradient of every entry
   std::int64_t numel = 0;                // of the effective weight
   std::int64_t most_nonzero = 0;         // numel, or less if its derivation drops entries
@@ -43,6 +44,10 @@ void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, 
 // The same, with the non-zero values of TrainState::effective_weights().
 void measure(std::vector<LayerCount>& layers, std::span<const ParamSpec> specs, const EntryCounts& entries,
              std::span<const TrainState::LayerWeight> effective);
+
+// The zeros that derivations make at these weights (OpDef::makes_zeros), for the cost of a step: entries that are cut off
+// have no gradient either.
+void measure_made_zeros(std::vector<LayerCount>& layers, std::span<const TrainState::LayerWeight> effective);
 
 // Multiply-adds of one training step for one example.
 // The three parts cost the same in a dense network, so that a dense step is 3 f; the gradient of

@@ -48,6 +48,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
 void TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   measure(layers_, params.specs(), count_entries(params));
+  if (std::ranges::any_of(layers_, &LayerCount::makes_zeros)) measure_made_zeros(layers_, state_->effective_weights());
   macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
 }
 
