@@ -1,9 +1,11 @@
 #include "distributed/network.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/autodiff.h"
 #include "core/error.h"
+#include "core/op.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -18,6 +20,20 @@ void add_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::in
   draft.loss = out[0];
   draft.correct = out[1];
   draft.correct5 = out[2];
+}
+
+void rest_norms(Model& model, std::span<const ParamId> resting) {
+  for (NodeId at = 0; at < model.graph.node_count(); ++at) {
+    Node& node = model.graph.node(at);
+    if (!find_op(node.op).mixes_examples) continue;
+    bool any = false, all = true;
+    for (std::size_t p = 0; p < model.params.size(); ++p) {
+      if (std::ranges::find(node.in, model.params[p].value) == node.in.end()) continue;
+      any = true;
+      all = all && std::ranges::find(resting, ParamId(p)) != resting.end();
+    }
+    if (any && all) node.attrs.set("running", std::int64_t{1});
+  }
 }
 
 }  // namespace
@@ -38,10 +54,12 @@ Model Network::model(std::int64_t batch, DType compute) const {
   return model;
 }
 
-ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator) const {
+ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator, std::span<const ParamId> resting) const {
   ProgramDraft draft{.purpose = Purpose::Train, .model = model(batch), .threads = threads_};
   add_loss(draft, batch, train_.real("label_smoothing"), denominator);
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
+  for (const ParamId id : resting) draft.model.param(id).trainable = false;
+  if (!resting.empty()) rest_norms(draft.model, resting);
   return draft;
 }
 

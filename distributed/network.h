@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,7 +37,8 @@ class Network {
 
   // Forward and backward on `batch` rows; the loss is the mean over `denominator` rows, so that the
   // sum over ranks is the mean over the whole batch. Gradients are written into the parameters' own.
-  ProgramDraft training(std::int64_t batch, std::int64_t denominator) const;
+  // Parameters that rest have none, and normalisations whose parameters all rest use their running statistics.
+  ProgramDraft training(std::int64_t batch, std::int64_t denominator, std::span<const ParamId> resting = {}) const;
   ProgramDraft evaluation(std::int64_t batch) const;
   // Gradients stay in the program. Always f32: scores choose the mask, which must not depend on
   // what the processor is fast at.

@@ -22,6 +22,7 @@ struct StepReport {
   bool diverged = false;  // a loss, weight or running statistic became infinite or NaN in this step
   bool dense_gradients = false;
   int phase = 0;
+  int passes = 1;  // forward and backward, over the batch; the gradients of the last are those of the update
 };
 
 struct EpochReport {
@@ -38,7 +39,8 @@ class TrainObserver {
   virtual ~TrainObserver() = default;
   virtual void phase_started(const Phase&, TrainState&) {}  // masks and start values are in place
   virtual void masks_changed(TrainState&) {}
-  virtual void step_started() {}  // with the masks it computes with; its end may change them
+  virtual void resting_changed(TrainState&) {}  // of the step that begins; see EventPlan::resting
+  virtual void step_started() {}                // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ class Trainer final : public TrainState {
   std::int64_t step() const override { return cursor_.step; }
   const RunLength& length() const override { return length_; }
   double learning_rate() const override { return schedule_.at(cursor_.step); }
+  std::vector<ParamId> resting() const override { return events_.resting_at(cursor_.step); }
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
@@ -65,6 +67,8 @@ class Trainer final : public TrainState {
  private:
   Verdict notify(When when, bool gradients = false);
   void check_masks();
+  void rest();
+  std::span<const double> rate_factors();
   void sync_buffers();
   void report_epoch();
   bool run_phase(const Phase& phase);  // false: it diverged
@@ -84,6 +88,7 @@ class Trainer final : public TrainState {
   Prober prober_;
   Phases phases_;
   Cursor cursor_;
+  std::vector<double> rate_factors_;  // of the coming update, by ParamId
   std::uint64_t mask_revision_seen_ = 0;
 };
 

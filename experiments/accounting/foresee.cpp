@@ -80,7 +80,7 @@ Foreseen foresee(const TrialOutline& trial) {
   const auto batch = static_cast<double>(trial.batch);
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
   const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
-  const double products = 3 * macs_of_products(trial.edited);  // of a step
+  double products = macs_of_product_steps(trial.edited, {});
   Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
@@ -91,14 +91,20 @@ Foreseen foresee(const TrialOutline& trial) {
     for (std::int64_t step = phase->first_step; step < phase->last_step;) {
       masks.advance(index, step);
       measure(layers, trial.edited.params, masks.entries(trial.edited.params));
+      if (!plan.resting.empty()) {
+        const std::vector<ParamId> resting = plan.resting_at(step);
+        mark_reversed(layers, trial.edited, resting);
+        products = macs_of_product_steps(trial.edited, resting);
+      }
       const double cost = step_cost(layers).total() + products;
       const double dense_cost = step_cost(layers, true).total() + products;
-      const std::int64_t until = masks.next_step(index, phase->last_step);
+      const std::int64_t until = std::min(masks.next_step(index, phase->last_step), plan.next_resting_change(step));
       std::int64_t dense = 0;
       const StepSet& asked = plan.dense_gradients;
       for (std::int64_t at = step; !asked.empty() && at < until; ++at) dense += asked.contains(at) ? 1 : 0;
       const std::int64_t plain = until - step - (forecast.dense_batches_are_extra ? 0 : dense);
       result.train_macs += batch * (static_cast<double>(plain) * cost + static_cast<double>(dense) * dense_cost);
+      result.train_macs += batch * static_cast<double>((trial.passes - 1) * (plain + dense)) * cost;
       step = until;
     }
     masks.advance(index, phase->last_step);

@@ -23,15 +23,16 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
-                             const RunTrialOptions& options, std::function<bool()> stop)
+TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
+                             std::function<bool()> stop)
     : options_(options),
       stop_(std::move(stop)),
-      layers_(count_layers(edited)),
+      edited_(std::move(edited)),
+      layers_(count_layers(edited_)),
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
-      product_macs_(3 * macs_of_products(edited)),
+      product_macs_(macs_of_product_steps(edited_, {})),
       started_(std::chrono::steady_clock::now()) {}
 
 void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
@@ -49,6 +50,11 @@ void TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   measure(layers_, params.specs(), count_entries(params));
   if (std::ranges::any_of(layers_, &LayerCount::makes_zeros)) measure_made_zeros(layers_, state_->effective_weights());
+  if (std::vector<ParamId> resting = state_->resting(); resting != resting_) {
+    resting_ = std::move(resting);
+    mark_reversed(layers_, edited_, resting_);
+    product_macs_ = macs_of_product_steps(edited_, resting_);
+  }
   macs_now_ = {step_cost(layers_).total() + product_macs_, step_cost(layers_, true).total() + product_macs_};
 }
 
@@ -76,10 +82,17 @@ void TrialRecorder::masks_changed(TrainState& state) {
   live_ = dim;
 }
 
+void TrialRecorder::resting_changed(TrainState& state) {
+  state_ = &state;
+  measure_costs();
+  macs_of_step_ = macs_now_;  // the step has begun
+}
+
 void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {
-  macs_ += static_cast<double>(batch_) * (report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain);
+  const double last = report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain;
+  macs_ += static_cast<double>(batch_) * (last + (report.passes - 1) * macs_of_step_.plain);
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;

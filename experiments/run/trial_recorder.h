@@ -18,7 +18,7 @@ namespace winnow {
 class TrialRecorder final : public TrainObserver {
  public:
   // `dense`: the model without the method, `edited`: with it; any batch.
-  TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited, const RunTrialOptions& options,
+  TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
                 std::function<bool()> stop);
 
   // Called once, when the first training run is about to begin.
@@ -26,6 +26,7 @@ class TrialRecorder final : public TrainObserver {
 
   void phase_started(const Phase& phase, TrainState& state) override;
   void masks_changed(TrainState& state) override;
+  void resting_changed(TrainState& state) override;
   void step_started() override;
   void step_done(const StepReport& report) override;
   void epoch_done(const EpochReport& report) override;
@@ -54,11 +55,13 @@ class TrialRecorder final : public TrainObserver {
   const RunTrialOptions& options_;
   std::function<bool()> stop_;
   std::function<void()> at_start_;
+  Model edited_;
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
-  double dense_macs_;            // of one inference of the dense model
-  double product_macs_;          // of one step and image: see macs_of_products()
-  TrainState* state_ = nullptr;  // of the run that is recorded
+  double dense_macs_;             // of one inference of the dense model
+  std::vector<ParamId> resting_;  // that layers_ and product_macs_ are of
+  double product_macs_;           // of one step and image: see macs_of_product_steps()
+  TrainState* state_ = nullptr;   // of the run that is recorded
   // Of a training step of one example: with the present masks, and with those that the step in progress computes
   // with, whatever its end does to them.
   struct StepMacs {
