@@ -41,6 +41,9 @@ void relu_backward(const DoubleCall& c) {
 void sigmoid(const DoubleCall& c) {
   each(c, [&](auto i) { return 1 / (1 + std::exp(-c.in[0][i])); });
 }
+void exponential(const DoubleCall& c) {
+  each(c, [&](auto i) { return std::exp(c.in[0][i]); });
+}
 void sigmoid_backward(const DoubleCall& c) {
   each(c, [&](auto i) { return c.in[0][i] * c.in[1][i] * (1 - c.in[1][i]); });
 }
@@ -59,6 +62,21 @@ void basis_gradient(const DoubleCall& c) {
   const std::int64_t n = c.out_info[0].shape[0];
   for (std::int64_t row = 0; row < c.in_info[0].shape.numel() / n; ++row) {
     for (std::int64_t i = 0; i < n * n; ++i) c.out[0][i] += c.in[0][row * n + i / n] * c.in[1][row * n + i % n];
+  }
+}
+
+void soft_threshold(const DoubleCall& c) {
+  each(c, [&](auto i) {
+    const double above = std::fabs(c.in[0][i]) - *c.in[1];
+    return above <= 0 ? 0.0 : std::copysign(above, c.in[0][i]);
+  });
+}
+void soft_threshold_backward(const DoubleCall& c) {
+  each(c, [&](auto i) { return c.in[1][i] == 0 ? 0.0 : c.in[0][i]; });
+}
+void soft_threshold_backward_threshold(const DoubleCall& c) {
+  for (std::int64_t i = 0; i < c.in_info[0].shape.numel(); ++i) {
+    if (c.in[1][i] != 0) *c.out[0] -= std::copysign(1.0, c.in[1][i]) * c.in[0][i];
   }
 }
 
@@ -120,6 +138,7 @@ DoubleOp find_double_op(std::string_view name) {
       {"conv2d", conv2d},
       {"conv2d_backward_data", conv2d_backward_data},
       {"conv2d_backward_weights", conv2d_backward_weights},
+      {"exp", exponential},
       {"fill", fill},
       {"flatten", flatten},
       {"fuse_channels", fuse_channels},
@@ -150,6 +169,9 @@ DoubleOp find_double_op(std::string_view name) {
       {"shortcut_pad_backward", shortcut_pad_backward},
       {"sigmoid", sigmoid},
       {"sigmoid_backward", sigmoid_backward},
+      {"soft_threshold", soft_threshold},
+      {"soft_threshold_backward", soft_threshold_backward},
+      {"soft_threshold_backward_threshold", soft_threshold_backward_threshold},
       {"softmax", softmax},
       {"softmax_backward", softmax_backward},
       {"split", split},

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace winnow {
+
+enum class ParamId : std::uint32_t;  // core/model.h
 
 // The steps from, from + every, ..., up to and with `until`.
 struct StepRule {
@@ -30,6 +33,8 @@ class StepSet {
   void add(const StepSet& other);
 
   bool contains(std::int64_t step) const;
+  // The first step after this one that differs from it in being named; kEnd: there is none.
+  std::int64_t next_change(std::int64_t step) const;
   bool empty() const { return rules_.empty(); }
   const std::vector<StepRule>& rules() const { return rules_; }
   std::string text() const;  // "step 20", "every 100 steps from 0 to 700"; several joined by ", "
@@ -48,6 +53,12 @@ struct EventPlan {
   // gradient); not for a second batch at the same step, after one that was used up without an update.
   StepSet dense_gradients;
   StepSet after_step;
+  // Steps at which a parameter rests: it has no gradient and no update, keeps its optimiser's state, and the reverse pass
+  // runs without what only it needs. A normalisation whose parameters all rest uses its running statistics. Asked by the
+  // number of updates applied so far. Training parameters in turn is two of these.
+  std::map<ParamId, StepSet> resting;
+  std::vector<ParamId> resting_at(std::int64_t step) const;   // in their order
+  std::int64_t next_resting_change(std::int64_t step) const;  // the first later step of another set, or kEnd
   void add(const EventPlan& other);
   bool operator==(const EventPlan&) const = default;
 };

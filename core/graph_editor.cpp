@@ -79,6 +79,20 @@ bool GraphEditor::is_param(ValueId value) const {
                      [&](const ParamSpec& spec) { return spec.value == value; });
 }
 
+std::vector<ParamId> GraphEditor::leaves(ValueId value) const {
+  std::vector<ParamId> found;
+  const auto visit = [&](ValueId id) {
+    if (is_param(id)) found.push_back(owner(id));
+  };
+  visit(value);
+  for (const NodeId at : model_.graph.schedule(std::vector{value})) {
+    for (const ValueId id : model_.graph.nodes()[at].in) visit(id);
+  }
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  return found;
+}
+
 void GraphEditor::derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f) {
   const ValueId leaf = model_.param(weight).value;
   const NodeId before = model_.graph.node_count();

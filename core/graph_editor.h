@@ -50,6 +50,7 @@ class GraphEditor {
   std::vector<ParamId> prunable() const;  // in graph order, retired ones left out
   ParamId owner(ValueId leaf) const;      // the parameter whose leaf this is; Error{Internal} otherwise
   bool is_param(ValueId value) const;
+  std::vector<ParamId> leaves(ValueId value) const;  // the parameters that it is, or is derived from, in their order
 
   // Readers of the parameter's leaf read the value that `f` derives from it: effective weight = f(leaf, new leaves).
   void derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f);

@@ -99,7 +99,8 @@ class TrainState {
   virtual ~TrainState() = default;
   virtual std::int64_t step() const = 0;
   virtual const RunLength& length() const = 0;
-  virtual double learning_rate() const = 0;  // of the coming update
+  virtual double learning_rate() const = 0;                    // of the coming update
+  virtual std::vector<ParamId> resting() const { return {}; }  // not trained by it (EventPlan::resting)
   virtual ParamStore& params() = 0;
   virtual std::vector<ParamId> prunable() const = 0;  // the prunable set in graph order (0.1 of the specification)
   virtual ProbeResult probe(const ProbeRequest&) = 0;
@@ -177,6 +178,8 @@ class Method {
   // the same each time in the same phase.
   virtual void edit_update(UpdateGraph&) {}
   virtual void schedule(EventPlan&, const RunLength&) const {}
+  // A factor on the learning rate of a parameter, for the update after `step` updates. Pure.
+  virtual double rate(ParamId, std::int64_t /*step*/, const RunLength&) const { return 1; }
   virtual Verdict on_event(const Moment&, TrainState&) { return Verdict::Update; }
   // Phase `index`, or nothing after the last. Pure, so that a killed trial replays it.
   virtual std::optional<Phase> phase(int index, const RunLength& length) const {

@@ -126,6 +126,9 @@ struct OpDef {
   // is; -1: of none. And how many of its entries may differ from zero; absent: all.
   int keeps_zeros_of = -1;
   std::function<std::int64_t(const ValueInfo& out, const Attrs&)> most_nonzero = {};
+  // Of derivations: entries of output 0 can be zero where those of the inputs are not, as training has it (a threshold
+  // that is trained). Only values tell how many.
+  bool makes_zeros = false;
   KernelTable kernel = {};
   int inplace = -1;  // this input's memory may become output 0's when nothing else reads it later
   // A row of the outputs depends on other rows of the batch, unless the attribute `running` is 1 (batch norm).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "core/error.h"
@@ -9,10 +10,15 @@
 
 namespace winnow {
 
-const Schema& train_schema() {
-  using Kind = Setting::Kind;
-  constexpr double kMany = 1e12;
-  static const Schema schema = {
+namespace {
+
+using Kind = Setting::Kind;
+constexpr double kMany = 1e12;
+
+Schema basic_settings() {
+  std::vector<std::string> names;
+  for (const OptimizerRule& rule : optimizers()) names.emplace_back(rule.name);
+  return {
       {.key = "epochs",
        .kind = Kind::Length,
        .fallback = "160ep",
@@ -29,42 +35,38 @@ const Schema& train_schema() {
       {.key = "optimizer",
        .kind = Kind::Choice,
        .fallback = "sgd",
-       .choices = optimizer_names(),
-       .meaning = "update rule, as PyTorch defines it"},
+       .choices = names,
+       .meaning = "update rule: sgd, adam and adamw as PyTorch defines them, sam (sharpness-aware) over sgd"},
       {.key = "lr",
        .kind = Kind::Real,
        .fallback = "0.1",
        .range = Range{0, kMany, true, false},
        .meaning = "learning rate before the schedule"},
-      {.key = "momentum",
-       .kind = Kind::Real,
-       .fallback = "0.9",
-       .range = Range{0, 1, false, true},
-       .meaning = "SGD momentum",
-       .read_when = {{where("optimizer", {"sgd"})}}},
-      {.key = "nesterov",
-       .kind = Kind::Bool,
-       .fallback = "false",
-       .meaning = "SGD with Nesterov momentum",
-       .read_when = {{where("optimizer", {"sgd"}), unless("momentum", {"0"})}}},
-      {.key = "beta1",
-       .kind = Kind::Real,
-       .fallback = "0.9",
-       .range = Range{0, 1, false, true},
-       .meaning = "Adam: decay of the first moment",
-       .read_when = {{where("optimizer", {"adam", "adamw"})}}},
-      {.key = "beta2",
-       .kind = Kind::Real,
-       .fallback = "0.999",
-       .range = Range{0, 1, false, true},
-       .meaning = "Adam: decay of the second moment",
-       .read_when = {{where("optimizer", {"adam", "adamw"})}}},
-      {.key = "eps",
-       .kind = Kind::Real,
-       .fallback = "1e-8",
-       .range = Range{0, 1, true, false},
-       .meaning = "Adam: added to the root of the second moment",
-       .read_when = {{where("optimizer", {"adam", "adamw"})}}},
+  };
+}
+
+// Those of every optimiser, each read where one that declares it is chosen.
+Schema optimizer_settings() {
+  std::map<std::string, std::vector<std::string>> readers;
+  Schema all;
+  for (const OptimizerRule& rule : optimizers()) {
+    for (const Setting& setting : rule.settings) {
+      std::vector<std::string>& names = readers[setting.key];
+      if (names.empty()) all.push_back(setting);
+      names.emplace_back(rule.name);
+    }
+  }
+  for (Setting& setting : all) {
+    if (setting.read_when.empty()) setting.read_when.emplace_back();
+    for (auto& conditions : setting.read_when) {
+      conditions.insert(conditions.begin(), where("optimizer", readers[setting.key]));
+    }
+  }
+  return all;
+}
+
+Schema other_settings() {
+  return {
       {.key = "weight_decay",
        .kind = Kind::Real,
        .fallback = "0",
@@ -139,6 +141,16 @@ const Schema& train_schema() {
        .unit = "examples",
        .meaning = "examples of one evaluation batch on one rank"},
   };
+}
+
+}  // namespace
+
+const Schema& train_schema() {
+  static const Schema schema = [] {
+    Schema all = basic_settings();
+    for (const Schema& more : {optimizer_settings(), other_settings()}) all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
   return schema;
 }
 

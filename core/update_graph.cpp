@@ -13,11 +13,11 @@ bool is_norm_or_bias(ParamRole role) {
 
 }  // namespace
 
-UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int phase) : params_(params), phase_(phase) {
-  std::vector<ValueId> clipped;
+UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int phase, std::span<const ParamId> resting)
+    : params_(params), phase_(phase) {
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamSpec& spec = params.specs()[p];
-    if (!spec.trainable || spec.retired) continue;
+    if (!spec.trainable || spec.retired || std::ranges::find(resting, ParamId(p)) != resting.end()) continue;
     ParamUpdate update{.id = ParamId(p), .name = spec.name};
     update.weight = graph_.input(spec.name, spec.shape);
     update.grad = update.gradient = graph_.input(spec.name + "/grad", spec.shape);
@@ -26,15 +26,21 @@ UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int ph
     }
     update.keep = graph_.input(spec.name + "/keep", spec.shape, DType::U8);
     update.train = graph_.input(spec.name + "/train", spec.shape, DType::U8);
+    update.rate = graph_.input(spec.name + "/rate", Shape{1});
     update.lr = spec.lr;
     update.decays_frozen = spec.decays_frozen;
     const bool decays = !is_norm_or_bias(spec.role) || train.flag("decay_norm");
     update.weight_decay = decays ? train.real("weight_decay") * spec.decay : 0.0;
-    clipped.insert(clipped.end(), {update.grad, update.keep, update.train});
     updates_.push_back(std::move(update));
   }
   const double clip = train.real("clip_norm");
-  if (clip > 0 && !clipped.empty()) grad_scale_ = graph_.emit1("clip_scale", clipped, {{"most", clip}}, "clip_norm");
+  if (clip > 0) grad_scale_ = over_gradients("clip_scale", {{"most", clip}}, "clip_norm");
+}
+
+ValueId UpdateGraph::over_gradients(const char* op, Attrs attrs, const char* name) {
+  std::vector<ValueId> in;
+  for (const ParamUpdate& update : updates_) in.insert(in.end(), {update.grad, update.keep, update.train});
+  return in.empty() ? kNoValue : graph_.emit1(op, in, std::move(attrs), name);
 }
 
 ValueId UpdateGraph::buffer(const std::string& name) {

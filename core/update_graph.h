@@ -23,6 +23,7 @@ struct ParamUpdate {
   ValueId weight = kNoValue, grad = kNoValue, keep = kNoValue, train = kNoValue;
   std::vector<ValueId> slots = {};
   ValueId gradient = kNoValue;      // what the optimiser steps by: grad, or what UpdateGraph::before() makes of it
+  ValueId rate = kNoValue;          // the factor {1} of Method::rate
   double lr = 1, weight_decay = 0;  // multiplier of the learning rate; decay of this parameter
   bool decays_frozen = false;       // entries with Trainable 0 decay, too
   ValueId new_weight = kNoValue;
@@ -31,8 +32,8 @@ struct ParamUpdate {
 
 class UpdateGraph {
  public:
-  // Leaves for every trained parameter of `params`. `phase`: the training run that it is the update of.
-  UpdateGraph(const ParamStore& params, const Settings& train, int phase = 0);
+  // Leaves for every trained parameter of `params` but those that rest. `phase`: the training run that it is the update of.
+  UpdateGraph(const ParamStore& params, const Settings& train, int phase = 0, std::span<const ParamId> resting = {});
 
   int phase() const { return phase_; }
 
@@ -40,6 +41,8 @@ class UpdateGraph {
   std::span<ParamUpdate> updates() { return updates_; }
   // The factor {1} of all gradients, or kNoValue: train.clip_norm.
   ValueId grad_scale() const { return grad_scale_; }
+  // A node that reads gradient and masks of every parameter; kNoValue if there is none to train.
+  ValueId over_gradients(const char* op, Attrs attrs, const char* name);
 
   // The leaf of a buffer of the network, which a method sets at events.
   ValueId buffer(const std::string& name);

@@ -1,9 +1,11 @@
 #include "distributed/network.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/autodiff.h"
 #include "core/error.h"
+#include "core/op.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -37,6 +39,20 @@ void add_extra_losses(ProgramDraft& draft, double share) {
     const ValueId term = graph.emit1("mul", {extra.value, weight}, {}, extra.name);
     draft.reported.push_back({extra.name, term});
     if (extra.trained) draft.objective = graph.emit1("add", {draft.objective, term}, {}, "objective");
+  }
+}
+
+void rest_norms(Model& model, std::span<const ParamId> resting) {
+  for (NodeId at = 0; at < model.graph.node_count(); ++at) {
+    Node& node = model.graph.node(at);
+    if (!find_op(node.op).mixes_examples) continue;
+    bool any = false, all = true;
+    for (std::size_t p = 0; p < model.params.size(); ++p) {
+      if (std::ranges::find(node.in, model.params[p].value) == node.in.end()) continue;
+      any = true;
+      all = all && std::ranges::find(resting, ParamId(p)) != resting.end();
+    }
+    if (any && all) node.attrs.set("running", std::int64_t{1});
   }
 }
 
@@ -82,11 +98,13 @@ bool Network::load(StateReader& in) {
   return removals_ != before;
 }
 
-ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator) const {
+ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator, std::span<const ParamId> resting) const {
   ProgramDraft draft{.use = Use::Train, .model = model(batch, Use::Train), .threads = threads_};
   add_label_loss(draft, batch, train_.real("label_smoothing"), denominator);
   add_extra_losses(draft, static_cast<double>(batch) / static_cast<double>(denominator));
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
+  for (const ParamId id : resting) draft.model.param(id).trainable = false;
+  if (!resting.empty()) rest_norms(draft.model, resting);
   return draft;
 }
 

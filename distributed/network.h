@@ -45,8 +45,9 @@ class Network {
 
   // Forward and backward on `batch` rows; the loss is the mean over `denominator` rows, so that the
   // sum over ranks is the mean over the whole batch; extra losses likewise. Gradients are written into the
-  // parameters' own.
-  ProgramDraft training(std::int64_t batch, std::int64_t denominator) const;
+  // parameters' own. Parameters that rest have none, and normalisations whose parameters all rest use their running
+  // statistics.
+  ProgramDraft training(std::int64_t batch, std::int64_t denominator, std::span<const ParamId> resting = {}) const;
   ProgramDraft evaluation(std::int64_t batch) const;
   // The forward pass of training; every run leaves the batch's own statistics in the buffers.
   ProgramDraft statistics(std::int64_t batch) const;

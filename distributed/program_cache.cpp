@@ -134,11 +134,20 @@ CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
   return entries_.emplace_back(std::make_unique<Entry>(Entry{std::move(draft), std::move(net)}))->net;
 }
 
+namespace {
+
+std::size_t bytes_of(const CompiledNetwork& net) { return net.program.arena_bytes() + net.program.scratch_bytes(); }
+
+}  // namespace
+
+void ProgramCache::done_with(const CompiledNetwork& net, std::size_t bytes) {
+  if (bytes_of(net) <= bytes) return;
+  std::erase_if(entries_, [&](const auto& entry) { return &entry->net == &net; });
+}
+
 void ProgramCache::shrink_probes(std::size_t bytes) {
-  std::erase_if(entries_, [&](const auto& entry) {
-    const Program& program = entry->net.program;
-    return entry->draft.use == Use::Probe && program.arena_bytes() + program.scratch_bytes() > bytes;
-  });
+  std::erase_if(entries_,
+                [&](const auto& entry) { return entry->draft.use == Use::Probe && bytes_of(entry->net) > bytes; });
 }
 
 }  // namespace winnow

@@ -66,6 +66,8 @@ class ProgramCache {
 
   // The program of an equal draft, or a new one. Stays where it is until the next begin(), gather() or shrink().
   CompiledNetwork& compiled(ProgramDraft draft);
+  // The present trial has no more use of it: it stays for the next one, unless it holds more than `bytes`.
+  void done_with(const CompiledNetwork& net, std::size_t bytes);
   void shrink_probes(std::size_t bytes);           // lets go of probes' programs that hold more than that
   std::int64_t reused() const { return reused_; }  // programs that were not compiled again
 

@@ -28,6 +28,7 @@ struct StepReport {
   bool diverged = false;            // a loss, weight or running statistic became infinite or NaN in this step
   bool dense_gradients = false;
   int phase = 0;
+  int passes = 1;  // forward and backward, over the batch; the gradients of the last are those of the update
 };
 
 struct EpochReport {
@@ -50,7 +51,8 @@ class TrainObserver {
   // It has fewer channels: `cut` is what this leaves of each tensor, nothing where a run that goes on had them removed
   // before. masks_changed() follows.
   virtual void network_changed(const Model& /*now*/, const ChannelCut& /*cut*/) {}
-  virtual void step_started() {}  // with the masks it computes with; its end may change them
+  virtual void resting_changed(TrainState&) {}  // of the step that begins; see EventPlan::resting
+  virtual void step_started() {}                // with the masks it computes with; its end may change them
   virtual void step_done(const StepReport&) {}
   virtual void epoch_done(const EpochReport&) {}
   virtual void event(std::int64_t /*step*/, std::string_view /*what*/, std::string_view /*layer*/, double /*value*/) {}

@@ -121,10 +121,32 @@ void Trainer::sync_buffers() {
   }
 }
 
+// Whether the set changes is a function of the step, so that a run that goes on here does the same. A normalisation
+// that rests uses statistics that all ranks share.
+void Trainer::rest() {
+  if (events_.resting.empty()) return;
+  const std::vector<ParamId> now = resting();
+  if (cursor_.step > 0 && !cursor_.again && now != events_.resting_at(cursor_.step - 1)) {
+    sync_buffers();
+    job_.observer.resting_changed(*this);
+  }
+  step_->rest(now);
+}
+
+std::span<const double> Trainer::rate_factors() {
+  rate_factors_.resize(params_.size());
+  for (std::size_t p = 0; p < rate_factors_.size(); ++p) {
+    rate_factors_[p] = job_.method.rate(ParamId(p), cursor_.step, length_);
+  }
+  return rate_factors_;
+}
+
 StepReport Trainer::train_step() {
+  rest();
   StepReport report{.learning_rate = learning_rate(),
                     .dense_gradients = !cursor_.again && events_.dense_gradients.contains(cursor_.step),
-                    .phase = cursor_.phase};
+                    .phase = cursor_.phase,
+                    .passes = step_->passes()};
   TrainingStep::Result batch = step_->gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
   report.loss = batch.loss;
   report.accuracy = batch.accuracy;
@@ -137,7 +159,7 @@ StepReport Trainer::train_step() {
     cursor_.skipped += cursor_.again ? 1 : 0;
   }
   if (report.updated) {
-    step_->update(report.learning_rate, ++cursor_.updates);
+    step_->update(report.learning_rate, ++cursor_.updates, rate_factors());
     ++cursor_.step;
     cursor_.again = false;
     report.diverged = step_->status().not_finite != 0;
@@ -280,8 +302,8 @@ std::size_t Trainer::memory_bytes() const {
 Cursor Trainer::cursor() const {
   Cursor now = cursor_;
   if (!step_) return now;
-  now.bytes_sent += step_->reducer().bytes_sent();
-  now.bytes_dense += step_->reducer().bytes_dense();
+  now.bytes_sent += step_->bytes_sent();
+  now.bytes_dense += step_->bytes_dense();
   return now;
 }
 

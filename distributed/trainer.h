@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class Trainer final : public TrainState {
   std::int64_t step() const override { return cursor_.step; }
   const RunLength& length() const override { return length_; }
   double learning_rate() const override { return rate_at(cursor_.step); }
+  std::vector<ParamId> resting() const override { return events_.resting_at(cursor_.step); }
   ParamStore& params() override { return params_; }
   std::vector<ParamId> prunable() const override;
   ProbeResult probe(const ProbeRequest& request) override { return prober_.probe(request, cursor_.step); }
@@ -78,6 +80,8 @@ class Trainer final : public TrainState {
   void check_masks();
   void check_agreed(std::uint64_t digest, const char* what);
   void forget_programs();
+  void rest();
+  std::span<const double> rate_factors();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
   void stop_if_asked();
@@ -102,6 +106,7 @@ class Trainer final : public TrainState {
   Phases phases_;
   Phase phase_;  // the present one
   Cursor cursor_;
+  std::vector<double> rate_factors_;  // of the coming update, by ParamId
   std::uint64_t mask_revision_seen_ = 0;
   std::uint64_t evaluated_ = 0;  // ParamStore::changes() at the last evaluation, or before the present phase
   std::map<ParamId, Encoded> encoded_;

@@ -1,40 +1,125 @@
 #include "distributed/training_step.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace winnow {
+namespace {
+
+// The program reads these values in place of the weights for as long as this lives. Bound and not fed: nothing is copied,
+// and where programs are recorded there is one recording for each place.
+class AtPoint {
+ public:
+  AtPoint(CompiledNetwork& net, ParamStore& params, std::span<const Optimizer::Point> point)
+      : net_(net), params_(params), point_(point) {
+    for (const auto& [id, values] : point_) net_.program.bind(leaf(id), values);
+  }
+  ~AtPoint() {
+    for (const auto& [id, values] : point_) net_.program.bind(leaf(id), params_.weight_memory(id).data);
+  }
+  AtPoint(const AtPoint&) = delete;
+  AtPoint& operator=(const AtPoint&) = delete;
+
+ private:
+  ValueId leaf(ParamId id) const { return net_.params[static_cast<std::size_t>(id)]; }
+  CompiledNetwork& net_;
+  ParamStore& params_;
+  std::span<const Optimizer::Point> point_;
+};
+
+}  // namespace
 
 TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source)
     : job_(job),
+      network_(network),
+      programs_(programs),
       params_(programs.params()),
       source_(source),
-      net_(programs.compiled(network.training(job.rows(), job.batch()))),
-      optimizer_(job.train, params_, job.method, job.threads, &net_.program.state()) {
+      passes_(Optimizer::passes(job.train)) {
+  add_part({});
+}
+
+void TrainingStep::add_part(std::vector<ParamId> resting) {
+  CompiledNetwork& net = programs_.compiled(network_.training(job_.rows(), job_.batch(), resting));
+  Optimizer optimizer(job_.train, params_, job_.method, job_.threads, &net.program.state(), resting);
+  parts_.push_back(std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr}));
+  Part& part = now();
   std::vector<ParamId> order;
-  std::vector<ValueId> watched;
-  for (const auto& [value, id] : net_.gradients) {
+  for (const auto& [value, id] : net.gradients) {
     order.push_back(id);
-    watched.push_back(value);
-    param_of_grad_.resize(std::max(param_of_grad_.size(), static_cast<std::size_t>(value) + 1));
-    param_of_grad_[static_cast<std::size_t>(value)] = id;
+    part.param_of_grad.resize(std::max(part.param_of_grad.size(), static_cast<std::size_t>(value) + 1));
+    part.param_of_grad[static_cast<std::size_t>(value)] = id;
   }
-  reducer_ = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
+  part.reducer = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
+  watch_gradients();
+  std::size_t memory = 0;
+  for (const auto& each : parts_) {
+    const Program& program = each->net.program;
+    memory += program.arena_bytes() + program.scratch_bytes() + each->optimizer.point_bytes();
+  }
+  memory_ = std::max(memory_, memory);
+}
+
+// Two parts may have one program, where what rests in the one has no gradient in the other either.
+void TrainingStep::watch_gradients() {
+  std::vector<ValueId> watched;
+  for (const auto& [value, id] : now().net.gradients) watched.push_back(value);
   if (job_.comm.size() == 1) watched.clear();  // nothing is sent
-  net_.program.watch(watched,
-                     [this](ValueId value) { reducer_->ready(param_of_grad_[static_cast<std::size_t>(value)]); });
+  now().net.program.watch(watched, [part = &now()](ValueId value) {
+    part->reducer->ready(part->param_of_grad[static_cast<std::size_t>(value)]);
+  });
+}
+
+void TrainingStep::enter_phase(int phase) {
+  phase_ = phase;
+  now().optimizer.enter_phase(phase);
+}
+
+void TrainingStep::rest(std::span<const ParamId> resting) {
+  if (std::ranges::equal(resting, now().resting)) return;
+  if (parts_.size() == 2 && std::ranges::equal(resting, parts_.front()->resting)) {
+    std::swap(parts_.front(), parts_.back());
+    watch_gradients();
+  } else {
+    constexpr std::size_t kSmall = std::size_t{16} << 20;  // the next trial will want it again
+    if (parts_.size() == 2) {
+      const Part& gone = *parts_.front();
+      bytes_sent_ += gone.reducer->bytes_sent();
+      bytes_dense_ += gone.reducer->bytes_dense();
+      CompiledNetwork& net = gone.net;
+      parts_.erase(parts_.begin());
+      if (&net != &now().net) programs_.done_with(net, kSmall);
+    }
+    add_part({resting.begin(), resting.end()});
+  }
+  now().optimizer.enter_phase(phase_);
+  // Whoever reads all gradients finds none of them.
+  for (const ParamId id : resting) std::ranges::fill(params_.grad_memory(id).span<float>(), 0.0f);
 }
 
 TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
   const Batch& batch = source_.batch(index);
-  Program& program = net_.program;
-  program.feed(net_.images, batch.images.data);
-  program.feed(net_.labels, batch.labels.data);
-  reducer_->begin_step(dense);
-  program.run({.seed = job_.seeds.dropout, .step = static_cast<std::uint32_t>(step), .first_row = batch.first_row});
-  sums_ = {*program.view(net_.loss).as<float>(), static_cast<float>(*program.view(net_.correct).as<std::int32_t>()),
+  const Result at_weights = pass(batch, step, dense && passes_ == 1, true);
+  if (passes_ == 1 || status().not_finite != 0) return at_weights;
+  const AtPoint there(now().net, params_, now().optimizer.point());
+  pass(batch, step, dense, false);
+  return at_weights;
+}
+
+TrainingStep::Result TrainingStep::pass(const Batch& batch, std::int64_t step, bool dense, bool first) {
+  CompiledNetwork& net = now().net;
+  Program& program = net.program;
+  program.feed(net.images, batch.images.data);
+  program.feed(net.labels, batch.labels.data);
+  now().reducer->begin_step(dense);
+  program.run({.seed = job_.seeds.dropout,
+               .step = static_cast<std::uint32_t>(step),
+               .first_row = batch.first_row,
+               .update_statistics = first});
+  sums_ = {*program.view(net.loss).as<float>(), static_cast<float>(*program.view(net.correct).as<std::int32_t>()),
            static_cast<float>(status().not_finite)};
-  for (const Reported& extra : net_.reported) sums_.push_back(*program.view(extra.value).as<float>());
-  reducer_->finish(sums_);
+  for (const Reported& extra : net.reported) sums_.push_back(*program.view(extra.value).as<float>());
+  now().reducer->finish(sums_);
   Result result{static_cast<double>(sums_[0]), static_cast<double>(sums_[1]) / static_cast<double>(job_.batch()), {}};
   result.losses.assign(sums_.begin() + 3, sums_.end());
   // What one rank found ends the trial on all.
@@ -44,9 +129,21 @@ TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t st
   return result;
 }
 
+std::int64_t TrainingStep::bytes_sent() const {
+  std::int64_t sum = bytes_sent_;
+  for (const auto& part : parts_) sum += part->reducer->bytes_sent();
+  return sum;
+}
+
+std::int64_t TrainingStep::bytes_dense() const {
+  std::int64_t sum = bytes_dense_;
+  for (const auto& part : parts_) sum += part->reducer->bytes_dense();
+  return sum;
+}
+
 std::size_t TrainingStep::memory_bytes() const {
-  const TensorView images = net_.program.view(net_.images);
-  return net_.program.arena_bytes() + net_.program.scratch_bytes() + 2 * images.bytes();  // two batches are prepared
+  const CompiledNetwork& net = now().net;
+  return memory_ + 2 * net.program.view(net.images).bytes();  // two batches are prepared
 }
 
 }  // namespace winnow

@@ -1,9 +1,10 @@
 // One batch of training: forward, backward, the sum of gradients over ranks, and the update, which
-// the trainer asks for apart, since a method may act between. Owns reducer and optimiser;
-// borrows the rest. Not synchronised.
+// the trainer asks for apart, since a method may act between. An optimiser of two passes runs the batch again at a point
+// that it computes from the first gradients. Owns reducers and optimisers; borrows the rest. Not synchronised.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/optimizer.h"
@@ -17,31 +18,53 @@ class TrainingStep {
   TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source);
 
   struct Result {
-    double loss = 0, accuracy = 0;    // of the whole batch
+    double loss = 0, accuracy = 0;    // of the whole batch, at the weights
     std::vector<double> losses = {};  // extra ones, as they are weighed: by Model::losses
   };
-  void enter_phase(int phase) { optimizer_.enter_phase(phase); }
+  void enter_phase(int phase);
+  // From here on these parameters rest, in the order of their ids: programs without their gradients and updates.
+  void rest(std::span<const ParamId> resting);
   // Gradients of this batch of the training order, summed over ranks. `dense`: also those of masked
   // entries. `step`: of the random streams.
   Result gradients(std::int64_t batch, std::int64_t step, bool dense);
-  // Update number `number` since the slots were zero, from 1.
-  void update(double learning_rate, std::int64_t number) { optimizer_.update(learning_rate, number); }
+  // Update number `number` since the slots were zero, from 1; `factors` on the learning rate, by ParamId.
+  void update(double learning_rate, std::int64_t number, std::span<const double> factors = {}) {
+    now().optimizer.update(learning_rate, number, factors);
+  }
   // What the passes and updates so far have marked; the same on every rank after gradients() and update().
-  RunStatus& status() { return net_.program.state().status; }
+  RunStatus& status() { return program().state().status; }
 
-  const Reducer& reducer() const { return *reducer_; }
-  Program& program() { return net_.program; }
-  std::size_t memory_bytes() const;
+  int passes() const { return passes_; }
+  std::int64_t bytes_sent() const;  // as Reducer says, of all passes so far
+  std::int64_t bytes_dense() const;
+  Program& program() { return now().net.program; }
+  std::size_t memory_bytes() const;  // the most that was planned at one time
 
  private:
+  // What it takes to train while these parameters rest.
+  struct Part {
+    std::vector<ParamId> resting;
+    CompiledNetwork& net;
+    Optimizer optimizer;
+    std::vector<ParamId> param_of_grad;  // by value
+    std::unique_ptr<Reducer> reducer;
+  };
+  Part& now() { return *parts_.back(); }
+  const Part& now() const { return *parts_.back(); }
+  void add_part(std::vector<ParamId> resting);
+  void watch_gradients();
+  Result pass(const Batch& batch, std::int64_t step, bool dense, bool first);
+
   const TrainJob& job_;
+  const Network& network_;
+  ProgramCache& programs_;
   ParamStore& params_;
   BatchSource& source_;
-  CompiledNetwork& net_;
-  Optimizer optimizer_;
-  std::vector<ParamId> param_of_grad_;  // by value
-  std::unique_ptr<Reducer> reducer_;
-  std::vector<float> sums_;  // over ranks, of one batch
+  int passes_, phase_ = 0;
+  std::vector<std::unique_ptr<Part>> parts_;  // the one before, if any, and the present one: turns compile once
+  std::size_t memory_ = 0;
+  std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;  // of parts that are gone
+  std::vector<float> sums_;                        // over ranks, of one pass
 };
 
 }  // namespace winnow

@@ -1,11 +1,13 @@
 // sgd_step, adam_step, adamw_step: one update of one parameter.
-//   in   weight, grad, one or two slots of its shape, keep mask or none, train mask or none, scale {1} or none
+//   in   weight, grad, one or two slots of its shape, keep mask or none, train mask or none, scale {1} or none,
+//        factor of the learning rate {1} or none
 //   out  weight, slots
 // A mask or scale whose memory is null while the program runs counts as absent. The learning rate and the
 // number of the update are read from the run state. Attributes: lr and weight_decay of this parameter
 // (a multiplier and a decay), decay_frozen, and those of the rule. Bound outputs may be the inputs' memory.
-//   clip_scale: in grad, keep mask or none, train mask or none of each parameter; out the factor {1} that
-// brings the norm of all live gradients down to attribute `most`.
+//   clip_scale, norm_scale: in grad, keep mask or none, train mask or none of each parameter; out the factor {1}
+// that brings the norm of all live gradients down to attribute `most`, or makes it attribute `norm`.
+//   ascend: in weight, grad, keep mask or none, train mask or none, scale {1}; out weight + scale * grad where it is live.
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
 #include "kernels/optimizer.h"
@@ -22,14 +24,16 @@ void require_mask(const ValueInfo& mask, const Shape& shape) {
 }
 
 std::vector<ValueInfo> infer_step(Infos in, std::size_t slots) {
-  require(in.size() == slots + 5, fmt::format("takes weight, grad, {} slots, two masks and a scale or none", slots));
+  require(in.size() == slots + 6,
+          fmt::format("takes weight, grad, {} slots, two masks, a scale and a factor or none", slots));
   for (std::size_t i = 0; i < slots + 2; ++i) {
     require(in[i].shape == in[0].shape && in[i].dtype == DType::F32 && present(in[i]),
             "weight, gradient and slots must be f32 of one shape");
   }
   for (std::size_t i = slots + 2; i < slots + 4; ++i) require_mask(in[i], in[0].shape);
-  require(!present(in[slots + 4]) || (in[slots + 4].shape == Shape{1} && in[slots + 4].dtype == DType::F32),
-          "the scale must be f32 {1}");
+  for (std::size_t i = slots + 4; i < slots + 6; ++i) {
+    require(!present(in[i]) || (in[i].shape == Shape{1} && in[i].dtype == DType::F32), "factors must be f32 {1}");
+  }
   return std::vector<ValueInfo>(slots + 1, {in[0].shape, DType::F32});
 }
 
@@ -43,7 +47,8 @@ UpdateOf update_of(const Attrs& attrs, const KernelCall& call, std::size_t slots
           .run = call.exec.run,
           .lr = attrs.real("lr", 1.0),
           .weight_decay = attrs.real("weight_decay", 0.0),
-          .decay_frozen = attrs.integer("decay_frozen", 0) != 0};
+          .decay_frozen = attrs.integer("decay_frozen", 0) != 0,
+          .rate_factor = call.in[slots + 5].as<float>()};
 }
 
 void run_sgd(const KernelSpec& spec, const KernelCall& call) {
@@ -67,7 +72,7 @@ OpExample example(std::string label, std::size_t slots, Attrs attrs) {
   const Shape shape{7, 5};
   OpExample e{.label = std::move(label), .in = std::vector<ValueInfo>(slots + 2, {shape})};
   for (int mask = 0; mask < 2; ++mask) e.in.push_back({shape, DType::U8});
-  e.in.push_back({Shape{1}});
+  for (int factor = 0; factor < 2; ++factor) e.in.push_back({Shape{1}});
   e.attrs = std::move(attrs);
   e.gradient = OpExample::Gradient::None;
   e.low = 0.1;  // second moments are not negative
@@ -75,9 +80,12 @@ OpExample example(std::string label, std::size_t slots, Attrs attrs) {
   return e;
 }
 
-class ClipScaleKernel final : public Kernel {
+// Scale: ClipScale or NormScale, with this attribute.
+template <class Scale>
+class GradientScale final : public Kernel {
  public:
-  explicit ClipScaleKernel(const KernelSpec& spec) : most_(spec.node.attrs.real("most")), count_(spec.in.size() / 3) {
+  GradientScale(const KernelSpec& spec, const char* attribute)
+      : norm_(spec.node.attrs.real(attribute)), count_(spec.in.size() / 3) {
     for (const ValueInfo& info : spec.in) partials_ = std::max(partials_, fold_partials(1, info.shape.numel()));
   }
   std::size_t scratch_bytes() const override { return (count_ + static_cast<std::size_t>(partials_)) * sizeof(double); }
@@ -90,23 +98,38 @@ class ClipScaleKernel final : public Kernel {
           LoadSquare{grad.as<float>(), call.in[3 * i + 1].as<std::uint8_t>(), call.in[3 * i + 2].as<std::uint8_t>()},
           Sum{}, StoreRow<double>{squares + i}, squares + count_);
     }
-    for_each(call.exec, 1, ClipScale{squares, static_cast<std::int64_t>(count_), most_, call.out[0].as<float>()});
+    for_each(call.exec, 1, Scale{squares, static_cast<std::int64_t>(count_), norm_, call.out[0].as<float>()});
   }
 
  private:
-  double most_;
+  double norm_;
   std::size_t count_;
   std::int64_t partials_ = 0;
 };
 
-std::vector<ValueInfo> infer_clip(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_scale(Infos in, double norm) {
   require(!in.empty() && in.size() % 3 == 0, "takes a gradient and two masks or none for each parameter");
   for (std::size_t i = 0; i < in.size(); i += 3) {
     require(present(in[i]) && in[i].dtype == DType::F32, "gradients must be f32");
     for (const std::size_t mask : {i + 1, i + 2}) require_mask(in[mask], in[i].shape);
   }
-  require(attrs.real("most") > 0, "the norm must be positive");
+  require(norm > 0, "the norm must be positive");
   return {{Shape{1}, DType::F32}};
+}
+
+std::vector<ValueInfo> infer_ascend(Infos in, const Attrs&) {
+  require(in.size() == 5, "takes weight, grad, two masks or none and a scale");
+  require(in[0].shape == in[1].shape && in[0].dtype == DType::F32 && in[1].dtype == DType::F32,
+          "weight and gradient must be f32 of one shape");
+  for (const std::size_t mask : {2, 3}) require_mask(in[mask], in[0].shape);
+  require(in[4].shape == Shape{1} && in[4].dtype == DType::F32, "the scale must be f32 {1}");
+  return {{in[0].shape, DType::F32}};
+}
+
+void run_ascend(const KernelSpec&, const KernelCall& call) {
+  for_each(call.exec, call.out[0].numel(),
+           Ascend{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<std::uint8_t>(),
+                  call.in[3].as<std::uint8_t>(), call.in[4].as<float>(), call.out[0].as<float>()});
 }
 
 }  // namespace
@@ -136,10 +159,24 @@ void define_optimizer_steps() {
   two.attrs = {{"most", 0.5}};
   two.gradient = OpExample::Gradient::None;
   two.bf16 = false;
-  define_op({.name = "clip_scale",
-             .infer = infer_clip,
-             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<ClipScaleKernel>(spec); }},
-             .examples = {two}});
+  define_op(
+      {.name = "clip_scale",
+       .infer = [](Infos in, const Attrs& attrs) { return infer_scale(in, attrs.real("most")); },
+       .kernel = {.any =
+                      [](const KernelSpec& spec) { return std::make_unique<GradientScale<ClipScale>>(spec, "most"); }},
+       .examples = {two}});
+  two.attrs = {{"norm", 0.05}};
+  define_op(
+      {.name = "norm_scale",
+       .infer = [](Infos in, const Attrs& attrs) { return infer_scale(in, attrs.real("norm")); },
+       .kernel = {.any =
+                      [](const KernelSpec& spec) { return std::make_unique<GradientScale<NormScale>>(spec, "norm"); }},
+       .examples = {two}});
+  OpExample up{.label = "masks",
+               .in = {{Shape{7, 5}}, {Shape{7, 5}}, {Shape{7, 5}, DType::U8}, {Shape{7, 5}, DType::U8}, {Shape{1}}}};
+  up.gradient = OpExample::Gradient::None;
+  up.bf16 = false;
+  define_op({.name = "ascend", .infer = infer_ascend, .kernel = {.any = plain_kernel(run_ascend)}, .examples = {up}});
 }
 
 }  // namespace winnow::ops

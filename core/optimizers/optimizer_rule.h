@@ -1,5 +1,5 @@
-// What an optimiser is: its state and the nodes of its step. One file in core/optimizers/ defines one
-// family and one line in registry.cpp lists each member.
+// What an optimiser is: its state, its settings and the nodes of its step. One file in core/optimizers/ defines one
+// family and one line in optimizers.def lists each member.
 #pragma once
 
 #include <string>
@@ -15,12 +15,21 @@ struct OptimizerRule {
   int slots;              // state tensors of the weight's shape
   // Sets new_weight and new_slots of one parameter.
   void (*emit)(UpdateGraph& update, ParamUpdate& param, const Settings& train);
+  // Settings below "train." that it reads, without the condition that it is chosen. Two that read the same declare it alike.
+  Schema settings = {};
+  // Where it takes the gradient of the update: sets each parameter's new_weight from the gradient at the weights. The same
+  // batch is then run again there. Absent: at the weights, in one pass.
+  void (*point)(UpdateGraph& update, const Settings& train) = nullptr;
 };
 
 const OptimizerRule& find_optimizer(std::string_view name);  // unknown: Error{Internal}; settings refuse it before
-std::vector<std::string> optimizer_names();                  // the first is the default
+const std::vector<OptimizerRule>& optimizers();              // the first is the default
 
 // The inputs of every step op (core/ops/optimizer_steps.cpp), and the attributes that all of them have.
 void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs);
+
+// The step of SGD and its settings, on which other rules build.
+void emit_sgd(UpdateGraph& update, ParamUpdate& param, const Settings& train);
+Schema sgd_settings();
 
 }  // namespace winnow

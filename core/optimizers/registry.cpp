@@ -1,4 +1,3 @@
-// Every optimiser, one line each.
 #include <algorithm>
 
 #include "core/error.h"
@@ -6,30 +5,23 @@
 
 namespace winnow {
 
-void emit_sgd(UpdateGraph&, ParamUpdate&, const Settings&);
-void emit_adam(UpdateGraph&, ParamUpdate&, const Settings&);
-void emit_adamw(UpdateGraph&, ParamUpdate&, const Settings&);
+#define OPTIMIZER(function) OptimizerRule function();
+#include "core/optimizers/optimizers.def"
+#undef OPTIMIZER
 
-namespace {
-
-const OptimizerRule kOptimizers[] = {
-    {"sgd", 1, emit_sgd},
-    {"adam", 2, emit_adam},
-    {"adamw", 2, emit_adamw},
-};
-
-}  // namespace
-
-const OptimizerRule& find_optimizer(std::string_view name) {
-  const auto* found = std::ranges::find(kOptimizers, name, &OptimizerRule::name);
-  if (found == std::end(kOptimizers)) fail(ErrorKind::Internal, "there is no optimiser '{}'", name);
-  return *found;
+const std::vector<OptimizerRule>& optimizers() {
+  static const std::vector<OptimizerRule> all = {
+#define OPTIMIZER(function) function(),
+#include "core/optimizers/optimizers.def"
+#undef OPTIMIZER
+  };
+  return all;
 }
 
-std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
-  for (const OptimizerRule& rule : kOptimizers) names.emplace_back(rule.name);
-  return names;
+const OptimizerRule& find_optimizer(std::string_view name) {
+  const auto found = std::ranges::find(optimizers(), name, &OptimizerRule::name);
+  if (found == optimizers().end()) fail(ErrorKind::Internal, "there is no optimiser '{}'", name);
+  return *found;
 }
 
 void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs) {
@@ -38,7 +30,7 @@ void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs at
   attrs.set("decay_frozen", std::int64_t{param.decays_frozen});
   std::vector<ValueId> in{param.weight, param.gradient};
   in.insert(in.end(), param.slots.begin(), param.slots.end());
-  in.insert(in.end(), {param.keep, param.train, update.grad_scale()});
+  in.insert(in.end(), {param.keep, param.train, update.grad_scale(), param.rate});
   const std::vector<ValueId> out = update.graph().emit(op, in, std::move(attrs), param.name + "/update");
   param.new_weight = out[0];
   param.new_slots.assign(out.begin() + 1, out.end());

@@ -116,16 +116,19 @@ Foreseen foresee(const TrialOutline& trial) {
       remove_until(index, step);
       masks.advance(index, step);
       measure(layers, network.params, masks.entries(network.params));
-      const double products = 3 * macs_of_products(network);
+      const std::vector<ParamId> resting = plan.resting_at(step);
+      if (!plan.resting.empty()) mark_reversed(layers, network, resting);
+      const double products = macs_of_product_steps(network, resting);
       const double cost = step_cost(layers).total() + products;
       const double dense_cost = step_cost(layers, true).total() + products;
-      std::int64_t until = masks.next_step(index, phase->last_step);
+      std::int64_t until = std::min(masks.next_step(index, phase->last_step), plan.next_resting_change(step));
       if (removal != forecast.removals.end() && removal->phase == index) until = std::min(until, removal->step);
       std::int64_t dense = 0;
       const StepSet& asked = plan.dense_gradients;
       for (std::int64_t at = step; !asked.empty() && at < until; ++at) dense += asked.contains(at) ? 1 : 0;
       const std::int64_t plain = until - step - (forecast.dense_batches_are_extra ? 0 : dense);
       result.train_macs += batch * (static_cast<double>(plain) * cost + static_cast<double>(dense) * dense_cost);
+      result.train_macs += batch * static_cast<double>((trial.passes - 1) * (plain + dense)) * cost;
       step = until;
     }
     remove_until(index, phase->last_step);

@@ -16,6 +16,7 @@ struct TrialOutline {
   RunLength length;
   std::int64_t batch;       // over all ranks
   bool start_file = false;  // start values come from a file, so that no seed regenerates them
+  int passes = 1;           // forward and backward, of an update (Optimizer::passes)
 };
 
 struct Foreseen {

@@ -48,6 +48,12 @@ void Composite::schedule(EventPlan& plan, const RunLength& length) const {
   }
 }
 
+double Composite::rate(ParamId param, std::int64_t step, const RunLength& length) const {
+  double factor = 1;
+  for (const Part& part : parts_) factor *= part.method->rate(param, step, length);
+  return factor;
+}
+
 Verdict Composite::on_event(const Moment& moment, TrainState& state) {
   Verdict verdict = Verdict::Update;
   for (const Part& part : parts_) {

@@ -23,6 +23,7 @@ class Composite final : public Method {
   Touches touches() const override;
   void edit(GraphEditor& editor) override;
   void schedule(EventPlan& plan, const RunLength& length) const override;
+  double rate(ParamId param, std::int64_t step, const RunLength& length) const override;
   Verdict on_event(const Moment& moment, TrainState& state) override;
   void edit_update(UpdateGraph& update) override;
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override;

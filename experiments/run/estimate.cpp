@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "core/optimizer.h"
 #include "core/passes.h"
 #include "core/train_settings.h"
 #include "experiments/accounting/foresee.h"
@@ -61,7 +62,8 @@ TrialEstimate estimate(const TrialSpec& spec) {
   const std::int64_t examples = data.train_examples(spec.settings.below("data"));
   const RunLength length = run_length(train, std::max<std::int64_t>(1, examples / batch));
   const bool start_file = spec.settings.has("init.from") && !spec.settings.text("init.from").empty();
-  const Foreseen foreseen = foresee({dense, edited, *method, length, batch, start_file});
+  const int passes = Optimizer::passes(train);
+  const Foreseen foreseen = foresee({dense, edited, *method, length, batch, start_file, passes});
 
   TrialEstimate e;
   const auto count = [&](const char* name) { return static_cast<std::int64_t>(foreseen.summary.at(name)); };
@@ -75,7 +77,8 @@ TrialEstimate estimate(const TrialSpec& spec) {
   // Batches are read ahead, two for training and two for evaluation.
   const std::int64_t image_bytes = edited.graph.value(edited.input).shape.numel() * 4;
   const std::int64_t read_ahead = 2 * (rows + train.integer("eval_batch")) * image_bytes;
-  e.memory_bytes = parameters(edited) * kBytesPerParam + rows * activation_bytes(edited) + read_ahead;
+  const std::int64_t bytes_per_param = kBytesPerParam + (passes - 1) * std::int64_t{sizeof(float)};
+  e.memory_bytes = parameters(edited) * bytes_per_param + rows * activation_bytes(edited) + read_ahead;
 
   double steps = 0;
   for (int index = 0; auto phase = method->phase(index, length); ++index) {
@@ -83,7 +86,7 @@ TrialEstimate estimate(const TrialSpec& spec) {
     e.phases.push_back(std::move(*phase));
   }
   const double macs = macs_dense(count_layers(edited)) + macs_of_products(edited);
-  const double computed = 6.0 * macs * steps * static_cast<double>(batch);
+  const double computed = 6.0 * macs * steps * static_cast<double>(passes * batch);
   const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
   e.seconds = (computed / rate + steps * kSecondsPerStep) / spec.ranks;
   return e;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "core/train_settings.h"
@@ -32,6 +33,10 @@ std::string text_of(const EventPlan& plan) {
   add("with gradients", plan.after_backward);
   add("dense gradients", plan.dense_gradients);
   add("after updates", plan.after_step);
+  std::map<std::string, int> resting;
+  for (const auto& [param, steps] : plan.resting) ++resting[steps.text()];
+  for (const auto& [steps, count] : resting)
+    parts.push_back(fmt::format("{} parameters not trained: {}", count, steps));
   return parts.empty() ? "at the start and end of epochs and phases at most"
                        : fmt::format("{}", fmt::join(parts, "; "));
 }

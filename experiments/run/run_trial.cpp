@@ -210,8 +210,8 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
       GraphEditor editor(edited, bench.train);
       bench.method->edit(editor);
     }
-    bench.recorder =
-        std::make_unique<TrialRecorder>(spec, dense, edited, options, AgreedStop(group, options.stop_requested));
+    bench.recorder = std::make_unique<TrialRecorder>(spec, dense, std::move(edited), options,
+                                                     AgreedStop(group, options.stop_requested));
     bench.trainer = std::make_unique<Trainer>(TrainJob{.build = build,
                                                        .method = *bench.method,
                                                        .data = *bench.data,

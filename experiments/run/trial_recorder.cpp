@@ -23,17 +23,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited,
-                             const RunTrialOptions& options, std::function<bool()> stop)
+TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
+                             std::function<bool()> stop)
     : options_(options),
       stop_(std::move(stop)),
-      layers_(count_layers(edited)),
+      edited_(std::move(edited)),
+      layers_(count_layers(edited_)),
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
-      product_macs_(macs_of_products(edited)),
+      product_macs_(macs_of_product_steps(edited_, {})),
       started_(std::chrono::steady_clock::now()) {
-  for (const ExtraLoss& loss : edited.losses) losses_.push_back(loss.name);
+  for (const ExtraLoss& loss : edited_.losses) losses_.push_back(loss.name);
   sum_ = no_steps();
 }
 
@@ -53,12 +54,22 @@ std::int64_t TrialRecorder::measure_costs() {
   const ParamStore& params = state_->params();
   const EntryCounts entries = count_entries(params);
   measure(layers_, params.specs(), entries);
+  if (std::ranges::any_of(layers_, &LayerCount::makes_zeros)) measure_made_zeros(layers_, state_->effective_weights());
+  if (std::vector<ParamId> resting = state_->resting(); resting != resting_) {
+    resting_ = std::move(resting);
+    note_resting();
+  }
   const StepCost cost = step_cost(layers_);
-  macs_now_ = {cost.total() + 3 * product_macs_, step_cost(layers_, true).total() + 3 * product_macs_,
-               cost.forward + product_macs_};
+  macs_now_ = {cost.total() + product_macs_, step_cost(layers_, true).total() + product_macs_,
+               cost.forward + macs_of_products(edited_)};
   std::int64_t kept = 0;
   for (const ParamId id : state_->prunable()) kept += entries[static_cast<std::size_t>(id)].kept;
   return kept;
+}
+
+void TrialRecorder::note_resting() {
+  mark_reversed(layers_, edited_, resting_);
+  product_macs_ = macs_of_product_steps(edited_, resting_);
 }
 
 void TrialRecorder::masks_changed(TrainState& state) {
@@ -91,8 +102,9 @@ void TrialRecorder::weights_replaced(TrainState& state) {
 }
 
 void TrialRecorder::network_changed(const Model& now, const ChannelCut& cut) {
-  layers_ = count_layers(now);
-  product_macs_ = macs_of_products(now);
+  edited_ = now;
+  layers_ = count_layers(edited_);
+  note_resting();
   for (std::size_t p = 0; p < cut.params.size() && p < ever_trained_.size(); ++p) {
     if (cut.params[p].all() || ever_trained_[p].empty()) continue;
     std::vector<char> left;
@@ -103,10 +115,17 @@ void TrialRecorder::network_changed(const Model& now, const ChannelCut& cut) {
   }
 }
 
+void TrialRecorder::resting_changed(TrainState& state) {
+  state_ = &state;
+  measure_costs();
+  macs_of_step_ = macs_now_;  // the step has begun
+}
+
 void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {
-  macs_ += static_cast<double>(batch_) * (report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain);
+  const double last = report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain;
+  macs_ += static_cast<double>(batch_) * (last + (report.passes - 1) * macs_of_step_.plain);
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;

@@ -18,7 +18,7 @@ namespace winnow {
 class TrialRecorder final : public TrainObserver {
  public:
   // `dense`: the model without the method, `edited`: with it; any batch.
-  TrialRecorder(const TrialSpec& spec, const Model& dense, const Model& edited, const RunTrialOptions& options,
+  TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
                 std::function<bool()> stop);
 
   // Called once, when the first training run is about to begin.
@@ -28,6 +28,7 @@ class TrialRecorder final : public TrainObserver {
   void masks_changed(TrainState& state) override;
   void weights_replaced(TrainState& state) override;
   void network_changed(const Model& now, const ChannelCut& cut) override;
+  void resting_changed(TrainState& state) override;
   void step_started() override;
   void step_done(const StepReport& report) override;
   void epoch_done(const EpochReport& report) override;
@@ -51,6 +52,7 @@ class TrialRecorder final : public TrainObserver {
   };
   double seconds_so_far() const;
   std::int64_t measure_costs();  // and gives the number of prunable entries that are kept, by mask or by value
+  void note_resting();           // what the parameters that rest cost no more
   StepReport no_steps() const { return {.losses = std::vector<double>(losses_.size(), 0.0)}; }
   void add_loss_columns(Table& table, const auto& rows) const;
   void fill_tables(TrialResult& result) const;
@@ -61,11 +63,13 @@ class TrialRecorder final : public TrainObserver {
   std::function<bool()> stop_;
   std::function<void()> at_start_;
   std::vector<std::string> losses_;  // names of the extra ones
+  Model edited_;                     // as it is now
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
-  double dense_macs_;            // of one inference of the dense model
-  double product_macs_;          // of one inference: see macs_of_products()
-  TrainState* state_ = nullptr;  // of the run that is recorded
+  double dense_macs_;             // of one inference of the dense model
+  std::vector<ParamId> resting_;  // that layers_ and product_macs_ are of
+  double product_macs_;           // of one step and image: see macs_of_product_steps()
+  TrainState* state_ = nullptr;   // of the run that is recorded
   // Of a training step of one example: with the present masks, and with those that the step in progress computes
   // with, whatever its end does to them.
   struct StepMacs {

@@ -4,6 +4,7 @@
 #include "kernels/functors/basis_combine.h"
 #include "kernels/functors/compander.h"
 #include "kernels/functors/score_mask.h"
+#include "kernels/functors/soft_threshold.h"
 #include "kernels/functors/wavelet.h"
 
 namespace winnow::cuda {
@@ -13,8 +14,12 @@ WINNOW_FOR_EACH(BasisGradient);
 WINNOW_FOR_EACH(BasisGradientSum);
 WINNOW_FOR_EACH(ApplyMask);
 WINNOW_FOR_EACH(ScoreGradient);
+WINNOW_FOR_EACH(SoftThreshold);
+WINNOW_FOR_EACH(SoftThresholdBackward);
 WINNOW_FOR_EACH(WaveletElement<WaveletAnalysis>);
 WINNOW_FOR_EACH(WaveletElement<WaveletSynthesis>);
+
+WINNOW_FOLD_ROWS(float, LoadThresholdGradient, Sum, StoreRow<float>);
 
 #define WINNOW_COMPANDING(kind)           \
   WINNOW_FOR_EACH(Compand<kind>);         \

@@ -4,6 +4,7 @@
 #include "kernels/functors/dropout.h"
 #include "kernels/functors/elementwise.h"
 #include "kernels/functors/sigmoid.h"
+#include "kernels/functors/soft_threshold.h"
 
 namespace winnow::cuda {
 
@@ -20,6 +21,7 @@ WINNOW_FOR_EACH_TYPE(ScaleBy);
 WINNOW_FOR_EACH_TYPE(Broadcast);
 WINNOW_FOR_EACH_TYPE(Relu);
 WINNOW_FOR_EACH_TYPE(ReluBackward);
+WINNOW_FOR_EACH_TYPE(Exp);
 WINNOW_FOR_EACH_TYPE(Sigmoid);
 WINNOW_FOR_EACH_TYPE(SigmoidBackward);
 WINNOW_FOR_EACH_TYPE(DropoutInside);

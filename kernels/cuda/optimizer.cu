@@ -15,5 +15,7 @@ WINNOW_STEP(AdamStep);
 
 WINNOW_FOLD_ROWS(double, LoadSquare, Sum, StoreRow<double>);
 WINNOW_FOR_EACH(ClipScale);
+WINNOW_FOR_EACH(NormScale);
+WINNOW_FOR_EACH(Ascend);
 
 }  // namespace winnow::cuda

@@ -26,6 +26,7 @@ struct UpdateOf {
   const RunState* run;
   double lr, weight_decay;  // multiplier of the learning rate; decay of this parameter
   bool decay_frozen;
+  const float* rate_factor = nullptr;  // of this parameter at this update; null: 1
   // Set by loaded().
   bool stopped = false;
   float scale = 1.0f;
@@ -34,6 +35,9 @@ struct UpdateOf {
   WINNOW_HD void load_common() {
     stopped = run->status.stopped != 0;
     scale = grad_scale != nullptr ? *grad_scale : 1.0f;
+  }
+  WINNOW_HD double rate_of_update() const {
+    return run->feed.learning_rate * lr * (rate_factor != nullptr ? static_cast<double>(*rate_factor) : 1.0);
   }
 };
 
@@ -48,7 +52,7 @@ struct SgdStep : UpdateOf {
   WINNOW_HD SgdStep loaded() const {
     SgdStep now = *this;
     now.load_common();
-    now.rate = static_cast<float>(run->feed.learning_rate * lr);
+    now.rate = static_cast<float>(rate_of_update());
     now.decay = static_cast<float>(weight_decay);
     return now;
   }
@@ -85,7 +89,7 @@ struct AdamStep : UpdateOf {
   WINNOW_HD AdamStep loaded() const {
     AdamStep now = *this;
     now.load_common();
-    const double rate = run->feed.learning_rate * lr, t = static_cast<double>(run->feed.update);
+    const double rate = rate_of_update(), t = static_cast<double>(run->feed.update);
     now.decay = decoupled ? 0.0f : static_cast<float>(weight_decay);
     now.shrink = decoupled ? static_cast<float>(1.0 - rate * weight_decay) : 1.0f;
     now.step_size = static_cast<float>(rate / (1.0 - pow(static_cast<double>(beta1), t)));
@@ -144,6 +148,33 @@ struct LoadSquare {
   WINNOW_HD double operator()(std::int64_t, std::int64_t i) const {
     const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
     return live ? static_cast<double>(grad[i]) * static_cast<double>(grad[i]) : 0.0;
+  }
+};
+
+// The factor that gives all gradients together this norm; 0 where they have none.
+struct NormScale {
+  const double* squares;  // one a parameter, added in their order
+  std::int64_t count;
+  double norm;
+  float* scale;
+  WINNOW_HD void operator()(std::int64_t) const {
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) sum += squares[i];
+    *scale = sum > 0 ? static_cast<float>(norm / sqrt(sum)) : 0.0f;
+  }
+};
+
+// The point that lies along the gradient from a weight. Entries that are not live stay where they are.
+struct Ascend {
+  const float *weight, *grad;
+  const std::uint8_t *keep, *train;  // each may be null
+  const float* scale;
+  float* point;
+  float factor = 0;  // set by loaded()
+  WINNOW_HD Ascend loaded() const { return {weight, grad, keep, train, scale, point, *scale}; }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
+    point[i] = live ? weight[i] + factor * grad[i] : weight[i];
   }
 };
 

@@ -135,10 +135,10 @@ TEST_P(MaskedMethod, P1TheCountRuleHoldsExactlyAtTheEnd) {
 }
 
 TEST_P(MaskedMethod, P2P3MaskedEntriesAreInertAndCountsNeverRiseAfterEveryStep) {
-  for (const char* optimizer : {"sgd", "adam"}) {
+  for (const char* optimizer : {"sgd", "adam", "sam"}) {
     SmallTrial trial("lenet300", settings(),
                      {{"optimizer", optimizer},
-                      {"lr", std::string(optimizer) == "sgd" ? "0.05" : "0.001"},
+                      {"lr", std::string(optimizer) == "adam" ? "0.001" : "0.05"},
                       {"weight_decay", "1e-4"}});
     Trainer trainer = trial.make();
     trainer.start_phase(0);

@@ -154,8 +154,9 @@ TEST_F(Plan, NamesAnEmptyVariableOfAPath) {
 
 TEST_F(Plan, ExplainsWhatIsDroppedAndWhenASettingIsRead) {
   EXPECT_NE(winnow({"explain", "train.batch"}).out.find("dropped"), std::string::npos);
-  EXPECT_NE(winnow({"explain", "nesterov"}).out.find("read when train.optimizer is sgd and train.momentum is not 0"),
-            std::string::npos);
+  EXPECT_NE(
+      winnow({"explain", "nesterov"}).out.find("read when train.optimizer is sgd or sam and train.momentum is not 0"),
+      std::string::npos);
   const std::string ranks = winnow({"explain", "ranks"}).out;
   EXPECT_EQ(ranks.find("no part"), std::string::npos) << ranks;
   EXPECT_NE(ranks.find("batch norm"), std::string::npos) << ranks;

@@ -42,6 +42,7 @@ TEST(ProgramCache, TrialsOfOtherShapesInOneProcessKeepTheirBits) {
   for (const Recipe& recipe : test::each_method()) trials.emplace_back(recipe, Pairs{});
   for (const Pairs& train : std::vector<Pairs>{{{"batch", "8"}},
                                                {{"optimizer", "adam"}, {"lr", "0.001"}},
+                                               {{"optimizer", "sam"}},
                                                {{"label_smoothing", "0.1"}},
                                                {{"precision", "bf16"}},
                                                {{"eval_batch", "7"}},
@@ -66,6 +67,7 @@ TEST(ProgramCache, CompilesWhatDiffersAndNothingElse) {
   };
   EXPECT_EQ(reused_by(kDense, {}), 0);
   EXPECT_EQ(reused_by({"gmp", "lenet5", {{"name", "gmp"}, {"density", "0.5"}, {"interval", "1it"}}}, {}), 2);
+  EXPECT_EQ(reused_by(kDense, {{"optimizer", "sam"}}), 2) << "a second pass is the same program";
   EXPECT_EQ(reused_by(kDense, {{"label_smoothing", "0.1"}}), 1);
   EXPECT_EQ(reused_by(kDense, {{"optimizer", "adam"}}), 0) << "other slots are other memory";
   EXPECT_EQ(reused_by({"dense", "lenet300", {{"name", "dense"}}}, {}), 0);

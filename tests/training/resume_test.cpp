@@ -73,6 +73,13 @@ TEST_P(Resume, EndsWithTheSameBitsUnderAdam) {
   expect_equal_after_stops(GetParam(), {1, 3, 5}, {{"optimizer", "adam"}, {"lr", "0.001"}});
 }
 
+// A batch that is run twice: with masks that change in place of weights, with parameters that rest, with coefficients.
+TEST(Resume, EndsWithTheSameBitsUnderAnOptimiserOfTwoPasses) {
+  for (const char* name : {"rigl", "freezeout", "compander"}) {
+    expect_equal_after_stops(test::recipe_of(find_method(name)), {1, 3, 5}, {{"optimizer", "sam"}, {"rho", "0.1"}});
+  }
+}
+
 class ResumeOfTwo : public testing::TestWithParam<Recipe> {};
 
 TEST_P(ResumeOfTwo, EndsWithTheSameBits) { expect_equal_after_stops(GetParam(), {1, 3, 4}); }
