@@ -216,7 +216,7 @@ TEST(Ssl, ItsLossStandsApartInTheTables) {
 }
 
 TEST(Ssl, FineTuningKeepsZerosAtZeroAndIsWithoutTheLasso) {
-  SmallTrial trial("lenet5", ssl({{"filters", "0.2"}, {"fine_tune", "10it"}}));
+  SmallTrial trial("lenet5", ssl({{"filters", "1"}, {"fine_tune", "10it"}}), {{"lr", "0.01"}});
   Trainer trainer = trial.make();
   const auto outcome = trainer.run();
   EXPECT_FALSE(outcome.diverged);
@@ -238,7 +238,7 @@ TEST(Ssl, GroupsThatAreAlmostZeroAreCutAtTheEnd) {
     Trainer trainer = trial.make();
     trainer.start_phase(0);
     const ParamId id = named(trainer, "conv1.weight");
-    std::fill_n(trainer.params().change(id).begin(), 25, 1e-3f);  // the first filter
+    std::fill_n(trainer.params().change(id).begin(), 25, 1e-4f);  // the first filter
     while (trainer.step() < trainer.length().steps) trainer.train_step();
     const auto after = trainer.params().weight(id);
     EXPECT_EQ(after[0] == 0, std::string(cut) != "0") << cut;
