@@ -23,8 +23,9 @@ void define_add_sign() {
                    });
                  })},
       .inplace = 0,
-      .examples = {{.label = "channels", .in = {{{7}}, {{7}}}, .attrs = {{"strength", 0.25}}, .differentiable = {0}},
-                   {.label = "matrix", .in = {{{4, 10}}, {{4, 10}}}, .attrs = {{"strength", 0.5}}}},
+      .examples =
+          {{.label = "channels", .in = {{{7}}, {{7}}}, .attrs = {{"strength", 0.25}}, .differentiable = {0}},
+           {.label = "matrix", .in = {{{4, 10}}, {{4, 10}}}, .attrs = {{"strength", 0.5}}, .differentiable = {0}}},
   });
 }
 

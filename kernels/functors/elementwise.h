@@ -35,7 +35,7 @@ struct Mul {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
-// x + strength * sign(w); a w of zero or NaN adds nothing.
+// x + strength * sign(w); the sign of zero is zero, that of NaN is NaN.
 template <class T>
 struct AddSign {
   const T *x, *w;
@@ -43,7 +43,8 @@ struct AddSign {
   float strength;
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(w[i]);
-    y[i] = from_float<T>(to_float(x[i]) + strength * static_cast<float>((value > 0) - (value < 0)));
+    const float sign = value > 0 ? 1.0f : value < 0 ? -1.0f : value;
+    y[i] = from_float<T>(to_float(x[i]) + strength * sign);
   }
 };
 

@@ -207,6 +207,7 @@ TEST(Ssl, ItsLossStandsApartInTheTables) {
   for (const Table* table : {&result.epochs, &result.steps}) {
     for (const char* family : {"filters", "channels", "shapes"}) {
       const auto& loss = real_column(*table, std::string("loss.ssl.") + family);
+      ASSERT_FALSE(loss.empty()) << family;
       EXPECT_GT(loss.front(), 0);
       EXPECT_LT(loss.back(), loss.front()) << family;
     }

@@ -21,6 +21,8 @@ Schema fine_tune_schema(const std::string& epochs, const std::string& lr, const 
     } else if (setting.key == "lr") {
       setting.fallback = lr;
       setting.source = source;
+    } else {
+      setting.source = "as train." + setting.key;
     }
     if (setting.key != "epochs") {
       // Read where there is fine-tuning at all.
