@@ -95,7 +95,7 @@ TEST_F(ForeseenLeNet, FrozenEntriesAreStoredUnlessASeedGivesThem) {
 }
 
 TEST_F(ForeseenLeNet, ChannelsThatAreRemovedAreGoneFromTheirStepOn) {
-  MaskForecast::Removal removal{.step = 4};
+  MaskForecast::Removal removal{.step = 4, .groups = {}};
   for (std::int64_t unit = 0; unit < 30; ++unit) removal.groups.push_back(10 * unit);  // of the 300 of fc1
   method_.masks.removals = {removal};
   const double left = 270 * 784 + 270 * 100 + 1000;
