@@ -6,9 +6,11 @@
 namespace winnow {
 namespace {
 
-// Structure first, so that re-parametrisations find the layers it adds; masks last, on what is then prunable.
+// Structure first, so that re-parametrisations find the layers it adds; masks late, on what is then prunable; who removes
+// channels last, since that finds out what cannot lose any.
 int edit_rank(const Method& method) {
   const Touches touches = method.touches();
+  if (touches.channels) return 3;
   if (touches.weights_source) return 1;
   return touches.structure ? 0 : 2;
 }

@@ -1,6 +1,6 @@
 // Several methods as one. Edits and events run in a fixed order: structure, then re-parametrisations, which so find
-// the layers that it adds, then the rest; by name among equals. So the graph does not depend on the order of names in a
-// sweep. Owned by one trial on one rank; not synchronised.
+// the layers that it adds, then the rest, those that remove channels last; by name among equals. So the graph does not
+// depend on the order of names in a sweep. Owned by one trial on one rank; not synchronised.
 #pragma once
 
 #include <memory>
