@@ -23,9 +23,21 @@ class ChannelClasses::Ties final : public ChannelTies {
   const Node& node_;
 };
 
+namespace {
+
+// Terms of the loss and what is observed shrink with the network, or are refused where an op has no rule.
+std::vector<ValueId> outputs_of(const Model& model) {
+  std::vector<ValueId> outputs = {model.logits};
+  for (const ExtraLoss& loss : model.losses) outputs.push_back(loss.value);
+  for (const Observed& observed : model.observed) outputs.push_back(observed.value);
+  return outputs;
+}
+
+}  // namespace
+
 ChannelClasses::ChannelClasses(const Model& model)
     : model_(model),
-      outputs_{model.logits},
+      outputs_(outputs_of(model)),
       order_(model.graph.schedule(outputs_)),
       first_(model.graph.value_count(), -1) {
   const Graph& graph = model.graph;
