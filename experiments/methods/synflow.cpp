@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/op.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "experiments/methods/toolkit/schema_tools.h"
@@ -20,6 +21,18 @@ namespace {
 class SynFlow final : public MaskAtInit {
  public:
   explicit SynFlow(const Settings& settings) : MaskAtInit(settings) {}
+
+  void edit(GraphEditor& editor) override {
+    MaskAtInit::edit(editor);
+    for (const Node& node : editor.graph().nodes()) {
+      if (!find_op(node.op).makes_zeros) continue;
+      fail(
+          ErrorKind::Settings,
+          "synflow scores the network of absolute values, where the absolute value of what '{}' trains would cut other "
+          "weights",
+          node.name);
+    }
+  }
 
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength& length) const override {
     MaskAtInit::forecast(forecast, edited, length);

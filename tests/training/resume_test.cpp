@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/touched.h"
 #include "tests/training/process.h"
 
 namespace winnow {
@@ -13,15 +14,14 @@ using test::Pairs;
 using test::Process;
 using test::Recipe;
 
-// Throws if the two do not work together, which a sweep says.
+// Throws if the two do not work together in some graph, which a sweep says.
 void edit(const Recipe& recipe) {
   Settings method;
   for (const auto& [key, text] : recipe.method) method.set(key, text);
   const ModelDef& def = find_model(recipe.model);
-  Model model = def.build(test::resolved(def.schema, {}), {16, 16, 3, 10}, 1, DType::F32);
+  const Model model = def.build(test::resolved(def.schema, {}), {16, 16, 3, 10}, 1, DType::F32);
   const Settings train = test::resolved(train_schema(), {});
-  GraphEditor editor(model, train);
-  make_method(method)->edit(editor);
+  touched_by(*make_method(method), model, train);
 }
 
 std::vector<Recipe> each_composition() {
