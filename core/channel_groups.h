@@ -20,7 +20,8 @@ struct ChannelSlot {
   ValueId leaf;
   int dim;
   std::int64_t index;
-  auto operator<=>(const ChannelSlot&) const = default;
+  auto operator<=>(const ChannelSlot&) const =
+      default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 takes the 0 of a comparison for a pointer
 };
 
 struct ChannelGroup {

@@ -89,7 +89,7 @@ std::vector<ParamId> GraphEditor::leaves(ValueId value) const {
     for (const ValueId id : model_.graph.nodes()[at].in) visit(id);
   }
   std::ranges::sort(found);
-  found.erase(std::ranges::unique(found).begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 
