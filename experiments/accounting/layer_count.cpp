@@ -176,7 +176,8 @@ double sum_of_products(const Model& model, const Times& times) {
     if (!op.macs || op.role == OpRole::Layer || computed[static_cast<std::size_t>(node.in[0])] == 0) continue;
     macs += times(node) * macs_of(model.graph, node);
   }
-  return static_cast<double>(macs / model.graph.value(model.input).shape[0]);
+  const std::int64_t of_an_image = macs / model.graph.value(model.input).shape[0];  // a multiple of the rows
+  return static_cast<double>(of_an_image);
 }
 
 }  // namespace
