@@ -31,7 +31,8 @@ class Haste final : public Method {
       const Shape x = editor.graph().value(layer.in).shape, w = editor.graph().value(layer.weight).shape;
       const Shape y = editor.graph().value(layer.out).shape;
       // Every entry of the weight meets every place of the output.
-      dense_operations_ += 2 * static_cast<double>(w.numel() * (y.numel() / (y[0] * w[0])));
+      const std::int64_t places = y.numel() / (y[0] * w[0]);
+      dense_operations_ += 2 * static_cast<double>(w.numel() * places);
       if (!layer.convolution) continue;
       const Attrs attrs = editor.graph().nodes()[layer.node].attrs;
       const bool chosen = index++ >= start_layer_ && attrs.integer("groups", 1) == 1 && x[3] >= min_channels_;
