@@ -33,7 +33,7 @@ Floats shrunk(const Shape& shape, const Floats& weights, std::int64_t groups, st
                                       {{"groups", groups}, {"inner", inner}, {"scale", t}}));
 }
 
-void expect_near(const Floats& found, const Floats& expected) {
+void expect_close(const Floats& found, const Floats& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-6) << i;
 }
@@ -41,10 +41,10 @@ void expect_near(const Floats& found, const Floats& expected) {
 TEST(GroupNorms, OfRowsColumnsAndTensorsTogether) {
   Bench bench;
   const ValueId w = bench.leaf("w", {2, 3}, {3, 0, 1, 4, -2, 2}), v = bench.leaf("v", {2}, {5, 12});
-  expect_near(bench.eval(norms(bench, {w}, 2, {3})), {std::sqrt(10.0f), std::sqrt(24.0f)});
-  expect_near(bench.eval(norms(bench, {w}, 3, {1})), {5, 2, std::sqrt(5.0f)});
-  expect_near(bench.eval(norms(bench, {w, v}, 1, {6, 2})), {std::sqrt(34.0f + 169.0f)});
-  expect_near(bench.eval(norms(bench, {w, v}, 2, {3, 1})), {std::sqrt(35.0f), std::sqrt(168.0f)});
+  expect_close(bench.eval(norms(bench, {w}, 2, {3})), {std::sqrt(10.0f), std::sqrt(24.0f)});
+  expect_close(bench.eval(norms(bench, {w}, 3, {1})), {5, 2, std::sqrt(5.0f)});
+  expect_close(bench.eval(norms(bench, {w, v}, 1, {6, 2})), {std::sqrt(34.0f + 169.0f)});
+  expect_close(bench.eval(norms(bench, {w, v}, 2, {3, 1})), {std::sqrt(35.0f), std::sqrt(168.0f)});
 }
 
 // {2, 2, 2}: filters, channels and shapes of a convolution with two taps.
@@ -52,17 +52,17 @@ TEST(GroupNorms, OfFiltersChannelsAndShapes) {
   Bench bench;
   const ValueId w = bench.leaf("w", {2, 2, 2, 1}, {1, 2, 3, 4, 5, 6, 7, 8});
   const auto root = [](double squares) { return static_cast<float>(std::sqrt(squares)); };
-  expect_near(bench.eval(norms(bench, {w}, 2, {4})), {root(30), root(174)});
-  expect_near(bench.eval(norms(bench, {w}, 2, {2})), {root(1 + 4 + 25 + 36), root(9 + 16 + 49 + 64)});
-  expect_near(bench.eval(norms(bench, {w}, 4, {1})), {root(26), root(40), root(58), root(80)});
+  expect_close(bench.eval(norms(bench, {w}, 2, {4})), {root(30), root(174)});
+  expect_close(bench.eval(norms(bench, {w}, 2, {2})), {root(1 + 4 + 25 + 36), root(9 + 16 + 49 + 64)});
+  expect_close(bench.eval(norms(bench, {w}, 4, {1})), {root(26), root(40), root(58), root(80)});
 }
 
 TEST(GroupShrink, MatchesTheSpecificationsOracles) {
-  expect_near(shrunk({1, 2}, {3, 4}, 1, 2, 1), {2.4f, 3.2f});
+  expect_close(shrunk({1, 2}, {3, 4}, 1, 2, 1), {2.4f, 3.2f});
   EXPECT_EQ(shrunk({1, 2}, {3, 4}, 1, 2, 6), (Floats{0, 0}));
-  expect_near(shrunk({2, 2}, {3, 4, 0.6f, 0.8f}, 2, 2, 0.5), {2.7f, 3.6f, 0.3f, 0.4f});
-  expect_near(shrunk({2, 2}, {3, 4, 0.6f, 0.8f}, 2, 2, 0.5 * std::sqrt(2.0)),
-              {2.575736f, 3.434315f, 0.175736f, 0.234315f});
+  expect_close(shrunk({2, 2}, {3, 4, 0.6f, 0.8f}, 2, 2, 0.5), {2.7f, 3.6f, 0.3f, 0.4f});
+  expect_close(shrunk({2, 2}, {3, 4, 0.6f, 0.8f}, 2, 2, 0.5 * std::sqrt(2.0)),
+               {2.575736f, 3.434315f, 0.175736f, 0.234315f});
 }
 
 TEST(GroupShrink, ZeroIsZeroWithoutASignAndFrozenEntriesKeepTheirBits) {
@@ -72,7 +72,7 @@ TEST(GroupShrink, ZeroIsZeroWithoutASignAndFrozenEntriesKeepTheirBits) {
 }
 
 TEST(GroupShrink, StrengthIsReadWhenItRunsAndZeroMovesNothing) {
-  expect_near(shrunk({1, 2}, {3, 4}, 1, 2, 2, {}, {0.5f}), {2.4f, 3.2f});
+  expect_close(shrunk({1, 2}, {3, 4}, 1, 2, 2, {}, {0.5f}), {2.4f, 3.2f});
   EXPECT_EQ(shrunk({1, 2}, {3, 4}, 1, 2, 6, {}, {0}), (Floats{3, 4}));
 }
 

@@ -65,7 +65,7 @@ std::vector<ScoredGroup> scored_groups(const ChannelGroups& groups, std::span<co
   return scored;
 }
 
-std::vector<std::int64_t> lowest_groups(std::vector<ScoredGroup> groups, const ChannelShare& share) {
+std::vector<std::int64_t> lowest_groups(const std::vector<ScoredGroup>& groups, const ChannelShare& share) {
   std::map<int, std::vector<ScoredGroup>> lists;  // that are ranked apart
   for (const ScoredGroup& group : groups) lists[share.scope == Scope::Layer ? group.family : 0].push_back(group);
   std::map<int, ScoredGroup> best;  // of each family

@@ -39,6 +39,6 @@ std::vector<ScoredGroup> scored_groups(const ChannelGroups& groups, std::span<co
 
 // The positions of those that go, rising; of equal scores the later ones. Each family keeps its best at least.
 // Error{Settings} for a score that is not a number.
-std::vector<std::int64_t> lowest_groups(std::vector<ScoredGroup> groups, const ChannelShare& share);
+std::vector<std::int64_t> lowest_groups(const std::vector<ScoredGroup>& groups, const ChannelShare& share);
 
 }  // namespace winnow
