@@ -3,24 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/digest.h"
 #include "core/error.h"
 
 namespace winnow {
 namespace {
-
-// FNV-1a on 64 bits: a change of any byte changes the sum, which is all that a comparison needs.
-class Digest {
- public:
-  void add(std::uint64_t word) { hash_ = (hash_ ^ word) * 1099511628211ull; }
-  void add(std::span<const std::uint8_t> bytes) {
-    add(bytes.size());
-    for (const std::uint8_t byte : bytes) add(std::uint64_t{byte});
-  }
-  std::uint64_t value() const { return hash_; }
-
- private:
-  std::uint64_t hash_ = 14695981039346656037ull;
-};
 
 std::int64_t ones(std::span<const std::uint8_t> bits) {
   std::int64_t count = 0;
@@ -231,8 +218,8 @@ std::int64_t ParamStore::live(ParamId id) const {
 std::uint64_t ParamStore::mask_digest() const {
   Digest digest;
   for (const State& state : params_) {
-    digest.add(state.keep);
-    digest.add(state.train);
+    digest.add(std::span<const std::uint8_t>(state.keep));
+    digest.add(std::span<const std::uint8_t>(state.train));
   }
   return digest.value();
 }

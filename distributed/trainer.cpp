@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/clock.h"
+#include "core/digest.h"
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "kernels/processor.h"
@@ -15,12 +16,6 @@ namespace {
 
 constexpr std::uint64_t kNever = ~std::uint64_t{0};
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-// FNV-1a: another list has another sum.
-std::uint64_t digest_of(std::span<const std::int64_t> numbers) {
-  std::uint64_t hash = 14695981039346656037ull;
-  for (const std::int64_t number : numbers) hash = (hash ^ static_cast<std::uint64_t>(number)) * 1099511628211ull;
-  return hash;
-}
 
 }  // namespace
 
@@ -98,7 +93,9 @@ void Trainer::forget_programs() {
 void Trainer::remove_channels(std::span<const std::int64_t> groups) {
   if (params_.gradients_visible()) fail(ErrorKind::Internal, "channels are removed between gradients and their update");
   if (groups.empty()) return;
-  check_agreed(digest_of(groups), "remove different channels");
+  Digest digest;
+  digest.add(groups);
+  check_agreed(digest.value(), "remove different channels");
   const ChannelCut cut = network_.remove_channels(groups);
   const Model before = std::exchange(model_, network_.model(job_.rows(), Use::Train));
   forget_programs();

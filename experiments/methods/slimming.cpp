@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/channel_tools.h"
+#include "experiments/methods/toolkit/fine_tune.h"
 
 namespace winnow {
 namespace {
@@ -39,10 +40,7 @@ class Slimming final : public Method {
   std::optional<Phase> phase(int index, const RunLength& length) const override {
     if (index == 0) return Phase{.name = "sparsity", .last_step = length.steps};
     if (index > 1) return std::nullopt;
-    return Phase{.name = "fine_tune",
-                 .start = Phase::Start::Continue,
-                 .first_step = std::max<std::int64_t>(length.steps - length.resolve(fine_tune_), 0),
-                 .last_step = length.steps};
+    return fine_tune_tail(fine_tune_, length);
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "experiments/methods/registry.h"
+#include "experiments/methods/toolkit/fine_tune.h"
 #include "experiments/methods/toolkit/mask_tools.h"
 #include "experiments/methods/toolkit/weight_groups.h"
 
@@ -61,10 +62,7 @@ class StructuredSparsity final : public Method {
 
   std::optional<Phase> phase(int index, const RunLength& length) const override {
     if (index != 1 || !tunes()) return Method::phase(index, length);
-    return Phase{.name = "fine_tune",
-                 .start = Phase::Start::Continue,
-                 .first_step = std::max<std::int64_t>(length.steps - length.resolve(fine_tune_), 0),
-                 .last_step = length.steps};
+    return fine_tune_tail(fine_tune_, length);
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {

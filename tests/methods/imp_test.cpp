@@ -9,23 +9,13 @@
 namespace winnow {
 namespace {
 
-test::Pairs imp(const test::Pairs& extra) {
-  test::Pairs method = {{"name", "imp"}};
-  method.insert(method.end(), extra.begin(), extra.end());
-  return method;
-}
-
-std::int64_t survivors(TrainState& trainer) {
-  std::int64_t count = 0;
-  for (const ParamId id : trainer.prunable()) count += trainer.params().count(id, MaskKind::Keep);
-  return count;
-}
+test::Pairs imp(const test::Pairs& extra) { return test::method_of("imp", extra); }
 
 struct PhaseStarts : TrainObserver {
   std::vector<std::int64_t> first_steps, kept;
   void phase_started(const Phase& phase, TrainState& state) override {
     first_steps.push_back(phase.first_step);
-    kept.push_back(survivors(state));
+    kept.push_back(test::survivors(state));
   }
 };
 
@@ -54,7 +44,7 @@ TEST(Imp, LevelsFollowFromTheDensityAndTheLastIsExact) {
   test::SmallTrial trial("lenet300", imp({{"density", "0.5"}}), {{"epochs", "3it"}});
   Trainer trainer = trial.make();
   trainer.run();
-  EXPECT_EQ(survivors(trainer), 133100);
+  EXPECT_EQ(test::survivors(trainer), 133100);
 }
 
 TEST(Imp, OneLevelIsOneShotPruningAfterTraining) {
@@ -140,7 +130,7 @@ TEST(Imp, ShufflingControlsKeepCountsAndTakeTheRewoundWeights) {
     Trainer a = base.make(), b = shuffled.make();
     a.run();
     b.run();
-    EXPECT_EQ(survivors(a), survivors(b));
+    EXPECT_EQ(test::survivors(a), test::survivors(b));
     const ParamId id = test::named(a, "fc1.weight");
     const auto ka = a.params().mask(id, MaskKind::Keep), kb = b.params().mask(id, MaskKind::Keep);
     const bool same_mask = std::equal(ka.begin(), ka.end(), kb.begin());

@@ -12,17 +12,7 @@
 namespace winnow {
 namespace {
 
-test::Pairs oneshot(const test::Pairs& extra) {
-  test::Pairs method = {{"name", "oneshot"}};
-  method.insert(method.end(), extra.begin(), extra.end());
-  return method;
-}
-
-std::int64_t survivors(TrainState& trainer) {
-  std::int64_t count = 0;
-  for (const ParamId id : trainer.prunable()) count += trainer.params().count(id, MaskKind::Keep);
-  return count;
-}
+test::Pairs oneshot(const test::Pairs& extra) { return test::method_of("oneshot", extra); }
 
 struct Course : TrainObserver {
   std::vector<std::string> phases;
@@ -33,7 +23,7 @@ struct Course : TrainObserver {
   void phase_started(const Phase& phase, TrainState& state) override {
     phases.push_back(phase.name);
     first_steps.push_back(phase.first_step);
-    kept.push_back(survivors(state));
+    kept.push_back(test::survivors(state));
     const auto first = state.params().weight(state.prunable().front());
     weights.emplace_back(first.begin(), first.end());
   }
@@ -77,7 +67,7 @@ TEST(OneShot, KeepsTheLargestTrainedWeightsOfAllLayers) {
     for (const float w : dense.params().weight(id)) sizes.push_back(std::fabs(w));
   }
   std::ranges::sort(sizes, std::greater());
-  const float smallest = sizes[static_cast<std::size_t>(survivors(pruned)) - 1];
+  const float smallest = sizes[static_cast<std::size_t>(test::survivors(pruned)) - 1];
   for (const ParamId id : dense.prunable()) {
     const auto before = dense.params().weight(id), after = pruned.params().weight(id);
     for (std::size_t i = 0; i < before.size(); ++i) {
@@ -111,7 +101,7 @@ TEST(OneShot, CompressionCountsAllParameters) {
                            {{"epochs", "1it"}});
     Trainer trainer = trial.make();
     trainer.run();
-    EXPECT_NEAR(static_cast<double>(survivors(trainer)), 266610.0 / 10 - 410, 1) << dense;
+    EXPECT_NEAR(static_cast<double>(test::survivors(trainer)), 266610.0 / 10 - 410, 1) << dense;
   }
 }
 

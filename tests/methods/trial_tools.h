@@ -18,6 +18,20 @@ inline SmallTrial residual_trial(const Pairs& method, const Pairs& train = {}, c
   return SmallTrial(model, method, train, kSmallImages);
 }
 
+// The settings of a method: its name, and these.
+inline Pairs method_of(const std::string& name, const Pairs& extra) {
+  Pairs method = {{"name", name}};
+  method.insert(method.end(), extra.begin(), extra.end());
+  return method;
+}
+
+// Prunable entries that the masks keep.
+inline std::int64_t survivors(TrainState& trainer) {
+  std::int64_t count = 0;
+  for (const ParamId id : trainer.prunable()) count += trainer.params().count(id, MaskKind::Keep);
+  return count;
+}
+
 inline ParamId named(Trainer& trainer, const std::string& name) {
   const auto specs = trainer.params().specs();
   for (std::size_t p = 0; p < specs.size(); ++p) {

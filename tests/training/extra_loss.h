@@ -46,17 +46,4 @@ class WithLosses final : public Method {
   std::vector<Term> terms_;
 };
 
-// The trial's job with another method.
-inline TrainJob with_method(SmallTrial& trial, Method& method) {
-  const TrainJob job = trial.job();
-  return {.build = job.build,
-          .method = method,
-          .data = job.data,
-          .train = job.train,
-          .seeds = job.seeds,
-          .comm = job.comm,
-          .observer = job.observer,
-          .threads = job.threads};
-}
-
 }  // namespace winnow::test

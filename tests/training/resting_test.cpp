@@ -33,16 +33,6 @@ class Turns final : public Method {
   std::vector<std::vector<float>> gradients;
 };
 
-TrainJob with_method(const TrainJob& job, Method& method) {
-  return {.build = job.build,
-          .method = method,
-          .data = job.data,
-          .train = job.train,
-          .seeds = job.seeds,
-          .comm = job.comm,
-          .observer = job.observer};
-}
-
 std::vector<float> values_of(Trainer& trainer, std::uint32_t param) {
   const auto weight = trainer.params().weight(ParamId(param));
   return {weight.begin(), weight.end()};
@@ -51,7 +41,7 @@ std::vector<float> values_of(Trainer& trainer, std::uint32_t param) {
 TEST(Resting, ParametersInTurnKeepTheirValuesSlotsAndPrograms) {
   SmallTrial trial("lenet300", {{"name", "dense"}}, {{"weight_decay", "1e-3"}});
   Turns turns;
-  Trainer trainer(with_method(trial.job(), turns));
+  Trainer trainer(test::with_method(trial, turns));
   trainer.start_phase(0);
   std::set<const void*> programs;
   std::vector<std::int64_t> macs;
@@ -82,7 +72,7 @@ TEST(Resting, ParametersInTurnKeepTheirValuesSlotsAndPrograms) {
 TEST(Resting, ARateOfItsOwnScalesTheStepOfAParameter) {
   SmallTrial trial("lenet300", {{"name", "dense"}}, {{"momentum", "0"}, {"lr", "0.1"}});
   Turns turns;
-  Trainer trainer(with_method(trial.job(), turns));
+  Trainer trainer(test::with_method(trial, turns));
   trainer.start_phase(0);
   trainer.train_step();
   const std::vector<float> before[] = {values_of(trainer, 2), values_of(trainer, 4)};

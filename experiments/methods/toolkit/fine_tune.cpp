@@ -1,5 +1,7 @@
 #include "experiments/methods/toolkit/fine_tune.h"
 
+#include <algorithm>
+
 #include "core/train_settings.h"
 
 namespace winnow {
@@ -51,6 +53,13 @@ std::optional<Phase> fine_tune_phase(const Settings& method, std::int64_t first_
                .last_step = first_step + run.steps,
                .learning_rate = [rate = LearningRate(own, run, std::string("method.") + kPrefix)](
                                     std::int64_t updates) { return rate.at(updates); }};
+}
+
+Phase fine_tune_tail(const Length& steps, const RunLength& length) {
+  return {.name = "fine_tune",
+          .start = Phase::Start::Continue,
+          .first_step = std::max<std::int64_t>(length.steps - length.resolve(steps), 0),
+          .last_step = length.steps};
 }
 
 }  // namespace winnow

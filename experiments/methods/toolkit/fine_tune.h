@@ -16,4 +16,7 @@ Schema fine_tune_schema(const std::string& epochs, const std::string& lr, const 
 // Error{Settings} for a multistep schedule without places or with the same one twice.
 std::optional<Phase> fine_tune_phase(const Settings& method, std::int64_t first_step, const RunLength& length);
 
+// Fine-tuning over the last `steps` of the run again, as its schedule has them; the whole run if it is shorter.
+Phase fine_tune_tail(const Length& steps, const RunLength& length);
+
 }  // namespace winnow
