@@ -105,7 +105,7 @@ void Optimizer::enter_phase(int phase) {
   note_masks(update);
 }
 
-int Optimizer::slots(const Settings& train) { return find_optimizer(train.text("optimizer")).slots; }
+const SlotShapes& Optimizer::slots(const Settings& train) { return find_optimizer(train.text("optimizer")).slots; }
 
 int Optimizer::passes(const Settings& train) {
   return find_optimizer(train.text("optimizer")).point != nullptr ? 2 : 1;

@@ -20,7 +20,7 @@ class Optimizer {
   Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state = nullptr,
             std::span<const ParamId> resting = {});
 
-  static int slots(const Settings& train);   // state tensors of a parameter: SGD 1, Adam and AdamW 2
+  static const SlotShapes& slots(const Settings& train);
   static int passes(const Settings& train);  // forward and backward, of an update: SGD 1, SAM 2
   // The updates of this training run of the trial; compiled again where the method has them otherwise than before.
   void enter_phase(int phase);

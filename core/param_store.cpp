@@ -47,31 +47,38 @@ Tensor gathered(const Tensor& tensor, TensorCut cut) {
   return left;
 }
 
+bool is_trained(const ParamSpec& spec) { return spec.trainable && !spec.retired; }
+
 }  // namespace
 
-ParamStore::ParamStore(const Model& model, int slots) : specs_(model.params), buffer_specs_(model.buffers) {
+ParamStore::ParamStore(const Model& model, const SlotShapes& slots)
+    : specs_(model.params), buffer_specs_(model.buffers) {
   params_.resize(specs_.size());
   const Shape none{0};
   for (std::size_t i = 0; i < specs_.size(); ++i) {
     const ParamSpec& spec = specs_[i];
     State& state = params_[i];
-    const bool trained = spec.trainable && !spec.retired;
     state.weight = Tensor(DType::F32, spec.retired ? none : spec.shape);
-    state.grad = Tensor(DType::F32, trained ? spec.shape : none);
-    for (int s = 0; trained && s < slots; ++s) state.slots.emplace_back(DType::F32, spec.shape);
+    state.grad = Tensor(DType::F32, is_trained(spec) ? spec.shape : none);
+    if (!is_trained(spec)) continue;
+    for (const SlotShape shape : slots) state.slots.emplace_back(DType::F32, shape(spec.shape));
   }
   for (const BufferSpec& spec : buffer_specs_) buffers_.emplace_back(DType::F32, spec.shape);
 }
 
-bool ParamStore::restart(const Model& model, int slots) {
+bool ParamStore::restart(const Model& model, const SlotShapes& slots) {
   const auto same = [](const ParamSpec& a, const ParamSpec& b) {
     return a.name == b.name && a.shape == b.shape && a.trainable == b.trainable && a.retired == b.retired;
   };
   const auto same_buffer = [](const BufferSpec& a, const BufferSpec& b) {
     return a.name == b.name && a.shape == b.shape;
   };
+  const auto has_slot = [](const Tensor& slot, const Shape& shape) { return slot.view().shape == shape; };
   const auto has_slots = [&](const State& state) {
-    return state.grad.numel() == 0 || state.slots.size() == static_cast<std::size_t>(slots);
+    if (state.grad.numel() == 0) return true;
+    std::vector<Shape> shapes;
+    for (const SlotShape shape : slots) shapes.push_back(shape(state.weight.view().shape));
+    return std::ranges::equal(state.slots, shapes, has_slot);
   };
   if (!std::ranges::equal(specs_, model.params, same) ||
       !std::ranges::equal(buffer_specs_, model.buffers, same_buffer) || !std::ranges::all_of(params_, has_slots)) {
@@ -183,7 +190,7 @@ void ParamStore::replace_mask(ParamId id, MaskKind kind, std::span<const std::ui
   for (std::size_t i = 0; i < before.size(); ++i) {
     if (before[i] != 0 || !bit_of(mask, i)) continue;  // not new
     if (kind == MaskKind::Keep) weight[i] = 0;
-    for (Tensor& slot : state.slots) slot.span<float>()[i] = 0;
+    forget(state, i);
   }
   enforce(state);
   ++revision_;
@@ -196,7 +203,13 @@ void ParamStore::enforce(State& state) {
     const bool kept = bit_of(state.keep, i);
     if (kept && bit_of(state.train, i)) continue;
     if (!kept) weight[i] = 0;
-    for (Tensor& slot : state.slots) slot.span<float>()[i] = 0;
+    forget(state, i);
+  }
+}
+
+void ParamStore::forget(State& state, std::size_t entry) {
+  for (Tensor& slot : state.slots) {
+    if (slot.numel() == state.weight.numel()) slot.span<float>()[entry] = 0;
   }
 }
 
@@ -225,7 +238,7 @@ std::uint64_t ParamStore::mask_digest() const {
 }
 
 void ParamStore::gather(const Model& model, const ChannelCut& cut) {
-  ParamStore smaller(model, 0);
+  ParamStore smaller(model, {});
   for (std::size_t p = 0; p < params_.size(); ++p) {
     const State& from = on_host(ParamId(p));
     State& to = smaller.params_[p];

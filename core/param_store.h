@@ -1,6 +1,7 @@
 // All learnable state of one trial: parameter values, gradients, optimiser slots, masks and
 // buffers. Owns the memory that programs bind. Not synchronised. The invariants of masks hold after
-// every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable 0 has zero slots.
+// every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable 0 has zero slots. Slots
+// that several entries share are the optimiser's own matter.
 //
 // Whoever acts at an event reads weight() and writes change(), which marks the parameter, so that a
 // device with a copy of its own knows what to fetch. The bytes of masks here are the authority on
@@ -15,6 +16,7 @@
 #include "core/channel_groups.h"
 #include "core/graph_editor.h"
 #include "core/model.h"
+#include "core/slot_shapes.h"
 #include "core/state.h"
 #include "core/tensor.h"
 
@@ -25,11 +27,11 @@ enum class Newest : std::uint8_t { Both, Host, Device };
 
 class ParamStore {
  public:
-  // `slots`: optimiser state tensors of a trainable parameter (SGD 1, Adam 2).
-  ParamStore(const Model& model, int slots);
+  // `slots`: of every trainable parameter.
+  ParamStore(const Model& model, const SlotShapes& slots);
   // Starts anew for another trial, all zero and without masks, in the same memory, so that programs stay bound to it.
   // False, and nothing is changed, if the model has parameters of other names, shapes or kinds.
-  bool restart(const Model& model, int slots);
+  bool restart(const Model& model, const SlotShapes& slots);
 
   // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero.
   void initialise(std::uint64_t init_seed);
@@ -41,6 +43,7 @@ class ParamStore {
   std::span<const ParamSpec> specs() const { return specs_; }
   std::span<const BufferSpec> buffer_specs() const { return buffer_specs_; }
   int slot_count(ParamId id) const { return static_cast<int>(at(id).slots.size()); }
+  Shape slot_shape(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).view().shape; }
   std::size_t buffer_count() const { return buffers_.size(); }
 
   // Error{Internal} while a device has newer values of the parameter.
@@ -104,7 +107,8 @@ class ParamStore {
   const State& at(ParamId id) const { return params_.at(static_cast<std::size_t>(id)); }
   const State& on_host(ParamId id) const;
   void require_gradients(ParamId id) const;
-  void enforce(State&);
+  static void enforce(State&);
+  static void forget(State&, std::size_t entry);  // its slots become zero
   std::vector<ParamSpec> specs_;
   std::vector<BufferSpec> buffer_specs_;
   std::vector<State> params_;

@@ -36,7 +36,9 @@ Schema basic_settings() {
        .kind = Kind::Choice,
        .fallback = "sgd",
        .choices = names,
-       .meaning = "update rule: sgd, adam and adamw as PyTorch defines them, sam (sharpness-aware) over sgd"},
+       .meaning =
+           "update rule: sgd, adam and adamw as PyTorch defines them, adam_mini (AdamW with a second moment a row), "
+           "sam (sharpness-aware) over sgd"},
       {.key = "lr",
        .kind = Kind::Real,
        .fallback = "0.1",
@@ -71,7 +73,7 @@ Schema other_settings() {
        .kind = Kind::Real,
        .fallback = "0",
        .range = Range{0, kMany},
-       .meaning = "decay, coupled for SGD and Adam, decoupled for AdamW"},
+       .meaning = "decay, coupled for SGD and Adam, decoupled for AdamW and Adam-mini"},
       {.key = "decay_norm",
        .kind = Kind::Bool,
        .fallback = "true",

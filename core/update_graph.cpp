@@ -22,7 +22,7 @@ UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int ph
     update.weight = graph_.input(spec.name, spec.shape);
     update.grad = update.gradient = graph_.input(spec.name + "/grad", spec.shape);
     for (int s = 0; s < params.slot_count(update.id); ++s) {
-      update.slots.push_back(graph_.input(fmt::format("{}/slot{}", spec.name, s), spec.shape));
+      update.slots.push_back(graph_.input(fmt::format("{}/slot{}", spec.name, s), params.slot_shape(update.id, s)));
     }
     update.keep = graph_.input(spec.name + "/keep", spec.shape, DType::U8);
     update.train = graph_.input(spec.name + "/train", spec.shape, DType::U8);

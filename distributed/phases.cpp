@@ -25,7 +25,7 @@ void Phases::put_start_values() {
 }
 
 void Phases::gather(const Model& before, const Model& now, const ChannelCut& cut) {
-  const int slots = Optimizer::slots(job_.train);
+  const SlotShapes& slots = Optimizer::slots(job_.train);
   for (auto& [step, snapshot] : snapshots_) {
     ParamStore values(before, slots);
     values.load(snapshot, true, false);

@@ -106,7 +106,7 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
 
 }  // namespace
 
-ParamStore& ProgramCache::begin(const Model& model, int slots) {
+ParamStore& ProgramCache::begin(const Model& model, const SlotShapes& slots) {
   if (!params_ || !params_->restart(model, slots)) {
     entries_.clear();
     params_.emplace(model, slots);

@@ -58,7 +58,7 @@ class ProgramCache {
  public:
   // Parameters of a trial that begins, all zero. In the memory of the last trial's if they are the same; otherwise its
   // programs are gone with it.
-  ParamStore& begin(const Model& model, int slots);
+  ParamStore& begin(const Model& model, const SlotShapes& slots);
   ParamStore& params() { return *params_; }
 
   // The parameters lose channels (ParamStore::gather), and all programs are gone. params() stays the same object.

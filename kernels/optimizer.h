@@ -9,7 +9,7 @@
 
 namespace winnow {
 
-// Step: SgdStep or AdamStep; n: weights.
+// Step: SgdStep or an AdamStep; n: weights.
 template <class Step>
 void for_each_weight(const Exec& exec, std::int64_t n, const Step& step) {
   with_masks(step, [&](const auto& body) { for_each_checked(exec, n, body); });

@@ -1,5 +1,5 @@
-// sgd_step, adam_step, adamw_step: one update of one parameter.
-//   in   weight, grad, one or two slots of its shape, keep mask or none, train mask or none, scale {1} or none,
+// sgd_step, adam_step, adamw_step, adam_mini_step: one update of one parameter.
+//   in   weight, grad, one or two slots of its shape (of Adam-mini the second has one entry a row), keep mask or none, train mask or none, scale {1} or none,
 //        factor of the learning rate {1} or none
 //   out  weight, slots
 // A mask or scale whose memory is null while the program runs counts as absent. The learning rate and the
@@ -9,6 +9,7 @@
 // that brings the norm of all live gradients down to attribute `most`, or makes it attribute `norm`.
 //   ascend: in weight, grad, keep mask or none, train mask or none, scale {1}; out weight + scale * grad where it is live.
 #include "core/ops/dispatch.h"
+#include "core/slot_shapes.h"
 #include "kernels/fold_rows.h"
 #include "kernels/optimizer.h"
 
@@ -23,18 +24,22 @@ void require_mask(const ValueInfo& mask, const Shape& shape) {
   require(!present(mask) || (mask.shape == shape && mask.dtype == DType::U8), "masks must be u8 of the weight's shape");
 }
 
-std::vector<ValueInfo> infer_step(Infos in, std::size_t slots) {
+// `last`: the shape of the last slot.
+std::vector<ValueInfo> infer_step(Infos in, std::size_t slots, SlotShape last = slot_per_entry) {
   require(in.size() == slots + 6,
           fmt::format("takes weight, grad, {} slots, two masks, a scale and a factor or none", slots));
   for (std::size_t i = 0; i < slots + 2; ++i) {
-    require(in[i].shape == in[0].shape && in[i].dtype == DType::F32 && present(in[i]),
-            "weight, gradient and slots must be f32 of one shape");
+    const Shape& shape = in[0].shape;
+    require(in[i].shape == (i == slots + 1 ? last(shape) : shape) && in[i].dtype == DType::F32 && present(in[i]),
+            "weight, gradient and slots must be f32 of one shape, a slot of rows one a row");
   }
   for (std::size_t i = slots + 2; i < slots + 4; ++i) require_mask(in[i], in[0].shape);
   for (std::size_t i = slots + 4; i < slots + 6; ++i) {
     require(!present(in[i]) || (in[i].shape == Shape{1} && in[i].dtype == DType::F32), "factors must be f32 {1}");
   }
-  return std::vector<ValueInfo>(slots + 1, {in[0].shape, DType::F32});
+  std::vector<ValueInfo> out{in[0]};
+  out.insert(out.end(), in.begin() + 2, in.begin() + 2 + static_cast<std::ptrdiff_t>(slots));
+  return out;
 }
 
 UpdateOf update_of(const Attrs& attrs, const KernelCall& call, std::size_t slots) {
@@ -58,18 +63,43 @@ void run_sgd(const KernelSpec& spec, const KernelCall& call) {
                           static_cast<float>(attrs.real("momentum")), attrs.integer("nesterov", 0) != 0});
 }
 
-template <bool decoupled>
-void run_adam(const KernelSpec& spec, const KernelCall& call) {
-  const Attrs& attrs = spec.node.attrs;
+template <class Squares>
+void adam_weights(const Attrs& attrs, const KernelCall& call, const Squares& squares, bool decoupled) {
   const auto real = [&](const char* name) { return static_cast<float>(attrs.real(name)); };
-  for_each_weight(
-      call.exec, call.out[0].numel(),
-      AdamStep{update_of(attrs, call, 2), call.in[2].as<float>(), call.in[3].as<float>(), call.out[1].as<float>(),
-               call.out[2].as<float>(), real("beta1"), real("beta2"), real("eps"), decoupled});
+  for_each_weight(call.exec, call.out[0].numel(),
+                  AdamStep<Squares>{update_of(attrs, call, 2), call.in[2].as<float>(), call.out[1].as<float>(), squares,
+                                    real("beta1"), real("beta2"), real("eps"), decoupled});
 }
 
-OpExample example(std::string label, std::size_t slots, Attrs attrs) {
-  const Shape shape{7, 5};
+template <bool decoupled>
+void run_adam(const KernelSpec& spec, const KernelCall& call) {
+  adam_weights(spec.node.attrs, call, EntrySquares{call.in[3].as<float>(), call.out[2].as<float>()}, decoupled);
+}
+
+class AdamMini final : public Kernel {
+ public:
+  explicit AdamMini(const KernelSpec& spec)
+      : attrs_(spec.node.attrs),
+        rows_(spec.in[3].shape.numel()),
+        cols_(spec.in[0].shape.numel() / std::max<std::int64_t>(rows_, 1)) {}
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>(fold_partials(rows_, cols_)) * sizeof(SquareAndCount);
+  }
+  void run(const KernelCall& call) override {
+    const UpdateOf update = update_of(attrs_, call, 2);
+    fold_rows(call.exec, rows_, cols_, SquareAndCount{},
+              LoadRowSquare{update.grad, update.keep, update.train, update.grad_scale, cols_}, Sum{},
+              StoreRowSquare{call.in[3].as<float>(), call.out[2].as<float>(), call.exec.run, attrs_.real("beta2")},
+              reinterpret_cast<SquareAndCount*>(call.exec.scratch));
+    adam_weights(attrs_, call, RowSquares{call.out[2].as<float>(), cols_}, true);
+  }
+
+ private:
+  Attrs attrs_;
+  std::int64_t rows_, cols_;
+};
+
+OpExample example(std::string label, std::size_t slots, Attrs attrs, const Shape& shape = {7, 5}) {
   OpExample e{.label = std::move(label), .in = std::vector<ValueInfo>(slots + 2, {shape})};
   for (int mask = 0; mask < 2; ++mask) e.in.push_back({shape, DType::U8});
   for (int factor = 0; factor < 2; ++factor) e.in.push_back({Shape{1}});
@@ -153,6 +183,13 @@ void define_optimizer_steps() {
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
              .kernel = {.any = plain_kernel(run_adam<true>)},
              .examples = {example("decay apart", 2, adam)}});
+  OpExample mini = example("a second moment a row", 2, adam), long_row = example("a long vector", 2, adam, {9000});
+  mini.in[3].shape = slot_per_row(mini.in[0].shape);
+  long_row.in[3].shape = slot_per_row(long_row.in[0].shape);
+  define_op({.name = "adam_mini_step",
+             .infer = [](Infos in, const Attrs&) { return infer_step(in, 2, slot_per_row); },
+             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<AdamMini>(spec); }},
+             .examples = {mini, long_row}});
   OpExample two{.label = "two parameters, masks",
                 .in = {{Shape{4, 5}}, {Shape{4, 5}, DType::U8}, {Shape{4, 5}, DType::U8}}};
   for (const ValueInfo& info : std::vector(two.in)) two.in.push_back({Shape{4097}, info.dtype});

@@ -1,4 +1,6 @@
-// Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), as PyTorch defines them. Two slots: the moments.
+// Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), as PyTorch defines them; Adam-mini (Zhang et al. 2024,
+// algorithm 1): AdamW whose second moment is that of the mean square of a row, the weights of one output, and of a vector as
+// a whole. Two slots: the moments.
 #include "core/optimizers/optimizer_rule.h"
 
 namespace winnow {
@@ -13,6 +15,10 @@ void emit_adam(UpdateGraph& update, ParamUpdate& param, const Settings& train) {
 }
 void emit_adamw(UpdateGraph& update, ParamUpdate& param, const Settings& train) {
   emit_step(update, param, "adamw_step", moments(train));
+}
+
+void emit_adam_mini(UpdateGraph& update, ParamUpdate& param, const Settings& train) {
+  emit_step(update, param, "adam_mini_step", moments(train));
 }
 
 Schema settings() {
@@ -38,7 +44,8 @@ Schema settings() {
 
 }  // namespace
 
-OptimizerRule adam() { return {"adam", 2, emit_adam, settings()}; }
-OptimizerRule adamw() { return {"adamw", 2, emit_adamw, settings()}; }
+OptimizerRule adam() { return {"adam", {slot_per_entry, slot_per_entry}, emit_adam, settings()}; }
+OptimizerRule adamw() { return {"adamw", {slot_per_entry, slot_per_entry}, emit_adamw, settings()}; }
+OptimizerRule adam_mini() { return {"adam_mini", {slot_per_entry, slot_per_row}, emit_adam_mini, settings()}; }
 
 }  // namespace winnow

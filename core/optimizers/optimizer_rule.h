@@ -12,7 +12,7 @@ namespace winnow {
 
 struct OptimizerRule {
   std::string_view name;  // train.optimizer
-  int slots;              // state tensors of the weight's shape
+  SlotShapes slots;       // its state of a parameter
   // Sets new_weight and new_slots of one parameter.
   void (*emit)(UpdateGraph& update, ParamUpdate& param, const Settings& train);
   // Settings below "train." that it reads, without the condition that it is chosen. Two that read the same declare it alike.

@@ -28,6 +28,6 @@ Schema settings() {
 
 }  // namespace
 
-OptimizerRule sam() { return {"sam", 1, emit_sgd, settings(), go_up}; }
+OptimizerRule sam() { return {"sam", {slot_per_entry}, emit_sgd, settings(), go_up}; }
 
 }  // namespace winnow

@@ -23,6 +23,6 @@ Schema sgd_settings() {
   };
 }
 
-OptimizerRule sgd() { return {"sgd", 1, emit_sgd, sgd_settings()}; }
+OptimizerRule sgd() { return {"sgd", {slot_per_entry}, emit_sgd, sgd_settings()}; }
 
 }  // namespace winnow

@@ -52,10 +52,11 @@ class Compander final : public Method {
 
   void edit(GraphEditor& editor) override {
     const std::string& optimizer = editor.train().text("optimizer");
-    if (optimizer == "adamw") {
+    if (optimizer.starts_with("adam") && optimizer != "adam") {
       fail(ErrorKind::Settings,
-           "method.name: compander needs train.optimizer sgd or adam, not adamw: there is no rule "
-           "for a decay of v that is apart from the step");
+           "method.name: compander needs train.optimizer sgd, sam or adam, not {}: there is no rule "
+           "for a decay of v that is apart from the step",
+           optimizer);
     }
     adaptive_ = optimizer == "adam";
     weight_decay_ = editor.train().real("weight_decay");

@@ -11,9 +11,11 @@ namespace winnow::cuda {
   WINNOW_FOR_EACH_CHECKED(Masked<Step, false, true>); \
   WINNOW_FOR_EACH_CHECKED(Masked<Step, false, false>)
 WINNOW_STEP(SgdStep);
-WINNOW_STEP(AdamStep);
+WINNOW_STEP(AdamStep<EntrySquares>);
+WINNOW_STEP(AdamStep<RowSquares>);
 
 WINNOW_FOLD_ROWS(double, LoadSquare, Sum, StoreRow<double>);
+WINNOW_FOLD_ROWS(SquareAndCount, LoadRowSquare, Sum, StoreRowSquare);
 WINNOW_FOR_EACH(ClipScale);
 WINNOW_FOR_EACH(NormScale);
 WINNOW_FOR_EACH(Ascend);

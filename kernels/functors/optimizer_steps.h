@@ -74,10 +74,32 @@ struct SgdStep : UpdateOf {
   }
 };
 
-// torch.optim.Adam, and AdamW where `decoupled`.
+// Second moments: one an entry.
+struct EntrySquares {
+  const float* square;
+  float* new_square;
+  WINNOW_HD float next(std::int64_t i, float g, float beta2) const {
+    return beta2 * square[i] + (1.0f - beta2) * g * g;
+  }
+  WINNOW_HD void store(std::int64_t i, float value) const { new_square[i] = value; }
+  WINNOW_HD void keep_old(std::int64_t i) const { new_square[i] = square[i]; }
+};
+
+// One a row of `cols` entries, which is at its new value already.
+struct RowSquares {
+  const float* square;
+  std::int64_t cols;
+  WINNOW_HD float next(std::int64_t i, float, float) const { return square[i / cols]; }
+  WINNOW_HD void store(std::int64_t, float) const {}
+  WINNOW_HD void keep_old(std::int64_t) const {}
+};
+
+// torch.optim.Adam, and AdamW where `decoupled`; Adam-mini with RowSquares.
+template <class Squares>
 struct AdamStep : UpdateOf {
-  const float *mean, *square;  // first and second moment
-  float *new_mean, *new_square;
+  const float* mean;
+  float* new_mean;
+  Squares squares;
   float beta1, beta2, epsilon;
   bool decoupled;
   // Set by loaded(); the same for all weights.
@@ -99,19 +121,19 @@ struct AdamStep : UpdateOf {
   template <bool kKeep, bool kTrain>
   WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
-    const float w = weight[i], old_mean = mean[i], old_square = square[i], scaled = grad[i] * scale;
+    const float w = weight[i], old_mean = mean[i], scaled = grad[i] * scale;
     const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
     const float m = old_mean + (1.0f - beta1) * (g - old_mean);
-    const float s = beta2 * old_square + (1.0f - beta2) * g * g;
+    const float s = squares.next(i, g, beta2);
     const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
     new_mean[i] = (kept & moves) != 0 ? m : 0.0f;
-    new_square[i] = (kept & moves) != 0 ? s : 0.0f;
+    squares.store(i, (kept & moves) != 0 ? s : 0.0f);
     new_weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
   }
   WINNOW_HD void keep_old(std::int64_t i) const {
     new_mean[i] = mean[i];
-    new_square[i] = square[i];
+    squares.keep_old(i);
     new_weight[i] = weight[i];
   }
 };
@@ -148,6 +170,38 @@ struct LoadSquare {
   WINNOW_HD double operator()(std::int64_t, std::int64_t i) const {
     const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
     return live ? static_cast<double>(grad[i]) * static_cast<double>(grad[i]) : 0.0;
+  }
+};
+
+// Squares of the live gradients of a row and how many they are, for a fold.
+struct SquareAndCount {
+  double sum = 0, count = 0;
+  WINNOW_HD SquareAndCount operator+(const SquareAndCount& other) const {
+    return {sum + other.sum, count + other.count};
+  }
+};
+struct LoadRowSquare {
+  const float* grad;
+  const std::uint8_t *keep, *train;  // each may be null
+  const float* grad_scale;           // null: 1
+  std::int64_t cols;
+  WINNOW_HD SquareAndCount operator()(std::int64_t row, std::int64_t col) const {
+    const std::int64_t i = row * cols + col;
+    const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
+    const double g = static_cast<double>(grad[i]) * (grad_scale != nullptr ? static_cast<double>(*grad_scale) : 1.0);
+    return live ? SquareAndCount{g * g, 1.0} : SquareAndCount{};
+  }
+};
+// The second moment of a row goes on by the mean of its squares; it stays where no entry is live and after a stop.
+struct StoreRowSquare {
+  const float* square;
+  float* new_square;
+  const RunState* run;
+  double beta2;
+  WINNOW_HD void operator()(std::int64_t row, const SquareAndCount& of) const {
+    const double old = static_cast<double>(square[row]);
+    const bool moves = of.count > 0 && run->status.stopped == 0;
+    new_square[row] = moves ? static_cast<float>(beta2 * old + (1.0 - beta2) * of.sum / of.count) : square[row];
   }
 };
 

@@ -126,7 +126,10 @@ TEST(SgdStep, PruningWinsOverFreezing) {
   EXPECT_EQ(velocity[0], 0);
 }
 
-AdamStep adam(const RunState& run, const Floats& grad, Floats& weight, Floats& mean, Floats& square, bool decoupled) {
+using AdamOfEntries = AdamStep<EntrySquares>;
+
+AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floats& mean, Floats& square,
+                   bool decoupled) {
   return {{.grad = grad.data(),
            .weight = weight.data(),
            .new_weight = weight.data(),
@@ -138,9 +141,8 @@ AdamStep adam(const RunState& run, const Floats& grad, Floats& weight, Floats& m
            .weight_decay = 0.1,
            .decay_frozen = false},
           mean.data(),
-          square.data(),
           mean.data(),
-          square.data(),
+          {square.data(), square.data()},
           0.9f,
           0.999f,
           1e-8f,
@@ -172,7 +174,7 @@ TEST(AdamStep, MasksHoldStateAtZero) {
   Floats grad{1, 1, 1}, weight{2, 2, 2}, mean{1, 1, 0}, square{1, 1, 0};
   const Bytes keep{0, 1, 1}, train{1, 0, 1};
   RunState run = first_update(0.01);
-  AdamStep step = adam(run, grad, weight, mean, square, false);
+  AdamOfEntries step = adam(run, grad, weight, mean, square, false);
   step.keep = keep.data();
   step.train = train.data();
   apply(run, 3, step);

@@ -23,7 +23,9 @@ Model small_model() {
   return model;
 }
 
-ParamStore filled(int slots = 2) {
+const SlotShapes kTwo{slot_per_entry, slot_per_entry};
+
+ParamStore filled(const SlotShapes& slots = kTwo) {
   ParamStore store(small_model(), slots);
   store.initialise(11);
   store.enter_event("at a test", true);
@@ -42,7 +44,7 @@ TEST(ParamStore, InitialValuesAreRegeneratedFromTheSeed) {
   generate(spec, key, again);
   EXPECT_EQ(copy(store.weight(kWeight)), again);
   EXPECT_EQ(copy(store.buffer(0)), (std::vector<float>{1, 1, 1}));
-  ParamStore other(small_model(), 2);
+  ParamStore other(small_model(), kTwo);
   other.initialise(12);
   EXPECT_NE(copy(other.weight(kWeight)), again);
 }
@@ -151,7 +153,7 @@ TEST(ParamStore, LoadGivesBackWhatSaveTookAndReadsAllOfIt) {
   store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
   MemoryState state;
   store.save(state);
-  ParamStore fresh(small_model(), 2);
+  ParamStore fresh(small_model(), kTwo);
   fresh.initialise(99);
   fresh.load(state);
   EXPECT_TRUE(state.unread().empty());
@@ -175,7 +177,7 @@ TEST(ParamStore, LoadRefusesTheStateOfAnotherShape) {
   filled().save(state);
   Model other = small_model();
   other.params[0].shape = {3, 2};  // as many values
-  ParamStore store(other, 2);
+  ParamStore store(other, kTwo);
   try {
     store.load(state);
     FAIL() << "took a 2x3 tensor for a 3x2 one";

@@ -47,7 +47,8 @@ std::pair<std::vector<float>, std::vector<float>> together_and_alone(const std::
 TEST(DataParallel, MoreThanOneRankRuns) { EXPECT_GT(world().size(), 1); }
 
 TEST(DataParallel, EqualsOneRankOnTheWholeBatch) {
-  for (const auto& [model, optimizer] : {std::pair{"lenet300", "sgd"}, {"lenet5", "sgd"}, {"lenet5", "sam"}}) {
+  for (const auto& [model, optimizer] :
+       {std::pair{"lenet300", "sgd"}, {"lenet5", "sgd"}, {"lenet5", "sam"}, {"lenet5", "adam_mini"}}) {
     const auto [together, alone] = together_and_alone(model, {{"name", "dense"}}, 10, optimizer);
     double worst = 0;
     for (std::size_t i = 0; i < alone.size(); ++i)

@@ -119,7 +119,7 @@ TEST(LayerCounts, ProductsOfAttentionCountAndNoMaskMakesThemFewer) {
   EXPECT_EQ(macs_of_products(model), 2 * 2 * 64 * 64 * 128 + 64 * 128);
   EXPECT_EQ(macs_dense(count_layers(model)) + macs_of_products(model), 35341568);
   EXPECT_EQ(macs_of_products(build("resnet20", {32, 32, 3, 10})), 0);
-  ParamStore params(model, 1);
+  ParamStore params(model, {slot_per_entry});
   params.initialise(3);
   for (std::size_t p = 0; p < params.size(); ++p) {
     if (!model.params[p].prunable) continue;
@@ -175,7 +175,7 @@ Model with_method(const std::string& name, std::map<std::string, std::string, st
 TEST(LayerCounts, ACompandedWeightIsAsSparseAsWhatIsTrained) {
   for (const char* coefficients : {"fixed", "coarse", "fine"}) {
     const Model model = with_method("compander", {{"coefficients", coefficients}});
-    ParamStore params(model, 1);
+    ParamStore params(model, {slot_per_entry});
     params.initialise(1);
     params.replace_mask(ParamId(0), MaskKind::Keep, first(235200, 23520));
     std::vector<LayerCount> layers = count_layers(model);
@@ -190,7 +190,7 @@ TEST(LayerCounts, ACompandedWeightIsAsSparseAsWhatIsTrained) {
 
 TEST(LayerCounts, EdgePopupComputesWithItsShareAndScoresTakeEveryGradient) {
   const Model model = with_method("edge_popup", {{"density", "0.25"}});
-  ParamStore params(model, 1);
+  ParamStore params(model, {slot_per_entry});
   params.initialise(1);
   std::vector<LayerCount> layers = count_layers(model);
   measure(layers, params.specs(), count_entries(params));
@@ -331,7 +331,7 @@ TEST(Accounting, SupermaskOverSeededWeightsIsStoredAsSeedAndMask) {
       return editor.graph().emit1("mul", {leaf, edited.param(gate).value}, {}, "fc1.masked");
     });
   }
-  ParamStore params(edited, 1);
+  ParamStore params(edited, {slot_per_entry});
   params.initialise(3);
   std::vector<TrainState::LayerWeight> effective;
   for (const LayerCount& layer : count_layers(edited)) {
@@ -358,7 +358,7 @@ TEST(Accounting, DerivationThatSavesNothingIsStoredByItsParameters) {
     GraphEditor editor(edited, train);
     editor.derive(ParamId(0), [&](ValueId leaf) { return editor.graph().emit1("add", {leaf, leaf}, {}, "twice"); });
   }
-  ParamStore params(edited, 1);
+  ParamStore params(edited, {slot_per_entry});
   params.initialise(3);
   params.replace_mask(ParamId(0), MaskKind::Keep, first(235200, 100));
   std::vector<LayerCount> layers = count_layers(edited);
@@ -377,7 +377,7 @@ TEST(Accounting, DerivationThatSavesNothingIsStoredByItsParameters) {
 
 TEST(Accounting, EffectiveWeightsMustBeThoseOfTheNetwork) {
   const Model model = build("lenet300", kMnist);
-  ParamStore params(model, 1);
+  ParamStore params(model, {slot_per_entry});
   auto weights = plain_weights(model, params);
   std::swap(weights[0], weights[1]);
   EXPECT_THROW(account(model, model, params, weights), Error);

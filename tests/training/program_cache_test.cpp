@@ -81,7 +81,7 @@ TEST(ParamStore, StartsAnewOnlyForTheSameParameters) {
   Model model;
   model.params.push_back({.name = "fc.weight", .shape = {2, 3}, .init = {InitSpec::Kind::Normal, 1.0}});
   model.buffers.push_back({.name = "mean", .shape = {3}});
-  ParamStore store(model, 1);
+  ParamStore store(model, {slot_per_entry});
   store.initialise(3);
   store.replace_mask(ParamId(0), MaskKind::Keep, std::vector<std::uint8_t>{1, 0, 1, 1, 0, 1});
   const void* memory = store.weight_memory(ParamId(0)).data;
@@ -96,7 +96,7 @@ TEST(ParamStore, StartsAnewOnlyForTheSameParameters) {
   EXPECT_EQ(store.specs()[0].decay, 0);
   MemoryState now, fresh;
   store.save(now);
-  ParamStore(model, 1).save(fresh);
+  ParamStore(model, {slot_per_entry}).save(fresh);
   EXPECT_TRUE(now == fresh);
   EXPECT_EQ(store.mask_revision(), 0u);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/optimizers/optimizer_rule.h"
 #include "core/touched.h"
 #include "tests/training/process.h"
 
@@ -60,6 +61,24 @@ TEST_P(Resume, EndsWithTheSameBitsWhereverItStops) { expect_equal_after_stops(Ge
 TEST_P(Resume, EndsWithTheSameBitsUnderAdam) {
   expect_equal_after_stops(GetParam(), {1, 3, 5}, {{"optimizer", "adam"}, {"lr", "0.001"}});
 }
+
+// Masks that change, snapshots and fresh state, under every optimiser there is.
+class ResumeOfOptimizer : public testing::TestWithParam<std::string> {};
+
+TEST_P(ResumeOfOptimizer, EndsWithTheSameBits) {
+  for (const char* name : {"rigl", "imp", "slimming"}) {
+    expect_equal_after_stops(test::recipe_of(find_method(name)), {1, 3, 5},
+                             {{"optimizer", GetParam()}, {"lr", "0.001"}});
+  }
+}
+
+std::vector<std::string> optimizer_names() {
+  std::vector<std::string> names;
+  for (const OptimizerRule& rule : optimizers()) names.emplace_back(rule.name);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(All, ResumeOfOptimizer, testing::ValuesIn(optimizer_names()),
+                         [](const auto& optimizer) { return optimizer.param; });
 
 // A batch that is run twice: with masks that change in place of weights, with parameters that rest, with coefficients.
 TEST(Resume, EndsWithTheSameBitsUnderAnOptimiserOfTwoPasses) {
