@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/fold_rows.h"
 #include "kernels/optimizer.h"
 #include "kernels/rng.h"
 
@@ -185,6 +186,21 @@ TEST(AdamStep, MasksHoldStateAtZero) {
     EXPECT_EQ(mean[i], 0);
     EXPECT_EQ(square[i], 0);
   }
+}
+
+// Adam-mini's first step by gradients 3 and 4 of one row, learning rate 0.1: -0.1 g / sqrt((9 + 16) / 2).
+TEST(AdamStep, ARowHasOneSecondMoment) {
+  Floats grad{3, 4}, weight{0, 0}, mean{0, 0}, square{0};
+  RunState run = first_update(0.1);
+  const Exec exec{.threads = 1, .run = &run};
+  fold_rows(exec, 1, 2, SquareAndCount{}, LoadRowSquare{grad.data(), nullptr, nullptr, nullptr, 2}, Sum{},
+            StoreRowSquare{square.data(), square.data(), &run, 0.999}, static_cast<SquareAndCount*>(nullptr));
+  AdamOfEntries entries = adam(run, grad, weight, mean, square, true);
+  entries.weight_decay = 0;
+  const UpdateOf& update = entries;
+  apply(run, 2, AdamStep<RowSquares>{update, mean.data(), mean.data(), {square.data(), 2}, 0.9f, 0.999f, 1e-8f, true});
+  EXPECT_NEAR(weight[0], -0.084853, 1e-6);
+  EXPECT_NEAR(weight[1], -0.113137, 1e-6);
 }
 
 // Vector body, tail and thread ranges give what one weight at a time gives.
