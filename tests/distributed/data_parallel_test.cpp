@@ -167,12 +167,15 @@ void expect_equal_on_all_ranks(Trainer& trainer) {
 
 TEST(DataParallel, AllRanksLoseTheSameChannels) {
   const Pairs images = {{"height", "16"}, {"width", "16"}, {"channels", "3"}, {"examples", "320"}};
-  SmallTrial trial("resnet20", {{"name", "slimming"}, {"fine_tune", "5it"}}, {{"epochs", "10it"}}, images, {},
-                   &world());
-  Trainer trainer = trial.make();
-  EXPECT_FALSE(trainer.run().diverged);
-  EXPECT_FALSE(trainer.kept().empty());
-  expect_equal_on_all_ranks(trainer);
+  const Pairs slimming = {{"name", "slimming"}, {"fine_tune", "5it"}},
+              taylor = {{"name", "taylor"}, {"interval", "3it"}, {"fine_tune.epochs", "8it"}};
+  for (const Pairs& method : {slimming, taylor}) {
+    SmallTrial trial("resnet20", method, {{"epochs", "10it"}}, images, {}, &world());
+    Trainer trainer = trial.make();
+    EXPECT_FALSE(trainer.run().diverged);
+    EXPECT_FALSE(trainer.kept().empty());
+    expect_equal_on_all_ranks(trainer);
+  }
 }
 
 TEST(DataParallel, RanksThatRemoveOtherChannelsDoNotGoOn) {
