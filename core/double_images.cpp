@@ -32,6 +32,10 @@ static void require_plain(const DoubleCall& c) {
   if (c.node.attrs.integer("relu", 0) == 0 && c.node.attrs.integer("residual", 0) == 0) return;
   fail(ErrorKind::Settings, "node '{}': in double precision batch norm stands alone", c.node.name);
 }
+static double rows_of(const Shape& shape) {
+  const std::int64_t rows = shape.numel() / shape[-1];
+  return static_cast<double>(rows);
+}
 static double or_one(const double* values, std::int64_t i) { return values == nullptr ? 1.0 : values[i]; }
 
 void batch_norm(const DoubleCall& c) {
@@ -44,7 +48,7 @@ void batch_norm(const DoubleCall& c) {
     std::copy_n(c.in[3], channels, mean);
     std::copy_n(c.in[4], channels, variance.begin());
   } else {
-    const auto rows = static_cast<double>(numel / channels);
+    const double rows = rows_of(c.in_info[0].shape);
     for (std::int64_t i = 0; i < numel; ++i) mean[i % channels] += x[i] / rows;
     for (std::int64_t i = 0; i < numel; ++i) {
       const double off = x[i] - mean[i % channels];
@@ -71,7 +75,7 @@ void batch_norm_backward(const DoubleCall& c) {
     dbeta[k] += dy[i];
   }
   // Statistics of the batch depend on x, too.
-  const double rows = c.node.attrs.integer("running", 0) != 0 ? HUGE_VAL : static_cast<double>(numel / channels);
+  const double rows = c.node.attrs.integer("running", 0) != 0 ? HUGE_VAL : rows_of(c.out_info[0].shape);
   for (std::int64_t i = 0; i < numel; ++i) {
     const std::int64_t k = i % channels;
     const double through = (dbeta[k] + (x[i] - mean[k]) * rstd[k] * dgamma[k]) / rows;
