@@ -25,6 +25,16 @@ class ChannelClasses::Ties final : public ChannelTies {
 
 namespace {
 
+// Whose term of the loss a node is that the logits do without; empty: of none.
+std::string term_with(const Model& model, NodeId node) {
+  const auto reached = [&](ValueId value) {
+    return std::ranges::count(model.graph.schedule(std::vector{value}), node) > 0;
+  };
+  if (reached(model.logits)) return "";
+  const auto found = std::ranges::find_if(model.losses, [&](const ExtraLoss& loss) { return reached(loss.value); });
+  return found == model.losses.end() ? "" : found->name;
+}
+
 // Terms of the loss and what is observed shrink with the network, or are refused where an op has no rule.
 std::vector<ValueId> outputs_of(const Model& model) {
   std::vector<ValueId> outputs = {model.logits};
@@ -50,8 +60,9 @@ ChannelClasses::ChannelClasses(const Model& model)
     const Node& node = graph.nodes()[at];
     const ChannelRule& rule = find_op(node.op).channels;
     if (!rule.tie) {
-      fail(ErrorKind::Settings, "channels cannot be removed here: op '{}' of '{}' has no rule for it", node.op,
-           node.name);
+      const std::string term = term_with(model, at);
+      fail(ErrorKind::Settings, "channels cannot be removed {}: op '{}' of '{}' has no rule for it",
+           term.empty() ? "here" : fmt::format("beside the loss term '{}'", term), node.op, node.name);
     }
     Ties ties(*this, node);
     rule.tie(ties);

@@ -126,6 +126,7 @@ ChannelGroups::ChannelGroups(const Model& model) {
       if (added) groups_.emplace_back(), makers.emplace_back();
       std::vector<std::string>& own = makers[found->second];
       if (own.empty() || own.back() != node->name) own.push_back(node->name);
+      group_of_.emplace(ChannelSlot{weight, 0, i}, found->second);
     }
   }
   for (const ValueId leaf : leaves_of(model)) {
@@ -146,8 +147,8 @@ ChannelGroups::ChannelGroups(const Model& model) {
   }
 }
 
-std::optional<std::size_t> ChannelGroups::group_of(ValueId leaf, int dim, std::int64_t index) const {
-  const auto found = group_of_.find({leaf, dim, index});
+std::optional<std::size_t> ChannelGroups::group_of(ValueId value, int dim, std::int64_t index) const {
+  const auto found = group_of_.find({value, dim, index});
   return found == group_of_.end() ? std::nullopt : std::optional(found->second);
 }
 

@@ -56,7 +56,8 @@ class ChannelGroups {
   const std::vector<ChannelGroup>& groups() const { return groups_; }
   int families() const { return families_; }
   const std::string& family_name(int family) const { return names_.at(static_cast<std::size_t>(family)); }  // a layer
-  std::optional<std::size_t> group_of(ValueId leaf, int dim, std::int64_t index) const;
+  // Of an entry of a parameter or buffer, or of what a layer makes: row `index` of dimension 0 of the weight it reads.
+  std::optional<std::size_t> group_of(ValueId value, int dim, std::int64_t index) const;
 
  private:
   std::vector<ChannelGroup> groups_;

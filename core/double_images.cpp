@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/double_ops.h"
 #include "core/error.h"
@@ -27,37 +28,58 @@ void unflatten(const DoubleCall& c) {
   transpose(c, x[0], x[3], x[1] * x[2]);
 }
 
-static void require_running(const DoubleCall& c) {
-  const Attrs& attrs = c.node.attrs;
-  if (attrs.integer("running", 0) != 0 && attrs.integer("relu", 0) == 0 && attrs.integer("residual", 0) == 0) return;
-  fail(ErrorKind::Settings, "node '{}': in double precision batch norm stands alone and uses running statistics",
-       c.node.name);
+static void require_plain(const DoubleCall& c) {
+  if (c.node.attrs.integer("relu", 0) == 0 && c.node.attrs.integer("residual", 0) == 0) return;
+  fail(ErrorKind::Settings, "node '{}': in double precision batch norm stands alone", c.node.name);
+}
+static double rows_of(const Shape& shape) {
+  const std::int64_t rows = shape.numel() / shape[-1];
+  return static_cast<double>(rows);
 }
 static double or_one(const double* values, std::int64_t i) { return values == nullptr ? 1.0 : values[i]; }
 
 void batch_norm(const DoubleCall& c) {
-  require_running(c);
-  const std::int64_t channels = c.in_info[0].shape[-1];
-  const double *gamma = c.in[1], *beta = c.in[2], *mean = c.in[3], *variance = c.in[4];
-  for (std::int64_t k = 0; k < channels; ++k) {
-    c.out[1][k] = mean[k];
-    c.out[2][k] = 1 / std::sqrt(variance[k] + c.node.attrs.real("eps"));
+  require_plain(c);
+  const std::int64_t channels = c.in_info[0].shape[-1], numel = c.in_info[0].shape.numel();
+  const double *x = c.in[0], *gamma = c.in[1], *beta = c.in[2];
+  double *mean = c.out[1], *rstd = c.out[2];
+  std::vector<double> variance(static_cast<std::size_t>(channels));
+  if (c.node.attrs.integer("running", 0) != 0) {
+    std::copy_n(c.in[3], channels, mean);
+    std::copy_n(c.in[4], channels, variance.begin());
+  } else {
+    const double rows = rows_of(c.in_info[0].shape);
+    for (std::int64_t i = 0; i < numel; ++i) mean[i % channels] += x[i] / rows;
+    for (std::int64_t i = 0; i < numel; ++i) {
+      const double off = x[i] - mean[i % channels];
+      variance[static_cast<std::size_t>(i % channels)] += off * off / rows;
+    }
   }
-  for (std::int64_t i = 0; i < c.out_info[0].shape.numel(); ++i) {
+  for (std::int64_t k = 0; k < channels; ++k) {
+    rstd[k] = 1 / std::sqrt(variance[static_cast<std::size_t>(k)] + c.node.attrs.real("eps"));
+  }
+  for (std::int64_t i = 0; i < numel; ++i) {
     const std::int64_t k = i % channels;
-    c.out[0][i] = (c.in[0][i] - mean[k]) * c.out[2][k] * or_one(gamma, k) + (beta == nullptr ? 0.0 : beta[k]);
+    c.out[0][i] = (x[i] - mean[k]) * rstd[k] * or_one(gamma, k) + (beta == nullptr ? 0.0 : beta[k]);
   }
 }
 // dy, x, y, gamma, beta, mean, rstd -> dx, dgamma, dbeta.
 void batch_norm_backward(const DoubleCall& c) {
-  require_running(c);
-  const std::int64_t channels = c.in_info[0].shape[-1];
+  require_plain(c);
+  const std::int64_t channels = c.in_info[0].shape[-1], numel = c.out_info[0].shape.numel();
   const double *dy = c.in[0], *x = c.in[1], *gamma = c.in[3], *mean = c.in[5], *rstd = c.in[6];
-  for (std::int64_t i = 0; i < c.out_info[0].shape.numel(); ++i) {
+  double *dx = c.out[0], *dgamma = c.out[1], *dbeta = c.out[2];
+  for (std::int64_t i = 0; i < numel; ++i) {
     const std::int64_t k = i % channels;
-    c.out[1][k] += dy[i] * (x[i] - mean[k]) * rstd[k];
-    c.out[2][k] += dy[i];
-    c.out[0][i] = dy[i] * rstd[k] * or_one(gamma, k);
+    dgamma[k] += dy[i] * (x[i] - mean[k]) * rstd[k];
+    dbeta[k] += dy[i];
+  }
+  // Statistics of the batch depend on x, too.
+  const double rows = c.node.attrs.integer("running", 0) != 0 ? HUGE_VAL : rows_of(c.out_info[0].shape);
+  for (std::int64_t i = 0; i < numel; ++i) {
+    const std::int64_t k = i % channels;
+    const double through = (dbeta[k] + (x[i] - mean[k]) * rstd[k] * dgamma[k]) / rows;
+    dx[i] = (dy[i] - through) * rstd[k] * or_one(gamma, k);
   }
 }
 

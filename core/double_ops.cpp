@@ -174,6 +174,7 @@ DoubleOp find_double_op(std::string_view name) {
       {"soft_threshold_backward_threshold", soft_threshold_backward_threshold},
       {"softmax", softmax},
       {"softmax_backward", softmax_backward},
+      {"softmax_cross_entropy", softmax_cross_entropy},
       {"split", split},
       {"sum_leading", sum_leading},
       {"top_channels", top_channels},

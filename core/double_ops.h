@@ -17,7 +17,7 @@ void linear_backward_weights(const DoubleCall& call);
 // double_images.cpp
 void flatten(const DoubleCall& call);
 void unflatten(const DoubleCall& call);
-void batch_norm(const DoubleCall& call);
+void batch_norm(const DoubleCall& call);  // statistics of the batch, or the running ones, which it leaves as they are
 void batch_norm_backward(const DoubleCall& call);
 void max_pool(const DoubleCall& call);
 void max_pool_backward(const DoubleCall& call);
@@ -45,5 +45,6 @@ void softmax_backward(const DoubleCall& call);
 void layer_norm(const DoubleCall& call);
 void layer_norm_backward(const DoubleCall& call);
 void matmul(const DoubleCall& call);
+void softmax_cross_entropy(const DoubleCall& call);
 
 }  // namespace winnow::in_double

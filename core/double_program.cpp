@@ -16,11 +16,19 @@ DoubleProgram::DoubleProgram(Graph graph, std::span<const ValueId> outputs, int 
   }
 }
 
+void DoubleProgram::check_count(ValueId leaf, std::size_t values) const {
+  if (static_cast<std::int64_t>(values) == graph_.value(leaf).shape.numel()) return;
+  fail(ErrorKind::Internal, "{} values for leaf '{}' of shape {}", values, graph_.value(leaf).name,
+       graph_.value(leaf).shape.text());
+}
+
 void DoubleProgram::set(ValueId leaf, std::span<const float> values) {
-  if (static_cast<std::int64_t>(values.size()) != graph_.value(leaf).shape.numel()) {
-    fail(ErrorKind::Internal, "{} values for leaf '{}' of shape {}", values.size(), graph_.value(leaf).name,
-         graph_.value(leaf).shape.text());
-  }
+  check_count(leaf, values.size());
+  values_[static_cast<std::size_t>(leaf)].assign(values.begin(), values.end());
+}
+
+void DoubleProgram::set(ValueId leaf, std::span<const double> values) {
+  check_count(leaf, values.size());
   values_[static_cast<std::size_t>(leaf)].assign(values.begin(), values.end());
 }
 

@@ -30,11 +30,13 @@ class DoubleProgram {
 
   // Value of a leaf. Every leaf that the outputs need must have one before run().
   void set(ValueId leaf, std::span<const float> values);
+  void set(ValueId leaf, std::span<const double> values);
   void run();
   const std::vector<double>& value(ValueId id) const { return values_.at(static_cast<std::size_t>(id)); }
   const Shape& shape(ValueId id) const { return graph_.value(id).shape; }
 
  private:
+  void check_count(ValueId leaf, std::size_t values) const;
   Graph graph_;
   std::vector<NodeId> order_;
   std::vector<std::vector<double>> values_;  // by ValueId; empty where nothing was computed

@@ -137,4 +137,33 @@ void matmul(const DoubleCall& c) {
   }
 }
 
+// logits, labels -> loss, correct, correct5, dlogits.
+void softmax_cross_entropy(const DoubleCall& c) {
+  const std::int64_t rows = c.in_info[0].shape[0], classes = c.in_info[0].shape[1];
+  const double smoothing = c.node.attrs.real("label_smoothing", 0.0);
+  auto mean_over = static_cast<double>(c.node.attrs.integer("denominator", 0));
+  if (mean_over == 0)
+    mean_over = static_cast<double>(std::count_if(c.in[1], c.in[1] + rows, [](double l) { return l >= 0; }));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto label = static_cast<std::int64_t>(c.in[1][row]);
+    if (label < 0) continue;
+    const double* logits = c.in[0] + row * classes;
+    const double largest = *std::max_element(logits, logits + classes);
+    double sum = 0;
+    std::int64_t better = 0;
+    for (std::int64_t k = 0; k < classes; ++k) {
+      sum += std::exp(logits[k] - largest);
+      better += logits[k] > logits[label] ? 1 : 0;
+    }
+    *c.out[1] += better < 1 ? 1 : 0;
+    *c.out[2] += better < 5 ? 1 : 0;
+    for (std::int64_t k = 0; k < classes; ++k) {
+      const double target = smoothing / static_cast<double>(classes) + (k == label ? 1 - smoothing : 0);
+      const double log_share = logits[k] - largest - std::log(sum);
+      *c.out[0] -= target * log_share / mean_over;
+      c.out[3][row * classes + k] = (std::exp(log_share) - target) / mean_over;
+    }
+  }
+}
+
 }  // namespace winnow::in_double

@@ -68,16 +68,19 @@ struct ProbeRequest {
   // Of a balanced set: the next examples of each class in the training order, ordered by class and cut into equal parts,
   // which are batches of their own (of batch norm, too). Error{Input} for a class with too few examples.
   std::int64_t per_class = 1, parts = 1;
-  // Edits the probe's own network after the method has: adds gates, say, and names the values that are wanted. The same
-  // for every probe of its kind. Values of several batches are averaged.
+  // Edits the probe's own network after the method has: adds gates, say, and names the values that are wanted. Values of
+  // several batches are averaged. Probes whose edits have one name share a network, so they must do the same; without a
+  // name each builds its own.
   std::function<std::vector<NamedValue>(GraphEditor&)> edit = {};
+  std::string edit_name = {};
   // Values to use in place of the weights (index = ParamId; empty entries: the weights as they
   // are), and absolute values of the buffers (SynFlow).
   std::vector<std::vector<float>> weights = {};
   bool absolute_buffers = false;
-  // Computed in double precision on the host, for Input::Ones: scores that products over many layers make, whose
-  // order rounding would change. Error{Settings} if the network has an op that is not defined there.
+  // Computed in double precision on the host, for Input::Ones and Input::Balanced: scores whose order rounding would
+  // change. Error{Settings} if the network has an op that is not defined there.
   bool in_double = false;
+  std::vector<std::vector<double>> double_weights = {};  // of a probe in double, in place of `weights`
 };
 struct ProbeResult {
   double loss = 0;

@@ -142,11 +142,8 @@ ProgramDraft Network::probe(const ProbeRequest& request, std::int64_t batch, std
   return draft;
 }
 
-DoubleNetwork Network::probe_in_double(const ProbeRequest& request) const {
-  if (request.loss != ProbeRequest::Loss::SumOfLogits) {
-    fail(ErrorKind::Internal, "a probe in double precision takes the sum of the logits");
-  }
-  ProgramDraft d = probe(request, 1, 1);
+DoubleNetwork Network::probe_in_double(const ProbeRequest& request, std::int64_t batch) const {
+  ProgramDraft d = probe(request, batch, batch);
   Graph& graph = d.model.graph;
   std::vector<ValueId> wanted, outputs = {d.loss}, leaves, buffers;
   std::map<ValueId, ParamId> owner;
@@ -166,6 +163,7 @@ DoubleNetwork Network::probe_in_double(const ProbeRequest& request) const {
   }
   return {DoubleProgram(std::move(graph), outputs, threads_),
           d.model.input,
+          d.labels,
           d.loss,
           std::move(gradients),
           std::move(leaves),

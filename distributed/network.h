@@ -23,7 +23,7 @@ DType compute_type(const Settings& train);
 // A network for a probe in double precision, and the values its user sets and reads.
 struct DoubleNetwork {
   DoubleProgram program;
-  ValueId images, loss;
+  ValueId images, labels, loss;
   std::vector<std::pair<ValueId, ParamId>> gradients;
   std::vector<ValueId> params, buffers;
 };
@@ -54,8 +54,8 @@ class Network {
   // Gradients stay in the program. Always f32: scores choose the mask, which must not depend on
   // what the processor is fast at.
   ProgramDraft probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator) const;
-  // Of one image; the loss must be the sum of the logits.
-  DoubleNetwork probe_in_double(const ProbeRequest& request) const;
+  // Of `batch` images, over which a cross-entropy is a mean.
+  DoubleNetwork probe_in_double(const ProbeRequest& request, std::int64_t batch) const;
   std::vector<TrainState::LayerWeight> effective_weights(ParamStore& params) const;
 
  private:

@@ -69,6 +69,11 @@ void each_sum(Sums& sums, Each each) {
   for (Sums::Named& named : sums.named) each(std::span(named.value)), each(std::span(named.gradient));
 }
 
+// Ranks on other processors may round otherwise, and what is chosen by it must be the same.
+void take_from_rank_0(Communicator& comm, Sums& sums) {
+  each_sum(sums, [&](std::span<double> sum) { comm.broadcast(std::as_writable_bytes(sum), 0); });
+}
+
 }  // namespace
 
 std::int64_t Prober::rows(const ProbeRequest& request) const {
@@ -81,13 +86,18 @@ std::int64_t Prober::rows(const ProbeRequest& request) const {
   return examples / request.parts;
 }
 
+// What requests of one network have in common.
+std::string Prober::key_of(const ProbeRequest& request, std::int64_t rows) {
+  return fmt::format("{}/{}/{}/{}/{}/{}", rows, static_cast<int>(request.input), static_cast<int>(request.loss),
+                     static_cast<int>(request.norm), request.temperature, request.edit_name);
+}
+
 CompiledNetwork& Prober::compiled(const ProbeRequest& request) {
   const std::int64_t own = rows(request);
   const std::int64_t denominator = request.input == Input::TrainBatches ? job_.batch() : own;
-  // What an edit does has no name: its network is drafted each time, and a program of an equal draft found.
-  if (request.edit) return programs_.compiled(network_.probe(request, own, denominator));
-  const std::string key = fmt::format("{}/{}/{}/{}/{}", own, denominator, static_cast<int>(request.loss),
-                                      static_cast<int>(request.norm), request.temperature);
+  // The network is drafted each time, and a program of an equal draft found.
+  if (request.edit && request.edit_name.empty()) return programs_.compiled(network_.probe(request, own, denominator));
+  const std::string key = key_of(request, own);
   auto found = nets_.find(key);
   if (found == nets_.end()) {
     found = nets_.emplace(key, &programs_.compiled(network_.probe(request, own, denominator))).first;
@@ -128,27 +138,64 @@ std::vector<std::vector<float>> Prober::buffers_of(const ProbeRequest& request) 
 }
 
 ProbeResult Prober::probe_in_double(const ProbeRequest& request) {
-  if (request.input != Input::Ones || request.batches != 1) {
-    fail(ErrorKind::Internal, "a probe in double precision takes one image of ones");
+  const bool ones = request.input == Input::Ones;
+  if (request.input == Input::TrainBatches || request.edit) {
+    fail(ErrorKind::Internal, "a probe in double precision takes ones or balanced sets, and no edit");
   }
-  if (!double_net_) double_net_ = network_.probe_in_double(request);
+  const std::string key = key_of(request, rows(request));
+  if (!double_net_ || key != double_key_) double_net_ = network_.probe_in_double(request, rows(request));
+  double_key_ = key;
   DoubleNetwork& net = *double_net_;
   for (std::size_t p = 0; p < params_.size(); ++p) {
-    if (!params_.specs()[p].retired) net.program.set(net.params[p], weights_of(p, request));
+    if (params_.specs()[p].retired) continue;
+    const bool given = p < request.double_weights.size() && !request.double_weights[p].empty();
+    given ? net.program.set(net.params[p], std::span<const double>(request.double_weights[p]))
+          : net.program.set(net.params[p], weights_of(p, request));
   }
   const std::vector<std::vector<float>> buffers = buffers_of(request);
-  for (std::size_t b = 0; b < buffers.size(); ++b) net.program.set(net.buffers[b], buffers[b]);
-  net.program.set(net.images,
-                  std::vector<float>(static_cast<std::size_t>(net.program.shape(net.images).numel()), 1.0f));
-  net.program.run();
-  job_.observer.working();
-  job_.observer.probed(1);
-  ProbeResult result{.loss = net.program.value(net.loss).front(), .grads = {}};
-  result.double_grads.resize(params_.size());
-  for (const auto& [value, id] : net.gradients) {
-    result.double_grads[static_cast<std::size_t>(id)] = net.program.value(value);
+  for (std::size_t b = 0; b < buffers.size(); ++b) net.program.set(net.buffers[b], std::span(buffers[b]));
+  Sums sums{.grads = std::vector<std::vector<double>>(params_.size()), .named = {}};
+  for (std::int64_t pass = 0; pass < passes_of(request); ++pass) {
+    if (ones) {
+      const auto numel = static_cast<std::size_t>(net.program.shape(net.images).numel());
+      net.program.set(net.images, std::span<const float>(std::vector<float>(numel, 1.0f)));
+    } else {
+      const Rows batch = rows_of_set(request, pass);
+      net.program.set(net.images, std::span<const float>(batch.images));
+      const std::vector<double> labels(batch.labels.begin(), batch.labels.end());
+      net.program.set(net.labels, std::span<const double>(labels));
+    }
+    net.program.run();
+    job_.observer.working();
+    sums.loss += net.program.value(net.loss).front();
+    for (const auto& [value, id] : net.gradients) {
+      auto& sum = sums.grads[static_cast<std::size_t>(id)];
+      const std::vector<double>& grad = net.program.value(value);
+      sum.resize(grad.size());
+      for (std::size_t i = 0; i < grad.size(); ++i) sum[i] += grad[i];
+    }
   }
-  return result;
+  job_.observer.probed(passes_of(request) * rows(request));
+  if (!ones) take_from_rank_0(job_.comm, sums);
+  const auto count = static_cast<double>(passes_of(request));
+  for (auto& grad : sums.grads) {
+    for (double& sum : grad) sum /= count;
+  }
+  return {.loss = sums.loss / count, .grads = {}, .double_grads = std::move(sums.grads)};
+}
+
+// Of a balanced set, the part of this pass.
+Prober::Rows Prober::rows_of_set(const ProbeRequest& request, std::int64_t pass) {
+  const std::int64_t number = request.first_batch + pass / request.parts;
+  auto found = sets_.find({request.per_class, number});
+  if (found == sets_.end()) {
+    found = sets_.emplace(std::pair(request.per_class, number), balanced_set(job_, request.per_class, number)).first;
+  }
+  BalancedSet& set = found->second;
+  const auto count = static_cast<std::size_t>(rows(request)),
+             image = set.images.span<float>().size() / set.labels.size();
+  const std::size_t first = static_cast<std::size_t>(pass % request.parts) * count;
+  return {set.images.span<float>().subspan(first * image, count * image), std::span(set.labels).subspan(first, count)};
 }
 
 void Prober::feed(CompiledNetwork& net, const ProbeRequest& request, std::int64_t pass) {
@@ -161,15 +208,9 @@ void Prober::feed(CompiledNetwork& net, const ProbeRequest& request, std::int64_
     net.program.feed(net.images, batch.images.data);
     net.program.feed(net.labels, batch.labels.data);
   } else {
-    const std::int64_t number = request.first_batch + pass / request.parts, part = pass % request.parts;
-    auto found = sets_.find({request.per_class, number});
-    if (found == sets_.end()) {
-      found = sets_.emplace(std::pair(request.per_class, number), balanced_set(job_, request.per_class, number)).first;
-    }
-    BalancedSet& set = found->second;
-    const std::int64_t image = set.images.numel() / static_cast<std::int64_t>(set.labels.size());
-    net.program.feed(net.images, set.images.as<float>() + part * rows(request) * image);
-    net.program.feed(net.labels, set.labels.data() + part * rows(request));
+    const Rows batch = rows_of_set(request, pass);
+    net.program.feed(net.images, batch.images.data());
+    net.program.feed(net.labels, batch.labels.data());
   }
 }
 
@@ -198,8 +239,7 @@ ProbeResult Prober::probe(const ProbeRequest& request, std::int64_t step) {
       if (!sum.empty()) job_.comm.all_reduce_sum(sum);
     });
   } else if (request.input == Input::Balanced) {
-    // Ranks on other processors may round otherwise, and what is chosen by it must be the same.
-    each_sum(sums, [&](std::span<double> sum) { job_.comm.broadcast(std::as_writable_bytes(sum), 0); });
+    take_from_rank_0(job_.comm, sums);
   }
   const auto count = static_cast<double>(passes_of(request));
   ProbeResult result{.loss = sums.loss / count, .grads = {}};

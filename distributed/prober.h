@@ -25,10 +25,16 @@ class Prober {
 
  private:
   std::int64_t rows(const ProbeRequest& request) const;  // of one pass on this rank
+  static std::string key_of(const ProbeRequest& request, std::int64_t rows);
   CompiledNetwork& compiled(const ProbeRequest& request);
   void bind_weights(CompiledNetwork& net, const ProbeRequest& request);
   std::span<const float> weights_of(std::size_t param, const ProbeRequest& request);
   std::vector<std::vector<float>> buffers_of(const ProbeRequest& request);
+  struct Rows {
+    std::span<float> images;
+    std::span<std::int32_t> labels;
+  };
+  Rows rows_of_set(const ProbeRequest& request, std::int64_t pass);
   void feed(CompiledNetwork& net, const ProbeRequest& request, std::int64_t pass);
   ProbeResult probe_in_double(const ProbeRequest& request);
 
@@ -40,7 +46,8 @@ class Prober {
   std::map<std::string, CompiledNetwork*> nets_;
   std::map<std::pair<std::int64_t, std::int64_t>, BalancedSet> sets_;  // by examples of a class and number
   Tensor ones_;
-  std::optional<DoubleNetwork> double_net_;  // of requests that differ only in their values
+  std::optional<DoubleNetwork> double_net_;  // of the last request in double, and what such have in common
+  std::string double_key_;
 };
 
 }  // namespace winnow

@@ -84,14 +84,7 @@ class Slimming final : public Method {
     const std::vector<std::int64_t> gone = lowest_groups(scored, share_);
     candidates_ = std::ssize(scored);
     removed_ = std::ssize(gone);
-    std::vector<std::int64_t> of_family(static_cast<std::size_t>(groups.families()), 0);
-    for (const std::int64_t group : gone) {
-      ++of_family[static_cast<std::size_t>(groups.groups()[static_cast<std::size_t>(group)].family)];
-    }
-    for (std::size_t f = 0; f < of_family.size(); ++f) {
-      state.log("remove_channels", groups.family_name(static_cast<int>(f)), static_cast<double>(of_family[f]));
-    }
-    state.remove_channels(gone);
+    remove_groups(state, groups, gone);
   }
 
   ChannelShare share_;

@@ -110,6 +110,22 @@ TEST(DataParallel, MasksAndScoresAreThoseOfOneRank) {
   }
 }
 
+// Every rank scores the whole balanced set, so that its batch norm and its sums are those of one rank, bit for bit.
+TEST(DataParallel, MasksFromBalancedSetsAreExactlyThoseOfOneRank) {
+  const Pairs images = {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}};
+  const Pairs method = {{"name", "grasp"}, {"density", "0.1"}, {"samples_per_class", "2"}, {"iterations", "2"}};
+  SmallTrial whole("resnet20", method, {{"batch", "64"}}, images);
+  SmallTrial part("resnet20", method, {{"batch", "64"}}, images, {}, &world());
+  Trainer alone = whole.make(), together = part.make();
+  alone.start_phase(0);
+  together.start_phase(0);
+  for (const ParamId id : alone.prunable()) {
+    EXPECT_LT(alone.params().count(id, MaskKind::Keep),
+              alone.params().specs()[static_cast<std::size_t>(id)].shape.numel());
+  }
+  EXPECT_EQ(together.params().mask_digest(), alone.params().mask_digest());
+}
+
 TEST(DataParallel, WhatOverflowsOnOneRankEndsTheTrialOnAll) {
   SmallTrial trial("resnet20", {{"name", "dense"}}, {},
                    {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "320"}}, {}, &world());
@@ -152,12 +168,15 @@ void expect_equal_on_all_ranks(Trainer& trainer) {
 
 TEST(DataParallel, AllRanksLoseTheSameChannels) {
   const Pairs images = {{"height", "16"}, {"width", "16"}, {"channels", "3"}, {"examples", "320"}};
-  SmallTrial trial("resnet20", {{"name", "slimming"}, {"fine_tune", "5it"}}, {{"epochs", "10it"}}, images, {},
-                   &world());
-  Trainer trainer = trial.make();
-  EXPECT_FALSE(trainer.run().diverged);
-  EXPECT_FALSE(trainer.kept().empty());
-  expect_equal_on_all_ranks(trainer);
+  const Pairs slimming = {{"name", "slimming"}, {"fine_tune", "5it"}},
+              taylor = {{"name", "taylor"}, {"interval", "3it"}, {"fine_tune.epochs", "8it"}};
+  for (const Pairs& method : {slimming, taylor}) {
+    SmallTrial trial("resnet20", method, {{"epochs", "10it"}}, images, {}, &world());
+    Trainer trainer = trial.make();
+    EXPECT_FALSE(trainer.run().diverged);
+    EXPECT_FALSE(trainer.kept().empty());
+    expect_equal_on_all_ranks(trainer);
+  }
 }
 
 TEST(DataParallel, RanksThatRemoveOtherChannelsDoNotGoOn) {

@@ -118,6 +118,31 @@ TEST(ChannelGroups, AnOpWithoutARuleIsNamed) {
   }
 }
 
+TEST(ChannelGroups, ARowOfADerivedWeightIsInTheGroupOfItsLeaf) {
+  Model model = built("vgg11");
+  const Settings train = test::resolved(train_schema(), {});
+  GraphEditor editor(model, train);
+  editor.derive(ParamId(0), [&](ValueId w) { return editor.graph().emit1("mul", {w, w}, {}, "square"); });
+  const ValueId leaf = model.params[0].value, weight = editor.layers().front().weight;
+  ASSERT_NE(weight, leaf);
+  const ChannelGroups groups(model);
+  ASSERT_TRUE(groups.group_of(leaf, 0, 3).has_value());
+  EXPECT_EQ(groups.group_of(weight, 0, 3), groups.group_of(leaf, 0, 3));
+}
+
+TEST(ChannelGroups, ALossTermInTheWayIsNamed) {
+  const Model model = test::edited_model("resnet20", {}, {{"name", "ssl"}}, {16, 16, 3, 10});
+  try {
+    const ChannelGroups groups(model);
+    FAIL() << "norms of groups of weights have no rule";
+  } catch (const Error& error) {
+    EXPECT_EQ(
+        std::string(error.what()),
+        "channels cannot be removed beside the loss term 'ssl.filters': op 'reduce_sum' of 'ssl.strength.value' has "
+        "no rule for it");
+  }
+}
+
 TEST(ChannelGroups, TheLastChannelOfALayerStays) {
   Model model = built("vgg11");
   const ChannelGroups groups(model);

@@ -62,7 +62,7 @@ class FakeState final : public TrainState {
   }
   ProbeResult probe(const ProbeRequest& request) override {
     ProbeResult result = answer(request);
-    if (!request.in_double) return result;
+    if (!request.in_double || !result.double_grads.empty()) return result;
     for (const std::vector<float>& grads : result.grads) {
       result.double_grads.emplace_back(grads.begin(), grads.end());
     }

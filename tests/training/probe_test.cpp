@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "distributed/balanced_set.h"
+#include "experiments/methods/toolkit/channel_tools.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow {
@@ -87,38 +88,21 @@ TEST(Probe, ATemperatureDividesTheLogits) {
 }
 
 // A gate of ones behind every batch norm, whose gradient must be that of scale and shift together: gamma dgamma + beta dbeta.
-std::vector<NamedValue> gates_behind_norms(GraphEditor& editor) {
-  std::vector<NamedValue> gates;
-  const NodeId count = editor.graph().node_count();
-  for (NodeId at = 0; at < count; ++at) {
-    const Node node = editor.graph().nodes()[at];
-    if (node.op != "batch_norm") continue;
-    const Shape whole = editor.graph().value(node.out[0]).shape;
-    const ValueId gate = editor.graph().emit1(
-        "fill", {}, {{"value", 1.0}, {"shape", std::vector<std::int64_t>{whole[-1]}}}, node.name + "/gate");
-    editor.splice(node.out[0], [&](ValueId y) {
-      const std::vector<std::int64_t> extents(whole.begin(), whole.end());
-      const ValueId zero = editor.graph().emit1("fill", {}, {{"value", 0.0}, {"shape", extents}});
-      return editor.graph().emit1("mul", {y, editor.graph().emit1("add_broadcast", {zero, gate})});
-    });
-    gates.push_back({node.name, gate});
-  }
-  return gates;
-}
-
 TEST(Probe, AGateHasTheGradientOfScaleAndShiftTogether) {
   SmallTrial trial("resnet20", {{"name", "dense"}}, {}, kImages);
   Trainer trainer = trial.make();
   trainer.start_phase(0);
   for (int i = 0; i < 3; ++i) trainer.train_step();  // shifts are no longer zero
-  const ProbeResult result = trainer.probe({.first_batch = 2, .edit = gates_behind_norms});
+  const ProbeResult result = trainer.probe({.first_batch = 2, .edit = add_gates});
   const ProbeResult plain = trainer.probe({.first_batch = 2});
   EXPECT_NEAR(result.loss, plain.loss, 1e-5);
   EXPECT_EQ(result.named.size(), 19u);
   const auto specs = trainer.params().specs();
   std::map<std::string, std::size_t> index;
   for (std::size_t p = 0; p < specs.size(); ++p) index[specs[p].name] = p;
-  for (const auto& [name, gate] : result.named) {
+  for (const auto& [layer, gate] : result.named) {
+    std::string name = layer;
+    name.replace(name.rfind("conv"), 4, "bn");
     const std::size_t scale = index.at(name + ".weight"), shift = index.at(name + ".bias");
     const auto gamma = trainer.params().weight(ParamId(scale)), beta = trainer.params().weight(ParamId(shift));
     ASSERT_EQ(gate.gradient.size(), gamma.size()) << name;
@@ -127,6 +111,32 @@ TEST(Probe, AGateHasTheGradientOfScaleAndShiftTogether) {
       EXPECT_NEAR(gate.gradient[c], gamma[c] * plain.grads[scale][c] + beta[c] * plain.grads[shift][c], 1e-4) << name;
     }
   }
+}
+
+// Probes whose edits have one name share a network while it is the same one, and only so long.
+TEST(Probe, ANamedEditIsMadeOnceForEachNetwork) {
+  SmallTrial trial("resnet20", {{"name", "dense"}}, {}, kImages);
+  Trainer trainer = trial.make();
+  trainer.start_phase(0);
+  int edits = 0;
+  const auto edit = [&](GraphEditor& editor) {
+    ++edits;
+    return add_gates(editor);
+  };
+  const auto gates_of = [&](std::int64_t batch, const std::string& name) {
+    return trainer.probe({.first_batch = batch, .edit = edit, .edit_name = name}).named.at("conv1").gradient;
+  };
+  const auto first = gates_of(0, "gates"), other = gates_of(1, "gates"), again = gates_of(0, "gates");
+  EXPECT_EQ(edits, 1);
+  EXPECT_EQ(first, again);
+  EXPECT_NE(first, other);
+  EXPECT_EQ(gates_of(0, ""), first);
+  EXPECT_EQ(gates_of(0, ""), first);
+  EXPECT_EQ(edits, 3);
+  const auto gone =
+      static_cast<std::int64_t>(*trainer.channel_groups().group_of(trainer.model().params[0].value, 0, 5));
+  trainer.remove_channels(std::span(&gone, 1));
+  EXPECT_EQ(gates_of(0, "gates").size(), first.size() - 1);
 }
 
 // What layers read, row by row as in the batch.

@@ -27,6 +27,18 @@ std::size_t staying(const std::vector<ScoredGroup>& ranked, const ChannelShare& 
       std::ranges::count_if(ranked, [&](const ScoredGroup& group) { return group.score > threshold; }));
 }
 
+// What a layer makes, behind the normalisation that alone reads it.
+ValueId behind_norm(const Graph& graph, ValueId made) {
+  for (ValueId value = made;;) {
+    const std::vector<NodeId> readers = graph.readers(value);
+    if (readers.size() != 1) return made;
+    const Node& node = graph.nodes()[readers[0]];
+    if (find_op(node.op).role == OpRole::Norm) return node.out[0];
+    if (!find_op(node.op).train_only) return made;
+    value = node.out[0];
+  }
+}
+
 }  // namespace
 
 std::vector<ParamId> batch_norm_scales(const Model& model) {
@@ -85,6 +97,66 @@ std::vector<std::int64_t> lowest_groups(const std::vector<ScoredGroup>& groups, 
   }
   std::ranges::sort(gone);
   return gone;
+}
+
+std::vector<std::int64_t> lowest_groups(std::vector<ScoredGroup> groups, std::int64_t count) {
+  std::map<int, std::int64_t> left;  // of each family
+  for (const ScoredGroup& group : groups) ++left[group.family];
+  std::ranges::sort(groups, ranks_before);
+  std::vector<std::int64_t> gone;
+  for (auto group = groups.rbegin(); group != groups.rend() && std::ssize(gone) < count; ++group) {
+    if (left[group->family] == 1) continue;
+    --left[group->family];
+    gone.push_back(group->group);
+  }
+  std::ranges::sort(gone);
+  return gone;
+}
+
+void remove_groups(TrainState& state, const ChannelGroups& groups, const std::vector<std::int64_t>& gone) {
+  std::vector<std::int64_t> of_family(static_cast<std::size_t>(groups.families()), 0);
+  for (const std::int64_t group : gone) {
+    ++of_family[static_cast<std::size_t>(groups.groups()[static_cast<std::size_t>(group)].family)];
+  }
+  for (std::size_t f = 0; f < of_family.size(); ++f) {
+    state.log("remove_channels", groups.family_name(static_cast<int>(f)), static_cast<double>(of_family[f]));
+  }
+  state.remove_channels(gone);
+}
+
+MadeGroups made_groups(const GraphEditor& editor, const ChannelGroups& groups) {
+  const Graph& graph = editor.model().graph;
+  MadeGroups made;
+  for (const Layer& layer : editor.layers()) {
+    std::vector<std::optional<std::size_t>> channels;
+    for (std::int64_t c = 0; c < graph.value(layer.weight).shape[0]; ++c) {
+      channels.push_back(groups.group_of(layer.weight, 0, c));
+    }
+    const bool any = std::ranges::any_of(channels, [](const auto& group) { return group.has_value(); });
+    if (any) made.emplace(layer.name, std::move(channels));
+  }
+  return made;
+}
+
+std::vector<NamedValue> add_gates(GraphEditor& editor) {
+  const MadeGroups made = made_groups(editor, ChannelGroups(editor.model()));
+  Graph& graph = editor.graph();
+  std::vector<NamedValue> gates;
+  for (const Layer& layer : editor.layers()) {
+    if (!made.contains(layer.name)) continue;
+    const ValueId out = behind_norm(graph, layer.out);
+    const Shape whole = graph.value(out).shape;
+    const ValueId gate =
+        graph.emit1("fill", {}, {{"value", 1.0}, {"shape", std::vector{whole[-1]}}}, layer.name + "/gate");
+    editor.splice(out, [&](ValueId channels) {
+      const std::vector<std::int64_t> extents(whole.begin(), whole.end());
+      const ValueId zero = graph.emit1("fill", {}, {{"value", 0.0}, {"shape", extents}});
+      const ValueId everywhere = graph.emit1("add_broadcast", {zero, gate});
+      return graph.emit1("mul", {channels, everywhere}, {}, layer.name + "/gated");
+    });
+    gates.push_back({layer.name, gate});
+  }
+  return gates;
 }
 
 }  // namespace winnow
