@@ -8,11 +8,11 @@
 namespace winnow {
 namespace {
 
-using Files = std::vector<std::filesystem::path>;
+using Paths = std::vector<std::filesystem::path>;
 
 // `find` names the files below the root, `read` loads them.
-DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(const std::filesystem::path&)>& find,
-                        const std::function<ImageData(const Files&, DataReader&)>& read) {
+DatasetDef file_dataset(const FileDataset& parts, const std::function<Paths(const std::filesystem::path&)>& find,
+                        const std::function<ImageData(const Paths&, DataReader&)>& read) {
   constexpr std::int64_t kHeldOut = 5000;
   DatasetDef def;
   def.name = parts.traits.name;
@@ -27,7 +27,7 @@ DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(cons
   def.shape = [shape = parts.shape](const Settings&) { return shape; };
   def.train_examples = [total = parts.examples](const Settings& settings) { return train_examples(total, settings); };
   def.files = [find](const Settings& settings) { return find(expand_path(settings.text("root"))); };
-  const auto load = [name = def.name, published = parts.published, read](const Files& files) {
+  const auto load = [name = def.name, published = parts.published, read](const Paths& files) {
     return shared_image_data(name + "\n" + fingerprint(files), [&] {
       DataReader reader(published);
       ImageData data = read(files, reader);
@@ -45,7 +45,7 @@ DatasetDef file_dataset(const FileDataset& parts, const std::function<Files(cons
 }  // namespace
 
 DatasetDef idx_dataset(const FileDataset& parts) {
-  return file_dataset(parts, idx_files, [shape = parts.shape](const Files& files, DataReader& reader) {
+  return file_dataset(parts, idx_files, [shape = parts.shape](const Paths& files, DataReader& reader) {
     return read_idx(files, shape, reader);
   });
 }
@@ -53,7 +53,7 @@ DatasetDef idx_dataset(const FileDataset& parts) {
 DatasetDef cifar_dataset(const FileDataset& parts, const CifarLayout& layout) {
   return file_dataset(
       parts, [layout](const std::filesystem::path& root) { return cifar_files(root, layout); },
-      [layout](const Files& files, DataReader& reader) { return read_cifar(files, layout, reader); });
+      [layout](const Paths& files, DataReader& reader) { return read_cifar(files, layout, reader); });
 }
 
 }  // namespace winnow
