@@ -10,10 +10,6 @@
 namespace winnow {
 namespace {
 
-std::unique_ptr<Method> method(std::map<std::string, std::string, std::less<>> settings) {
-  return make_method(Settings(std::move(settings)));
-}
-
 const std::vector<Shape> kShapes = {{20, 30}, {10, 20}};
 
 FakeState net() { return FakeState(linear_layers(kShapes)); }
@@ -34,7 +30,7 @@ std::int64_t kept(const FakeState& state) { return count_ones(state.keep(0)) + c
 
 TEST(Rigl, SkipsOneBatchAtEachUpdateAndAsksForDenseGradientsOnlyThere) {
   FakeState state = net();
-  const auto rigl = method({{"name", "rigl"}, {"density", "0.2"}, {"delta_t", "100it"}});
+  const auto rigl = made_method({{"name", "rigl"}, {"density", "0.2"}, {"delta_t", "100it"}});
   EventPlan plan;
   rigl->schedule(plan, state.run);
   rigl->on_event(begin(), state);
@@ -55,7 +51,7 @@ TEST(Rigl, SkipsOneBatchAtEachUpdateAndAsksForDenseGradientsOnlyThere) {
 
 TEST(Rigl, UpdateKeepsTheCountAndGrowsFromZeroWithZeroSlots) {
   FakeState state = net();
-  const auto rigl = method({{"name", "rigl"}, {"density", "0.2"}});
+  const auto rigl = made_method({{"name", "rigl"}, {"density", "0.2"}});
   rigl->on_event(begin(), state);
   random_gradients(state);
   const std::int64_t before = kept(state);
@@ -75,8 +71,8 @@ TEST(Rigl, UpdateKeepsTheCountAndGrowsFromZeroWithZeroSlots) {
 
 TEST(Rigl, SavedStateRemembersTheUpdateOfThisStep) {
   FakeState state = net();
-  const auto a = method({{"name", "rigl"}, {"density", "0.2"}});
-  const auto b = method({{"name", "rigl"}, {"density", "0.2"}});
+  const auto a = made_method({{"name", "rigl"}, {"density", "0.2"}});
+  const auto b = made_method({{"name", "rigl"}, {"density", "0.2"}});
   a->on_event(begin(), state);
   random_gradients(state);
   EXPECT_EQ(a->on_event(moment(When::AfterBackward, state, 0), state), Verdict::SkipUpdate);
@@ -88,7 +84,7 @@ TEST(Rigl, SavedStateRemembersTheUpdateOfThisStep) {
 
 TEST(Rigl, FullDensityIsDenseTraining) {
   FakeState state = net();
-  const auto rigl = method({{"name", "rigl"}, {"density", "1"}});
+  const auto rigl = made_method({{"name", "rigl"}, {"density", "1"}});
   rigl->on_event(begin(), state);
   EXPECT_TRUE(state.keep(0).empty());
   EXPECT_EQ(rigl->on_event(moment(When::AfterBackward, state, 0), state), Verdict::Update);
@@ -96,7 +92,7 @@ TEST(Rigl, FullDensityIsDenseTraining) {
 
 TEST(Set, ActsAfterEachEpochButTheLastAndKeepsTheCount) {
   FakeState state = net();
-  const auto set = method({{"name", "set"}, {"density", "0.2"}});
+  const auto set = made_method({{"name", "set"}, {"density", "0.2"}});
   set->on_event(begin(), state);
   const std::int64_t before = kept(state);
   const Bits old = state.keep(0);
@@ -112,7 +108,7 @@ TEST(Set, ActsAfterEachEpochButTheLastAndKeepsTheCount) {
 
 TEST(Set, AnIntervalInStepsActsAfterThoseSteps) {
   FakeState state = net();
-  const auto set = method({{"name", "set"}, {"density", "0.2"}, {"interval", "50it"}});
+  const auto set = made_method({{"name", "set"}, {"density", "0.2"}, {"interval", "50it"}});
   EventPlan plan;
   set->schedule(plan, state.run);
   set->on_event(begin(), state);
@@ -127,7 +123,7 @@ TEST(Set, AnIntervalInStepsActsAfterThoseSteps) {
 
 TEST(Set, CompatUpdatesAsTheOfficialCode) {
   FakeState state(linear_layers({{20, 30}}));
-  const auto set = method({{"name", "set"}, {"density", "0.9"}, {"compat", "true"}});
+  const auto set = made_method({{"name", "set"}, {"density", "0.9"}, {"compat", "true"}});
   set->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
   for (float& slot : state.params().change_slot(ParamId(0), 0)) slot = 1;
@@ -156,7 +152,7 @@ TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
       state.set_weight(0, {1.1f, 0, 1, 0, 0, 0, 0, 0});
       state.set_weight(1, {1, 0, 0, 0, 0, 1, 0, 0, .5f, 0, 1, 0, 0, 0, -.5f, 1});
       state.params().replace_mask(ParamId(0), MaskKind::Keep, Bits{1, 0, 1, 0, 0, 0, 0, 0});
-      method({{"name", "set"}, {"density", "0.25"}, {"zeta", "0.5"}, {"compat", compat}})
+      made_method({{"name", "set"}, {"density", "0.25"}, {"zeta", "0.5"}, {"compat", compat}})
           ->on_event(moment(When::EpochEnd, state, 100), state);
       EXPECT_EQ(state.keep(0)[scaled ? 2 : 0], 1) << compat;
       EXPECT_EQ(state.keep(0)[scaled ? 0 : 2], 0) << compat;
@@ -165,7 +161,7 @@ TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
 }
 
 TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
-  const auto gmp = method({{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
+  const auto gmp = made_method({{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
   FakeState state = net(), initial = net();
   EventPlan plan;
   gmp->schedule(plan, state.run);
@@ -180,7 +176,7 @@ TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
     }
   }
   gmp->on_event(moment(When::AfterStep, state, 800), state);
-  method({{"name", "magnitude"}, {"density", "0.1"}})->on_event(begin(), initial);
+  made_method({{"name", "magnitude"}, {"density", "0.1"}})->on_event(begin(), initial);
   for (const std::size_t i : {0u, 1u}) EXPECT_EQ(state.keep(i), initial.keep(i));
   EXPECT_EQ(kept(state), 80);
 }
@@ -188,7 +184,7 @@ TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
 TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
   for (const char* scope : {"layer", "global"}) {
     FakeState state = net();
-    const auto gmp = method({{"name", "gmp"}, {"density", "0.1"}, {"interval", "50it"}, {"scope", scope}});
+    const auto gmp = made_method({{"name", "gmp"}, {"density", "0.1"}, {"interval", "50it"}, {"scope", scope}});
     EventPlan plan;
     gmp->schedule(plan, state.run);
     gmp->on_event(begin(), state);
@@ -210,7 +206,7 @@ TEST(Gmp, MasksOnlyShrinkAndEndAtTheDensity) {
 TEST(Gmp, LayersKeepTheDensityOfTheirOwn) {
   FakeState state = net();
   const auto gmp =
-      method({{"name", "gmp"}, {"density", "0.1"}, {"keep_dense", "[first]"}, {"layer_density", "[last=0.2]"}});
+      made_method({{"name", "gmp"}, {"density", "0.1"}, {"keep_dense", "[first]"}, {"layer_density", "[last=0.2]"}});
   gmp->on_event(moment(When::AfterStep, state, 700), state);
   EXPECT_EQ(count_ones(state.keep(0)), 600);
   EXPECT_EQ(count_ones(state.keep(1)), 40);

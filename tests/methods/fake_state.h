@@ -4,14 +4,20 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "core/method.h"
+#include "experiments/methods/compose.h"
 
 namespace winnow {
+
+inline std::unique_ptr<Method> made_method(std::map<std::string, std::string, std::less<>> settings) {
+  return make_method(Settings(std::move(settings)));
+}
 
 inline Model linear_layers(const std::vector<Shape>& shapes) {
   Model model;

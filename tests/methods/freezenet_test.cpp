@@ -15,10 +15,6 @@
 namespace winnow {
 namespace {
 
-std::unique_ptr<Method> method(std::map<std::string, std::string, std::less<>> settings) {
-  return make_method(Settings(std::move(settings)));
-}
-
 const std::vector<float> kStart{.5f, -1, 2, .2f};
 
 // d L / d W of L = |W x - t|^2 / 2 with x = (1, 2), t = (0, 1). There is no op for this loss, but
@@ -48,7 +44,7 @@ FakeState freeze_net(Method* method = nullptr) {
 
 TEST(FreezeNet, MaskMatchesSpecificationOracleAndLeavesFrozenWeights) {
   FakeState state = freeze_net();
-  method({{"name", "freezenet"}, {"density", "0.5"}})->on_event(begin(), state);
+  made_method({{"name", "freezenet"}, {"density", "0.5"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0, MaskKind::Trainable), (Bits{0, 1, 1, 0}));
   EXPECT_TRUE(state.keep(0).empty());
   EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
@@ -56,13 +52,13 @@ TEST(FreezeNet, MaskMatchesSpecificationOracleAndLeavesFrozenWeights) {
 
 TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
   FakeState state = freeze_net();
-  method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})->on_event(begin(), state);
+  made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "snip"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 0}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
 }
 
 TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
-  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+  const auto made = made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
   FakeState state = freeze_net(made.get());
   EXPECT_TRUE(state.params().specs()[0].decays_frozen);
   made->on_event(begin(), state);
@@ -78,7 +74,7 @@ TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
 
 // One step of plain SGD with learning rate 0.1 on the weights that `variant` leaves after scoring.
 std::vector<float> after_one_step(const char* variant, const char* decay) {
-  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", variant}});
+  const auto made = made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", variant}});
   FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const auto weight = state.params().weight(ParamId(0));
@@ -105,7 +101,7 @@ TEST(FreezeNet, UpdatesOfAllVariantsMatchSpecificationOracle) {
 // freeze_wd: the decay of a frozen weight goes through the momentum buffer and leaves
 // about exp(-decay * sum of learning rates / (1 - momentum)) of it.
 TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
-  const auto made = method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+  const auto made = made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
   FakeState state = freeze_net(made.get());
   made->on_event(begin(), state);
   const Settings train = test::resolved(train_schema(), {{"momentum", "0.9"}, {"weight_decay", "5e-4"}});
@@ -128,7 +124,7 @@ TEST(FreezeNet, ReinitialisedFrozenWeightsAreThoseOfTheSeedOnRecord) {
     FakeState state(linear_layers({{2, 2}}));
     state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{0, 1, 1, 0}}}; };
     const std::vector<float> start(state.params().weight(ParamId(0)).begin(), state.params().weight(ParamId(0)).end());
-    method({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}})->on_event(begin(), state);
+    made_method({{"name", "freezenet"}, {"density", "0.5"}, {"reinit", part}})->on_event(begin(), state);
     std::vector<float> regenerated(4);
     const auto [spec, key] = state.params().seeded(ParamId(0));
     generate(spec, key, regenerated);

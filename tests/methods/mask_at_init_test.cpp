@@ -14,10 +14,6 @@
 namespace winnow {
 namespace {
 
-std::unique_ptr<Method> method(std::map<std::string, std::string, std::less<>> settings) {
-  return make_method(Settings(std::move(settings)));
-}
-
 const std::vector<float> kW1{1, -.25f, .5f, 1}, kW2{1, -1, .5f, 2};
 
 FakeState oracle_net() {
@@ -33,7 +29,7 @@ FakeState oracle_net() {
 
 TEST(MagnitudeAtInit, GlobalMaskMatchesSpecificationOracle) {
   FakeState state = oracle_net();
-  method({{"name", "magnitude"}, {"density", "0.5"}})->on_event(begin(), state);
+  made_method({{"name", "magnitude"}, {"density", "0.5"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{1, 0, 0, 1}));
   EXPECT_EQ(state.keep(1), (Bits{1, 0, 0, 1}));
 }
@@ -41,14 +37,14 @@ TEST(MagnitudeAtInit, GlobalMaskMatchesSpecificationOracle) {
 TEST(MagnitudeAtInit, LayerScopeKeepsTheSameShareOfEachLayer) {
   FakeState state = oracle_net();
   state.set_weight(1, {10, 20, 30, 40});
-  method({{"name", "magnitude"}, {"density", "0.5"}, {"scope", "layer"}})->on_event(begin(), state);
+  made_method({{"name", "magnitude"}, {"density", "0.5"}, {"scope", "layer"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{1, 0, 0, 1}));
   EXPECT_EQ(state.keep(1), (Bits{0, 0, 1, 1}));
 }
 
 TEST(Snip, MaskMatchesSpecificationOracle) {
   FakeState state = oracle_net();
-  method({{"name", "snip"}, {"density", "0.5"}})->on_event(begin(), state);
+  made_method({{"name", "snip"}, {"density", "0.5"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{0, 0, 1, 1}));
   EXPECT_EQ(state.keep(1), (Bits{0, 1, 0, 1}));
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
@@ -78,7 +74,7 @@ TEST(Snip, AsksForOneBatchUnderRunningStatisticsUnlessToldOtherwise) {
       asked.push_back(request);
       return answer(request);
     };
-    method({{"name", "snip"}, {"density", "0.5"}, {"norm", norm}, {"batches", "3"}})->on_event(begin(), state);
+    made_method({{"name", "snip"}, {"density", "0.5"}, {"norm", norm}, {"batches", "3"}})->on_event(begin(), state);
   }
   EXPECT_EQ(asked.at(0).norm, NormStatistics::Running);
   EXPECT_EQ(asked.at(1).norm, NormStatistics::Batch);
@@ -88,7 +84,7 @@ TEST(Snip, AsksForOneBatchUnderRunningStatisticsUnlessToldOtherwise) {
 
 TEST(Snip, ReinitKeepsTheMaskAndDrawsOtherWeights) {
   FakeState state = oracle_net();
-  method({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}})->on_event(begin(), state);
+  made_method({{"name", "snip"}, {"density", "0.5"}, {"reinit", "true"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{0, 0, 1, 1}));
   EXPECT_NE(state.params().weight(ParamId(0))[3], 1);
   EXPECT_EQ(state.params().weight(ParamId(0))[0], 0);
@@ -96,7 +92,7 @@ TEST(Snip, ReinitKeepsTheMaskAndDrawsOtherWeights) {
 
 TEST(Snip, InvertPrunesTheBestFirst) {
   FakeState state = oracle_net();
-  method({{"name", "snip"}, {"density", "0.5"}, {"invert", "true"}})->on_event(begin(), state);
+  made_method({{"name", "snip"}, {"density", "0.5"}, {"invert", "true"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{1, 1, 0, 0}));
   EXPECT_EQ(state.keep(1), (Bits{1, 0, 1, 0}));
 }
@@ -111,7 +107,7 @@ TEST(Snip, BiasesGoFirstWhenTheyAreScored) {
   FakeState state(model);
   state.set_weight(0, {1, 2, 3, 4});
   state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{1, 1, 1, 1}, {9, 9}}}; };
-  method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}})->on_event(begin(), state);
+  made_method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(1), (Bits{0, 0}));
   EXPECT_EQ(state.keep(0), (Bits{0, 1, 1, 1}));
 }
@@ -128,7 +124,7 @@ TEST(Snip, LastIsTheLastWeightAlsoWhenBiasesAreMasked) {
     state.set_weight(0, {1, 2, 3, 4});
     state.set_weight(1, {1, 2, 3, 4});
     state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{9, 9, 9, 9}, {1, 1, 1, 1}, {9, 9}}}; };
-    method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}, {key, value}})->on_event(begin(), state);
+    made_method({{"name", "snip"}, {"density", "0.5"}, {"biases", "true"}, {key, value}})->on_event(begin(), state);
     EXPECT_EQ(count_ones(state.keep(1)), std::string(key) == "keep_dense" ? 4 : 3) << key;
     EXPECT_EQ(count_ones(state.keep(0)), 3) << key;
     EXPECT_EQ(state.keep(2), (Bits{0, 0})) << key;
@@ -138,7 +134,7 @@ TEST(Snip, LastIsTheLastWeightAlsoWhenBiasesAreMasked) {
 TEST(Snip, ADeadLayerIsReportedAndNotRepaired) {
   FakeState state = oracle_net();
   state.set_weight(0, {0, 0, 0, 0});
-  method({{"name", "snip"}, {"density", "0.25"}})->on_event(begin(), state);
+  made_method({{"name", "snip"}, {"density", "0.25"}})->on_event(begin(), state);
   EXPECT_EQ(count_ones(state.keep(0)), 0);
   EXPECT_EQ(state.logged("dead_layer"), 1);
 }
@@ -147,7 +143,7 @@ TEST(Snip, NaNGradientsNameTheTensor) {
   FakeState state = oracle_net();
   state.answer = [](const ProbeRequest&) { return ProbeResult{1, {{1, 1, 1, 1}, {1, std::nanf(""), 1, 1}}}; };
   try {
-    method({{"name", "snip"}, {"density", "0.5"}})->on_event(begin(), state);
+    made_method({{"name", "snip"}, {"density", "0.5"}})->on_event(begin(), state);
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("fc2.weight"), std::string::npos);
@@ -173,7 +169,7 @@ FakeState flow_net() {
 TEST(SynFlow, FourRoundsMatchSpecificationOracle) {
   for (const char* normalise : {"auto", "none", "layer"}) {
     FakeState state = flow_net();
-    method({{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}, {"normalise", normalise}})
+    made_method({{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}, {"normalise", normalise}})
         ->on_event(begin(), state);
     EXPECT_EQ(state.keep(0), (Bits{0, 0, 1, 0})) << normalise;
     EXPECT_EQ(state.keep(1), (Bits{0, 0, 0, 1})) << normalise;
@@ -189,7 +185,7 @@ TEST(SynFlow, ScoresOfTheFirstRoundMatchSpecificationOracle) {
                                                                              {"0.125", {{0, 0, 1, 0}, {0, 0, 0, 0}}}};
   for (const auto& [density, masks] : oracle) {
     FakeState state = flow_net();
-    method({{"name", "synflow"}, {"density", density}, {"iterations", "1"}})->on_event(begin(), state);
+    made_method({{"name", "synflow"}, {"density", density}, {"iterations", "1"}})->on_event(begin(), state);
     EXPECT_EQ(state.keep(0), masks.first) << density;
     EXPECT_EQ(state.keep(1), masks.second) << density;
   }
@@ -207,20 +203,20 @@ TEST(SynFlow, FallsBackToNormalisedLayersWhenTheSumOverflowsAndElseStops) {
   FakeState state = flow_net();
   state.set_weight(0, {1e30f, -2e30f, 3e30f, .5e30f});
   state.set_weight(1, {-1e30f, 2e30f, .5e30f, 4e30f});
-  method({{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}})->on_event(begin(), state);
+  made_method({{"name", "synflow"}, {"density", "0.25"}, {"iterations", "4"}})->on_event(begin(), state);
   EXPECT_EQ(state.keep(0), (Bits{0, 0, 1, 0}));
   EXPECT_GT(state.logged("synflow_normalised"), 0);
 
   FakeState zero = flow_net();
   zero.set_weight(1, {0, 0, 0, 0});
-  EXPECT_THROW(method({{"name", "synflow"}, {"density", "0.25"}})->on_event(begin(), zero), Error);
+  EXPECT_THROW(made_method({{"name", "synflow"}, {"density", "0.25"}})->on_event(begin(), zero), Error);
 }
 
 TEST(RandomPruning, MasksFollowTheSeedAndTheCountRule) {
   const auto mask_of = [](std::uint64_t seed) {
     FakeState state(linear_layers({{300, 784}, {100, 300}, {10, 100}}));
     state.seed = seed;
-    method({{"name", "random"}, {"density", "0.1"}, {"distribution", "uniform"}})->on_event(begin(), state);
+    made_method({{"name", "random"}, {"density", "0.1"}, {"distribution", "uniform"}})->on_event(begin(), state);
     return state.keep(0);
   };
   const Bits mask = mask_of(1);
@@ -231,7 +227,7 @@ TEST(RandomPruning, MasksFollowTheSeedAndTheCountRule) {
 
 TEST(RandomPruning, ErkCountsMatchSpecificationOracle) {
   FakeState state(linear_layers({{300, 784}, {100, 300}, {10, 100}}));
-  method({{"name", "random"}, {"density", "0.1"}})->on_event(begin(), state);
+  made_method({{"name", "random"}, {"density", "0.1"}})->on_event(begin(), state);
   EXPECT_EQ(count_ones(state.keep(0)), 18715);
   EXPECT_EQ(count_ones(state.keep(1)), 6906);
   EXPECT_EQ(count_ones(state.keep(2)), 1000);
@@ -240,8 +236,8 @@ TEST(RandomPruning, ErkCountsMatchSpecificationOracle) {
 
 TEST(RandomPruning, SparseInitialisationKeepsTheVarianceOfSums) {
   FakeState plain(linear_layers({{100, 100}})), sparse(linear_layers({{100, 100}}));
-  method({{"name", "random"}, {"density", "0.25"}})->on_event(begin(), plain);
-  method({{"name", "random"}, {"density", "0.25"}, {"init", "sparse"}})->on_event(begin(), sparse);
+  made_method({{"name", "random"}, {"density", "0.25"}})->on_event(begin(), plain);
+  made_method({{"name", "random"}, {"density", "0.25"}, {"init", "sparse"}})->on_event(begin(), sparse);
   for (std::size_t i = 0; i < 10000; ++i) {
     EXPECT_EQ(sparse.params().weight(ParamId(0))[i], 2 * plain.params().weight(ParamId(0))[i]);
   }
@@ -250,8 +246,8 @@ TEST(RandomPruning, SparseInitialisationKeepsTheVarianceOfSums) {
 TEST(MaskAtInit, ShuffleInsideLayersKeepsTheirCounts) {
   const std::vector<Shape> shapes = {{40, 30}, {20, 40}};
   FakeState plain(linear_layers(shapes)), shuffled(linear_layers(shapes));
-  method({{"name", "magnitude"}, {"density", "0.2"}})->on_event(begin(), plain);
-  method({{"name", "magnitude"}, {"density", "0.2"}, {"shuffle", "layer"}})->on_event(begin(), shuffled);
+  made_method({{"name", "magnitude"}, {"density", "0.2"}})->on_event(begin(), plain);
+  made_method({{"name", "magnitude"}, {"density", "0.2"}, {"shuffle", "layer"}})->on_event(begin(), shuffled);
   for (const std::size_t i : {0u, 1u}) {
     EXPECT_EQ(count_ones(plain.keep(i)), count_ones(shuffled.keep(i)));
     EXPECT_NE(plain.keep(i), shuffled.keep(i));

@@ -15,16 +15,12 @@
 #include "tests/results/faulty_files.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
+#include "tests/said.h"
 
 namespace winnow::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Said {
-  int code;
-  std::string out, err;
-};
 
 class Directory : public ::testing::Test {
  protected:
@@ -32,11 +28,6 @@ class Directory : public ::testing::Test {
 
   fs::path out() const { return folder_.path() / "out"; }
   fs::path result(int number) const { return Layout(out()).trial(sample_trial(number).spec.name()); }
-  static Said winnow(const std::vector<std::string>& args) {
-    std::ostringstream out, err;
-    const int code = run_command_line(args, out, err);
-    return {code, out.str(), err.str()};
-  }
   // A file where a result may lie, of the next major version.
   void write_newer(const fs::path& path) {
     Hdf5File file = Hdf5File::create();

@@ -13,7 +13,7 @@
 namespace winnow::test {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) {
+std::span<const std::byte> text_bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
@@ -21,8 +21,8 @@ TEST(Files, TheFirstWriterOfAFileWins) {
   TemporaryFolder folder;
   PosixFiles files;
   const auto path = folder.path() / "a/b.h5";
-  EXPECT_TRUE(files.write_once(path, bytes_of("first")));
-  EXPECT_FALSE(files.write_once(path, bytes_of("second")));
+  EXPECT_TRUE(files.write_once(path, text_bytes("first")));
+  EXPECT_FALSE(files.write_once(path, text_bytes("second")));
   EXPECT_EQ(text_of(files.read(path)), "first");
   EXPECT_EQ(files.list(folder.path() / "a"), std::vector<std::string>{"b.h5"});
 }
@@ -35,12 +35,12 @@ TEST(Files, AWriterThatLosesTheRaceAfterItsCheckKeepsTheWinnersFile) {
       PosixFiles::sync(file, path);
       std::filesystem::path final_name = path.string().substr(0, path.string().find(".tmp."));
       const int other = PosixFiles::open(final_name, Open::New).value();
-      PosixFiles::write(other, bytes_of("theirs"), final_name);
+      PosixFiles::write(other, text_bytes("theirs"), final_name);
       PosixFiles::close(other, final_name);
     }
   } files;
   TemporaryFolder folder;
-  EXPECT_FALSE(files.write_once(folder.path() / "x", bytes_of("ours")));
+  EXPECT_FALSE(files.write_once(folder.path() / "x", text_bytes("ours")));
   EXPECT_EQ(text_of(files.read(folder.path() / "x")), "theirs");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "a temporary file is left";
 }
@@ -75,8 +75,8 @@ TEST(Files, EveryWayOfPublishingGivesOneWholeReadOnlyFile) {
     }
     files.check_publishing(folder.path() / "a");
     EXPECT_TRUE(std::filesystem::is_empty(folder.path() / "a"));
-    EXPECT_TRUE(files.write_once(path, bytes_of("first")));
-    EXPECT_FALSE(files.write_once(path, bytes_of("second")));
+    EXPECT_TRUE(files.write_once(path, text_bytes("first")));
+    EXPECT_FALSE(files.write_once(path, text_bytes("second")));
     EXPECT_EQ(text_of(files.read(path)), "first");
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path() / "a"), {}), 1);
     struct stat about {};
@@ -147,7 +147,7 @@ TEST(Files, ErrorsNameThePathAndTheSystemsReason) {
   // A file where a folder is needed fails for every user, root included.
   files.replace(folder.path() / "file", "x");
   try {
-    files.write_once(folder.path() / "file/inside.h5", bytes_of("x"));
+    files.write_once(folder.path() / "file/inside.h5", text_bytes("x"));
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::Io);
@@ -164,7 +164,7 @@ TEST(Files, NoPermissionIsOneLine) {
     ASSERT_EQ(::seteuid(65534), 0);
   }
   try {
-    PosixFiles().write_once(folder.path() / "x", bytes_of("x"));
+    PosixFiles().write_once(folder.path() / "x", text_bytes("x"));
     ADD_FAILURE() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::Io);
