@@ -15,6 +15,7 @@
 #include "distributed/reducer.h"
 #include "experiments/run/cores.h"
 #include "tests/training/extra_loss.h"
+#include "tests/training/process.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow {
@@ -192,6 +193,29 @@ TEST(DataParallel, RecalibratedStatisticsAreOfAllRanks) {
   const auto all = together.params().buffer(0), one = alone.params().buffer(0);
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(all[i], one[i], 1e-5 * (1 + std::fabs(one[i])));
   EXPECT_NE(one[0], 0);
+}
+
+// Every rank goes on from a state of its own: statistics of batch norm are those of its rows.
+TEST(DataParallel, AStoppedTrialGoesOnWithTheSameBits) {
+  using test::Process;
+  for (const char* name : {"snip", "rigl", "imp", "slimming", "oneshot", "freezeout"}) {
+    test::Recipe recipe = test::recipe_of(find_method(name));
+    recipe.model = "resnet20";
+    Process whole(recipe, {}, nullptr, 0, &world());
+    ASSERT_TRUE(whole.run());
+    MemoryState expected = whole.ended();
+    auto process = std::make_unique<Process>(recipe, Pairs{}, nullptr, 0, &world());
+    for (const int batches : {1, 3, 4, -1}) {
+      process->batches_left = batches;
+      if (process->run()) break;
+      MemoryState state;
+      process->trainer->save(state);
+      process = std::make_unique<Process>(recipe, Pairs{}, nullptr, 0, &world());
+      process->trainer->load(state);
+    }
+    MemoryState now = process->ended();
+    EXPECT_EQ(test::difference(expected, now), "") << name;
+  }
 }
 
 TEST(DataParallel, RanksThatRemoveOtherChannelsDoNotGoOn) {

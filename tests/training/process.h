@@ -51,16 +51,17 @@ inline std::vector<Recipe> each_method() {
 // One process of a trial: what is gone after a stop.
 class Process {
  public:
-  // `programs`: those of earlier processes; `seed`: what is added to the trial's seeds.
+  // `programs`: those of earlier processes; `seed`: what is added to the trial's seeds; `comm`: this one of its ranks.
   explicit Process(const Recipe& recipe, const Pairs& train = {}, ProgramCache* programs = nullptr,
-                   std::uint64_t seed = 0)
+                   std::uint64_t seed = 0, Communicator* comm = nullptr)
       : trial_(recipe.model, recipe.method, joined({{"epochs", "2"}, {"batch", "16"}, {"lr", "0.01"}}, train),
                {{"height", "16"},
                 {"width", "16"},
                 {"channels", "3"},
                 {"examples", "80"},
                 {"test_examples", "20"},
-                {"validation", "16"}}) {
+                {"validation", "16"}},
+               {}, comm) {
     spec_.settings.set("save.metrics.every", "3");  // so that a row spans several steps
     spec_.settings.set("train.batch", "16");
     const Model dense = trial_.build()(1, DType::F32);
