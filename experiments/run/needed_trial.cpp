@@ -19,7 +19,7 @@ std::optional<std::uint64_t> init_seed(const TrialResult& result) {
   return value;
 }
 
-Needed::Network network_of(const TrialSpec& spec) {
+Needed::Network kind_of_network(const TrialSpec& spec) {
   const Touches touches = trial_method(spec)->touches();
   if (touches.evaluation) return Needed::Network::Other;
   return touches.structure ? Needed::Network::Extended : Needed::Network::Model;
@@ -39,7 +39,7 @@ Needed load_needed(Files& files, const std::filesystem::path& out, const TrialNe
                 .tensors = {},
                 .init_seed = init_seed(result),
                 .build = model_builder(result.spec),
-                .network = network_of(result.spec)};
+                .network = kind_of_network(result.spec)};
   for (WeightRecord& weight : load_weights(path)) {
     needed.tensors.push_back({std::move(weight.name), weight.shape, std::move(weight.values), std::move(weight.keep)});
   }

@@ -10,7 +10,7 @@ namespace winnow {
 namespace {
 
 // What tells trials of one name apart: all but the method, the name and what is saved.
-bool counts(std::string_view key) {
+bool tells_apart(std::string_view key) {
   return !key.starts_with("method.") && !key.starts_with("save.") && key != "label" && key != "ranks";
 }
 
@@ -19,7 +19,7 @@ std::set<std::string> differing(const std::vector<const Settings*>& trials) {
   std::set<std::string> all, found;
   for (const Settings* trial : trials) {
     for (const auto& [key, text] : trial->values()) {
-      if (counts(key)) all.insert(key);
+      if (tells_apart(key)) all.insert(key);
     }
   }
   const auto text_of = [](const Settings& trial, const std::string& key) {

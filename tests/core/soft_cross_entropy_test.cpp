@@ -16,12 +16,12 @@ using Floats = std::vector<float>;
 const Shape kShape{2, 3};
 const Floats kStudent = {1, 0, 0, 0.5f, 0.5f, 0}, kTeacher = {2, 1, 0, 0, 3, 1};
 
-struct Result {
+struct SoftLoss {
   float loss;
   Floats gradient;
 };
 
-Result loss_of(const Shape& shape, const Floats& logits, const Floats& teacher) {
+SoftLoss soft_loss(const Shape& shape, const Floats& logits, const Floats& teacher) {
   Bench bench;
   const ValueId x = bench.leaf("logits", shape, logits), t = bench.leaf("teacher", shape, teacher);
   const auto out = bench.graph.emit("soft_cross_entropy", {x, t}, {}, "loss");
@@ -32,7 +32,7 @@ Result loss_of(const Shape& shape, const Floats& logits, const Floats& teacher) 
 }
 
 TEST(SoftCrossEntropy, GivesTheLossAndGradientOfTheSpecification) {
-  const Result r = loss_of(kShape, kStudent, kTeacher);
+  const SoftLoss r = soft_loss(kShape, kStudent, kTeacher);
   EXPECT_NEAR(r.loss, 0.95066072, 1e-6);
   const double expected[] = {-0.04456204, -0.01639346, 0.06095549};
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(r.gradient[i], expected[i], 1e-6);
@@ -40,11 +40,11 @@ TEST(SoftCrossEntropy, GivesTheLossAndGradientOfTheSpecification) {
 
 // All but the largest probability of each row in another order.
 TEST(SoftCrossEntropy, GivesTheLossOfSwappedTails) {
-  EXPECT_NEAR(loss_of(kShape, kStudent, {2, 0, 1, 1, 3, 0}).loss, 0.93261444, 1e-6);
+  EXPECT_NEAR(soft_loss(kShape, kStudent, {2, 0, 1, 1, 3, 0}).loss, 0.93261444, 1e-6);
 }
 
 TEST(SoftCrossEntropy, HasNoGradientWhereBothAgreeAndNoOverflow) {
-  const Result r = loss_of({1, 3}, {900, 0, -900}, {900, 0, -900});
+  const SoftLoss r = soft_loss({1, 3}, {900, 0, -900}, {900, 0, -900});
   EXPECT_EQ(r.loss, 0);
   EXPECT_EQ(r.gradient, (Floats{0, 0, 0}));
 }

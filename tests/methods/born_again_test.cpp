@@ -30,7 +30,7 @@ TEST(BornAgain, AStudentThatIsItsTeacherHasNoGradient) {
 }
 
 // The loss of the labels, and that which the method adds, at the first step of a student of this kind.
-StepReport first_step(const Pairs& method) {
+StepReport first_report(const Pairs& method) {
   SmallTrial trial("lenet300", test::method_of("born_again", method));
   Trainer trainer = trial.make();
   trainer.start_phase(0);
@@ -42,7 +42,8 @@ TEST(BornAgain, TheLabelsLossIsReportedWhetherItIsTrainedOrNot) {
   Trainer alone = dense.make();
   alone.start_phase(0);
   const StepReport plain = alone.train_step();
-  const StepReport ban = first_step({}), both = first_step({{"labels", "1"}}), sure = first_step({{"loss", "cwtm"}});
+  const StepReport ban = first_report({}), both = first_report({{"labels", "1"}}),
+                   sure = first_report({{"loss", "cwtm"}});
   for (const StepReport& report : {ban, both, sure}) {
     EXPECT_EQ(report.loss, plain.loss);
     EXPECT_EQ(report.accuracy, plain.accuracy);

@@ -7,46 +7,22 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/need_order.h"
-#include "tests/sweep/sweep_fixture.h"
+#include "tests/training/run_fixture.h"
 
 namespace winnow::testing {
 namespace {
 
-struct Said {
-  int code;
-  std::string out, err;
-  bool has(const std::string& words) const { return err.find(words) != std::string::npos; }
-};
-
-class RunNeeds : public SweepFiles {
+class RunNeeds : public RunFixture {
  protected:
-  void SetUp() override {
-    SweepFiles::SetUp();
-    sweep_ = write("s.yaml",
-                   "trial:\n"
-                   "  data: {name: synthetic, height: 8, width: 8, channels: 1, examples: 64,\n"
-                   "         test_examples: 16, validation: 0}\n"
-                   "  model: {name: lenet300}\n"
-                   "  train: {epochs: 1, batch: 16, lr: 0.01, precision: f32}\n"
-                   "axes:\n"
-                   "  - cases:\n"
-                   "      - {name: born_again, label: second, method.teacher: first}\n"
-                   "      - {name: ticket, method.of: magnitude}\n"
-                   "      - {name: born_again, label: first, method.labels: 1}\n"
-                   "      - {name: magnitude, method.density: 0.2}\n"
-                   "      - dense\n"
-                   "  - replicate: 2\n")
-                 .string();
-  }
-  Said winnow(std::vector<std::string> args) const {
-    args.insert(args.begin() + 1, {sweep_, "-o", out().string()});
-    std::ostringstream text, errors;
-    ::testing::internal::CaptureStderr();
-    const int code = run_command_line(args, text, errors);
-    return {code, text.str(), ::testing::internal::GetCapturedStderr() + errors.str()};
-  }
-  std::filesystem::path out() const { return folder_ / "out"; }
-  std::vector<TrialSpec> trials() const { return load_sweep(sweep_, catalog()).trials; }
+  RunNeeds()
+      : RunFixture(
+            "  - cases:\n"
+            "      - {name: born_again, label: second, method.teacher: first}\n"
+            "      - {name: ticket, method.of: magnitude}\n"
+            "      - {name: born_again, label: first, method.labels: 1}\n"
+            "      - {name: magnitude, method.density: 0.2}\n"
+            "      - dense\n"
+            "  - replicate: 2\n") {}
   TrialSpec trial(const std::string& label, std::int64_t replicate = 0) const {
     for (TrialSpec& spec : trials()) {
       const std::string& own = spec.settings.text("label");
@@ -62,16 +38,13 @@ class RunNeeds : public SweepFiles {
     return nlohmann::json::parse(text.str());
   }
   bool is_done(const TrialSpec& spec) const { return files_.exists(Layout(out()).trial(spec.name())); }
-
-  std::string sweep_;
-  mutable PosixFiles files_;
 };
 
 TEST_F(RunNeeds, EveryTrialIsTrainedAfterWhatItNeedsByAnyNumberOfWorkers) {
   std::vector<std::string> digests;
   for (const char* workers : {"1", "4"}) {
     std::filesystem::remove_all(out());
-    const Said said = winnow({"run", "--workers", workers, "--threads", "1"});
+    const RunSaid said = winnow({"run", "--workers", workers, "--threads", "1"});
     ASSERT_EQ(said.code, 0) << said.err;
     EXPECT_TRUE(said.has("10 trials: 0 already done, 10 trained, 0 diverged, 0 failed")) << said.err;
     std::string all;
@@ -107,7 +80,7 @@ TEST_F(RunNeeds, ATicketHasTheMaskOfTheTrialThatItNames) {
 }
 
 TEST_F(RunNeeds, OnlyTrainsWhatIsNeededToo) {
-  const Said said = winnow({"run", "--only", "method.name=ticket"});
+  const RunSaid said = winnow({"run", "--only", "method.name=ticket"});
   EXPECT_EQ(said.code, 0);
   EXPECT_TRUE(said.has("4 trials: 0 already done, 4 trained")) << said.err;
   EXPECT_TRUE(is_done(trial("magnitude")));
@@ -119,7 +92,7 @@ TEST_F(RunNeeds, AFailedTrialFailsThoseThatNeedItWithALineThatNamesIt) {
   const TrialSpec dense = trial("dense"), first = trial("first"), second = trial("second");
   record_failure(files_, out(), dense, "no luck");
   for (const char* workers : {"1", "3"}) {
-    const Said said = winnow({"run", "--no-retry", "--workers", workers, "--threads", "1"});
+    const RunSaid said = winnow({"run", "--no-retry", "--workers", workers, "--threads", "1"});
     EXPECT_EQ(said.code, 0) << said.err;
     EXPECT_FALSE(is_done(first));
     EXPECT_EQ(failure_reason(files_, out(), first.name()), "its teacher " + dense.name() + " failed: no luck");
@@ -138,12 +111,12 @@ TEST_F(RunNeeds, AnOldFailureOfWhatIsTrainedNowFailsNobody) {
   for (const char* label : {"dense", "first", "second", "magnitude", "ticket"}) {
     record_failure(files_, out(), trial(label), "no luck");
   }
-  const Said said = winnow({"run", "--workers", "3", "--threads", "1"});
+  const RunSaid said = winnow({"run", "--workers", "3", "--threads", "1"});
   EXPECT_TRUE(said.has("10 trained, 0 diverged, 0 failed")) << said.err;
 }
 
 TEST_F(RunNeeds, ADivergedOrUnreadableTrialHelpsNobody) {
-  const Said said = winnow({"run", "--only", "method.name=born_again", "--set", "train.lr=1e12"});
+  const RunSaid said = winnow({"run", "--only", "method.name=born_again", "--set", "train.lr=1e12"});
   EXPECT_TRUE(said.has("6 trials: 0 already done, 0 trained, 2 diverged, 4 failed")) << said.err;
   EXPECT_TRUE(said.has(" diverged\n")) << said.err;
 
@@ -151,7 +124,7 @@ TEST_F(RunNeeds, ADivergedOrUnreadableTrialHelpsNobody) {
   const auto path = Layout(out()).trial(trial("dense").name());
   const auto whole = files_.read(path);
   files_.replace(path, std::span(whole).first(whole.size() / 2));
-  const Said cut = winnow({"run", "--only", "method.name=born_again"});
+  const RunSaid cut = winnow({"run", "--only", "method.name=born_again"});
   EXPECT_EQ(cut.code, 66);
   const auto reason = failure_reason(files_, out(), trial("first").name());
   ASSERT_TRUE(reason);

@@ -8,51 +8,21 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
-#include "tests/sweep/sweep_fixture.h"
+#include "tests/training/run_fixture.h"
 
 namespace winnow::testing {
 namespace {
 
-struct Said {
-  int code;
-  std::string out, err;
-  bool has(const std::string& words) const { return err.find(words) != std::string::npos; }
-};
-
-class RunSweep : public SweepFiles {
+class RunSweep : public RunFixture {
  protected:
-  void SetUp() override {
-    SweepFiles::SetUp();
-    sweep_ = write("s.yaml",
-                   "trial:\n"
-                   "  data: {name: synthetic, height: 8, width: 8, channels: 1, examples: 64,\n"
-                   "         test_examples: 16, validation: 0}\n"
-                   "  model: {name: lenet300}\n"
-                   "  method: {name: dense}\n"
-                   "  train: {epochs: 1, batch: 16, lr: 0.01, precision: f32}\n"
-                   "axes:\n"
-                   "  - replicate: 3\n")
-                 .string();
-  }
-  Said winnow(std::vector<std::string> args) const {
-    args.insert(args.begin() + 1, {sweep_, "-o", out().string()});
-    std::ostringstream text, errors;
-    ::testing::internal::CaptureStderr();  // the console of a run
-    const int code = run_command_line(args, text, errors);
-    return {code, text.str(), ::testing::internal::GetCapturedStderr() + errors.str()};
-  }
-  std::filesystem::path out() const { return folder_ / "out"; }
-  std::vector<TrialSpec> trials() const { return load_sweep(sweep_, catalog()).trials; }
-
-  std::string sweep_;
-  PosixFiles files_;
+  RunSweep() : RunFixture("  - replicate: 3\n") {}
 };
 
 TEST_F(RunSweep, StrictCountsTrialsThatEndedBadlyBefore) {
-  const Said first = winnow({"run", "--set", "train.lr=1e12"});
+  const RunSaid first = winnow({"run", "--set", "train.lr=1e12"});
   EXPECT_EQ(first.code, 0);
   EXPECT_TRUE(first.has("3 trials: 0 already done, 0 trained, 3 diverged, 0 failed\n")) << first.err;
-  const Said again = winnow({"run", "--set", "train.lr=1e12", "--strict"});
+  const RunSaid again = winnow({"run", "--set", "train.lr=1e12", "--strict"});
   EXPECT_EQ(again.code, 3);
   EXPECT_TRUE(again.has("3 trials: 3 already done (3 diverged), 0 trained")) << again.err;
 }
@@ -61,7 +31,7 @@ TEST_F(RunSweep, ALinkToNothingInThePlaceOfAResultIsSaid) {
   const auto place = Layout(out()).trial(trials()[0].name());
   std::filesystem::create_directories(place.parent_path());
   std::filesystem::create_symlink("nothing", place);
-  const Said said = winnow({"run"});
+  const RunSaid said = winnow({"run"});
   EXPECT_EQ(said.code, 66);
   EXPECT_TRUE(said.has("is a link to nothing; remove it to train the trial again")) << said.err;
   EXPECT_TRUE(said.has("1 with an unreadable result, 2 trained")) << said.err;
@@ -69,13 +39,13 @@ TEST_F(RunSweep, ALinkToNothingInThePlaceOfAResultIsSaid) {
 
 TEST_F(RunSweep, OldFailuresAreLeftAloneOnlyIfAskedFor) {
   record_failure(files_, out(), trials()[1], "no luck");
-  const Said left = winnow({"run", "--no-retry", "--strict"});
+  const RunSaid left = winnow({"run", "--no-retry", "--strict"});
   EXPECT_EQ(left.code, 3);
   EXPECT_TRUE(
       left.has("3 trials: 0 already done, 1 left alone (failed before), 2 trained, "
                "0 diverged, 0 failed\n"))
       << left.err;
-  const Said retried = winnow({"run", "--strict"});
+  const RunSaid retried = winnow({"run", "--strict"});
   EXPECT_EQ(retried.code, 0);
   EXPECT_TRUE(retried.has("3 trials: 2 already done, 1 trained")) << retried.err;
 }
@@ -83,7 +53,7 @@ TEST_F(RunSweep, OldFailuresAreLeftAloneOnlyIfAskedFor) {
 TEST_F(RunSweep, ATrialThatAnotherRunHasInWorkComesLast) {
   const TrialSpec first = trials()[0];
   const ProgressFile other(files_, out(), first, 1);
-  const Said said = winnow({"run"});
+  const RunSaid said = winnow({"run"});
   EXPECT_EQ(said.code, 0);
   const auto at = [&](int replicate) { return said.err.find(first.id + "-r" + std::to_string(replicate) + " "); };
   EXPECT_LT(at(1), at(0)) << said.err;
@@ -101,12 +71,12 @@ TEST_F(RunSweep, AllDamagedResultsAreNamedWithWhatToDo) {
     files_.replace(path, std::span(whole).first(whole.size() / 2));
     paths.push_back(path.string());
   }
-  const Said plan = winnow({"plan", "--json"});
+  const RunSaid plan = winnow({"plan", "--json"});
   EXPECT_EQ(plan.code, 0) << plan.err;
   EXPECT_EQ(nlohmann::json::parse(plan.out)["done"], 1);
   EXPECT_EQ(nlohmann::json::parse(plan.out)["notes"].size(), 2u);
   std::filesystem::remove(Layout(out()).trial(specs[1].name()));
-  const Said run = winnow({"run"});
+  const RunSaid run = winnow({"run"});
   EXPECT_EQ(run.code, 66);
   EXPECT_TRUE(run.has("3 trials: 0 already done, 2 with an unreadable result, 1 trained")) << run.err;
   for (const std::string& path : paths) {
@@ -144,7 +114,7 @@ TEST_F(RunSweep, ACopyUnderATrialsNameIsNotItsResult) {
   const std::vector<TrialSpec> specs = trials();
   std::filesystem::copy_file(layout.trial(specs[0].name()), layout.trial(specs[1].name()),
                              std::filesystem::copy_options::overwrite_existing);
-  const Said run = winnow({"run"});
+  const RunSaid run = winnow({"run"});
   EXPECT_EQ(run.code, 66);
   EXPECT_TRUE(run.has("is the result of " + specs[0].name())) << run.err;
 }
@@ -160,11 +130,11 @@ TEST_F(RunSweep, MissingDataStopTheRunAndAreANoteInThePlan) {
                                        "  data: {name: " +
                                        name + ", root: '" + root + "'}\naxes: [{replicate: 2}]\n")
                    .string();
-      const Said run = winnow({"run"});
+      const RunSaid run = winnow({"run"});
       EXPECT_EQ(run.code, 66) << run.err;
       EXPECT_TRUE(run.has(words)) << run.err;
       EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
-      const Said plan = winnow({"plan"});
+      const RunSaid plan = winnow({"plan"});
       EXPECT_EQ(plan.code, 0) << plan.err;
       EXPECT_NE(plan.out.find("note winnow run would stop on this machine: "), std::string::npos) << plan.out;
       EXPECT_NE(plan.out.find(words), std::string::npos) << plan.out;
