@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/needed.h"
 #include "core/op.h"
 
 namespace winnow {
@@ -134,6 +135,43 @@ void GraphEditor::add_loss(ExtraLoss loss) {
     fail(ErrorKind::Internal, "model '{}' has two losses named '{}'", model_.name, loss.name);
   }
   model_.losses.push_back(std::move(loss));
+}
+
+void GraphEditor::require_training(std::string_view what) const {
+  if (use_ == Use::Train) return;
+  fail(ErrorKind::Internal, "{} belong to the graph of training, this is that of {}", what, name_of(use_));
+}
+
+ValueId GraphEditor::labels() {
+  require_training("labels");
+  if (model_.labels == kNoValue) {
+    model_.labels = model_.graph.input("labels", {model_.graph.value(model_.input).shape[0]}, DType::I32);
+  }
+  return model_.labels;
+}
+
+std::vector<ValueId> GraphEditor::learn_from(const Needed& teacher,
+                                             std::function<std::vector<TaughtValue>(GraphEditor&)> values) {
+  require_training("a teacher's values");
+  if (model_.teaching) fail(ErrorKind::Settings, "two methods have a teacher: a network learns from one");
+  const Shape& images = model_.graph.value(model_.input).shape;
+  Model other = teacher.build(images[0], model_.graph.value(model_.logits).dtype);
+  if (const Shape& own = other.graph.value(other.input).shape; own != images) {
+    fail(ErrorKind::Settings, "{} cannot teach: it takes batches of images {}, here they are {}", teacher.trial,
+         own.text(), images.text());
+  }
+  GraphEditor editor(other, train_, Use::Evaluate);
+  std::vector<ValueId> inputs;
+  for (const TaughtValue& taught : values(editor)) {
+    const ValueInfo& info = other.graph.value(taught.value);
+    if (taught.mean_over_ranks && (info.shape != Shape{} || info.dtype != DType::F32)) {
+      fail(ErrorKind::Internal, "'{}' is {} {}; a mean over ranks is of one f32 number", info.name, info.shape.text(),
+           name_of(info.dtype));
+    }
+    inputs.push_back(model_.graph.input(fmt::format("teacher/{}", inputs.size()), info.shape, info.dtype));
+  }
+  model_.teaching = Teaching{.teacher = &teacher, .values = std::move(values), .inputs = inputs};
+  return inputs;
 }
 
 void GraphEditor::observe(Observed observed) {

@@ -62,6 +62,16 @@ class GraphEditor {
   // A further term of the training loss, reported apart from the loss of the labels, under a name of its own. It counts
   // once for the whole batch, whatever the number of ranks. Evaluation and probes are of the labels' loss alone.
   void add_loss(ExtraLoss loss);
+  // The weight of the labels' loss in what is trained: 1, but for a method that puts another term in its place. It is
+  // reported as it is.
+  void weigh_labels(double weight) { model_.label_weight *= weight; }
+  // {N} i32, for terms that look at them: the class of each example of a training batch. Of the graph of Use::Train alone.
+  ValueId labels();
+  // Values that the network of another trial computes from the images of each training batch, in inference mode and
+  // before this one's forward pass: `values` is given that network's editor and names them. Returns where they enter
+  // this graph, that of Use::Train alone. Nothing of the other network is trained, stored or counted as this one's.
+  // Error{Settings} if it takes other images, or if something else is learnt from already.
+  std::vector<ValueId> learn_from(const Needed& teacher, std::function<std::vector<TaughtValue>(GraphEditor&)> values);
   // A number of each example, under a name of its own, whose mean over the test split TrainState::observed() gives. Of
   // the graph of Use::Evaluate alone.
   void observe(Observed observed);
@@ -71,6 +81,7 @@ class GraphEditor {
 
  private:
   void retire_unread();
+  void require_training(std::string_view what) const;
   Model& model_;
   ModelBuilder builder_;
   const Settings& train_;

@@ -37,6 +37,7 @@ struct MaskForecast {
   std::vector<Code> codes = {};
   Counts rewritten;  // entries to which the method gives start values that no seed regenerates
   std::int64_t scoring_batches = 0, scoring_images = 0;  // of probes: training batches, other images
+  double forwards_beside = 0;  // with every batch, of a network like the one without the method: a teacher's
   struct Recalibration {
     int phase = 0;
     std::int64_t batches = 0;

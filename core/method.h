@@ -16,6 +16,7 @@
 #include "core/event_plan.h"
 #include "core/graph_editor.h"
 #include "core/mask_forecast.h"
+#include "core/needed.h"
 #include "core/param_store.h"
 #include "core/passes.h"
 #include "core/settings.h"
@@ -175,6 +176,9 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Touches touches() const = 0;
+  // A finished trial that a setting of the method names (Setting::Kind::Trial), which outlives the method. Called once for
+  // each, before edit(). Of a trial that is only planned it is not called.
+  virtual void take(const Needed&) {}
   // Called once for every graph that is built: must make the same edits each time for the same editor.use().
   virtual void edit(GraphEditor&) {}
   // What the method adds to every update: terms of gradients, projections, proximal steps, noise. Like edit() it must do

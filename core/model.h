@@ -19,6 +19,8 @@ namespace winnow {
 
 enum class ParamId : std::uint32_t {};  // position in Model::params
 class ParamStore;
+class GraphEditor;
+struct Needed;
 
 enum class ParamRole : std::uint8_t { Weight, Bias, NormScale, NormShift, Coefficient, Basis, Score, Other };
 const char* name_of(ParamRole);
@@ -64,6 +66,19 @@ struct ExtraLoss {
   bool trained = true;  // false: only reported, since the update does its work (a proximal step)
 };
 
+// A value in the graph of a teacher's network that the trial which learns from it is fed.
+struct TaughtValue {
+  ValueId value = kNoValue;
+  bool mean_over_ranks = false;  // {} f32: a mean over this rank's rows, of which the whole batch's is wanted
+};
+
+// What a network learns from another trial's (GraphEditor::learn_from).
+struct Teaching {
+  const Needed* teacher = nullptr;
+  std::function<std::vector<TaughtValue>(GraphEditor& teacher)> values = {};
+  std::vector<ValueId> inputs = {};  // of the graph that learns: where each of the values enters it
+};
+
 // A number of each example that evaluation averages.
 struct Observed {
   std::string name;
@@ -86,6 +101,9 @@ struct Model {
   std::vector<Region> regions = {};
   std::vector<ExtraLoss> losses = {};
   std::vector<Observed> observed = {};
+  std::optional<Teaching> teaching = {};
+  double label_weight = 1;    // of the cross-entropy to the labels in what is trained
+  ValueId labels = kNoValue;  // {N} i32; nothing: no edit reads them
   ValueId input = kNoValue;   // {N, H, W, C} f32
   ValueId logits = kNoValue;  // {N, classes}
   ParamSpec& param(ParamId id) { return params.at(static_cast<std::size_t>(id)); }

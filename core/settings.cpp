@@ -70,7 +70,8 @@ const char* name_of(Setting::Kind kind) {
                                         "list of texts",
                                         "list of lengths",
                                         "list of name=number",
-                                        "path"};
+                                        "path",
+                                        "name of a trial"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

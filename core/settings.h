@@ -47,7 +47,7 @@ struct Span {
 // Text free; Choice one of `choices`; Length "160ep" or "30000it" (a plain integer takes the unit
 // of the default, else epochs: "160" becomes "160ep", but "500it" where the default is "100it");
 // lists "[80, 120]" of such items; NamedReals "[conv1=0.5, last=0.2]"; Path text in which $NAME is
-// expanded when it is used.
+// expanded when it is used; Trial the name of another trial of the sweep, which has to be done first.
 struct Setting {
   enum class Kind : std::uint8_t {
     Bool,
@@ -61,7 +61,8 @@ struct Setting {
     TextList,
     LengthList,
     NamedReals,
-    Path
+    Path,
+    Trial
   };
   std::string key;
   Kind kind = Kind::Real;

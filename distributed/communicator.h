@@ -22,11 +22,11 @@ class Work {
   virtual void wait() = 0;
 };
 
-// A number that every process of a job can draw without a server: 0, 1, 2, ... each handed out once.
+// Counters from which every process of a job can draw without a server: 0, 1, 2, ... each handed out once.
 class Tickets {
  public:
   virtual ~Tickets() = default;
-  virtual std::int64_t next() = 0;
+  virtual std::int64_t next(std::size_t counter) = 0;
 };
 
 // A word that any process of a job can give and every other one hears. Neither call waits for anybody.
@@ -53,7 +53,7 @@ class Communicator {
   virtual int size() const noexcept = 0;
   // Ranks with the same color form a group, ordered by `key`. Collective.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
-  virtual std::unique_ptr<Tickets> tickets() = 0;                           // collective
+  virtual std::unique_ptr<Tickets> tickets(std::size_t counters) = 0;       // collective
   virtual std::unique_ptr<Notice> notice() = 0;                             // collective
   virtual std::unique_ptr<Mail> mail() = 0;                                 // collective
   virtual std::unique_ptr<Work> all_reduce_sum(std::span<float> data) = 0;  // in place, starts at once

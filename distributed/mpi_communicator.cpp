@@ -1,6 +1,7 @@
 #define OMPI_SKIP_MPICXX 1  // the C++ bindings of Open MPI do not compile without warnings
 #include <mpi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <list>
@@ -72,14 +73,14 @@ class MpiWork final : public Work {
 // The counter lives in rank 0's window; a draw is one atomic fetch-and-add, so nobody has to serve it.
 class MpiTickets final : public Tickets {
  public:
-  MpiTickets(MPI_Comm comm, int rank) {
-    std::int64_t* counter = nullptr;
-    check(MPI_Win_allocate(rank == 0 ? sizeof(std::int64_t) : 0, sizeof(std::int64_t), MPI_INFO_NULL, comm, &counter,
-                           &window_),
+  MpiTickets(MPI_Comm comm, int rank, std::size_t counters) {
+    std::int64_t* next = nullptr;
+    const std::size_t bytes = rank == 0 ? counters * sizeof(std::int64_t) : 0;
+    check(MPI_Win_allocate(static_cast<MPI_Aint>(bytes), sizeof(std::int64_t), MPI_INFO_NULL, comm, &next, &window_),
           "MPI_Win_allocate");
     if (rank == 0) {
       check(MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_), "MPI_Win_lock");
-      *counter = 0;
+      std::fill_n(next, counters, 0);
       check(MPI_Win_unlock(0, window_), "MPI_Win_unlock");
     }
     check(MPI_Barrier(comm), "MPI_Barrier");
@@ -89,10 +90,11 @@ class MpiTickets final : public Tickets {
       MPI_Win_free(&window);
     });
   }
-  std::int64_t next() override {
+  std::int64_t next(std::size_t counter) override {
     const std::int64_t one = 1;
     std::int64_t ticket = 0;
-    check(MPI_Fetch_and_op(&one, &ticket, MPI_INT64_T, 0, 0, MPI_SUM, window_), "MPI_Fetch_and_op");
+    check(MPI_Fetch_and_op(&one, &ticket, MPI_INT64_T, 0, static_cast<MPI_Aint>(counter), MPI_SUM, window_),
+          "MPI_Fetch_and_op");
     check(MPI_Win_flush(0, window_), "MPI_Win_flush");
     return ticket;
   }
@@ -208,7 +210,9 @@ class MpiCommunicator final : public Communicator {
     Session::get().keep([part]() mutable { MPI_Comm_free(&part); });
     return std::make_unique<MpiCommunicator>(part);
   }
-  std::unique_ptr<Tickets> tickets() override { return std::make_unique<MpiTickets>(comm_, rank_); }
+  std::unique_ptr<Tickets> tickets(std::size_t counters) override {
+    return std::make_unique<MpiTickets>(comm_, rank_, counters);
+  }
   std::unique_ptr<Notice> notice() override { return std::make_unique<MpiNotice>(comm_); }
   std::unique_ptr<Mail> mail() override { return std::make_unique<MpiMail>(comm_); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {

@@ -15,7 +15,7 @@ namespace {
 void add_label_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, std::int64_t denominator,
                     double temperature = 1) {
   Graph& graph = draft.model.graph;
-  draft.labels = graph.input("labels", {batch}, DType::I32);
+  draft.labels = draft.model.labels != kNoValue ? draft.model.labels : graph.input("labels", {batch}, DType::I32);
   ValueId logits = draft.model.logits;
   if (temperature != 1) {
     const ValueId factor =
@@ -38,8 +38,20 @@ void add_extra_losses(ProgramDraft& draft, double share) {
         "fill", {}, {{"value", extra.weight * share}, {"shape", std::vector<std::int64_t>{}}}, extra.name + "/weight");
     const ValueId term = graph.emit1("mul", {extra.value, weight}, {}, extra.name);
     draft.reported.push_back({extra.name, term});
-    if (extra.trained) draft.objective = graph.emit1("add", {draft.objective, term}, {}, "objective");
+    if (!extra.trained) continue;
+    draft.objective = draft.objective == kNoValue ? term : graph.emit1("add", {draft.objective, term}, {}, "objective");
   }
+}
+
+// The labels' loss as it is trained.
+void weigh_labels(ProgramDraft& draft) {
+  Graph& graph = draft.model.graph;
+  const double weight = draft.model.label_weight;
+  if (weight == 0) draft.objective = kNoValue;
+  if (weight == 0 || weight == 1) return;
+  const ValueId factor =
+      graph.emit1("fill", {}, {{"value", weight}, {"shape", std::vector<std::int64_t>{}}}, "loss/weight");
+  draft.objective = graph.emit1("mul", {draft.loss, factor}, {}, "loss/weighed");
 }
 
 void rest_norms(Model& model, std::span<const ParamId> resting) {
@@ -101,7 +113,10 @@ bool Network::load(StateReader& in) {
 ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator, std::span<const ParamId> resting) const {
   ProgramDraft draft{.use = Use::Train, .model = model(batch, Use::Train), .threads = threads_};
   add_label_loss(draft, batch, train_.real("label_smoothing"), denominator);
+  weigh_labels(draft);
   add_extra_losses(draft, static_cast<double>(batch) / static_cast<double>(denominator));
+  if (draft.objective == kNoValue) fail(ErrorKind::Internal, "no loss is left to train: labels weigh 0, and no other");
+  if (draft.model.teaching) draft.taught = draft.model.teaching->inputs;
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
   for (const ParamId id : resting) draft.model.param(id).trainable = false;
   if (!resting.empty()) rest_norms(draft.model, resting);

@@ -25,6 +25,7 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
   fuse_norm(graph, outputs);
   std::vector<Binding> bindings = {{draft.model.input, nullptr}};
   if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
+  for (const ValueId fed : draft.taught) bindings.push_back({fed, nullptr});
   std::vector<ValueId> wanted;
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamSpec& spec = draft.model.params[p];
@@ -83,7 +84,8 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
           std::move(grads),
           std::move(leaves),
           std::move(buffers),
-          std::move(named)};
+          std::move(named),
+          std::move(draft.taught)};
 }
 
 // Is the program that comes of them the same?
@@ -98,7 +100,7 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
     return x.name == y.name && x.value == y.value;
   };
   return a.use == b.use && a.threads == b.threads && values(a) == values(b) && a.reported == b.reported &&
-         std::ranges::equal(a.named, b.named, same_named) &&
+         a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph == b.model.graph;

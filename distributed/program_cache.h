@@ -31,6 +31,7 @@ struct ProgramDraft {
   ValueId labels = kNoValue, loss = kNoValue, correct = kNoValue, correct5 = kNoValue;
   ValueId objective = kNoValue;         // what is differentiated: the loss of the labels, and extra ones
   std::vector<Reported> reported = {};  // of training the extra losses, of evaluation what is observed
+  std::vector<ValueId> taught = {};     // what a teacher computes, and is fed (Teaching::inputs)
   int threads = 1;
   std::vector<NamedValue> named = {};  // of a probe's edit: their values and gradients are kept
 };
@@ -52,6 +53,7 @@ struct CompiledNetwork {
     bool activation;          // its rows are examples
   };
   std::vector<Named> named = {};
+  std::vector<ValueId> taught = {};  // as in the draft
 };
 
 class ProgramCache {

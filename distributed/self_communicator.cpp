@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <vector>
 
 #include "distributed/communicator.h"
 
@@ -13,10 +14,11 @@ class DoneWork final : public Work {
 
 class LocalTickets final : public Tickets {
  public:
-  std::int64_t next() override { return next_++; }
+  explicit LocalTickets(std::size_t counters) : next_(counters, 0) {}
+  std::int64_t next(std::size_t counter) override { return next_.at(counter)++; }
 
  private:
-  std::int64_t next_ = 0;
+  std::vector<std::int64_t> next_;
 };
 
 class LocalNotice final : public Notice {
@@ -40,7 +42,7 @@ class SelfCommunicator final : public Communicator {
   int rank() const noexcept override { return 0; }
   int size() const noexcept override { return 1; }
   std::unique_ptr<Communicator> split(int, int) override { return make_self(); }
-  std::unique_ptr<Tickets> tickets() override { return std::make_unique<LocalTickets>(); }
+  std::unique_ptr<Tickets> tickets(std::size_t counters) override { return std::make_unique<LocalTickets>(counters); }
   std::unique_ptr<Notice> notice() override { return std::make_unique<LocalNotice>(); }
   std::unique_ptr<Mail> mail() override { return std::make_unique<NoMail>(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float>) override { return std::make_unique<DoneWork>(); }

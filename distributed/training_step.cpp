@@ -40,7 +40,13 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramC
 }
 
 void TrainingStep::add_part(std::vector<ParamId> resting) {
-  CompiledNetwork& net = programs_.compiled(network_.training(job_.rows(), job_.batch(), resting));
+  ProgramDraft draft = network_.training(job_.rows(), job_.batch(), resting);
+  // Of this trial alone, whereas programs stay for later ones.
+  const std::optional<Teaching> teaching = std::exchange(draft.model.teaching, std::nullopt);
+  if (teaching && !teacher_) {
+    teacher_ = std::make_unique<Teacher>(*teaching, job_.train, job_.rows(), network_.compute(), job_.threads);
+  }
+  CompiledNetwork& net = programs_.compiled(std::move(draft));
   Optimizer optimizer(job_.train, params_, job_.method, job_.threads, &net.program.state(), resting);
   parts_.push_back(std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr}));
   Part& part = now();
@@ -99,6 +105,7 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
 
 TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
   const Batch& batch = source_.batch(index);
+  feed(batch);
   const Result at_weights = pass(batch, step, dense && passes_ == 1, true);
   if (passes_ == 1 || status().not_finite != 0) return at_weights;
   const AtPoint there(now().net, params_, now().optimizer.point());
@@ -106,11 +113,18 @@ TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t st
   return at_weights;
 }
 
+void TrainingStep::feed(const Batch& batch) {
+  CompiledNetwork& net = now().net;
+  net.program.feed(net.images, batch.images.data);
+  net.program.feed(net.labels, batch.labels.data);
+  if (!teacher_) return;
+  teacher_->compute(batch.images.data, job_.comm);
+  for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.feed(net.taught[i], teacher_->value(i));
+}
+
 TrainingStep::Result TrainingStep::pass(const Batch& batch, std::int64_t step, bool dense, bool first) {
   CompiledNetwork& net = now().net;
   Program& program = net.program;
-  program.feed(net.images, batch.images.data);
-  program.feed(net.labels, batch.labels.data);
   now().reducer->begin_step(dense);
   program.run({.seed = job_.seeds.dropout,
                .step = static_cast<std::uint32_t>(step),
@@ -143,7 +157,8 @@ std::int64_t TrainingStep::bytes_dense() const {
 
 std::size_t TrainingStep::memory_bytes() const {
   const CompiledNetwork& net = now().net;
-  return memory_ + 2 * net.program.view(net.images).bytes();  // two batches are prepared
+  const std::size_t taught = teacher_ ? teacher_->memory_bytes() : 0;
+  return memory_ + taught + 2 * net.program.view(net.images).bytes();  // two batches are prepared
 }
 
 }  // namespace winnow

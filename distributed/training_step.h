@@ -9,6 +9,7 @@
 
 #include "core/optimizer.h"
 #include "distributed/reducer.h"
+#include "distributed/teacher.h"
 #include "distributed/train_job.h"
 
 namespace winnow {
@@ -53,6 +54,7 @@ class TrainingStep {
   const Part& now() const { return *parts_.back(); }
   void add_part(std::vector<ParamId> resting);
   void watch_gradients();
+  void feed(const Batch& batch);
   Result pass(const Batch& batch, std::int64_t step, bool dense, bool first);
 
   const TrainJob& job_;
@@ -60,6 +62,7 @@ class TrainingStep {
   ProgramCache& programs_;
   ParamStore& params_;
   BatchSource& source_;
+  std::unique_ptr<Teacher> teacher_;  // where the method has one
   int passes_, phase_ = 0;
   std::vector<std::unique_ptr<Part>> parts_;  // the one before, if any, and the present one: turns compile once
   std::size_t memory_ = 0;

@@ -17,6 +17,14 @@
 
 namespace winnow {
 
+// A trial that has to be done before another one can be trained.
+struct TrialNeed {
+  std::string method, role;  // "born_again", "teacher": the setting that names it
+  std::string key;           // "method.teacher": that setting's in the sweep file
+  std::string trial;         // TrialSpec::name()
+  bool operator==(const TrialNeed&) const = default;
+};
+
 // Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over
 // canonical(), the sorted "key=value" lines of `identity`: of the settings those that are read and not
 // at their default, without replicate, ranks, paths and output options.
@@ -28,6 +36,7 @@ struct TrialSpec {
   Settings settings;  // keys as in the sweep file: "data.name", "model.name", "train.lr",
                       // "method.density", ...
   int ranks = 1;
+  std::vector<TrialNeed> needs = {};  // of the same sweep; their ids are part of `identity`
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
 

@@ -1,5 +1,5 @@
 // softmax_cross_entropy: mean loss, correct counts, and the gradient of the logits, which the same
-// pass over a row yields; the reverse is a scale of it.
+// pass over a row yields; the reverse is a scale of it. Rows may have weights, which get no gradient.
 #include "kernels/functors/softmax_cross_entropy.h"
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
@@ -22,6 +22,7 @@ class SoftmaxCrossEntropy final : public Kernel {
   void run(const KernelCall& call) override {
     const Exec& exec = call.exec;
     const auto* labels = call.in[1].as<std::int32_t>();
+    const float* weights = call.in.size() > 2 ? call.in[2].as<float>() : nullptr;
     auto* mean = reinterpret_cast<MeanRows*>(exec.scratch);
     auto* loss = reinterpret_cast<float*>(exec.scratch + kMean);
     auto* rank = reinterpret_cast<std::int32_t*>(loss + rows_);
@@ -30,8 +31,8 @@ class SoftmaxCrossEntropy final : public Kernel {
               reinterpret_cast<std::int32_t*>(partial));
     with_float_type(call.in[0].dtype, [&]<class T>() {
       for_rows(exec, rows_,
-               SoftmaxCrossEntropyRow<T>{call.in[0].as<T>(), labels, classes_, smoothing_, mean, call.out[3].as<T>(),
-                                         loss, rank, exec.run},
+               SoftmaxCrossEntropyRow<T>{call.in[0].as<T>(), labels, weights, classes_, smoothing_, mean,
+                                         call.out[3].as<T>(), loss, rank, exec.run},
                1 + 1023 / classes_);
     });
     fold_rows(exec, 1, rows_, LossSums{}, LoadLoss{loss, rank}, AddLosses{},
@@ -58,9 +59,10 @@ class SoftmaxCrossEntropy final : public Kernel {
 };
 
 std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
-  require(in.size() == 2, "takes logits and labels");
+  require(in.size() == 2 || in.size() == 3, "takes logits and labels, and weights of the rows");
   require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1, "logits must be {N, classes}");
   require(in[1].dtype == DType::I32 && in[1].shape == Shape{in[0].shape[0]}, "labels must be {N} of i32");
+  require(in.size() == 2 || (in[2].dtype == DType::F32 && in[2].shape == in[1].shape), "weights must be {N} of f32");
   const double smoothing = attrs.real("label_smoothing", 0.0);
   require(smoothing >= 0 && smoothing < 1, fmt::format("label_smoothing must be in [0, 1), not {}", smoothing));
   require(attrs.integer("denominator", 0) >= 0, "denominator must not be negative");
@@ -82,12 +84,17 @@ void define_softmax_cross_entropy() {
             r.add(0, r.graph().emit1("scale_by", {r.node().out[3], r.out_grad(0)}, {}, r.node().name + "/grad"));
           },
       .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<SoftmaxCrossEntropy>(spec); }},
+      .channels = {.tie = [](ChannelTies& ties) { ties.keep(ties.node().in[0], -1); }},
       .examples = {{.label = "plain", .in = {{{6, 7}}, {{6}, DType::I32}}},
                    {.label = "smoothed",
                     .in = {{{5, 3}}, {{5}, DType::I32}},
                     .attrs = {{"label_smoothing", 0.1}, {"denominator", std::int64_t{8}}},
                     .low = -3,
-                    .high = 3}},
+                    .high = 3},
+                   {.label = "weighted",
+                    .in = {{{5, 3}}, {{5}, DType::I32}, {{5}}},
+                    .attrs = {{"label_smoothing", 0.1}},
+                    .differentiable = {0}}},
   });
 }
 

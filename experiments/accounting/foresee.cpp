@@ -94,6 +94,7 @@ Foreseen foresee(const TrialOutline& trial) {
   const auto batch = static_cast<double>(trial.batch);
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
   const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
+  const double beside = forecast.forwards_beside * dense_macs;  // of a batch, whatever the masks are
   Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
@@ -129,6 +130,7 @@ Foreseen foresee(const TrialOutline& trial) {
       const std::int64_t plain = until - step - (forecast.dense_batches_are_extra ? 0 : dense);
       result.train_macs += batch * (static_cast<double>(plain) * cost + static_cast<double>(dense) * dense_cost);
       result.train_macs += batch * static_cast<double>((trial.passes - 1) * (plain + dense)) * cost;
+      result.train_macs += batch * static_cast<double>(plain + dense) * beside;
       step = until;
     }
     remove_until(index, phase->last_step);

@@ -15,7 +15,9 @@
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/estimate.h"
+#include "experiments/run/need_order.h"
 #include "experiments/run/planned_events.h"
+#include "experiments/sweep/need_links.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -91,7 +93,7 @@ void note_bounds(Plan& plan) {
     if ((!cost.kept_at_most && !cost.equal_shares) || !noted.insert(method).second) continue;
     plan.sweep.notes.push_back(
         cost.kept_at_most
-            ? fmt::format("{}: how many weights become zero shows only in training: kept, sparse MACs and "
+            ? fmt::format("{}: how many weights are zero in the end is not known before: kept, sparse MACs and "
                           "floating-point operations are at most what is said here",
                           method)
             : fmt::format("{}: how much of each layer is removed shows only in training: kept, sparse MACs and "
@@ -148,6 +150,9 @@ std::string other_settings(const Plan& plan, const TrialSpec& spec) {
   for (const std::string& key : plan.varying) {
     const std::string* value = spec.identity.find(key);
     if (value == nullptr) continue;
+    // The identity has the id of another trial where the sweep has its name.
+    const bool names_trial = std::ranges::any_of(spec.needs, [&, &k = key](const TrialNeed& n) { return n.key == k; });
+    if (names_trial) value = spec.settings.find(key);
     // The leaf is enough for people; --json has the whole key.
     const std::string leaf = key.starts_with("method.with.") ? key.substr(7) : key.substr(key.rfind('.') + 1);
     text += fmt::format("{}{}={}", text.empty() ? "" : " ", leaf, *value);
@@ -235,6 +240,40 @@ void print_phases(std::ostream& out, const Plan& plan) {
   }
 }
 
+// Which configurations are trained after which others; nothing where none needs another.
+void print_order(std::ostream& out, const Plan& plan, bool all) {
+  std::unordered_map<std::string, const TrialSpec*> by_name;
+  for (const TrialSpec& spec : plan.sweep.trials) by_name[spec.name()] = &spec;
+  const auto called = [](const TrialSpec& spec) {
+    return fmt::format("{} {}", name_in_sweep(spec.settings), spec.id.substr(0, 10));
+  };
+  const NeedOrder order = need_order(plan.sweep.trials, std::vector<double>(plan.sweep.trials.size(), 0.0));
+  if (order.deepest == 0) return;
+  std::vector<std::vector<const TrialSpec*>> levels(static_cast<std::size_t>(order.deepest) + 1);
+  for (const PlannedConfiguration& one : plan.configurations) {
+    const auto at = static_cast<std::size_t>(one.spec - plan.sweep.trials.data());
+    levels[static_cast<std::size_t>(order.depth[at])].push_back(one.spec);
+  }
+  out << "\norder (a trial is trained when what it needs is done)\n";
+  out << fmt::format("  1  {} without needs\n", counted(levels[0].size(), "configuration"));
+  std::size_t shown = 0, hidden = 0;
+  for (std::size_t depth = 1; depth < levels.size(); ++depth) {
+    for (const TrialSpec* spec : levels[depth]) {
+      if (!all && shown == kListed) {
+        ++hidden;
+        continue;
+      }
+      ++shown;
+      std::vector<std::string> needs;
+      for (const TrialNeed& need : spec->needs) {
+        needs.push_back(fmt::format("{} ({})", called(*by_name.at(need.trial)), need.role));
+      }
+      out << fmt::format("  {}  {}  after {}\n", depth + 1, called(*spec), fmt::join(needs, ", "));
+    }
+  }
+  if (hidden > 0) out << fmt::format("  and {} more (--all lists them)\n", hidden);
+}
+
 void print(std::ostream& out, const Plan& plan, bool all) {
   print_head(out, plan);
   const Totals totals = totals_of(plan);
@@ -242,6 +281,7 @@ void print(std::ostream& out, const Plan& plan, bool all) {
   out << fmt::format("already done {} in {}; to train {}\n\n", totals.done, plan.arguments.out.string(), left);
   print_table(out, plan, all);
   print_phases(out, plan);
+  print_order(out, plan, all);
   const std::string source = plan.measured.size() == 0 ? "a rule of thumb until trials are done"
                                                        : "from " + counted(plan.measured.size(), "finished trial");
   out << fmt::format("\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
@@ -257,11 +297,17 @@ Json json_of(std::span<const Phase> phases) {
   return list;
 }
 
+Json json_of(std::span<const TrialNeed> needs) {
+  Json list = Json::array();
+  for (const TrialNeed& need : needs) list.push_back({{"setting", need.key}, {"trial", need.trial}});
+  return list;
+}
+
 // Trial by trial: the whole of a large sweep as one object would take more memory than the sweep.
 void print_json(std::ostream& out, const Plan& plan) {
   const Totals totals = totals_of(plan);
   Json json = {{"schema", "winnow-plan"},
-               {"schema_version", "1.2"},
+               {"schema_version", "1.3"},
                {"sweep", plan.sweep.name},
                {"configurations", plan.sweep.configurations},
                {"duplicates", plan.sweep.duplicates},
@@ -299,6 +345,7 @@ void print_json(std::ostream& out, const Plan& plan) {
                  {"flops", cost.flops},
                  {"seconds", cost.seconds},
                  {"phases", json_of(cost.phases)},
+                 {"needs", json_of(spec.needs)},
                  {"settings", spec.settings.values()}});
   }
   out << "\n  ]\n}\n";

@@ -14,6 +14,7 @@
 #include "experiments/report/text_table.h"
 #include "experiments/results/status.h"
 #include "experiments/run/terminal.h"
+#include "experiments/sweep/need_links.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -23,6 +24,23 @@ constexpr std::size_t kListed = 20;  // of each kind on the screen; --json has a
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
+}
+
+// Names of the trials that one needs, of its own replicate as in every sweep.
+std::vector<std::string> needs_of(const PlannedTrial& trial) {
+  const Settings settings = settings_of_plan(trial.canonical);
+  std::vector<std::string> needs;
+  if (!settings.has("method.name")) return needs;
+  for (const NeedReference& reference : need_references(catalog(), settings)) {
+    needs.push_back(settings.text(reference.key) + trial.name.substr(trial.name.rfind("-r")));
+  }
+  return needs;
+}
+
+std::string missing_line(const PlannedTrial& trial) {
+  const std::vector<std::string> needs = needs_of(trial);
+  return trial.name + "  " + label_of(settings_of_plan(trial.canonical)) +
+         (needs.empty() ? "" : fmt::format("  after {}", fmt::join(needs, ", ")));
 }
 
 // Where it is shown: as wide as the window on a terminal, unbounded in a file.
@@ -105,8 +123,7 @@ void print(const Screen& screen, const SweepStatus& s) {
   });
   list(screen, Colour::Red, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
-  list(screen, Colour::Yellow, "missing", s.missing,
-       [](const PlannedTrial& t) { return t.name + "  " + label_of(settings_of_plan(t.canonical)); });
+  list(screen, Colour::Yellow, "missing", s.missing, missing_line);
 }
 
 void print_part(const Screen& screen, const SweepStatus& status, bool all) {
@@ -148,7 +165,7 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
 
 nlohmann::ordered_json json_of(const SweepStatus& s) {
   using Json = nlohmann::ordered_json;
-  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.1"}, {"planned", s.planned}, {"done", s.done.size()}};
+  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.2"}, {"planned", s.planned}, {"done", s.done.size()}};
   json["diverged"] = s.diverged;
   json["failed"] = Json::array();
   for (const auto& f : s.failed) {
@@ -159,7 +176,8 @@ nlohmann::ordered_json json_of(const SweepStatus& s) {
   json["damaged"] = Json::array();
   for (const auto& d : s.damaged) json["damaged"].push_back({{"name", d.name}, {"reason", d.reason}});
   json["missing"] = Json::array();
-  for (const auto& m : s.missing) json["missing"].push_back({{"name", m.name}, {"settings", m.canonical}});
+  for (const auto& m : s.missing)
+    json["missing"].push_back({{"name", m.name}, {"settings", m.canonical}, {"needs", needs_of(m)}});
   json["earlier"] = s.earlier;
   json["seconds_per_trial"] = s.mean_seconds;
   json["trials_per_hour"] = s.trials_per_hour ? Json(*s.trials_per_hour) : Json();

@@ -38,6 +38,12 @@ Touches Composite::touches() const {
   return all;
 }
 
+void Composite::take(const Needed& needed) {
+  for (const Part& part : parts_) {
+    if (part.name == needed.method) part.method->take(needed);
+  }
+}
+
 void Composite::edit(GraphEditor& editor) {
   for (const Part& part : parts_) part.method->edit(editor);
 }

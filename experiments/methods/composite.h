@@ -21,6 +21,7 @@ class Composite final : public Method {
   explicit Composite(std::vector<Part> parts);
 
   Touches touches() const override;
+  void take(const Needed& needed) override;
   void edit(GraphEditor& editor) override;
   void schedule(EventPlan& plan, const RunLength& length) const override;
   double rate(ParamId param, std::int64_t step, const RunLength& length) const override;

@@ -144,7 +144,9 @@ Trials baseline_of(const ReportTrial& trial, const TrialRows& rows) {
     const auto& rest = candidate->front()->rest;
     const bool same = std::all_of(rest.begin(), rest.end(), [&](const auto& entry) {
       const auto found = trial.rest.find(entry.first);
-      return entry.first.starts_with("method.") || (found != trial.rest.end() && found->second == entry.second);
+      // What the sweep calls a trial is no setting of the experiment.
+      return entry.first.starts_with("method.") || entry.first == "label" ||
+             (found != trial.rest.end() && found->second == entry.second);
     });
     if (same) return *candidate;
   }

@@ -40,6 +40,12 @@ void forget_failure(Files& files, const std::filesystem::path& out, const std::s
   files.remove(Layout(out).failure(name));
 }
 
+std::optional<std::string> failure_reason(Files& files, const std::filesystem::path& out, const std::string& name) {
+  const auto path = Layout(out).failure(name);
+  if (!files.exists(path)) return std::nullopt;
+  return read_failure(files, path).reason;
+}
+
 std::vector<FailureRecord> read_failures(Files& files, const std::filesystem::path& out) {
   std::vector<FailureRecord> records;
   const auto folder = Layout(out).failures();

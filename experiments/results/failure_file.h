@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct FailureRecord {
 // Counts the attempts of an earlier record of the same trial.
 void record_failure(Files& files, const std::filesystem::path& out, const TrialSpec& spec, const std::string& reason);
 void forget_failure(Files& files, const std::filesystem::path& out, const std::string& name);
+// Why the trial failed, if there is a record of that.
+std::optional<std::string> failure_reason(Files& files, const std::filesystem::path& out, const std::string& name);
 // Sorted by name. A record that cannot be read is listed with that as its reason: it is only a note.
 std::vector<FailureRecord> read_failures(Files& files, const std::filesystem::path& out);
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "core/error.h"
@@ -17,6 +18,7 @@
 #include "experiments/run/console.h"
 #include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
+#include "experiments/run/need_order.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_news.h"
@@ -49,15 +51,20 @@ class SweepRunner {
     if (world_.rank() == 0) announce();
     const auto notice = world_.notice();
     StopRequest stop(*notice);
-    std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
+    needs_ = need_order(trials_, costs_);
+    std::vector<std::size_t> left;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (is_left(i)) by_ranks[trials_[i].ranks].push_back(i);
+      if (is_left(i)) left.push_back(i);
     }
+    // A trial that finds what it needs neither done nor in work has its next turn in the next round. Each round settles
+    // all that lie one level deeper, so that rounds come to an end.
     bool go_on = true;
-    for (auto& [ranks, list] : by_ranks) {
-      // What another run has in work comes last: two runs on one directory share it.
-      if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
-      if (go_on) go_on = run_round(ranks, take_postponed(), InWorkElsewhere::Train, stop);
+    for (settled_ = 0; go_on && !left.empty(); ++settled_) {
+      const std::size_t before = left.size();
+      go_on = run_rounds(left, stop);
+      left = take_postponed(kWaiting);
+      if (!go_on || settled_ < needs_.deepest || left.size() < before) continue;
+      fail(ErrorKind::Internal, "trials wait for others that have ended");
     }
     world_.all_reduce_sum(std::span<double>(tally_.counts));
     take_in_all_mail();
@@ -73,6 +80,18 @@ class SweepRunner {
  private:
   bool is_left(std::size_t at) const {
     return found_[at] == Found::Nothing || (options_.retry_failed && found_[at] == Found::FailedBefore);
+  }
+
+  bool run_rounds(const std::vector<std::size_t>& left, StopRequest& stop) {
+    std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
+    for (const std::size_t at : left) by_ranks[trials_[at].ranks].push_back(at);
+    bool go_on = true;
+    for (auto& [ranks, list] : by_ranks) {
+      // What another run has in work comes last: two runs on one directory share it.
+      if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
+      if (go_on) go_on = run_round(ranks, take_postponed(kInWorkElsewhere), InWorkElsewhere::Train, stop);
+    }
+    return go_on;
   }
 
   void announce() {
@@ -156,19 +175,23 @@ class SweepRunner {
     read_ahead_ = cores >= workers_ * (threads_ + 1);
   }
 
-  // The trials that any rank postponed; the same list on all of them.
-  std::vector<std::size_t> take_postponed() {
+  // The trials of which this became on some rank; the same list on all of them.
+  std::vector<std::size_t> take_postponed(Postponed why) {
     std::vector<std::size_t> list;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (std::exchange(postponed_[i], 0) != 0) list.push_back(i);
+      if (postponed_[i] != why) continue;
+      postponed_[i] = kUntouched;
+      list.push_back(i);
     }
     return list;
   }
 
-  // Longest first; what failed before comes last, since a trial that ends its job would keep all others from their turn.
+  // Longest first, with what waits for it; trials that need others come behind those. What failed before comes last, since
+  // a trial that ends its job would keep all others from their turn.
   void order(std::vector<std::size_t>& list) const {
-    std::ranges::stable_sort(list, {},
-                             [&](std::size_t at) { return std::pair(found_[at] == Found::FailedBefore, -costs_[at]); });
+    std::ranges::stable_sort(list, {}, [&](std::size_t at) {
+      return std::tuple(found_[at] == Found::FailedBefore, needs_.depth[at], -needs_.chain[at]);
+    });
   }
 
   // False, on all ranks: asked to stop.
@@ -178,7 +201,7 @@ class SweepRunner {
     if (workers_ > 1) return run_workers(list, how);
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     const auto group = world_.split(mine, world_.rank());
-    const auto tickets = world_.tickets();
+    const auto tickets = world_.tickets(TrialDraw::counters(trials_, list));
     if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
       TrialRunner({.trials = trials_,
                    .options = options_,
@@ -189,7 +212,9 @@ class SweepRunner {
                    .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
                    .stop = stop,
                    .tally = tally_,
-                   .postponed = postponed_})
+                   .postponed = postponed_,
+                   .depths = needs_.depth,
+                   .settled = settled_})
           .run(*group, *tickets, list, how);
     }
     return finish_round(stop);
@@ -205,8 +230,10 @@ class SweepRunner {
                        .files = files_,
                        .desk = desk_,
                        .tally = tally_,
-                       .postponed = postponed_},
-                      workers)
+                       .postponed = postponed_,
+                       .depths = needs_.depth,
+                       .settled = settled_},
+                      workers, TrialDraw::counters(trials_, list))
         .run(list, how);
   }
 
@@ -241,9 +268,11 @@ class SweepRunner {
   bool read_ahead_ = false;
   const std::vector<TrialSpec>& trials_;
   const std::string& sweep_text_;
-  std::vector<Found> found_;                                  // of each trial, before any training
-  std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate
-  std::vector<std::uint64_t> postponed_;                      // 1: in work by another run when its turn came
+  std::vector<Found> found_;              // of each trial, before any training
+  std::vector<double> costs_;             // of each trial that is left: seconds by estimate
+  std::vector<std::uint64_t> postponed_;  // Postponed, of each trial
+  NeedOrder needs_;
+  int settled_ = 0;                                           // trials up to this depth wait for nobody any more
   FrontDesk desk_;                                            // rank 0's
   std::unique_ptr<NewsDesk> by_mail_ = news_by_mail(*mail_);  // the others'
   Tally tally_;

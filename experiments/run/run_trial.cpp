@@ -153,12 +153,24 @@ void agree_on_data(Communicator& group, const Dataset& data) {
 
 // What one trial needs while it runs, in the order of construction.
 struct Bench {
+  std::vector<Needed> needed;  // the method looks into it
   std::unique_ptr<Method> method;
   std::unique_ptr<Dataset> data;
   Settings train;
   std::unique_ptr<TrialRecorder> recorder;
   std::unique_ptr<Trainer> trainer;
 };
+
+void take_needed(const TrialSpec& spec, const RunTrialOptions& options, Bench& bench, TrialResult& result) {
+  bench.needed.reserve(spec.needs.size());
+  for (const TrialNeed& need : spec.needs) {
+    if (!options.needed) fail(ErrorKind::Internal, "nobody says where the {} {} is", need.role, need.trial);
+    const Needed& needed = bench.needed.emplace_back(options.needed(need));
+    bench.method->take(needed);
+    result.lineage[need.role] = need.trial;
+    result.lineage[need.role + ".digest"] = needed.digest;
+  }
+}
 
 void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicator& group,
            const RunTrialOptions& options, TrialResult& result) {
@@ -202,6 +214,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     const BuildModel build = model_builder(spec);
     dense = build(1, DType::F32);
     bench.method = trial_method(spec);
+    take_needed(spec, options, bench, result);
     bench.data = open_data(spec);
     bench.data->read_ahead(options.read_ahead);
     bench.train = train_settings(spec);

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "core/needed.h"
 #include "distributed/communicator.h"
 #include "distributed/trainer.h"
 #include "experiments/trial.h"
@@ -23,6 +24,7 @@ struct RunTrialOptions {
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
+  std::function<Needed(const TrialNeed&)> needed = {};  // the finished trials that this one needs
 };
 
 // Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop,

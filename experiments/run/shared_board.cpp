@@ -13,11 +13,11 @@ namespace {
 
 class SharedTickets final : public Tickets {
  public:
-  explicit SharedTickets(std::atomic<std::int64_t>& next) : next_(next) {}
-  std::int64_t next() override { return next_.fetch_add(1); }
+  explicit SharedTickets(std::span<std::atomic<std::int64_t>> counters) : counters_(counters) {}
+  std::int64_t next(std::size_t counter) override { return counters_[counter].fetch_add(1); }
 
  private:
-  std::atomic<std::int64_t>& next_;
+  std::span<std::atomic<std::int64_t>> counters_;
 };
 
 class SharedNotice final : public Notice {
@@ -32,13 +32,14 @@ class SharedNotice final : public Notice {
 
 }  // namespace
 
-SharedBoard::SharedBoard(int workers, std::size_t trials) {
+SharedBoard::SharedBoard(int workers, std::size_t trials, std::size_t counters) {
   // Between processes only what the processor itself makes atomic works.
   static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
   static_assert(std::is_trivially_destructible_v<Common> && std::is_trivially_destructible_v<Entry>);
   static_assert(sizeof(Common) % alignof(Entry) == 0 && sizeof(Entry) % alignof(std::uint64_t) == 0);
   const auto count = static_cast<std::size_t>(workers);
-  bytes_ = sizeof(Common) + count * sizeof(Entry) + trials * sizeof(std::uint64_t);
+  bytes_ = sizeof(Common) + count * sizeof(Entry) + trials * sizeof(std::uint64_t) +
+           counters * sizeof(std::atomic<std::int64_t>);
   memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory_ == MAP_FAILED) {
     fail(ErrorKind::Unavailable, "cannot share memory with workers: {}", std::generic_category().message(errno));
@@ -51,11 +52,14 @@ SharedBoard::SharedBoard(int workers, std::size_t trials) {
   auto* postponed = reinterpret_cast<std::uint64_t*>(entries + count);
   std::uninitialized_fill_n(postponed, trials, 0);
   postponed_ = {postponed, trials};
+  auto* first = reinterpret_cast<std::atomic<std::int64_t>*>(postponed + trials);
+  std::uninitialized_value_construct_n(first, counters);
+  counters_ = {first, counters};
 }
 
 SharedBoard::~SharedBoard() { ::munmap(memory_, bytes_); }
 
-std::unique_ptr<Tickets> SharedBoard::tickets() { return std::make_unique<SharedTickets>(common_->next_ticket); }
+std::unique_ptr<Tickets> SharedBoard::tickets() { return std::make_unique<SharedTickets>(counters_); }
 
 std::unique_ptr<Notice> SharedBoard::notice() { return std::make_unique<SharedNotice>(common_->stop); }
 

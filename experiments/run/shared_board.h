@@ -18,7 +18,8 @@ namespace winnow {
 
 class SharedBoard {
  public:
-  SharedBoard(int workers, std::size_t trials);
+  // With so many counters in tickets().
+  SharedBoard(int workers, std::size_t trials, std::size_t counters);
   ~SharedBoard();
   SharedBoard(const SharedBoard&) = delete;
   SharedBoard& operator=(const SharedBoard&) = delete;
@@ -39,8 +40,7 @@ class SharedBoard {
 
  private:
   static constexpr std::size_t kLongestText = 4000;
-  struct Common {
-    std::atomic<std::int64_t> next_ticket{0};
+  struct alignas(std::uint64_t) Common {
     std::atomic<bool> stop{false};
     std::atomic<bool> claimed{false}, said{false};  // of the error: somebody writes it; it is written
     ErrorKind kind = ErrorKind::Internal;
@@ -51,6 +51,7 @@ class SharedBoard {
   Common* common_;
   std::span<Entry> entries_;
   std::span<std::uint64_t> postponed_;
+  std::span<std::atomic<std::int64_t>> counters_;
 };
 
 }  // namespace winnow

@@ -1,7 +1,9 @@
 #include "experiments/run/stop_request.h"
 
+#include <array>
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 
 namespace winnow {
 namespace {
@@ -12,10 +14,21 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void note_signal(int) { told.store(true); }
 
+// Kernels of oneDNN put memory of the heap in the place of the stack while they compute. What the system stores of the
+// processor when a signal comes would be written over whatever lies below, so handlers have memory of their own.
+void use_own_stack() {
+  alignas(64) static std::array<std::byte, 64 * 1024> memory;
+  stack_t stack = {};
+  stack.ss_sp = memory.data();
+  stack.ss_size = memory.size();
+  sigaltstack(&stack, nullptr);
+}
+
 }  // namespace
 
 void catch_stop_signals() {
   told.store(false);
+  use_own_stack();
   for (const int signal : {SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP, SIGINT}) {
     struct sigaction action = {};
     if ((signal == SIGHUP || signal == SIGINT) && sigaction(signal, nullptr, &action) == 0 &&
@@ -24,7 +37,8 @@ void catch_stop_signals() {
     }
     action = {};
     action.sa_handler = note_signal;
-    if (signal == SIGINT) action.sa_flags = static_cast<int>(SA_RESETHAND);
+    action.sa_flags = SA_ONSTACK;
+    if (signal == SIGINT) action.sa_flags |= static_cast<int>(SA_RESETHAND);
     sigaction(signal, &action, nullptr);
   }
 }

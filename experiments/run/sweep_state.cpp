@@ -39,9 +39,23 @@ Found find(Files& files, const std::filesystem::path& out, const std::string& na
 
 }  // namespace
 
-Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+Found find_result(Files& files, const std::filesystem::path& out, const std::string& name,
                   std::vector<std::string>& problems) {
-  return find(files, out, spec.name(), nullptr, problems);
+  return find(files, out, name, nullptr, problems);
+}
+
+std::optional<std::string> missing_need(Files& files, const std::filesystem::path& out, const TrialSpec& spec) {
+  for (const TrialNeed& need : spec.needs) {
+    std::vector<std::string> problems;
+    const Found found = find_result(files, out, need.trial, problems);
+    if (found == Found::Done) continue;
+    const std::string who = fmt::format("its {} {}", need.role, need.trial);
+    if (found == Found::Diverged) return who + " diverged";
+    if (found == Found::Unreadable) return fmt::format("{} cannot be read: {}", who, fmt::join(problems, "; "));
+    const auto reason = failure_reason(files, out, need.trial);
+    return who + (reason ? " failed: " + *reason : " has no result");
+  }
+  return std::nullopt;
 }
 
 std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
@@ -67,8 +81,8 @@ void clear_leftovers(Files& files, const std::filesystem::path& out) {
   for (const auto& folder : files.list(layout.trials())) files.clear_leftovers(layout.trials() / folder);
 }
 
-bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec) {
-  const auto trial = read_running(files, out, spec.name(), unix_now());
+bool is_in_work(Files& files, const std::filesystem::path& out, const std::string& name) {
+  const auto trial = read_running(files, out, name, unix_now());
   return trial && !trial->stale;
 }
 

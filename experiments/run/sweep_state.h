@@ -19,15 +19,17 @@ enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreada
 
 // The trial's result, if there is one, after every byte or the whole content was checked. What is wrong with an
 // unreadable one is added to `problems`, one line a file.
-Found find_result(Files& files, const std::filesystem::path& out, const TrialSpec& spec,
+Found find_result(Files& files, const std::filesystem::path& out, const std::string& name,
                   std::vector<std::string>& problems);
 // Of every trial. Files that were checked by an earlier run and have not changed since are not read again.
 std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
                                 std::vector<std::string>& problems);
 // What killed runs left half-written anywhere below `out`.
 void clear_leftovers(Files& files, const std::filesystem::path& out);
-// Does a live process train it now?
-bool is_in_work(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
+// Why a trial cannot be trained with the results that those which it needs have now, in one line; nothing: it can.
+std::optional<std::string> missing_need(Files& files, const std::filesystem::path& out, const TrialSpec& spec);
+// Does a live process train the trial of this name now?
+bool is_in_work(Files& files, const std::filesystem::path& out, const std::string& name);
 
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {

@@ -33,6 +33,7 @@ class NewsDesk {
  public:
   virtual ~NewsDesk() = default;
   virtual void tell(const TrialNews& news) = 0;
+  virtual void listen() {}  // takes in what others have told; called by who has nothing to tell for a while
 };
 
 // On the standard error of a worker, which its parent reads.
@@ -48,7 +49,7 @@ class FrontDesk final : public NewsDesk {
       : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
   void tell(const TrialNews& news) override;
   void tell_line(const std::string& line);  // of a worker: news, or the words of a library
-  void listen();                            // takes in the mail that is there, and draws if it is time to
+  void listen() override;                   // takes in the mail that is there, and draws if it is time to
 
  private:
   void show(const TrialNews& news);

@@ -32,6 +32,7 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, Model ed
       every_(spec.settings.integer("save.metrics.every")),
       batch_(spec.settings.integer("train.batch")),
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
+      teacher_macs_(edited_.teaching ? edited_.teaching->teacher->macs : 0),
       product_macs_(macs_of_product_steps(edited_, {})),
       started_(std::chrono::steady_clock::now()) {
   for (const ExtraLoss& loss : edited_.losses) losses_.push_back(loss.name);
@@ -125,7 +126,7 @@ void TrialRecorder::step_started() { macs_of_step_ = macs_now_; }
 
 void TrialRecorder::step_done(const StepReport& report) {
   const double last = report.dense_gradients ? macs_of_step_.dense_gradients : macs_of_step_.plain;
-  macs_ += static_cast<double>(batch_) * (last + (report.passes - 1) * macs_of_step_.plain);
+  macs_ += static_cast<double>(batch_) * (last + (report.passes - 1) * macs_of_step_.plain + teacher_macs_);
   steps_ += report.updated ? 1 : 0;
   sum_.loss += report.loss;
   sum_.accuracy += report.accuracy;

@@ -67,6 +67,7 @@ class TrialRecorder final : public TrainObserver {
   std::vector<LayerCount> layers_;
   std::int64_t every_, batch_, steps_ = 0;
   double dense_macs_;             // of one inference of the dense model
+  double teacher_macs_;           // of one inference of the network that this one learns from
   std::vector<ParamId> resting_;  // that layers_ and product_macs_ are of
   double product_macs_;           // of one step and image: see macs_of_product_steps()
   TrainState* state_ = nullptr;   // of the run that is recorded

@@ -7,6 +7,7 @@
 #include "experiments/results/failure_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/needed_trial.h"
 #include "experiments/run/run_trial.h"
 
 namespace winnow {
@@ -14,6 +15,11 @@ namespace {
 
 // How often a trial tells how far it is.
 constexpr std::chrono::milliseconds kTellEvery{250};
+// How often a group without other work looks whether what its trials need is done.
+constexpr std::chrono::milliseconds kLookEvery{100};
+
+// A leader's word to its group in place of the position of a trial.
+constexpr std::int64_t kOver = -1, kWait = -2;
 
 // A rank of a group failed where the others wait for it, so the job ends; first the reason goes where the trial's user
 // looks for it. All ranks may have failed alike: the leader speaks at once, and its word ends the others.
@@ -31,15 +37,29 @@ constexpr std::chrono::milliseconds kTellEvery{250};
 }  // namespace
 
 void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how) {
+  TrialDraw draw({.trials = job_.trials,
+                  .files = job_.files,
+                  .out = job_.options.out,
+                  .postponed = job_.postponed,
+                  .depths = job_.depths,
+                  .settled = job_.settled},
+                 list, tickets);
   for (bool go_on = true; go_on;) {
-    std::int64_t ticket = 0;
-    if (group.rank() == 0) {
-      ticket = job_.stop() ? static_cast<std::int64_t>(list.size()) : tickets.next();
+    const bool stop = job_.stop();  // on every rank, so that a word to stop is passed on at once
+    std::int64_t word = kOver;
+    if (group.rank() == 0 && !stop) {
+      const auto next = draw.next();
+      word = next ? static_cast<std::int64_t>(*next) : draw.over() ? kOver : kWait;
     }
-    group.broadcast(std::as_writable_bytes(std::span(&ticket, 1)), 0);
-    if (ticket >= static_cast<std::int64_t>(list.size())) return;
-    const std::size_t at = list[static_cast<std::size_t>(ticket)];
-    if (job_.in_hand != nullptr) *job_.in_hand = static_cast<std::int64_t>(at);
+    group.broadcast(std::as_writable_bytes(std::span(&word, 1)), 0);
+    if (word == kOver) return;
+    if (word == kWait) {  // all ranks look up again and again: none waits in a collective for another group's trial
+      job_.news.listen();
+      std::this_thread::sleep_for(kLookEvery);
+      continue;
+    }
+    const auto at = static_cast<std::size_t>(word);
+    if (job_.in_hand != nullptr) *job_.in_hand = word;
     if (is_free(at, group, how)) go_on = train(at, group);
     if (job_.in_hand != nullptr) *job_.in_hand = -1;
   }
@@ -47,20 +67,30 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
 
 // Whether a trial is still to be trained: another run may work on the same directory.
 bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere how) {
-  std::uint64_t free = 1;
-  if (group.rank() == 0) {
-    const TrialSpec& spec = job_.trials[at];
-    std::vector<std::string> problems;
-    if (const Found found = find_result(job_.files, job_.options.out, spec, problems); found != Found::Nothing) {
-      free = 0;
-      job_.news.tell(elsewhere(found, problems, {.at = at}));
-    } else if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec)) {
-      free = 0;
-      job_.postponed[at] = 1;
-    }
-  }
+  std::uint64_t free = group.rank() == 0 && leader_finds_free(at, how) ? 1 : 0;
   group.broadcast(std::as_writable_bytes(std::span(&free, 1)), 0);
   return free != 0;
+}
+
+bool TrialRunner::leader_finds_free(std::size_t at, InWorkElsewhere how) {
+  const TrialSpec& spec = job_.trials[at];
+  std::vector<std::string> problems;
+  if (const Found found = find_result(job_.files, job_.options.out, spec.name(), problems); found != Found::Nothing) {
+    job_.news.tell(elsewhere(found, problems, {.at = at}));
+    return false;
+  }
+  if (const auto reason = missing_need(job_.files, job_.options.out, spec)) {
+    TrialResult result;
+    result.outcome = Outcome::Failed;
+    result.reason = *reason;
+    job_.news.tell(settle(spec, result, {.at = at}));
+    return false;
+  }
+  if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec.name())) {
+    note(job_.postponed[at], kInWorkElsewhere);
+    return false;
+  }
+  return true;
 }
 
 TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> problems, TrialNews news) {
@@ -86,6 +116,7 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
   run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;
   run.stop_requested = [this] { return job_.stop(); };
+  run.needed = [this](const TrialNeed& need) { return load_needed(job_.files, job_.options.out, need); };
   std::optional<ProgressFile> progress_file;
   TrialNews news{.at = at};
   const auto start = std::chrono::steady_clock::now();
@@ -134,7 +165,7 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
     news.text = "failed: " + result.reason;
   } else if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {
     std::vector<std::string> problems;
-    const Found found = find_result(job_.files, job_.options.out, spec, problems);
+    const Found found = find_result(job_.files, job_.options.out, spec.name(), problems);
     return elsewhere(found, problems, std::move(news));
   } else if (result.outcome == Outcome::Diverged) {
     ++job_.tally[Tally::Diverged];

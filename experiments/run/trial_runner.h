@@ -2,7 +2,6 @@
 // it ended, what is recorded and said of it. One thread; borrows all it is given.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_draw.h"
 #include "experiments/run/trial_news.h"
 #include "experiments/trial.h"
 
@@ -32,17 +32,20 @@ class TrialRunner {
     NewsDesk& news;
     StopRequest& stop;
     Tally& tally;                        // of the trials that this process led
-    std::span<std::uint64_t> postponed;  // by trial; set to 1 where another run has it in work
-    std::int64_t* in_hand = nullptr;     // where there is one: the trial that is being trained, or -1
+    std::span<std::uint64_t> postponed;  // by trial: Postponed
+    std::span<const int> depths;         // as in TrialDraw::Job
+    int settled;
+    std::int64_t* in_hand = nullptr;  // where there is one: the trial that is being trained, or -1
   };
   explicit TrialRunner(const Job& job) : job_(job) {}
 
-  // Draws from `list`, positions in `trials`, until it is used up or the run is to stop. Every rank of the group calls it.
+  // Draws from `list`, positions in `trials`, until no trial of it can be trained now or the run is to stop. Every rank of the group calls it.
   // Whatever it throws has left other ranks of the group waiting.
   void run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how);
 
  private:
   bool is_free(std::size_t at, Communicator& group, InWorkElsewhere how);
+  bool leader_finds_free(std::size_t at, InWorkElsewhere how);
   bool train(std::size_t at, Communicator& group);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);

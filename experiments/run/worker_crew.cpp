@@ -27,7 +27,8 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
                        }});
   pool.run(workers_);
   for (int worker = 0; worker < workers_; ++worker) job_.tally += board_.entry(worker).tally;
-  std::ranges::copy(board_.postponed(), job_.postponed.begin());
+  std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
+                         [](std::uint64_t now, std::uint64_t before) { return std::max(now, before); });
   if (const auto error = board_.reported()) throw *error;
   return !stop();
 }
@@ -51,6 +52,8 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
                  .stop = stop,
                  .tally = entry.tally,
                  .postponed = board_.postponed(),
+                 .depths = job_.depths,
+                 .settled = job_.settled,
                  .in_hand = &entry.in_hand})
         .run(*self, *tickets, list, how);
   } catch (const std::exception& error) {
@@ -71,7 +74,7 @@ void WorkerCrew::lose(const WorkerDeath& death) {
   job_.files.remove(Layout(job_.options.out).progress(spec.name()));
   // It may have died when the result was published already.
   std::vector<std::string> problems;
-  const Found found = find_result(job_.files, job_.options.out, spec, problems);
+  const Found found = find_result(job_.files, job_.options.out, spec.name(), problems);
   if (found == Found::Done || found == Found::Diverged) {
     ++job_.tally[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
     return;

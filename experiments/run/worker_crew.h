@@ -28,8 +28,12 @@ class WorkerCrew {
     FrontDesk& desk;
     Tally& tally;
     std::span<std::uint64_t> postponed;  // by trial
+    std::span<const int> depths;         // as in TrialRunner::Job
+    int settled;
   };
-  WorkerCrew(const Job& job, int workers) : job_(job), board_(workers, job.trials.size()), workers_(workers) {}
+  // `counters`: of TrialDraw for the list that is to be run.
+  WorkerCrew(const Job& job, int workers, std::size_t counters)
+      : job_(job), board_(workers, job.trials.size(), counters), workers_(workers) {}
 
   // False: asked to stop. Throws what kept a worker from going on and is not the fault of its trial.
   bool run(std::span<const std::size_t> list, InWorkElsewhere how);

@@ -40,7 +40,7 @@ std::string sha256_hex(std::string_view text) {
 bool in_identity(std::string_view key) {
   const std::size_t dot = key.rfind('.');
   const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
-  return key != "ranks" && !key.starts_with("save.") && leaf != "root";
+  return key != "ranks" && key != "label" && !key.starts_with("save.") && leaf != "root";
 }
 
 std::string trial_id(std::string_view canonical) { return sha256_hex(canonical).substr(0, 20); }

@@ -33,10 +33,11 @@ Rule::Value RuleBook::look_up(const std::string& key, const TrialSpec& spec) con
   return value;
 }
 
-std::optional<std::size_t> RuleBook::leaving_out(const TrialSpec& spec) {
+std::optional<std::size_t> RuleBook::leaving_out(const TrialSpec& spec, bool with_keeping) {
   for (const auto& [key, at] : keys_) values_[at] = look_up(key, spec);
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     const Entry& entry = rules_[i];
+    if (entry.keeps && !with_keeping) continue;
     const bool matches = entry.rule.matches(
         [&](std::size_t condition) -> const Rule::Value& { return values_[entry.values[condition]]; });
     if (matches != entry.keeps) return i;

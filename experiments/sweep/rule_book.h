@@ -19,7 +19,10 @@ class RuleBook {
   // A rule that `keeps` leaves out what does not match it (--only), the others what does.
   void add(Rule rule, bool keeps);
   // The first rule that leaves the trial out, by the order of adding.
-  std::optional<std::size_t> leaving_out(const TrialSpec& spec);
+  std::optional<std::size_t> leaving_out(const TrialSpec& spec) { return leaving_out(spec, true); }
+  // Does a rule leave it out that is no --only?
+  bool excluded(const TrialSpec& spec) { return leaving_out(spec, false).has_value(); }
+  bool keeps(std::size_t rule) const { return rules_[rule].keeps; }
 
  private:
   struct Entry {
@@ -27,6 +30,7 @@ class RuleBook {
     bool keeps;
     std::vector<std::size_t> values;  // of its conditions, in values_
   };
+  std::optional<std::size_t> leaving_out(const TrialSpec& spec, bool with_keeping);
   Rule::Value look_up(const std::string& key, const TrialSpec& spec) const;
 
   const Catalog& catalog_;

@@ -10,11 +10,13 @@
 #include "experiments/sweep/axes.h"
 #include "experiments/sweep/document.h"
 #include "experiments/sweep/identity.h"
+#include "experiments/sweep/need_links.h"
 #include "experiments/sweep/plan_notes.h"
 #include "experiments/sweep/resolver.h"
 #include "experiments/sweep/rule_book.h"
 #include "experiments/sweep/settings_pool.h"
 #include "experiments/sweep/trial_list.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -32,6 +34,13 @@ Catalog with_sweep_settings(Catalog catalog) {
                                       "replicate alone, so that all methods see the same batches; "
                                       "all: initial weights and dropout too, from data set, model and replicate",
                            .source = "ours: paired comparisons need it"});
+  catalog.trial.push_back({.key = "label",
+                           .kind = Setting::Kind::Text,
+                           .fallback = "",
+                           .meaning =
+                               "what other trials of the sweep call this one, as their teacher or ticket; empty: "
+                               "the name of its method. No part of its identity",
+                           .source = "ours"});
   return catalog;
 }
 
@@ -140,9 +149,10 @@ class Loader {
     sweep_.left_out.push_back(std::move(left_out));
   }
 
-  bool left_out(const TrialSpec& spec) {
+  bool left_out(const TrialSpec& spec, const Point& point) {
     const auto rule = rules_.leaving_out(spec);
     if (rule) ++sweep_.left_out[*rule].count;
+    if (rule && rules_.keeps(*rule)) kept_back_.push_back(&point);
     return rule.has_value();
   }
 
@@ -161,7 +171,7 @@ class Loader {
     std::set<std::vector<int>> smoked;
     for (const Point& point : axes.points) {
       ResolvedTrial trial = resolver.resolve(point);
-      if (left_out(trial.spec)) continue;
+      if (left_out(trial.spec, point)) continue;
       if (options_.smoke && !smoked.insert(point.cases).second) continue;
       if (options_.smoke) fit_smoke_data(trial, point, resolver);
       for (FoundProblem& problem : trial.problems) {
@@ -170,21 +180,126 @@ class Loader {
       count_unread(trial);
       if (trial.problems.empty()) add(trial, point, resolver);
     }
+    if (!references_.empty() && !problems_.any()) link(document, resolver);
     for (const FoundProblem& problem : resolver.unread(damaged)) {
       problems_.error(problem.place, problem.text, problem.hint);
     }
   }
 
-  void add(const ResolvedTrial& trial, const Point& point, const TrialResolver& resolver) {
-    TrialSpec spec = trial.spec;
+  // Trials that need others: finds those, brings in what --only left out, and settles all identities anew.
+  void link(const Document& document, TrialResolver& resolver) {
+    NeedLinks links(problems_, [&](const TrialSpec& of, const NeedReference& reference) {
+      return dense_like(of, reference, document, resolver);
+    });
+    const auto references = [&](const TrialSpec& spec) {
+      const auto known = references_.find(spec.id);
+      return known == references_.end() ? std::vector<NeedReference>{} : known->second;
+    };
+    for (TrialSpec& spec : trials_.take()) {
+      std::vector<NeedReference> own = references(spec);
+      links.add(std::move(spec), std::move(own), true);
+    }
+    for (const Point* point : kept_back_) {
+      ResolvedTrial trial = resolver.resolve(*point);
+      if (options_.smoke) fit_smoke_data(trial, *point, resolver);
+      if (!trial.problems.empty() || rules_.excluded(trial.spec)) continue;
+      TrialSpec spec = identified(trial.spec);
+      note_references(spec, *point, resolver);
+      std::vector<NeedReference> own = references(spec);
+      links.add(std::move(spec), std::move(own), false);
+    }
+    for (const auto& [alias, name] : aliases_) links.add_alias(alias, name);
+    NeedLinks::Linked linked = links.link();
+    std::size_t checked = linked.trials.size() - linked.pulled_in - linked.made;
+    for (TrialSpec& spec : linked.trials) {
+      const bool is_checked = checked > 0 && checked-- > 0;
+      if (const auto problem = options_.check && !is_checked ? options_.check(spec) : std::nullopt) {
+        problems_.error(document.place,
+                        fmt::format("a trial that another needs: '{}' {}", problem->key, problem->text));
+      }
+      spec.identity = linked_.pooled(spec.identity);
+      if (trials_.add(std::move(spec)) == TrialList::Added::Duplicate) ++sweep_.duplicates;
+    }
+    if (linked.pulled_in > 0) {
+      sweep_.notes.push_back(fmt::format("{} that --only leaves out {}: others need {}",
+                                         counted(linked.pulled_in, "trial"), linked.pulled_in == 1 ? "stays" : "stay",
+                                         linked.pulled_in == 1 ? "it" : "them"));
+    }
+    if (linked.made > 0) {
+      sweep_.notes.push_back(fmt::format("{} {} added: others need {} and no axis gives {}",
+                                         counted(linked.made, "dense trial"), linked.made == 1 ? "is" : "are",
+                                         linked.made == 1 ? "it" : "them", linked.made == 1 ? "it" : "them"));
+    }
+  }
+
+  // The trial `of` with `method.name: dense`.
+  std::optional<TrialSpec> dense_like(const TrialSpec& of, const NeedReference& reference, const Document& document,
+                                      TrialResolver& resolver) {
+    Point point = reference.point;
+    point.replicate = of.replicate;
+    const auto give = [&](std::string key, std::string text) {
+      point.entries.push_back(
+          &own_entries_.emplace_back(Entry{std::move(key), std::move(text), reference.place, reference.place}));
+    };
+    const auto of_method = [](const std::string& key) { return key.starts_with("method.") || key == "label"; };
+    std::erase_if(point.entries, [&](const Entry* entry) { return of_method(entry->key); });
+    std::erase_if(point.replacing, [&](const Entry* entry) { return of_method(entry->key); });
+    give("method.name", "dense");
+    give("label", "dense");
+    std::set<std::string> with;
+    const std::string composed = std::string(kWith) + ".";
+    for (const Entry& entry : document.settings) {
+      if (!entry.key.starts_with(composed)) continue;
+      with.insert(entry.key.substr(0, entry.key.find('.', composed.size())));
+    }
+    for (const std::string& key : with) give(key, "off");
+    ResolvedTrial trial = resolver.resolve(point);
+    if (options_.smoke) fit_smoke_data(trial, point, resolver);
+    for (const FoundProblem& problem : trial.problems) problems_.error(reference.place, problem.text, problem.hint);
+    if (!trial.problems.empty()) return std::nullopt;
+    TrialSpec spec = identified(trial.spec);
+    if (rules_.excluded(spec)) {
+      problems_.error(reference.place,
+                      fmt::format("'{}': a rule leaves out the dense trial that it names", reference.key));
+      return std::nullopt;
+    }
+    if (const auto problem = options_.check ? options_.check(spec) : std::nullopt) {
+      problems_.error(reference.place,
+                      fmt::format("the dense trial that it names: '{}' {}", problem->key, problem->text));
+      return std::nullopt;
+    }
+    return spec;
+  }
+
+  void note_references(const TrialSpec& spec, const Point& point, const TrialResolver& resolver) {
+    std::vector<NeedReference> found = need_references(catalog_, spec.settings);
+    if (found.empty()) return;
+    for (NeedReference& reference : found) {
+      reference.place = resolver.place_of(point, reference.key);
+      reference.point = point;
+    }
+    references_.emplace(spec.id, std::move(found));
+  }
+
+  TrialSpec identified(TrialSpec spec) {
     if (spec.ranks > 1 && options_.depends_on_ranks && options_.depends_on_ranks(spec)) {
       spec.identity.set("ranks", std::to_string(spec.ranks));
       spec.identity = ranked_.pooled(spec.identity);
       spec.id = trial_id(spec.canonical());
     }
+    return spec;
+  }
+
+  void add(const ResolvedTrial& trial, const Point& point, const TrialResolver& resolver) {
+    const TrialSpec spec = identified(trial.spec);
     const TrialList::Added added = trials_.add(spec);
-    if (added == TrialList::Added::Duplicate) ++sweep_.duplicates;
+    if (added == TrialList::Added::Duplicate) {
+      ++sweep_.duplicates;
+      const std::string* label = spec.settings.find("label");
+      if (label != nullptr && !label->empty()) aliases_.emplace_back(*label, spec.name());
+    }
     if (added != TrialList::Added::NewConfiguration && added != TrialList::Added::NewRanks) return;
+    note_references(spec, point, resolver);
     // Replicates differ in nothing that a check looks at.
     for (const ResolvedTrial::Unread& unread : trial.unread) {
       notes_.add("unread", unread.entry->key, unread.entry->value_place,
@@ -225,7 +340,7 @@ class Loader {
     if (fraction == settings.text(kFraction)) return;
     Point more = point;
     more.entries.push_back(
-        &smoke_entries_.emplace_back(Entry{kFraction, std::move(fraction), smoke_place_, smoke_place_}));
+        &own_entries_.emplace_back(Entry{kFraction, std::move(fraction), smoke_place_, smoke_place_}));
     trial = resolver.resolve(more);
   }
 
@@ -252,7 +367,10 @@ class Loader {
   Sweep sweep_;
   RuleBook rules_{catalog_};
   TrialList trials_;
-  SettingsPool ranked_;  // identities with a number of ranks
+  SettingsPool ranked_, linked_;                                  // identities with a number of ranks, with ids
+  std::map<std::string, std::vector<NeedReference>> references_;  // by provisional id, of trials that need others
+  std::vector<std::pair<std::string, std::string>> aliases_;      // further labels of trials, by provisional name
+  std::vector<const Point*> kept_back_;                           // by --only
   PlanNotes notes_;
   struct ArgumentAxis {
     Place place;
@@ -261,7 +379,7 @@ class Loader {
   std::map<std::string, ArgumentAxis> argument_axes_;  // of --set KEY=[A, B]
   std::size_t resolved_ = 0;                           // points that no rule leaves out
   Place smoke_place_;
-  std::deque<Entry> smoke_entries_;  // points refer to them
+  std::deque<Entry> own_entries_;  // points refer to them, those of added dense trials too
 };
 
 }  // namespace

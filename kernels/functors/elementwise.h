@@ -70,6 +70,14 @@ struct ScaleBy {
 };
 
 template <class T>
+struct DivideBy {
+  const T* x;
+  const float* divisor;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(x[i]) / *divisor); }
+};
+
+template <class T>
 struct Broadcast {
   const float* x;
   T* y;

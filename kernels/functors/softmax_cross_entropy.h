@@ -32,6 +32,7 @@ template <class T>
 struct SoftmaxCrossEntropyRow {
   const T* logits;
   const std::int32_t* labels;
+  const float* weights;  // of the rows' losses; null: 1
   std::int64_t classes;
   float smoothing;
   const MeanRows* mean;
@@ -66,12 +67,13 @@ struct SoftmaxCrossEntropyRow {
     float total = 0.0f;
     for (std::int64_t k = 0; k < classes; ++k) total += expf(to_float(x[k]) - top);
     const float log_total = logf(total), flat = smoothing / static_cast<float>(classes);
-    loss[row] = log_total - (1.0f - smoothing) * (truth - top) - flat * sum_shifted;
+    const float of_row = log_total - (1.0f - smoothing) * (truth - top) - flat * sum_shifted;
+    loss[row] = weights == nullptr ? of_row : weights[row] * of_row;
     rank[row] = before;
-    const float inverse_total = 1.0f / total;
+    const float inverse_total = 1.0f / total, scale = weights == nullptr ? mean->inverse : weights[row] * mean->inverse;
     for (std::int64_t k = 0; k < classes; ++k) {
       const float target = flat + (k == label ? 1.0f - smoothing : 0.0f);
-      dx[k] = from_float<T>((expf(to_float(x[k]) - top) * inverse_total - target) * mean->inverse);
+      dx[k] = from_float<T>((expf(to_float(x[k]) - top) * inverse_total - target) * scale);
     }
   }
 };

@@ -29,7 +29,7 @@ ParamStore filled(const SlotShapes& slots = kTwo) {
   ParamStore store(small_model(), slots);
   store.initialise(11);
   store.enter_event("at a test", true);
-  for (int s = 0; s < slots; ++s) {
+  for (int s = 0; s < store.slot_count(kWeight); ++s) {
     for (float& value : store.change_slot(kWeight, s)) value = 0.5f;
   }
   return store;

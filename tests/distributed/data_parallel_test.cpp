@@ -100,6 +100,20 @@ TEST(DataParallel, GroupLassoIsThatOfOneRank) {
   }
 }
 
+// The confidence of a teacher is relative to the whole batch, and a row is shuffled as on one rank.
+TEST(DataParallel, AStudentIsThatOfOneRank) {
+  for (const char* loss : {"ban", "cwtm", "dkpp"}) {
+    const auto [together, alone] = together_and_alone("lenet5", {{"name", "born_again"}, {"loss", loss}}, 10);
+    const auto plain = together_and_alone("lenet5", {{"name", "dense"}}, 10).second;
+    double worst = 0, effect = 0;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      worst = std::max(worst, std::fabs(static_cast<double>(together[i] - alone[i])));
+      effect = std::max(effect, std::fabs(static_cast<double>(alone[i] - plain[i])));
+    }
+    EXPECT_LT(worst, 0.01 * effect) << loss;
+  }
+}
+
 TEST(DataParallel, MasksAndScoresAreThoseOfOneRank) {
   for (const char* name : {"snip", "rigl", "random"}) {
     Pairs method = {{"name", name}, {"density", "0.1"}};
@@ -264,13 +278,16 @@ TEST(DataParallel, FrozenWeightsAreNotSent) {
   EXPECT_LT(static_cast<double>(outcome.bytes_sent), 0.06 * static_cast<double>(outcome.bytes_dense));
 }
 
-TEST(Tickets, EachIsHandedOutOnce) {
-  const auto tickets = world().tickets();
+TEST(Tickets, EachIsHandedOutOnceAndCountersAreApart) {
+  const auto tickets = world().tickets(3);
   constexpr int kEach = 50;
   std::vector<double> seen(static_cast<std::size_t>(kEach * world().size()), 0.0);
-  for (int i = 0; i < kEach; ++i) seen.at(static_cast<std::size_t>(tickets->next())) += 1.0;
+  for (int i = 0; i < kEach; ++i) seen.at(static_cast<std::size_t>(tickets->next(1))) += 1.0;
   world().all_reduce_sum(std::span<double>(seen));
   for (const double count : seen) EXPECT_EQ(count, 1.0);
+  double first = tickets->next(2) == 0 ? 1 : 0;
+  world().all_reduce_sum(std::span(&first, 1));
+  EXPECT_EQ(first, 1.0);
 }
 
 TEST(Notice, AWordOfOneRankReachesAllAndTwoMayGiveIt) {

@@ -44,10 +44,10 @@ void fail_at(const std::string& here) {
 class FailingTickets final : public Tickets {
  public:
   explicit FailingTickets(std::unique_ptr<Tickets> inner) : inner_(std::move(inner)) {}
-  std::int64_t next() override {
+  std::int64_t next(std::size_t counter) override {
     fail_at("draw");
     armed = true;
-    return inner_->next();
+    return inner_->next(counter);
   }
 
  private:
@@ -64,7 +64,9 @@ class FailingCommunicator final : public Communicator {
     fail_at("split");
     return std::make_unique<FailingCommunicator>(inner_->split(color, key), true);
   }
-  std::unique_ptr<Tickets> tickets() override { return std::make_unique<FailingTickets>(inner_->tickets()); }
+  std::unique_ptr<Tickets> tickets(std::size_t counters) override {
+    return std::make_unique<FailingTickets>(inner_->tickets(counters));
+  }
   std::unique_ptr<Notice> notice() override { return inner_->notice(); }
   std::unique_ptr<Mail> mail() override { return inner_->mail(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {

@@ -62,6 +62,13 @@ std::vector<std::string> masked_methods() {
   return names;
 }
 
+// Those that are told how much to keep, and do not take over the mask of another trial.
+std::vector<std::string> choosing_methods() {
+  std::vector<std::string> names = masked_methods();
+  std::erase_if(names, [](const auto& name) { return find_setting(find_method(name).schema, "density") == nullptr; });
+  return names;
+}
+
 const std::vector<MaskKind> kKinds = {MaskKind::Keep, MaskKind::Trainable};
 
 // Entries that live, by prunable tensor.
@@ -113,7 +120,9 @@ class MaskedMethod : public testing::TestWithParam<std::string> {
   Pairs settings(const std::string& density = "0.2") const { return settings_of(name(), density); }
 };
 
-TEST_P(MaskedMethod, P1TheCountRuleHoldsExactlyAtTheEnd) {
+class ChoosingMethod : public MaskedMethod {};
+
+TEST_P(ChoosingMethod, P1TheCountRuleHoldsExactlyAtTheEnd) {
   for (const char* density : {"0.2", "0.05"}) {
     SmallTrial trial("lenet300", settings(density), {{"weight_decay", "1e-4"}});
     Trainer trainer = trial.make();
@@ -177,7 +186,7 @@ TEST_P(MaskedMethod, P4ChoicesDoNotDependOnThreadsAndTrainingRepeats) {
   EXPECT_NE(start[1], end[1]);
 }
 
-TEST_P(MaskedMethod, P6FullDensityIsTheDenseRunBitForBit) {
+TEST_P(ChoosingMethod, P6FullDensityIsTheDenseRunBitForBit) {
   SmallTrial masked("lenet300", settings("1")), dense("lenet300");
   Trainer a = masked.make(), b = dense.make();
   const auto ended_a = a.run(), ended_b = b.run();
@@ -212,7 +221,7 @@ TEST_P(MaskedMethod, P7ChoosingAMaskLeavesWeightsStatisticsAndBatchesAlone) {
   EXPECT_EQ(a.train_step().loss, b.train_step().loss);
 }
 
-TEST_P(MaskedMethod, P8EmptyAndFullLayersDoNotStopTraining) {
+TEST_P(ChoosingMethod, P8EmptyAndFullLayersDoNotStopTraining) {
   // Eight entries of 266,200 remain: most layers are empty under a global scope.
   SmallTrial trial("lenet300", settings("0.00003"));
   Trainer trainer = trial.make();
@@ -239,7 +248,7 @@ void drive(
 
 std::vector<Bits> masks_of(const FakeState& state) { return {state.keep(0), state.keep(0, MaskKind::Trainable)}; }
 
-TEST_P(MaskedMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
+TEST_P(ChoosingMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
   const auto chosen = [&](float second) {
     FakeState state(linear_layers({{4, 4}, {4, 4}}));
     state.set_weight(1, std::vector<float>(16, second));
@@ -259,7 +268,7 @@ TEST_P(MaskedMethod, P9ScoresThatAreNotNumbersNameTheTensor) {
   }
 }
 
-TEST_P(MaskedMethod, P10EqualScoresKeepTheFirstPositionsUnlessTheChoiceIsDrawn) {
+TEST_P(ChoosingMethod, P10EqualScoresKeepTheFirstPositionsUnlessTheChoiceIsDrawn) {
   const auto first_choice = [&](const std::vector<float>& weights, std::uint64_t seed) {
     FakeState state(linear_layers({{4, 4}}));
     state.seed = seed;
@@ -286,6 +295,7 @@ std::string test_name(const testing::TestParamInfo<std::string>& method) {
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(AllMasked, MaskedMethod, testing::ValuesIn(masked_methods()), test_name);
+INSTANTIATE_TEST_SUITE_P(AllMasked, ChoosingMethod, testing::ValuesIn(choosing_methods()), test_name);
 
 // Two edits for the same batch, and one for a larger.
 void expect_alike(const Model& a, const Model& b, const Model& larger) {
@@ -330,12 +340,12 @@ class AnyMethod : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(AnyMethod, SaysWhatItTouches) {
-  const auto method = made(name(), "0.2");
-  const Touches said = method->touches();
-  const Model before = plain(2);
-  Touches done = touched_by(*method, before, resolve(train_schema(), Settings()));
-  done.phases = method->phase(1, RunLength{40, 20}).has_value();
   SmallTrial small = trial();
+  Method& method = small.method();
+  const Touches said = method.touches();
+  const Model before = plain(2);
+  Touches done = touched_by(method, before, resolve(train_schema(), Settings()));
+  done.phases = method.phase(1, RunLength{40, 20}).has_value();
   Trainer trainer = small.make();
   trainer.run();
   done.channels = !trainer.kept().empty();
@@ -356,10 +366,11 @@ TEST_P(AnyMethod, SaysWhatItTouches) {
 }
 
 TEST_P(AnyMethod, EditsEveryGraphAlike) {
-  const auto method = made(name(), "0.2");
+  SmallTrial small = trial();  // with what the method needs
+  Method& method = small.method();
   for (const Use use : kUses) {
     SCOPED_TRACE(name_of(use));
-    expect_alike(edited(*method, plain(2), use), edited(*method, plain(2), use), edited(*method, plain(5), use));
+    expect_alike(edited(method, plain(2), use), edited(method, plain(2), use), edited(method, plain(5), use));
   }
 }
 

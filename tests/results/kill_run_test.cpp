@@ -32,8 +32,10 @@ axes:
   - cases:
       - {name: dense}
       - {name: rigl, axes: [{method.density: [0.1]}]}
+      - {name: ticket, method.of: rigl}
+      - {name: born_again, method.teacher: ticket}
     key: method.name
-  - replicate: 3
+  - replicate: 2
 )";
 
 // The test program is build/tests/test_results, the program build/winnow.
@@ -87,7 +89,7 @@ TEST(KilledRun, LosesNothingPublishedAndEndsLikeAnUndisturbedOne) {
   ASSERT_EQ(run_for(folder.path(), alone, std::chrono::minutes(5)), 0);
   const auto whole = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started);
   const auto expected = digests(alone);
-  ASSERT_EQ(expected.size(), 6u);
+  ASSERT_EQ(expected.size(), 8u);
 
   std::map<std::string, std::string> before;
   std::optional<int> code;
@@ -127,14 +129,14 @@ TEST(TwoRuns, OnOneDirectoryShareItsTrials) {
     ASSERT_EQ(::waitpid(run, &state, 0), run);
     EXPECT_TRUE(WIFEXITED(state) && WEXITSTATUS(state) == 0);
   }
-  EXPECT_EQ(digests(out).size(), 6u);
+  EXPECT_EQ(digests(out).size(), 8u);
   std::ifstream log(folder.path() / "log");
   const std::string text((std::istreambuf_iterator<char>(log)), {});
   int sum = 0;  // of "..., N trained" in the last line of each run
   for (std::size_t at = 0; (at = text.find(" trained", at)) != std::string::npos; ++at) {
     sum += std::atoi(text.c_str() + text.rfind(", ", at) + 2);
   }
-  EXPECT_EQ(sum, 6) << text;
+  EXPECT_EQ(sum, 8) << text;
 }
 
 }  // namespace

@@ -116,7 +116,8 @@ TEST(Plan, TheOperationsAreThoseOfTheResult) {
         "{name: set, density: 0.1, interval: 2it}", "{name: gmp, density: 0.05, begin: 0.2, end: 0.8, interval: 2it}",
         "{name: gmp, density: 0.1, begin: 0.5, end: 0.5}", "{name: edge_popup, density: 0.3}",
         "{name: rigl, density: 1, delta_t: 3it}", "{name: magnitude, density: 0.1, scope: layer}",
-        "{name: rigl, density: 0.1, delta_t: 3it, with: [compander]}",
+        "{name: rigl, density: 0.1, delta_t: 3it, with: [compander]}", "{name: born_again}",
+        "{name: rigl, density: 0.1, delta_t: 3it, with: [born_again]}",
         "{name: oneshot, density: 0.1, scope: layer, fine_tune: {epochs: 9it, lr: 0.01}}"}) {
     const Compared both = compare(spec_of(method, kShort), method);
     EXPECT_NEAR(both.flops_ratio(), 1, 1e-12) << method;

@@ -8,44 +8,14 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
-#include "tests/sweep/sweep_fixture.h"
+#include "tests/training/run_fixture.h"
 
 namespace winnow::testing {
 namespace {
 
-struct RunSaid {
-  int code;
-  std::string out, err;
-  bool has(const std::string& words) const { return err.find(words) != std::string::npos; }
-};
-
-class RunSweep : public SweepFiles {
+class RunSweep : public RunFixture {
  protected:
-  void SetUp() override {
-    SweepFiles::SetUp();
-    sweep_ = write("s.yaml",
-                   "trial:\n"
-                   "  data: {name: synthetic, height: 8, width: 8, channels: 1, examples: 64,\n"
-                   "         test_examples: 16, validation: 0}\n"
-                   "  model: {name: lenet300}\n"
-                   "  method: {name: dense}\n"
-                   "  train: {epochs: 1, batch: 16, lr: 0.01, precision: f32}\n"
-                   "axes:\n"
-                   "  - replicate: 3\n")
-                 .string();
-  }
-  RunSaid winnow(std::vector<std::string> args) const {
-    args.insert(args.begin() + 1, {sweep_, "-o", out().string()});
-    std::ostringstream text, errors;
-    ::testing::internal::CaptureStderr();  // the console of a run
-    const int code = run_command_line(args, text, errors);
-    return {code, text.str(), ::testing::internal::GetCapturedStderr() + errors.str()};
-  }
-  std::filesystem::path out() const { return folder_ / "out"; }
-  std::vector<TrialSpec> trials() const { return load_sweep(sweep_, catalog()).trials; }
-
-  std::string sweep_;
-  PosixFiles files_;
+  RunSweep() : RunFixture("  - replicate: 3\n") {}
 };
 
 TEST_F(RunSweep, StrictCountsTrialsThatEndedBadlyBefore) {

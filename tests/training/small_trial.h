@@ -8,8 +8,10 @@
 
 #include "core/train_settings.h"
 #include "distributed/trainer.h"
+#include "experiments/accounting/layer_count.h"
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
+#include "experiments/methods/registry.h"
 #include "experiments/models/registry.h"
 
 namespace winnow::test {
@@ -20,6 +22,31 @@ inline Settings resolved(const Schema& schema, const Pairs& pairs) {
   Settings settings;
   for (const auto& [key, text] : pairs) settings.set(key, text);
   return resolve(schema, settings);
+}
+
+// What another trial of a sweep may have left: weights of another seed; `pruned`: every second prunable one is dropped.
+inline Needed sample_needed(const BuildModel& build, const std::string& method, const std::string& role, bool pruned) {
+  const Model model = build(1, DType::F32);
+  ParamStore params(model, 0);
+  params.initialise(77);
+  Needed needed{.method = method, .role = role, .trial = "00aa-r0", .tensors = {}, .init_seed = 77, .build = build};
+  needed.macs = macs_dense(count_layers(model)) + macs_of_products(model);
+  for (std::size_t p = 0; p < params.size(); ++p) {
+    const auto values = params.weight(ParamId(p));
+    const ParamSpec& spec = params.specs()[p];
+    NeededTensor& tensor =
+        needed.tensors.emplace_back(spec.name, spec.shape, std::vector(values.begin(), values.end()));
+    for (std::size_t i = 0; pruned && spec.prunable && i < values.size(); ++i) {
+      tensor.keep.push_back(i % 2 == 0 ? 1 : 0);
+      if (i % 2 != 0) tensor.values[i] = 0;
+    }
+  }
+  for (std::size_t b = 0; b < params.buffer_count(); ++b) {
+    const auto values = params.buffer(b);
+    const BufferSpec& spec = params.buffer_specs()[b];
+    needed.tensors.emplace_back(spec.name, spec.shape, std::vector(values.begin(), values.end()));
+  }
+  return needed;
 }
 
 // Owns everything a Trainer borrows. Keys of `train`, `model` and `method` as in a sweep file, without the prefix.
@@ -43,6 +70,22 @@ class SmallTrial {
     Settings m;
     for (const auto& [key, text] : method) m.set(key, text);
     method_ = make_method(m);
+    for (const MethodPart& part : method_parts(m)) {
+      for (const Setting& setting : find_method(part.name).schema) {
+        if (setting.kind != Setting::Kind::Trial) continue;
+        // A mask is that of a trial with the same methods beside it; a teacher is the model alone.
+        const bool masks = find_method(part.name).make(part.settings)->touches().masks;
+        const BuildModel edited = [this](std::int64_t batch, DType compute) {
+          Model made = build_(batch, compute);
+          GraphEditor editor(made, train_);
+          method_->edit(editor);
+          return made;
+        };
+        needed_.push_back(
+            std::make_unique<Needed>(sample_needed(masks ? edited : build_, part.name, setting.key, masks)));
+        method_->take(*needed_.back());
+      }
+    }
   }
 
   TrainJob job() {
@@ -72,6 +115,7 @@ class SmallTrial {
   Settings train_;
   std::unique_ptr<Dataset> data_;
   BuildModel build_;
+  std::vector<std::unique_ptr<Needed>> needed_;  // the method looks into it
   std::unique_ptr<Method> method_;
 };
 

@@ -11,6 +11,7 @@
 #include "experiments/run/run_trial.h"
 #include "experiments/run/trial_setup.h"
 #include "experiments/sweep/sweep.h"
+#include "tests/training/small_trial.h"
 
 namespace winnow::test {
 
@@ -31,9 +32,14 @@ inline TrialSpec spec_of(const std::string& method, const std::string& train = "
   return sweep.trials.at(0);
 }
 
+// Of a trial that needs others these are networks as they were drawn.
 inline TrialResult result_of(const TrialSpec& spec) {
   const auto self = make_self();
-  return run_trial(spec, *self, {});
+  RunTrialOptions options;
+  options.needed = [&](const TrialNeed& need) {
+    return sample_needed(model_builder(spec), need.method, need.role, false);
+  };
+  return run_trial(spec, *self, options);
 }
 
 template <class... Texts>

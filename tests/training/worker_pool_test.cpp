@@ -66,12 +66,12 @@ TEST(WorkerPool, AnExceptionAndAnExitOfALibraryAreDeaths) {
 }
 
 TEST(WorkerPool, AnotherTakesThePlaceOfADeadOne) {
-  SharedBoard board(2, 0);
+  SharedBoard board(2, 0, 1);
   const auto tickets = board.tickets();
   const Ran ran(
       2,
       [&](int) {
-        const std::int64_t ticket = tickets->next();
+        const std::int64_t ticket = tickets->next(0);
         if (ticket < 5) die(SIGKILL);
         std::cerr << "ticket " << ticket << std::endl;
       },
@@ -81,7 +81,7 @@ TEST(WorkerPool, AnotherTakesThePlaceOfADeadOne) {
 }
 
 TEST(SharedBoard, TheWordToStopAndTheFirstErrorReachAll) {
-  SharedBoard board(2, 3);
+  SharedBoard board(2, 3, 1);
   const Ran ran(2, [&](int worker) {
     if (worker == 0) {
       board.postponed()[1] = 1;

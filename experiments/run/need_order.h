@@ -1,0 +1,21 @@
+// The order in which trials that need each other can be trained: how deep each lies behind others, and how long what
+// depends on it will take. Pure.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "experiments/trial.h"
+
+namespace winnow {
+
+struct NeedOrder {
+  std::vector<int> depth;     // of each trial: 0 needs nothing, others one more than the deepest that they need
+  std::vector<double> chain;  // its own cost and that of the longest chain of trials that wait for it
+  int deepest = 0;
+};
+
+// Needs that are no trial of the list count as done.
+NeedOrder need_order(std::span<const TrialSpec> trials, std::span<const double> costs);
+
+}  // namespace winnow
