@@ -39,7 +39,7 @@ std::vector<Binding> Teacher::bindings() {
 Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, int threads)
     : needed_(*teaching.teacher),
       model_(inference(teaching, train, rows, compute)),
-      params_(model_, 0),
+      params_(model_, {}),
       program_(model_.graph, outputs(), bindings(), threads) {
   if (needed_.network == Needed::Network::Other) {
     fail(ErrorKind::Settings, "{} cannot teach: its method evaluates another network than its model", needed_.trial);
