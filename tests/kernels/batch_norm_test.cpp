@@ -3,7 +3,7 @@
 
 #include "tests/kernels/reference.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 struct Case {
@@ -159,4 +159,4 @@ TEST(BatchNorm, NaNOpensTheGateOfTheRelu) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -7,7 +7,7 @@
 #include "kernels/cpu/contraction.h"
 #include "tests/kernels/reference.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 // A linear layer is a convolution of images of one pixel.
@@ -154,4 +154,4 @@ TEST_P(Linear, MatchesNaiveLoopsInBf16) {
 INSTANTIATE_TEST_SUITE_P(Layers, Linear, ::testing::ValuesIn(kLinears));
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

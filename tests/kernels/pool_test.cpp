@@ -6,7 +6,7 @@
 #include "kernels/cpu/layout.h"
 #include "tests/kernels/reference.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 using cpu::PoolShape;
@@ -130,4 +130,4 @@ TEST(Transpose, IsItsOwnInverseWithTheExtentsSwapped) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

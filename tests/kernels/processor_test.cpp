@@ -6,7 +6,7 @@
 
 #include "kernels/processor.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 #if defined(__SSE__)  // flush_denormals has no switch to turn on other processors
@@ -22,4 +22,4 @@ TEST(Denormals, CountAsZeroInEveryThreadOfTheTeam) {
 #endif
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -11,7 +11,7 @@
 #include "kernels/portable.h"
 #include "kernels/rng.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 
 using Doubles = std::vector<double>;
 
@@ -63,4 +63,4 @@ void for_each_product(const ConvShape& s, const Body& body) {
               }
 }
 
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -162,7 +162,7 @@ TEST(ChannelGroups, TheLastChannelOfALayerStays) {
 struct Net {
   Model model;
   ParamStore store;
-  explicit Net(Model m) : model(std::move(m)), store(model, 1) {}
+  explicit Net(Model m) : model(std::move(m)), store(model, {slot_per_entry}) {}
 };
 
 // Values under which no channel is like another.

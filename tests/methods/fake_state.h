@@ -37,7 +37,7 @@ inline Model linear_layers(const std::vector<Shape>& shapes) {
 
 class FakeState final : public TrainState {
  public:
-  explicit FakeState(const Model& model) : model_(model), params_(model, 1) {
+  explicit FakeState(const Model& model) : model_(model), params_(model, {slot_per_entry}) {
     params_.initialise(1);
     params_.enter_event("at a test", true);
   }

@@ -100,7 +100,7 @@ class RoutedNet {
   static constexpr DataShape kImage{16, 16, 3, 10};
 
   explicit RoutedNet(std::int64_t batch = 1, const std::string& option = "")
-      : model_(test::edited_model("resnet20", {}, method(option), kImage, batch)), params_(model_, 0) {
+      : model_(test::edited_model("resnet20", {}, method(option), kImage, batch)), params_(model_, {}) {
     set_norm_statistics(model_.graph, NormStatistics::Running);
     params_.initialise(3);
   }

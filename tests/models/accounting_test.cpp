@@ -208,7 +208,7 @@ class AccountingOfLeNet : public testing::Test {
   AccountingOfLeNet() { params_.initialise(7); }
   Accounting counted() { return account(model_, model_, params_, plain_weights(model_, params_)); }
   Model model_ = build("lenet300", kMnist);
-  ParamStore params_{model_, 1};
+  ParamStore params_{model_, {slot_per_entry}};
 };
 
 TEST_F(AccountingOfLeNet, DenseNetworkHasNoSavings) {

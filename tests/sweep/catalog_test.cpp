@@ -5,7 +5,7 @@
 #include "core/setting_text.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 struct Reader {
@@ -88,4 +88,4 @@ TEST(Catalog, EveryLengthSaysWhereItCanAct) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

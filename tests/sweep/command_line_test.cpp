@@ -7,7 +7,7 @@
 #include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 std::string example(const char* name) {
@@ -234,4 +234,4 @@ TEST_F(CommandLine, HelpAndVersionSayWhatThereIs) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -5,7 +5,7 @@
 #include "experiments/run/trial_setup.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 std::string page(const char* name) {
@@ -78,4 +78,4 @@ TEST(SweepPage, NamesEverySettingOfATrialWithItsDefault) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -4,7 +4,7 @@
 
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 class Expansion : public SweepFiles {};
@@ -338,4 +338,4 @@ TEST_F(Expansion, AProductBeyondTheLimitIsRefusedWithoutResolvingIt) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -5,7 +5,7 @@
 #include "experiments/run/trial_setup.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 class Identity : public SweepFiles {
@@ -214,4 +214,4 @@ TEST_F(Identity, PairingAllSharesTheInitialWeightsToo) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -3,7 +3,7 @@
 
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 // The small catalog and a method that learns from another trial.
@@ -183,4 +183,4 @@ TEST_F(Needs, TwoLabelsOfOneTrialMeanIt) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -12,7 +12,7 @@
 #include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 // 512 examples for training: 15 steps of 100 in 3 epochs.
@@ -191,4 +191,4 @@ TEST_F(Plan, AThousandRulesLeaveOutWhatTheyName) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "experiments/sweep/sweep.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 
 using Kind = Setting::Kind;
 
@@ -128,4 +128,4 @@ inline const std::string kHead =
     "  data: {name: mnist}\n"
     "  model: {name: resnet20}\n";
 
-}  // namespace winnow::testing
+}  // namespace winnow::test

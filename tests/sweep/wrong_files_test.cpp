@@ -3,7 +3,7 @@
 
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 struct Wrong {
@@ -338,4 +338,4 @@ TEST_F(ProblemText, AMissingFileIsAnInputError) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -9,7 +9,7 @@
 #include "experiments/run/need_order.h"
 #include "tests/training/run_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 class RunNeeds : public RunFixture {
@@ -148,4 +148,4 @@ TEST(NeedOrder, DepthsAndChains) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

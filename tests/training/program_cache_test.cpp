@@ -89,11 +89,11 @@ TEST(ParamStore, StartsAnewOnlyForTheSameParameters) {
   const void* memory = store.weight_memory(ParamId(0)).data;
   Model other = model;
   other.params[0].shape = {3, 2};
-  EXPECT_FALSE(store.restart(other, 1));
-  EXPECT_FALSE(store.restart(model, 2));
+  EXPECT_FALSE(store.restart(other, {slot_per_entry}));
+  EXPECT_FALSE(store.restart(model, {slot_per_entry, slot_per_row}));
   EXPECT_EQ(store.count(ParamId(0), MaskKind::Keep), 4);
   model.params[0].decay = 0;
-  EXPECT_TRUE(store.restart(model, 1));
+  EXPECT_TRUE(store.restart(model, {slot_per_entry}));
   EXPECT_EQ(store.weight_memory(ParamId(0)).data, memory);
   EXPECT_EQ(store.specs()[0].decay, 0);
   MemoryState now, fresh;

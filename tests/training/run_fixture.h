@@ -9,7 +9,7 @@
 #include "experiments/results/files.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 
 struct RunSaid {
   int code;
@@ -52,4 +52,4 @@ class RunFixture : public SweepFiles {
   std::string axes_;
 };
 
-}  // namespace winnow::testing
+}  // namespace winnow::test

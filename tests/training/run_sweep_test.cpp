@@ -10,7 +10,7 @@
 #include "experiments/results/trial_file.h"
 #include "tests/training/run_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 class RunSweep : public RunFixture {
@@ -143,4 +143,4 @@ TEST_F(RunSweep, MissingDataStopTheRunAndAreANoteInThePlan) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test

@@ -27,7 +27,7 @@ inline Settings resolved(const Schema& schema, const Pairs& pairs) {
 // What another trial of a sweep may have left: weights of another seed; `pruned`: every second prunable one is dropped.
 inline Needed sample_needed(const BuildModel& build, const std::string& method, const std::string& role, bool pruned) {
   const Model model = build(1, DType::F32);
-  ParamStore params(model, 0);
+  ParamStore params(model, {});
   params.initialise(77);
   Needed needed{.method = method, .role = role, .trial = "00aa-r0", .tensors = {}, .init_seed = 77, .build = build};
   needed.macs = macs_dense(count_layers(model)) + macs_of_products(model);

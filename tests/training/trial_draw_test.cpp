@@ -10,7 +10,7 @@
 #include "experiments/run/need_order.h"
 #include "tests/sweep/sweep_fixture.h"
 
-namespace winnow::testing {
+namespace winnow::test {
 namespace {
 
 using Taken = std::optional<std::size_t>;
@@ -146,4 +146,4 @@ TEST(Note, TheGreaterStays) {
 }
 
 }  // namespace
-}  // namespace winnow::testing
+}  // namespace winnow::test
