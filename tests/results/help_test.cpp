@@ -26,7 +26,7 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
-class Help : public testing::SweepFiles {
+class Help : public SweepFiles {
  protected:
   // What bash offers for a line whose last word is being typed.
   std::string completed(const std::vector<std::string>& words) {
