@@ -137,11 +137,12 @@ void matmul(const DoubleCall& c) {
   }
 }
 
-// logits, labels -> loss, correct, correct5, dlogits.
+// logits, labels, weights of the rows or none -> loss, correct, correct5, dlogits.
 void softmax_cross_entropy(const DoubleCall& c) {
   const std::int64_t rows = c.in_info[0].shape[0], classes = c.in_info[0].shape[1];
   const double smoothing = c.node.attrs.real("label_smoothing", 0.0);
   auto mean_over = static_cast<double>(c.node.attrs.integer("denominator", 0));
+  const double* weights = c.in.size() > 2 ? c.in[2] : nullptr;
   if (mean_over == 0)
     mean_over = static_cast<double>(std::count_if(c.in[1], c.in[1] + rows, [](double l) { return l >= 0; }));
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -157,11 +158,12 @@ void softmax_cross_entropy(const DoubleCall& c) {
     }
     *c.out[1] += better < 1 ? 1 : 0;
     *c.out[2] += better < 5 ? 1 : 0;
+    const double share_of_row = (weights == nullptr ? 1.0 : weights[row]) / mean_over;
     for (std::int64_t k = 0; k < classes; ++k) {
       const double target = smoothing / static_cast<double>(classes) + (k == label ? 1 - smoothing : 0);
       const double log_share = logits[k] - largest - std::log(sum);
-      *c.out[0] -= target * log_share / mean_over;
-      c.out[3][row * classes + k] = (std::exp(log_share) - target) / mean_over;
+      *c.out[0] -= target * log_share * share_of_row;
+      c.out[3][row * classes + k] = (std::exp(log_share) - target) * share_of_row;
     }
   }
 }

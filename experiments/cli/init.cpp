@@ -30,13 +30,17 @@ pair: data_order                     # all methods see the same batches
 
 void add_init_options(VerbOptions& options) {
   options.add_options()("file", boost::program_options::value<std::string>()->default_value("sweep.yaml"),
-                        "file to write; none is replaced (default: sweep.yaml)");
+                        "file to write; none is replaced (default: sweep.yaml; -: standard output)");
 }
 
 int run_init(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const auto given = parse_arguments("init", args, out);
   if (!given) return 0;
   const std::string path = (*given)["file"].as<std::string>();
+  if (path == "-") {
+    out << kSweep;
+    return 0;
+  }
   PosixFiles files;
   if (files.exists(path)) fail(ErrorKind::Usage, "{}: is there already; winnow init FILE writes another one", path);
   files.replace(path, kSweep);

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "kernels/threads.h"
+
 namespace winnow::cpu {
 namespace {
 
@@ -212,14 +214,13 @@ void run(const HasteShape& s, const HasteBuffers& buffers, const Exec& exec) {
   float* rooms = memory + turned_floats(s) + padded(all);
   const std::int64_t threads = std::clamp<std::int64_t>(exec.threads, 1, all), each = (all + threads - 1) / threads;
   const std::int64_t room = Room(s).total();
-#pragma omp parallel for num_threads(static_cast <int>(threads)) schedule(static, 1)
-  for (std::int64_t thread = 0; thread < threads; ++thread) {
+  on_threads(static_cast<int>(threads), [&](int thread) {
     Patches<T> patches(s, buffers, memory, rooms + thread * room);
     for (std::int64_t at = thread * each; at < std::min(all, (thread + 1) * each); ++at) {
       const std::int64_t tile = at % tiles;
       left[at] = static_cast<std::int32_t>(patches.run(at / tiles, tile / across, tile % across));
     }
-  }
+  });
   for (std::int64_t image = 0; image < s.conv.batch; ++image) {
     std::int64_t sum = 0;
     for (std::int64_t tile = 0; tile < tiles; ++tile) sum += left[image * tiles + tile];

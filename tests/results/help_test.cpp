@@ -119,6 +119,8 @@ TEST_F(Help, InitWritesASweepThatPlansAndTrains) {
   const std::string file = (folder_ / "start.yaml").string(), out = (folder_ / "out").string();
   EXPECT_EQ(winnow({"init", file}).code, 0);
   EXPECT_EQ(winnow({"init", file}).code, 64) << "no file of the user is replaced";
+  EXPECT_TRUE(winnow({"init", "-"}).out.starts_with("sweep: start"));
+  EXPECT_FALSE(std::filesystem::exists("-"));
   const Said plan = winnow({"plan", file, "-o", out});
   EXPECT_EQ(plan.code, 0) << plan.err;
   EXPECT_NE(plan.out.find("start  14 trials"), std::string::npos) << plan.out;

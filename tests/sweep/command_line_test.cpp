@@ -10,19 +10,28 @@
 namespace winnow::test {
 namespace {
 
-std::string example(const char* name) {
-  const auto root = std::filesystem::path(WINNOW_SOURCE_DIR);
-  return (root / "examples" / name).string();
-}
+const std::filesystem::path kRoot = WINNOW_SOURCE_DIR;
+
+std::string example(const char* name) { return (kRoot / "examples" / name).string(); }
 
 class CommandLine : public SweepFiles {};
 
 TEST_F(CommandLine, ExamplesOfTheRepositoryAreValid) {
-  for (const char* name : {"first.yaml", "cifar10-resnet20.yaml"}) {
-    const Said said = winnow({"plan", example(name), "-o", folder_.string()});
+  int sweeps = 0;
+  for (const auto& file : std::filesystem::directory_iterator(kRoot / "examples")) {
+    if (file.path().extension() != ".yaml") continue;
+    const Said said = winnow({"plan", file.path().string(), "-o", folder_.string()});
     EXPECT_EQ(said.code, 0) << said.err;
     EXPECT_EQ(said.out.find("matches no trial"), std::string::npos) << said.out;
+    ++sweeps;
   }
+  EXPECT_GE(sweeps, 3);
+}
+
+TEST_F(CommandLine, ThePageOfMethodsIsWhatTheSchemasSay) {
+  std::ifstream page(kRoot / "docs" / "methods.md");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  EXPECT_EQ(winnow({"methods", "--markdown"}).out, text) << "winnow methods --markdown > docs/methods.md";
 }
 
 TEST_F(CommandLine, PlanCountsPricesAndWritesNothing) {
