@@ -161,7 +161,8 @@ TEST(Set, DropsByTheMagnitudesThatAParametrisationScales) {
 }
 
 TEST(Gmp, EqualBeginAndEndPruneOnceByTheTrainedWeights) {
-  const auto gmp = made_method({{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
+  const auto gmp =
+      made_method({{"name", "gmp"}, {"density", "0.1"}, {"scope", "global"}, {"begin", "0.8"}, {"end", "0.8"}});
   FakeState state = net(), initial = net();
   EventPlan plan;
   gmp->schedule(plan, state.run);
