@@ -23,7 +23,7 @@ struct Needed {
   std::string method;                           // whose setting names the trial: "born_again"
   std::string role;                             // that setting: "teacher"
   std::string trial;                            // "<id>-r<replicate>"
-  std::string digest = {};                      // of its result\'s content
+  std::string digest = {};                      // of its result's content
   std::vector<NeededTensor> tensors;            // parameters and buffers of its result
   std::optional<std::uint64_t> init_seed = {};  // of its initial values; nothing: they came from a file
   std::function<Model(std::int64_t batch, DType compute)> build = {};  // its model, without its method's edits

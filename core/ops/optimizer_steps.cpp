@@ -1,6 +1,6 @@
 // sgd_step, adam_step, adamw_step, adam_mini_step: one update of one parameter.
-//   in   weight, grad, one or two slots of its shape (of Adam-mini the second has one entry a row), keep mask or none, train mask or none, scale {1} or none,
-//        factor of the learning rate {1} or none
+//   in   weight, grad, one or two slots of its shape (of Adam-mini the second has one entry a row), keep mask or none,
+//        train mask or none, scale {1} or none, factor of the learning rate {1} or none
 //   out  weight, slots
 // A mask or scale whose memory is null while the program runs counts as absent. The learning rate and the
 // number of the update are read from the run state. Attributes: lr and weight_decay of this parameter

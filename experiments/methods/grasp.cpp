@@ -138,9 +138,8 @@ MethodDef grasp() {
   MethodDef def;
   def.name = "grasp";
   def.meaning =
-      "prunes the weights without which the gradient's norm rises most: the largest -w * (Hessian times gradient) of "
-      "the "
-      "initial network, over all layers";
+      "prunes the weights without which the gradient's norm rises most: the largest -w * (Hessian times gradient) "
+      "of the initial network, over all layers";
   def.source = "Wang, Zhang and Grosse 2020 (arXiv 2002.07376), code alecwangcq/GraSP";
   def.schema =
       joined({density_schema(),

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from runs import ENVIRONMENT, digests
+
 WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
 LIMIT = 300  # seconds
 
 SWEEP = """
@@ -45,17 +46,6 @@ def winnow(*args, ranks=0, expect=0):
     done = subprocess.run(command(*args, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == expect, f"{args} on {ranks} ranks: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
     return done
-
-
-def digests(out):
-    """The content digest of every result: what must not depend on how the sweep was run."""
-    import h5py
-
-    found = {}
-    for path in sorted((out / "trials").glob("*/*.h5")):
-        with h5py.File(path) as f:
-            found[path.name] = f.attrs["content_digest"]
-    return found
 
 
 def failures(out):

@@ -12,8 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from runs import ENVIRONMENT, digests
+
 WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
 
 SWEEP = """
 sweep: end-to-end
@@ -41,17 +42,6 @@ def winnow(*args, ranks=0, expect=0, text=None):
 
 def results(out):
     return sorted(p.name for p in (out / "trials").glob("*/*.h5"))
-
-
-def digests(out):
-    """The content digest of every result: what must not depend on how the sweep was run."""
-    import h5py
-
-    found = {}
-    for path in sorted((out / "trials").glob("*/*.h5")):
-        with h5py.File(path) as f:
-            found[path.name] = f.attrs["content_digest"]
-    return found
 
 
 def draw(folder):

@@ -1,0 +1,15 @@
+"""What tests that run whole sweeps have in common: the environment of their processes, and results compared by content."""
+import os
+
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
+
+
+def digests(out):
+    """The content digest of every result: what must not depend on how the sweep was run."""
+    import h5py
+
+    found = {}
+    for path in sorted((out / "trials").glob("*/*.h5")):
+        with h5py.File(path) as f:
+            found[path.name] = f.attrs["content_digest"]
+    return found
