@@ -70,7 +70,7 @@ std::vector<Gradient> differentiate(Graph& graph, ValueId loss, std::span<const 
     }
   }
   ReversePass pass(graph, std::move(leads));
-  pass.seed(loss, graph.emit1("fill", {}, {{"value", 1.0}, {"shape", std::vector<std::int64_t>{}}}, "loss/grad"));
+  pass.seed(loss, graph.constant(1.0, {}, "loss/grad"));
   const std::vector<Node> forward = [&] {
     std::vector<Node> nodes;
     for (const NodeId at : order) nodes.push_back(graph.nodes()[at]);

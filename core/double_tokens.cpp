@@ -133,14 +133,14 @@ void matmul(const DoubleCall& c) {
     for (std::int64_t k = 0; k < inner; ++k) {
       sum += left[ta ? k * rows + row : row * inner + k] * right[tb ? col * inner + k : k * cols + col];
     }
-    c.out[0][i] = c.node.attrs.real("scale", 1.0) * sum;
+    c.out[0][i] = c.node.attrs.real("scale") * sum;
   }
 }
 
 // logits, labels, weights of the rows or none -> loss, correct, correct5, dlogits.
 void softmax_cross_entropy(const DoubleCall& c) {
   const std::int64_t rows = c.in_info[0].shape[0], classes = c.in_info[0].shape[1];
-  const double smoothing = c.node.attrs.real("label_smoothing", 0.0);
+  const double smoothing = c.node.attrs.real("label_smoothing");
   auto mean_over = static_cast<double>(c.node.attrs.integer("denominator", 0));
   const double* weights = c.in.size() > 2 ? c.in[2] : nullptr;
   if (mean_over == 0)

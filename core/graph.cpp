@@ -27,10 +27,31 @@ std::int64_t Attrs::integer(std::string_view name, std::int64_t fallback) const 
   return has(name) ? integer(name) : fallback;
 }
 double Attrs::real(std::string_view name) const { return get<double>(entries_, name); }
-double Attrs::real(std::string_view name, double fallback) const { return has(name) ? real(name) : fallback; }
 const std::string& Attrs::text(std::string_view name) const { return get<std::string>(entries_, name); }
 const std::vector<std::int64_t>& Attrs::list(std::string_view name) const {
   return get<std::vector<std::int64_t>>(entries_, name);
+}
+
+std::vector<std::pair<std::string_view, double>> Attrs::reals() const {
+  std::vector<std::pair<std::string_view, double>> found;
+  for (const auto& [name, value] : entries_) {
+    if (const double* real = std::get_if<double>(&value)) found.emplace_back(name, *real);
+  }
+  return found;
+}
+
+std::size_t Attrs::real_position(std::string_view name) const {
+  get<double>(entries_, name);
+  std::size_t before = 0;
+  for (auto at = entries_.begin(); at->first != name; ++at) before += std::holds_alternative<double>(at->second) ? 1 : 0;
+  return before;
+}
+
+bool Attrs::same_but_reals(const Attrs& other) const {
+  return std::ranges::equal(entries_, other.entries_, [](const auto& a, const auto& b) {
+    const bool reals = std::holds_alternative<double>(a.second) && std::holds_alternative<double>(b.second);
+    return a.first == b.first && (reals || a.second == b.second);
+  });
 }
 
 ValueId Graph::input(std::string name, const Shape& shape, DType dtype) {
@@ -58,6 +79,7 @@ std::vector<ValueInfo> Graph::inferred(std::string_view op, std::string_view nam
 }
 
 std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
+  attrs.fill_in(find_op(op).defaults);
   std::vector<ValueInfo> outputs = inferred(op, name, in, attrs);
   Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs)};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -73,6 +95,15 @@ std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, A
 
 ValueId Graph::emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
   return emit(op, std::move(in), std::move(attrs), std::move(name)).front();
+}
+
+ValueId Graph::constant(double value, const Shape& shape, std::string name) {
+  const std::vector<std::int64_t> extents(shape.begin(), shape.end());
+  return emit1("fill", {}, {{"value", value}, {"shape", extents}}, std::move(name));
+}
+
+ValueId Graph::scaled(ValueId value, double factor, const std::string& name) {
+  return emit1("scale_by", {value, constant(factor, {}, name + "/factor")}, {}, name);
 }
 
 void Graph::redirect(ValueId from, ValueId to, NodeId before) {
@@ -91,6 +122,13 @@ void Graph::resize(std::span<const std::pair<ValueId, Shape>> leaves, std::span<
     const std::vector<ValueInfo> infos = inferred(node.op, node.name, node.in, node.attrs);
     for (std::size_t i = 0; i < infos.size(); ++i) values_[index(node.out[i])].shape = infos[i].shape;
   }
+}
+
+bool Graph::same_but_reals(const Graph& other) const {
+  return values_ == other.values_ && producer_ == other.producer_ &&
+         std::ranges::equal(nodes_, other.nodes_, [](const Node& a, const Node& b) {
+           return a.op == b.op && a.name == b.name && a.in == b.in && a.out == b.out && a.attrs.same_but_reals(b.attrs);
+         });
 }
 
 const Node* Graph::producer(ValueId id) const {

@@ -23,7 +23,8 @@ using NodeId = std::uint32_t;                    // position in Graph::nodes()
 
 using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
 
-// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type.
+// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type. The real
+// ones are what a user sets (a decay, a probability): they shape no program, which reads them in memory as it runs.
 class Attrs {
  public:
   Attrs() = default;
@@ -31,11 +32,14 @@ class Attrs {
   std::int64_t integer(std::string_view name) const;
   std::int64_t integer(std::string_view name, std::int64_t fallback) const;
   double real(std::string_view name) const;
-  double real(std::string_view name, double fallback) const;
   const std::string& text(std::string_view name) const;
   const std::vector<std::int64_t>& list(std::string_view name) const;
   bool has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   void set(std::string name, Attr value) { entries_[std::move(name)] = std::move(value); }
+  void fill_in(const Attrs& defaults) { entries_.insert(defaults.entries_.begin(), defaults.entries_.end()); }
+  std::vector<std::pair<std::string_view, double>> reals() const;  // in the order of their names
+  std::size_t real_position(std::string_view name) const;
+  bool same_but_reals(const Attrs& other) const;
   bool operator==(const Attrs&) const = default;
 
  private:
@@ -66,6 +70,10 @@ class Graph {
   // The same for the usual case in which only the first output is of interest.
   ValueId emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs = {}, std::string name = {});
 
+  // An f32 tensor of one value; and a value times a number.
+  ValueId constant(double value, const Shape& shape, std::string name);
+  ValueId scaled(ValueId value, double factor, const std::string& name);
+
   // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
   void redirect(ValueId from, ValueId to, NodeId before);
   Node& node(NodeId id) { return nodes_[id]; }
@@ -84,8 +92,10 @@ class Graph {
   // ready nodes the one emitted first runs first, so the order is the same on every rank.
   std::vector<NodeId> schedule(std::span<const ValueId> outputs) const;
 
-  // Equal graphs give equal programs.
+  // Equal graphs give equal programs; of graphs that are equal but for real attributes, one program can take those of the
+  // other (Program::set_reals).
   bool operator==(const Graph&) const = default;
+  bool same_but_reals(const Graph& other) const;
 
  private:
   std::vector<ValueInfo> inferred(std::string_view op, std::string_view name, std::span<const ValueId> in,

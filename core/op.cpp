@@ -26,13 +26,15 @@ class PlainKernel final : public Kernel {
         in_(spec.in.begin(), spec.in.end()),
         out_(spec.out.begin(), spec.out.end()),
         threads_(spec.threads),
+        reals_(spec.reals),
         body_(body) {}
-  void run(const KernelCall& call) override { body_({node_, in_, out_, threads_}, call); }
+  void run(const KernelCall& call) override { body_({node_, in_, out_, threads_, reals_}, call); }
 
  private:
   Node node_;
   std::vector<ValueInfo> in_, out_;
   int threads_;
+  const double* reals_;
   void (*body_)(const KernelSpec&, const KernelCall&);
 };
 

@@ -33,11 +33,14 @@ class Kernel {
   virtual void check(const RunStatus&) const {}
 };
 
-// What a kernel may know when it is made.
+// What a kernel may know when it is made. The values of real attributes are not among it: they may be others at each run.
 struct KernelSpec {
   const Node& node;
   std::span<const ValueInfo> in, out;
   int threads;  // of the CPU
+  const double* reals;
+  // Where a real attribute lies as the kernel runs.
+  const double* real(std::string_view name) const { return reals + node.attrs.real_position(name); }
 };
 using KernelMaker = std::function<std::unique_ptr<Kernel>(const KernelSpec&)>;
 
@@ -120,6 +123,7 @@ struct OpDef {
   OpRole role = OpRole::Other;
   // Throws Error with the reason alone; Graph::emit adds the node's name and the input shapes.
   std::function<std::vector<ValueInfo>(std::span<const ValueInfo> in, const Attrs&)> infer;
+  Attrs defaults = {};  // of attributes that a node need not give
   std::function<void(Reverse&)> reverse = {};  // absent: no gradient flows through
   std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out, const Attrs&)> macs = {};
   // Of derivations of weights: output 0 is made entry by entry from this input and zero where that

@@ -100,6 +100,11 @@ void Optimizer::enter_phase(int phase) {
   if (phase == std::exchange(phase_, phase)) return;
   UpdateGraph update = update_graph(train_, params_, method_, phase, resting_);
   if (update.graph() == graph_) return;
+  if (update.graph().same_but_reals(graph_)) {
+    program_.set_reals(update.graph());
+    graph_ = update.graph();
+    return;
+  }
   graph_ = update.graph();
   program_ = compile(update, params_, factors_, threads_, state_);
   note_masks(update);

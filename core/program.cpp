@@ -18,6 +18,7 @@ struct Step {
   std::vector<ValueId> ready;  // watched values that this step finishes
   std::int64_t macs = 0;
   double seconds = 0;
+  std::size_t reals = 0;  // where those of the node begin in the program's
 };
 
 // The maker of the node's kernel; throws if this program cannot run there.
@@ -36,6 +37,7 @@ struct Program::Impl {
   std::vector<Node> nodes;        // of the steps, for profiles
   std::vector<TensorView> views;  // by value
   std::vector<char> known;        // by value: has memory or a binding
+  std::vector<double> reals;      // of all steps, where kernels read them
   HostBlock arena, scratch;
   RunState own_state;
   Exec exec;
@@ -129,6 +131,11 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
     fail(ErrorKind::Unavailable, "this build has no {} back end", name_of(device));
   }
   impl.plan(graph, order, outputs);
+  std::vector<std::size_t> reals_at;
+  for (const NodeId at : order) {
+    reals_at.push_back(impl.reals.size());
+    for (const auto& [name, value] : graph.nodes()[at].attrs.reals()) impl.reals.push_back(value);
+  }
 
   for (const NodeId at : order) {
     const Node& node = graph.nodes()[at];
@@ -136,6 +143,7 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
     std::vector<ValueInfo> in, out;
     Step step;
     step.node = at;
+    step.reals = reals_at[impl.steps.size()];
     for (const ValueId id : node.in) {
       in.push_back(id == kNoValue ? ValueInfo{} : graph.value(id));
       step.in.push_back(id == kNoValue ? TensorView{} : impl.views[static_cast<std::size_t>(id)]);
@@ -144,7 +152,7 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       out.push_back(graph.value(id));
       step.out.push_back(impl.views[static_cast<std::size_t>(id)]);
     }
-    step.kernel = kernel_maker(node, device)({node, in, out, threads});
+    step.kernel = kernel_maker(node, device)({node, in, out, threads, impl.reals.data() + step.reals});
     if (op.macs) step.macs = op.macs(in, out, node.attrs);
     impl.scratch_bytes = std::max(impl.scratch_bytes, step.kernel->scratch_bytes());
     impl.nodes.push_back(node);
@@ -157,6 +165,13 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
 Program::~Program() = default;
 Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;
+
+void Program::set_reals(const Graph& graph) {
+  for (const Step& step : impl_->steps) {
+    std::size_t at = step.reals;
+    for (const auto& [name, value] : graph.nodes().at(step.node).attrs.reals()) impl_->reals[at++] = value;
+  }
+}
 
 void Program::bind(ValueId leaf, void* data) {
   TensorView& view = impl_->views.at(static_cast<std::size_t>(leaf));

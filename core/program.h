@@ -32,6 +32,8 @@ class Program {
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
 
+  // Takes the real attributes of a graph that is the program's own but for them (Graph::same_but_reals).
+  void set_reals(const Graph& graph);
   void bind(ValueId leaf, void* data);
   // A leaf that changes from run to run (a batch). What a recorded program reads must not move, so on a device the
   // bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not recorded,

@@ -17,11 +17,7 @@ void add_label_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, s
   Graph& graph = draft.model.graph;
   draft.labels = draft.model.labels != kNoValue ? draft.model.labels : graph.input("labels", {batch}, DType::I32);
   ValueId logits = draft.model.logits;
-  if (temperature != 1) {
-    const ValueId factor =
-        graph.emit1("fill", {}, {{"value", 1 / temperature}, {"shape", std::vector<std::int64_t>{}}}, "temperature");
-    logits = graph.emit1("scale_by", {logits, factor}, {}, "tempered");
-  }
+  if (temperature != 1) logits = graph.scaled(logits, 1 / temperature, "tempered");
   const auto out = graph.emit("softmax_cross_entropy", {logits, draft.labels},
                               {{"label_smoothing", smoothing}, {"denominator", denominator}}, "loss");
   draft.loss = draft.objective = out[0];
@@ -34,9 +30,7 @@ void add_label_loss(ProgramDraft& draft, std::int64_t batch, double smoothing, s
 void add_extra_losses(ProgramDraft& draft, double share) {
   Graph& graph = draft.model.graph;
   for (const ExtraLoss& extra : draft.model.losses) {
-    const ValueId weight = graph.emit1(
-        "fill", {}, {{"value", extra.weight * share}, {"shape", std::vector<std::int64_t>{}}}, extra.name + "/weight");
-    const ValueId term = graph.emit1("mul", {extra.value, weight}, {}, extra.name);
+    const ValueId term = graph.scaled(extra.value, extra.weight * share, extra.name);
     draft.reported.push_back({extra.name, term});
     if (!extra.trained) continue;
     draft.objective = draft.objective == kNoValue ? term : graph.emit1("add", {draft.objective, term}, {}, "objective");
@@ -49,9 +43,7 @@ void weigh_labels(ProgramDraft& draft) {
   const double weight = draft.model.label_weight;
   if (weight == 0) draft.objective = kNoValue;
   if (weight == 0 || weight == 1) return;
-  const ValueId factor =
-      graph.emit1("fill", {}, {{"value", weight}, {"shape", std::vector<std::int64_t>{}}}, "loss/weight");
-  draft.objective = graph.emit1("mul", {draft.loss, factor}, {}, "loss/weighed");
+  draft.objective = graph.scaled(draft.loss, weight, "loss/weighed");
 }
 
 void rest_norms(Model& model, std::span<const ParamId> resting) {

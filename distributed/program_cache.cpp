@@ -10,11 +10,20 @@
 namespace winnow {
 namespace {
 
-// Fuses and differentiates the draft's own graph.
-CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
+// The graph that the program is made of, and what becomes of its values.
+struct Finished {
+  Graph graph;
+  std::vector<ValueId> outputs;
+  std::vector<Binding> bindings;
+  std::vector<std::pair<ValueId, ParamId>> gradients;
+  std::vector<CompiledNetwork::Named> named;
+};
+
+// Fuses and differentiates the draft's graph.
+Finished finish(const ProgramDraft& draft, ParamStore& params) {
   const bool into_params = draft.use == Use::Train;
   const bool gradients = draft.use != Use::Evaluate && draft.objective != kNoValue;
-  Graph& graph = draft.model.graph;
+  Graph graph = draft.model.graph;
   std::vector<ValueId> outputs = {draft.loss};
   for (const ValueId id : {draft.correct, draft.correct5}) {
     if (id != kNoValue) outputs.push_back(id);
@@ -71,24 +80,29 @@ CompiledNetwork compile(ProgramDraft draft, ParamStore& params) {
       outputs.push_back(gradient.grad);
     }
   }
+  return {std::move(graph), std::move(outputs), std::move(bindings), std::move(grads), std::move(named)};
+}
+
+CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params) {
+  Finished made = finish(draft, params);
   std::vector<ValueId> leaves, buffers;
   for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
   for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);
-  return {Program(graph, outputs, bindings, draft.threads),
+  return {Program(made.graph, made.outputs, made.bindings, draft.threads),
           draft.model.input,
           draft.labels,
           draft.loss,
           draft.correct,
           draft.correct5,
-          std::move(draft.reported),
-          std::move(grads),
+          draft.reported,
+          std::move(made.gradients),
           std::move(leaves),
           std::move(buffers),
-          std::move(named),
-          std::move(draft.taught)};
+          std::move(made.named),
+          draft.taught};
 }
 
-// Is the program that comes of them the same?
+// Is the program that comes of them the same, but for real numbers that it reads in memory?
 bool same(const ProgramDraft& a, const ProgramDraft& b) {
   const auto same_param = [](const ParamSpec& x, const ParamSpec& y) {
     return x.value == y.value && x.trainable == y.trainable && x.retired == y.retired;
@@ -103,7 +117,7 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
          a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
-         a.model.graph == b.model.graph;
+         a.model.graph.same_but_reals(b.model.graph);
 }
 
 }  // namespace
@@ -123,12 +137,20 @@ void ProgramCache::gather(const Model& model, const ChannelCut& cut) {
 }
 
 CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
-  const auto found = std::ranges::find_if(entries_, [&](const auto& entry) { return same(entry->draft, draft); });
+  const auto equal = [&](const Entry& entry) { return entry.draft.model.graph == draft.model.graph; };
+  auto found = std::ranges::find_if(entries_, [&](const auto& e) { return same(e->draft, draft) && equal(*e); });
+  // The present trial may want a program with other numbers as well as this one.
+  if (found == entries_.end()) {
+    found = std::ranges::find_if(entries_, [&](const auto& e) { return !e->used && same(e->draft, draft); });
+  }
   if (found != entries_.end()) {
+    Entry& entry = **found;
     ++reused_;
-    (*found)->used = true;
-    (*found)->net.program.state() = {};  // nothing that an earlier trial marked
-    return (*found)->net;
+    entry.used = true;
+    entry.net.program.state() = {};  // nothing that an earlier trial marked
+    if (!equal(entry)) entry.net.program.set_reals(finish(draft, *params_).graph);
+    entry.draft = std::move(draft);
+    return entry.net;
   }
   // It takes the place of what an earlier trial had for the same purpose, so that no sweep piles programs up.
   std::erase_if(entries_, [&](const auto& entry) { return !entry->used && entry->draft.use == draft.use; });

@@ -1,6 +1,6 @@
 // Memory of parameters and the programs that are bound to it, kept from one trial to the next. A sweep over seeds and
-// hyper-parameters compiles once: a program is used again where the graph that it would be compiled from is equal, so
-// whatever shapes a program is its key. Owned by a worker that trains one trial after the other; not synchronised.
+// hyper-parameters compiles once: a program is used again where the graph that it would be compiled from is equal but for
+// real attributes, so whatever shapes a program is its key. Owned by a worker that trains one trial after the other; not synchronised.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,7 @@ class ProgramCache {
   // The parameters lose channels (ParamStore::gather), and all programs are gone. params() stays the same object.
   void gather(const Model& model, const ChannelCut& cut);
 
-  // The program of an equal draft, or a new one. Stays where it is until the next begin(), gather() or shrink().
+  // The program of an equal draft, that of an earlier trial with this one's real attributes, or a new one. Stays where it is until the next begin(), gather() or shrink().
   CompiledNetwork& compiled(ProgramDraft draft);
   // The present trial has no more use of it: it stays for the next one, unless it holds more than `bytes`.
   void done_with(const CompiledNetwork& net, std::size_t bytes);

@@ -16,10 +16,9 @@ void define_add_sign() {
           },
       .reverse = [](Reverse& r) { r.add(0, r.out_grad(0)); },
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-                   const auto strength = static_cast<float>(spec.node.attrs.real("strength"));
                    with_float_type(call.out[0].dtype, [&]<class T>() {
                      for_each(call.exec, call.out[0].numel(),
-                              AddSign<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(), strength});
+                              AddSign<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(), spec.real("strength")});
                    });
                  })},
       .inplace = 0,

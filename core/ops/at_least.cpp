@@ -15,9 +15,8 @@ void define_at_least() {
           },
       .kernel =
           {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-             const auto least = static_cast<float>(spec.node.attrs.real("value"));
              with_float_type(call.out[0].dtype, [&]<class T>() {
-               for_each(call.exec, call.out[0].numel(), AtLeast<T>{call.in[0].as<T>(), call.out[0].as<T>(), least});
+               for_each(call.exec, call.out[0].numel(), AtLeast<T>{call.in[0].as<T>(), call.out[0].as<T>(), spec.real("value")});
              });
            })},
       .inplace = 0,

@@ -47,8 +47,7 @@ void reverse(Reverse& pass) {
   const auto grads = pass.graph().emit(
       "batch_norm_backward",
       {dy, node.in[0], relu && residual ? node.out[0] : kNoValue, node.in[1], node.in[2], node.out[1], node.out[2]},
-      {{"eps", node.attrs.real("eps")},
-       {"running", node.attrs.integer("running", 0)},
+      {{"running", node.attrs.integer("running", 0)},
        {"relu", std::int64_t{relu}},
        {"residual", std::int64_t{gated_residual}}},
       node.name + "/dx");
@@ -63,16 +62,21 @@ cpu::BatchNormShape shape_of(const Shape& x, const Attrs& attrs) {
           .channels = x[-1],
           .running = attrs.integer("running", 0) != 0,
           .relu = attrs.integer("relu", 0) != 0,
-          .eps = static_cast<float>(attrs.real("eps")),
-          .momentum = static_cast<float>(attrs.real("momentum", 0.1))};
+          .eps = 0,
+          .momentum = 0};
 }
 
 class ForwardKernel final : public Kernel {
  public:
   explicit ForwardKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[0].shape, spec.node.attrs)), threads_(spec.threads) {}
+      : shape_(shape_of(spec.in[0].shape, spec.node.attrs)),
+        eps_(spec.real("eps")),
+        momentum_(spec.real("momentum")),
+        threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(); }
   void run(const KernelCall& call) override {
+    shape_.eps = static_cast<float>(*eps_);
+    shape_.momentum = static_cast<float>(*momentum_);
     call.in[0].dtype == DType::BF16 ? run_as<bf16>(call) : run_as<float>(call);
   }
 
@@ -94,6 +98,7 @@ class ForwardKernel final : public Kernel {
                                call.exec.scratch, threads_);
   }
   cpu::BatchNormShape shape_;
+  const double *eps_, *momentum_;
   int threads_;
 };
 
@@ -156,6 +161,7 @@ void define_batch_norm() {
   define_op({.name = "batch_norm",
              .role = OpRole::Norm,
              .infer = infer_forward,
+             .defaults = {{"momentum", 0.1}},
              .reverse = reverse,
              .kernel = {.cpu = make_kernel<ForwardKernel>},
              .inplace = 0,

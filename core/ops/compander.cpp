@@ -19,9 +19,9 @@ void with_companding(const Attrs& attrs, const Body& body) {
   fail(ErrorKind::Internal, "attribute function must be arctan, arsinh or erf, not {}", name);
 }
 
-// Read by the kernel as it runs; the attribute counts where the input is absent.
-Coefficient coefficient(const TensorView& input, const Attrs& attrs, const char* name) {
-  return {input.as<float>(), input.data != nullptr ? 0.0f : static_cast<float>(attrs.real(name))};
+// Where the attribute lies that counts where input `i` is absent; null where it is present.
+const double* given(const KernelSpec& spec, std::size_t i, const char* name) {
+  return spec.in[i].shape.rank() == 1 ? nullptr : spec.real(name);
 }
 
 void check(std::span<const ValueInfo> in, const Attrs& attrs, bool learned_a, bool learned_b) {
@@ -40,9 +40,9 @@ void define_compander_backward() {
         return {{in[1].shape, DType::F32}};
       },
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-                   const Attrs& attrs = spec.node.attrs;
-                   const Coefficient a = coefficient(call.in[2], attrs, "a"), b = coefficient(call.in[3], attrs, "b");
-                   with_companding(attrs, [&]<Companding kind>() {
+                   const Coefficient a{call.in[2].as<float>(), given(spec, 2, "a")};
+                   const Coefficient b{call.in[3].as<float>(), given(spec, 3, "b")};
+                   with_companding(spec.node.attrs, [&]<Companding kind>() {
                      for_each(call.exec, call.out[0].numel(),
                               CompandBackward<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
                                                     call.out[0].as<float>()},
@@ -55,12 +55,16 @@ void define_compander_backward() {
 
 class CoefficientGradient final : public Kernel {
  public:
-  explicit CoefficientGradient(const KernelSpec& spec) : attrs_(spec.node.attrs), count_(spec.in[1].shape.numel()) {}
+  explicit CoefficientGradient(const KernelSpec& spec)
+      : attrs_(spec.node.attrs),
+        given_a_(given(spec, 2, "a")),
+        given_b_(given(spec, 3, "b")),
+        count_(spec.in[1].shape.numel()) {}
   std::size_t scratch_bytes() const override {
     return sizeof(CompandingGradient) * static_cast<std::size_t>(fold_partials(1, count_));
   }
   void run(const KernelCall& call) override {
-    const Coefficient a = coefficient(call.in[2], attrs_, "a"), b = coefficient(call.in[3], attrs_, "b");
+    const Coefficient a{call.in[2].as<float>(), given_a_}, b{call.in[3].as<float>(), given_b_};
     with_companding(attrs_, [&]<Companding kind>() {
       fold_rows(call.exec, 1, count_, CompandingGradient{},
                 LoadCompandingGradient<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b},
@@ -71,6 +75,7 @@ class CoefficientGradient final : public Kernel {
 
  private:
   Attrs attrs_;
+  const double *given_a_, *given_b_;
   std::int64_t count_;
 };
 
@@ -95,9 +100,9 @@ void define_compander() {
   };
   define_op({
       .name = "compander",
-      .infer = [](std::span<const ValueInfo> in, const Attrs& given) -> std::vector<ValueInfo> {
+      .infer = [](std::span<const ValueInfo> in, const Attrs& attributes) -> std::vector<ValueInfo> {
         require(in.size() == 3, "takes v, a, b, of which a and b may be absent");
-        check(in, given, in[1].shape.rank() == 1, in[2].shape.rank() == 1);
+        check(in, attributes, in[1].shape.rank() == 1, in[2].shape.rank() == 1);
         return {{in[0].shape, DType::F32}};
       },
       .reverse =
@@ -116,9 +121,9 @@ void define_compander() {
           },
       .keeps_zeros_of = 0,
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-                   const Attrs& given = spec.node.attrs;
-                   const Coefficient a = coefficient(call.in[1], given, "a"), b = coefficient(call.in[2], given, "b");
-                   with_companding(given, [&]<Companding kind>() {
+                   const Coefficient a{call.in[1].as<float>(), given(spec, 1, "a")};
+                   const Coefficient b{call.in[2].as<float>(), given(spec, 2, "b")};
+                   with_companding(spec.node.attrs, [&]<Companding kind>() {
                      for_each(call.exec, call.out[0].numel(),
                               Compand<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
                    });

@@ -70,8 +70,7 @@ void reverse_split(Reverse& r) {
     if (grad == kNoValue) {
       const ValueInfo part = graph.value(r.node().out[i]);
       const std::string name = fmt::format("{}/zero{}", r.node().name, i);
-      const std::vector<std::int64_t> extents(part.shape.begin(), part.shape.end());
-      grad = graph.emit1("fill", {}, {{"value", 0.0}, {"shape", extents}}, name);
+      grad = graph.constant(0.0, part.shape, name);
       if (part.dtype != DType::F32) {
         grad = graph.emit1("cast", {grad}, {{"dtype", std::string(name_of(part.dtype))}}, name + ".cast");
       }

@@ -27,7 +27,7 @@ void define_drop_path() {
                    with_float_type(x.dtype, [&]<class T>() {
                      for_rows(call.exec, examples,
                               DropExample<T>{x.as<T>(), y.as<T>(), cols, &call.exec.run->feed,
-                                             stream_id(spec.node.name), static_cast<float>(spec.node.attrs.real("p"))},
+                                             stream_id(spec.node.name), spec.real("p")},
                               rows_worth(cols));
                    });
                  })},

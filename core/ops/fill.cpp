@@ -14,8 +14,7 @@ void define_fill() {
         return {{Shape(attrs.list("shape")), DType::F32}};
       },
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-                   const auto value = static_cast<float>(spec.node.attrs.real("value"));
-                   for_each(call.exec, call.out[0].numel(), Fill{call.out[0].as<float>(), value});
+                   for_each(call.exec, call.out[0].numel(), Fill{call.out[0].as<float>(), spec.real("value")});
                  })},
       .examples = {{.label = "matrix",
                     .in = {},

@@ -84,7 +84,7 @@ void define_group_shrink() {
                    for_each(call.exec, call.out[0].numel(),
                             GroupShrink{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<std::uint8_t>(),
                                         call.in[3].as<float>(), call.out[0].as<float>(), grouping_of(spec.node.attrs),
-                                        spec.node.attrs.real("scale"), call.exec.run});
+                                        spec.real("scale"), call.exec.run});
                  })},
       .inplace = 0,
       .examples = {{.label = "columns",

@@ -90,7 +90,7 @@ void define_hash_vectors() {
       .kernel = {.cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const Attrs& attrs = spec.node.attrs;
                    const RngKey key{static_cast<std::uint64_t>(attrs.integer("seed")), stream_id(spec.node.name), 0};
-                   const auto zeros = static_cast<float>(attrs.real("zeros"));
+                   const auto zeros = static_cast<float>(*spec.real("zeros"));
                    const bool gaussian = attrs.integer("gaussian") != 0;
                    std::uint64_t at = 0;
                    for (float& v : call.out[0].span<float>()) {

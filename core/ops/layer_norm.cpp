@@ -46,7 +46,7 @@ void run_forward(const KernelSpec& spec, const KernelCall& call) {
     for_rows(call.exec, call.in[0].numel() / cols,
              LayerNormRow<T>{call.in[0].as<T>(), call.in[1].as<float>(), call.in[2].as<float>(), call.out[0].as<T>(),
                              call.out[1].as<float>(), call.out[2].as<float>(), cols,
-                             static_cast<float>(spec.node.attrs.real("eps"))},
+                             spec.real("eps")},
              rows_worth(4 * cols));
   });
 }

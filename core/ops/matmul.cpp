@@ -15,7 +15,7 @@ cpu::MatmulShape shape_of(const Shape& a, const Shape& b, const Attrs& attrs) {
           .cols = tb ? b[-2] : b[-1],
           .transpose_a = ta,
           .transpose_b = tb,
-          .scale = static_cast<float>(attrs.real("scale", 1.0))};
+          .scale = 1.0f};
 }
 
 std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
@@ -40,7 +40,7 @@ void reverse(Reverse& r) {
   const std::int64_t ta = node.attrs.integer("transpose_a", 0), tb = node.attrs.integer("transpose_b", 0);
   const auto product = [&](ValueId x, std::int64_t tx, ValueId y, std::int64_t ty, const char* name) {
     return r.graph().emit1("matmul", {x, y},
-                           {{"transpose_a", tx}, {"transpose_b", ty}, {"scale", node.attrs.real("scale", 1.0)}},
+                           {{"transpose_a", tx}, {"transpose_b", ty}, {"scale", node.attrs.real("scale")}},
                            node.name + name);
   };
   if (r.wants(0)) r.add(0, ta == 0 ? product(dy, 0, b, 1 - tb, "/da") : product(b, tb, dy, 1, "/da"));
@@ -50,9 +50,10 @@ void reverse(Reverse& r) {
 class MatmulKernel final : public Kernel {
  public:
   explicit MatmulKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)), threads_(spec.threads) {}
+      : shape_(shape_of(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)), scale_(spec.real("scale")), threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(threads_); }
   void run(const KernelCall& call) override {
+    shape_.scale = static_cast<float>(*scale_);
     with_float_type(call.out[0].dtype, [&]<class T>() {
       cpu::matmul(shape_, call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(), call.exec.scratch, threads_);
     });
@@ -60,6 +61,7 @@ class MatmulKernel final : public Kernel {
 
  private:
   cpu::MatmulShape shape_;
+  const double* scale_;
   int threads_;
 };
 
@@ -74,6 +76,7 @@ OpExample example(std::string label, const Shape& a, const Shape& b, std::int64_
 void define_matmul() {
   define_op({.name = "matmul",
              .infer = infer,
+             .defaults = {{"scale", 1.0}},
              .reverse = reverse,
              .macs =
                  [](std::span<const ValueInfo> in, std::span<const ValueInfo>, const Attrs& attrs) {

@@ -53,9 +53,7 @@ void define_divide_by() {
             // -sum(dy y) / s
             const ValueId sum =
                 graph.emit1("reduce_sum", {graph.emit1("mul", {share, node.out[0]}, {}, name)}, {}, name);
-            const ValueId sign =
-                graph.emit1("fill", {}, {{"value", -1.0}, {"shape", std::vector<std::int64_t>{}}}, name);
-            r.add(1, graph.emit1("mul", {sum, sign}, {}, name));
+            r.add(1, graph.scaled(sum, -1.0, name));
           },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    with_float_type(call.out[0].dtype, [&]<class T>() {

@@ -42,7 +42,17 @@ std::vector<ValueInfo> infer_step(Infos in, std::size_t slots, SlotShape last = 
   return out;
 }
 
-UpdateOf update_of(const Attrs& attrs, const KernelCall& call, std::size_t slots) {
+// What all steps are told by their node.
+struct StepAttrs {
+  const double *lr, *weight_decay;
+  bool decay_frozen;
+  explicit StepAttrs(const KernelSpec& spec)
+      : lr(spec.real("lr")),
+        weight_decay(spec.real("weight_decay")),
+        decay_frozen(spec.node.attrs.integer("decay_frozen", 0) != 0) {}
+};
+
+UpdateOf update_of(const StepAttrs& attrs, const KernelCall& call, std::size_t slots) {
   return {.grad = call.in[1].as<float>(),
           .weight = call.in[0].as<float>(),
           .new_weight = call.out[0].as<float>(),
@@ -50,36 +60,40 @@ UpdateOf update_of(const Attrs& attrs, const KernelCall& call, std::size_t slots
           .train = call.in[slots + 3].as<std::uint8_t>(),
           .grad_scale = call.in[slots + 4].as<float>(),
           .run = call.exec.run,
-          .lr = attrs.real("lr", 1.0),
-          .weight_decay = attrs.real("weight_decay", 0.0),
-          .decay_frozen = attrs.integer("decay_frozen", 0) != 0,
+          .lr = attrs.lr,
+          .weight_decay = attrs.weight_decay,
+          .decay_frozen = attrs.decay_frozen,
           .rate_factor = call.in[slots + 5].as<float>()};
 }
 
 void run_sgd(const KernelSpec& spec, const KernelCall& call) {
-  const Attrs& attrs = spec.node.attrs;
   for_each_weight(call.exec, call.out[0].numel(),
-                  SgdStep{update_of(attrs, call, 1), call.in[2].as<float>(), call.out[1].as<float>(),
-                          static_cast<float>(attrs.real("momentum")), attrs.integer("nesterov", 0) != 0});
+                  SgdStep{update_of(StepAttrs(spec), call, 1), call.in[2].as<float>(), call.out[1].as<float>(),
+                          spec.real("momentum"), spec.node.attrs.integer("nesterov", 0) != 0});
 }
 
+struct AdamAttrs : StepAttrs {
+  const double *beta1, *beta2, *eps;
+  explicit AdamAttrs(const KernelSpec& spec)
+      : StepAttrs(spec), beta1(spec.real("beta1")), beta2(spec.real("beta2")), eps(spec.real("eps")) {}
+};
+
 template <class Squares>
-void adam_weights(const Attrs& attrs, const KernelCall& call, const Squares& squares, bool decoupled) {
-  const auto real = [&](const char* name) { return static_cast<float>(attrs.real(name)); };
+void adam_weights(const AdamAttrs& attrs, const KernelCall& call, const Squares& squares, bool decoupled) {
   for_each_weight(call.exec, call.out[0].numel(),
                   AdamStep<Squares>{update_of(attrs, call, 2), call.in[2].as<float>(), call.out[1].as<float>(), squares,
-                                    real("beta1"), real("beta2"), real("eps"), decoupled});
+                                    attrs.beta1, attrs.beta2, attrs.eps, decoupled});
 }
 
 template <bool decoupled>
 void run_adam(const KernelSpec& spec, const KernelCall& call) {
-  adam_weights(spec.node.attrs, call, EntrySquares{call.in[3].as<float>(), call.out[2].as<float>()}, decoupled);
+  adam_weights(AdamAttrs(spec), call, EntrySquares{call.in[3].as<float>(), call.out[2].as<float>()}, decoupled);
 }
 
 class AdamMini final : public Kernel {
  public:
   explicit AdamMini(const KernelSpec& spec)
-      : attrs_(spec.node.attrs),
+      : attrs_(spec),
         rows_(spec.in[3].shape.numel()),
         cols_(spec.in[0].shape.numel() / std::max<std::int64_t>(rows_, 1)) {}
   std::size_t scratch_bytes() const override {
@@ -89,13 +103,13 @@ class AdamMini final : public Kernel {
     const UpdateOf update = update_of(attrs_, call, 2);
     fold_rows(call.exec, rows_, cols_, SquareAndCount{},
               LoadRowSquare{update.grad, update.keep, update.train, update.grad_scale, cols_}, Sum{},
-              StoreRowSquare{call.in[3].as<float>(), call.out[2].as<float>(), call.exec.run, attrs_.real("beta2")},
+              StoreRowSquare{call.in[3].as<float>(), call.out[2].as<float>(), call.exec.run, attrs_.beta2},
               reinterpret_cast<SquareAndCount*>(call.exec.scratch));
     adam_weights(attrs_, call, RowSquares{call.out[2].as<float>(), cols_}, true);
   }
 
  private:
-  Attrs attrs_;
+  AdamAttrs attrs_;
   std::int64_t rows_, cols_;
 };
 
@@ -115,7 +129,7 @@ template <class Scale>
 class GradientScale final : public Kernel {
  public:
   GradientScale(const KernelSpec& spec, const char* attribute)
-      : norm_(spec.node.attrs.real(attribute)), count_(spec.in.size() / 3) {
+      : norm_(spec.real(attribute)), count_(spec.in.size() / 3) {
     for (const ValueInfo& info : spec.in) partials_ = std::max(partials_, fold_partials(1, info.shape.numel()));
   }
   std::size_t scratch_bytes() const override { return (count_ + static_cast<std::size_t>(partials_)) * sizeof(double); }
@@ -132,7 +146,7 @@ class GradientScale final : public Kernel {
   }
 
  private:
-  double norm_;
+  const double* norm_;
   std::size_t count_;
   std::int64_t partials_ = 0;
 };
@@ -165,8 +179,10 @@ void run_ascend(const KernelSpec&, const KernelCall& call) {
 }  // namespace
 
 void define_optimizer_steps() {
+  const Attrs defaults{{"lr", 1.0}, {"weight_decay", 0.0}};
   define_op({.name = "sgd_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 1); },
+             .defaults = defaults,
              .kernel = {.any = plain_kernel(run_sgd)},
              .examples = {example("momentum", 1, {{"momentum", 0.9}, {"weight_decay", 0.1}}),
                           example("nesterov, decay of frozen weights", 1,
@@ -177,10 +193,12 @@ void define_optimizer_steps() {
   const Attrs adam{{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0.1}};
   define_op({.name = "adam_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
+             .defaults = defaults,
              .kernel = {.any = plain_kernel(run_adam<false>)},
              .examples = {example("decay in the gradient", 2, adam)}});
   define_op({.name = "adamw_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
+             .defaults = defaults,
              .kernel = {.any = plain_kernel(run_adam<true>)},
              .examples = {example("decay apart", 2, adam)}});
   OpExample mini = example("a second moment a row", 2, adam), long_row = example("a long vector", 2, adam, {9000});
@@ -188,6 +206,7 @@ void define_optimizer_steps() {
   long_row.in[3].shape = slot_per_row(long_row.in[0].shape);
   define_op({.name = "adam_mini_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2, slot_per_row); },
+             .defaults = defaults,
              .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<AdamMini>(spec); }},
              .examples = {mini, long_row}});
   OpExample two{.label = "two parameters, masks",

@@ -72,7 +72,7 @@ void define_score_mask() {
       .kernel = {.cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const auto n = call.out[0].numel();
                    auto* mask = call.out[1].as<std::uint8_t>();
-                   keep_largest(call.in[1].span<const float>(), dropped_of(n, spec.node.attrs.real("density")), mask);
+                   keep_largest(call.in[1].span<const float>(), dropped_of(n, *spec.real("density")), mask);
                    for_each(call.exec, n, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
                  })},
       .examples = {{.label = "conv",

@@ -14,7 +14,7 @@ class SoftmaxCrossEntropy final : public Kernel {
       : name_(spec.node.name),
         rows_(spec.in[0].shape[0]),
         classes_(spec.in[0].shape[1]),
-        smoothing_(static_cast<float>(spec.node.attrs.real("label_smoothing", 0.0))),
+        smoothing_(spec.real("label_smoothing")),
         denominator_(spec.node.attrs.integer("denominator", 0)) {}
 
   std::size_t scratch_bytes() const override { return kMean + 2 * rows_bytes() + partial_bytes(); }
@@ -54,7 +54,7 @@ class SoftmaxCrossEntropy final : public Kernel {
 
   std::string name_;
   std::int64_t rows_, classes_;
-  float smoothing_;
+  const double* smoothing_;
   std::int64_t denominator_;
 };
 
@@ -63,7 +63,7 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) 
   require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1, "logits must be {N, classes}");
   require(in[1].dtype == DType::I32 && in[1].shape == Shape{in[0].shape[0]}, "labels must be {N} of i32");
   require(in.size() == 2 || (in[2].dtype == DType::F32 && in[2].shape == in[1].shape), "weights must be {N} of f32");
-  const double smoothing = attrs.real("label_smoothing", 0.0);
+  const double smoothing = attrs.real("label_smoothing");
   require(smoothing >= 0 && smoothing < 1, fmt::format("label_smoothing must be in [0, 1), not {}", smoothing));
   require(attrs.integer("denominator", 0) >= 0, "denominator must not be negative");
   return {{Shape{}, DType::F32, "loss"},
@@ -78,6 +78,7 @@ void define_softmax_cross_entropy() {
   define_op({
       .name = "softmax_cross_entropy",
       .infer = infer,
+      .defaults = {{"label_smoothing", 0.0}},
       .reverse =
           [](Reverse& r) {
             if (r.out_grad(0) == kNoValue || !r.wants(0)) return;

@@ -10,8 +10,7 @@
 namespace winnow::ops {
 namespace {
 
-BandScales draw_bands(const Node& node, const RunFeed& run) {
-  const double p = node.attrs.real("p");
+BandScales draw_bands(const Node& node, double p, const RunFeed& run) {
   const auto& bands = node.attrs.list("bands");
   const RngKey key{run.seed, stream_id(node.name), run.step};
   BandScales scales{{1, 1, 1}};
@@ -26,10 +25,10 @@ BandScales draw_bands(const Node& node, const RunFeed& run) {
 class WaveletDropout final : public Kernel {
  public:
   explicit WaveletDropout(const KernelSpec& spec)
-      : node_(spec.node), shape_(shape_of(spec)), scratch_bytes_(shape_.scratch_bytes(spec.threads)) {}
+      : node_(spec.node), p_(spec.real("p")), shape_(shape_of(spec)), scratch_bytes_(shape_.scratch_bytes(spec.threads)) {}
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
   void run(const KernelCall& call) override {
-    const BandScales scales = draw_bands(node_, call.exec.run->feed);
+    const BandScales scales = draw_bands(node_, *p_, call.exec.run->feed);
     with_float_type(call.out[0].dtype, [&]<class T>() {
       cpu::wavelet_dropout(shape_, scales, call.in[0].as<const T>(), call.out[0].as<T>(), call.exec);
     });
@@ -41,6 +40,7 @@ class WaveletDropout final : public Kernel {
     return {x[0], x[1], x[2], x[3], spec.node.attrs.text("variant") == "1d"};
   }
   Node node_;
+  const double* p_;
   cpu::WaveletShape shape_;
   std::size_t scratch_bytes_;
 };

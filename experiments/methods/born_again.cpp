@@ -48,10 +48,8 @@ class BornAgain final : public Method {
       Graph& other = teacher.graph();
       const auto rows = static_cast<double>(other.value(teacher.model().logits).shape[0]);
       const ValueId sure = other.emit1("max_probability", {teacher.model().logits}, {}, "born_again.sure");
-      const ValueId share =
-          other.emit1("fill", {}, {{"value", 1 / rows}, {"shape", std::vector<std::int64_t>{}}}, "born_again.share");
       const ValueId sum = other.emit1("reduce_sum", {sure}, {}, "born_again.sum");
-      return std::vector<TaughtValue>{{sure}, {other.emit1("mul", {sum, share}, {}, "born_again.mean"), true}};
+      return std::vector<TaughtValue>{{sure}, {other.scaled(sum, 1 / rows, "born_again.mean"), true}};
     });
     const ValueId weights = graph.emit1("divide_by", {taught[0], taught[1]}, {}, "born_again.weights");
     const auto loss = graph.emit("softmax_cross_entropy", {editor.model().logits, editor.labels(), weights},

@@ -26,12 +26,15 @@ WINNOW_HD float companding_slope(float u) {
   return 1.1283791670955126f * std::exp(-u * u);
 }
 
-// a or b: learned, and read when the functor runs, or given.
+// a or b: learned, or given. Either is read when the functor runs.
 struct Coefficient {
   const float* learned;  // null: given
-  float given;
-  WINNOW_HD Coefficient loaded() const { return {nullptr, learned != nullptr ? *learned : given}; }
-  WINNOW_HD float value() const { return given; }  // once loaded
+  const double* given;
+  float now = 0;  // set by loaded()
+  WINNOW_HD Coefficient loaded() const {
+    return {learned, given, learned != nullptr ? *learned : static_cast<float>(*given)};
+  }
+  WINNOW_HD float value() const { return now; }
 };
 
 template <Companding kind>

@@ -20,15 +20,18 @@ struct Dropout {
   std::int64_t n, row;
   const RunFeed* feed;
   std::uint32_t stream;
-  float p, scale;  // drop when the draw is below p; scale = 1 / (1 - p)
-  // Set by loaded(): the key of the draws, and the position of element 0 in the whole batch.
+  const double* p;  // drop when the draw is below it
+  // Set by loaded(): the key of the draws, the position of element 0 in the whole batch, and 1 / (1 - p).
   RngKey key = {};
   std::int64_t first = 0;
+  float below = 0, scale = 0;
 
   WINNOW_HD Dropout loaded() const {
     Dropout now = *this;
     now.key = {feed->seed, stream, feed->step};
     now.first = feed->first_row * row;
+    now.below = static_cast<float>(*p);
+    now.scale = 1.0f / (1.0f - now.below);
     return now;
   }
   WINNOW_HD std::int64_t shift() const { return first % 4; }
@@ -37,7 +40,7 @@ struct Dropout {
   }
   WINNOW_HD void element(std::int64_t i, std::uint32_t word) const {
     // A product and no choice, so that NaN and infinity stay, as in PyTorch.
-    y[i] = from_float<T>(to_float(x[i]) * (uniform01(word) < p ? 0.0f : scale));
+    y[i] = from_float<T>(to_float(x[i]) * (uniform01(word) < below ? 0.0f : scale));
   }
 };
 
@@ -77,11 +80,12 @@ struct DropExample {
   std::int64_t cols;
   const RunFeed* feed;
   std::uint32_t stream;
-  float p;
+  const double* p;
   WINNOW_HD void operator()(std::int64_t row) const {
+    const float below = static_cast<float>(*p);
     const RngKey key{feed->seed, stream, feed->step};
-    const bool drops = uniform_at(key, static_cast<std::uint64_t>(feed->first_row + row)) < p;
-    const float scale = drops ? 0.0f : 1.0f / (1.0f - p);
+    const bool drops = uniform_at(key, static_cast<std::uint64_t>(feed->first_row + row)) < below;
+    const float scale = drops ? 0.0f : 1.0f / (1.0f - below);
     for (std::int64_t i = row * cols; i < (row + 1) * cols; ++i) y[i] = from_float<T>(to_float(x[i]) * scale);
   }
 };

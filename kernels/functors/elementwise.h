@@ -1,5 +1,6 @@
 // One-element functors of the elementwise ops; T is float or bf16, arithmetic is float. Inputs and
-// outputs may be the same memory. Single source for CPU and CUDA.
+// outputs may be the same memory. Real numbers that a user sets are read where they lie as a functor runs. Single source
+// for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@ namespace winnow {
 
 struct Fill {
   float* y;
-  float value;
-  WINNOW_HD void operator()(std::int64_t i) const { y[i] = value; }
+  const double* value;
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = static_cast<float>(*value); }
 };
 
 template <class From, class To>
@@ -35,16 +36,16 @@ struct Mul {
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
-// x + strength * sign(w); the sign of zero is zero, that of NaN is NaN.
+// x + static_cast<float>(*strength) * sign(w); the sign of zero is zero, that of NaN is NaN.
 template <class T>
 struct AddSign {
   const T *x, *w;
   T* y;
-  float strength;
+  const double* strength;
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(w[i]);
     const float sign = value > 0 ? 1.0f : value < 0 ? -1.0f : value;
-    y[i] = from_float<T>(to_float(x[i]) + strength * sign);
+    y[i] = from_float<T>(to_float(x[i]) + static_cast<float>(*strength) * sign);
   }
 };
 
@@ -53,10 +54,10 @@ template <class T>
 struct AtLeast {
   const T* x;
   T* y;
-  float least;
+  const double* least;
   WINNOW_HD void operator()(std::int64_t i) const {
-    const float value = to_float(x[i]);
-    y[i] = from_float<T>(value < least ? least : value);
+    const float value = to_float(x[i]), bound = static_cast<float>(*least);
+    y[i] = from_float<T>(value < bound ? bound : value);
   }
 };
 

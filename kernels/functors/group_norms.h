@@ -56,14 +56,14 @@ struct GroupShrink {
   const float* strength;      // null: 1
   float* y;
   Grouping grouping;
-  double scale;
+  const double* scale;
   const RunState* run;
   float t = 0;  // set by loaded(); 0 once training has stopped
 
   WINNOW_HD GroupShrink loaded() const {
     GroupShrink now = *this;
     const double strong = strength != nullptr ? static_cast<double>(*strength) : 1.0;
-    now.t = run->status.stopped != 0 ? 0.0f : static_cast<float>(run->feed.learning_rate * scale * strong);
+    now.t = run->status.stopped != 0 ? 0.0f : static_cast<float>(run->feed.learning_rate * *scale * strong);
     return now;
   }
   WINNOW_HD void operator()(std::int64_t i) const {

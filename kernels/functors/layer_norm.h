@@ -17,7 +17,7 @@ struct LayerNormRow {
   T* y;
   float *mean, *rstd;
   std::int64_t cols;
-  float eps;
+  const double* eps;
   WINNOW_HD void operator()(std::int64_t row) const {
     const T* from = x + row * cols;
     T* to = y + row * cols;
@@ -29,7 +29,7 @@ struct LayerNormRow {
                                      return d * d;
                                    }) /
                            n;
-    const float scale = 1.0f / std::sqrt(variance + eps);
+    const float scale = 1.0f / std::sqrt(variance + static_cast<float>(*eps));
     for (std::int64_t i = 0; i < cols; ++i) {
       to[i] = from_float<T>((to_float(from[i]) - centre) * scale * gamma[i] + beta[i]);
     }

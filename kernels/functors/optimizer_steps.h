@@ -2,8 +2,8 @@
 //   keep   0: the weight is pruned; weight and optimizer state are zero.
 //   train  0: the weight is frozen; it gets no loss gradient and its optimizer state stays zero. It
 //   still decays if decay_frozen is set, otherwise its bits do not change.
-// The formulas are PyTorch's. What changes from update to update (learning rate, number of the update,
-// scale of the gradients) is read when a step is loaded. Old and new arrays may be the same memory. Run by
+// The formulas are PyTorch's. What changes from update to update (learning rate, number of the update, scale of the
+// gradients) and what a user sets (momentum, decay ...) is read where it lies when a step is loaded. Old and new arrays may be the same memory. Run by
 // for_each_weight() (kernels/optimizer.h), which resolves the masks' presence outside the loop: with the test
 // inside, the loop does not vectorise. For the same reason what is chosen from is computed before the choice, and
 // neither the test for stopped() nor the one of written(i) is part of a step. Single source for CPU and CUDA.
@@ -24,7 +24,7 @@ struct UpdateOf {
   const std::uint8_t *keep, *train;  // each may be null
   const float* grad_scale;           // null: 1
   const RunState* run;
-  double lr, weight_decay;  // multiplier of the learning rate; decay of this parameter
+  const double *lr, *weight_decay;  // multiplier of the learning rate; decay of this parameter
   bool decay_frozen;
   const float* rate_factor = nullptr;  // of this parameter at this update; null: 1
   // Set by loaded().
@@ -37,7 +37,7 @@ struct UpdateOf {
     scale = grad_scale != nullptr ? *grad_scale : 1.0f;
   }
   WINNOW_HD double rate_of_update() const {
-    return run->feed.learning_rate * lr * (rate_factor != nullptr ? static_cast<double>(*rate_factor) : 1.0);
+    return run->feed.learning_rate * *lr * (rate_factor != nullptr ? static_cast<double>(*rate_factor) : 1.0);
   }
 };
 
@@ -45,15 +45,16 @@ struct UpdateOf {
 struct SgdStep : UpdateOf {
   const float* velocity;
   float* new_velocity;
-  float momentum;
+  const double* momentum;
   bool nesterov;
-  float rate = 0, decay = 0;  // set by loaded()
+  float rate = 0, decay = 0, mu = 0;  // set by loaded()
 
   WINNOW_HD SgdStep loaded() const {
     SgdStep now = *this;
     now.load_common();
     now.rate = static_cast<float>(rate_of_update());
-    now.decay = static_cast<float>(weight_decay);
+    now.decay = static_cast<float>(*weight_decay);
+    now.mu = static_cast<float>(*momentum);
     return now;
   }
   template <bool kKeep, bool kTrain>
@@ -61,8 +62,8 @@ struct SgdStep : UpdateOf {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old = velocity[i], scaled = grad[i] * scale;
     const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
-    const float v = momentum * old + g;
-    const float ahead = g + momentum * v;
+    const float v = mu * old + g;
+    const float ahead = g + mu * v;
     const float stepped = w - rate * (nesterov ? ahead : v);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
     new_velocity[i] = (kept & moves) != 0 ? v : 0.0f;
@@ -100,9 +101,10 @@ struct AdamStep : UpdateOf {
   const float* mean;
   float* new_mean;
   Squares squares;
-  float beta1, beta2, epsilon;
+  const double *beta1, *beta2, *epsilon;
   bool decoupled;
   // Set by loaded(); the same for all weights.
+  float b1 = 0, b2 = 0, eps = 0;
   float decay = 0;                    // Adam: added to the gradient; AdamW: 0
   float shrink = 1;                   // Adam: 1; AdamW: 1 - rate * weight_decay
   float step_size = 0;                // rate / (1 - beta1^t)
@@ -112,10 +114,13 @@ struct AdamStep : UpdateOf {
     AdamStep now = *this;
     now.load_common();
     const double rate = rate_of_update(), t = static_cast<double>(run->feed.update);
-    now.decay = decoupled ? 0.0f : static_cast<float>(weight_decay);
-    now.shrink = decoupled ? static_cast<float>(1.0 - rate * weight_decay) : 1.0f;
-    now.step_size = static_cast<float>(rate / (1.0 - pow(static_cast<double>(beta1), t)));
-    now.inverse_root_correction = static_cast<float>(1.0 / sqrt(1.0 - pow(static_cast<double>(beta2), t)));
+    now.b1 = static_cast<float>(*beta1);
+    now.b2 = static_cast<float>(*beta2);
+    now.eps = static_cast<float>(*epsilon);
+    now.decay = decoupled ? 0.0f : static_cast<float>(*weight_decay);
+    now.shrink = decoupled ? static_cast<float>(1.0 - rate * *weight_decay) : 1.0f;
+    now.step_size = static_cast<float>(rate / (1.0 - pow(static_cast<double>(now.b1), t)));
+    now.inverse_root_correction = static_cast<float>(1.0 / sqrt(1.0 - pow(static_cast<double>(now.b2), t)));
     return now;
   }
   template <bool kKeep, bool kTrain>
@@ -123,9 +128,9 @@ struct AdamStep : UpdateOf {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old_mean = mean[i], scaled = grad[i] * scale;
     const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
-    const float m = old_mean + (1.0f - beta1) * (g - old_mean);
-    const float s = squares.next(i, g, beta2);
-    const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + epsilon);
+    const float m = old_mean + (1.0f - b1) * (g - old_mean);
+    const float s = squares.next(i, g, b2);
+    const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + eps);
     const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
     new_mean[i] = (kept & moves) != 0 ? m : 0.0f;
     squares.store(i, (kept & moves) != 0 ? s : 0.0f);
@@ -197,11 +202,11 @@ struct StoreRowSquare {
   const float* square;
   float* new_square;
   const RunState* run;
-  double beta2;
+  const double* beta2;
   WINNOW_HD void operator()(std::int64_t row, const SquareAndCount& of) const {
     const double old = static_cast<double>(square[row]);
     const bool moves = of.count > 0 && run->status.stopped == 0;
-    new_square[row] = moves ? static_cast<float>(beta2 * old + (1.0 - beta2) * of.sum / of.count) : square[row];
+    new_square[row] = moves ? static_cast<float>(*beta2 * old + (1.0 - *beta2) * of.sum / of.count) : square[row];
   }
 };
 
@@ -209,12 +214,12 @@ struct StoreRowSquare {
 struct NormScale {
   const double* squares;  // one a parameter, added in their order
   std::int64_t count;
-  double norm;
+  const double* norm;
   float* scale;
   WINNOW_HD void operator()(std::int64_t) const {
     double sum = 0;
     for (std::int64_t i = 0; i < count; ++i) sum += squares[i];
-    *scale = sum > 0 ? static_cast<float>(norm / sqrt(sum)) : 0.0f;
+    *scale = sum > 0 ? static_cast<float>(*norm / sqrt(sum)) : 0.0f;
   }
 };
 
@@ -237,13 +242,13 @@ struct Ascend {
 struct ClipScale {
   const double* squares;  // one a parameter, added in their order
   std::int64_t count;
-  double most;
+  const double* most;
   float* scale;
   WINNOW_HD void operator()(std::int64_t) const {
     double sum = 0;
     for (std::int64_t i = 0; i < count; ++i) sum += squares[i];
     const double norm = sqrt(sum);
-    *scale = norm <= most ? 1.0f : static_cast<float>(most / (norm + 1e-6));
+    *scale = norm <= *most ? 1.0f : static_cast<float>(*most / (norm + 1e-6));
   }
 };
 

@@ -34,7 +34,7 @@ struct SoftmaxCrossEntropyRow {
   const std::int32_t* labels;
   const float* weights;  // of the rows' losses; null: 1
   std::int64_t classes;
-  float smoothing;
+  const double* label_smoothing;
   const MeanRows* mean;
   T* dlogits;
   float* loss;         // by row, not divided
@@ -64,6 +64,7 @@ struct SoftmaxCrossEntropyRow {
       before += k != label && !after ? 1 : 0;
       sum_shifted += value - top;
     }
+    const float smoothing = static_cast<float>(*label_smoothing);
     float total = 0.0f;
     for (std::int64_t k = 0; k < classes; ++k) total += expf(to_float(x[k]) - top);
     const float log_total = logf(total), flat = smoothing / static_cast<float>(classes);

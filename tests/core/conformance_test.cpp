@@ -42,10 +42,11 @@ class OpConformance : public testing::TestWithParam<OpCase> {
                               "op " + GetParam().op + ", example '" + GetParam().example().label + "'"};
 };
 
-// Those with a gradient, those that take bf16, and those whose kernel is not a vendor's.
+// Those with a gradient, those that take bf16, those whose kernel is not a vendor's, and those with real attributes.
 class OpGradient : public OpConformance {};
 class OpInBf16 : public OpConformance {};
 class OwnKernel : public OpConformance {};
+class OpWithReals : public OpConformance {};
 
 std::vector<std::byte> bytes_of(const TensorView& view) {
   const auto* first = static_cast<const std::byte*>(view.data);
@@ -207,6 +208,35 @@ TEST_P(OpConformance, RepeatsBitForBit) {
   program.run(feed());
   for (std::size_t k = 0; k < values.size(); ++k)
     EXPECT_EQ(first[k], bytes_of(program.view(values[k]))) << "value " << k;
+}
+
+bool has_reals(const OpCase& c) { return !OpTrial(c).node().attrs.reals().empty(); }
+
+// A program that was compiled with other numbers gives what one compiled with these gives, gradients too.
+TEST_P(OpWithReals, ReadsRealAttributesAsItRuns) {
+  OpTrial trial(GetParam());
+  std::vector<ValueId> values = trial.node().out;
+  if (has_gradient() && trial.differentiate_functional()) {
+    for (const std::size_t i : trial.differentiable()) values.push_back(trial.gradient(i));
+  }
+  const auto results = [&](Program& program) {
+    program.run(feed());
+    std::vector<std::vector<std::byte>> all;
+    for (const ValueId id : values) all.push_back(bytes_of(program.view(id)));
+    return all;
+  };
+  Program program = trial.compile(values, 1);
+  const auto before = results(program);
+  for (NodeId i = 0; i < trial.graph().node_count(); ++i) {
+    Attrs& attrs = trial.graph().node(i).attrs;
+    const Attrs old = attrs;
+    for (const auto& [name, value] : old.reals()) attrs.set(std::string(name), value == 0 ? 0.25 : value / 2);
+  }
+  Program fresh = trial.compile(values, 1);
+  program.set_reals(trial.graph());
+  const auto now = results(program);
+  EXPECT_EQ(now, results(fresh));
+  EXPECT_NE(now, before) << "its real attributes change nothing";
 }
 
 // Elements of any type.
@@ -389,6 +419,7 @@ bool has_gradient(const OpCase& c) {
 INSTANTIATE_TEST_SUITE_P(Ops, OpConformance, testing::ValuesIn(test::all_op_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OpGradient, cases_where(has_gradient), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OpInBf16, cases_where(takes_bf16), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Ops, OpWithReals, cases_where(has_reals), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OwnKernel, cases_where([](const OpCase& c) { return !is_vendor(c.op); }), name_of_case);
 
 // Ops without an example of their own must be reached through the reverse rule of an op that has one.

@@ -15,6 +15,10 @@ namespace {
 using Floats = std::vector<float>;
 using Bytes = std::vector<std::uint8_t>;
 
+// What steps read where it lies.
+constexpr double kOne = 1, kNone = 0, kHalf = 0.5, kTenth = 0.1, kHundredth = 0.01, kThousand = 1e3;
+constexpr double kMomentum = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
+
 // Of an update with learning rate 0.1 and momentum 0.9, in place.
 SgdStep sgd(const RunState& run, const Floats& grad, Floats& weight, Floats& velocity) {
   return {{.grad = grad.data(),
@@ -24,12 +28,12 @@ SgdStep sgd(const RunState& run, const Floats& grad, Floats& weight, Floats& vel
            .train = nullptr,
            .grad_scale = nullptr,
            .run = &run,
-           .lr = 1,
-           .weight_decay = 0,
+           .lr = &kOne,
+           .weight_decay = &kNone,
            .decay_frozen = false},
           velocity.data(),
           velocity.data(),
-          0.9f,
+          &kMomentum,
           false};
 }
 
@@ -53,7 +57,7 @@ TEST(SgdStep, FollowsPyTorchOverTwoSteps) {
     double w = 1, v = 0;
     Floats weight{1}, velocity{0}, grad{0};
     SgdStep step = sgd(run, grad, weight, velocity);
-    step.weight_decay = 0.01;
+    step.weight_decay = &kHundredth;
     step.nesterov = nesterov;
     for (const double g : {1.0, -2.0}) {
       const double d = g + 0.01 * w;
@@ -73,7 +77,7 @@ TEST(SgdStep, ScalesTheGradientButNotTheDecay) {
   SgdStep step = sgd(run, grad, weight, velocity);
   const float quarter = 0.25f;
   step.grad_scale = &quarter;
-  step.weight_decay = 0.5;
+  step.weight_decay = &kHalf;
   apply(run, 1, step);
   EXPECT_EQ(velocity[0], 3.0f) << "8 / 4 + 0.5 * 2";
 }
@@ -96,7 +100,7 @@ TEST(SgdStep, FrozenWeightsKeepTheirBits) {
   const Bytes train{0, 1};
   SgdStep step = sgd(run, grad, weight, velocity);
   step.train = train.data();
-  step.weight_decay = 0.1;
+  step.weight_decay = &kTenth;
   for (int i = 0; i < 5; ++i) apply(run, 2, step);
   EXPECT_EQ(weight[0], 0.1f);
   EXPECT_EQ(velocity[0], 0);
@@ -109,7 +113,7 @@ TEST(SgdStep, FrozenWeightsDecayWhereAskedTo) {
   const Bytes train{0};
   SgdStep step = sgd(run, grad, weight, velocity);
   step.train = train.data();
-  step.weight_decay = 0.5;
+  step.weight_decay = &kHalf;
   step.decay_frozen = true;
   apply(run, 1, step);
   EXPECT_FLOAT_EQ(weight[0], 1 - 0.1f * 0.5f);
@@ -138,15 +142,15 @@ AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floa
            .train = nullptr,
            .grad_scale = nullptr,
            .run = &run,
-           .lr = 1,
-           .weight_decay = 0.1,
+           .lr = &kOne,
+           .weight_decay = &kTenth,
            .decay_frozen = false},
           mean.data(),
           mean.data(),
           {square.data(), square.data()},
-          0.9f,
-          0.999f,
-          1e-8f,
+          &kMomentum,
+          &kBeta2,
+          &kEpsilon,
           decoupled};
 }
 
@@ -194,11 +198,11 @@ TEST(AdamStep, ARowHasOneSecondMoment) {
   RunState run = first_update(0.1);
   const Exec exec{.threads = 1, .run = &run};
   fold_rows(exec, 1, 2, SquareAndCount{}, LoadRowSquare{grad.data(), nullptr, nullptr, nullptr, 2}, Sum{},
-            StoreRowSquare{square.data(), square.data(), &run, 0.999}, static_cast<SquareAndCount*>(nullptr));
+            StoreRowSquare{square.data(), square.data(), &run, &kBeta2}, static_cast<SquareAndCount*>(nullptr));
   AdamOfEntries entries = adam(run, grad, weight, mean, square, true);
-  entries.weight_decay = 0;
+  entries.weight_decay = &kNone;
   const UpdateOf& update = entries;
-  apply(run, 2, AdamStep<RowSquares>{update, mean.data(), mean.data(), {square.data(), 2}, 0.9f, 0.999f, 1e-8f, true});
+  apply(run, 2, AdamStep<RowSquares>{update, mean.data(), mean.data(), {square.data(), 2}, &kMomentum, &kBeta2, &kEpsilon, true});
   EXPECT_NEAR(weight[0], -0.084853, 1e-6);
   EXPECT_NEAR(weight[1], -0.113137, 1e-6);
 }
@@ -220,7 +224,7 @@ TEST(OptimizerSteps, LengthAndThreadsDoNotChangeABit) {
   for (SgdStep* step : {&one, &all}) {
     step->keep = keep.data();
     step->train = train.data();
-    step->weight_decay = 1e-2;
+    step->weight_decay = &kHundredth;
     step->nesterov = true;
   }
   for (int repeat = 0; repeat < 3; ++repeat) {
@@ -237,7 +241,7 @@ TEST(OptimizerSteps, AWeightThatOverflowsStopsLaterUpdates) {
   run.feed.step = 7;
   Floats grad{1, 1e38f, 1}, weight{1, -3e38f, 1}, velocity{0, 0, 0};
   SgdStep step = sgd(run, grad, weight, velocity);
-  step.lr = 1e3;
+  step.lr = &kThousand;
   apply(run, 3, step);
   EXPECT_EQ(run.status.not_finite, 1u);
   EXPECT_EQ(run.status.since, 7u);

@@ -28,9 +28,7 @@ class WithLosses final : public Method {
       ValueId value = kNoValue;
       if (terms_[i].of == Of::Logits) {
         const auto rows = static_cast<double>(graph.value(editor.model().logits).shape[0]);
-        const ValueId share =
-            graph.emit1("fill", {}, {{"value", 1 / rows}, {"shape", std::vector<std::int64_t>{}}}, "share");
-        value = graph.emit1("mul", {squares(editor.model().logits), share}, {}, "mean");
+        value = graph.scaled(squares(editor.model().logits), 1 / rows, "mean");
       } else {
         for (const ParamSpec& spec : editor.model().params) {
           const ValueId one = squares(spec.value);

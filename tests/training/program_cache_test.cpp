@@ -50,6 +50,7 @@ TEST(ProgramCache, TrialsOfOtherShapesInOneProcessKeepTheirBits) {
                                                {{"optimizer", "adam"}, {"lr", "0.001"}},
                                                {{"optimizer", "sam"}},
                                                {{"label_smoothing", "0.1"}},
+                                               {{"label_smoothing", "0.3"}, {"momentum", "0.5"}, {"clip_norm", "0.1"}},
                                                {{"precision", "bf16"}},
                                                {{"eval_batch", "7"}},
                                                {}}) {
@@ -62,8 +63,8 @@ TEST(ProgramCache, TrialsOfOtherShapesInOneProcessKeepTheirBits) {
   }
 }
 
-// A method without edits shares the programs of the dense network; label smoothing is in the loss, so training is
-// compiled again and evaluation is not.
+// A method without edits shares the programs of the dense network. What is a number in a node (label smoothing, the p of a
+// dropout) is read where it lies; what adds a node is another program.
 TEST(ProgramCache, CompilesWhatDiffersAndNothingElse) {
   ProgramCache programs;
   const auto reused_by = [&](const Recipe& recipe, const Pairs& train) {
@@ -74,7 +75,8 @@ TEST(ProgramCache, CompilesWhatDiffersAndNothingElse) {
   EXPECT_EQ(reused_by(kDense, {}), 0);
   EXPECT_EQ(reused_by({"gmp", "lenet5", {{"name", "gmp"}, {"density", "0.5"}, {"interval", "1it"}}}, {}), 2);
   EXPECT_EQ(reused_by(kDense, {{"optimizer", "sam"}}), 2) << "a second pass is the same program";
-  EXPECT_EQ(reused_by(kDense, {{"label_smoothing", "0.1"}}), 1);
+  EXPECT_EQ(reused_by(kDense, {{"label_smoothing", "0.1"}}), 2);
+  EXPECT_EQ(reused_by(kDense, {{"label_smoothing", "0.3"}, {"momentum", "0.5"}, {"weight_decay", "0.01"}}), 2);
   EXPECT_EQ(reused_by(kDense, {{"optimizer", "adam"}}), 0) << "other slots are other memory";
   EXPECT_EQ(reused_by({"dense", "lenet300", {{"name", "dense"}}}, {}), 0);
 }

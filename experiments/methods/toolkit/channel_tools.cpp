@@ -146,11 +146,9 @@ std::vector<NamedValue> add_gates(GraphEditor& editor) {
     if (!made.contains(layer.name)) continue;
     const ValueId out = behind_norm(graph, layer.out);
     const Shape whole = graph.value(out).shape;
-    const ValueId gate =
-        graph.emit1("fill", {}, {{"value", 1.0}, {"shape", std::vector{whole[-1]}}}, layer.name + "/gate");
+    const ValueId gate = graph.constant(1.0, {whole[-1]}, layer.name + "/gate");
     editor.splice(out, [&](ValueId channels) {
-      const std::vector<std::int64_t> extents(whole.begin(), whole.end());
-      const ValueId zero = graph.emit1("fill", {}, {{"value", 0.0}, {"shape", extents}});
+      const ValueId zero = graph.constant(0.0, whole, layer.name + "/zero");
       const ValueId everywhere = graph.emit1("add_broadcast", {zero, gate});
       return graph.emit1("mul", {channels, everywhere}, {}, layer.name + "/gated");
     });
