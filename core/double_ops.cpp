@@ -1,7 +1,6 @@
-// The list of ops that a probe in double precision may meet, with those that work element by element.
+// Ops that work element by element, and derivations of weights, in double precision.
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numbers>
 #include <string>
 
@@ -16,6 +15,8 @@ template <class F>
 void each(const DoubleCall& call, F f) {
   for (std::int64_t i = 0; i < numel(call); ++i) call.out[0][i] = f(i);
 }
+
+}  // namespace
 
 void copy(const DoubleCall& c) { std::copy_n(c.in[0], numel(c), c.out[0]); }
 void add(const DoubleCall& c) {
@@ -80,6 +81,8 @@ void soft_threshold_backward_threshold(const DoubleCall& c) {
   }
 }
 
+namespace {
+
 struct Compander {
   std::string function;
   double a, b;
@@ -96,6 +99,8 @@ struct Compander {
     return function == "arsinh" ? 1 / std::sqrt(1 + u * u) : 2 * std::numbers::inv_sqrtpi * std::exp(-u * u);
   }
 };
+}  // namespace
+
 void compander(const DoubleCall& c) {
   const Compander f(c, 1);
   each(c, [&](auto i) { return f.a * f.value(c.in[0][i] / f.b); });
@@ -113,75 +118,4 @@ void compander_backward_coefficients(const DoubleCall& c) {
   }
 }
 
-}  // namespace
 }  // namespace winnow::in_double
-
-namespace winnow {
-
-DoubleOp find_double_op(std::string_view name) {
-  using namespace in_double;
-  static const std::map<std::string_view, DoubleOp> ops = {
-      {"add", add},
-      {"add_broadcast", add_broadcast},
-      {"avg_pool2d", avg_pool},
-      {"avg_pool2d_backward", avg_pool_backward},
-      {"basis_combine", basis_combine},
-      {"basis_gradient", basis_gradient},
-      {"batch_norm", batch_norm},
-      {"batch_norm_backward", batch_norm_backward},
-      {"broadcast", broadcast},
-      {"cast", copy},
-      {"compander", compander},
-      {"compander_backward", compander_backward},
-      {"compander_backward_coefficients", compander_backward_coefficients},
-      {"concat", concat},
-      {"conv2d", conv2d},
-      {"conv2d_backward_data", conv2d_backward_data},
-      {"conv2d_backward_weights", conv2d_backward_weights},
-      {"exp", exponential},
-      {"fill", fill},
-      {"flatten", flatten},
-      {"fuse_channels", fuse_channels},
-      {"fuse_channels_backward_block", fuse_channels_backward_block},
-      {"fuse_channels_backward_scores", fuse_channels_backward_scores},
-      {"gather_channels", gather_channels},
-      {"gelu", gelu},
-      {"gelu_backward", gelu_backward},
-      {"global_avg_pool", avg_pool},
-      {"global_avg_pool_backward", avg_pool_backward},
-      {"layer_norm", layer_norm},
-      {"layer_norm_backward", layer_norm_backward},
-      {"linear", linear},
-      {"linear_backward_data", linear_backward_data},
-      {"linear_backward_weights", linear_backward_weights},
-      {"matmul", matmul},
-      {"max_pool2d", max_pool},
-      {"max_pool2d_backward", max_pool_backward},
-      {"mul", mul},
-      {"permute", permute},
-      {"reduce_sum", reduce_sum},
-      {"relu", relu},
-      {"relu_backward", relu_backward},
-      {"reshape", copy},
-      {"scale_by", scale_by},
-      {"scatter_channels", scatter_channels},
-      {"shortcut_pad", shortcut_pad},
-      {"shortcut_pad_backward", shortcut_pad_backward},
-      {"sigmoid", sigmoid},
-      {"sigmoid_backward", sigmoid_backward},
-      {"soft_threshold", soft_threshold},
-      {"soft_threshold_backward", soft_threshold_backward},
-      {"soft_threshold_backward_threshold", soft_threshold_backward_threshold},
-      {"softmax", softmax},
-      {"softmax_backward", softmax_backward},
-      {"softmax_cross_entropy", softmax_cross_entropy},
-      {"split", split},
-      {"sum_leading", sum_leading},
-      {"top_channels", top_channels},
-      {"unflatten", unflatten},
-  };
-  const auto found = ops.find(name);
-  return found == ops.end() ? nullptr : found->second;
-}
-
-}  // namespace winnow

@@ -1,10 +1,32 @@
-// The ops that double_ops.cpp lists and does not define itself. Pure functions; each is what core/ops says of it. Every sum
-// has one fixed order, whatever the thread count.
+// Ops in double precision (OpDef::in_double). Pure functions; each is what core/ops says of it. Every sum has one fixed
+// order, whatever the thread count.
 #pragma once
 
-#include "core/double_program.h"
+#include "core/op.h"
 
 namespace winnow::in_double {
+
+// double_ops.cpp
+void copy(const DoubleCall& call);
+void add(const DoubleCall& call);
+void mul(const DoubleCall& call);
+void scale_by(const DoubleCall& call);
+void fill(const DoubleCall& call);
+void broadcast(const DoubleCall& call);
+void reduce_sum(const DoubleCall& call);
+void relu(const DoubleCall& call);
+void relu_backward(const DoubleCall& call);
+void sigmoid(const DoubleCall& call);
+void exponential(const DoubleCall& call);
+void sigmoid_backward(const DoubleCall& call);
+void basis_combine(const DoubleCall& call);
+void basis_gradient(const DoubleCall& call);
+void soft_threshold(const DoubleCall& call);
+void soft_threshold_backward(const DoubleCall& call);
+void soft_threshold_backward_threshold(const DoubleCall& call);
+void compander(const DoubleCall& call);
+void compander_backward(const DoubleCall& call);
+void compander_backward_coefficients(const DoubleCall& call);
 
 // double_layers.cpp
 void conv2d(const DoubleCall& call);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/op.h"
 
 namespace winnow {
 
@@ -10,7 +11,7 @@ DoubleProgram::DoubleProgram(Graph graph, std::span<const ValueId> outputs, int 
     : graph_(std::move(graph)), order_(graph_.schedule(outputs)), values_(graph_.value_count()), threads_(threads) {
   for (const NodeId at : order_) {
     const Node& node = graph_.nodes()[at];
-    if (find_double_op(node.op) == nullptr) {
+    if (find_op(node.op).in_double == nullptr) {
       fail(ErrorKind::Settings, "node '{}': {} is not defined in double precision", node.name, node.op);
     }
   }
@@ -52,7 +53,7 @@ void DoubleProgram::run() {
       values.assign(static_cast<std::size_t>(out_info.back().shape.numel()), 0.0);
       out.push_back(values.data());
     }
-    find_double_op(node.op)({node, in_info, out_info, in, out, threads_});
+    find_op(node.op).in_double({node, in_info, out_info, in, out, threads_});
   }
 }
 

@@ -4,24 +4,11 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "core/graph.h"
 
 namespace winnow {
-
-// One node's work. Absent inputs are nullptr; indices are whole numbers.
-struct DoubleCall {
-  const Node& node;
-  std::span<const ValueInfo> in_info, out_info;
-  std::span<const double* const> in;
-  std::span<double* const> out;  // filled with zeros
-  int threads;
-};
-using DoubleOp = void (*)(const DoubleCall&);
-// nullptr: the op is not defined in double precision.
-DoubleOp find_double_op(std::string_view name);
 
 class DoubleProgram {
  public:

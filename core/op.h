@@ -54,6 +54,16 @@ struct KernelTable {
   }
 };
 
+// One node in double precision on the host. Absent inputs are nullptr; indices are whole numbers.
+struct DoubleCall {
+  const Node& node;
+  std::span<const ValueInfo> in_info, out_info;
+  std::span<const double* const> in;
+  std::span<double* const> out;  // filled with zeros
+  int threads;
+};
+using DoubleOp = void (*)(const DoubleCall&);
+
 // A kernel without state: a plain function.
 KernelMaker plain_kernel(void (*run)(const KernelSpec&, const KernelCall&));
 
@@ -120,10 +130,12 @@ enum class OpRole : std::uint8_t { Other, Layer, Norm, Activation };
 
 struct OpDef {
   std::string name;
+  DoubleOp in_double =
+      nullptr;  // for scores that choose masks (core/double_program.h); absent: no probe in double meets it
   OpRole role = OpRole::Other;
   // Throws Error with the reason alone; Graph::emit adds the node's name and the input shapes.
   std::function<std::vector<ValueInfo>(std::span<const ValueInfo> in, const Attrs&)> infer;
-  Attrs defaults = {};  // of attributes that a node need not give
+  Attrs defaults = {};                         // of attributes that a node need not give
   std::function<void(Reverse&)> reverse = {};  // absent: no gradient flows through
   std::function<std::int64_t(std::span<const ValueInfo> in, std::span<const ValueInfo> out, const Attrs&)> macs = {};
   // Of derivations of weights: output 0 is made entry by entry from this input and zero where that

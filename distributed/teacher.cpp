@@ -72,13 +72,13 @@ void Teacher::compute(void* images, Communicator& ranks) {
   program_.feed(model_.input, images);
   program_.run();
   if (ranks.size() == 1) return;
-  std::vector<double> sums;
+  means_.clear();
   for (const TaughtValue& taught : values_) {
-    if (taught.mean_over_ranks) sums.push_back(*program_.view(taught.value).as<float>());
+    if (taught.mean_over_ranks) means_.push_back(*program_.view(taught.value).as<float>());
   }
-  if (sums.empty()) return;
-  ranks.all_reduce_sum(std::span(sums));
-  auto sum = sums.begin();
+  if (means_.empty()) return;
+  ranks.all_reduce_sum(std::span(means_));
+  auto sum = means_.begin();
   for (const TaughtValue& taught : values_) {
     if (taught.mean_over_ranks) *program_.view(taught.value).as<float>() = static_cast<float>(*sum++ / ranks.size());
   }

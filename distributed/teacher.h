@@ -40,6 +40,7 @@ class Teacher {
   ParamStore params_;
   Program program_;
   std::set<std::string> used_;
+  std::vector<double> means_;  // of those over ranks, in the order of values_
 };
 
 }  // namespace winnow

@@ -1,4 +1,5 @@
 // add: elementwise sum of two tensors of one shape and type.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
@@ -8,6 +9,7 @@ namespace winnow::ops {
 void define_add() {
   define_op({
       .name = "add",
+      .in_double = in_double::add,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .reverse =
           [](Reverse& r) {

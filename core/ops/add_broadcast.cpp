@@ -2,6 +2,7 @@
 // embeddings are; sum_leading (attr `shape`, the last axes) is its reverse for b: the sum over the others, in f32.
 #include <algorithm>
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/for_each.h"
@@ -49,6 +50,7 @@ class SumLeading final : public Kernel {
 void define_add_broadcast() {
   define_op(
       {.name = "add_broadcast",
+       .in_double = in_double::add_broadcast,
        .infer = infer_add,
        .reverse =
            [](Reverse& r) {
@@ -70,9 +72,10 @@ void define_add_broadcast() {
        .channels = last_dim_alike(),
        .examples = {{.label = "positions", .in = {{{3, 4, 5}}, {{4, 5}}}},
                     {.label = "channels", .in = {{{2, 3, 3, 17}}, {{17}}}}}});
-  define_op({.name = "sum_leading", .infer = infer_sum, .kernel = {.cpu = [](const KernelSpec& spec) {
-                                                          return std::make_unique<SumLeading>(spec);
-                                                        }}});
+  define_op({.name = "sum_leading",
+             .in_double = in_double::sum_leading,
+             .infer = infer_sum,
+             .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<SumLeading>(spec); }}});
 }
 
 }  // namespace winnow::ops

@@ -2,6 +2,7 @@
 // spatial weight {O, I, K, K}: each filter is the combination of the basis filters that its coefficients say.
 #include "kernels/functors/basis_combine.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -35,6 +36,7 @@ class BasisGradientKernel final : public Kernel {
 void define_basis_gradient() {
   define_op({
       .name = "basis_gradient",
+      .in_double = in_double::basis_gradient,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 2 && in[0].shape == in[1].shape, "takes coefficients and dw, of one shape");
         const std::int64_t n = filter_size(in[0].shape);
@@ -51,6 +53,7 @@ void define_basis_gradient() {
 void define_basis_combine() {
   define_op({
       .name = "basis_combine",
+      .in_double = in_double::basis_combine,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 2, "takes coefficients and a basis");
         const std::int64_t n = filter_size(in[0].shape);

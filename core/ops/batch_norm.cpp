@@ -4,6 +4,7 @@
 // attrs: eps, momentum (of PyTorch: the weight of the batch), running (statistics are given), relu.
 #include "kernels/cpu/batch_norm.h"
 
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
@@ -159,6 +160,7 @@ OpExample example(std::string label, const Shape& x, bool running, bool relu, bo
 
 void define_batch_norm() {
   define_op({.name = "batch_norm",
+             .in_double = in_double::batch_norm,
              .role = OpRole::Norm,
              .infer = infer_forward,
              .defaults = {{"momentum", 0.1}},
@@ -175,6 +177,7 @@ void define_batch_norm() {
                           example("relu and residual", {4, 3, 3, 8}, false, true, true),
                           example("running statistics", {4, 3, 3, 8}, true, false, false)}});
   define_op({.name = "batch_norm_backward",
+             .in_double = in_double::batch_norm_backward,
              .infer = infer_backward,
              .kernel = {.cpu = make_kernel<BackwardKernel>},
              .inplace = 0});

@@ -1,4 +1,5 @@
 // cast: f32 <-> bf16, rounded to nearest even.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
@@ -8,6 +9,7 @@ namespace winnow::ops {
 void define_cast() {
   define_op({
       .name = "cast",
+      .in_double = in_double::copy,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 1 && is_float(in[0].dtype), "takes one f32 or bf16 input");
         const std::string& dtype = attrs.text("dtype");

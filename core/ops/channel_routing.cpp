@@ -3,6 +3,7 @@
 // scores, to the whole activations. The indices are constants in the gradient.
 #include "kernels/functors/channel_routing.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -36,6 +37,7 @@ std::int64_t pixels(const TensorView& x) { return x.shape[0] * area(x); }
 void define_top_channels() {
   define_op({
       .name = "top_channels",
+      .in_double = in_double::top_channels,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 1 && in[0].shape.rank() == 2 && in[0].dtype == DType::F32, "takes f32 scores {N, C}");
         const std::int64_t k = attrs.integer("k");
@@ -59,6 +61,7 @@ void define_top_channels() {
 void define_scatter_channels() {
   define_op({
       .name = "scatter_channels",
+      .in_double = in_double::scatter_channels,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 2, "takes dy and channel indices");
         require_index(in[0], in[1]);
@@ -80,6 +83,7 @@ void define_scatter_channels() {
 void define_gather_channels() {
   define_op({
       .name = "gather_channels",
+      .in_double = in_double::gather_channels,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 2, "takes activations and channel indices");
         require_index(in[0], in[1]);
@@ -110,6 +114,7 @@ void define_gather_channels() {
 void define_fuse_channels_backward_block() {
   define_op({
       .name = "fuse_channels_backward_block",
+      .in_double = in_double::fuse_channels_backward_block,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 3, "takes dy, scores and channel indices");
         require_scores(in[0], in[1]);
@@ -134,6 +139,7 @@ void define_fuse_channels_backward_block() {
 void define_fuse_channels_backward_scores() {
   define_op({
       .name = "fuse_channels_backward_scores",
+      .in_double = in_double::fuse_channels_backward_scores,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 3 && in[0].dtype == in[1].dtype, "takes dy, u and channel indices");
         require_index(in[0], in[2]);
@@ -162,6 +168,7 @@ OpExample fuse_example(const std::string& fusion) {
 void define_fuse_channels() {
   define_op({
       .name = "fuse_channels",
+      .in_double = in_double::fuse_channels,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 4, "takes x, u, scores and channel indices");
         require_index(in[0], in[3]);

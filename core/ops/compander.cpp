@@ -2,6 +2,7 @@
 // or none; an absent a or b is the attribute of that name. Attribute function: arctan, arsinh or erf.
 #include "kernels/functors/compander.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
@@ -35,6 +36,7 @@ void check(std::span<const ValueInfo> in, const Attrs& attrs, bool learned_a, bo
 void define_compander_backward() {
   define_op({
       .name = "compander_backward",
+      .in_double = in_double::compander_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 4, "takes dw, v, a, b");
         return {{in[1].shape, DType::F32}};
@@ -83,6 +85,7 @@ class CoefficientGradient final : public Kernel {
 void define_compander_backward_coefficients() {
   define_op({
       .name = "compander_backward_coefficients",
+      .in_double = in_double::compander_backward_coefficients,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 4, "takes dw, v, a, b");
         return {{Shape{1}, DType::F32}, {Shape{1}, DType::F32}};
@@ -100,6 +103,7 @@ void define_compander() {
   };
   define_op({
       .name = "compander",
+      .in_double = in_double::compander,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attributes) -> std::vector<ValueInfo> {
         require(in.size() == 3, "takes v, a, b, of which a and b may be absent");
         check(in, attributes, in[1].shape.rank() == 1, in[2].shape.rank() == 1);

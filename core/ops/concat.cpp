@@ -1,4 +1,5 @@
 // concat of the last axis, and split into parts of given sizes, each the reverse of the other.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/layout.h"
@@ -99,6 +100,7 @@ void run(const KernelCall& call, const TensorView& wide, std::span<const TensorV
 
 void define_concat() {
   define_op({.name = "concat",
+             .in_double = in_double::concat,
              .infer = infer_concat,
              .reverse = reverse_concat,
              .kernel = {.any = plain_kernel(
@@ -108,6 +110,7 @@ void define_concat() {
                           {.label = "three", .in = {{{4, 1}}, {{4, 17}}, {{4, 3}}}}}});
   define_op(
       {.name = "split",
+       .in_double = in_double::split,
        .infer = infer_split,
        .reverse = reverse_split,
        .kernel = {.any = plain_kernel(

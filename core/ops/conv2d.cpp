@@ -1,4 +1,5 @@
 // conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32.
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/ops/dispatch.h"
 #include "core/ops/layer_kernel.h"
@@ -150,7 +151,15 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_conv2d() {
-  define_layer("conv2d", {infer_forward, infer_backward_data, infer_backward_weights, reverse, {tie_channels, resize}},
+  define_layer("conv2d",
+               {infer_forward,
+                infer_backward_data,
+                infer_backward_weights,
+                in_double::conv2d,
+                in_double::conv2d_backward_data,
+                in_double::conv2d_backward_weights,
+                reverse,
+                {tie_channels, resize}},
                shape_of, examples());
 }
 

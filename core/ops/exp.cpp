@@ -1,4 +1,5 @@
 // exp: y = e^x, entry by entry.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/soft_threshold.h"
@@ -8,6 +9,7 @@ namespace winnow::ops {
 void define_exp() {
   define_op({
       .name = "exp",
+      .in_double = in_double::exponential,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
           [](Reverse& r) {

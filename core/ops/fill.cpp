@@ -1,4 +1,5 @@
 // fill: a tensor of one value.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
@@ -8,6 +9,7 @@ namespace winnow::ops {
 void define_fill() {
   define_op({
       .name = "fill",
+      .in_double = in_double::fill,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.empty(), "takes no input");
         attrs.real("value");

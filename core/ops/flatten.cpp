@@ -1,5 +1,6 @@
 // flatten: NHWC images to rows in the order (C, H, W), so that the next linear layer's weights have
 // PyTorch's order; unflatten (attrs height, width, channels) is its gradient and its inverse.
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
@@ -68,12 +69,14 @@ void run_unflatten(const KernelSpec& spec, const KernelCall& call) {
 void define_flatten() {
   define_op(
       {.name = "flatten",
+       .in_double = in_double::flatten,
        .infer = infer_flatten,
        .reverse = reverse_flatten,
        .kernel = {.cpu = plain_kernel(run_flatten)},
        .channels = {.tie = tie_flatten},
        .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}}, {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
   define_op({.name = "unflatten",
+             .in_double = in_double::unflatten,
              .infer = infer_unflatten,
              .reverse = reverse_unflatten,
              .kernel = {.cpu = plain_kernel(run_unflatten)},

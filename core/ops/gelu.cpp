@@ -1,6 +1,7 @@
 // gelu with the error function, and its reverse.
 #include "kernels/functors/gelu.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -9,6 +10,7 @@ namespace winnow::ops {
 void define_gelu() {
   define_op({
       .name = "gelu",
+      .in_double = in_double::gelu,
       .role = OpRole::Activation,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
@@ -26,6 +28,7 @@ void define_gelu() {
   });
   define_op({
       .name = "gelu_backward",
+      .in_double = in_double::gelu_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    with_float_type(call.out[0].dtype, [&]<class T>() {

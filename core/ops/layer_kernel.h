@@ -58,6 +58,7 @@ inline bool has_bias(std::span<const ValueInfo> in) { return in.size() == 3 && i
 
 struct LayerRules {
   decltype(OpDef::infer) forward, backward_data, backward_weights;
+  DoubleOp double_forward, double_backward_data, double_backward_weights;
   decltype(OpDef::reverse) reverse;
   ChannelRule channels;
 };
@@ -65,22 +66,23 @@ struct LayerRules {
 // Defines `name`, `name`_backward_data and `name`_backward_weights.
 template <class ShapeOf>
 void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shape_of, std::vector<OpExample> examples) {
-  const auto direction = [&](const char* suffix, Direction which, const auto& infer) {
-    OpDef op{.name = name + suffix, .infer = infer};
+  const auto direction = [&](const char* suffix, Direction which, const auto& infer, DoubleOp in_double) {
+    OpDef op{.name = name + suffix, .in_double = in_double, .infer = infer};
     op.macs = [which, shape_of](auto in, auto out, const Attrs& attrs) {
       return shape_of(which, in, out, attrs).macs();
     };
     op.kernel.cpu = cpu_layer(which, shape_of);
     return op;
   };
-  OpDef forward = direction("", Direction::Forward, rules.forward);
+  OpDef forward = direction("", Direction::Forward, rules.forward, rules.double_forward);
   forward.role = OpRole::Layer;
   forward.reverse = rules.reverse;
   forward.channels = rules.channels;
   forward.examples = std::move(examples);
   define_op(std::move(forward));
-  define_op(direction("_backward_data", Direction::BackwardData, rules.backward_data));
-  define_op(direction("_backward_weights", Direction::BackwardWeights, rules.backward_weights));
+  define_op(direction("_backward_data", Direction::BackwardData, rules.backward_data, rules.double_backward_data));
+  define_op(direction("_backward_weights", Direction::BackwardWeights, rules.backward_weights,
+                      rules.double_backward_weights));
 }
 
 }  // namespace winnow::ops

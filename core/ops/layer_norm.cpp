@@ -2,6 +2,7 @@
 //   in  x {..., C}, gamma {C}, beta {C}    out y, mean {rows}, rstd {rows}    attrs: eps
 #include "kernels/functors/layer_norm.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -45,8 +46,7 @@ void run_forward(const KernelSpec& spec, const KernelCall& call) {
   with_float_type(call.out[0].dtype, [&]<class T>() {
     for_rows(call.exec, call.in[0].numel() / cols,
              LayerNormRow<T>{call.in[0].as<T>(), call.in[1].as<float>(), call.in[2].as<float>(), call.out[0].as<T>(),
-                             call.out[1].as<float>(), call.out[2].as<float>(), cols,
-                             spec.real("eps")},
+                             call.out[1].as<float>(), call.out[2].as<float>(), cols, spec.real("eps")},
              rows_worth(4 * cols));
   });
 }
@@ -83,6 +83,7 @@ class BackwardKernel final : public Kernel {
 void define_layer_norm() {
   define_op(
       {.name = "layer_norm",
+       .in_double = in_double::layer_norm,
        .role = OpRole::Norm,
        .infer = infer_forward,
        .reverse = reverse,
@@ -93,6 +94,7 @@ void define_layer_norm() {
            {.label = "tokens", .in = {{{2, 7, 20}}, {{20}}, {{20}}}, .attrs = {{"eps", 1e-3}}, .tolerance = 1e-2},
            {.label = "many rows", .in = {{{150, 5}}, {{5}}, {{5}}}, .attrs = {{"eps", 1e-2}}, .tolerance = 1e-2}}});
   define_op({.name = "layer_norm_backward",
+             .in_double = in_double::layer_norm_backward,
              .infer = infer_backward,
              .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<BackwardKernel>(spec); }},
              .inplace = 0});

@@ -1,4 +1,5 @@
 // linear and its two gradients: x {rows, in}, weights {out, in} in f32, y {rows, out}.
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/ops/dispatch.h"
 #include "core/ops/layer_kernel.h"
@@ -79,7 +80,15 @@ std::vector<OpExample> examples() {
 }  // namespace
 
 void define_linear() {
-  define_layer("linear", {infer_forward, infer_backward_data, infer_backward_weights, reverse, {.tie = tie_channels}},
+  define_layer("linear",
+               {infer_forward,
+                infer_backward_data,
+                infer_backward_weights,
+                in_double::linear,
+                in_double::linear_backward_data,
+                in_double::linear_backward_weights,
+                reverse,
+                {.tie = tie_channels}},
                shape_of, examples());
 }
 

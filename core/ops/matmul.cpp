@@ -2,6 +2,7 @@
 // attrs: transpose_a, transpose_b (the two axes change places first), scale. Its reverse is two of the same.
 #include "kernels/cpu/matmul.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 
 namespace winnow::ops {
@@ -50,7 +51,9 @@ void reverse(Reverse& r) {
 class MatmulKernel final : public Kernel {
  public:
   explicit MatmulKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)), scale_(spec.real("scale")), threads_(spec.threads) {}
+      : shape_(shape_of(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)),
+        scale_(spec.real("scale")),
+        threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(threads_); }
   void run(const KernelCall& call) override {
     shape_.scale = static_cast<float>(*scale_);
@@ -75,6 +78,7 @@ OpExample example(std::string label, const Shape& a, const Shape& b, std::int64_
 
 void define_matmul() {
   define_op({.name = "matmul",
+             .in_double = in_double::matmul,
              .infer = infer,
              .defaults = {{"scale", 1.0}},
              .reverse = reverse,

@@ -1,5 +1,6 @@
 // mul: elementwise product; scale_by and divide_by: product with, and quotient by, a scalar that is itself a value of the
 // graph.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
@@ -13,9 +14,17 @@ std::vector<ValueInfo> with_scalar(std::span<const ValueInfo> in, const Attrs&) 
   return {{in[0].shape, in[0].dtype}};
 }
 
+ChannelRule like_input_0() {
+  return {.tie = [](ChannelTies& ties) {
+    const Node& node = ties.node();
+    for (int d = 0; d < ties.shape(node.in[0]).rank(); ++d) ties.tie_dims(node.in[0], d, node.out[0], d);
+  }};
+}
+
 void define_scale_by() {
   define_op({
       .name = "scale_by",
+      .in_double = in_double::scale_by,
       .infer = with_scalar,
       .reverse =
           [](Reverse& r) {
@@ -34,6 +43,7 @@ void define_scale_by() {
                    });
                  })},
       .inplace = 0,
+      .channels = like_input_0(),
       .examples = {{.label = "matrix", .in = {{{4, 6}}, {{}}}}},
   });
 }
@@ -62,13 +72,7 @@ void define_divide_by() {
                    });
                  })},
       .inplace = 0,
-      .channels = {.tie =
-                       [](ChannelTies& ties) {
-                         const Node& node = ties.node();
-                         for (int d = 0; d < ties.shape(node.in[0]).rank(); ++d) {
-                           ties.tie_dims(node.in[0], d, node.out[0], d);
-                         }
-                       }},
+      .channels = like_input_0(),
       .examples = {{.label = "matrix", .in = {{{4, 6}}, {{}}}, .low = 0.5, .high = 2}},
   });
 }
@@ -78,6 +82,7 @@ void define_divide_by() {
 void define_mul() {
   define_op({
       .name = "mul",
+      .in_double = in_double::mul,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .reverse =
           [](Reverse& r) {

@@ -1,4 +1,5 @@
 // permute: axes in another order; axis i of the output is axis `axes`[i] of the input. Its reverse is the way back.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/layout.h"
@@ -48,6 +49,7 @@ PermuteRow<T> body(const KernelSpec& spec, const KernelCall& call) {
 
 void define_permute() {
   define_op({.name = "permute",
+             .in_double = in_double::permute,
              .infer = infer,
              .reverse =
                  [](Reverse& r) {

@@ -1,6 +1,7 @@
 // max_pool2d, avg_pool2d (attrs kernel, stride, pad) and global_avg_pool, with their gradients. Images are NHWC.
 #include "kernels/cpu/pool.h"
 
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
@@ -121,29 +122,36 @@ std::vector<OpExample> examples() {
 
 void define_pool() {
   define_op({.name = "max_pool2d",
+             .in_double = in_double::max_pool,
              .infer = infer_max,
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
              .kernel = {.cpu = plain_kernel(run_max)},
              .channels = last_dim_alike(),
              .examples = examples()});
-  define_op(
-      {.name = "max_pool2d_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_max_backward)}});
+  define_op({.name = "max_pool2d_backward",
+             .in_double = in_double::max_pool_backward,
+             .infer = infer_backward,
+             .kernel = {.cpu = plain_kernel(run_max_backward)}});
   define_op({.name = "avg_pool2d",
+             .in_double = in_double::avg_pool,
              .infer = infer_windows,
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
              .kernel = {.cpu = plain_kernel(run_avg<windows>)},
              .channels = last_dim_alike(),
              .examples = examples()});
   define_op({.name = "avg_pool2d_backward",
+             .in_double = in_double::avg_pool_backward,
              .infer = infer_backward,
              .kernel = {.cpu = plain_kernel(run_avg_backward<windows>)}});
   define_op({.name = "global_avg_pool",
+             .in_double = in_double::avg_pool,
              .infer = infer_global,
              .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
              .kernel = {.cpu = plain_kernel(run_avg<whole>)},
              .channels = last_dim_alike(),
              .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
   define_op({.name = "global_avg_pool_backward",
+             .in_double = in_double::avg_pool_backward,
              .infer = infer_backward,
              .kernel = {.cpu = plain_kernel(run_avg_backward<whole>)}});
 }

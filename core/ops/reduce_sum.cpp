@@ -1,4 +1,5 @@
 // reduce_sum: the sum of all elements, in a fixed order; broadcast: one number to every element, its reverse.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
@@ -29,6 +30,7 @@ std::string type_attr(DType type) { return name_of(type); }
 void define_broadcast() {
   define_op({
       .name = "broadcast",
+      .in_double = in_double::broadcast,
       .infer = [](std::span<const ValueInfo> in, const Attrs& attrs) -> std::vector<ValueInfo> {
         require(in.size() == 1 && in[0].shape.numel() == 1 && in[0].dtype == DType::F32, "takes one f32 number");
         const std::string& dtype = attrs.text("dtype");
@@ -55,6 +57,7 @@ void define_broadcast() {
 void define_reduce_sum() {
   define_op({
       .name = "reduce_sum",
+      .in_double = in_double::reduce_sum,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 1 && is_float(in[0].dtype), "takes one f32 or bf16 input");
         return {{Shape{}, DType::F32}};

@@ -1,4 +1,5 @@
 // relu and its reverse, which reads the output so that relu may run in place.
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/activations.h"
@@ -9,6 +10,7 @@ namespace {
 void define_relu_backward() {
   define_op({
       .name = "relu_backward",
+      .in_double = in_double::relu_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    with_float_type(call.out[0].dtype, [&]<class T>() {
@@ -25,6 +27,7 @@ void define_relu_backward() {
 void define_relu() {
   define_op({
       .name = "relu",
+      .in_double = in_double::relu,
       .role = OpRole::Activation,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =

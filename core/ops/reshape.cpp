@@ -2,6 +2,7 @@
 // memory plan lets it run in place. Its reverse is a reshape back.
 #include <algorithm>
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
@@ -29,6 +30,7 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) 
 void define_reshape() {
   define_op(
       {.name = "reshape",
+       .in_double = in_double::copy,
        .infer = infer,
        .reverse =
            [](Reverse& r) {

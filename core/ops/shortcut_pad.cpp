@@ -2,6 +2,7 @@
 // new channels come before those of x; without it half of them.
 #include <algorithm>
 
+#include "core/double_ops.h"
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
@@ -89,6 +90,7 @@ OpExample example(std::string label, const Shape& x, std::int64_t stride, std::i
 
 void define_shortcut_pad() {
   define_op({.name = "shortcut_pad",
+             .in_double = in_double::shortcut_pad,
              .infer = infer_forward,
              .reverse = reverse,
              .kernel = {.cpu = plain_kernel(run_forward)},
@@ -96,7 +98,10 @@ void define_shortcut_pad() {
              .examples = {example("stride 2, twice the channels", {2, 6, 6, 16}, 2, 32),
                           example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6),
                           example("more in front than behind", {2, 4, 4, 3}, 2, 8, 4)}});
-  define_op({.name = "shortcut_pad_backward", .infer = infer_backward, .kernel = {.cpu = plain_kernel(run_backward)}});
+  define_op({.name = "shortcut_pad_backward",
+             .in_double = in_double::shortcut_pad_backward,
+             .infer = infer_backward,
+             .kernel = {.cpu = plain_kernel(run_backward)}});
 }
 
 }  // namespace winnow::ops

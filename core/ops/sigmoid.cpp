@@ -1,5 +1,6 @@
 // sigmoid and its reverse, which reads the output so that sigmoid may run in place.
 #include "kernels/functors/sigmoid.h"
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -8,6 +9,7 @@ namespace winnow::ops {
 void define_sigmoid() {
   define_op({
       .name = "sigmoid",
+      .in_double = in_double::sigmoid,
       .role = OpRole::Activation,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 1); },
       .reverse =
@@ -26,6 +28,7 @@ void define_sigmoid() {
   });
   define_op({
       .name = "sigmoid_backward",
+      .in_double = in_double::sigmoid_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    with_float_type(call.out[0].dtype, [&]<class T>() {

@@ -1,6 +1,7 @@
 // soft_threshold: y = sign(w) * max(|w| - t, 0) of a weight w and a threshold t {1}, both f32.
 #include "kernels/functors/soft_threshold.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
@@ -12,6 +13,7 @@ namespace {
 void define_soft_threshold_backward() {
   define_op({
       .name = "soft_threshold_backward",
+      .in_double = in_double::soft_threshold_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return same_as_inputs(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    for_each(
@@ -41,6 +43,7 @@ class ThresholdGradient final : public Kernel {
 void define_soft_threshold_backward_threshold() {
   define_op({
       .name = "soft_threshold_backward_threshold",
+      .in_double = in_double::soft_threshold_backward_threshold,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         same_as_inputs(in, 2);
         return {{Shape{1}, DType::F32}};
@@ -54,6 +57,7 @@ void define_soft_threshold_backward_threshold() {
 void define_soft_threshold() {
   define_op({
       .name = "soft_threshold",
+      .in_double = in_double::soft_threshold,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) -> std::vector<ValueInfo> {
         require(in.size() == 2 && in[0].dtype == DType::F32 && in[1].dtype == DType::F32 && in[1].shape == Shape{1},
                 "takes an f32 weight and an f32 threshold {1}");

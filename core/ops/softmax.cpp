@@ -1,6 +1,7 @@
 // softmax over the last axis, and its reverse, which reads the output so that softmax may run in place.
 #include "kernels/functors/softmax.h"
 
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 
@@ -17,6 +18,7 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, std::size_t arity) {
 void define_softmax() {
   define_op({
       .name = "softmax",
+      .in_double = in_double::softmax,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer(in, 1); },
       .reverse =
           [](Reverse& r) {
@@ -36,6 +38,7 @@ void define_softmax() {
   });
   define_op({
       .name = "softmax_backward",
+      .in_double = in_double::softmax_backward,
       .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    const std::int64_t cols = call.out[0].shape[-1];

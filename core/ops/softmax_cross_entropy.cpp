@@ -1,6 +1,7 @@
 // softmax_cross_entropy: mean loss, correct counts, and the gradient of the logits, which the same
 // pass over a row yields; the reverse is a scale of it. Rows may have weights, which get no gradient.
 #include "kernels/functors/softmax_cross_entropy.h"
+#include "core/double_ops.h"
 #include "core/ops/dispatch.h"
 #include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
@@ -77,6 +78,7 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) 
 void define_softmax_cross_entropy() {
   define_op({
       .name = "softmax_cross_entropy",
+      .in_double = in_double::softmax_cross_entropy,
       .infer = infer,
       .defaults = {{"label_smoothing", 0.0}},
       .reverse =

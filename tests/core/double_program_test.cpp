@@ -69,7 +69,7 @@ Example make(const OpDef& op, const OpExample& example) {
 
 bool all_double(const Example& example) {
   return std::ranges::all_of(example.graph.schedule(example.outputs),
-                             [&](NodeId at) { return find_double_op(example.graph.nodes()[at].op) != nullptr; });
+                             [&](NodeId at) { return find_op(example.graph.nodes()[at].op).in_double != nullptr; });
 }
 
 void expect_agreement(const OpDef& op, const OpExample& given) {
@@ -110,7 +110,7 @@ TEST(DoubleProgram, AgreesWithTheKernelsOnEveryExample) {
   int compared = 0;
   for (const std::string& name : op_names()) {
     const OpDef& op = find_op(name);
-    if (find_double_op(name) == nullptr) continue;
+    if (find_op(name).in_double == nullptr) continue;
     for (const OpExample& example : op.examples) {
       if (!in_f32(example) || example.gradient == OpExample::Gradient::Surrogate) continue;
       if (name == "batch_norm" && (example.attrs.integer("relu") != 0 || example.in.size() == 6)) continue;
