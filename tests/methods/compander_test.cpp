@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "experiments/accounting/accounting.h"
 #include "experiments/methods/toolkit/mask_tools.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 
 namespace winnow {
@@ -17,48 +17,48 @@ Attrs companding(const char* function, double a, double b) {
 }
 
 TEST(Compander, ValuesAndSlopesMatchSpecificationOracle) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId v = bench.leaf("v", {3}, {.0602008f, -.3277815f, 1.5432910f});
   const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
-  expect_near(bench.value(w), {.1f, -.5f, 1.2f});
-  expect_near(bench.gradients(w, {1, 1, 1}, {v})[0], {1.6500555f, 1.2835853f, .2188384f});
+  test::expect_near(bench.eval(w), {.1f, -.5f, 1.2f});
+  test::expect_near(bench.gradients(w, {1, 1, 1}, {v})[0], {1.6500555f, 1.2835853f, .2188384f});
 }
 
 TEST(Compander, LearnedCoefficientsHaveTheDerivativesOfTheSpecification) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId v = bench.leaf("v", {1}, {-3}), a = bench.leaf("a", {1}, {.5f}), b = bench.leaf("b", {1}, {1});
   const ValueId w = bench.graph.emit1("compander", {v, a, b}, companding("arctan", 0, 0), "w");
-  expect_near(bench.value(w), {-.6245229f});
+  test::expect_near(bench.eval(w), {-.6245229f});
   const auto grads = bench.gradients(w, {1}, {v, a, b});
-  expect_near(grads[0], {.05f});
-  expect_near(grads[1], {-1.2490458f});
-  expect_near(grads[2], {.15f});
+  test::expect_near(grads[0], {.05f});
+  test::expect_near(grads[1], {-1.2490458f});
+  test::expect_near(grads[2], {.15f});
 }
 
 TEST(Compander, AlternativeFunctionsHaveTheirDerivatives) {
   for (const auto& [function, slope] :
        {std::pair{"arsinh", .7 / std::sqrt(.3 * .3 + .9 * .9)},
         std::pair{"erf", 2 * .7 / (.9 * std::sqrt(M_PI)) * std::exp(-.3 * .3 / (.9 * .9))}}) {
-    OpBench bench;
+    test::Bench bench;
     const ValueId v = bench.leaf("v", {1}, {.3f});
     const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding(function, .7, .9), "w");
-    expect_near(bench.gradients(w, {1}, {v})[0], {static_cast<float>(slope)});
+    test::expect_near(bench.gradients(w, {1}, {v})[0], {static_cast<float>(slope)});
   }
 }
 
 TEST(Compander, StepOnTheLatentWeightMatchesSpecificationOracle) {
   // One SGD step of a layer whose gradient is dL/dw = .5, checked on the formula the trainer uses:
   // v -> v - lr * (dL/dw + wd * w) * dw/dv.
-  OpBench bench;
+  test::Bench bench;
   const ValueId v = bench.leaf("v", {1}, {.0602008f});
   const ValueId w = bench.graph.emit1("compander", {v, kNoValue, kNoValue}, companding("arctan", 1, .6), "w");
   const float g = bench.gradients(w, {.5f + .01f * .1f}, {v})[0][0];
   EXPECT_NEAR(g, .8266778f, 2e-6);
   EXPECT_NEAR(.0602008f - .1f * g, -.0224670f, 1e-6);
-  OpBench after;
+  test::Bench after;
   const ValueId moved = after.leaf("v", {1}, {.0602008f - .1f * g});
-  expect_near(
-      after.value(after.graph.emit1("compander", {moved, kNoValue, kNoValue}, companding("arctan", 1, .6), "w")),
+  test::expect_near(
+      after.eval(after.graph.emit1("compander", {moved, kNoValue, kNoValue}, companding("arctan", 1, .6), "w")),
       {-.0374275f});
 }
 

@@ -6,7 +6,7 @@
 #include "experiments/accounting/accounting.h"
 #include "kernels/rng.h"
 #include "kernels/top_k.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 
 namespace winnow {
@@ -49,14 +49,14 @@ TEST(EdgePopup, SelectionAgreesWithSorting) {
 }
 
 TEST(EdgePopup, GradientIsStraightThroughForAllScores) {
-  OpBench bench;
+  test::Bench bench;
   const float r = std::sqrt(.5f);
   const ValueId w = bench.leaf("w", {8}, {r, -r, r, r, -r, r, -r, r}), s = bench.leaf("s", {8}, kScores);
   const auto out = bench.graph.emit("score_mask", {w, s}, {{"density", .5}}, "mask");
-  expect_near(bench.value(out[0]), {r, 0, 0, r, -r, 0, 0, r});
+  test::expect_near(bench.eval(out[0]), {r, 0, 0, r, -r, 0, 0, r});
   const auto grads = bench.gradients(out[0], {.1f, .2f, .3f, .4f, .5f, .6f, .7f, .8f}, {w, s});
-  expect_near(grads[0], {.1f, 0, 0, .4f, .5f, 0, 0, .8f});
-  expect_near(grads[1], {.070711f, .141421f, .212132f, -.282843f, -.353553f, .424264f, -.494975f, -.565685f});
+  test::expect_near(grads[0], {.1f, 0, 0, .4f, .5f, 0, 0, .8f});
+  test::expect_near(grads[1], {.070711f, .141421f, .212132f, -.282843f, -.353553f, .424264f, -.494975f, -.565685f});
 }
 
 TEST(EdgePopup, StartValuesHaveTheDeviationsOfTheSpecification) {

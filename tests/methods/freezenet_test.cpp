@@ -9,7 +9,7 @@
 #include "experiments/methods/compose.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "fake_state.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow {
@@ -20,10 +20,10 @@ const std::vector<float> kStart{.5f, -1, 2, .2f};
 // d L / d W of L = |W x - t|^2 / 2 with x = (1, 2), t = (0, 1). There is no op for this loss, but
 // its gradient is that of sum(r * W x) at the constant r = W x - t.
 std::vector<float> gradient(const std::vector<float>& weights) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId x = bench.leaf("x", {1, 2}, {1, 2}), w = bench.leaf("w", {2, 2}, weights);
   const ValueId y = bench.graph.emit1("linear", {x, w, kNoValue}, {}, "y");
-  std::vector<float> residual = bench.value(y);
+  std::vector<float> residual = bench.eval(y);
   residual[1] -= 1;
   return bench.gradients(y, residual, {w}).at(0);
 }
@@ -87,15 +87,15 @@ std::vector<float> after_one_step(const char* variant, const char* decay) {
 TEST(FreezeNet, ScoresMatchSpecificationOracle) {
   FakeState state = freeze_net();
   const auto scores = saliencies(state, pruned_tensors(state), {gradient(kStart)});
-  expect_near(scores.at(0), {.75f, 3, 2.8f, .56f});
+  test::expect_near(scores.at(0), {.75f, 3, 2.8f, .56f});
 }
 
 TEST(FreezeNet, UpdatesOfAllVariantsMatchSpecificationOracle) {
-  expect_near(after_one_step("freeze", "0"), {.5f, -.7f, 1.86f, .2f});
-  expect_near(after_one_step("freeze", "0.1"), {.5f, -.69f, 1.84f, .2f});
-  expect_near(after_one_step("freeze_wd", "0.1"), {.495f, -.69f, 1.84f, .198f});
+  test::expect_near(after_one_step("freeze", "0"), {.5f, -.7f, 1.86f, .2f});
+  test::expect_near(after_one_step("freeze", "0.1"), {.5f, -.69f, 1.84f, .2f});
+  test::expect_near(after_one_step("freeze_wd", "0.1"), {.495f, -.69f, 1.84f, .198f});
   // The pruned network has another output, and so other gradients.
-  expect_near(after_one_step("snip", "0"), {0, -.6f, 1.9f, 0});
+  test::expect_near(after_one_step("snip", "0"), {0, -.6f, 1.9f, 0});
 }
 
 // freeze_wd: the decay of a frozen weight goes through the momentum buffer and leaves

@@ -4,14 +4,14 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 
 namespace winnow {
 namespace {
 
 // Oracle 2 of the specification: four channels, two of them processed by a 1x1 block.
-struct RoutingOracle : OpBench {
+struct RoutingOracle : test::Bench {
   ValueId x, logits, block, index, u;
   RoutingOracle() {
     x = leaf("x", {1, 1, 1, 4}, {1, -2, 3, .5f});
@@ -34,37 +34,37 @@ struct RoutingOracle : OpBench {
 
 TEST(MixtureOfDepths, ForwardMatchesSpecificationOracle) {
   RoutingOracle oracle;
-  expect_near(oracle.value(oracle.scores()), {.5f, .880797f, .268941f, .731059f});
-  EXPECT_EQ(oracle.value(oracle.index), (std::vector<float>{1, 3}));
-  expect_near(oracle.value(oracle.u), {-1, -.5f});
-  expect_near(oracle.value(oracle.fuse("first_k")), {.119203f, -2.365529f, 3, .5f});
-  expect_near(oracle.value(oracle.fuse("last_k")), {1, -2, 2.119203f, .134471f});
-  expect_near(oracle.value(oracle.fuse("original_positions")), {1, -2.880797f, 3, .134471f});
+  test::expect_near(oracle.eval(oracle.scores()), {.5f, .880797f, .268941f, .731059f});
+  EXPECT_EQ(oracle.eval(oracle.index), (std::vector<float>{1, 3}));
+  test::expect_near(oracle.eval(oracle.u), {-1, -.5f});
+  test::expect_near(oracle.eval(oracle.fuse("first_k")), {.119203f, -2.365529f, 3, .5f});
+  test::expect_near(oracle.eval(oracle.fuse("last_k")), {1, -2, 2.119203f, .134471f});
+  test::expect_near(oracle.eval(oracle.fuse("original_positions")), {1, -2.880797f, 3, .134471f});
 }
 
 TEST(MixtureOfDepths, GradientsMatchSpecificationOracle) {
   for (const char* fusion : {"first_k", "last_k", "original_positions"}) {  // equal, since dY is all ones
     RoutingOracle oracle;
     const auto grads = oracle.gradients(oracle.fuse(fusion), {1, 1, 1, 1}, {oracle.x, oracle.logits});
-    expect_near(grads[0], {1, 1.880797f, 1, 2.030536f});
-    expect_near(grads[1], {0, -.104994f, 0, -.098306f});
+    test::expect_near(grads[0], {1, 1.880797f, 1, 2.030536f});
+    test::expect_near(grads[1], {0, -.104994f, 0, -.098306f});
   }
 }
 
 TEST(MixtureOfDepths, EqualScoresGoToTheLowerChannel) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId s = bench.leaf("s", {2, 5}, {1, 3, 3, 1, 2, 0, 0, 0, 0, 0});
-  EXPECT_EQ(bench.value(bench.graph.emit1("top_channels", {s}, {{"k", std::int64_t{4}}}, "top")),
+  EXPECT_EQ(bench.eval(bench.graph.emit1("top_channels", {s}, {{"k", std::int64_t{4}}}, "top")),
             (std::vector<float>{1, 2, 4, 0, 0, 1, 2, 3}));
 }
 
 TEST(MixtureOfDepths, SamplesAreRoutedOnTheirOwn) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId x = bench.leaf("x", {2, 1, 2, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
   const ValueId s = bench.leaf("s", {2, 3}, {0, 1, 2, 3, 2, 1});
   const ValueId index = bench.graph.emit1("top_channels", {s}, {{"k", std::int64_t{2}}}, "top");
   const ValueId y = bench.graph.emit1("gather_channels", {x, index}, {}, "gather");
-  EXPECT_EQ(bench.value(y), (std::vector<float>{3, 2, 6, 5, 7, 8, 10, 11}));
+  EXPECT_EQ(bench.eval(y), (std::vector<float>{3, 2, 6, 5, 7, 8, 10, 11}));
   EXPECT_EQ(bench.gradients(y, {1, 2, 3, 4, 5, 6, 7, 8}, {x})[0],
             (std::vector<float>{0, 2, 1, 0, 4, 3, 5, 6, 0, 7, 8, 0}));
 }
@@ -209,10 +209,10 @@ TEST(MixtureOfDepths, SamplesOfABatchGetWhatTheyGetAlone) {
   };
   for (std::size_t i = 0; i < together.blocks.size(); ++i) {
     EXPECT_EQ(together.blocks[i].index, joined(a.blocks[i].index, b.blocks[i].index));
-    expect_near(together.blocks[i].y, joined(a.blocks[i].y, b.blocks[i].y), 3e-5);
+    test::expect_near(together.blocks[i].y, joined(a.blocks[i].y, b.blocks[i].y), 3e-5);
   }
   EXPECT_NE(a.blocks[0].index, b.blocks[0].index);
-  expect_near(together.logits, joined(a.logits, b.logits), 3e-5);
+  test::expect_near(together.logits, joined(a.logits, b.logits), 3e-5);
 }
 
 TEST(MixtureOfDepths, InnerResidualAddsTheSelectedChannelsToTheResult) {
@@ -225,7 +225,7 @@ TEST(MixtureOfDepths, InnerResidualAddsTheSelectedChannelsToTheResult) {
       ASSERT_EQ(block.u[i], block.x[i / k * c + channel]);
     }
     EXPECT_NE(block.y, block.x);
-    expect_near(block.y, fused(block));
+    test::expect_near(block.y, fused(block));
   }
 }
 
@@ -237,7 +237,7 @@ TEST(MixtureOfDepths, PostReluActsOnTheSum) {
   for (const auto& block : rectified.run(image(1)).blocks) {
     std::vector<float> expected = fused(block);
     for (float& value : expected) value = std::max(value, 0.0f);
-    expect_near(block.y, expected);
+    test::expect_near(block.y, expected);
   }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 #include "tests/training/whole_trial.h"
 
@@ -15,11 +15,11 @@ struct Derived {
   std::vector<float> threshold, w, dv, ds;
 };
 Derived derived(const char* function, const std::vector<float>& v, float s, const std::vector<float>& g) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId leaf = bench.leaf("v", {static_cast<std::int64_t>(v.size())}, v), number = bench.leaf("s", {1}, {s});
   const ValueId threshold = bench.graph.emit1(function, {number}, {}, "threshold");
   const ValueId w = bench.graph.emit1("soft_threshold", {leaf, threshold}, {}, "w");
-  Derived found{bench.value(threshold), bench.value(w), {}, {}};
+  Derived found{bench.eval(threshold), bench.eval(w), {}, {}};
   const auto grads = bench.gradients(w, g, {leaf, number});
   found.dv = grads[0];
   found.ds = grads[1];
@@ -28,19 +28,19 @@ Derived derived(const char* function, const std::vector<float>& v, float s, cons
 
 TEST(Str, ValuesAndGradientsMatchSpecificationOracle) {
   const Derived found = derived("sigmoid", {.5f, -.3f, .1f, -.05f}, -1.5f, {1, 2, 3, 4});
-  expect_near(found.threshold, {.182426f});
-  expect_near(found.w, {.317574f, -.117574f, 0, 0});
-  expect_near(found.dv, {1, 2, 0, 0});
-  expect_near(found.ds, {.149146f});
+  test::expect_near(found.threshold, {.182426f});
+  test::expect_near(found.w, {.317574f, -.117574f, 0, 0});
+  test::expect_near(found.dv, {1, 2, 0, 0});
+  test::expect_near(found.ds, {.149146f});
 }
 
 // t = e^s, so dt/ds is t: -t * (1 - 2).
 TEST(Str, TheExponentialIsAThresholdToo) {
   const Derived found = derived("exp", {.5f, -.3f, .1f, -.05f}, -2, {1, 2, 3, 4});
-  expect_near(found.threshold, {.1353353f});
-  expect_near(found.w, {.3646647f, -.1646647f, 0, 0});
-  expect_near(found.dv, {1, 2, 0, 0});
-  expect_near(found.ds, {.1353353f});
+  test::expect_near(found.threshold, {.1353353f});
+  test::expect_near(found.w, {.3646647f, -.1646647f, 0, 0});
+  test::expect_near(found.dv, {1, 2, 0, 0});
+  test::expect_near(found.ds, {.1353353f});
 }
 
 TEST(Str, AtThePublishedStartTheThresholdIsExactlyZeroAndHasNoGradient) {

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "kernels/cpu/wavelet.h"
 #include "kernels/rng.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 
 namespace winnow {
@@ -51,49 +51,49 @@ TEST(WaveletDropout, LengthsAndFinestBandMatchSpecificationOracle) {
   std::vector<float> low(10), high(10);
   const auto x = counting(16);
   cpu::wavelet_analysis(x.data(), low.data(), high.data(), 1, 16, 1);
-  expect_near(high, {-.332671f, .155894f, 0, 0, 0, 0, 0, 0, -7.254865f, 1.774787f}, 3e-6);
+  test::expect_near(high, {-.332671f, .155894f, 0, 0, 0, 0, 0, 0, -7.254865f, 1.774787f}, 3e-6);
 }
 
 TEST(WaveletDropout, AllBandsKeptIsTheIdentityForAnyLength) {
   for (const char* variant : {"1d", "2d"}) {
     for (const std::int64_t h : {1, 2, 3, 4, 7}) {
-      OpBench bench;
+      test::Bench bench;
       const std::int64_t w = 2 * h - 1, c = 35;
       const auto values = random_values(static_cast<std::size_t>(2 * h * w * c), 3);
       const ValueId x = bench.leaf("x", {2, h, w, c}, values);
-      expect_near(bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping(variant, 0), "d")), values, 3e-6);
+      test::expect_near(bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping(variant, 0), "d")), values, 3e-6);
     }
   }
 }
 
 TEST(WaveletDropout, OneDimensionalDropMatchesSpecificationOracle) {
-  OpBench bench;
-  bench.run.seed = 5;
-  bench.run.step = step_with("d", .2, {true, false, true}, 5);
+  test::Bench bench;
+  bench.context.seed = 5;
+  bench.context.step = step_with("d", .2, {true, false, true}, 5);
   const ValueId x = bench.leaf("x", {1, 4, 4, 1}, counting(16));
-  expect_near(bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .2), "d")),
-              {-.222974f, 1.195648f, 2.229292f, 3.155075f, 4.039497f, 4.815011f, 5.834569f, 6.902552f, 8.059541f,
-               9.302935f, 10.594559f, 11.95662f, 11.550407f, 10.429913f, 11.977901f, 14.139358f},
-              5e-6);
+  test::expect_near(bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .2), "d")),
+                    {-.222974f, 1.195648f, 2.229292f, 3.155075f, 4.039497f, 4.815011f, 5.834569f, 6.902552f, 8.059541f,
+                     9.302935f, 10.594559f, 11.95662f, 11.550407f, 10.429913f, 11.977901f, 14.139358f},
+                    5e-6);
 }
 
 TEST(WaveletDropout, TwoDimensionalDropMatchesSpecificationOracle) {
-  OpBench bench;
-  bench.run.step = step_with("d", .2, {true, false, true}, 0);
+  test::Bench bench;
+  bench.context.step = step_with("d", .2, {true, false, true}, 0);
   const ValueId x = bench.leaf("x", {1, 4, 4, 1}, counting(16));
-  auto y = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("2d", .2), "d"));
+  auto y = bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping("2d", .2), "d"));
   y.resize(4);
-  expect_near(y, {-.658542f, 1.006267f, 1.671349f, 2.14237f}, 5e-6);
+  test::expect_near(y, {-.658542f, 1.006267f, 1.671349f, 2.14237f}, 5e-6);
 }
 
 TEST(WaveletDropout, LayerIsASymmetricMap) {
   for (const char* variant : {"1d", "2d"}) {
-    OpBench bench;
-    bench.run.step = step_with("d", .4, {false, true, true}, 0);
+    test::Bench bench;
+    bench.context.step = step_with("d", .4, {false, true, true}, 0);
     const auto u = random_values(2 * 5 * 6 * 40, 1), v = random_values(2 * 5 * 6 * 40, 2);
     const ValueId x = bench.leaf("u", {2, 5, 6, 40}, u);
     const ValueId y = bench.graph.emit1("wavelet_dropout", {x}, dropping(variant, .4), "d");
-    const auto tu = bench.value(y), tv = bench.gradients(y, v, {x})[0];
+    const auto tu = bench.eval(y), tv = bench.gradients(y, v, {x})[0];
     double left = 0, right = 0;
     for (std::size_t i = 0; i < u.size(); ++i) {
       left += static_cast<double>(tu[i]) * v[i];
@@ -105,24 +105,24 @@ TEST(WaveletDropout, LayerIsASymmetricMap) {
 }
 
 TEST(WaveletDropout, BandsThatAreNotNamedStayAsTheyAre) {
-  OpBench bench;
-  bench.run.step = step_with("d", .5, {false, false, true}, 0);  // would drop bands 1 and 2
+  test::Bench bench;
+  bench.context.step = step_with("d", .5, {false, false, true}, 0);  // would drop bands 1 and 2
   const auto values = random_values(32, 4);
   const ValueId x = bench.leaf("x", {1, 8, 4, 1}, values);
-  const auto all = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5), "d"));
-  const auto third = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {3}), "d"));
-  const auto none = bench.value(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {}), "d"));
+  const auto all = bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5), "d"));
+  const auto third = bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {3}), "d"));
+  const auto none = bench.eval(bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5, {}), "d"));
   EXPECT_NE(all, third);
   EXPECT_NE(third, none);
-  expect_near(none, values);
+  test::expect_near(none, values);
 }
 
 TEST(WaveletDropout, ThreadsDoNotChangeABit) {
-  OpBench bench;
-  bench.run.step = step_with("d", .5, {true, false, true}, 0);
+  test::Bench bench;
+  bench.context.step = step_with("d", .5, {true, false, true}, 0);
   const ValueId x = bench.leaf("x", {7, 6, 5, 70}, random_values(7 * 6 * 5 * 70, 9));
   const ValueId y = bench.graph.emit1("wavelet_dropout", {x}, dropping("1d", .5), "d");
-  EXPECT_EQ(bench.value(y, 1), bench.value(y, 4));
+  EXPECT_EQ(bench.eval(y, 1), bench.eval(y, 4));
 }
 
 std::vector<std::string> dropped_layers(const test::Pairs& extra, std::vector<std::string>* inputs = nullptr) {
