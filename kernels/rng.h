@@ -53,7 +53,7 @@ WINNOW_HD float uniform01(std::uint32_t word) { return (static_cast<float>(word 
 // Element i of the stream `key`; elements are independent of each other.
 WINNOW_HD float uniform_at(const RngKey& key, std::uint64_t i) { return uniform01(philox(key, i / 4).word[i % 4]); }
 // Standard normal by Box-Muller in double, rounded to float; two elements share a block of words.
-inline float normal_at(const RngKey& key, std::uint64_t i) {
+WINNOW_HD float normal_at(const RngKey& key, std::uint64_t i) {
   const RngBlock block = philox(key, i / 2);
   const double u = (static_cast<double>(block.word[0]) + 0.5) / 4294967296.0;
   const double v = (static_cast<double>(block.word[1]) + 0.5) / 4294967296.0;

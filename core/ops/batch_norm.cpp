@@ -78,7 +78,7 @@ class ForwardKernel final : public Kernel {
   void run(const KernelCall& call) override {
     shape_.eps = static_cast<float>(*eps_);
     shape_.momentum = static_cast<float>(*momentum_);
-    call.in[0].dtype == DType::BF16 ? run_as<bf16>(call) : run_as<float>(call);
+    with_float_type(call.in[0].dtype, [&]<class T>() { run_as<T>(call); });
   }
 
  private:
@@ -109,7 +109,7 @@ class BackwardKernel final : public Kernel {
       : shape_(shape_of(spec.in[1].shape, spec.node.attrs)), threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(); }
   void run(const KernelCall& call) override {
-    call.in[1].dtype == DType::BF16 ? run_as<bf16>(call) : run_as<float>(call);
+    with_float_type(call.in[1].dtype, [&]<class T>() { run_as<T>(call); });
   }
 
  private:

@@ -2,9 +2,9 @@
 // PyTorch's order; unflatten (attrs height, width, channels) is its gradient and its inverse.
 #include "core/double_ops.h"
 #include "core/error.h"
-#include "core/op.h"
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/layout.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/layout.h"
 
 namespace winnow::ops {
 namespace {
@@ -47,21 +47,19 @@ void resize_unflatten(const KeptEntries& kept, const Node& node, Attrs& attrs) {
   attrs.set("channels", std::ssize(kept.kept(node.out[0], 3)));
 }
 
-void transpose(DType type, std::int64_t count, std::int64_t rows, std::int64_t cols, const KernelCall& call,
-               int threads) {
-  if (type == DType::BF16) {
-    cpu::transpose(count, rows, cols, call.in[0].as<const bf16>(), call.out[0].as<bf16>(), threads);
-  } else {
-    cpu::transpose(count, rows, cols, call.in[0].as<const float>(), call.out[0].as<float>(), threads);
-  }
+void transpose(const KernelCall& call, std::int64_t count, std::int64_t rows, std::int64_t cols) {
+  with_float_type(call.out[0].dtype, [&]<class T>() {
+    for_rows(call.exec, count * cols, TransposeRow<T>{call.in[0].as<T>(), call.out[0].as<T>(), rows, cols},
+             rows_worth(rows));
+  });
 }
 void run_flatten(const KernelSpec& spec, const KernelCall& call) {
   const Shape& x = spec.in[0].shape;
-  transpose(spec.in[0].dtype, x[0], x[1] * x[2], x[3], call, spec.threads);
+  transpose(call, x[0], x[1] * x[2], x[3]);
 }
 void run_unflatten(const KernelSpec& spec, const KernelCall& call) {
   const Shape& x = spec.out[0].shape;
-  transpose(spec.in[0].dtype, x[0], x[3], x[1] * x[2], call, spec.threads);
+  transpose(call, x[0], x[3], x[1] * x[2]);
 }
 
 }  // namespace
@@ -72,14 +70,14 @@ void define_flatten() {
        .in_double = in_double::flatten,
        .infer = infer_flatten,
        .reverse = reverse_flatten,
-       .kernel = {.cpu = plain_kernel(run_flatten)},
+       .kernel = {.any = plain_kernel(run_flatten)},
        .channels = {.tie = tie_flatten},
        .examples = {{"4x4x50", {{{3, 4, 4, 50}, DType::F32, "x"}}}, {"1 channel", {{{2, 5, 3, 1}, DType::F32, "x"}}}}});
   define_op({.name = "unflatten",
              .in_double = in_double::unflatten,
              .infer = infer_unflatten,
              .reverse = reverse_unflatten,
-             .kernel = {.cpu = plain_kernel(run_unflatten)},
+             .kernel = {.any = plain_kernel(run_unflatten)},
              .channels = {.tie = tie_unflatten, .resize = resize_unflatten},
              .examples = {{"3x2x5",
                            {{{4, 30}, DType::F32, "x"}},

@@ -7,7 +7,8 @@
 #include "core/error.h"
 #include "core/ops/dispatch.h"
 #include "kernels/cpu/haste.h"
-#include "kernels/rng.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/hash_vector.h"
 
 namespace winnow::ops {
 namespace {
@@ -87,17 +88,12 @@ void define_hash_vectors() {
         require(zeros >= 0 && zeros < 1, fmt::format("the share of zeros must be in [0, 1), not {}", zeros));
         return {{Shape{attrs.integer("bits"), attrs.integer("length")}, DType::F32}};
       },
-      .kernel = {.cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    const Attrs& attrs = spec.node.attrs;
                    const RngKey key{static_cast<std::uint64_t>(attrs.integer("seed")), stream_id(spec.node.name), 0};
-                   const auto zeros = static_cast<float>(*spec.real("zeros"));
-                   const bool gaussian = attrs.integer("gaussian") != 0;
-                   std::uint64_t at = 0;
-                   for (float& v : call.out[0].span<float>()) {
-                     const std::uint64_t i = at++;
-                     const float u = uniform_at(key, i);
-                     v = gaussian ? normal_at(key, i) : u < zeros ? 0.0f : u - zeros < (1 - zeros) / 2 ? 1.0f : -1.0f;
-                   }
+                   for_each(
+                       call.exec, call.out[0].numel(),
+                       HashVector{key, attrs.integer("gaussian") != 0, spec.real("zeros"), call.out[0].as<float>()});
                  })},
       .examples = {{.label = "ternary",
                     .in = {},

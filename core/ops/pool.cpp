@@ -78,33 +78,28 @@ void emit_backward(Reverse& pass, const char* op, bool saved) {
   pass.add(0, pass.graph().emit1(op, std::move(in), std::move(attrs), node.name + "/dx"));
 }
 
-template <class Body>
-void by_type(DType type, const Body& body) {
-  type == DType::BF16 ? body.template operator()<bf16>() : body.template operator()<float>();
-}
-
 void run_max(const KernelSpec& spec, const KernelCall& call) {
-  by_type(spec.in[0].dtype, [&]<class T>() {
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
     cpu::max_pool_forward(windows(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
                           call.out[1].as<std::uint8_t>(), spec.threads);
   });
 }
 void run_max_backward(const KernelSpec& spec, const KernelCall& call) {
-  by_type(spec.in[0].dtype, [&]<class T>() {
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
     cpu::max_pool_backward(windows(spec.out[0].shape, spec.node.attrs), call.in[0].as<const T>(),
                            call.in[1].as<const std::uint8_t>(), call.out[0].as<T>(), spec.threads);
   });
 }
 template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
 void run_avg(const KernelSpec& spec, const KernelCall& call) {
-  by_type(spec.in[0].dtype, [&]<class T>() {
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
     cpu::avg_pool_forward(shape_of(spec.in[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
                           spec.threads);
   });
 }
 template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
 void run_avg_backward(const KernelSpec& spec, const KernelCall& call) {
-  by_type(spec.in[0].dtype, [&]<class T>() {
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
     cpu::avg_pool_backward(shape_of(spec.out[0].shape, spec.node.attrs), call.in[0].as<const T>(), call.out[0].as<T>(),
                            spec.threads);
   });

@@ -4,14 +4,13 @@
 
 #include "core/double_ops.h"
 #include "core/error.h"
-#include "core/op.h"
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/layout.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/layout.h"
 
 namespace winnow::ops {
 namespace {
 
-using cpu::ShortcutShape;
 using Infos = std::span<const ValueInfo>;
 
 ShortcutShape shape_of(const Shape& x, const Attrs& attrs) {
@@ -64,19 +63,17 @@ void reverse(Reverse& pass) {
 
 void run_forward(const KernelSpec& spec, const KernelCall& call) {
   const ShortcutShape s = shape_of(spec.in[0].shape, spec.node.attrs);
-  if (spec.in[0].dtype == DType::BF16) {
-    cpu::shortcut_forward(s, call.in[0].as<const bf16>(), call.out[0].as<bf16>(), spec.threads);
-  } else {
-    cpu::shortcut_forward(s, call.in[0].as<const float>(), call.out[0].as<float>(), spec.threads);
-  }
+  with_float_type(call.out[0].dtype, [&]<class T>() {
+    for_rows(call.exec, s.batch * s.out_height(), ShortcutLine<T>{s, call.in[0].as<T>(), call.out[0].as<T>()},
+             rows_worth(s.out_width() * s.out_channels));
+  });
 }
 void run_backward(const KernelSpec& spec, const KernelCall& call) {
   const ShortcutShape s = shape_of(spec.out[0].shape, spec.node.attrs);
-  if (spec.in[0].dtype == DType::BF16) {
-    cpu::shortcut_backward(s, call.in[0].as<const bf16>(), call.out[0].as<bf16>(), spec.threads);
-  } else {
-    cpu::shortcut_backward(s, call.in[0].as<const float>(), call.out[0].as<float>(), spec.threads);
-  }
+  with_float_type(call.out[0].dtype, [&]<class T>() {
+    for_rows(call.exec, s.batch * s.height, ShortcutBackwardLine<T>{s, call.in[0].as<T>(), call.out[0].as<T>()},
+             rows_worth(s.width * s.channels));
+  });
 }
 
 OpExample example(std::string label, const Shape& x, std::int64_t stride, std::int64_t channels,
@@ -93,7 +90,7 @@ void define_shortcut_pad() {
              .in_double = in_double::shortcut_pad,
              .infer = infer_forward,
              .reverse = reverse,
-             .kernel = {.cpu = plain_kernel(run_forward)},
+             .kernel = {.any = plain_kernel(run_forward)},
              .channels = {.tie = tie_channels, .resize = resize},
              .examples = {example("stride 2, twice the channels", {2, 6, 6, 16}, 2, 32),
                           example("odd sizes", {2, 5, 7, 3}, 2, 8), example("stride 1", {2, 3, 3, 4}, 1, 6),
@@ -101,7 +98,7 @@ void define_shortcut_pad() {
   define_op({.name = "shortcut_pad_backward",
              .in_double = in_double::shortcut_pad_backward,
              .infer = infer_backward,
-             .kernel = {.cpu = plain_kernel(run_backward)}});
+             .kernel = {.any = plain_kernel(run_backward)}});
 }
 
 }  // namespace winnow::ops

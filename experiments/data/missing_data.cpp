@@ -39,6 +39,8 @@ void find_all(const DatasetDef& def, const Files& files) {
   for (const std::filesystem::path& file : files) {
     std::error_code problem;
     if (std::filesystem::exists(file, problem)) continue;
+    // What exists() takes for an error is not absence: a folder that may not be searched, a disk that does not answer.
+    if (problem) fail(ErrorKind::Input, "{}: cannot be looked at: {}", file.string(), problem.message());
     fail(ErrorKind::Input, "{}: no such file; data.root must hold the files of {}{}", file.string(), def.name,
          root_advice(file.parent_path(), file.filename().string()));
   }

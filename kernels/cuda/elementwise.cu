@@ -3,12 +3,14 @@
 #include "kernels/functors/activations.h"
 #include "kernels/functors/dropout.h"
 #include "kernels/functors/elementwise.h"
+#include "kernels/functors/hash_vector.h"
 #include "kernels/functors/sigmoid.h"
 #include "kernels/functors/soft_threshold.h"
 
 namespace winnow::cuda {
 
 WINNOW_FOR_EACH(Fill);
+WINNOW_FOR_EACH(HashVector);
 WINNOW_FOR_EACH(Cast<float, float>);
 WINNOW_FOR_EACH(Cast<float, bf16>);
 WINNOW_FOR_EACH(Cast<bf16, float>);

@@ -19,7 +19,10 @@ WINNOW_FOR_EACH_TYPE(LayerNormBackwardRow);
 WINNOW_FOR_EACH_TYPE(LayerNormGradientChunk);
 WINNOW_FOR_EACH(LayerNormGradientFold);
 WINNOW_FOR_EACH_TYPE(PermuteRow);
+WINNOW_FOR_EACH_TYPE(ShortcutBackwardLine);
+WINNOW_FOR_EACH_TYPE(ShortcutLine);
 WINNOW_FOR_EACH_TYPE(SoftmaxRow);
 WINNOW_FOR_EACH_TYPE(SoftmaxBackwardRow);
+WINNOW_FOR_EACH_TYPE(TransposeRow);
 
 }  // namespace winnow::cuda

@@ -132,6 +132,14 @@ TEST_F(CheckedData, DamageAndAbsenceAreProblems) {
   EXPECT_NE(check().problems[0].find("no such file"), std::string::npos) << check().problems[0];
 }
 
+// A name that is too long stands for whatever else the system may answer: a folder that may not be searched, a dead disk.
+TEST(MissingData, WhatCannotBeLookedAtIsNotSaidToBeAbsent) {
+  const TrialSpec trial = trial_on("mnist", {{"root", std::string(300, 'x')}});
+  const auto problems = missing_data(std::vector<const TrialSpec*>{&trial});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems[0].find("cannot be looked at: File name too long"), std::string::npos) << problems[0];
+}
+
 class WrongRoot : public DataFiles {
  protected:
   void make(const std::string& path) const {

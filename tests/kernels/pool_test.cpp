@@ -3,7 +3,8 @@
 
 #include <ostream>
 
-#include "kernels/cpu/layout.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/layout.h"
 #include "tests/kernels/reference.h"
 
 namespace winnow::test {
@@ -111,21 +112,21 @@ TEST(Pool, AWindowOfMinusInfinityIsWonInsideTheImage) {
 }
 
 TEST(Shortcut, KeepsEveryOtherPixelWithItsChannelsInTheMiddle) {
-  const cpu::ShortcutShape s{1, 3, 2, 2, 2, 4};
+  const ShortcutShape s{1, 3, 2, 2, 2, 4, 1};
   const std::vector<float> x{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   std::vector<float> y(8, -1), dx(12, -1);
-  cpu::shortcut_forward(s, x.data(), y.data(), 1);
+  for_rows({}, 2, ShortcutLine<float>{s, x.data(), y.data()});
   EXPECT_EQ(y, (std::vector<float>{0, 1, 2, 0, 0, 9, 10, 0}));
-  cpu::shortcut_backward(s, y.data(), dx.data(), 1);
+  for_rows({}, 3, ShortcutBackwardLine<float>{s, y.data(), dx.data()});
   EXPECT_EQ(dx, (std::vector<float>{1, 2, 0, 0, 0, 0, 0, 0, 9, 10, 0, 0}));
 }
 
 TEST(Transpose, IsItsOwnInverseWithTheExtentsSwapped) {
   const std::vector<float> in{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   std::vector<float> out(12), back(12);
-  cpu::transpose(2, 3, 2, in.data(), out.data(), 1);
+  for_rows({}, 2 * 2, TransposeRow<float>{in.data(), out.data(), 3, 2});
   EXPECT_EQ(out, (std::vector<float>{1, 3, 5, 2, 4, 6, 7, 9, 11, 8, 10, 12}));
-  cpu::transpose(2, 2, 3, out.data(), back.data(), 2);
+  for_rows({.threads = 2}, 2 * 3, TransposeRow<float>{out.data(), back.data(), 2, 3});
   EXPECT_EQ(back, in);
 }
 
