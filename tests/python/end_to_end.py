@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A whole sweep under mpirun, as a user runs it: end_to_end.py WINNOW MPIEXEC
 
-Several groups of ranks, a rerun, one trial on two ranks, a failing trial, ranks killed in the middle.
+Several groups of ranks, a rerun, one trial on two ranks, a failing trial, ranks killed in the middle; pictures; every
+method of examples/methods.yaml in one sweep.
 """
 import json
 import os
@@ -56,6 +57,32 @@ def draw(folder):
     wrong = subprocess.run([*plot, "-o", folder / "c.svg", "--x", "weight"], input=report, text=True, capture_output=True)
     assert wrong.returncode == 1 and "'weight'" in wrong.stderr, wrong.stderr
     assert not (folder / "c.svg").exists()
+    with_winnow = dict(ENVIRONMENT, WINNOW=str(WINNOW))
+    subprocess.run([*plot, folder / "survey.h5", "-o", folder / "d.svg"], env=with_winnow, check=True, timeout=120)
+    winnow("report", folder / "survey.h5", "--plot", folder / "e.svg")
+    for name in ("d.svg", "e.svg"):
+        assert (folder / name).read_text().count("<use ") == picture.count("<use "), f"{name} shows something else"
+
+
+def looks(sweep, out):
+    """What a person asks in between: the steps at which methods act, and the state until all is done."""
+    events = winnow("plan", sweep, "--events").stdout
+    assert "rigl" in events and "every 10 " in events, events
+    watched = winnow("status", out, "--watch")  # ends by itself, since all is done
+    assert "6" in watched.stdout, watched.stdout
+
+
+def tour(folder):
+    """Every method of the example trains in one sweep with the others, on small images."""
+    text = (Path(__file__).parents[2] / "examples" / "methods.yaml").read_text()
+    data = "{name: fashion-mnist}"
+    assert data in text
+    sweep = folder / "methods.yaml"
+    sweep.write_text(text.replace(data, "{name: synthetic, height: 8, width: 8, channels: 1, examples: 60000, test_examples: 1000}"))
+    winnow("run", sweep, "--smoke", "-o", folder / "tour")
+    groups = json.loads(winnow("report", folder / "tour" / "smoke", "--json").stdout)["groups"]
+    named = [row["method"] for group in groups for row in group["rows"]]
+    assert len(set(named)) == len(named) == text.count("      - {name: "), named
 
 
 def main():
@@ -80,6 +107,8 @@ def main():
         report = winnow("report", folder / "survey.h5").stdout
         assert all(name in report for name in ("dense", "snip", "rigl")), report
         draw(folder)
+        looks(sweep, folder / "two")
+        tour(folder)
 
         winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", ranks=2)
         assert results(folder / "wide") == results(folder / "one"), "the rank count is no part of a trial's identity"
