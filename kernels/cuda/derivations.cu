@@ -29,4 +29,6 @@ WINNOW_COMPANDING(Companding::Arctan);
 WINNOW_COMPANDING(Companding::Arsinh);
 WINNOW_COMPANDING(Companding::Erf);
 
+  WINNOW_FOR_EACH(CompandSlope<kind>);    \
+  WINNOW_FOR_EACH(CompandDecay<kind>);    \
 }  // namespace winnow::cuda

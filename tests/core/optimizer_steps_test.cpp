@@ -25,8 +25,7 @@ SgdStep sgd(const RunState& run, const Floats& grad, Floats& weight, Floats& vel
            .grad_scale = nullptr,
            .run = &run,
            .lr = 1,
-           .weight_decay = 0,
-           .decay_frozen = false},
+           .weight_decay = 0},
           velocity.data(),
           velocity.data(),
           0.9f,
@@ -103,18 +102,6 @@ TEST(SgdStep, FrozenWeightsKeepTheirBits) {
   EXPECT_NE(weight[1], 0.1f);
 }
 
-TEST(SgdStep, FrozenWeightsDecayWhereAskedTo) {
-  RunState run = first_update();
-  Floats grad{1e30f}, weight{1}, velocity{0};
-  const Bytes train{0};
-  SgdStep step = sgd(run, grad, weight, velocity);
-  step.train = train.data();
-  step.weight_decay = 0.5;
-  step.decay_frozen = true;
-  apply(run, 1, step);
-  EXPECT_FLOAT_EQ(weight[0], 1 - 0.1f * 0.5f);
-}
-
 // A frozen weight that is also pruned is zero.
 TEST(SgdStep, PruningWinsOverFreezing) {
   RunState run = first_update();
@@ -139,8 +126,7 @@ AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floa
            .grad_scale = nullptr,
            .run = &run,
            .lr = 1,
-           .weight_decay = 0.1,
-           .decay_frozen = false},
+           .weight_decay = 0.1},
           mean.data(),
           mean.data(),
           {square.data(), square.data()},
