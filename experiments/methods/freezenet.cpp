@@ -169,6 +169,7 @@ MethodDef freezenet() {
   def.schema.front().meaning =
       "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
       "paper's freezing rate is 1 - density";
+  def.overrides = {{"method.init", {{unless("init.from", {""}), where("method.reinit", {"none"})}}}};
   def.make = [](const Settings& s) { return std::make_unique<FreezeNet>(s); };
   def.example = {.settings = {{"init", "model"}}};
   return def;

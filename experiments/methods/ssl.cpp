@@ -234,6 +234,8 @@ MethodDef ssl() {
       "to "
       "zero while the network trains; init.from a dense trial's result is how the paper begins";
   def.source = "Wen et al. 2016, arXiv 1608.03665";
+  const ReadWhen any_family = {
+      {unless("filters", {"0"})}, {unless("channels", {"0"})}, {unless("shapes", {"0"})}, {unless("blocks", {"0"})}};
   def.schema = {
       lambda("filters", "0.0005", "lambda of |W[o]|; not of the layer that gives the classes"),
       lambda("channels", "0.0005", "lambda of |W[:, i]|; not of layers that read the images"),
@@ -245,12 +247,14 @@ MethodDef ssl() {
        .choices = {"proximal", "subgradient"},
        .meaning = "proximal: after each update every group becomes shorter by lr * lambda, or zero, families in the "
                   "order of these settings; subgradient: lambda * w / |w| is added to the gradient",
-       .source = "ours: the usual solver of a group lasso; Wen et al. 2016: subgradient"},
+       .source = "ours: the usual solver of a group lasso; Wen et al. 2016: subgradient",
+       .read_when = any_family},
       {.key = "size_weight",
        .kind = Kind::Bool,
        .fallback = "false",
        .meaning = "lambda times the square root of the number of weights in a group",
-       .source = "Yuan and Lin 2006"},
+       .source = "Yuan and Lin 2006",
+       .read_when = any_family},
       {.key = "cut",
        .kind = Kind::Real,
        .fallback = "0.0001",
@@ -259,7 +263,8 @@ MethodDef ssl() {
        .meaning =
            "groups whose norm is below this share of the largest in their layer (blocks: in the network) are set "
            "to zero after the last step",
-       .source = "ours"},
+       .source = "ours",
+       .read_when = any_family},
       {.key = "fine_tune",
        .kind = Kind::Length,
        .fallback = "0ep",
