@@ -29,7 +29,8 @@ struct MaskForecast {
     std::vector<std::int64_t> groups;
   };
   std::vector<Removal> removals = {};
-  // A tensor that Method::encode will give a form of its own: bits of a kept entry, and beside them.
+  // A tensor that Method::encode will give a form of its own, or the weight that is derived from it: bits of a kept entry,
+  // and beside them.
   struct Code {
     ParamId id;
     std::int64_t bits_each = 0, bits_beside = 0;

@@ -195,7 +195,8 @@ class Method {
   }
   // How the trained values of a parameter are stored, or nothing: as they are. Asked for each one after the last
   // training run, on every rank alike; what is decoded takes the place of the values and is evaluated. Of the entries
-  // that a Keep mask of the parameter drops the form says nothing. Not for a weight that is derived.
+  // that a Keep mask of the parameter drops the form says nothing. Of a weight that is derived it is the form of what its
+  // layer reads, and decodes to just that (Error{Internal} otherwise), so that nothing takes its place.
   virtual std::optional<Encoded> encode(ParamId, const ParamStore&) { return std::nullopt; }
   // What schedule(), on_event() and phase() will do to the masks of `edited`, the network after edit(). For plans.
   virtual void forecast(MaskForecast&, const Model& /*edited*/, const RunLength&) const {}

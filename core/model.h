@@ -30,15 +30,14 @@ struct ParamSpec {
   Shape shape;
   ParamRole role = ParamRole::Weight;
   InitSpec init = {};
-  bool trainable = true;       // false: frozen as a whole, no gradient is computed or sent
-  bool prunable = false;       // member of the prunable set: masks of pruning methods act on it
-  bool seeded = false;         // never updated and regenerated from its key: files store no values
-  bool derived = false;        // layers read a function of it
-  bool retired = false;        // replaced by another parametrisation; not trained, stored or counted
-  double decay = 1, lr = 1;    // multipliers of weight decay and learning rate
-  bool decays_frozen = false;  // weight decay also moves entries whose Trainable bit is 0
-  std::string layer = {};      // "conv1": the layer it belongs to
-  Shape layer_shape = {};      // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
+  bool trainable = true;     // false: frozen as a whole, no gradient is computed or sent
+  bool prunable = false;     // member of the prunable set: masks of pruning methods act on it
+  bool seeded = false;       // never updated and regenerated from its key: files store no values
+  bool derived = false;      // layers read a function of it
+  bool retired = false;      // replaced by another parametrisation; not trained, stored or counted
+  double decay = 1, lr = 1;  // multipliers of weight decay and learning rate
+  std::string layer = {};    // "conv1": the layer it belongs to
+  Shape layer_shape = {};    // of that layer's weight, {O, I, KH, KW} or {out, in}: what ERK and fan-in mean
   // Of a parameter that a parametrisation added: the prunable tensor that keeps as many entries less, so that a
   // density means equal numbers of stored parameters. Nothing: a density does not count it.
   std::optional<ParamId> paid_by = {};

@@ -26,18 +26,11 @@ CanonicalValue value_without(const Setting& setting, const Settings& resolved) {
   return default_of(setting);
 }
 
-bool holds(const Schema& schema, const Condition& condition, const Settings& resolved) {
-  const Setting* setting = find_setting(schema, condition.key);
-  const std::string* text = resolved.find(condition.key);
-  if (setting == nullptr || text == nullptr || !is_read(schema, *setting, resolved)) return false;
-  return (std::ranges::find(condition.values, *text) != condition.values.end()) == condition.one_of;
-}
-
 std::string condition_text(const Condition& condition, std::string_view prefix) {
   std::string values;
   for (std::size_t i = 0; i < condition.values.size(); ++i) {
     const bool last = i + 1 == condition.values.size();
-    values += (i == 0 ? "" : last ? " or " : ", ") + condition.values[i];
+    values += (i == 0 ? "" : last ? " or " : ", ") + (condition.values[i].empty() ? "empty" : condition.values[i]);
   }
   return fmt::format("{}{} is {}{}", prefix, condition.key, condition.one_of ? "" : "not ", values);
 }
@@ -86,16 +79,24 @@ const Setting* find_setting(const Schema& schema, std::string_view key) {
   return found == schema.end() ? nullptr : &*found;
 }
 
+bool holds(const Schema& schema, const Condition& condition, const Settings& resolved) {
+  const Setting* setting = find_setting(schema, condition.key);
+  const std::string* text = resolved.find(condition.key);
+  if (setting == nullptr || text == nullptr || !is_read(schema, *setting, resolved)) return false;
+  return (std::ranges::find(condition.values, *text) != condition.values.end()) == condition.one_of;
+}
+
 bool is_read(const Schema& schema, const Setting& setting, const Settings& resolved) {
+  if (!setting.overridden.empty()) return false;
   return setting.read_when.empty() || std::ranges::any_of(setting.read_when, [&](const auto& conditions) {
            return std::ranges::all_of(conditions,
                                       [&](const Condition& condition) { return holds(schema, condition, resolved); });
          });
 }
 
-std::string read_when_text(const Setting& setting, std::string_view prefix) {
+std::string conditions_text(const ReadWhen& alternatives, std::string_view prefix) {
   std::string text;
-  for (const auto& conditions : setting.read_when) {
+  for (const auto& conditions : alternatives) {
     std::string alternative;
     for (const Condition& condition : conditions) {
       alternative += (alternative.empty() ? "" : " and ") + condition_text(condition, prefix);
@@ -103,6 +104,10 @@ std::string read_when_text(const Setting& setting, std::string_view prefix) {
     text += (text.empty() ? "" : ", or ") + alternative;
   }
   return text;
+}
+
+std::string read_when_text(const Setting& setting, std::string_view prefix) {
+  return conditions_text(setting.read_when, prefix);
 }
 
 Settings resolve(const Schema& schema, const Settings& given, std::vector<SettingProblem>& problems) {

@@ -79,6 +79,9 @@ struct Setting {
   // A value that is given and not read is left out of a trial's identity: it would only name the same experiment anew.
   ReadWhen read_when = {};
   std::optional<Span> span = {};  // for lengths: where it can act
+  // In a trial where another component puts something in its place: who does, in words. Nobody reads it then. Said by
+  // whoever puts a trial together, in a copy of the schema.
+  std::string overridden = {};
 };
 using Schema = std::vector<Setting>;
 
@@ -86,9 +89,12 @@ const char* name_of(Setting::Kind);
 bool is_list(Setting::Kind);
 const Setting* find_setting(const Schema& schema, std::string_view key);  // null if there is none
 
+// Whether the condition, on a setting of `schema`, holds for these resolved settings.
+bool holds(const Schema& schema, const Condition& condition, const Settings& resolved);
 // Whether somebody reads `setting` of `schema` in a trial of these resolved settings.
 bool is_read(const Schema& schema, const Setting& setting, const Settings& resolved);
 // "optimizer is sgd and momentum is not 0"; each key after `prefix`. Empty: always.
+std::string conditions_text(const ReadWhen& alternatives, std::string_view prefix = {});
 std::string read_when_text(const Setting& setting, std::string_view prefix = {});
 
 // A problem with one key, without a place: the sweep reader adds file:line:column.

@@ -25,10 +25,9 @@ UpdateGraph::UpdateGraph(const ParamStore& params, const Settings& train, int ph
       update.slots.push_back(graph_.input(fmt::format("{}/slot{}", spec.name, s), params.slot_shape(update.id, s)));
     }
     update.keep = graph_.input(spec.name + "/keep", spec.shape, DType::U8);
-    update.train = graph_.input(spec.name + "/train", spec.shape, DType::U8);
+    update.train = update.moves = graph_.input(spec.name + "/train", spec.shape, DType::U8);
     update.rate = graph_.input(spec.name + "/rate", Shape{1});
     update.lr = spec.lr;
-    update.decays_frozen = spec.decays_frozen;
     const bool decays = !is_norm_or_bias(spec.role) || train.flag("decay_norm");
     update.weight_decay = decays ? train.real("weight_decay") * spec.decay : 0.0;
     updates_.push_back(std::move(update));
@@ -43,14 +42,37 @@ ValueId UpdateGraph::over_gradients(const char* op, Attrs attrs, const char* nam
   return in.empty() ? kNoValue : graph_.emit1(op, in, std::move(attrs), name);
 }
 
-ValueId UpdateGraph::buffer(const std::string& name) {
+ValueId UpdateGraph::weight(ParamId id) {
+  const auto trained = std::ranges::find(updates_, id, &ParamUpdate::id);
+  if (trained != updates_.end()) return trained->weight;
+  const auto known = std::ranges::find(untrained_, id, &std::pair<ValueId, ParamId>::second);
+  if (known != untrained_.end()) return known->first;
+  const ParamSpec& spec = params_.specs()[static_cast<std::size_t>(id)];
+  return untrained_.emplace_back(graph_.input(spec.name, spec.shape), id).first;
+}
+
+std::size_t UpdateGraph::buffer_position(const std::string& name) const {
   const auto specs = params_.buffer_specs();
   const auto spec = std::ranges::find(specs, name, &BufferSpec::name);
   if (spec == specs.end()) fail(ErrorKind::Internal, "the network has no buffer '{}'", name);
-  const auto at = static_cast<std::size_t>(spec - specs.begin());
+  return static_cast<std::size_t>(spec - specs.begin());
+}
+
+ValueId UpdateGraph::buffer(const std::string& name) {
+  const std::size_t at = buffer_position(name);
   const auto known = std::ranges::find(buffers_, at, &std::pair<ValueId, std::size_t>::second);
   if (known != buffers_.end()) return known->first;
-  return buffers_.emplace_back(graph_.input(name, spec->shape), at).first;
+  return buffers_.emplace_back(graph_.input(name, params_.buffer_specs()[at].shape), at).first;
+}
+
+void UpdateGraph::set_buffer(const std::string& name, ValueId value) {
+  const std::size_t at = buffer_position(name);
+  const ValueInfo& info = graph_.value(value);
+  if (info.dtype != DType::F32 || info.shape.numel() != params_.buffer_specs()[at].shape.numel()) {
+    fail(ErrorKind::Internal, "buffer '{}' is {} f32, not {} {}", name, params_.buffer_specs()[at].shape.text(),
+         info.shape.text(), name_of(info.dtype));
+  }
+  new_buffers_.emplace_back(value, at);
 }
 
 void UpdateGraph::before(ParamId id, const std::function<ValueId(ValueId, ValueId)>& f) {

@@ -22,10 +22,10 @@ struct ParamUpdate {
   // The masks' memory is null while there is no mask.
   ValueId weight = kNoValue, grad = kNoValue, keep = kNoValue, train = kNoValue;
   std::vector<ValueId> slots = {};
-  ValueId gradient = kNoValue;      // what the optimiser steps by: grad, or what UpdateGraph::before() makes of it
-  ValueId rate = kNoValue;          // the factor {1} of Method::rate
+  ValueId gradient = kNoValue;  // what the optimiser steps by: grad, or what UpdateGraph::before() makes of it
+  ValueId moves = kNoValue;  // what the step obeys: train, unless a method has frozen entries move without a gradient
+  ValueId rate = kNoValue;   // the factor {1} of Method::rate
   double lr = 1, weight_decay = 0;  // multiplier of the learning rate; decay of this parameter
-  bool decays_frozen = false;       // entries with Trainable 0 decay, too
   ValueId new_weight = kNoValue;
   std::vector<ValueId> new_slots = {};
 };
@@ -44,10 +44,17 @@ class UpdateGraph {
   // A node that reads gradient and masks of every parameter; kNoValue if there is none to train.
   ValueId over_gradients(const char* op, Attrs attrs, const char* name);
 
+  // The leaf of a parameter's values before this update, be it trained or not.
+  ValueId weight(ParamId id);
+  // What it has given of those that are not.
+  std::span<const std::pair<ValueId, ParamId>> untrained() const { return untrained_; }
   // The leaf of a buffer of the network, which a method sets at events.
   ValueId buffer(const std::string& name);
-  // What buffer() has given, by position in the store.
+  // The update leaves `value`, computed by a node, in a buffer of its size that nothing else of it reads.
+  void set_buffer(const std::string& name, ValueId value);
+  // What these have given, by position in the store.
   std::span<const std::pair<ValueId, std::size_t>> buffers() const { return buffers_; }
+  std::span<const std::pair<ValueId, std::size_t>> new_buffers() const { return new_buffers_; }
 
   // The gradient that the optimiser steps by becomes f of it and the weight, before decay and momentum; nothing happens
   // if `id` is not trained. Clipping measures what the network's own pass has computed.
@@ -61,11 +68,13 @@ class UpdateGraph {
   void emit_steps(const std::function<void(ParamUpdate&)>& step);
 
  private:
+  std::size_t buffer_position(const std::string& name) const;
   const ParamStore& params_;
   Graph graph_;
   int phase_;
   std::vector<ParamUpdate> updates_;
-  std::vector<std::pair<ValueId, std::size_t>> buffers_;
+  std::vector<std::pair<ValueId, ParamId>> untrained_;
+  std::vector<std::pair<ValueId, std::size_t>> buffers_, new_buffers_;
   std::vector<std::function<void(UpdateGraph&)>> after_;
   ValueId grad_scale_ = kNoValue;
 };

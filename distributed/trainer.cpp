@@ -252,19 +252,36 @@ bool Trainer::run_phase() {
   return std::isfinite(cursor_.test_loss);
 }
 
+// A form of a derived weight must decode to what its layer reads.
+void Trainer::check_derived_form(const ParamSpec& spec, const std::vector<float>& decoded) {
+  const std::vector<LayerWeight> effective = effective_weights();
+  const auto read = std::ranges::find(effective, spec.layer, &LayerWeight::layer);
+  if (read == effective.end() || read->shape != spec.shape || read->values != decoded) {
+    fail(ErrorKind::Internal,
+         "the stored form of '{}' decodes to other values than those that layer '{}' computes with", spec.name,
+         spec.layer);
+  }
+}
+
 // What is stored is what is evaluated: the decoded values take the place of the trained ones.
 void Trainer::encode_weights() {
+  bool replaced = false;
   for (std::size_t p = 0; p < params_.size(); ++p) {
     const ParamId id{static_cast<std::uint32_t>(p)};
     const ParamSpec& spec = params_.specs()[p];
     if (spec.retired) continue;
     std::optional<Encoded> encoded = job_.method.encode(id, params_);
     if (!encoded) continue;
-    if (spec.derived) fail(ErrorKind::Internal, "'{}' is derived and has no stored form of its own", spec.name);
-    std::ranges::copy(decode(*encoded, spec.shape, params_.mask(id, MaskKind::Keep)), params_.change(id).begin());
+    const std::vector<float> decoded = decode(*encoded, spec.shape, params_.mask(id, MaskKind::Keep));
+    if (spec.derived) {
+      check_derived_form(spec, decoded);
+    } else {
+      std::ranges::copy(decoded, params_.change(id).begin());
+      replaced = true;
+    }
     encoded_.emplace(id, std::move(*encoded));
   }
-  if (encoded_.empty()) return;
+  if (!replaced) return;
   job_.observer.weights_replaced(*this);
   report_epoch();
 }

@@ -88,6 +88,7 @@ class Trainer final : public TrainState {
   void report_epoch();
   bool run_phase();  // the present one; false: it diverged
   void encode_weights();
+  void check_derived_form(const ParamSpec& spec, const std::vector<float>& decoded);
 
   TrainJob job_;
   Network network_;

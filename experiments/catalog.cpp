@@ -60,6 +60,8 @@ const Catalog& catalog() {
     for (const auto& def : models()) c.models.push_back(def);
     for (const auto& def : datasets()) c.datasets.push_back(def);
     c.trial = trial_schema();
+    const ReadWhen from_file = {{unless("init.from", {""})}};
+    c.overrides = {{"model.init", from_file}, {"model.bn_scale", from_file}};
     return c;
   }();
   return all;

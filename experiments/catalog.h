@@ -13,6 +13,7 @@ struct Catalog {
   // Settings of the trial outside those: full keys, "train.lr", "train.schedule.kind", "init.from",
   // "save.weights.form".
   Schema trial;
+  std::vector<Override> overrides = {};  // by settings of the trial itself
   // Part of every trial's identity if it is not 1; raised when one of their defaults or the mathematics
   // of training change, since identities leave defaults out.
   int train_version = 1;

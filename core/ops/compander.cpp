@@ -1,5 +1,7 @@
 // compander: the effective weight w = a * f(v / b) of a trained v. Inputs v, a {1} or none, b {1}
 // or none; an absent a or b is the attribute of that name. Attribute function: arctan, arsinh or erf.
+// For updates, without a reverse, of the same a and b: compander_slope, dw / dv of v; compander_decay, a gradient by v
+// with that of a decay of w added, attribute `rate`.
 #include "kernels/functors/compander.h"
 
 #include "core/double_ops.h"
@@ -94,6 +96,66 @@ void define_compander_backward_coefficients() {
   });
 }
 
+void check_update(std::span<const ValueInfo> in, const Attrs& attrs, std::size_t a) {
+  check(in, attrs, in[a].shape.rank() == 1, in[a + 1].shape.rank() == 1);
+}
+
+OpExample update_example(std::string label, std::vector<ValueInfo> in, Attrs attrs) {
+  return {.label = std::move(label),
+          .in = std::move(in),
+          .attrs = std::move(attrs),
+          .gradient = OpExample::Gradient::None,
+          .low = 0.4,
+          .bf16 = false};
+}
+
+void define_compander_slope(const std::vector<ValueInfo>& example, const Attrs& attrs) {
+  define_op({
+      .name = "compander_slope",
+      .infer = [](std::span<const ValueInfo> in, const Attrs& attributes) -> std::vector<ValueInfo> {
+        require(in.size() == 3, "takes v, a, b, of which a and b may be absent");
+        check_update(in, attributes, 1);
+        return {{in[0].shape, DType::F32}};
+      },
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const Coefficient a{call.in[1].as<float>(), given(spec, 1, "a")};
+                   const Coefficient b{call.in[2].as<float>(), given(spec, 2, "b")};
+                   with_companding(spec.node.attrs, [&]<Companding kind>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              CompandSlope<kind>{call.in[0].as<float>(), a, b, call.out[0].as<float>()}, 2048);
+                   });
+                 })},
+      .examples = {update_example("learned coefficients", example, attrs)},
+  });
+}
+
+void define_compander_decay(std::vector<ValueInfo> example, Attrs attrs) {
+  example.insert(example.begin(), ValueInfo(example.front()));
+  attrs.set("rate", 0.1);
+  define_op({
+      .name = "compander_decay",
+      .infer = [](std::span<const ValueInfo> in, const Attrs& attributes) -> std::vector<ValueInfo> {
+        require(in.size() == 4, "takes a gradient, v, a, b, of which a and b may be absent");
+        require(in[0].shape == in[1].shape && in[1].dtype == DType::F32, "gradient and v must be f32 of one shape");
+        check_update(in, attributes, 2);
+        attributes.real("rate");
+        return {{in[0].shape, DType::F32}};
+      },
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   const Coefficient a{call.in[2].as<float>(), given(spec, 2, "a")};
+                   const Coefficient b{call.in[3].as<float>(), given(spec, 3, "b")};
+                   with_companding(spec.node.attrs, [&]<Companding kind>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              CompandDecay<kind>{call.in[0].as<float>(), call.in[1].as<float>(), a, b,
+                                                 spec.real("rate"), call.out[0].as<float>()},
+                              2048);
+                   });
+                 })},
+      .inplace = 0,
+      .examples = {update_example("learned coefficients", std::move(example), std::move(attrs))},
+  });
+}
+
 }  // namespace
 
 void define_compander() {
@@ -138,6 +200,8 @@ void define_compander() {
   });
   define_compander_backward();
   define_compander_backward_coefficients();
+  define_compander_slope({weight, one, one}, attrs("arctan"));
+  define_compander_decay({weight, one, one}, attrs("erf"));
 }
 
 }  // namespace winnow::ops

@@ -1,7 +1,7 @@
 // group_norms: the L2 norm of each of `groups` groups, which may run through several tensors: entry i of input j belongs to
 // group (i / inner[j]) mod groups. The gradient of a group that is zero is 0.
-// group_shrink: the proximal step of such a norm in an update. In: weight, norms, train mask or none, strength {1} or none;
-// every group becomes shorter by learning rate * attribute `scale` * strength, or zero. It has no reverse.
+// group_shrink: the proximal step of such a norm in an update. In: weight, norms, train mask or none, factor of the learning
+// rate {1} or none; every group becomes shorter by that rate times attribute `scale`, or zero. It has no reverse.
 #include "kernels/functors/group_norms.h"
 
 #include "core/ops/dispatch.h"
@@ -69,14 +69,13 @@ void define_group_shrink() {
   define_op({
       .name = "group_shrink",
       .infer = [](Infos in, const Attrs& attrs) -> std::vector<ValueInfo> {
-        require(in.size() == 4, "takes a weight, norms, a train mask or none and a strength or none");
+        require(in.size() == 4, "takes a weight, norms, a train mask or none and a factor of the rate or none");
         require_groups(in[0], attrs.integer("groups"), attrs.integer("inner"));
         require_norms(in[1], attrs.integer("groups"));
         const auto absent = [](const ValueInfo& info) { return info.shape.rank() == 0; };
         require(absent(in[2]) || (in[2].shape == in[0].shape && in[2].dtype == DType::U8),
                 "the mask must be u8 of the weight's shape");
-        require(absent(in[3]) || (in[3].shape == Shape{1} && in[3].dtype == DType::F32),
-                "the strength must be f32 {1}");
+        require(absent(in[3]) || (in[3].shape == Shape{1} && in[3].dtype == DType::F32), "the factor must be f32 {1}");
         require(attrs.real("scale") >= 0, "the scale must not be negative");
         return {{in[0].shape, DType::F32}};
       },

@@ -1,10 +1,11 @@
 // sgd_step, adam_step, adamw_step, adam_mini_step: one update of one parameter.
 //   in   weight, grad, one or two slots of its shape (of Adam-mini the second has one entry a row), keep mask or none,
-//        train mask or none, scale {1} or none, factor of the learning rate {1} or none
+//        train mask or none, scale {1} or none, factor of the learning rate {1} or none; of Adam-mini a mask may follow of
+//        the entries that have a gradient, where it is not the train mask
 //   out  weight, slots
 // A mask or scale whose memory is null while the program runs counts as absent. The learning rate and the
 // number of the update are read from the run state. Attributes: lr and weight_decay of this parameter
-// (a multiplier and a decay), decay_frozen, and those of the rule. Bound outputs may be the inputs' memory.
+// (a multiplier and a decay), and those of the rule. Bound outputs may be the inputs' memory.
 //   clip_scale, norm_scale: in grad, keep mask or none, train mask or none of each parameter; out the factor {1}
 // that brings the norm of all live gradients down to attribute `most`, or makes it attribute `norm`.
 //   ascend: in weight, grad, keep mask or none, train mask or none, scale {1}; out weight + scale * grad where it is live.
@@ -45,11 +46,7 @@ std::vector<ValueInfo> infer_step(Infos in, std::size_t slots, SlotShape last = 
 // What all steps are told by their node.
 struct StepAttrs {
   const double *lr, *weight_decay;
-  bool decay_frozen;
-  explicit StepAttrs(const KernelSpec& spec)
-      : lr(spec.real("lr")),
-        weight_decay(spec.real("weight_decay")),
-        decay_frozen(spec.node.attrs.integer("decay_frozen", 0) != 0) {}
+  explicit StepAttrs(const KernelSpec& spec) : lr(spec.real("lr")), weight_decay(spec.real("weight_decay")) {}
 };
 
 UpdateOf update_of(const StepAttrs& attrs, const KernelCall& call, std::size_t slots) {
@@ -62,7 +59,6 @@ UpdateOf update_of(const StepAttrs& attrs, const KernelCall& call, std::size_t s
           .run = call.exec.run,
           .lr = attrs.lr,
           .weight_decay = attrs.weight_decay,
-          .decay_frozen = attrs.decay_frozen,
           .rate_factor = call.in[slots + 5].as<float>()};
 }
 
@@ -101,8 +97,9 @@ class AdamMini final : public Kernel {
   }
   void run(const KernelCall& call) override {
     const UpdateOf update = update_of(attrs_, call, 2);
+    const std::uint8_t* live = call.in.size() > 8 ? call.in[8].as<std::uint8_t>() : update.train;
     fold_rows(call.exec, rows_, cols_, SquareAndCount{},
-              LoadRowSquare{update.grad, update.keep, update.train, update.grad_scale, cols_}, Sum{},
+              LoadRowSquare{update.grad, update.keep, live, update.grad_scale, cols_}, Sum{},
               StoreRowSquare{call.in[3].as<float>(), call.out[2].as<float>(), call.exec.run, attrs_.beta2},
               reinterpret_cast<SquareAndCount*>(call.exec.scratch));
     adam_weights(attrs_, call, RowSquares{call.out[2].as<float>(), cols_}, true);
@@ -184,12 +181,9 @@ void define_optimizer_steps() {
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 1); },
              .defaults = defaults,
              .kernel = {.any = plain_kernel(run_sgd)},
-             .examples = {example("momentum", 1, {{"momentum", 0.9}, {"weight_decay", 0.1}}),
-                          example("nesterov, decay of frozen weights", 1,
-                                  {{"momentum", 0.9},
-                                   {"nesterov", std::int64_t{1}},
-                                   {"weight_decay", 0.1},
-                                   {"decay_frozen", std::int64_t{1}}})}});
+             .examples = {
+                 example("momentum", 1, {{"momentum", 0.9}, {"weight_decay", 0.1}}),
+                 example("nesterov", 1, {{"momentum", 0.9}, {"nesterov", std::int64_t{1}}, {"weight_decay", 0.1}})}});
   const Attrs adam{{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0.1}};
   define_op({.name = "adam_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
@@ -204,11 +198,18 @@ void define_optimizer_steps() {
   OpExample mini = example("a second moment a row", 2, adam), long_row = example("a long vector", 2, adam, {9000});
   mini.in[3].shape = slot_per_row(mini.in[0].shape);
   long_row.in[3].shape = slot_per_row(long_row.in[0].shape);
+  OpExample live = mini;
+  live.label = "weights that move without a gradient";
+  live.in.push_back({mini.in[0].shape, DType::U8});
   define_op({.name = "adam_mini_step",
-             .infer = [](Infos in, const Attrs&) { return infer_step(in, 2, slot_per_row); },
+             .infer =
+                 [](Infos in, const Attrs&) {
+                   if (in.size() == 9) require_mask(in[8], in[0].shape);
+                   return infer_step(in.size() == 9 ? in.first(8) : in, 2, slot_per_row);
+                 },
              .defaults = defaults,
              .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<AdamMini>(spec); }},
-             .examples = {mini, long_row}});
+             .examples = {mini, long_row, live}});
   OpExample two{.label = "two parameters, masks",
                 .in = {{Shape{4, 5}}, {Shape{4, 5}, DType::U8}, {Shape{4, 5}, DType::U8}}};
   for (const ValueInfo& info : std::vector(two.in)) two.in.push_back({Shape{4097}, info.dtype});

@@ -23,7 +23,7 @@ void define_score_mask_backward_scores() {
   });
 }
 
-// dy, mask -> dw.
+// dy, mask -> dw; all of dy where the mask's memory is null while the program runs.
 void define_apply_mask() {
   define_op({
       .name = "apply_mask",

@@ -18,7 +18,10 @@ void emit_adamw(UpdateGraph& update, ParamUpdate& param, const Settings& train) 
 }
 
 void emit_adam_mini(UpdateGraph& update, ParamUpdate& param, const Settings& train) {
-  emit_step(update, param, "adam_mini_step", moments(train));
+  // A row's mean is that of the entries that have a gradient.
+  const bool all_alike = param.moves == param.train;
+  emit_step(update, param, "adam_mini_step", moments(train),
+            all_alike ? std::vector<ValueId>() : std::vector<ValueId>{param.train});
 }
 
 Schema settings() {

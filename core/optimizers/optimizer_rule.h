@@ -25,8 +25,8 @@ struct OptimizerRule {
 const OptimizerRule& find_optimizer(std::string_view name);  // unknown: Error{Internal}; settings refuse it before
 const std::vector<OptimizerRule>& optimizers();              // the first is the default
 
-// The inputs of every step op (core/ops/optimizer_steps.cpp), and the attributes that all of them have.
-void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs);
+// The inputs of every step op (core/ops/optimizer_steps.cpp) and `more`, and the attributes that all of them have.
+void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs, std::vector<ValueId> more = {});
 
 // The step of SGD and its settings, on which other rules build.
 void emit_sgd(UpdateGraph& update, ParamUpdate& param, const Settings& train);

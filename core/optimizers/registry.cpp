@@ -24,13 +24,13 @@ const OptimizerRule& find_optimizer(std::string_view name) {
   return *found;
 }
 
-void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs) {
+void emit_step(UpdateGraph& update, ParamUpdate& param, const char* op, Attrs attrs, std::vector<ValueId> more) {
   attrs.set("lr", param.lr);
   attrs.set("weight_decay", param.weight_decay);
-  attrs.set("decay_frozen", std::int64_t{param.decays_frozen});
   std::vector<ValueId> in{param.weight, param.gradient};
   in.insert(in.end(), param.slots.begin(), param.slots.end());
-  in.insert(in.end(), {param.keep, param.train, update.grad_scale(), param.rate});
+  in.insert(in.end(), {param.keep, param.moves, update.grad_scale(), param.rate});
+  in.insert(in.end(), more.begin(), more.end());
   const std::vector<ValueId> out = update.graph().emit(op, in, std::move(attrs), param.name + "/update");
   param.new_weight = out[0];
   param.new_slots.assign(out.begin() + 1, out.end());

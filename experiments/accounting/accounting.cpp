@@ -109,13 +109,10 @@ Accounting account(const Model& dense, const Model& edited, const ParamStore& pa
   }
   for (std::size_t i = 0; i < params.size(); ++i) {
     if (edited.params[i].retired) continue;
-    LeafCount leaf = count_leaf(params.specs()[i], ParamId(i), count_entry(params, ParamId(i)));
-    if (const auto own = encoded.find(ParamId(i)); own != encoded.end()) {
-      // The form has a code for every entry that no mask drops, be its value zero or not.
-      leaf.bits.own = own_bits({leaf.stored.numel, params.count(ParamId(i), MaskKind::Keep), 0}, own->second.bits);
-    }
-    count.leaves.push_back(leaf);
+    count.leaves.push_back(count_leaf(params.specs()[i], ParamId(i), count_entry(params, ParamId(i))));
   }
+  // A form has a code for every entry that no mask drops, be its value zero or not.
+  for (const auto& [id, form] : encoded) count_own_form(count, id, params.count(id, MaskKind::Keep), form.bits);
   Accounting result{.layers = {}, .summary = summary_of(dense, edited, count), .table = layer_table(count, params)};
   result.layers = std::move(count.layers);
   return result;

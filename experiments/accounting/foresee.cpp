@@ -77,9 +77,8 @@ NetworkCount count_of(const Model& edited, const EntryCounts& entries, const std
     if (!edited.params[i].retired) count.leaves.push_back(count_leaf(edited.params[i], ParamId(i), entries[i]));
   }
   for (const MaskForecast::Code& code : codes) {
-    const auto leaf = std::ranges::find(count.leaves, code.id, &LeafCount::id);
-    if (leaf == count.leaves.end()) continue;
-    leaf->bits.own = own_bits(leaf->stored, leaf->stored.kept * code.bits_each + code.bits_beside);
+    const std::int64_t kept = entries[static_cast<std::size_t>(code.id)].kept;
+    count_own_form(count, code.id, kept, kept * code.bits_each + code.bits_beside);
   }
   return count;
 }

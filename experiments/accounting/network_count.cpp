@@ -1,8 +1,21 @@
 #include "experiments/accounting/network_count.h"
 
+#include <algorithm>
 #include <set>
 
 namespace winnow {
+
+void count_own_form(NetworkCount& count, ParamId id, std::int64_t kept, std::int64_t coded) {
+  const auto leaf = std::ranges::find(count.leaves, id, &LeafCount::id);
+  if (leaf == count.leaves.end()) return;
+  const std::int64_t bits = own_bits({leaf->stored.numel, kept, 0}, coded);
+  if (!leaf->spec->derived) leaf->bits.own = bits;
+  for (std::size_t i = 0; i < count.layers.size(); ++i) {
+    const LayerCount& layer = count.layers[i];
+    const bool from_it = std::ranges::find(layer.leaves, id) != layer.leaves.end();
+    if (layer.derived && from_it && leaf->spec->derived) count.merged[i].bits.own = bits;
+  }
+}
 
 std::map<std::string, double> summary_of(const Model& dense, const Model& edited, const NetworkCount& count) {
   std::set<std::string> dense_layers;

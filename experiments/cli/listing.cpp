@@ -21,6 +21,11 @@ std::string default_text(const Setting& setting) {
   return setting.fallback->empty() ? "not set" : *setting.fallback;
 }
 
+// "model.init where method.weights is rewind or end"
+std::string override_text(const Override& each) {
+  return each.key + (each.when.empty() ? "" : " where " + conditions_text(each.when));
+}
+
 Json json_of(const Component& component) {
   Json json = {{"name", component.name},
                {"version", component.version},
@@ -38,6 +43,12 @@ Json json_of(const Component& component) {
     entry["source"] = setting.source;
     json["settings"].push_back(std::move(entry));
   }
+  json["overrides"] = Json::array();
+  for (const Override& each : component.overrides) {
+    Json entry = {{"key", each.key}};
+    if (!each.when.empty()) entry["when"] = conditions_text(each.when);
+    json["overrides"].push_back(std::move(entry));
+  }
   return json;
 }
 
@@ -46,6 +57,8 @@ void print(std::ostream& out, const Component& component, const std::string& pre
   if (!component.source.empty()) out << fmt::format("  source: {}\n", component.source);
   out << (component.schema.empty() ? "\nno settings\n" : "\n");
   for (const Setting& setting : component.schema) out << setting_text(setting, prefix + "." + setting.key);
+  if (!component.overrides.empty()) out << "\nnot read beside it:\n";
+  for (const Override& each : component.overrides) out << fmt::format("  {}\n", override_text(each));
 }
 
 std::string cell(std::string text) {
@@ -61,6 +74,11 @@ void print_markdown(std::ostream& out, const Listing& listing) {
     out << fmt::format("\n## {}\n\n{}\n", component.name, component.meaning);
     if (!component.source.empty()) out << fmt::format("\nSource: {}\n", component.source);
     if (component.version != 1) out << fmt::format("\nVersion {} (part of a trial's identity).\n", component.version);
+    if (!component.overrides.empty()) {
+      std::vector<std::string> keys;
+      for (const Override& each : component.overrides) keys.push_back(override_text(each));
+      out << fmt::format("\nNot read beside it: {}.\n", fmt::join(keys, "; "));
+    }
     if (component.schema.empty()) {
       out << "\nNo settings.\n";
       continue;

@@ -93,6 +93,7 @@ MethodDef born_again() {
        .source = "0: BAN; 1: BAN+L",
        .read_when = {{unless("loss", {"cwtm"})}}},
   };
+  def.overrides = {{"train.label_smoothing", {{where("method.labels", {"0"}), unless("method.loss", {"cwtm"})}}}};
   def.make = [](const Settings& s) { return std::make_unique<BornAgain>(s); };
   def.example = {.settings = {{"labels", "1"}}};
   return def;

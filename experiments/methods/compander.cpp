@@ -1,7 +1,5 @@
 // Weight compander: every layer's weight is w = a * f(v / b) of a trained v. A device of training
 // only: what is stored is w. SGD steps in v; Adam's step is computed in w and carried over to v.
-#include "kernels/functors/compander.h"
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -28,18 +26,6 @@ double inverse_erf(double y) {
   return x;
 }
 
-Companding companding_of(const std::string& name) {
-  return name == "arctan" ? Companding::Arctan : name == "arsinh" ? Companding::Arsinh : Companding::Erf;
-}
-
-// body.operator()<kind>().
-template <class Body>
-void with_companding(Companding kind, const Body& body) {
-  if (kind == Companding::Arctan) return body.template operator()<Companding::Arctan>();
-  if (kind == Companding::Arsinh) return body.template operator()<Companding::Arsinh>();
-  body.template operator()<Companding::Erf>();
-}
-
 class Compander final : public Method {
  public:
   explicit Compander(const Settings& settings)
@@ -59,7 +45,6 @@ class Compander final : public Method {
            optimizer);
     }
     adaptive_ = optimizer == "adam";
-    weight_decay_ = editor.train().real("weight_decay");
     weights_.clear();
     learned_.clear();
     ValueId a = kNoValue, b = kNoValue;
@@ -74,20 +59,30 @@ class Compander final : public Method {
                                     spec.layer + ".compander");
       });
       if (decays_here()) editor.model().param(id).decay = 0;
-      weights_.push_back({id, spec.layer, spec.decay, {}});
+      weights_.push_back({id, spec.layer, editor.train().real("weight_decay") * spec.decay, {}});
       if (!learned_.empty()) {
         weights_.back().learned = {learned_[learned_.size() - 2], learned_.back()};
       }
     }
   }
 
-  void schedule(EventPlan& plan, const RunLength&) const override {
-    if (adaptive_ || (decays_here() && weight_decay_ > 0)) plan.after_backward.always();
-    if (adaptive_) plan.after_step.always();
-  }
-
-  // Coefficients stay positive.
+  // The decay of w is added to gradients after their reduction over ranks, so that it counts once. An adaptive step is
+  // computed from dL/dw = g_v / (dw/dv) and then multiplied by dw/dv: the optimiser is given the one, and its step, which
+  // it adds to v, is scaled afterwards. Coefficients stay positive.
   void edit_update(UpdateGraph& update) override {
+    for (const Companded& weight : weights_) {
+      update.before(weight.id, [&](ValueId gradient, ValueId v) {
+        if (decays_here() && weight.decay > 0) gradient = decayed(update, weight, gradient, v);
+        if (!adaptive_) return gradient;
+        const ValueId slope = emit(update, "compander_slope", {v}, weight);
+        const std::string name = weight.layer + ".compander.step";
+        update.then(weight.id, [&update, v, slope, name](ValueId stepped) {
+          return update.graph().emit1("lerp", {v, stepped, slope}, {}, name);
+        });
+        // Far out the slope of erf is 0.
+        return update.graph().emit1("divide_positive", {gradient, slope}, {}, weight.layer + ".compander.gradient");
+      });
+    }
     for (const ParamId id : learned_) {
       update.then(id, [&](ValueId value) {
         return update.graph().emit1("at_least", {value}, {{"value", kLeastCoefficient}}, "compander.coefficient");
@@ -103,11 +98,6 @@ class Compander final : public Method {
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when == When::Begin && moment.phase == 0) start(state);
-    if (moment.when == When::AfterBackward) {
-      if (decays_here()) decay_weights(state.params());
-      if (adaptive_) take_gradients_to_w(state.params());
-    }
-    if (moment.when == When::AfterStep && adaptive_) take_steps_to_v(state.params());
     return Verdict::Update;
   }
 
@@ -131,11 +121,8 @@ class Compander final : public Method {
   struct Companded {
     ParamId id;
     std::string layer;
-    double decay;
+    double decay;                                        // of w
     std::optional<std::pair<ParamId, ParamId>> learned;  // a and b
-  };
-  struct AdaptiveStep {
-    std::vector<float> v, slope;  // slope: dw/dv
   };
 
   // The optimiser's own decay acts on v in the same step as the gradient. It does not fit where the
@@ -163,7 +150,7 @@ class Compander final : public Method {
       const double b = weight.learned ? value_of(weight.learned->second) : b_;
       std::int64_t clamped = 0;
       for (float& value : state.params().change(weight.id)) {
-        const double range = companding_of(function_) == Companding::Arctan ? std::numbers::pi / 2 : 1.0;
+        const double range = function_ == "arctan" ? std::numbers::pi / 2 : 1.0;
         double y = static_cast<double>(value) / a;
         if (function_ != "arsinh" && std::fabs(y) > range - kPoleDistance) {
           y = std::copysign(range - kPoleDistance, y);
@@ -176,69 +163,26 @@ class Compander final : public Method {
     }
   }
 
-  // g_v = (dL/dw + decay * w) * dw/dv with fixed coefficients, dL/dw * dw/dv + decay * v with
-  // learned ones. Added after the reduction over ranks, so that it counts once.
-  void decay_weights(ParamStore& params) const {
-    const auto a = static_cast<float>(a_), b = static_cast<float>(b_);
-    for (const Companded& weight : weights_) {
-      const auto rate = static_cast<float>(weight_decay_ * weight.decay);
-      const float* v = params.weight(weight.id).data();
-      const std::span<float> grad = params.change_grad(weight.id);
-      if (!learned_.empty()) {
-        for (std::size_t i = 0; i < grad.size(); ++i) grad[i] += rate * v[i];
-        continue;
-      }
-      with_companding(companding_of(function_), [&]<Companding kind>() {
-        for (std::size_t i = 0; i < grad.size(); ++i) {
-          const float u = v[i] / b;
-          grad[i] += rate * a * companding<kind>(u) * (a / b) * companding_slope<kind>(u);
-        }
-      });
-    }
+  // g_v = (dL/dw + decay * w) * dw/dv with fixed coefficients, dL/dw * dw/dv + decay * v with learned ones.
+  ValueId decayed(UpdateGraph& update, const Companded& weight, ValueId gradient, ValueId v) const {
+    if (!weight.learned) return emit(update, "compander_decay", {gradient, v}, weight);
+    return update.graph().emit1("add_scaled", {gradient, v}, {{"factor", weight.decay}},
+                                weight.layer + ".compander.decay");
   }
 
-  // An adaptive step is computed from dL/dw = g_v / (dw/dv) and then multiplied by dw/dv. So the
-  // optimiser is given the one and its step, which it adds to v, is scaled afterwards.
-  void take_gradients_to_w(ParamStore& params) {
-    steps_.resize(weights_.size());
-    for (std::size_t w = 0; w < weights_.size(); ++w) {
-      const std::span<const float> v = params.weight(weights_[w].id);
-      const std::span<float> grad = params.change_grad(weights_[w].id);
-      if (grad.empty()) continue;  // of a layer that another method took out
-      auto a = static_cast<float>(a_), b = static_cast<float>(b_);
-      if (!learned_.empty()) {
-        const std::size_t pair = coefficients_ == "fine" ? 2 * w : 0;
-        a = params.weight(learned_[pair])[0];
-        b = params.weight(learned_[pair + 1])[0];
-      }
-      AdaptiveStep& step = steps_[w];
-      step.v.assign(v.begin(), v.end());
-      step.slope.resize(v.size());
-      with_companding(companding_of(function_), [&]<Companding kind>() {
-        for (std::size_t i = 0; i < v.size(); ++i) {
-          const float slope = a / b * companding_slope<kind>(v[i] / b);
-          step.slope[i] = slope;
-          grad[i] = slope > 0 ? grad[i] / slope : 0.0f;  // far out the slope of erf is 0
-        }
-      });
-    }
-  }
-  void take_steps_to_v(ParamStore& params) const {
-    for (std::size_t w = 0; w < steps_.size(); ++w) {
-      const AdaptiveStep& step = steps_[w];
-      const std::span<float> v = params.change(weights_[w].id);
-      for (std::size_t i = 0; i < step.v.size(); ++i) {
-        v[i] = step.v[i] + step.slope[i] * (v[i] - step.v[i]);
-      }
-    }
+  // An op of an update, which has a and b behind the inputs `in`.
+  ValueId emit(UpdateGraph& update, const char* op, std::vector<ValueId> in, const Companded& weight) const {
+    in.push_back(weight.learned ? update.weight(weight.learned->first) : kNoValue);
+    in.push_back(weight.learned ? update.weight(weight.learned->second) : kNoValue);
+    return update.graph().emit1(op, in, {{"function", function_}, {"a", a_}, {"b", b_}, {"rate", weight.decay}},
+                                weight.layer + "." + op);
   }
 
   std::string function_, coefficients_;
-  double a_, b_, weight_decay_ = 0;
+  double a_, b_;
   bool adaptive_ = false;
   std::vector<Companded> weights_;
-  std::vector<ParamId> learned_;     // a and b in turn
-  std::vector<AdaptiveStep> steps_;  // by weight; from the gradients of a step to its end
+  std::vector<ParamId> learned_;  // a and b in turn
 };
 
 }  // namespace
@@ -248,7 +192,7 @@ MethodDef compander() {
   const Range positive{1e-3, 100};
   MethodDef def;
   def.name = "compander";
-  def.version = 2;  // 2: magnitudes are those of the weights in use
+  def.version = 3;  // 2: magnitudes are those of the weights in use. 3: train.clip_norm measures gradients before decay
   def.meaning = "trains v with w = a * arctan(v / b): bounded weights, larger updates near zero";
   def.source = "Weight Compander, IJCNN 2023, arXiv 2306.16993";
   def.schema = {

@@ -122,6 +122,12 @@ MethodDef edge_popup() {
        .meaning = "train scale and shift of batch norm too; otherwise they stay at 1 and 0",
        .source = "allenai/hidden-networks"},
   };
+  const ReadWhen from_file = {{unless("init.from", {""})}}, without_affine = {{where("method.affine", {"false"})}};
+  def.overrides = {{"model.init"},
+                   {"model.bn_scale", without_affine},
+                   {"train.decay_norm", without_affine},  // of what is trained nothing is a normalisation or a bias
+                   {"method.weights", from_file},
+                   {"method.scale_fan", from_file}};
   def.make = [](const Settings& s) { return std::make_unique<EdgePopup>(s); };
   return def;
 }

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/density.h"
+#include "experiments/methods/toolkit/exempt_layers.h"
 
 namespace winnow {
 namespace {
@@ -145,17 +146,17 @@ class Exponential final : public Method {
            "its own; leave out one of them",
            tensor.name);
     }
-    discretised(editor.model().params);
+    without_exempt(editor.model().params, keep_);
   }
 
   void forecast(MaskForecast& forecast, const Model& edited, const RunLength&) const override {
-    for (const ParamId id : discretised(edited.params)) {
+    for (const ParamId id : without_exempt(edited.params, keep_)) {
       forecast.codes.push_back({id, bits_, Discretisation::kBesideBits});
     }
   }
 
   std::optional<Encoded> encode(ParamId id, const ParamStore& params) override {
-    const std::vector<ParamId> ids = discretised(params.specs());
+    const std::vector<ParamId> ids = without_exempt(params.specs(), keep_);
     if (std::ranges::find(ids, id) == ids.end()) return std::nullopt;
     const auto weights = params.weight(id);
     const auto keep = params.mask(id, MaskKind::Keep);
@@ -176,17 +177,6 @@ class Exponential final : public Method {
   }
 
  private:
-  std::vector<ParamId> discretised(std::span<const ParamSpec> params) const {
-    const std::vector<PrunedTensor> tensors = pruned_tensors(params);
-    std::vector<bool> kept(tensors.size(), false);
-    for (const std::string& name : keep_) kept[position_of(name, tensors, "keep")] = true;
-    std::vector<ParamId> ids;
-    for (std::size_t t = 0; t < tensors.size(); ++t) {
-      if (!kept[t]) ids.push_back(tensors[t].id);
-    }
-    return ids;
-  }
-
   std::int64_t bits_;
   double ratio_;
   bool by_correlation_;
@@ -223,12 +213,7 @@ MethodDef exponential() {
        .meaning = "what the search makes best: the correlation of weights and levels, or their squared error",
        .source = "part II: correlation",
        .read_when = {{where("ratio", {"0"})}}},
-      {.key = "keep",
-       .kind = Kind::TextList,
-       .fallback = "[first, last]",
-       .meaning = "layers that stay as they are: first, last, or names such as conv1",
-       .source = "usual for quantisers",
-       .is_set = true},
+      exempt_setting(),
   };
   def.make = [](const Settings& s) { return std::make_unique<Exponential>(s); };
   return def;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/error.h"
 #include "experiments/methods/registry.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
@@ -13,6 +15,7 @@ class FreezeNet final : public MaskAtInit {
 
   void edit(GraphEditor& editor) override {
     MaskAtInit::edit(editor);
+    decaying_.clear();
     if (variant_ == "freeze_wd") decay_frozen(editor);
     const std::string& init = settings().text("init");
     if (init == "model") return;
@@ -21,6 +24,17 @@ class FreezeNet final : public MaskAtInit {
       if (spec.role != ParamRole::Weight) continue;  // coefficients keep the init of their method
       spec.init = InitSpec{init_kind(init == "pm_sigma" ? "signed_xavier" : init)};
       set_fans(spec.init, spec.layer_shape.rank() > 0 ? spec.layer_shape : spec.shape);
+    }
+  }
+
+  // The step takes a frozen entry for one that is trained on a gradient of zero, so that decay is all that moves it.
+  void edit_update(UpdateGraph& update) override {
+    for (ParamUpdate& param : update.updates()) {
+      if (std::ranges::find(decaying_, param.id) == decaying_.end()) continue;
+      update.before(param.id, [&](ValueId gradient, ValueId) {
+        return update.graph().emit1("apply_mask", {gradient, param.train}, {}, param.name + ".live");
+      });
+      param.moves = kNoValue;
     }
   }
 
@@ -93,7 +107,7 @@ class FreezeNet final : public MaskAtInit {
   }
 
  private:
-  static void decay_frozen(GraphEditor& editor) {
+  void decay_frozen(GraphEditor& editor) {
     for (const ParamId id : editor.prunable()) {
       ParamSpec& spec = editor.model().param(id);
       if (spec.decay == 0) {
@@ -104,11 +118,12 @@ class FreezeNet final : public MaskAtInit {
              "take)",
              spec.name);
       }
-      spec.decays_frozen = true;
+      decaying_.push_back(id);
     }
   }
 
   std::string variant_;
+  std::vector<ParamId> decaying_;  // frozen entries of these decay
 };
 
 Schema own_schema() {
@@ -154,6 +169,7 @@ MethodDef freezenet() {
   def.schema.front().meaning =
       "share of the prunable weights that is trained: N - floor((1 - density) * N) of N; the "
       "paper's freezing rate is 1 - density";
+  def.overrides = {{"method.init", {{unless("init.from", {""}), where("method.reinit", {"none"})}}}};
   def.make = [](const Settings& s) { return std::make_unique<FreezeNet>(s); };
   def.example = {.settings = {{"init", "model"}}};
   return def;

@@ -149,6 +149,7 @@ MethodDef slimming() {
        .source = "network-slimming: as long as training",
        .span = Span{.with_end = true}},
   };
+  def.overrides = {{"model.bn_scale"}, {"method.gamma", {{unless("init.from", {""})}}}};
   def.make = [](const Settings& s) { return std::make_unique<Slimming>(s); };
   def.example = {.model = "resnet20", .settings = {{"scope", "layer"}, {"l1", "1e-3"}}};
   return def;

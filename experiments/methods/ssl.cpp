@@ -48,12 +48,9 @@ class StructuredSparsity final : public Method {
   }
 
   void edit_update(UpdateGraph& update) override {
-    if (!proximal_) return;
+    if (!proximal_ || !shrinks(update.phase())) return;
     update.then([this](UpdateGraph& stepped) {
-      const ValueId strength = stepped.buffer(kStrength);
-      for (const Family& family : families_) {
-        for (const WeightGroups& groups : family.groups) shrink(stepped, family, groups, strength);
-      }
+      for (const Family& family : families_) shrink(stepped, family);
     });
   }
 
@@ -66,9 +63,9 @@ class StructuredSparsity final : public Method {
   }
 
   Verdict on_event(const Moment& moment, TrainState& state) override {
-    const bool shrinks = moment.phase == 0 || !tunes();
-    if (moment.when == When::Begin) set_strength(state.params(), shrinks ? 1.0f : 0.0f);
-    if (moment.when == When::AfterStep && shrinks && moment.step == state.length().steps) {
+    const bool now = shrinks(moment.phase);
+    if (moment.when == When::Begin) begin(state.params(), now);
+    if (moment.when == When::AfterStep && now && moment.step == state.length().steps) {
       cut(state);
       if (tunes()) keep_nonzero(state);
     }
@@ -91,25 +88,32 @@ class StructuredSparsity final : public Method {
 
  private:
   bool tunes() const { return fine_tune_.count > 0; }
+  bool shrinks(int phase) const { return phase == 0 || !tunes(); }
+  static std::string sum_of(const Family& family) { return fmt::format("ssl.{}.sum", family.name); }
   double weight_of(const WeightGroups& groups) const {
     return size_weight_ ? std::sqrt(static_cast<double>(groups.size)) : 1.0;
   }
 
+  ValueId sum_of_norms(Graph& graph, const std::string& name, const WeightGroups& groups, ValueId norms) const {
+    const ValueId sum = graph.emit1("reduce_sum", {norms}, {}, name + ".sum");
+    if (!size_weight_) return sum;
+    const ValueId factor =
+        graph.emit1("fill", {}, {{"value", weight_of(groups)}, {"shape", std::vector<std::int64_t>{}}}, name + ".size");
+    return graph.emit1("mul", {sum, factor}, {}, name + ".sized");
+  }
+
+  // Where the update shrinks, it leaves the sum that it has found, which is reported with the next batch.
   void add_loss(GraphEditor& editor, const Family& family, ValueId strength) const {
     Graph& graph = editor.graph();
     const std::string name = fmt::format("ssl.{}", family.name);
     ValueId sum = kNoValue;
-    for (const WeightGroups& groups : family.groups) {
+    if (proximal_) {
+      sum = graph.emit1("reduce_sum", {editor.build().buffer(sum_of(family), {1}, 0, false)}, {}, name);
+    }
+    for (const WeightGroups& groups : proximal_ ? std::vector<WeightGroups>() : family.groups) {
       std::vector<ValueId> weights;
       for (const ParamId id : groups.tensors) weights.push_back(editor.model().param(id).value);
-      const ValueId norms =
-          graph.emit1("group_norms", weights, {{"groups", groups.groups}, {"inner", groups.inner}}, name + ".norms");
-      ValueId term = graph.emit1("reduce_sum", {norms}, {}, name + ".sum");
-      if (size_weight_) {
-        const ValueId factor = graph.emit1(
-            "fill", {}, {{"value", weight_of(groups)}, {"shape", std::vector<std::int64_t>{}}}, name + ".size");
-        term = graph.emit1("mul", {term, factor}, {}, name + ".sized");
-      }
+      const ValueId term = sum_of_norms(graph, name, groups, norms_node(graph, name, groups, weights));
       sum = sum == kNoValue ? term : graph.emit1("add", {sum, term}, {}, name);
     }
     editor.add_loss({.name = name,
@@ -118,32 +122,53 @@ class StructuredSparsity final : public Method {
                      .trained = !proximal_});
   }
 
-  void shrink(UpdateGraph& update, const Family& family, const WeightGroups& groups, ValueId strength) const {
-    std::vector<ParamUpdate*> parts;
-    std::vector<ValueId> weights;
-    for (const ParamId id : groups.tensors) {
-      const auto part = std::ranges::find(update.updates(), id, &ParamUpdate::id);
-      if (part == update.updates().end()) return;  // another method froze it
-      parts.push_back(&*part);
-      weights.push_back(part->new_weight);
-    }
-    const std::string name = fmt::format("ssl.{}", family.name);
-    const ValueId norms = update.graph().emit1("group_norms", weights,
-                                               {{"groups", groups.groups}, {"inner", groups.inner}}, name + ".norms");
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      parts[i]->new_weight =
-          update.graph().emit1("group_shrink", {parts[i]->new_weight, norms, parts[i]->train, strength},
-                               {{"groups", groups.groups},
-                                {"inner", groups.inner[i]},
-                                {"scale", family.lambda * weight_of(groups) * parts[i]->lr}},
-                               name + ".shrink");
-    }
+  static ValueId norms_node(Graph& graph, const std::string& name, const WeightGroups& groups,
+                            const std::vector<ValueId>& weights) {
+    return graph.emit1("group_norms", weights, {{"groups", groups.groups}, {"inner", groups.inner}}, name + ".norms");
   }
 
-  static void set_strength(ParamStore& params, float strength) {
+  void shrink(UpdateGraph& update, const Family& family) const {
+    Graph& graph = update.graph();
+    const std::string name = fmt::format("ssl.{}", family.name);
+    ValueId sum = kNoValue;
+    for (const WeightGroups& groups : family.groups) {
+      std::vector<ParamUpdate*> parts;
+      std::vector<ValueId> weights;
+      for (const ParamId id : groups.tensors) {
+        const auto part = std::ranges::find(update.updates(), id, &ParamUpdate::id);
+        parts.push_back(part == update.updates().end() ? nullptr : &*part);
+        weights.push_back(parts.back() == nullptr ? update.weight(id) : part->new_weight);
+      }
+      const ValueId norms = norms_node(graph, name, groups, weights);
+      const ValueId term = sum_of_norms(graph, name, groups, norms);
+      sum = sum == kNoValue ? term : graph.emit1("add", {sum, term}, {}, name);
+      if (std::ranges::count(parts, nullptr) > 0) continue;  // frozen, or at rest
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        parts[i]->new_weight =
+            graph.emit1("group_shrink", {parts[i]->new_weight, norms, parts[i]->train, parts[i]->rate},
+                        {{"groups", groups.groups},
+                         {"inner", groups.inner[i]},
+                         {"scale", family.lambda * weight_of(groups) * parts[i]->lr}},
+                        name + ".shrink");
+      }
+    }
+    if (sum != kNoValue) update.set_buffer(sum_of(family), sum);
+  }
+
+  void begin(ParamStore& params, bool now) const {
+    set(params, kStrength, now ? 1.0f : 0.0f);
+    for (const Family& family : families_) {
+      double sum = 0;
+      for (const WeightGroups& groups : family.groups) {
+        for (const double norm : norms_of(params, groups)) sum += norm * weight_of(groups);
+      }
+      if (proximal_) set(params, sum_of(family), static_cast<float>(sum));
+    }
+  }
+  static void set(ParamStore& params, const std::string& buffer, float value) {
     const auto specs = params.buffer_specs();
-    const auto spec = std::ranges::find(specs, kStrength, &BufferSpec::name);
-    if (spec != specs.end()) params.change_buffer(static_cast<std::size_t>(spec - specs.begin()))[0] = strength;
+    const auto spec = std::ranges::find(specs, buffer, &BufferSpec::name);
+    if (spec != specs.end()) params.change_buffer(static_cast<std::size_t>(spec - specs.begin()))[0] = value;
   }
 
   // Groups below `cut` of the largest norm among those they are compared with.
@@ -203,11 +228,14 @@ MethodDef ssl() {
   using Kind = Setting::Kind;
   MethodDef def;
   def.name = "ssl";
+  def.version = 2;  // 2: proximal steps are as long as the learning rate of their parameter; their sums are reported
   def.meaning =
       "structured sparsity learning: a group lasso drives whole filters, channels, filter shapes and residual blocks "
       "to "
       "zero while the network trains; init.from a dense trial's result is how the paper begins";
   def.source = "Wen et al. 2016, arXiv 1608.03665";
+  const ReadWhen any_family = {
+      {unless("filters", {"0"})}, {unless("channels", {"0"})}, {unless("shapes", {"0"})}, {unless("blocks", {"0"})}};
   def.schema = {
       lambda("filters", "0.0005", "lambda of |W[o]|; not of the layer that gives the classes"),
       lambda("channels", "0.0005", "lambda of |W[:, i]|; not of layers that read the images"),
@@ -219,12 +247,14 @@ MethodDef ssl() {
        .choices = {"proximal", "subgradient"},
        .meaning = "proximal: after each update every group becomes shorter by lr * lambda, or zero, families in the "
                   "order of these settings; subgradient: lambda * w / |w| is added to the gradient",
-       .source = "ours: the usual solver of a group lasso; Wen et al. 2016: subgradient"},
+       .source = "ours: the usual solver of a group lasso; Wen et al. 2016: subgradient",
+       .read_when = any_family},
       {.key = "size_weight",
        .kind = Kind::Bool,
        .fallback = "false",
        .meaning = "lambda times the square root of the number of weights in a group",
-       .source = "Yuan and Lin 2006"},
+       .source = "Yuan and Lin 2006",
+       .read_when = any_family},
       {.key = "cut",
        .kind = Kind::Real,
        .fallback = "0.0001",
@@ -233,7 +263,8 @@ MethodDef ssl() {
        .meaning =
            "groups whose norm is below this share of the largest in their layer (blocks: in the network) are set "
            "to zero after the last step",
-       .source = "ours"},
+       .source = "ours",
+       .read_when = any_family},
       {.key = "fine_tune",
        .kind = Kind::Length,
        .fallback = "0ep",

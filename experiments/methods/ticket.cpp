@@ -28,10 +28,7 @@ class Ticket final : public Method {
     }
     if (needed_ == nullptr) return;
     for (const PrunedTensor& tensor : pruned_tensors(editor.model().params)) find(tensor.name, {tensor.numel});
-    if (weights_ == "rewind" && !needed_->init_seed) {
-      fail(ErrorKind::Settings, "ticket: {} began with the weights of a file; weights: rewind cannot draw them again",
-           needed_->trial);
-    }
+    if (weights_ == "rewind") draw_as_other(editor.model());
   }
 
   void forecast(MaskForecast& forecast, const Model&, const RunLength&) const override {
@@ -65,6 +62,19 @@ class Ticket final : public Method {
   }
 
  private:
+  // Initial values are drawn from the distributions of the other trial's model.
+  void draw_as_other(Model& model) const {
+    if (!needed_->init_seed) {
+      fail(ErrorKind::Settings, "ticket: {} began with the weights of a file; weights: rewind cannot draw them again",
+           needed_->trial);
+    }
+    const Model other = needed_->build(1, DType::F32);
+    for (ParamSpec& spec : model.params) {
+      const auto drawn = std::ranges::find(other.params, spec.name, &ParamSpec::name);
+      if (drawn != other.params.end()) spec.init = drawn->init;
+    }
+  }
+
   const NeededTensor& find(const std::string& name, const Shape& shape) const {
     const auto found = std::ranges::find(needed_->tensors, name, &NeededTensor::name);
     if (found == needed_->tensors.end() || found->shape.numel() != shape.numel()) {
@@ -99,6 +109,8 @@ MethodDef ticket() {
        .meaning = "start values: drawn anew; those that the other trial began with; those that it ended with",
        .source = "rewind: Frankle and Carbin 2019; new: its control; end: fine-tuning"},
   };
+  const ReadWhen of_other = {{where("method.weights", {"rewind", "end"})}};
+  def.overrides = {{"model.init", of_other}, {"model.bn_scale", of_other}, {"init.from", of_other}};
   def.make = [](const Settings& s) { return std::make_unique<Ticket>(s); };
   def.example = {.settings = {{"of", "dense"}}};
   return def;

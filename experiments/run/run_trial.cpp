@@ -119,7 +119,9 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
   facts["seed.dropout"] = std::to_string(seeds.dropout);
 }
 
-std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, TrialResult& result) {
+// The values of init.from, which stand for all of `model` that `edited` still has: nothing of it is drawn.
+std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, const Model& model, const Model& edited,
+                                                       TrialResult& result) {
   std::map<std::string, std::vector<float>> values;
   const std::string given = spec.settings.has("init.from") ? spec.settings.text("init.from") : "";
   if (given.empty()) return values;
@@ -132,6 +134,12 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, Tr
            path.string());
     }
     values[record.name] = std::move(record.values);
+  }
+  for (const ParamSpec& each : model.params) {
+    const auto used = std::ranges::find(edited.params, each.name, &ParamSpec::name);
+    if (used == edited.params.end() || used->retired || values.contains(each.name)) continue;
+    fail(ErrorKind::Settings, "init.from: {} has no tensor '{}'; a start file must have all tensors of the model",
+         path.string(), each.name);
   }
   return values;
 }
@@ -223,6 +231,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
       GraphEditor editor(edited, bench.train);
       bench.method->edit(editor);
     }
+    std::map<std::string, std::vector<float>> start = start_values(spec, dense, edited, result);
     bench.recorder = std::make_unique<TrialRecorder>(spec, dense, std::move(edited), options,
                                                      AgreedStop(group, options.stop_requested));
     bench.trainer = std::make_unique<Trainer>(TrainJob{.build = build,
@@ -233,7 +242,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
                                                        .comm = group,
                                                        .observer = *bench.recorder,
                                                        .threads = options.threads,
-                                                       .start = start_values(spec, result),
+                                                       .start = std::move(start),
                                                        .programs = &worker_programs()});
   };
   try {

@@ -111,7 +111,7 @@ const Component* TrialResolver::pick(const std::string& kind, const std::vector<
 
 void TrialResolver::add_component(const Component& component, const std::string& prefix, Place place,
                                   std::map<std::string, Group>& groups, ResolvedTrial& trial) const {
-  groups[prefix] = {&component.schema, prefix, component.name, place, {}};
+  groups[prefix] = {&component.schema, &component.overrides, prefix, component.name, place};
   // The first version leaves no line, so that counting versions did not rename any trial.
   if (component.version != 1) trial.spec.identity.set(prefix + "version", std::to_string(component.version));
 }
@@ -167,6 +167,9 @@ const ResolvedTrial& TrialResolver::resolve(const Point& point) {
 }
 
 ResolvedTrial TrialResolver::resolved(const Point& point) {
+  // Neighbouring points differ in few groups; a sampled key makes as many entries as points.
+  constexpr std::size_t kMostRemembered = 4096;
+  if (memo_.size() >= kMostRemembered) memo_.clear();
   ResolvedTrial trial;
   const GivenMap given = overlay(point);
   for (const Entry* entry : point.entries) {
@@ -175,7 +178,7 @@ ResolvedTrial TrialResolver::resolved(const Point& point) {
     if (replaced != base_given_.end()) read_.insert(replaced->second.entry);
   }
   std::map<std::string, Group> groups;
-  groups[""] = {&catalog_.trial, "", "", missing_place_, {}};
+  groups[""] = {&catalog_.trial, &catalog_.overrides, "", "", missing_place_};
   const Component* method = nullptr;
   for (const std::string kind : {"data", "model", "method"}) {
     const Component* component = pick(kind, components(catalog_, kind), given, trial);
@@ -203,6 +206,11 @@ ResolvedTrial TrialResolver::resolved(const Point& point) {
     }
   }
   for (auto& [prefix, group] : groups) check(group, trial);
+  const Overridden by_key = overridden(groups);
+  for (auto& [prefix, group] : groups) {
+    if (!by_key.empty()) group.checked = &checked(group, by_key);
+    add_checked(group, trial);
+  }
 
   if (catalog_.train_version != 1) trial.spec.identity.set("train.version", std::to_string(catalog_.train_version));
   trial.spec.settings = settings_.pooled(trial.spec.settings);
@@ -215,16 +223,51 @@ ResolvedTrial TrialResolver::resolved(const Point& point) {
 }
 
 void TrialResolver::check(Group& group, ResolvedTrial& trial) {
-  Settings given;
   for (const auto& [key, value] : group.given) {
     if (find_setting(*group.schema, key)) {
       read_.insert(value.entry);
-      given.set(key, value.entry->text);
+      group.settings.set(key, value.entry->text);
     } else if (!value.from_base) {
       trial.problems.push_back(unknown(*value.entry, group.reader));
     }
   }
-  const Checked& result = checked(group, given);
+  group.checked = &checked(group);
+}
+
+// Methods first: one of them may override what the trial itself would override others by.
+TrialResolver::Overridden TrialResolver::overridden(const std::map<std::string, Group>& groups) {
+  Overridden found;
+  const auto full_key = [](const std::string& key, const Group& of) {
+    const KeyParts parts = take_apart(key);
+    return parts.kind == "method" ? of.prefix + parts.rest : key;
+  };
+  const auto is_so = [&](const Condition& condition, const Group& of) {
+    const std::string key = full_key(condition.key, of);
+    const KeyParts parts = take_apart(key);
+    const auto group = groups.find(parts.prefix);
+    return group != groups.end() && !found.contains(key) &&
+           holds(*group->second.schema, {parts.rest, condition.values, condition.one_of}, group->second.checked->own);
+  };
+  const auto add = [&](const Group& group) {
+    for (const Override& each : *group.overrides) {
+      const auto all_so = [&](const auto& conditions) {
+        return std::ranges::all_of(conditions, [&](const Condition& condition) { return is_so(condition, group); });
+      };
+      if (!each.when.empty() && std::ranges::none_of(each.when, all_so)) continue;
+      const std::string where = each.when.empty() ? "" : " where " + conditions_text(each.when);
+      const std::string who = group.reader.empty() ? "it is overridden" : fmt::format("{} overrides it", group.reader);
+      found.emplace(full_key(each.key, group), who + where);
+    }
+  };
+  for (const auto& [prefix, group] : groups) {
+    if (!prefix.empty()) add(group);
+  }
+  add(groups.at(""));
+  return found;
+}
+
+void TrialResolver::add_checked(const Group& group, ResolvedTrial& trial) const {
+  const Checked& result = *group.checked;
   for (const auto& [key, text] : result.settings.values()) trial.spec.settings.set(key, text);
   for (const auto& [key, text] : result.identity.values()) trial.spec.identity.set(key, text);
   for (const SettingProblem& problem : result.problems) {
@@ -234,42 +277,53 @@ void TrialResolver::check(Group& group, ResolvedTrial& trial) {
     trial.problems.push_back({missing ? group.place : at->second.entry->value_place,
                               fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "", missing});
   }
-  report_unread(group, result, trial);
+  report_unread(group, trial);
 }
 
 // What an axis sets must be read by each of its trials: the others would be one experiment under many
 // names, with other seeds. What the trial section sets is for those whom it concerns.
-void TrialResolver::report_unread(const Group& group, const Checked& result, ResolvedTrial& trial) const {
-  for (const auto& [key, read_when] : result.unread) {
-    const auto given = std::ranges::find(group.given, key, &std::pair<std::string, Given>::first);
+void TrialResolver::report_unread(const Group& group, ResolvedTrial& trial) const {
+  for (const Setting* setting : group.checked->unread) {
+    const auto given = std::ranges::find(group.given, setting->key, &std::pair<std::string, Given>::first);
     const Entry& entry = *given->second.entry;
+    const std::string read = "when " + read_when_text(*setting, group.prefix);
+    const bool by_other = !setting->overridden.empty();
     if (given->second.from_base) {
-      trial.unread.push_back({&entry, read_when});
+      trial.unread.push_back({&entry, by_other ? setting->overridden : "it is " + read});
     } else {
-      trial.problems.push_back({entry.key_place, fmt::format("'{}' is not read by every trial of this axis", entry.key),
-                                fmt::format("read when {}; give it to the cases that read it", read_when)});
+      const std::string text = fmt::format("'{}' is not read by every trial of this axis", entry.key);
+      const std::string hint = "give it to the cases that read it";
+      trial.problems.push_back({entry.key_place, by_other ? text + ": " + setting->overridden : text,
+                                by_other ? hint : "read " + read + "; " + hint});
     }
   }
 }
 
-const TrialResolver::Checked& TrialResolver::checked(const Group& group, const Settings& given) {
+const TrialResolver::Checked& TrialResolver::checked(const Group& group, const Overridden& by_key) {
   std::string memo_key = group.prefix + "\n" + group.reader + "\n";
-  for (const auto& [key, text] : given.values()) memo_key += key + "=" + text + "\n";
-  // Neighbouring points differ in few groups; a sampled key makes as many entries as points.
-  constexpr std::size_t kMostRemembered = 4096;
-  if (memo_.size() >= kMostRemembered) memo_.clear();
+  for (const auto& [key, text] : group.settings.values()) memo_key += key + "=" + text + "\n";
+  std::vector<std::pair<std::string, std::string>> here;  // of the overridden ones, without the prefix
+  for (const auto& [key, who] : by_key) {
+    const KeyParts parts = take_apart(key);
+    if (parts.prefix != group.prefix || find_setting(*group.schema, parts.rest) == nullptr) continue;
+    memo_key += parts.rest + ": " + who + "\n";
+    here.emplace_back(parts.rest, who);
+  }
   const auto [found, is_new] = memo_.try_emplace(std::move(memo_key));
   Checked& result = found->second;
   if (!is_new) return result;
-  const Settings settings = winnow::resolve(*group.schema, given, result.problems);
-  for (const auto& [key, text] : settings.values()) {
+  if (!here.empty()) result.schema = *group.schema;
+  for (const auto& [key, who] : here) std::ranges::find(result.schema, key, &Setting::key)->overridden = who;
+  const Schema& schema = here.empty() ? *group.schema : result.schema;
+  result.own = winnow::resolve(schema, group.settings, result.problems);
+  for (const auto& [key, text] : result.own.values()) {
     const std::string full_key = group.prefix + key;
     result.settings.set(full_key, text);
-    if (!given.has(key) || !result.problems.empty()) continue;
-    const Setting& setting = *find_setting(*group.schema, key);
-    if (!is_read(*group.schema, setting, settings)) {
-      result.unread.emplace_back(key, read_when_text(setting, group.prefix));
-    } else if (in_identity(full_key) && !is_default(setting, settings)) {
+    if (!group.settings.has(key) || !result.problems.empty()) continue;
+    const Setting& setting = *find_setting(schema, key);
+    if (!is_read(schema, setting, result.own)) {
+      result.unread.push_back(&setting);
+    } else if (in_identity(full_key) && !is_default(setting, result.own)) {
       result.identity.set(full_key, identity_text(setting, text, result));
     }
   }

@@ -27,10 +27,10 @@ struct FoundProblem {
 struct ResolvedTrial {
   TrialSpec spec;  // complete if there are no problems, else as far as it got
   std::vector<FoundProblem> problems;
-  // What the trial section gives and this trial does not read, because of another of its settings.
+  // What the trial section gives and this trial does not read, because of another of its settings or components.
   struct Unread {
     const Entry* entry;
-    std::string read_when;  // "train.optimizer is sgd"
+    std::string why;  // "it is when train.optimizer is sgd", "method 'slimming' overrides it"
   };
   std::vector<Unread> unread;
 };
@@ -62,17 +62,23 @@ class TrialResolver {
     const Entry* entry;
     bool from_base;
   };
-  struct Group {  // the part of a trial that one component reads
-    const Schema* schema = nullptr;
-    std::string prefix;                                // "method."
-    std::string reader;                                // "snip"; empty for the trial itself
-    Place place;                                       // of the component's name, where missing keys are reported
-    std::vector<std::pair<std::string, Given>> given;  // keys without the prefix
-  };
+  using Overridden = std::map<std::string, std::string>;  // full keys, and who overrides each, in words
   struct Checked {
+    Settings own;                 // without the prefix
     Settings settings, identity;  // with the prefix
     std::vector<SettingProblem> problems;
-    std::vector<std::pair<std::string, std::string>> unread;  // given keys without the prefix, and when they are read
+    std::vector<const Setting*> unread;  // given ones
+    Schema schema;                       // where some of it is overridden
+  };
+  struct Group {  // the part of a trial that one component reads
+    const Schema* schema = nullptr;
+    const std::vector<Override>* overrides = nullptr;
+    std::string prefix;                                     // "method."
+    std::string reader;                                     // "snip"; empty for the trial itself
+    Place place;                                            // of the component's name, where missing keys are reported
+    std::vector<std::pair<std::string, Given>> given = {};  // keys without the prefix
+    Settings settings = {};                                 // of those the ones in the schema
+    const Checked* checked = nullptr;
   };
   using GivenMap = std::map<std::string_view, Given>;
 
@@ -85,8 +91,10 @@ class TrialResolver {
                     ResolvedTrial& trial);
   ResolvedTrial resolved(const Point& point);
   void check(Group& group, ResolvedTrial& trial);
-  void report_unread(const Group& group, const Checked& result, ResolvedTrial& trial) const;
-  const Checked& checked(const Group& group, const Settings& given);
+  static Overridden overridden(const std::map<std::string, Group>& groups);
+  void add_checked(const Group& group, ResolvedTrial& trial) const;
+  void report_unread(const Group& group, ResolvedTrial& trial) const;
+  const Checked& checked(const Group& group, const Overridden& by_key = {});
   std::string identity_text(const Setting& setting, const std::string& text, Checked& result);
   const FoundProblem& unknown(const Entry& entry, const std::string& reader);
   std::optional<FoundProblem> unknown_section(const Entry& entry, const std::string& section) const;

@@ -302,8 +302,7 @@ class Loader {
     note_references(spec, point, resolver);
     // Replicates differ in nothing that a check looks at.
     for (const ResolvedTrial::Unread& unread : trial.unread) {
-      notes_.add("unread", unread.entry->key, unread.entry->value_place,
-                 fmt::format("is not read: it is when {}", unread.read_when));
+      notes_.add("unread", unread.entry->key, unread.entry->value_place, fmt::format("is not read: {}", unread.why));
     }
     const auto problem = options_.check ? options_.check(spec) : std::nullopt;
     if (problem) {

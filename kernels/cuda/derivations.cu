@@ -3,6 +3,7 @@
 #include "kernels/cuda/for_each.cuh"
 #include "kernels/functors/basis_combine.h"
 #include "kernels/functors/compander.h"
+#include "kernels/functors/lsq.h"
 #include "kernels/functors/score_mask.h"
 #include "kernels/functors/soft_threshold.h"
 #include "kernels/functors/wavelet.h"
@@ -19,11 +20,17 @@ WINNOW_FOR_EACH(SoftThresholdBackward);
 WINNOW_FOR_EACH(WaveletElement<WaveletAnalysis>);
 WINNOW_FOR_EACH(WaveletElement<WaveletSynthesis>);
 
+WINNOW_FOR_EACH(LsqForward);
+WINNOW_FOR_EACH(LsqBackward);
+
 WINNOW_FOLD_ROWS(float, LoadThresholdGradient, Sum, StoreRow<float>);
+WINNOW_FOLD_ROWS(float, LoadStepGradient, Sum, StoreStepGradient);
 
 #define WINNOW_COMPANDING(kind)           \
   WINNOW_FOR_EACH(Compand<kind>);         \
   WINNOW_FOR_EACH(CompandBackward<kind>); \
+  WINNOW_FOR_EACH(CompandSlope<kind>);    \
+  WINNOW_FOR_EACH(CompandDecay<kind>);    \
   WINNOW_FOLD_ROWS(CompandingGradient, LoadCompandingGradient<kind>, AddCompandingGradients, StoreCompandingGradient)
 WINNOW_COMPANDING(Companding::Arctan);
 WINNOW_COMPANDING(Companding::Arsinh);

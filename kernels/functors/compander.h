@@ -58,6 +58,33 @@ struct CompandBackward {
   }
 };
 
+// dw / dv.
+template <Companding kind>
+struct CompandSlope {
+  const float* v;
+  Coefficient a, b;
+  float* slope;
+  WINNOW_HD CompandSlope loaded() const { return {v, a.loaded(), b.loaded(), slope}; }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    slope[i] = a.value() / b.value() * companding_slope<kind>(v[i] / b.value());
+  }
+};
+
+// A gradient by v with that of rate * w^2 / 2 added.
+template <Companding kind>
+struct CompandDecay {
+  const float *gradient, *v;
+  Coefficient a, b;
+  const double* rate;
+  float* y;
+  WINNOW_HD CompandDecay loaded() const { return {gradient, v, a.loaded(), b.loaded(), rate, y}; }
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float u = v[i] / b.value();
+    y[i] = gradient[i] + static_cast<float>(*rate) * a.value() * companding<kind>(u) * (a.value() / b.value()) *
+                             companding_slope<kind>(u);
+  }
+};
+
 // Contributions of one element to the gradients of a and b, for a fold over all elements.
 struct CompandingGradient {
   float da = 0, db = 0;

@@ -49,6 +49,38 @@ struct AddSign {
   }
 };
 
+template <class T>
+struct AddScaled {
+  const T *x, *z;
+  T* y;
+  const double* factor;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    y[i] = from_float<T>(to_float(x[i]) + static_cast<float>(*factor) * to_float(z[i]));
+  }
+};
+
+// x / d; 0 where d is not above zero, NaN where it is NaN.
+template <class T>
+struct DividePositive {
+  const T *x, *d;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float by = to_float(d[i]);
+    y[i] = from_float<T>(by <= 0 ? 0.0f : to_float(x[i]) / by);
+  }
+};
+
+// From a to b by the share t.
+template <class T>
+struct Lerp {
+  const T *a, *b, *t;
+  T* y;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    const float from = to_float(a[i]);
+    y[i] = from_float<T>(from + to_float(t[i]) * (to_float(b[i]) - from));
+  }
+};
+
 // NaN stays.
 template <class T>
 struct AtLeast {

@@ -49,11 +49,11 @@ struct GroupNormGradient {
   }
 };
 
-// The proximal step of t * norm, t = learning rate * scale * strength: every group becomes shorter by t, or zero.
+// The proximal step of t * norm, t = learning rate * factor * scale: every group becomes shorter by t, or zero.
 struct GroupShrink {
   const float *x, *norms;
   const std::uint8_t* train;  // null: all; entries with 0 keep their bits
-  const float* strength;      // null: 1
+  const float* rate_factor;   // of this parameter at this update; null: 1
   float* y;
   Grouping grouping;
   const double* scale;
@@ -62,8 +62,8 @@ struct GroupShrink {
 
   WINNOW_HD GroupShrink loaded() const {
     GroupShrink now = *this;
-    const double strong = strength != nullptr ? static_cast<double>(*strength) : 1.0;
-    now.t = run->status.stopped != 0 ? 0.0f : static_cast<float>(run->feed.learning_rate * *scale * strong);
+    const double factor = rate_factor != nullptr ? static_cast<double>(*rate_factor) : 1.0;
+    now.t = run->status.stopped != 0 ? 0.0f : static_cast<float>(run->feed.learning_rate * *scale * factor);
     return now;
   }
   WINNOW_HD void operator()(std::int64_t i) const {

@@ -1,9 +1,9 @@
 // Optimizer updates of one weight, with two optional masks of one byte (0 or 1) a weight:
 //   keep   0: the weight is pruned; weight and optimizer state are zero.
-//   train  0: the weight is frozen; it gets no loss gradient and its optimizer state stays zero. It
-//   still decays if decay_frozen is set, otherwise its bits do not change.
+//   train  0: the weight is frozen; its bits do not change and its optimizer state stays zero.
 // The formulas are PyTorch's. What changes from update to update (learning rate, number of the update, scale of the
-// gradients) and what a user sets (momentum, decay ...) is read where it lies when a step is loaded. Old and new arrays may be the same memory. Run by
+// gradients) and what a user sets (momentum, decay ...) is read where it lies when a step is loaded. Old and new arrays may
+// be the same memory. Run by
 // for_each_weight() (kernels/optimizer.h), which resolves the masks' presence outside the loop: with the test
 // inside, the loop does not vectorise. For the same reason what is chosen from is computed before the choice, and
 // neither the test for stopped() nor the one of written(i) is part of a step. Single source for CPU and CUDA.
@@ -24,8 +24,7 @@ struct UpdateOf {
   const std::uint8_t *keep, *train;  // each may be null
   const float* grad_scale;           // null: 1
   const RunState* run;
-  const double *lr, *weight_decay;  // multiplier of the learning rate; decay of this parameter
-  bool decay_frozen;
+  const double *lr, *weight_decay;     // multiplier of the learning rate; decay of this parameter
   const float* rate_factor = nullptr;  // of this parameter at this update; null: 1
   // Set by loaded().
   bool stopped = false;
@@ -61,13 +60,12 @@ struct SgdStep : UpdateOf {
   WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old = velocity[i], scaled = grad[i] * scale;
-    const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
+    const float g = scaled + decay * w;
     const float v = mu * old + g;
     const float ahead = g + mu * v;
     const float stepped = w - rate * (nesterov ? ahead : v);
-    const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    new_velocity[i] = (kept & moves) != 0 ? v : 0.0f;
-    new_weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+    new_velocity[i] = (kept & trained) != 0 ? v : 0.0f;
+    new_weight[i] = kept != 0 ? (trained != 0 ? stepped : w) : 0.0f;
   }
   WINNOW_HD void keep_old(std::int64_t i) const {
     new_velocity[i] = velocity[i];
@@ -127,14 +125,13 @@ struct AdamStep : UpdateOf {
   WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
     const float w = weight[i], old_mean = mean[i], scaled = grad[i] * scale;
-    const float g = (trained != 0 ? scaled : 0.0f) + decay * w;
+    const float g = scaled + decay * w;
     const float m = old_mean + (1.0f - b1) * (g - old_mean);
     const float s = squares.next(i, g, b2);
     const float stepped = shrink * w - step_size * m / (sqrtf(s) * inverse_root_correction + eps);
-    const unsigned moves = trained | static_cast<unsigned>(decay_frozen);
-    new_mean[i] = (kept & moves) != 0 ? m : 0.0f;
-    squares.store(i, (kept & moves) != 0 ? s : 0.0f);
-    new_weight[i] = kept != 0 ? (moves != 0 ? stepped : w) : 0.0f;
+    new_mean[i] = (kept & trained) != 0 ? m : 0.0f;
+    squares.store(i, (kept & trained) != 0 ? s : 0.0f);
+    new_weight[i] = kept != 0 ? (trained != 0 ? stepped : w) : 0.0f;
   }
   WINNOW_HD void keep_old(std::int64_t i) const {
     new_mean[i] = mean[i];

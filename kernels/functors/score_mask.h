@@ -9,9 +9,9 @@ namespace winnow {
 
 struct ApplyMask {
   const float* x;
-  const std::uint8_t* mask;
+  const std::uint8_t* mask;  // null: all
   float* y;
-  WINNOW_HD void operator()(std::int64_t i) const { y[i] = mask[i] != 0 ? x[i] : 0.0f; }
+  WINNOW_HD void operator()(std::int64_t i) const { y[i] = mask == nullptr || mask[i] != 0 ? x[i] : 0.0f; }
 };
 
 // The mask is taken for |score|, and |score| goes through the absolute value; masked entries have a gradient too.

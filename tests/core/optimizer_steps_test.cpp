@@ -29,8 +29,7 @@ SgdStep sgd(const RunState& run, const Floats& grad, Floats& weight, Floats& vel
            .grad_scale = nullptr,
            .run = &run,
            .lr = &kOne,
-           .weight_decay = &kNone,
-           .decay_frozen = false},
+           .weight_decay = &kNone},
           velocity.data(),
           velocity.data(),
           &kMomentum,
@@ -107,18 +106,6 @@ TEST(SgdStep, FrozenWeightsKeepTheirBits) {
   EXPECT_NE(weight[1], 0.1f);
 }
 
-TEST(SgdStep, FrozenWeightsDecayWhereAskedTo) {
-  RunState run = first_update();
-  Floats grad{1e30f}, weight{1}, velocity{0};
-  const Bytes train{0};
-  SgdStep step = sgd(run, grad, weight, velocity);
-  step.train = train.data();
-  step.weight_decay = &kHalf;
-  step.decay_frozen = true;
-  apply(run, 1, step);
-  EXPECT_FLOAT_EQ(weight[0], 1 - 0.1f * 0.5f);
-}
-
 // A frozen weight that is also pruned is zero.
 TEST(SgdStep, PruningWinsOverFreezing) {
   RunState run = first_update();
@@ -143,8 +130,7 @@ AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floa
            .grad_scale = nullptr,
            .run = &run,
            .lr = &kOne,
-           .weight_decay = &kTenth,
-           .decay_frozen = false},
+           .weight_decay = &kTenth},
           mean.data(),
           mean.data(),
           {square.data(), square.data()},
@@ -202,7 +188,9 @@ TEST(AdamStep, ARowHasOneSecondMoment) {
   AdamOfEntries entries = adam(run, grad, weight, mean, square, true);
   entries.weight_decay = &kNone;
   const UpdateOf& update = entries;
-  apply(run, 2, AdamStep<RowSquares>{update, mean.data(), mean.data(), {square.data(), 2}, &kMomentum, &kBeta2, &kEpsilon, true});
+  apply(
+      run, 2,
+      AdamStep<RowSquares>{update, mean.data(), mean.data(), {square.data(), 2}, &kMomentum, &kBeta2, &kEpsilon, true});
   EXPECT_NEAR(weight[0], -0.084853, 1e-6);
   EXPECT_NEAR(weight[1], -0.113137, 1e-6);
 }

@@ -184,6 +184,28 @@ TEST(Compander, FirstStepOfAdamFollowsFromTheGradientInV) {
   }
 }
 
+// To the bit what it was when the host added it.
+TEST(Compander, ADecayIsThatOfItsFormulaBitForBit) {
+  constexpr float kRate = .1f, kA = .7f, kB = .6f;
+  for (const char* function : {"arctan", "arsinh", "erf"}) {
+    const std::vector<float> v{-2.5f, -.3f, 0, 1e-4f, .8f}, gradient{.1f, -.2f, .3f, -.4f, .5f};
+    OpBench bench;
+    const ValueId leaf = bench.leaf("v", {5}, v), g = bench.leaf("g", {5}, gradient);
+    Attrs attrs = companding(function, kA, kB);
+    attrs.set("rate", kRate);
+    const auto found = bench.value(bench.graph.emit1("compander_decay", {g, leaf, kNoValue, kNoValue}, attrs, "decay"));
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      const float u = v[i] / kB;
+      const std::string name = function;
+      const float f = name == "arctan" ? std::atan(u) : name == "arsinh" ? std::asinh(u) : std::erf(u);
+      const float slope = name == "arctan"   ? 1.0f / (1.0f + u * u)
+                          : name == "arsinh" ? 1.0f / std::sqrt(1.0f + u * u)
+                                             : 1.1283791670955126f * std::exp(-u * u);
+      EXPECT_EQ(found[i], gradient[i] + kRate * kA * f * (kA / kB) * slope) << function << " of " << v[i];
+    }
+  }
+}
+
 TEST(Compander, PrunedWeightsStayInertUnderAdam) {
   auto trial = test::residual_trial({{"name", "snip"}, {"density", "0.2"}, {"with.compander", "on"}},
                                     {{"optimizer", "adam"}, {"lr", "1e-3"}, {"weight_decay", "1e-4"}});

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/optimizer.h"
+#include "core/optimizers/optimizer_rule.h"
 #include "experiments/methods/compose.h"
 #include "experiments/methods/toolkit/mask_at_init.h"
 #include "fake_state.h"
@@ -60,7 +61,6 @@ TEST(FreezeNet, PrunedCounterpartHasTheSameMaskWithZeros) {
 TEST(FreezeNet, WeightDecayVariantPrunesAtTheEnd) {
   const auto made = made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
   FakeState state = freeze_net(made.get());
-  EXPECT_TRUE(state.params().specs()[0].decays_frozen);
   made->on_event(begin(), state);
   EXPECT_EQ(state.params().weight(ParamId(0))[0], .5f);
   EventPlan plan;
@@ -115,6 +115,44 @@ TEST(FreezeNet, FrozenWeightsDecayAsTheSpecificationSays) {
   const auto weight = state.params().weight(ParamId(0));
   for (const std::size_t frozen : {0u, 3u}) {
     EXPECT_NEAR(static_cast<double>(weight[frozen] / kStart[frozen]) / left, 1, .1);
+  }
+}
+
+// The weights after ten steps of an optimiser; `gradient` of every entry.
+std::vector<float> after_ten_steps(Method* method, std::string_view optimizer, float gradient) {
+  FakeState state = freeze_net(method);
+  if (method != nullptr) method->on_event(begin(), state);
+  const test::Pairs train = {{"optimizer", std::string(optimizer)}, {"weight_decay", "0.1"}, {"clip_norm", "0.5"}};
+  const auto dense = made_method({{"name", "dense"}});
+  const Settings settings = test::resolved(train_schema(), train);
+  ParamStore params(linear_layers({{2, 2}}), Optimizer::slots(settings));
+  const ParamId id{0};
+  std::ranges::copy(state.params().weight(id), params.change(id).begin());
+  params.replace_mask(id, MaskKind::Trainable, state.params().mask(id, MaskKind::Trainable));
+  Optimizer update(settings, params, method != nullptr ? *method : *dense, 1);
+  for (int step = 1; step <= 10; ++step) {
+    std::ranges::fill(params.grad_memory(id).span<float>(), gradient);
+    update.update(.1, step);
+  }
+  const auto weight = params.weight(id);
+  return {weight.begin(), weight.end()};
+}
+
+// freeze_wd under every optimiser: what is trained steps as in the variant without decay of frozen weights, and what is
+// frozen as a weight without a gradient.
+TEST(FreezeNet, FrozenWeightsDecayUnderEveryOptimiserAndDisturbNoOther) {
+  for (const OptimizerRule& rule : optimizers()) {
+    SCOPED_TRACE(rule.name);
+    const auto frozen = made_method({{"name", "freezenet"}, {"density", "0.5"}});
+    const auto decaying = made_method({{"name", "freezenet"}, {"density", "0.5"}, {"variant", "freeze_wd"}});
+    const auto a = after_ten_steps(frozen.get(), rule.name, 1), b = after_ten_steps(decaying.get(), rule.name, 1);
+    const auto without_gradient = after_ten_steps(nullptr, rule.name, 0);
+    for (const std::size_t trained : {1u, 2u}) EXPECT_EQ(a[trained], b[trained]);
+    for (const std::size_t left : {0u, 3u}) {
+      EXPECT_EQ(a[left], kStart[left]);
+      EXPECT_NE(b[left], kStart[left]);
+      EXPECT_EQ(b[left], without_gradient[left]);
+    }
   }
 }
 

@@ -331,8 +331,8 @@ class AnyMethod : public testing::TestWithParam<std::string> {
     const ModelDef& def = find_model(example().model);
     return def.build(resolve(def.schema, Settings()), shape, batch, DType::F32);
   }
-  static Model edited(Method& method, Model model, Use use) {
-    const Settings train = resolve(train_schema(), Settings());
+  static Model edited(Method& method, Model model, Use use, const Pairs& train_settings = {}) {
+    const Settings train = test::resolved(train_schema(), train_settings);
     GraphEditor editor(model, train, use);
     method.edit(editor);
     return model;
@@ -371,6 +371,21 @@ TEST_P(AnyMethod, EditsEveryGraphAlike) {
   for (const Use use : kUses) {
     SCOPED_TRACE(name_of(use));
     expect_alike(edited(method, plain(2), use), edited(method, plain(2), use), edited(method, plain(5), use));
+  }
+}
+
+// What acts at every step is nodes: it runs where the optimiser runs.
+TEST_P(AnyMethod, LeavesOrdinaryStepsToTheUpdate) {
+  for (const char* optimizer : {"sgd", "adam"}) {
+    SmallTrial small = trial();
+    edited(small.method(), plain(2), Use::Train, {{"optimizer", optimizer}, {"weight_decay", "0.1"}});
+    EventPlan plan;
+    small.method().schedule(plan, RunLength{40, 20});
+    int ordinary = 0;
+    for (std::int64_t step = 0; step < 40; ++step) {
+      ordinary += plan.after_backward.contains(step) || plan.after_step.contains(step + 1) ? 0 : 1;
+    }
+    EXPECT_GE(ordinary, 20) << "steps of 40, with " << optimizer;
   }
 }
 

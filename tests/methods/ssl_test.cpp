@@ -106,6 +106,56 @@ TEST(Ssl, AProximalStepIsTheOptimisersAndThenThatOfEachFamily) {
   }
 }
 
+// Beside a method that gives each layer a rate of its own, a layer shrinks by that.
+TEST(Ssl, AProximalStepIsAsLongAsTheRateOfItsLayer) {
+  const Pairs freezeout = {{"with.freezeout", "on"}, {"with.freezeout.t0", "0.5"}, {"with.freezeout.scaled", "true"}};
+  SmallTrial plain("lenet5", test::method_of("freezeout", {{"t0", "0.5"}, {"scaled", "true"}}), kPlainSgd);
+  Pairs both = ssl({{"filters", "0.2"}});
+  both.insert(both.end(), freezeout.begin(), freezeout.end());
+  SmallTrial shrinking("lenet5", both, kPlainSgd);
+  Trainer a = plain.make(), b = shrinking.make();
+  a.start_phase(0);
+  b.start_phase(0);
+  const std::string name = "conv2.weight";
+  const double factor = plain.method().rate(named(a, name), 0, a.length());
+  EXPECT_GT(factor, 1.5) << "a layer that is frozen early begins faster";
+  a.train_step();
+  b.train_step();
+  const Shape shape = a.params().specs()[static_cast<std::size_t>(named(a, name))].shape;
+  const std::vector<float> stepped = copy_of(a, name), found = copy_of(b, name);
+  std::vector<double> expected(stepped.begin(), stepped.end());
+  shrink(expected, shape[0], shape.numel() / shape[0], 0.1 * factor * 0.2);
+  for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(static_cast<double>(found[i]), expected[i], 2e-6) << i;
+}
+
+// What is reported is the sum that the step found, with the next batch; at the start that of the start values. Nodes of
+// norms are those of the update alone.
+TEST(Ssl, TheSumsThatAreReportedAreThoseOfTheProximalStep) {
+  SmallTrial plain("lenet5", {{"name", "dense"}}, kPlainSgd);
+  SmallTrial shrinking("lenet5", ssl({{"filters", "0.2"}, {"size_weight", "true"}}), kPlainSgd);
+  Trainer a = plain.make(), b = shrinking.make();
+  a.start_phase(0);
+  b.start_phase(0);
+  const auto lasso = [](Trainer& trainer) {
+    Model model = trainer.model();
+    const Settings none;
+    const GraphEditor editor(model, none);
+    double sum = 0;
+    for (const WeightGroups& groups : filter_groups(editor)) {
+      for (const double norm : norms_of(trainer.params(), groups)) {
+        sum += norm * std::sqrt(static_cast<double>(groups.size));
+      }
+    }
+    return 0.2 * sum;
+  };
+  const double at_start = lasso(a);
+  EXPECT_NEAR(b.train_step().losses.at(0), at_start, 1e-4 * at_start);
+  a.train_step();
+  const double stepped = lasso(a);  // before it shrinks
+  EXPECT_NEAR(b.train_step().losses.at(0), stepped, 1e-4 * stepped);
+  for (const Node& node : b.model().graph.nodes()) EXPECT_NE(node.op, "group_norms");
+}
+
 TEST(Ssl, TheSubgradientIsTheUnitVectorOfEachGroupAndZeroForAZeroOne) {
   SmallTrial plain("lenet5", {{"name", "dense"}}, kPlainSgd);
   SmallTrial shrinking("lenet5", ssl({{"filters", "0.2"}, {"step", "subgradient"}}), kPlainSgd);

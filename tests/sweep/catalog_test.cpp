@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/setting_text.h"
+#include "experiments/sweep/resolver.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::test {
@@ -66,6 +67,38 @@ TEST(Catalog, ConditionsNameEarlierSettingsAndTheirValues) {
         }
       }
     }
+  }
+}
+
+// The settings of this full key in the catalog; a method's own list means its own by "method.".
+std::vector<const Setting*> meant_by(const std::string& key, const Component* owner) {
+  if (owner != nullptr && key.starts_with("method.")) {
+    const Setting* own = find_setting(owner->schema, key.substr(7));
+    return own == nullptr ? std::vector<const Setting*>() : std::vector{own};
+  }
+  return settings_named(catalog(), key);
+}
+
+TEST(Catalog, OverridesNameSettingsAndTheirValues) {
+  const auto check = [](const std::vector<Override>& overrides, const Component* owner, const std::string& name) {
+    for (const Override& each : overrides) {
+      SCOPED_TRACE(name + " overrides " + each.key);
+      EXPECT_FALSE(meant_by(each.key, owner).empty());
+      for (const auto& conditions : each.when) {
+        for (const Condition& condition : conditions) {
+          const auto asked = meant_by(condition.key, owner);
+          ASSERT_EQ(asked.size(), 1u) << condition.key;
+          for (const std::string& value : condition.values) {
+            EXPECT_TRUE(value.empty() || canonical_value(*asked.front(), value).text == value) << condition.key;
+          }
+        }
+      }
+    }
+  };
+  check(catalog().overrides, nullptr, "the trial");
+  for (const Component& method : catalog().methods) check(method.overrides, &method, method.name);
+  for (const auto* others : {&catalog().models, &catalog().datasets}) {
+    for (const Component& other : *others) check(other.overrides, nullptr, other.name);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "experiments/sweep/identity.h"
 
+#include <algorithm>
 #include <set>
 
 #include "experiments/run/trial_setup.h"
@@ -92,6 +93,72 @@ TEST_F(Identity, WhatIsNotReadDoesNotCountAndIsNoted) {
   EXPECT_EQ(both.trials[1].canonical().find("train.momentum"), std::string::npos);
   ASSERT_EQ(both.notes.size(), 1u);
   EXPECT_NE(both.notes[0].find("(1 of 2 configurations)"), std::string::npos) << both.notes[0];
+}
+
+// A catalog in which snip draws weights of its own, magnitude does where it prunes gradually, and so does a start file;
+// rigl leaves the start file alone, and beside a start file interspace has nothing to share.
+Catalog catalog_with_overrides() {
+  Catalog catalog = small_catalog();
+  for (Component& model : catalog.models) {
+    model.schema.push_back({.key = "init", .kind = Kind::Choice, .fallback = "he", .choices = {"he", "xavier"}});
+  }
+  const auto method = [&](const char* name) -> Component& {
+    return *std::ranges::find(catalog.methods, name, &Component::name);
+  };
+  const ReadWhen from_file = {{unless("init.from", {""})}};
+  method("snip").overrides = {{"model.init"}};
+  method("magnitude").overrides = {{"model.init", {{where("method.schedule", {"gradual"})}}}};
+  method("rigl").overrides = {{"init.from"}};
+  method("interspace").overrides = {{"method.sharing", from_file}};
+  catalog.overrides = {{"model.init", from_file}};
+  return catalog;
+}
+
+TEST_F(Identity, WhatAComponentPutsInThePlaceOfASettingDoesNotCountAndIsNoted) {
+  const auto loaded = [&](const std::string& rest) {
+    return load_sweep(write("s.yaml", kHead + "  model.init: xavier\n" + rest), catalog_with_overrides());
+  };
+  const auto note = [](const Sweep& sweep) { return sweep.notes.empty() ? std::string("none") : sweep.notes.front(); };
+  const auto counts = [](const Sweep& sweep) { return sweep.trials.at(0).identity.has("model.init"); };
+
+  const Sweep snip = loaded("  method: {name: snip, density: 0.5}\n");
+  EXPECT_FALSE(counts(snip));
+  EXPECT_EQ(snip.trials[0].settings.text("model.init"), "he") << "the trial is what its identity says";
+  EXPECT_EQ(snip.trials[0].id, id("  method: {name: snip, density: 0.5}\n"));
+  EXPECT_NE(note(snip).find("s.yaml:6: 'model.init' is not read: snip overrides it"), std::string::npos) << note(snip);
+
+  EXPECT_TRUE(counts(loaded("  method: {name: magnitude, density: 0.5}\n")));
+  const Sweep gradual = loaded("  method: {name: magnitude, density: 0.5, schedule: gradual}\n");
+  EXPECT_FALSE(counts(gradual));
+  EXPECT_NE(note(gradual).find("magnitude overrides it where method.schedule is gradual"), std::string::npos)
+      << note(gradual);
+
+  const Sweep from_file = loaded("  method: {name: dense}\n  init: {from: a.h5}\n");
+  EXPECT_FALSE(counts(from_file));
+  EXPECT_NE(note(from_file).find("it is overridden where init.from is not empty"), std::string::npos);
+  const Sweep no_file = loaded("  method: {name: rigl, density: 0.5}\n  init: {from: a.h5}\n");
+  EXPECT_TRUE(counts(no_file)) << "what is overridden overrides nothing";
+  EXPECT_FALSE(no_file.trials[0].identity.has("init.from"));
+  EXPECT_EQ(no_file.trials[0].settings.text("init.from"), "");
+
+  const std::string shared = "  method: {name: dense, with: {interspace: {sharing: fine}}}\n";
+  EXPECT_TRUE(loaded(shared).trials[0].identity.has("method.with.interspace.sharing"));
+  EXPECT_FALSE(loaded(shared + "  init: {from: a.h5}\n").trials[0].identity.has("method.with.interspace.sharing"));
+}
+
+TEST_F(Identity, AnAxisOverWhatAComponentOverridesIsRefusedByItsName) {
+  const auto path = write("s.yaml", kHead +
+                                        "axes:\n  - cases: [dense, {name: snip, method.density: 0.5}]\n"
+                                        "    key: method.name\n  - model.init: [he, xavier]\n");
+  try {
+    load_sweep(path, catalog_with_overrides());
+    ADD_FAILURE() << "two names for one experiment";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what())
+                  .find("s.yaml:9:5: error: 'model.init' is not read by every trial of this axis: snip overrides it\n"),
+              std::string::npos)
+        << error.what();
+  }
 }
 
 TEST_F(Identity, AnArgumentThatNobodyReadsIsNoAxis) {
