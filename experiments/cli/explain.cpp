@@ -11,7 +11,7 @@
 #include "experiments/cli/listing.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
-#include "experiments/sweep/resolver.h"
+#include "experiments/sweep/catalog_keys.h"
 #include "experiments/sweep/sweep.h"
 
 namespace winnow {

@@ -83,9 +83,7 @@ int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&)
     agree(*world, [&] { arguments = read_arguments(args, world->rank() == 0 ? out : nowhere); });
     if (!arguments) return std::nullopt;
     share_stream(*world, arguments->sweep);
-    SweepJob job{{}, arguments->run};
-    agree(*world, [&] { job.sweep = load_sweep(arguments->sweep.sweep, catalog(), arguments->sweep.expand); });
-    return job;
+    return SweepJob{arguments->sweep.sweep, arguments->sweep.expand, arguments->run};
   });
 }
 

@@ -18,14 +18,12 @@ void add(std::vector<std::string>& lines, const std::string& line) {
 }
 
 // `look` at each distinct data set with files; its errors are added to `problems`.
-void each_data_set(std::span<const TrialSpec* const> trials, std::vector<std::string>& problems,
+void each_data_set(std::span<const Settings> all, std::vector<std::string>& problems,
                    const std::function<void(const DatasetDef&, const Settings&, const Files&)>& look) {
-  std::set<std::map<std::string, std::string, std::less<>>> seen;
   std::set<std::pair<std::string, Files>> looked_at;
-  for (const TrialSpec* trial : trials) {
-    const Settings data = trial->settings.below("data");
+  for (const Settings& data : all) {
     const DatasetDef& def = find_dataset(data.text("name"));
-    if (!def.files || !seen.insert(data.values()).second) continue;
+    if (!def.files) continue;
     try {
       const Files files = def.files(data);
       if (looked_at.emplace(def.name, files).second) look(def, data, files);
@@ -48,16 +46,16 @@ void find_all(const DatasetDef& def, const Files& files) {
 
 }  // namespace
 
-std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials) {
+std::vector<std::string> missing_data(std::span<const Settings> all) {
   std::vector<std::string> problems;
-  each_data_set(trials, problems,
+  each_data_set(all, problems,
                 [](const DatasetDef& def, const Settings&, const Files& files) { find_all(def, files); });
   return problems;
 }
 
-DataCheck check_data(std::span<const TrialSpec* const> trials) {
+DataCheck check_data(std::span<const Settings> all) {
   DataCheck check;
-  each_data_set(trials, check.problems, [&](const DatasetDef& def, const Settings& data, const Files& files) {
+  each_data_set(all, check.problems, [&](const DatasetDef& def, const Settings& data, const Files& files) {
     find_all(def, files);
     add(check.remarks, def.remark(data));
   });

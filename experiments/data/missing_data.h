@@ -6,18 +6,19 @@
 #include <string>
 #include <vector>
 
-#include "experiments/trial.h"
+#include "core/settings.h"
 
 namespace winnow {
 
-// One line for each distinct problem, in the order of the trials. Opens no file.
-std::vector<std::string> missing_data(std::span<const TrialSpec* const> trials);
+// `data`: the settings of each data set, keys without "data.". One line for each distinct problem, in their order. Opens no
+// file.
+std::vector<std::string> missing_data(std::span<const Settings> data);
 
 // Reads all files as training will. Those read last stay in memory for the first trial.
 struct DataCheck {
   std::vector<std::string> problems;  // one line for each data set that is missing or damaged
   std::vector<std::string> remarks;   // one line for each data set that is not the published one of its name
 };
-DataCheck check_data(std::span<const TrialSpec* const> trials);
+DataCheck check_data(std::span<const Settings> data);
 
 }  // namespace winnow

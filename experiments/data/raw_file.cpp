@@ -1,14 +1,11 @@
 #include "experiments/data/raw_file.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstdlib>
@@ -137,13 +134,8 @@ Bytes inflate_all(const Bytes& packed, const std::filesystem::path& path, const 
 // Does the content have this digest, SHA-1 or SHA-256 by its length?
 bool has_digest(const Bytes& bytes, const std::string& hex) {
   constexpr std::size_t kSha1Digits = 40;
-  std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
-  unsigned int size = 0;
-  const EVP_MD* kind = hex.size() == kSha1Digits ? EVP_sha1() : EVP_sha256();
-  if (EVP_Digest(bytes.data(), bytes.size(), raw.data(), &size, kind, nullptr) != 1) {
-    fail(ErrorKind::Unavailable, "OpenSSL offers no {}", EVP_MD_name(kind));
-  }
-  return fmt::format("{:02x}", fmt::join(raw.begin(), raw.begin() + size, "")) == hex;
+  const auto content = std::as_bytes(std::span(bytes));
+  return (hex.size() == kSha1Digits ? sha1_hex(content) : sha256_hex(content)) == hex;
 }
 
 }  // namespace

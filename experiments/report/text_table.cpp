@@ -72,11 +72,14 @@ TextTable TextTable::fitted(std::size_t width) const {
   return table;
 }
 
-void TextTable::text(std::ostream& out, bool bold) const {
+void TextTable::text(std::ostream& out, bool bold, std::size_t indent) const {
+  std::vector<std::size_t> widths;
+  for (const TextColumn& column : columns) widths.push_back(width_of(column));
   const auto line = [&](auto&& cell, auto&& strong) {
-    std::string text;
-    for (const TextColumn& column : columns) {
-      std::string shown = padded(cell(column), width_of(column), column.number);
+    std::string text(indent, ' ');
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const TextColumn& column = columns[i];
+      std::string shown = padded(cell(column), widths[i], column.number);
       if (bold && strong(column)) shown = "\033[1m" + shown + "\033[0m";
       text += shown + std::string(kGap, ' ');
     }

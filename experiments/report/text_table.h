@@ -27,7 +27,8 @@ struct TextTable {
   // Leaves out columns, the least important first and the later one of two, until the text fits `width`.
   TextTable fitted(std::size_t width) const;
 
-  void text(std::ostream& out, bool bold = false) const;  // `bold`: with the sequences of a terminal
+  // `bold`: with the sequences of a terminal. `indent`: spaces before each line.
+  void text(std::ostream& out, bool bold = false, std::size_t indent = 0) const;
   void markdown(std::ostream& out) const;
   // Needs the booktabs package, and graphicx if the table is wider than a page, to which it is then scaled down.
   void latex(std::ostream& out, const std::string& caption, const std::string& label) const;

@@ -2,7 +2,7 @@
 
 #include "core/setting_text.h"
 #include "experiments/sweep/argument.h"
-#include "experiments/sweep/resolver.h"
+#include "experiments/sweep/catalog_keys.h"
 
 namespace winnow {
 

@@ -1,6 +1,6 @@
 #include "experiments/results/digest.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/evp.h>
 #include <zlib.h>
 
@@ -11,6 +11,25 @@
 #include "core/error.h"
 
 namespace winnow {
+namespace {
+
+std::string hex_of(std::span<const unsigned char> raw) { return fmt::format("{:02x}", fmt::join(raw, "")); }
+
+// Writes the digest to `raw`; its size.
+std::size_t digest_once(const EVP_MD* kind, std::span<const std::byte> bytes, std::span<unsigned char> raw) {
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), raw.data(), &size, kind, nullptr) != 1) {
+    fail(ErrorKind::Unavailable, "OpenSSL offers no {}", EVP_MD_name(kind));
+  }
+  return size;
+}
+
+std::string hex_digest(const EVP_MD* kind, std::span<const std::byte> bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
+  return hex_of(std::span(raw).first(digest_once(kind, bytes, raw)));
+}
+
+}  // namespace
 
 struct Sha256::Context {
   EVP_MD_CTX* evp = EVP_MD_CTX_new();
@@ -36,8 +55,18 @@ std::string Sha256::hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
   unsigned int size = 0;
   EVP_DigestFinal_ex(context_->evp, raw.data(), &size);
-  return fmt::format("{:02x}", fmt::join(raw.begin(), raw.begin() + size, ""));
+  return hex_of(std::span(raw).first(size));
 }
+
+std::array<unsigned char, 32> sha256_of(std::string_view text) {
+  std::array<unsigned char, 32> digest{};
+  digest_once(EVP_sha256(), std::as_bytes(std::span(text.data(), text.size())), digest);
+  return digest;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) { return hex_digest(EVP_sha256(), bytes); }
+
+std::string sha1_hex(std::span<const std::byte> bytes) { return hex_digest(EVP_sha1(), bytes); }
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes) {
   uLong crc = crc32(0, nullptr, 0);

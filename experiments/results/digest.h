@@ -1,6 +1,7 @@
-// SHA-256 for contents and names, CRC-32 for damage. Plain values.
+// SHA-256 for contents, names and seeds, SHA-1 for files whose authors give no other, CRC-32 for damage. Plain values.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,11 @@ class Sha256 {
   struct Context;
   std::unique_ptr<Context> context_;
 };
+
+// Of these bytes alone, without their length.
+std::array<unsigned char, 32> sha256_of(std::string_view text);
+std::string sha256_hex(std::span<const std::byte> bytes);
+std::string sha1_hex(std::span<const std::byte> bytes);
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes);
 

@@ -1,8 +1,11 @@
 #include "experiments/results/plan_file.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <sstream>
+#include <unordered_set>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/results/digest.h"
@@ -16,84 +19,129 @@ namespace {
 constexpr const char* kHeader = "# winnow-plan 1.0\tname\tsettings";
 constexpr std::string_view kWritten = "# written ";
 
-std::string plan_text(std::span<const PlannedTrial> trials, const std::string& written) {
-  std::string text = std::string(kHeader) + "\n";
-  if (!written.empty()) text += fmt::format("{}{}\n", kWritten, written);
-  for (const auto& trial : trials) text += trial.name + "\t" + trial.canonical + "\n";
-  return text;
-}
-
 // The same trials are the same plan, in whatever order.
-std::string digest_of(std::span<const PlannedTrial> trials) {
-  std::set<std::string> names;
-  for (const auto& trial : trials) names.insert(trial.name);
+std::string digest_of(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
   Sha256 sum;
   for (const auto& name : names) sum.update(name);
   return sum.hex().substr(0, 20);
 }
 
-WrittenPlan read_one(Files& files, const std::filesystem::path& path) {
-  WrittenPlan plan{path, "", {}};
-  std::istringstream lines(text_of(files.read(path)));
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
+// Goes through a plan of perhaps a million lines without a copy of it: `each` gets the name and the settings of every trial.
+// When it was written.
+template <class Each>
+std::string scan(Files& files, const std::filesystem::path& path, Each&& each) {
+  const std::vector<std::byte> bytes = files.read(path);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string written;
+  std::size_t at = 0;
+  for (int number = 1; at < text.size(); ++number) {
+    const std::string_view line = text.substr(at, text.find('\n', at) - at);
+    at += line.size() + 1;
     if (number == 1) {
       if (line != kHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
       continue;
     }
     if (line.starts_with('#')) {
-      if (line.starts_with(kWritten)) plan.written = line.substr(kWritten.size());
+      if (line.starts_with(kWritten)) written = line.substr(kWritten.size());
       continue;
     }
     const auto tab = line.find('\t');
-    PlannedTrial trial{line.substr(0, tab), tab == std::string::npos ? "" : line.substr(tab + 1)};
-    if (tab == std::string::npos || !is_trial_name(trial.name)) {
+    if (tab == std::string_view::npos || !is_trial_name(line.substr(0, tab))) {
       fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(), number);
     }
-    plan.trials.push_back(std::move(trial));
+    each(line.substr(0, tab), line.substr(tab + 1));
   }
+  return written;
+}
+
+WrittenPlan read_one(Files& files, const std::filesystem::path& path) {
+  WrittenPlan plan{path, "", {}};
+  plan.written = scan(files, path, [&](std::string_view name, std::string_view settings) {
+    plan.trials.push_back({std::string(name), std::string(settings)});
+  });
   return plan;
 }
 
+// The files of plans/, the last that was run first.
+std::vector<std::filesystem::path> newest_first(Files& files, const Layout& layout) {
+  std::vector<std::pair<std::string, std::filesystem::path>> plans;  // when it was written
+  for (const auto& name : files.list(layout.plans())) {
+    if (!name.ends_with(".tsv")) continue;
+    const auto path = layout.plans() / name;
+    plans.emplace_back(scan(files, path, [](std::string_view, std::string_view) {}), path);
+  }
+  std::ranges::stable_sort(plans, std::greater{}, &std::pair<std::string, std::filesystem::path>::first);
+  std::vector<std::filesystem::path> paths;
+  for (auto& [written, path] : plans) paths.push_back(std::move(path));
+  return paths;
+}
+
+// What plan.tsv should be: every trial of every plan once, and what is in plan.tsv alone unless it is `forgotten`.
+std::string union_text(Files& files, const Layout& layout, const std::set<std::string, std::less<>>& forgotten) {
+  std::string text = std::string(kHeader) + "\n";
+  std::unordered_set<std::string> known;
+  const auto add = [&](std::string_view name, std::string_view settings) {
+    if (!known.emplace(name).second) return;
+    text.append(name).append("\t").append(settings).append("\n");
+  };
+  for (const auto& path : newest_first(files, layout)) scan(files, path, add);
+  if (!files.exists(layout.plan())) return text;
+  scan(files, layout.plan(), [&](std::string_view name, std::string_view settings) {
+    if (!forgotten.contains(name)) add(name, settings);
+  });
+  return text;
+}
+
 // Gives plan.tsv what all plans have. Another process may write it at the same time, without the plan of this one, or a
-// plan beside it: whoever writes last has seen all of them. `all` reads the plans.
-template <class All>
-void write_union(Files& files, const std::filesystem::path& path, All&& all) {
+// plan beside it: whoever writes last has seen all of them.
+void write_union(Files& files, const Layout& layout, const std::set<std::string, std::less<>>& forgotten = {}) {
   for (;;) {
-    const std::string text = plan_text(all(), "");
-    if (files.exists(path) && text_of(files.read(path)) == text) return;
-    files.replace(path, text);
+    const std::string text = union_text(files, layout, forgotten);
+    if (files.exists(layout.plan()) &&
+        std::ranges::equal(files.read(layout.plan()), std::as_bytes(std::span(text.data(), text.size())))) {
+      return;
+    }
+    files.replace(layout.plan(), text);
   }
 }
 
-// Every trial once.
-std::vector<PlannedTrial> distinct(std::vector<WrittenPlan> plans) {
-  std::vector<PlannedTrial> all;
-  std::set<std::string> known;
-  for (WrittenPlan& plan : plans) {
-    for (auto& trial : plan.trials) {
-      if (known.insert(trial.name).second) all.push_back(std::move(trial));
-    }
+// One plan of a sweep, as a text and the names in it.
+class PlanText {
+ public:
+  PlanText() : text_(fmt::format("{}\n{}{}\n", kHeader, kWritten, now_utc())) {}
+  void add(std::string name, std::string_view settings) {
+    text_.append(name).append("\t").append(settings).append("\n");
+    names_.push_back(std::move(name));
   }
-  return all;
+  void write(Files& files, const Layout& layout) && {
+    files.replace(layout.plans() / (digest_of(std::move(names_)) + ".tsv"), std::exchange(text_, {}));
+    write_union(files, layout);
+  }
+
+ private:
+  std::string text_;
+  std::vector<std::string> names_;
+};
+
+std::string one_line(std::string canonical) {
+  std::ranges::replace_if(
+      canonical, [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
+  while (!canonical.empty() && canonical.back() == ' ') canonical.pop_back();
+  return canonical;
 }
 
 }  // namespace
 
-bool is_trial_name(const std::string& name) {
+bool is_trial_name(std::string_view name) {
   const auto dash = name.rfind("-r");
   if (dash == std::string::npos || dash < 2 || dash + 2 == name.size()) return false;
   return name.find_first_not_of("0123456789abcdef") == dash &&
          name.find_first_not_of("0123456789", dash + 2) == std::string::npos;
 }
 
-PlannedTrial planned(const TrialSpec& spec) {
-  std::string line = spec.canonical();
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\t' || c == '\r'; }, ' ');
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return {spec.name(), line};
-}
+PlannedTrial planned(const TrialSpec& spec) { return {spec.name(), one_line(spec.canonical())}; }
 
 Settings settings_of_plan(const std::string& canonical) {
   Settings settings;
@@ -113,9 +161,21 @@ Settings settings_of_plan(const std::string& canonical) {
 }
 
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials) {
-  const Layout layout(out);
-  files.replace(layout.plans() / (digest_of(trials) + ".tsv"), plan_text(trials, now_utc()));
-  write_union(files, layout.plan(), [&] { return read_plan(files, out); });
+  PlanText plan;
+  for (const PlannedTrial& trial : trials) plan.add(trial.name, trial.canonical);
+  std::move(plan).write(files, Layout(out));
+}
+
+void write_plan(Files& files, const std::filesystem::path& out, const TrialTable& trials) {
+  PlanText plan;
+  std::string settings;
+  for (std::size_t at = 0; at < trials.size(); ++at) {
+    // Replicates mostly follow each other.
+    const bool as_before = at > 0 && trials.setup(at) == trials.setup(at - 1) && !trials.has_needs(at);
+    if (!as_before) settings = one_line(trials[at].canonical());
+    plan.add(trials.name(at), settings);
+  }
+  std::move(plan).write(files, Layout(out));
 }
 
 void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text) {
@@ -131,8 +191,7 @@ std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& o
   for (const auto& name : files.list(layout.plans())) {
     if (name.ends_with(".tsv")) plans.push_back(read_one(files, layout.plans() / name));
   }
-  std::stable_sort(plans.begin(), plans.end(),
-                   [](const WrittenPlan& a, const WrittenPlan& b) { return a.written > b.written; });
+  std::ranges::stable_sort(plans, std::greater{}, &WrittenPlan::written);
   if (!files.exists(layout.plan())) return plans;
   std::set<std::string> known;
   for (const WrittenPlan& plan : plans) {
@@ -145,7 +204,14 @@ std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& o
 }
 
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out) {
-  return distinct(read_plans(files, out));
+  std::vector<PlannedTrial> all;
+  std::set<std::string> known;
+  for (WrittenPlan& plan : read_plans(files, out)) {
+    for (auto& trial : plan.trials) {
+      if (known.insert(trial.name).second) all.push_back(std::move(trial));
+    }
+  }
+  return all;
 }
 
 PlansByTime plans_by_time(std::vector<WrittenPlan> plans, const std::set<std::string>& in_work) {
@@ -168,7 +234,7 @@ void forget_plans(Files& files, const std::filesystem::path& out, std::span<cons
     return std::ranges::any_of(
         plans, [&](const WrittenPlan& each) { return each.path == plan.path && each.written == plan.written; });
   };
-  std::set<std::string> forgotten;
+  std::set<std::string, std::less<>> forgotten;
   for (const WrittenPlan& plan : plans) {
     for (const PlannedTrial& trial : plan.trials) forgotten.insert(trial.name);
   }
@@ -181,14 +247,7 @@ void forget_plans(Files& files, const std::filesystem::path& out, std::span<cons
   for (const WrittenPlan& plan : read_plans(files, out)) {
     if (is_forgotten(plan) && plan.path != layout.plan()) files.remove(plan.path);
   }
-  write_union(files, layout.plan(), [&] {
-    std::vector<WrittenPlan> left = read_plans(files, out);
-    for (WrittenPlan& plan : left) {
-      if (plan.path != layout.plan()) continue;
-      std::erase_if(plan.trials, [&](const PlannedTrial& trial) { return forgotten.contains(trial.name); });
-    }
-    return distinct(std::move(left));
-  });
+  write_union(files, layout, forgotten);
 }
 
 }  // namespace winnow

@@ -7,10 +7,11 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/results/files.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -21,7 +22,7 @@ struct PlannedTrial {
 };
 
 // "<id>-r<replicate>": what else is a path, and must not be followed.
-bool is_trial_name(const std::string& name);
+bool is_trial_name(std::string_view name);
 
 PlannedTrial planned(const TrialSpec& spec);
 
@@ -37,6 +38,7 @@ struct WrittenPlan {
 
 // Plans of other sweeps stay: a directory can serve several, and none of their results may drop out of sight.
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials);
+void write_plan(Files& files, const std::filesystem::path& out, const TrialTable& trials);
 // sweeps/<digest>.yaml: the text of a sweep file as it was run, once.
 void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text);
 // The last that was run first; plan.tsv, with what no other plan has, is the end. A damaged line is Error{Input} with

@@ -12,21 +12,6 @@
 namespace winnow {
 namespace {
 
-std::string trials_digest(std::span<const TrialSpec> trials) {
-  Sha256 digest;
-  for (const TrialSpec& trial : trials) {
-    digest.update(trial.name());
-    digest.update(std::to_string(trial.ranks));
-    for (const auto& [key, value] : trial.settings.values()) {
-      // Where the data and the start file lie may differ from node to node.
-      if (key == "data.root" || key == "init.from") continue;
-      digest.update(key);
-      digest.update(value);
-    }
-  }
-  return digest.hex();
-}
-
 std::string digest_of(std::string_view text) {
   Sha256 digest;
   digest.update(text);
@@ -55,6 +40,8 @@ void see(Files& files, const std::filesystem::path& probe) {
   }
 }
 
+}  // namespace
+
 void share_out(Communicator& world, const std::filesystem::path& out, Files& files) {
   std::uint64_t name = std::random_device()();
   world.broadcast(std::as_writable_bytes(std::span(&name, 1)), 0);
@@ -76,16 +63,18 @@ void share_out(Communicator& world, const std::filesystem::path& out, Files& fil
   });
 }
 
-}  // namespace
-
-void compare_notes(Communicator& world, std::span<const TrialSpec> trials, const RunOptions& options, Files& files) {
-  if (world.size() > 1) {
-    same_as_rank_0(world, digest_of(build_summary()), "another build of winnow");
-    same_as_rank_0(world, trials_digest(trials), "other trials");
-    same_as_rank_0(world, digest_of(fmt::format("{} {} {}", options.threads, options.retry_failed, options.strict)),
-                   "other options");
-  }
-  share_out(world, options.out, files);
+void compare_notes(Communicator& world, const SweepJob& job) {
+  if (world.size() == 1) return;
+  same_as_rank_0(world, digest_of(build_summary()), "another build of winnow");
+  std::string sweep;
+  agree(world, [&] { sweep = digest_of(text_of_sweep(job.sweep, job.expand.text)); });
+  same_as_rank_0(world, sweep, "another sweep file");
+  const RunOptions& run = job.options;
+  same_as_rank_0(
+      world,
+      digest_of(fmt::format("{}\n{}\n{} {} {} {}", fmt::join(job.expand.set, "\n"), fmt::join(job.expand.only, "\n"),
+                            job.expand.smoke, run.threads, run.retry_failed, run.strict)),
+      "other options");
 }
 
 }  // namespace winnow

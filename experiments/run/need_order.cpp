@@ -1,41 +1,56 @@
 #include "experiments/run/need_order.h"
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <unordered_map>
 
 namespace winnow {
+namespace {
 
-NeedOrder need_order(std::span<const TrialSpec> trials, std::span<const double> costs) {
-  NeedOrder order{std::vector<int>(trials.size(), 0), {costs.begin(), costs.end()}};
+// By trial: the positions of those that need it, and how many it needs; of trials of the list.
+struct Dependents {
+  std::vector<std::vector<std::size_t>> of;
+  std::vector<std::size_t> needs;
+};
+
+Dependents dependents_of(const TrialTable& trials) {
+  Dependents dependents{std::vector<std::vector<std::size_t>>(trials.size()),
+                        std::vector<std::size_t>(trials.size(), 0)};
   std::unordered_map<std::string, std::size_t> by_name;
-  std::vector<std::size_t> dependent;
+  for (std::size_t i = 0; i < trials.size(); ++i) by_name.emplace(trials.name(i), i);
   for (std::size_t i = 0; i < trials.size(); ++i) {
-    if (!trials[i].needs.empty()) dependent.push_back(i);
+    for (const TrialNeed& need : trials.needs(i)) {
+      const auto needed = by_name.find(need.trial);
+      if (needed == by_name.end()) continue;
+      dependents.of[needed->second].push_back(i);
+      ++dependents.needs[i];
+    }
   }
-  if (dependent.empty()) return order;
-  for (std::size_t i = 0; i < trials.size(); ++i) by_name.emplace(trials[i].name(), i);
-  // A sweep has few levels, each settled by one pass.
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (const std::size_t i : dependent) {
-      for (const TrialNeed& need : trials[i].needs) {
-        const auto needed = by_name.find(need.trial);
-        if (needed == by_name.end() || order.depth[i] > order.depth[needed->second]) continue;
-        order.depth[i] = order.depth[needed->second] + 1;
-        changed = true;
-      }
+  return dependents;
+}
+
+}  // namespace
+
+NeedOrder need_order(const TrialTable& trials, std::span<const double> costs) {
+  NeedOrder order{std::vector<int>(trials.size(), 0), {costs.begin(), costs.end()}};
+  bool any = false;
+  for (std::size_t i = 0; i < trials.size() && !any; ++i) any = trials.has_needs(i);
+  if (!any) return order;
+  Dependents dependents = dependents_of(trials);
+  std::vector<std::size_t> ready;  // each behind all that it needs
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    if (dependents.needs[i] == 0) ready.push_back(i);
+  }
+  for (std::size_t next = 0; next < ready.size(); ++next) {
+    for (const std::size_t i : dependents.of[ready[next]]) {
+      order.depth[i] = std::max(order.depth[i], order.depth[ready[next]] + 1);
+      if (--dependents.needs[i] == 0) ready.push_back(i);
     }
   }
   order.deepest = std::ranges::max(order.depth);
-  std::ranges::stable_sort(dependent, std::greater{}, [&](std::size_t i) { return order.depth[i]; });
-  for (const std::size_t i : dependent) {
-    for (const TrialNeed& need : trials[i].needs) {
-      const auto needed = by_name.find(need.trial);
-      if (needed == by_name.end()) continue;
-      double& chain = order.chain[needed->second];
-      chain = std::max(chain, costs[needed->second] + order.chain[i]);
+  for (auto needed = ready.rbegin(); needed != ready.rend(); ++needed) {
+    for (const std::size_t i : dependents.of[*needed]) {
+      order.chain[*needed] = std::max(order.chain[*needed], costs[*needed] + order.chain[i]);
     }
   }
   return order;

@@ -1,11 +1,11 @@
 // The order in which trials that need each other can be trained: how deep each lies behind others, and how long what
-// depends on it will take. Pure.
+// depends on it will take. Pure; linear in the number of trials and needs.
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -16,6 +16,6 @@ struct NeedOrder {
 };
 
 // Needs that are no trial of the list count as done.
-NeedOrder need_order(std::span<const TrialSpec> trials, std::span<const double> costs);
+NeedOrder need_order(const TrialTable& trials, std::span<const double> costs);
 
 }  // namespace winnow

@@ -19,6 +19,7 @@
 #include "experiments/run/cores.h"
 #include "experiments/run/estimate.h"
 #include "experiments/run/need_order.h"
+#include "experiments/run/shared_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_news.h"
@@ -39,15 +40,13 @@ class SweepRunner {
         trials_(sweep.trials),
         sweep_text_(sweep.text),
         costs_(sweep.trials.size()),
-        postponed_(sweep.trials.size()),
+        postponed_(sweep.trials.size(), Postponed::Untouched),
         desk_(console_, *mail_, trials_, costs_) {}
 
   int run() {
     prepare();
     share_cores();
-    for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (is_left(i)) costs_[i] = estimate(trials_[i]).seconds;
-    }
+    estimate_costs();
     if (world_.rank() == 0) announce();
     const auto notice = world_.notice();
     StopRequest stop(*notice);
@@ -62,7 +61,7 @@ class SweepRunner {
     for (settled_ = 0; go_on && !left.empty(); ++settled_) {
       const std::size_t before = left.size();
       go_on = run_rounds(left, stop);
-      left = take_postponed(kWaiting);
+      left = take_postponed(Postponed::Waiting);
       if (!go_on || settled_ < needs_.deepest || left.size() < before) continue;
       fail(ErrorKind::Internal, "trials wait for others that have ended");
     }
@@ -84,12 +83,12 @@ class SweepRunner {
 
   bool run_rounds(const std::vector<std::size_t>& left, StopRequest& stop) {
     std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
-    for (const std::size_t at : left) by_ranks[trials_[at].ranks].push_back(at);
+    for (const std::size_t at : left) by_ranks[trials_.ranks(at)].push_back(at);
     bool go_on = true;
     for (auto& [ranks, list] : by_ranks) {
       // What another run has in work comes last: two runs on one directory share it.
       if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
-      if (go_on) go_on = run_round(ranks, take_postponed(kInWorkElsewhere), InWorkElsewhere::Train, stop);
+      if (go_on) go_on = run_round(ranks, take_postponed(Postponed::InWorkElsewhere), InWorkElsewhere::Train, stop);
     }
     return go_on;
   }
@@ -100,8 +99,8 @@ class SweepRunner {
     double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
-      widths.insert(trials_[i].ranks);
-      at_a_time = std::max(at_a_time, static_cast<std::size_t>(world_.size() / trials_[i].ranks));
+      widths.insert(trials_.ranks(i));
+      at_a_time = std::max(at_a_time, static_cast<std::size_t>(world_.size() / trials_.ranks(i)));
       cost += costs_[i];
       ++left;
     }
@@ -123,23 +122,21 @@ class SweepRunner {
   // What is wrong is said before any training. Rank 0 looks at the disk, so that all ranks agree on what is missing.
   void prepare() {
     agree(world_, [&] {
-      for (const TrialSpec& trial : trials_) {
-        if (trial.ranks <= world_.size()) continue;
-        fail(ErrorKind::Site,
-             "a trial needs {} ranks, this job has {}: start it with mpirun -n {} or set ranks "
-             "lower",
-             trial.ranks, world_.size(), trial.ranks);
-      }
+      int widest = 1;
+      for (std::size_t i = 0; i < trials_.size(); ++i) widest = std::max(widest, trials_.ranks(i));
+      if (widest <= world_.size()) return;
+      fail(ErrorKind::Site,
+           "a trial needs {} ranks, this job has {}: start it with mpirun -n {} or set ranks "
+           "lower",
+           widest, world_.size(), widest);
     });
-    compare_notes(world_, trials_, options_, files_);
+    share_out(world_, options_.out, files_);
     found_.assign(trials_.size(), Found::Nothing);
     agree(world_, [&] {
       if (world_.rank() != 0) return;
       files_.check_publishing(options_.out);
       clear_leftovers(files_, options_.out);
-      std::vector<PlannedTrial> plan;
-      for (const TrialSpec& trial : trials_) plan.push_back(planned(trial));
-      write_plan(files_, options_.out, plan);
+      write_plan(files_, options_.out, trials_);
       archive_sweep(files_, options_.out, sweep_text_);
       std::vector<std::string> problems;
       found_ = find_results(files_, options_.out, trials_, problems);
@@ -149,12 +146,23 @@ class SweepRunner {
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
   }
 
+  // Of one setup, all trials cost the same.
+  void estimate_costs() {
+    agree(world_, [&] {
+      if (world_.rank() != 0) return;
+      std::vector<std::optional<double>> known(trials_.setups());
+      for (std::size_t i = 0; i < trials_.size(); ++i) {
+        if (!is_left(i)) continue;
+        std::optional<double>& seconds = known[trials_.setup(i)];
+        if (!seconds) seconds = estimate(trials_[i]).seconds;
+        costs_[i] = *seconds;
+      }
+    });
+    world_.broadcast(std::as_writable_bytes(std::span(costs_)), 0);
+  }
+
   void find_data() {
-    std::vector<const TrialSpec*> missing;
-    for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (is_left(i)) missing.push_back(&trials_[i]);
-    }
-    const DataCheck check = check_data(missing);
+    const DataCheck check = check_data(trials_.distinct_below("data", [&](std::size_t at) { return is_left(at); }));
     if (!check.problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(check.problems, "\n"));
     for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
@@ -180,7 +188,7 @@ class SweepRunner {
     std::vector<std::size_t> list;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (postponed_[i] != why) continue;
-      postponed_[i] = kUntouched;
+      postponed_[i] = Postponed::Untouched;
       list.push_back(i);
     }
     return list;
@@ -239,17 +247,18 @@ class SweepRunner {
 
   // Until all ranks have come here this one sleeps, and still passes on what it is told.
   bool finish_round(StopRequest& stop) {
-    postponed_.push_back(stop() ? 1 : 0);
-    const auto all_here = world_.start_all_reduce_max(std::span(postponed_));
+    std::vector<std::uint64_t> said(postponed_.size() + 1, stop() ? 1 : 0);
+    std::ranges::transform(postponed_, said.begin(), [](Postponed what) { return static_cast<std::uint64_t>(what); });
+    const auto all_here = world_.start_all_reduce_max(std::span(said));
     for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
       stop();
       if (world_.rank() == 0) desk_.listen();
       std::this_thread::sleep_for(pause);
       pause = std::min(2 * pause, std::chrono::microseconds(10'000));
     }
-    const bool stopped = postponed_.back() != 0;
-    postponed_.pop_back();
-    return !stopped;
+    std::transform(said.begin(), said.end() - 1, postponed_.begin(),
+                   [](std::uint64_t what) { return static_cast<Postponed>(what); });
+    return said.back() == 0;
   }
 
   // Rank 0 shows every trial's end before the summary: what the others sent is on its way, or there.
@@ -266,11 +275,11 @@ class SweepRunner {
   std::unique_ptr<Mail> mail_;
   int threads_ = 1, workers_ = 1;
   bool read_ahead_ = false;
-  const std::vector<TrialSpec>& trials_;
+  const TrialTable& trials_;
   const std::string& sweep_text_;
-  std::vector<Found> found_;              // of each trial, before any training
-  std::vector<double> costs_;             // of each trial that is left: seconds by estimate
-  std::vector<std::uint64_t> postponed_;  // Postponed, of each trial
+  std::vector<Found> found_;          // of each trial, before any training
+  std::vector<double> costs_;         // of each trial that is left: seconds by estimate
+  std::vector<Postponed> postponed_;  // of each trial
   NeedOrder needs_;
   int settled_ = 0;                                           // trials up to this depth wait for nobody any more
   FrontDesk desk_;                                            // rank 0's
@@ -280,11 +289,13 @@ class SweepRunner {
 
 }  // namespace
 
-int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& load) {
+int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& read) {
   catch_stop_signals();
   try {
-    const auto job = load();
-    return job ? SweepRunner(job->sweep, job->options, world, files).run() : 0;
+    const auto job = read();
+    if (!job) return 0;
+    const Sweep sweep = shared_sweep(world, *job);
+    return SweepRunner(sweep, job->options, world, files).run();
   } catch (const AgreedError& error) {
     if (world.rank() != 0) return static_cast<int>(error.kind());
     if (error.own()) std::rethrow_exception(error.own());

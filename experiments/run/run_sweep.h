@@ -1,4 +1,4 @@
-// Runs the trials of a sweep: groups of ranks of an MPI job, or without MPI worker processes of this run's own, draw trials,
+// Runs the trials of a sweep, which rank 0 plans: groups of ranks of an MPI job, or without MPI worker processes of this run's own, draw trials,
 // longest first, until none is left. Finished trials are skipped; a trial that fails, or the process of one worker with it,
 // is recorded and does not stop the others.
 #pragma once
@@ -26,12 +26,13 @@ struct RunOptions {
 
 // The exit code: 0 done, 3 done with failures under `strict`, 75 stopped on request. What keeps trials from running is thrown
 // on rank 0 and is the exit code of the others, so that it is said once. Where one rank fails and the others may be
-// waiting for it, it says why, and the job ends. Each rank calls `load`, which may be collective and throws AgreedError
+// waiting for it, it says why, and the job ends. Each rank calls `read`, which may be collective and throws AgreedError
 // where it fails on any; nothing: there is nothing to run.
 struct SweepJob {
-  Sweep sweep;
+  std::filesystem::path sweep;
+  ExpandOptions expand;
   RunOptions options;
 };
-int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& load);
+int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& read);
 
 }  // namespace winnow

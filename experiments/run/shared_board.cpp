@@ -36,10 +36,10 @@ SharedBoard::SharedBoard(int workers, std::size_t trials, std::size_t counters) 
   // Between processes only what the processor itself makes atomic works.
   static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
   static_assert(std::is_trivially_destructible_v<Common> && std::is_trivially_destructible_v<Entry>);
-  static_assert(sizeof(Common) % alignof(Entry) == 0 && sizeof(Entry) % alignof(std::uint64_t) == 0);
+  static_assert(sizeof(Common) % alignof(Entry) == 0 && sizeof(Entry) % alignof(std::atomic<std::int64_t>) == 0);
   const auto count = static_cast<std::size_t>(workers);
-  bytes_ = sizeof(Common) + count * sizeof(Entry) + trials * sizeof(std::uint64_t) +
-           counters * sizeof(std::atomic<std::int64_t>);
+  bytes_ = sizeof(Common) + count * sizeof(Entry) + counters * sizeof(std::atomic<std::int64_t>) +
+           trials * sizeof(Postponed);
   memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory_ == MAP_FAILED) {
     fail(ErrorKind::Unavailable, "cannot share memory with workers: {}", std::generic_category().message(errno));
@@ -49,12 +49,12 @@ SharedBoard::SharedBoard(int workers, std::size_t trials, std::size_t counters) 
   auto* entries = reinterpret_cast<Entry*>(at + sizeof(Common));
   std::uninitialized_default_construct_n(entries, count);
   entries_ = {entries, count};
-  auto* postponed = reinterpret_cast<std::uint64_t*>(entries + count);
-  std::uninitialized_fill_n(postponed, trials, 0);
-  postponed_ = {postponed, trials};
-  auto* first = reinterpret_cast<std::atomic<std::int64_t>*>(postponed + trials);
+  auto* first = reinterpret_cast<std::atomic<std::int64_t>*>(entries + count);
   std::uninitialized_value_construct_n(first, counters);
   counters_ = {first, counters};
+  auto* postponed = reinterpret_cast<Postponed*>(first + counters);
+  std::uninitialized_fill_n(postponed, trials, Postponed::Untouched);
+  postponed_ = {postponed, trials};
 }
 
 SharedBoard::~SharedBoard() { ::munmap(memory_, bytes_); }

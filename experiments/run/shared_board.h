@@ -12,13 +12,14 @@
 
 #include "core/error.h"
 #include "distributed/communicator.h"
+#include "experiments/run/postponed.h"
 #include "experiments/run/sweep_state.h"
 
 namespace winnow {
 
 class SharedBoard {
  public:
-  // With so many counters in tickets().
+  // With so many counters in tickets(). Every trial is untouched.
   SharedBoard(int workers, std::size_t trials, std::size_t counters);
   ~SharedBoard();
   SharedBoard(const SharedBoard&) = delete;
@@ -32,7 +33,7 @@ class SharedBoard {
     Tally tally;
   };
   Entry& entry(int worker) { return entries_[static_cast<std::size_t>(worker)]; }
-  std::span<std::uint64_t> postponed() { return postponed_; }
+  std::span<Postponed> postponed() { return postponed_; }
 
   // What keeps the run from going on, as the first worker that met it says.
   void report(ErrorKind kind, const std::string& text) noexcept;
@@ -50,8 +51,8 @@ class SharedBoard {
   void* memory_;
   Common* common_;
   std::span<Entry> entries_;
-  std::span<std::uint64_t> postponed_;
   std::span<std::atomic<std::int64_t>> counters_;
+  std::span<Postponed> postponed_;
 };
 
 }  // namespace winnow

@@ -58,15 +58,17 @@ std::optional<std::string> missing_need(Files& files, const std::filesystem::pat
   return std::nullopt;
 }
 
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, const TrialTable& trials,
                                 std::vector<std::string>& problems) {
+  const std::vector<std::string> published = published_trials(files, out);
   std::set<std::string> failed;
   for (const FailureRecord& record : read_failures(files, out)) failed.insert(record.name);
   ResultIndex index(files, out);
   std::vector<Found> found;
-  for (const TrialSpec& trial : trials) {
-    const std::string name = trial.name();
-    found.push_back(find(files, out, name, &index, problems));
+  for (std::size_t at = 0; at < trials.size(); ++at) {
+    const std::string name = trials.name(at);
+    const bool is_there = std::ranges::binary_search(published, name);
+    found.push_back(is_there ? find(files, out, name, &index, problems) : Found::Nothing);
     if (found.back() == Found::Nothing && failed.contains(name)) found.back() = Found::FailedBefore;
   }
   index.save();

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "experiments/results/files.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -22,7 +22,7 @@ enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreada
 Found find_result(Files& files, const std::filesystem::path& out, const std::string& name,
                   std::vector<std::string>& problems);
 // Of every trial. Files that were checked by an earlier run and have not changed since are not read again.
-std::vector<Found> find_results(Files& files, const std::filesystem::path& out, std::span<const TrialSpec> trials,
+std::vector<Found> find_results(Files& files, const std::filesystem::path& out, const TrialTable& trials,
                                 std::vector<std::string>& problems);
 // What killed runs left half-written anywhere below `out`.
 void clear_leftovers(Files& files, const std::filesystem::path& out);

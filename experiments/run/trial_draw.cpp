@@ -1,7 +1,6 @@
 #include "experiments/run/trial_draw.h"
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include "experiments/results/layout.h"
@@ -14,31 +13,39 @@ namespace {
 // group has just drawn has no heartbeat yet.
 constexpr std::chrono::milliseconds kGrace{1000};
 
+// Needs that one look goes through, of those that nobody was seen to have in work.
+constexpr std::size_t kLookedAt = 256;
+
 std::chrono::steady_clock::time_point from_now() { return std::chrono::steady_clock::now() + kGrace; }
 
 }  // namespace
 
-void note(std::uint64_t& place, Postponed what) {
-  const std::atomic_ref<std::uint64_t> most(place);
-  for (std::uint64_t seen = most; seen < what && !most.compare_exchange_weak(seen, what);) {
-  }
-}
-
 TrialDraw::TrialDraw(const Job& job, std::span<const std::size_t> list, Tickets& tickets)
     : job_(job), tickets_(tickets), hope_ends_(from_now()) {
   for (const std::size_t at : list) {
-    if (!job_.trials[at].needs.empty()) {
-      open_.push_back({at, 1 + open_.size()});
+    if (!job_.trials.has_needs(at)) {
+      independent_.push_back(at);
+      if (dependents_.empty()) ++first_;
       continue;
     }
-    independent_.push_back(at);
-    if (open_.empty()) ++first_;
+    note(job_.postponed[at], Postponed::Waiting);  // until somebody takes it
+    Dependent& dependent = dependents_.emplace_back(Dependent{at, 0});
+    for (const TrialNeed& need : job_.trials.needs(at)) {
+      if (job_.depths[at] <= job_.settled) break;
+      const auto [known, is_new] = by_name_.try_emplace(need.trial, needs_.size());
+      if (is_new) needs_.push_back({need.trial, {}});
+      needs_[known->second].waiting.push_back(dependents_.size() - 1);
+      ++dependent.needs;
+    }
+    if (dependent.needs == 0) ready_.insert(dependents_.size() - 1);
   }
+  open_ = dependents_.size();
+  unseen_ = needs_.size();
 }
 
-std::size_t TrialDraw::counters(std::span<const TrialSpec> trials, std::span<const std::size_t> list) {
-  const auto dependent = [&](std::size_t at) { return !trials[at].needs.empty(); };
-  return 1 + static_cast<std::size_t>(std::ranges::count_if(list, dependent));
+std::size_t TrialDraw::counters(const TrialTable& trials, std::span<const std::size_t> list) {
+  return 1 +
+         static_cast<std::size_t>(std::ranges::count_if(list, [&](std::size_t at) { return trials.has_needs(at); }));
 }
 
 std::optional<std::size_t> TrialDraw::next() {
@@ -47,55 +54,67 @@ std::optional<std::size_t> TrialDraw::next() {
     handed_out_ = ticket >= independent_.size();
     if (ticket < first_) return independent_[ticket];
     if (!handed_out_) held_ = independent_[ticket];
-    if (held_) note(job_.postponed[*held_], kWaiting);  // if this process dies before it comes to it
+    // If this process dies before it comes to it.
+    if (held_) note(job_.postponed[*held_], Postponed::Waiting);
   }
   std::optional<std::size_t> found = next_dependent();
   if (!found) found = std::exchange(held_, std::nullopt);
   if (!found) return std::nullopt;
   hope_ends_ = from_now();
-  note(job_.postponed[*found], kTaken);
+  note(job_.postponed[*found], Postponed::Taken);
   return found;
 }
 
-bool TrialDraw::over() const { return open_.empty() || std::chrono::steady_clock::now() >= hope_ends_; }
+bool TrialDraw::over() const { return open_ == 0 || (unseen_ == 0 && std::chrono::steady_clock::now() >= hope_ends_); }
 
 std::optional<std::size_t> TrialDraw::next_dependent() {
-  std::vector<Dependent> waiting;
-  std::optional<std::size_t> found;
-  for (const Dependent& one : open_) {
-    if (found || !is_ready(job_.trials[one.at], job_.depths[one.at])) {
-      waiting.push_back(one);
-      note(job_.postponed[one.at], kWaiting);
-    } else if (tickets_.next(one.counter) == 0) {
-      found = one.at;
-    }
+  // Now and then although some are ready: one that stands before them may be, too.
+  if (!ready_.empty() && std::chrono::steady_clock::now() - looked_ < kGrace) {
+    if (auto found = draw_ready()) return found;
   }
-  open_ = std::move(waiting);
-  return found;
+  if (open_ > 0) look();
+  return draw_ready();
+}
+
+std::optional<std::size_t> TrialDraw::draw_ready() {
+  while (!ready_.empty()) {
+    const std::size_t first = *ready_.begin();
+    ready_.erase(ready_.begin());
+    --open_;
+    if (tickets_.next(1 + first) == 0) return dependents_[first].at;
+  }
+  return std::nullopt;
 }
 
 // Without a look into results: that is for whoever takes the trial up.
-bool TrialDraw::is_ready(const TrialSpec& spec, int depth) {
-  if (depth <= job_.settled) return true;
-  for (const TrialNeed& need : spec.needs) {
-    // In this order: a trial that was in work has a result now, or has been given up.
-    const bool coming = is_coming(need.trial);
-    if (is_done(need.trial)) continue;
-    if (coming) hope_ends_ = from_now();
-    return false;
+void TrialDraw::look() {
+  looked_ = std::chrono::steady_clock::now();
+  // What is in work comes first: a trial that was has a result now, or has been given up.
+  std::vector<std::size_t> ended(coming_.begin(), coming_.end());
+  for (const std::string& file : job_.files.list(Layout(job_.out).running())) {
+    const auto need = by_name_.find(file.substr(0, file.rfind('.')));
+    if (need == by_name_.end() || needs_[need->second].done) continue;
+    if (!is_in_work(job_.files, job_.out, needs_[need->second].trial)) continue;
+    coming_.insert(need->second);
+    hope_ends_ = from_now();
   }
-  return true;
+  for (const std::size_t at : ended) look_at(needs_[at]);
+  for (std::size_t looked = 0; looked < std::min(kLookedAt, needs_.size()); ++looked) {
+    Need& need = needs_[turn_];
+    turn_ = (turn_ + 1) % needs_.size();
+    if (unseen_ > 0) --unseen_;
+    look_at(need);
+  }
 }
 
-bool TrialDraw::is_done(const std::string& trial) {
-  if (done_.contains(trial)) return true;
-  if (!job_.files.exists(Layout(job_.out).trial(trial))) return false;
-  done_.insert(trial);
-  return true;
-}
-
-bool TrialDraw::is_coming(const std::string& trial) {
-  return !done_.contains(trial) && is_in_work(job_.files, job_.out, trial);
+void TrialDraw::look_at(Need& need) {
+  if (need.done || !job_.files.exists(Layout(job_.out).trial(need.trial))) return;
+  need.done = true;
+  unseen_ = needs_.size();
+  coming_.erase(by_name_.at(need.trial));
+  for (const std::size_t dependent : need.waiting) {
+    if (--dependents_[dependent].needs == 0) ready_.insert(dependent);
+  }
 }
 
 }  // namespace winnow

@@ -1,6 +1,9 @@
 // What a group of ranks takes up next of a list that all groups share. Trials that need no other are handed out by ticket,
 // in the order of the list; one that needs others goes to the first group that finds these done and has nothing of the
 // former kind to do. Used by one rank of a group; borrows all it is given.
+//
+// A dependent trial is woken by the last of its needs that is found done, so that what a look costs does not grow with the
+// number of those that wait.
 #pragma once
 
 #include <chrono>
@@ -10,34 +13,31 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "distributed/communicator.h"
 #include "experiments/results/files.h"
-#include "experiments/trial.h"
+#include "experiments/run/postponed.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
-
-// What became of a trial of the list. The greater counts where groups say different things. Waiting: what it needs was
-// not done; Taken: a group dealt with it; InWorkElsewhere: another run had it in work when its turn came.
-enum Postponed : std::uint64_t { kUntouched, kWaiting, kTaken, kInWorkElsewhere };
-void note(std::uint64_t& place, Postponed what);  // by any number of processes at once
 
 class TrialDraw {
  public:
   struct Job {
-    std::span<const TrialSpec> trials;
+    const TrialTable& trials;
     Files& files;
     const std::filesystem::path& out;
-    std::span<std::uint64_t> postponed;  // by trial
-    std::span<const int> depths;         // by trial: NeedOrder::depth
+    std::span<Postponed> postponed;  // by trial
+    std::span<const int> depths;     // by trial: NeedOrder::depth
     int settled;  // what trials up to this depth need has ended in this run, or will not be trained by it
   };
   // `list`: positions in `trials`; those that need nothing and lie behind some that do are left for when these are
   // taken, or wait.
   TrialDraw(const Job& job, std::span<const std::size_t> list, Tickets& tickets);
   // How many counters its tickets must have.
-  static std::size_t counters(std::span<const TrialSpec> trials, std::span<const std::size_t> list);
+  static std::size_t counters(const TrialTable& trials, std::span<const std::size_t> list);
 
   // The position of a trial that is this group's from now on. Nothing: there is none now.
   std::optional<std::size_t> next();
@@ -45,13 +45,19 @@ class TrialDraw {
   bool over() const;
 
  private:
-  struct Dependent {
-    std::size_t at, counter;
+  struct Dependent {  // its place in dependents_, from 1, is its counter
+    std::size_t at;
+    std::size_t needs;  // that are not known to be done
   };
-  bool is_ready(const TrialSpec& spec, int depth);
+  struct Need {
+    std::string trial;
+    std::vector<std::size_t> waiting;  // places in dependents_
+    bool done = false;
+  };
   std::optional<std::size_t> next_dependent();
-  bool is_done(const std::string& trial);
-  bool is_coming(const std::string& trial);
+  std::optional<std::size_t> draw_ready();
+  void look();
+  void look_at(Need& need);
 
   Job job_;
   Tickets& tickets_;
@@ -59,9 +65,15 @@ class TrialDraw {
   std::size_t first_ = 0;            // of them: before all that need others
   bool handed_out_ = false;          // all of them are
   std::optional<std::size_t> held_;  // drawn, for when no other is ready
-  std::vector<Dependent> open_;
-  std::set<std::string> done_;
-  std::chrono::steady_clock::time_point hope_ends_;
+  std::vector<Dependent> dependents_;
+  std::set<std::size_t> ready_;  // of dependents_: nothing is missing, and no ticket drawn
+  std::size_t open_ = 0;         // of dependents_: no ticket drawn
+  std::vector<Need> needs_;      // each once, in the order of the list
+  std::unordered_map<std::string, std::size_t> by_name_;
+  std::set<std::size_t> coming_;  // of needs_: seen in work
+  std::size_t turn_ = 0;          // of needs_: looked at next
+  std::size_t unseen_ = 0;        // of needs_: not looked at since one was found done
+  std::chrono::steady_clock::time_point looked_ = {}, hope_ends_;
 };
 
 }  // namespace winnow

@@ -64,12 +64,11 @@ std::optional<TrialNews> decode(std::string_view line) {
 }
 
 void FrontDesk::show(const TrialNews& news) {
-  const TrialSpec& spec = trials_[news.at];
-  const auto text = [&](const char* key) { return spec.settings.text(key); };
+  const auto text = [&](const char* key) { return trials_.text(news.at, key); };
   TrialRow row;
-  row.name = spec.name();
+  row.name = trials_.name(news.at);
   row.label = text("method.name");
-  if (spec.settings.has("method.density")) row.label += " " + text("method.density");
+  if (trials_.find(news.at, "method.density") != nullptr) row.label += " " + text("method.density");
   row.place = text("model.name") + " on " + text("data.name");
   row.step = news.progress.step;
   row.steps = news.progress.steps;

@@ -12,7 +12,7 @@
 #include "distributed/communicator.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/run/console.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -45,7 +45,7 @@ std::unique_ptr<NewsDesk> news_by_mail(Mail& mail);
 class FrontDesk final : public NewsDesk {
  public:
   // `costs`: expected seconds of each trial.
-  FrontDesk(Console& console, Mail& mail, std::span<const TrialSpec> trials, std::span<const double> costs)
+  FrontDesk(Console& console, Mail& mail, const TrialTable& trials, std::span<const double> costs)
       : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
   void tell(const TrialNews& news) override;
   void tell_line(const std::string& line);  // of a worker: news, or the words of a library
@@ -56,7 +56,7 @@ class FrontDesk final : public NewsDesk {
 
   Console& console_;
   Mail& mail_;
-  std::span<const TrialSpec> trials_;
+  const TrialTable& trials_;
   std::span<const double> costs_;
 };
 

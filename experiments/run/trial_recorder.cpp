@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/train_settings.h"
 
 namespace winnow {
@@ -15,10 +16,6 @@ Column column(std::string name, const Rows& rows, Get get, std::string unit, std
   std::vector<T> values;
   for (const auto& row : rows) values.push_back(static_cast<T>(get(row)));
   return {std::move(name), std::move(values), std::move(unit), std::move(description), std::move(mode)};
-}
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
@@ -34,7 +31,7 @@ TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, Model ed
       dense_macs_(macs_dense(count_layers(dense)) + macs_of_products(dense)),
       teacher_macs_(edited_.teaching ? edited_.teaching->teacher->macs : 0),
       product_macs_(macs_of_product_steps(edited_, {})),
-      started_(std::chrono::steady_clock::now()) {
+      started_(seconds_now()) {
   for (const ExtraLoss& loss : edited_.losses) losses_.push_back(loss.name);
   sum_ = no_steps();
 }
@@ -43,7 +40,7 @@ void TrialRecorder::phase_started(const Phase& phase, TrainState& state) {
   // Scoring before the first step of the last run, and all earlier runs, are the cost of the search.
   search_macs_ = macs_;
   progress_.steps = phase.last_step;
-  if (steps_ == 0) training_since_ = std::chrono::steady_clock::now();
+  if (steps_ == 0) training_since_ = seconds_now();
   comparable_ = epochs_.size();
   phases_.push_back(phase.name);
   state_ = &state;
@@ -141,7 +138,7 @@ void TrialRecorder::step_done(const StepReport& report) {
     sum_ = no_steps();
     in_sum_ = 0;
   }
-  progress_.images_per_second = images_per_second(seconds_since(training_since_) - eval_seconds_);
+  progress_.images_per_second = images_per_second(seconds_now() - training_since_ - eval_seconds_);
   progress_.step = report.step;
   progress_.train_loss = report.loss;
   if (options_.progress) options_.progress(progress_);
@@ -259,7 +256,7 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
   }
 }
 
-double TrialRecorder::seconds_so_far() const { return seconds_before_ + seconds_since(started_); }
+double TrialRecorder::seconds_so_far() const { return seconds_before_ + seconds_now() - started_; }
 
 void TrialRecorder::finish(TrialResult& result, const RunLength& length) const {
   fill_tables(result);

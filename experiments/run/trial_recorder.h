@@ -3,7 +3,6 @@
 // trial, one rank, one thread.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -92,8 +91,8 @@ class TrialRecorder final : public TrainObserver {
   std::vector<std::string> phases_;
   double train_seconds_ = 0, eval_seconds_ = 0;
   TrialProgress progress_;
-  std::chrono::steady_clock::time_point started_, training_since_ = {};  // training begins with the first phase
-  double seconds_before_ = 0;                                            // a stop
+  double started_, training_since_ = 0;  // seconds_now(); training begins with the first phase
+  double seconds_before_ = 0;            // a stop
 };
 
 }  // namespace winnow

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <span>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "experiments/run/trial_recorder.h"
 
@@ -115,8 +116,7 @@ void TrialRecorder::load(StateReader& in, TrainState& state) {
   dim_max_ = dimensions[0], dim_union_ = dimensions[1], kept_ = dimensions[2], live_ = dimensions[3];
   in.get_values("seconds", std::span<double>(seconds));
   train_seconds_ = seconds[0], eval_seconds_ = seconds[1], seconds_before_ = seconds[2];
-  training_since_ = std::chrono::steady_clock::now() - std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                                           std::chrono::duration<double>(seconds[0] + seconds[1]));
+  training_since_ = seconds_now() - seconds[0] - seconds[1];
   ever_trained_.resize(static_cast<std::size_t>(in.get_value<std::int64_t>("ever_trained")));
   for (std::size_t p = 0; p < ever_trained_.size(); ++p) {
     const auto ever = in.get_list<std::uint8_t>(fmt::format("ever_trained/{}", p));

@@ -3,6 +3,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/clock.h"
 #include "distributed/agree.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/progress_file.h"
@@ -14,7 +15,7 @@ namespace winnow {
 namespace {
 
 // How often a trial tells how far it is.
-constexpr std::chrono::milliseconds kTellEvery{250};
+constexpr double kTellEvery = 0.25;  // s
 // How often a group without other work looks whether what its trials need is done.
 constexpr std::chrono::milliseconds kLookEvery{100};
 
@@ -60,20 +61,20 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
     }
     const auto at = static_cast<std::size_t>(word);
     if (job_.in_hand != nullptr) *job_.in_hand = word;
-    if (is_free(at, group, how)) go_on = train(at, group);
+    const TrialSpec spec = job_.trials[at];
+    if (is_free(at, spec, group, how)) go_on = train(at, spec, group);
     if (job_.in_hand != nullptr) *job_.in_hand = -1;
   }
 }
 
 // Whether a trial is still to be trained: another run may work on the same directory.
-bool TrialRunner::is_free(std::size_t at, Communicator& group, InWorkElsewhere how) {
-  std::uint64_t free = group.rank() == 0 && leader_finds_free(at, how) ? 1 : 0;
+bool TrialRunner::is_free(std::size_t at, const TrialSpec& spec, Communicator& group, InWorkElsewhere how) {
+  std::uint64_t free = group.rank() == 0 && leader_finds_free(at, spec, how) ? 1 : 0;
   group.broadcast(std::as_writable_bytes(std::span(&free, 1)), 0);
   return free != 0;
 }
 
-bool TrialRunner::leader_finds_free(std::size_t at, InWorkElsewhere how) {
-  const TrialSpec& spec = job_.trials[at];
+bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how) {
   std::vector<std::string> problems;
   if (const Found found = find_result(job_.files, job_.options.out, spec.name(), problems); found != Found::Nothing) {
     job_.news.tell(elsewhere(found, problems, {.at = at}));
@@ -87,7 +88,7 @@ bool TrialRunner::leader_finds_free(std::size_t at, InWorkElsewhere how) {
     return false;
   }
   if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec.name())) {
-    note(job_.postponed[at], kInWorkElsewhere);
+    note(job_.postponed[at], Postponed::InWorkElsewhere);
     return false;
   }
   return true;
@@ -107,8 +108,7 @@ TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> probl
 }
 
 // False: asked to stop.
-bool TrialRunner::train(std::size_t at, Communicator& group) {
-  const TrialSpec& spec = job_.trials[at];
+bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& group) {
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
   run.threads = job_.threads;
@@ -119,10 +119,7 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
   run.needed = [this](const TrialNeed& need) { return load_needed(job_.files, job_.options.out, need); };
   std::optional<ProgressFile> progress_file;
   TrialNews news{.at = at};
-  const auto start = std::chrono::steady_clock::now();
-  const auto since_start = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
+  const double start = seconds_now();
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
     job_.news.tell(news);
@@ -133,10 +130,10 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
       if (p.test_accuracy >= 0) news.progress.test_acc = p.test_accuracy;
       news.progress.images_per_second = p.images_per_second;
       progress_file->update(news.progress);
-      const auto now = std::chrono::steady_clock::now();
+      const double now = seconds_now();
       if (now - told < kTellEvery) return;
       told = now;
-      news.seconds = since_start();
+      news.seconds = now - start;
       job_.news.tell(news);
     };
   }
@@ -150,7 +147,7 @@ bool TrialRunner::train(std::size_t at, Communicator& group) {
     give_up(spec, group, job_.files, job_.options.out, error);
   }
   if (!leader) return true;
-  news.seconds = since_start();
+  news.seconds = seconds_now() - start;
   job_.news.tell(settle(spec, result, std::move(news)));
   return true;
 }

@@ -13,7 +13,7 @@
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_draw.h"
 #include "experiments/run/trial_news.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -23,7 +23,7 @@ enum class InWorkElsewhere { Postpone, Train };
 class TrialRunner {
  public:
   struct Job {
-    std::span<const TrialSpec> trials;
+    const TrialTable& trials;
     const RunOptions& options;
     int threads;  // of this process
     const std::string& sweep_text;
@@ -31,9 +31,9 @@ class TrialRunner {
     Files& files;
     NewsDesk& news;
     StopRequest& stop;
-    Tally& tally;                        // of the trials that this process led
-    std::span<std::uint64_t> postponed;  // by trial: Postponed
-    std::span<const int> depths;         // as in TrialDraw::Job
+    Tally& tally;                    // of the trials that this process led
+    std::span<Postponed> postponed;  // by trial
+    std::span<const int> depths;     // as in TrialDraw::Job
     int settled;
     std::int64_t* in_hand = nullptr;  // where there is one: the trial that is being trained, or -1
   };
@@ -44,9 +44,9 @@ class TrialRunner {
   void run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how);
 
  private:
-  bool is_free(std::size_t at, Communicator& group, InWorkElsewhere how);
-  bool leader_finds_free(std::size_t at, InWorkElsewhere how);
-  bool train(std::size_t at, Communicator& group);
+  bool is_free(std::size_t at, const TrialSpec& spec, Communicator& group, InWorkElsewhere how);
+  bool leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how);
+  bool train(std::size_t at, const TrialSpec& spec, Communicator& group);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 

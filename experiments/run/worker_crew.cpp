@@ -28,7 +28,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   pool.run(workers_);
   for (int worker = 0; worker < workers_; ++worker) job_.tally += board_.entry(worker).tally;
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
-                         [](std::uint64_t now, std::uint64_t before) { return std::max(now, before); });
+                         [](Postponed now, Postponed before) { return std::max(now, before); });
   if (const auto error = board_.reported()) throw *error;
   return !stop();
 }
@@ -70,7 +70,7 @@ void WorkerCrew::lose(const WorkerDeath& death) {
     return;
   }
   const auto at = static_cast<std::size_t>(in_hand);
-  const TrialSpec& spec = job_.trials[at];
+  const TrialSpec spec = job_.trials[at];
   job_.files.remove(Layout(job_.options.out).progress(spec.name()));
   // It may have died when the result was published already.
   std::vector<std::string> problems;

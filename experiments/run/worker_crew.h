@@ -12,14 +12,14 @@
 #include "experiments/run/trial_news.h"
 #include "experiments/run/trial_runner.h"
 #include "experiments/run/worker_pool.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
 class WorkerCrew {
  public:
   struct Job {
-    std::span<const TrialSpec> trials;
+    const TrialTable& trials;
     const RunOptions& options;
     int threads;  // of each worker
     const std::string& sweep_text;
@@ -27,8 +27,8 @@ class WorkerCrew {
     Files& files;
     FrontDesk& desk;
     Tally& tally;
-    std::span<std::uint64_t> postponed;  // by trial
-    std::span<const int> depths;         // as in TrialRunner::Job
+    std::span<Postponed> postponed;  // by trial
+    std::span<const int> depths;     // as in TrialRunner::Job
     int settled;
   };
   // `counters`: of TrialDraw for the list that is to be run.

@@ -58,11 +58,12 @@ void Diagnostics::error(const Place& place, std::string text, std::string hint) 
   }
 }
 
-std::string Diagnostics::files_text() const {
+std::string Diagnostics::files_text(bool named) const {
   std::string text;
   for (const Source& source : sources_) {
     if (source.lines.empty()) continue;  // an argument
-    text += fmt::format("# {}\n{}\n", source.label, fmt::join(source.lines, "\n"));
+    if (named) text += fmt::format("# {}\n", source.label);
+    text += fmt::format("{}\n", fmt::join(source.lines, "\n"));
   }
   return text;
 }

@@ -36,8 +36,8 @@ class Diagnostics {
   void throw_if_any() const;  // SweepError
 
   std::string where(const Place& place) const;  // "survey.yaml:33"
-  // Every file that was read, each after a comment with its name.
-  std::string files_text() const;
+  // Every file that was read, each after a comment with its name, or without those.
+  std::string files_text(bool named = true) const;
 
  private:
   struct Source {

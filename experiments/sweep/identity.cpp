@@ -1,29 +1,19 @@
 #include "experiments/sweep/identity.h"
 
-#include <openssl/evp.h>
-
 #include <array>
 
 #include "core/error.h"
+#include "experiments/results/digest.h"
 
 namespace winnow {
 namespace {
 
 using Digest = std::array<unsigned char, 32>;
 
-Digest sha256(std::string_view text) {
-  Digest digest{};
-  unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 || size != digest.size()) {
-    fail(ErrorKind::Internal, "SHA-256 is not available from OpenSSL");
-  }
-  return digest;
-}
-
 std::uint64_t named_seed(const Digest& root, std::string_view stream) {
   std::string text(root.begin(), root.end());
   text += stream;
-  const Digest digest = sha256(text);
+  const Digest digest = sha256_of(text);
   std::uint64_t seed = 0;
   for (int i = 7; i >= 0; --i) seed = (seed << 8) | digest[static_cast<std::size_t>(i)];
   return seed;
@@ -31,28 +21,24 @@ std::uint64_t named_seed(const Digest& root, std::string_view stream) {
 
 }  // namespace
 
-std::string sha256_hex(std::string_view text) {
-  std::string hex;
-  for (const unsigned char byte : sha256(text)) hex += fmt::format("{:02x}", byte);
-  return hex;
-}
-
 bool in_identity(std::string_view key) {
   const std::size_t dot = key.rfind('.');
   const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
   return key != "ranks" && key != "label" && !key.starts_with("save.") && leaf != "root";
 }
 
-std::string trial_id(std::string_view canonical) { return sha256_hex(canonical).substr(0, 20); }
+std::string trial_id(std::string_view canonical) {
+  return sha256_hex(std::as_bytes(std::span(canonical.data(), canonical.size()))).substr(0, 20);
+}
 
 TrialSeeds seeds_of(const TrialSpec& spec) {
-  const Digest root = sha256(fmt::format("{}\n{}\n", spec.id, spec.replicate));
+  const Digest root = sha256_of(fmt::format("{}\n{}\n", spec.id, spec.replicate));
   const Settings& s = spec.settings;
   const std::string pair = s.has("pair") ? s.text("pair") : "none";
   Digest order = root, start = root;
-  if (pair != "none") order = sha256(fmt::format("pair\n{}\n{}\n", s.text("data.name"), spec.replicate));
+  if (pair != "none") order = sha256_of(fmt::format("pair\n{}\n{}\n", s.text("data.name"), spec.replicate));
   if (pair == "all") {
-    start = sha256(fmt::format("pair\n{}\n{}\n{}\n", s.text("data.name"), s.text("model.name"), spec.replicate));
+    start = sha256_of(fmt::format("pair\n{}\n{}\n{}\n", s.text("data.name"), s.text("model.name"), spec.replicate));
   }
   return {.init = named_seed(start, "init"),
           .data_order = named_seed(order, "data_order"),

@@ -8,8 +8,6 @@
 
 namespace winnow {
 
-std::string sha256_hex(std::string_view text);
-
 // False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), and ranks,
 // which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
 bool in_identity(std::string_view key);

@@ -1,7 +1,6 @@
 #include "experiments/sweep/need_links.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 #include "experiments/sweep/identity.h"
@@ -12,25 +11,6 @@ namespace {
 // What tells trials of one name apart: all but the method, the name and what is saved.
 bool tells_apart(std::string_view key) {
   return !key.starts_with("method.") && !key.starts_with("save.") && key != "label" && key != "ranks";
-}
-
-// Of these settings those in which not all of the trials agree.
-std::set<std::string> differing(const std::vector<const Settings*>& trials) {
-  std::set<std::string> all, found;
-  for (const Settings* trial : trials) {
-    for (const auto& [key, text] : trial->values()) {
-      if (tells_apart(key)) all.insert(key);
-    }
-  }
-  const auto text_of = [](const Settings& trial, const std::string& key) {
-    const std::string* text = trial.find(key);
-    return text == nullptr ? std::string() : *text;
-  };
-  std::ranges::copy_if(all, std::inserter(found, found.end()), [&](const std::string& key) {
-    const std::string first = text_of(*trials.front(), key);
-    return std::ranges::any_of(trials, [&](const Settings* trial) { return text_of(*trial, key) != first; });
-  });
-  return found;
 }
 
 void add_references(const Component& component, const Settings& settings, const std::string& prefix,
@@ -44,9 +24,9 @@ void add_references(const Component& component, const Settings& settings, const 
 
 }  // namespace
 
-std::string name_in_sweep(const Settings& settings) {
-  const std::string* label = settings.find("label");
-  return label == nullptr || label->empty() ? settings.text("method.name") : *label;
+std::string name_in_sweep(const TrialTable& trials, std::size_t at) {
+  const std::string* label = trials.find(at, "label");
+  return label == nullptr || label->empty() ? trials.text(at, "method.name") : *label;
 }
 
 std::vector<NeedReference> need_references(const Catalog& catalog, const Settings& settings) {
@@ -62,31 +42,45 @@ std::vector<NeedReference> need_references(const Catalog& catalog, const Setting
   return found;
 }
 
-void NeedLinks::add(TrialSpec spec, std::vector<NeedReference> references, bool wanted) {
-  called(name_in_sweep(spec.settings), items_.size());
-  items_.push_back({std::move(spec), std::move(references), wanted});
+void NeedLinks::add(const TrialSpec& spec, References references, bool wanted) {
+  trials_.add(spec);
+  items_.push_back({std::move(references), wanted ? Why::Wanted : Why::PulledIn});
+  call(name_in_sweep(trials_, items_.size() - 1), items_.size() - 1);
 }
 
-NeedLinks::Linked NeedLinks::link() {
+std::string NeedLinks::name_of_item(std::size_t at) const {
+  return items_[at].id + "-r" + std::to_string(trials_.replicate(at));
+}
+
+void NeedLinks::link(const std::function<void(const TrialSpec& spec, Why why)>& take) {
   std::map<std::string, std::size_t> by_name;
-  for (std::size_t at = 0; at < items_.size() && !aliases_.empty(); ++at) by_name[items_[at].spec.name()] = at;
+  for (std::size_t at = 0; at < items_.size() && !aliases_.empty(); ++at) by_name[trials_.name(at)] = at;
+  std::set<std::pair<std::string, std::size_t>> known;
   for (const auto& [alias, name] : aliases_) {
-    if (const auto found = by_name.find(name); found != by_name.end()) called(alias, found->second);
+    const auto found = by_name.find(name);
+    if (found == by_name.end() || name_in_sweep(trials_, found->second) == alias) continue;
+    if (known.emplace(alias, found->second).second) call(alias, found->second);
   }
   const std::size_t given = items_.size();
   for (std::size_t at = 0; at < given; ++at) {
-    if (items_[at].wanted) settle(at);
+    if (items_[at].why == Why::Wanted) settle(at);
   }
-  Linked linked;
   for (const bool wanted : {true, false}) {
-    for (Item& item : items_) {
-      if (item.wanted != wanted || (!wanted && !item.needed)) continue;
-      linked.made += item.made ? 1 : 0;
-      linked.pulled_in += !wanted && !item.made ? 1 : 0;
-      linked.trials.push_back(std::move(item.spec));
+    for (std::size_t at = 0; at < items_.size(); ++at) {
+      const Item& item = items_[at];
+      if ((item.why == Why::Wanted) != wanted || (!wanted && !item.needed)) continue;
+      take(linked(at), item.why);
     }
   }
-  return linked;
+}
+
+// The trial with the ids of what it needs in its identity.
+TrialSpec NeedLinks::linked(std::size_t at) const {
+  TrialSpec spec = trials_[at];
+  spec.id = items_[at].id;
+  spec.needs = items_[at].needs;
+  for (const TrialNeed& need : spec.needs) spec.identity.set(need.key, need.trial.substr(0, need.trial.rfind("-r")));
+  return spec;
 }
 
 // Settles what the trial needs, and then its identity.
@@ -94,15 +88,16 @@ void NeedLinks::settle(std::size_t at) {
   if (items_[at].state != State::New) return;
   items_[at].state = State::Active;
   active_.push_back(at);
-  const std::vector<NeedReference> references = items_[at].references;
-  for (const NeedReference& reference : references) {
+  const References references = items_[at].references;
+  std::vector<TrialNeed> needs;
+  for (std::size_t i = 0; references != nullptr && i < references->size(); ++i) {
+    const NeedReference& reference = (*references)[i];
     const std::optional<std::size_t> found = find(at, reference);
     if (!found) continue;
     if (items_[*found].state == State::Active) {
       std::vector<std::string> ring;
-      for (auto one = std::ranges::find(active_, *found); one != active_.end(); ++one) {
-        ring.push_back(name_in_sweep(items_[*one].spec.settings));
-      }
+      for (auto one = std::ranges::find(active_, *found); one != active_.end(); ++one)
+        ring.push_back(name_in_sweep(trials_, *one));
       ring.push_back(ring.front());
       problems_.error(reference.place,
                       fmt::format("'{}' makes a ring of trials that need each other: {}", reference.key,
@@ -112,71 +107,100 @@ void NeedLinks::settle(std::size_t at) {
     }
     settle(*found);
     items_[*found].needed = true;
-    TrialSpec& spec = items_[at].spec;
-    spec.needs.push_back({reference.method, reference.role, reference.key, items_[*found].spec.name()});
-    spec.identity.set(reference.key, items_[*found].spec.id);
+    needs.push_back({reference.method, reference.role, reference.key, name_of_item(*found)});
   }
-  TrialSpec& spec = items_[at].spec;
-  if (!references.empty()) spec.id = trial_id(spec.canonical());
+  Item& item = items_[at];
+  item.needs = std::move(needs);
+  item.id = references == nullptr ? trials_.id(at) : trial_id(linked(at).canonical());
   active_.pop_back();
-  items_[at].state = State::Done;
+  item.state = State::Done;
+}
+
+// Finds the settings in which not all of the group agree, and sorts it by them.
+void NeedLinks::tell_apart(Group& group) {
+  if (!group.by_texts.empty()) return;
+  std::set<std::string> keys;
+  for (const std::size_t at : group.items) {
+    ++looked_at_;
+    for (const auto& [key, text] : trials_[at].settings.values()) {
+      if (tells_apart(key)) keys.insert(key);
+    }
+  }
+  for (const std::string& key : keys) {
+    const std::string& first = text_of(group.items.front(), key);
+    const bool differs = std::ranges::any_of(group.items, [&](std::size_t at) { return text_of(at, key) != first; });
+    if (differs) group.keys.push_back(key);
+  }
+  for (const std::size_t at : group.items) group.by_texts[texts_of(group, at)].push_back(at);
+}
+
+const std::string& NeedLinks::text_of(std::size_t at, const std::string& key) const {
+  static const std::string kNone;
+  const std::string* text = trials_.find(at, key);
+  return text == nullptr ? kNone : *text;
+}
+
+std::string NeedLinks::texts_of(const Group& group, std::size_t at) const {
+  std::string texts;
+  for (const std::string& key : group.keys) texts += text_of(at, key) + '\n';
+  return texts;
 }
 
 std::optional<std::size_t> NeedLinks::find(std::size_t of, const NeedReference& reference) {
-  const std::string label = items_[of].spec.settings.text(reference.key);
-  std::vector<std::size_t> same_name, found;
-  if (const auto known = called_.find(label); known != called_.end()) same_name = known->second;
-  for (const std::size_t at : same_name) {
-    if (items_[at].spec.replicate == items_[of].spec.replicate) found.push_back(at);
-  }
-  std::string differs;
-  if (found.size() > 1) {
-    std::vector<const Settings*> candidates;
-    for (const std::size_t at : found) candidates.push_back(&items_[at].spec.settings);
-    const std::set<std::string> keys = differing(candidates);
-    std::erase_if(found, [&](std::size_t at) {
-      const std::set<std::string> own = differing({&items_[of].spec.settings, &items_[at].spec.settings});
-      const auto key = std::ranges::find_if(keys, [&](const std::string& each) { return own.contains(each); });
-      if (key != keys.end()) differs = *key;
-      return key != keys.end();
-    });
-  }
-  if (found.size() == 1) return found.front();
-  if (found.size() > 1) {
-    problems_.error(reference.place,
-                    fmt::format("'{}': {} trials are called '{}' and have the same settings outside the method",
-                                reference.key, found.size(), label),
-                    "give the one that is meant a label of its own: label: NAME");
+  const std::string& label = trials_.text(of, reference.key);
+  const auto same_name = called_.find(label);
+  if (same_name == called_.end()) {
+    if (label == "dense") return dense_of(of, reference);
+    say_nobody_is_called(reference, label);
     return std::nullopt;
   }
-  if (!differs.empty()) {
+  const auto same_replicate = same_name->second.find(trials_.replicate(of));
+  if (same_replicate == same_name->second.end()) {
+    problems_.error(reference.place, fmt::format("'{}': no trial called '{}' is replicate {}", reference.key, label,
+                                                 trials_.replicate(of)));
+    return std::nullopt;
+  }
+  Group& group = same_replicate->second;
+  ++looked_at_;
+  if (group.items.size() == 1) return group.items.front();
+  tell_apart(group);
+  const auto found = group.by_texts.find(texts_of(group, of));
+  if (found == group.by_texts.end()) {
+    const std::size_t last = group.items.back();
+    const auto differs = std::ranges::find_if(
+        group.keys, [&](const std::string& key) { return text_of(last, key) != text_of(of, key); });
     problems_.error(reference.place, fmt::format("'{}': no trial called '{}' has the same settings outside the method; "
                                                  "one differs in '{}'",
-                                                 reference.key, label, differs));
+                                                 reference.key, label, *differs));
     return std::nullopt;
   }
-  if (!same_name.empty()) {
-    problems_.error(reference.place, fmt::format("'{}': no trial called '{}' is replicate {}", reference.key, label,
-                                                 items_[of].spec.replicate));
-    return std::nullopt;
-  }
-  if (label == "dense") return dense_of(of, reference);
+  if (found->second.size() == 1) return found->second.front();
+  problems_.error(reference.place,
+                  fmt::format("'{}': {} trials are called '{}' and have the same settings outside the method",
+                              reference.key, found->second.size(), label),
+                  "give the one that is meant a label of its own: label: NAME");
+  return std::nullopt;
+}
+
+void NeedLinks::say_nobody_is_called(const NeedReference& reference, const std::string& label) {
   std::vector<std::string> names = {"dense"};
   for (const auto& [name, trials] : called_) names.push_back(name);
   const auto near = nearest(label, names);
   problems_.error(reference.place, fmt::format("'{}': no trial of this sweep is called '{}'", reference.key, label),
                   near ? fmt::format("did you mean '{}'?", *near)
                        : fmt::format("a trial is called by its label, or by its method: {}", fmt::join(names, ", ")));
-  return std::nullopt;
 }
 
 std::optional<std::size_t> NeedLinks::dense_of(std::size_t of, const NeedReference& reference) {
-  std::optional<TrialSpec> spec = make_dense_(items_[of].spec, reference);
-  if (!spec) return std::nullopt;
-  const auto [known, is_new] = made_.try_emplace(spec->name(), items_.size());
+  const auto [made, is_first] = dense_.try_emplace(&reference);
+  if (is_first) made->second = make_dense_(reference);
+  if (!made->second) return std::nullopt;
+  TrialSpec spec = *made->second;
+  spec.replicate = trials_.replicate(of);
+  const auto [known, is_new] = made_.try_emplace(spec.name(), items_.size());
   if (is_new) {
-    items_.push_back({std::move(*spec), {}, false});
-    items_.back().made = true;
+    trials_.add(spec);
+    items_.push_back({nullptr, Why::Made});
   }
   return known->second;
 }

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "core/setting_text.h"
-#include "experiments/sweep/resolver.h"
+#include "experiments/sweep/catalog_keys.h"
 
 namespace winnow {
 namespace {

@@ -1,6 +1,6 @@
 #include "experiments/sweep/rule_book.h"
 
-#include "experiments/sweep/resolver.h"
+#include "experiments/sweep/catalog_keys.h"
 
 namespace winnow {
 namespace {

@@ -1,15 +1,16 @@
-// A sweep: the trials that a file stands for, checked and in a stable order. Made by load_sweep; a plain value.
+// A sweep: the trials that a file stands for, checked and in a stable order. Made by load_sweep; a value that can be moved.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "experiments/catalog.h"
-#include "experiments/trial.h"
+#include "experiments/trial_table.h"
 
 namespace winnow {
 
@@ -23,15 +24,16 @@ struct LeftOut {
 struct Sweep {
   std::string name;
   std::filesystem::path path;
-  std::vector<TrialSpec> trials;  // distinct; first axis slowest
+  TrialTable trials;  // distinct; first axis slowest
   std::vector<LeftOut> left_out;
-  std::size_t duplicates = 0;      // points that gave a trial already in the list
-  std::size_t replicates = 1;      // of the configuration with most
-  std::size_t configurations = 0;  // distinct ids
-  Settings save;                   // `save` with defaults, keys without "save."
-  bool smoke = false;              // results belong into a scratch tree
-  std::vector<std::string> notes;  // for the plan, one line each
-  std::string text;                // the file and those it extends, for the archive
+  std::size_t duplicates = 0;                   // points that gave a trial already in the list
+  std::size_t replicates = 1;                   // of the configuration with most
+  std::size_t configurations = 0;               // distinct ids
+  Settings save;                                // `save` with defaults, keys without "save."
+  bool smoke = false;                           // results belong into a scratch tree
+  std::vector<std::string> notes;               // for the plan, one line each
+  std::string text;                             // the file and those it extends, for the archive
+  std::map<std::string, std::string> contents;  // by path: what stands for it in identities (PathContent)
 };
 
 // Checks that need more than the schema (a reachable density, a model that fits the data, methods
@@ -67,6 +69,10 @@ Catalog with_sweep_settings(Catalog catalog);
 
 // The text of a sweep file that can be read but once: "-", which is standard input, or a pipe. Nothing for others. Error{Input}.
 std::optional<std::string> read_stream(const std::filesystem::path& path);
+
+// What the file and those it extends hold, without their names; whether it can be understood is not looked at. `text` is what
+// was read of a stream before. Error{Input} if the file cannot be read.
+std::string text_of_sweep(const std::filesystem::path& path, const std::optional<std::string>& text);
 
 // Error{Input} if the file cannot be read, Error{Usage} for a malformed argument, SweepError with
 // every problem of the file.

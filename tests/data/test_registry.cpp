@@ -80,11 +80,11 @@ TEST(SharedImageData, IsLoadedOnceForAKey) {
   EXPECT_EQ(loads, 2);
 }
 
-TrialSpec trial_on(const std::string& name, const Given& given) {
-  TrialSpec spec;
-  spec.settings.set("data.name", name);
-  for (const auto& [key, value] : given) spec.settings.set("data." + key, value);
-  return spec;
+Settings settings_of(const std::string& name, const Given& given) {
+  Settings data;
+  data.set("name", name);
+  for (const auto& [key, value] : given) data.set(key, value);
+  return data;
 }
 
 class CheckedData : public DataFiles {
@@ -105,11 +105,10 @@ class CheckedData : public DataFiles {
   }
   // Of trials whose other settings differ: the files are the same.
   DataCheck check() const {
-    const TrialSpec one = trial_on("mnist", {{"root", folder_.string()}, {"validation", "0"}});
-    const TrialSpec two = trial_on("mnist", {{"root", folder_.string()}, {"validation", "1"}});
-    const TrialSpec made = trial_on("synthetic", {});
-    const std::vector<const TrialSpec*> trials = {&one, &two, &made};
-    return check_data(trials);
+    const Settings one = settings_of("mnist", {{"root", folder_.string()}, {"validation", "0"}});
+    const Settings two = settings_of("mnist", {{"root", folder_.string()}, {"validation", "1"}});
+    const Settings made = settings_of("synthetic", {});
+    return check_data(std::vector{one, two, made});
   }
 };
 
@@ -126,7 +125,7 @@ TEST_F(CheckedData, DamageAndAbsenceAreProblems) {
   std::filesystem::resize_file(folder_ / "t10k-images-idx3-ubyte", 1000);
   ASSERT_EQ(check().problems.size(), 1u);
   EXPECT_NE(check().problems[0].find("1000 bytes; expected 1584"), std::string::npos) << check().problems[0];
-  EXPECT_TRUE(missing_data(std::vector<const TrialSpec*>{}).empty());
+  EXPECT_TRUE(missing_data({}).empty());
   std::filesystem::remove(folder_ / "t10k-labels-idx1-ubyte");
   ASSERT_EQ(check().problems.size(), 1u);
   EXPECT_NE(check().problems[0].find("no such file"), std::string::npos) << check().problems[0];
@@ -148,8 +147,8 @@ class WrongRoot : public DataFiles {
   }
   // What is said of files of `data` that are looked for in `root`, after what is there has been named.
   std::string advice(const char* data, const std::string& root) const {
-    const TrialSpec trial = trial_on(data, {{"root", (folder_ / root).string()}});
-    const auto problems = missing_data(std::vector<const TrialSpec*>{&trial});
+    const Settings trial = settings_of(data, {{"root", (folder_ / root).string()}});
+    const auto problems = missing_data(std::vector{trial});
     if (problems.size() != 1) return "no problem";
     EXPECT_EQ(problems[0].find('\n'), std::string::npos) << problems[0];
     const std::size_t end = problems[0].find("; ", problems[0].find("data.root must hold"));

@@ -120,12 +120,8 @@ int run(int argc, char** argv) {
   options.out = argv[4];
   options.threads = 1;
   return run_sweep(world, files, [&] {
-    SweepJob job{{}, options};
-    agree(world, [&] {
-      fail_at("plan");
-      job.sweep = load_sweep(argv[3], catalog(), {.set = {std::string("ranks=") + argv[5]}});
-    });
-    return std::optional(std::move(job));
+    agree(world, [&] { fail_at("plan"); });
+    return std::optional(SweepJob{argv[3], {.set = {std::string("ranks=") + argv[5]}}, options});
   });
 }
 

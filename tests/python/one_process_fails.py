@@ -117,7 +117,7 @@ def ranks_compare_notes(folder, sweep, other):
     b.mkdir()
     for first, second, words in (
         (["--wdir", a, WINNOW, "run", sweep, "-o", "out"], ["--wdir", b, WINNOW, "run", sweep, "-o", "out"], "rank 1 of 2"),
-        ([WINNOW, "run", sweep, "-o", a], [WINNOW, "run", other, "-o", a], "other trials"),
+        ([WINNOW, "run", sweep, "-o", a], [WINNOW, "run", other, "-o", a], "another sweep file"),
         ([WINNOW, "run", sweep, "-o", a], [WINNOW, "run", sweep, "-o", a, "--strict"], "other options"),
     ):
         check(run(MPIEXEC, "--oversubscribe", "-n", 1, *first, ":", "-n", 1, *second), 78, words)
@@ -127,6 +127,26 @@ def ranks_compare_notes(folder, sweep, other):
     wrong = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", sweep, "-o", a, "--nonsense")
     check(wrong, 64, "--nonsense", "rank 1 of 2")
     check(run(*ranks(2, WINNOW, "run", sweep, "-o", a, "--ranks-per-trial", 4)), 78, "a trial needs 4 ranks")
+    changed = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", sweep, "-o", a, "--set", "train.lr=0.5")
+    check(changed, 78, "other options", "rank 1 of 2")
+
+
+def rank_0_plans_for_all(folder, sweep):
+    """Each mistake of a sweep file is said once, by rank 0, and the code is that of its mistakes on any number of ranks."""
+    wrong = folder / "wrong.yaml"
+    wrong.write_text(sweep.read_text().replace("lr: 0.02", "lr: 0.02, lrr: 3").replace("lenet300", "lenet301"))
+    alone = run(WINNOW, "run", wrong, "-o", folder / "wrong")
+    assert alone.returncode == 65 and "lrr" in alone.stderr and "lenet301" in alone.stderr, alone.stderr
+    together = run(*ranks(3, WINNOW, "run", wrong, "-o", folder / "wrong"))
+    assert together.returncode == 65, together.stderr
+    said = [line for line in together.stderr.splitlines() if line in alone.stderr.splitlines()]
+    assert said == alone.stderr.splitlines(), f"{alone.stderr}\n---\n{together.stderr}"
+    unreadable = folder / "unreadable.yaml"
+    unreadable.write_text("trial: [\n")
+    for count in (1, 3):
+        done = run(*ranks(count, WINNOW, "run", unreadable, "-o", folder / "wrong"))
+        assert done.returncode == 65 and done.stderr.count("unreadable.yaml:") == 1, done.stderr
+    assert not (folder / "wrong").exists(), "nothing was run"
 
 
 def launched_without_mpi(folder, sweep):
@@ -255,6 +275,7 @@ def main():
         short, other, endless = (folder / f"{name}.yaml" for name in ("short", "other", "endless"))
         for part, arguments in (
             (ranks_compare_notes, (short, other)),
+            (rank_0_plans_for_all, (short,)),
             (launched_without_mpi, (short,)),
             (disk_is_full, (short,)),
             (reader_goes_away, (short,)),

@@ -1,6 +1,7 @@
 // Trials that need others of their sweep: which one a name means, what that makes of identities, and mistakes.
 #include <algorithm>
 
+#include "experiments/sweep/need_links.h"
 #include "tests/sweep/sweep_fixture.h"
 
 namespace winnow::test {
@@ -34,7 +35,7 @@ class Needs : public SweepFiles {
     }
     return "no problem";
   }
-  static const TrialSpec& named(const Sweep& sweep, const std::string& name) {
+  static TrialSpec named(const Sweep& sweep, const std::string& name) {
     return *std::ranges::find(sweep.trials, name, &TrialSpec::name);
   }
 };
@@ -78,7 +79,7 @@ TEST_F(Needs, OfSeveralTheOneWithTheSameSettingsAndReplicateIsMeant) {
   ASSERT_EQ(sweep.trials.size(), 24u);
   for (const TrialSpec& trial : sweep.trials) {
     if (trial.settings.text("method.name") == "dense") continue;
-    const TrialSpec& teacher = named(sweep, trial.needs.at(0).trial);
+    const TrialSpec teacher = named(sweep, trial.needs.at(0).trial);
     EXPECT_EQ(teacher.replicate, trial.replicate);
     EXPECT_EQ(teacher.settings.text("model.name"), trial.settings.text("model.name"));
     EXPECT_EQ(teacher.settings.text("train.lr"), trial.settings.text("train.lr"));
@@ -102,7 +103,7 @@ TEST_F(Needs, ADenseTrialThatNoAxisGivesIsAddedOnceAndShared) {
                            "  - cases: [{name: pupil, axes: [{method.heat: [1, 2, 3]}]}]\n");
   ASSERT_EQ(sweep.trials.size(), 8u);
   for (std::size_t i = 0; i < 6; ++i) {
-    const TrialSpec& teacher = named(sweep, sweep.trials[i].needs.at(0).trial);
+    const TrialSpec teacher = named(sweep, sweep.trials[i].needs.at(0).trial);
     EXPECT_EQ(teacher.settings.text("train.lr"), sweep.trials[i].settings.text("train.lr"));
     EXPECT_EQ(teacher.canonical().find("compander"), std::string::npos) << "nothing but the model";
   }
@@ -168,6 +169,42 @@ TEST_F(Needs, MistakesAreShownWhereTheNameIsWritten) {
   EXPECT_NE(other.find("no trial called 'dense' has the same settings outside the method; one differs in 'train.lr'"),
             std::string::npos)
       << other;
+}
+
+// By name and replicate, and by the settings in which those differ: not each with each.
+TEST_F(Needs, ManyTrialsThatNeedManyAreLinkedInLinearTime) {
+  Diagnostics problems;
+  const auto reference = std::make_shared<const std::vector<NeedReference>>(
+      std::vector<NeedReference>{{"pupil", "teacher", "method.teacher", {}, {}}});
+  NeedLinks links(problems, [](const NeedReference&) { return std::nullopt; });
+  constexpr int kRates = 40, kReplicates = 25, kPupils = 2;
+  const auto add = [&](const std::string& method, const std::string& id, int rate, int replicate, bool needs) {
+    TrialSpec spec;
+    spec.id = id;
+    spec.replicate = replicate;
+    spec.settings.set("method.name", method);
+    spec.settings.set("train.lr", std::to_string(rate));
+    if (needs) spec.settings.set("method.teacher", "dense");
+    links.add(spec, needs ? reference : nullptr, true);
+  };
+  for (int rate = 0; rate < kRates; ++rate) {
+    for (int replicate = 0; replicate < kReplicates; ++replicate) {
+      add("dense", fmt::format("d{}", rate), rate, replicate, false);
+      for (int pupil = 0; pupil < kPupils; ++pupil) {
+        add("pupil", fmt::format("p{}x{}", rate, pupil), rate, replicate, true);
+      }
+    }
+  }
+  std::size_t pupils = 0;
+  links.link([&](const TrialSpec& spec, NeedLinks::Why) {
+    if (spec.needs.empty()) return;
+    ++pupils;
+    EXPECT_EQ(spec.needs[0].trial, fmt::format("d{}-r{}", spec.settings.text("train.lr"), spec.replicate));
+  });
+  EXPECT_FALSE(problems.any());
+  constexpr std::size_t kTrials = std::size_t{kRates} * kReplicates * (1 + kPupils);
+  EXPECT_EQ(pupils, kTrials * kPupils / (1 + kPupils));
+  EXPECT_LE(links.looked_at(), kTrials);
 }
 
 TEST_F(Needs, TwoLabelsOfOneTrialMeanIt) {

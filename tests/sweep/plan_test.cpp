@@ -174,7 +174,7 @@ TEST_F(Plan, AHundredThousandTrialsAreSmall) {
   ASSERT_EQ(sweep.trials.size(), 100'000u);
   EXPECT_EQ(sweep.configurations, 20'000u);
   EXPECT_EQ(sweep.replicates, 5u);
-  EXPECT_LT(used / sweep.trials.size(), 400u) << "bytes a trial";
+  EXPECT_LT(used / sweep.trials.size(), 200u) << "bytes a trial";
   EXPECT_NE(sweep.trials[0].settings.text("train.lr"), sweep.trials[5].settings.text("train.lr"));
   EXPECT_EQ(sweep.trials[0].settings.text("train.lr"), sweep.trials[4].settings.text("train.lr"));
 }

@@ -24,7 +24,7 @@ class RunNeeds : public RunFixture {
             "      - dense\n"
             "  - replicate: 2\n") {}
   TrialSpec trial(const std::string& label, std::int64_t replicate = 0) const {
-    for (TrialSpec& spec : trials()) {
+    for (const TrialSpec& spec : trials()) {
       const std::string& own = spec.settings.text("label");
       if (spec.replicate == replicate && (own.empty() ? spec.settings.text("method.name") : own) == label) return spec;
     }
@@ -141,7 +141,7 @@ TEST(NeedOrder, DepthsAndChains) {
   const std::vector<TrialSpec> trials = {named("c", {"b"}), named("b", {"a"}), named("a", {}), named("d", {"a", "c"}),
                                          named("e", {"elsewhere"})};
   const std::vector<double> costs = {1, 2, 4, 8, 16};
-  const NeedOrder order = need_order(trials, costs);
+  const NeedOrder order = need_order(TrialTable(trials), costs);
   EXPECT_EQ(order.depth, (std::vector<int>{2, 1, 0, 3, 0}));
   EXPECT_EQ(order.chain, (std::vector<double>{9, 11, 15, 8, 16}));
   EXPECT_EQ(order.deepest, 3);

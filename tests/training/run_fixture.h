@@ -43,7 +43,7 @@ class RunFixture : public SweepFiles {
     return {code, text.str(), ::testing::internal::GetCapturedStderr() + errors.str()};
   }
   std::filesystem::path out() const { return folder_ / "out"; }
-  std::vector<TrialSpec> trials() const { return load_sweep(sweep_, catalog()).trials; }
+  TrialTable trials() const { return load_sweep(sweep_, catalog()).trials; }
 
   std::string sweep_;
   mutable PosixFiles files_;

@@ -63,7 +63,7 @@ TEST_F(RunSweep, ATrialThatAnotherRunHasInWorkComesLast) {
 
 TEST_F(RunSweep, AllDamagedResultsAreNamedWithWhatToDo) {
   ASSERT_EQ(winnow({"run"}).code, 0);
-  const std::vector<TrialSpec> specs = trials();
+  const TrialTable specs = trials();
   std::vector<std::string> paths;
   for (const std::size_t i : {0, 2}) {
     const auto path = Layout(out()).trial(specs[i].name());
@@ -111,7 +111,7 @@ TEST_F(RunSweep, TheSweepFileIsKeptWithItsResults) {
 TEST_F(RunSweep, ACopyUnderATrialsNameIsNotItsResult) {
   ASSERT_EQ(winnow({"run"}).code, 0);
   const Layout layout(out());
-  const std::vector<TrialSpec> specs = trials();
+  const TrialTable specs = trials();
   std::filesystem::copy_file(layout.trial(specs[0].name()), layout.trial(specs[1].name()),
                              std::filesystem::copy_options::overwrite_existing);
   const RunSaid run = winnow({"run"});

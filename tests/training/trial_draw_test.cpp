@@ -20,14 +20,15 @@ class Draw : public SweepFiles {
  protected:
   void plan(const std::vector<std::pair<std::string, std::vector<std::string>>>& trials) {
     for (const auto& [id, needs] : trials) {
-      TrialSpec& spec = trials_.emplace_back();
+      TrialSpec spec;
       spec.id = id;
       for (const auto& need : needs) spec.needs.push_back({"m", "teacher", "method.teacher", need + "-r0"});
+      trials_.add(spec);
       list_.push_back(list_.size());
     }
     order_ = need_order(trials_, std::vector<double>(trials_.size(), 1.0));
     tickets_ = make_self()->tickets(TrialDraw::counters(trials_, list_));
-    postponed_.assign(trials_.size(), kUntouched);
+    postponed_.assign(trials_.size(), Postponed::Untouched);
   }
   TrialDraw group(int settled = 0) {
     return TrialDraw({.trials = trials_,
@@ -38,18 +39,28 @@ class Draw : public SweepFiles {
                       .settled = settled},
                      list_, *tickets_);
   }
-  void finish(const std::string& id) {
+  void finish(const std::string& id) const {
     const auto path = Layout(folder_).trial(id + "-r0");
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path) << "a result";
   }
 
-  PosixFiles files_;
-  std::vector<TrialSpec> trials_;
+  // Counts questions about single files.
+  class CountingFiles final : public PosixFiles {
+   public:
+    std::size_t asked = 0;
+    std::optional<Stamp> stamp(const Path& path) override {
+      ++asked;
+      return PosixFiles::stamp(path);
+    }
+  };
+
+  CountingFiles files_;
+  TrialTable trials_;
   std::vector<std::size_t> list_;
   NeedOrder order_;
   std::unique_ptr<Tickets> tickets_;
-  std::vector<std::uint64_t> postponed_;
+  std::vector<Postponed> postponed_;
 };
 
 TEST_F(Draw, EveryTrialGoesToOneGroupAfterWhatItNeeds) {
@@ -69,7 +80,8 @@ TEST_F(Draw, EveryTrialGoesToOneGroupAfterWhatItNeeds) {
   EXPECT_EQ(one.next(), Taken(4));
   EXPECT_EQ(two.next(), std::nullopt);
   EXPECT_TRUE(two.over());
-  EXPECT_EQ(postponed_, (std::vector<std::uint64_t>{kUntouched, kUntouched, kTaken, kTaken, kTaken}));
+  EXPECT_EQ(postponed_, (std::vector{Postponed::Untouched, Postponed::Untouched, Postponed::Taken, Postponed::Taken,
+                                     Postponed::Taken}));
 }
 
 TEST_F(Draw, HopesWhileSomebodyTrainsWhatItWaitsForAndNoLonger) {
@@ -90,7 +102,7 @@ TEST_F(Draw, HopesWhileSomebodyTrainsWhatItWaitsForAndNoLonger) {
     EXPECT_TRUE(waits(std::chrono::milliseconds(2500)));
   }
   EXPECT_FALSE(waits(std::chrono::seconds(30))) << "it was given up without a result";
-  EXPECT_EQ(postponed_[1], kWaiting);
+  EXPECT_EQ(postponed_[1], Postponed::Waiting);
   // In the next round nothing is waited for: whoever takes it up finds out why there is no result.
   tickets_ = make_self()->tickets(2);
   list_ = {1};
@@ -109,7 +121,7 @@ TEST_F(Draw, WhatLiesBehindDependentTrialsIsTakenWhenTheseWait) {
   finish("aa");
   EXPECT_EQ(one.next(), Taken(1));
   EXPECT_EQ(one.next(), Taken(3));
-  EXPECT_EQ(postponed_[3], kTaken);
+  EXPECT_EQ(postponed_[3], Postponed::Taken);
   EXPECT_EQ(one.next(), std::nullopt);
   EXPECT_TRUE(one.over());
 }
@@ -121,9 +133,9 @@ TEST_F(Draw, WhatIsHeldBackIsForTheNextRoundUntilItIsTaken) {
   TrialDraw one = group();
   EXPECT_EQ(one.next(), Taken(0));
   EXPECT_EQ(one.next(), Taken(1));
-  EXPECT_EQ(postponed_[2], kWaiting);
+  EXPECT_EQ(postponed_[2], Postponed::Waiting);
   EXPECT_EQ(one.next(), Taken(2));
-  EXPECT_EQ(postponed_[2], kTaken);
+  EXPECT_EQ(postponed_[2], Postponed::Taken);
 }
 
 TEST_F(Draw, WithoutNeedsItIsTheListAndOneCounter) {
@@ -136,13 +148,52 @@ TEST_F(Draw, WithoutNeedsItIsTheListAndOneCounter) {
   EXPECT_TRUE(one.over());
 }
 
+// What a look costs must not grow with the number of trials that wait.
+TEST_F(Draw, ThousandsThatWaitForOneAreWokenByIt) {
+  constexpr std::size_t kStudents = 3000;
+  std::vector<std::pair<std::string, std::vector<std::string>>> trials = {{"aa", {}}};
+  for (std::size_t i = 0; i < kStudents; ++i) trials.push_back({fmt::format("bb{:04x}", i), {"aa"}});
+  plan(trials);
+  TrialDraw one = group(), two = group();
+  EXPECT_EQ(one.next(), Taken(0));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(two.next(), std::nullopt);
+  finish("aa");
+  std::size_t drawn = 0;
+  for (bool any = true; any;) {
+    const auto first = one.next(), second = two.next();
+    drawn += (first ? 1 : 0) + (second ? 1 : 0);
+    any = first || second;
+  }
+  EXPECT_EQ(drawn, kStudents);
+  EXPECT_LT(files_.asked, 100u);
+  EXPECT_TRUE(one.over() && two.over());
+}
+
+TEST_F(Draw, ThousandsThatEachWaitForTheirOwnCostNoMoreThanTheyAre) {
+  constexpr std::size_t kPairs = 2000;
+  std::vector<std::pair<std::string, std::vector<std::string>>> trials;
+  for (std::size_t i = 0; i < kPairs; ++i) trials.push_back({fmt::format("aa{:04x}", i), {}});
+  for (std::size_t i = 0; i < kPairs; ++i) trials.push_back({fmt::format("bb{:04x}", i), {trials[i].first}});
+  plan(trials);
+  TrialDraw one = group();
+  for (std::size_t i = 0; i < kPairs; ++i) EXPECT_EQ(one.next(), Taken(i));
+  for (std::size_t i = 0; i < kPairs; ++i) finish(trials[i].first);
+  std::set<std::size_t> drawn;
+  for (int looks = 0; drawn.size() < kPairs && looks < 100'000; ++looks) {
+    if (const auto next = one.next()) drawn.insert(*next);
+  }
+  EXPECT_EQ(drawn.size(), kPairs);
+  EXPECT_LT(files_.asked, 10 * kPairs);
+  EXPECT_TRUE(one.over());
+}
+
 TEST(Note, TheGreaterStays) {
-  std::uint64_t place = kUntouched;
-  note(place, kTaken);
-  note(place, kWaiting);
-  EXPECT_EQ(place, kTaken);
-  note(place, kInWorkElsewhere);
-  EXPECT_EQ(place, kInWorkElsewhere);
+  Postponed place = Postponed::Untouched;
+  note(place, Postponed::Taken);
+  note(place, Postponed::Waiting);
+  EXPECT_EQ(place, Postponed::Taken);
+  note(place, Postponed::InWorkElsewhere);
+  EXPECT_EQ(place, Postponed::InWorkElsewhere);
 }
 
 }  // namespace

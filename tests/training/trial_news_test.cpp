@@ -45,7 +45,8 @@ TEST(FrontDesk, ShowsTheEndOfATrialAndTheWordsOfALibraryButNoBrokenNews) {
   Console console(false, false, out, Terminal{});
   const auto mail = make_self()->mail();
   const double cost = 1;
-  FrontDesk desk(console, *mail, std::span(&spec, 1), std::span(&cost, 1));
+  const TrialTable trials(std::span(&spec, 1));
+  FrontDesk desk(console, *mail, trials, std::span(&cost, 1));
   console.begin(1, 1, 1);
   desk.tell_line(encode({.at = 0}));
   desk.tell_line(encode({.at = 0, .end = TrialEnd::Trained, .text = "test 0.5"}));

@@ -84,7 +84,7 @@ TEST(SharedBoard, TheWordToStopAndTheFirstErrorReachAll) {
   SharedBoard board(2, 3, 1);
   const Ran ran(2, [&](int worker) {
     if (worker == 0) {
-      board.postponed()[1] = 1;
+      board.postponed()[1] = Postponed::Waiting;
       board.entry(0).tally[Tally::Trained] = 4;
       board.report(ErrorKind::Io, "the disk is full");
       board.report(ErrorKind::Io, "the disk is still full");
@@ -94,7 +94,7 @@ TEST(SharedBoard, TheWordToStopAndTheFirstErrorReachAll) {
     for (StopRequest stop(*notice); !stop();) ::usleep(1000);
   });
   EXPECT_TRUE(ran.deaths.empty());
-  EXPECT_EQ(board.postponed()[1], 1u);
+  EXPECT_EQ(board.postponed()[1], Postponed::Waiting);
   EXPECT_EQ(board.entry(0).tally[Tally::Trained], 4);
   ASSERT_TRUE(board.reported());
   EXPECT_EQ(board.reported()->kind(), ErrorKind::Io);

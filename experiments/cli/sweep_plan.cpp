@@ -1,0 +1,158 @@
+#include "experiments/cli/sweep_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "experiments/data/missing_data.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/status.h"
+#include "experiments/results/trial_file.h"
+
+namespace winnow {
+namespace {
+
+class Planner {
+ public:
+  explicit Planner(SweepArguments arguments)
+      : plan_{.sweep = load_sweep(arguments.sweep, catalog(), arguments.expand),
+              .arguments = std::move(arguments),
+              .configurations = {},
+              .configuration = {},
+              .phases = {},
+              .measured = {},
+              .done = {}} {}
+
+  SweepPlan plan() {
+    find_configurations();
+    find_results();
+    correct_times();
+    note_bounds();
+    note_missing_data();
+    return std::move(plan_);
+  }
+
+ private:
+  void find_configurations() {
+    const TrialTable& trials = plan_.sweep.trials;
+    constexpr std::uint32_t kNone = ~std::uint32_t{0};
+    plan_.configuration.assign(trials.setups(), kNone);
+    std::unordered_map<std::string, std::uint32_t> by_id;
+    for (std::size_t at = 0; at < trials.size(); ++at) {
+      std::uint32_t& configuration = plan_.configuration[trials.setup(at)];
+      if (configuration == kNone) {
+        const auto number = static_cast<std::uint32_t>(plan_.configurations.size());
+        const auto [known, is_new] = by_id.try_emplace(trials.id(at), number);
+        configuration = known->second;
+        if (is_new) add_configuration(at);
+      }
+      ++plan_.configurations[configuration].replicates;
+    }
+  }
+
+  void add_configuration(std::size_t first) {
+    PlannedConfiguration& configuration = plan_.configurations.emplace_back();
+    configuration.first = static_cast<TrialTable::Index>(first);
+    configuration.cost = estimate(plan_.sweep.trials[first]);
+    std::vector<Phase> phases = std::exchange(configuration.cost.phases, {});
+    std::string words;
+    for (const Phase& phase : phases) words += fmt::format("{} {} {}\n", phase.name, phase.first_step, phase.last_step);
+    const auto [known, is_new] = phases_.try_emplace(words, static_cast<std::uint32_t>(plan_.phases.size()));
+    configuration.phases = known->second;
+    if (is_new) plan_.phases.push_back(std::move(phases));
+  }
+
+  void find_results() {
+    const TrialTable& trials = plan_.sweep.trials;
+    PosixFiles files;
+    const std::vector<std::string> published = published_trials(files, plan_.arguments.out);
+    for (std::size_t at = 0; at < trials.size() && !published.empty(); ++at) {
+      const std::string name = trials.name(at);
+      if (!std::ranges::binary_search(published, name)) continue;
+      const auto result = result_of(files, name);
+      if (!result) continue;
+      PlannedConfiguration& configuration = plan_.configurations[plan_.configuration[trials.setup(at)]];
+      ++configuration.done;
+      plan_.done.insert(name);
+      // Finished trials correct the estimates of the others; a diverged one ended early.
+      if (result->outcome == Outcome::Done) {
+        plan_.measured.add(trials[at], configuration.cost.seconds, result->seconds);
+      }
+    }
+  }
+
+  // Nothing if it cannot be read: that is no result, and a note says so.
+  std::optional<TrialNote> result_of(Files& files, const std::string& name) {
+    const auto path = Layout(plan_.arguments.out).trial(name);
+    try {
+      TrialNote note = read_note(files, path);
+      check_owner(path, note.name);
+      return note;
+    } catch (const Error& error) {
+      if (!is_unreadable(error)) throw;
+      plan_.sweep.notes.push_back(fmt::format("{}: not counted as done", error.what()));
+      return std::nullopt;
+    }
+  }
+
+  void correct_times() {
+    if (plan_.measured.size() == 0) return;
+    const TrialTable& trials = plan_.sweep.trials;
+    std::map<std::string, double> factors;
+    for (PlannedConfiguration& one : plan_.configurations) {
+      std::string kind;
+      for (const char* key : {"data.name", "model.name", "method.name"}) kind += trials.text(one.first, key) + "\n";
+      const auto [factor, is_new] = factors.try_emplace(kind, 1.0);
+      if (is_new) factor->second = plan_.measured.factor(trials[one.first]);
+      one.cost.seconds *= factor->second;
+    }
+  }
+
+  void note_bounds() {
+    std::set<std::string> noted;
+    for (const PlannedConfiguration& one : plan_.configurations) {
+      const TrialEstimate& cost = one.cost;
+      if (!cost.kept_at_most && !cost.equal_shares) continue;
+      const std::string& method = plan_.sweep.trials.text(one.first, "method.name");
+      if (!noted.insert(method).second) continue;
+      plan_.sweep.notes.push_back(
+          cost.kept_at_most
+              ? fmt::format("{}: how many weights are zero in the end is not known before: kept, sparse MACs and "
+                            "floating-point operations are at most what is said here",
+                            method)
+              : fmt::format("{}: how much of each layer is removed shows only in training: kept, sparse MACs and "
+                            "floating-point operations are said for equal shares",
+                            method));
+    }
+  }
+
+  // Only a note: the machine that plans may lack the data of the machine that trains.
+  void note_missing_data() {
+    const TrialTable& trials = plan_.sweep.trials;
+    const auto to_train = [&](std::size_t at) { return plan_.done.empty() || !plan_.done.contains(trials.name(at)); };
+    for (const std::string& problem : missing_data(trials.distinct_below("data", to_train))) {
+      plan_.sweep.notes.push_back(fmt::format("winnow run would stop on this machine: {}", problem));
+    }
+  }
+
+  SweepPlan plan_;
+  std::map<std::string, std::uint32_t> phases_;
+};
+
+}  // namespace
+
+SweepPlan::Totals SweepPlan::totals() const {
+  Totals totals;
+  for (const PlannedConfiguration& one : configurations) {
+    const auto left = static_cast<double>(one.replicates - one.done);
+    totals.done += one.done;
+    totals.seconds += left * one.cost.seconds * sweep.trials.ranks(one.first);
+    totals.flops += left * one.cost.flops;
+    if (left > 0) totals.memory = std::max(totals.memory, static_cast<double>(one.cost.memory_bytes));
+  }
+  return totals;
+}
+
+SweepPlan make_plan(SweepArguments arguments) { return Planner(std::move(arguments)).plan(); }
+
+}  // namespace winnow

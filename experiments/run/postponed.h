@@ -1,0 +1,14 @@
+// What became of each trial of a round, as the groups of a run note it. A plain value.
+#pragma once
+
+#include <cstdint>
+
+namespace winnow {
+
+// The greater counts where groups say different things. Waiting: what it needs was not done; Taken: a group dealt with it;
+// InWorkElsewhere: another run had it in work when its turn came.
+enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere };
+
+void note(Postponed& place, Postponed what);  // by any number of processes at once
+
+}  // namespace winnow

@@ -1,0 +1,62 @@
+#include "experiments/sweep/unknown_keys.h"
+
+#include <algorithm>
+
+#include "experiments/sweep/catalog_keys.h"
+#include "experiments/sweep/hints.h"
+
+namespace winnow {
+namespace {
+
+std::string suggestion(const std::string& key) {
+  return fmt::format("did you mean '{}'?   (winnow explain {})", key, key);
+}
+
+}  // namespace
+
+const FoundProblem& UnknownKeys::problem(const Entry& entry, const std::string& reader) {
+  const auto [known, is_new] = known_.try_emplace({&entry, reader});
+  if (is_new) known->second = describe(entry, reader);
+  return known->second;
+}
+
+FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader) const {
+  const KeyParts parts = take_apart(entry.key);
+  std::vector<std::string> readers, candidates;
+  for (const Setting& setting : catalog_.trial) candidates.push_back(setting.key);
+  for (const std::string kind : {"data", "model", "method"}) {
+    candidates.push_back(kind + ".name");
+    for (const Component& component : components_of(catalog_, kind)) {
+      if (!parts.with.empty() && component.name != parts.with) continue;
+      for (const Setting& setting : component.schema) {
+        // What the asked component reads comes first, so that it wins among equally near keys.
+        const std::string prefix = parts.kind == kind ? parts.prefix : kind + ".";
+        candidates.insert(component.name == reader ? candidates.begin() : candidates.end(), prefix + setting.key);
+        if (parts.kind == kind && setting.key == parts.rest) readers.push_back(component.name);
+      }
+    }
+  }
+  if (!readers.empty() && parts.with.empty()) {
+    const std::string nobody = reader.empty() ? fmt::format("is read by no selected {}", parts.kind)
+                                              : fmt::format("is not read by '{}'", reader);
+    return {entry.key_place, fmt::format("'{}' {}", entry.key, nobody),
+            fmt::format("read by {}", fmt::join(readers, ", "))};
+  }
+  if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
+    return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
+  }
+  const auto near = nearest(entry.key, candidates);
+  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), near ? suggestion(*near) : ""};
+}
+
+// A misspelt section is one mistake, however many keys are below it.
+std::optional<FoundProblem> UnknownKeys::unknown_section(const Entry& entry, const std::string& section) const {
+  std::vector<std::string> known = {"data", "model", "method"};
+  for (const Setting& setting : catalog_.trial) known.push_back(setting.key.substr(0, setting.key.find('.')));
+  if (section == entry.key || std::ranges::find(known, section) != known.end()) return std::nullopt;
+  const auto near = nearest(section, known);
+  return FoundProblem{entry.key_place, fmt::format("unknown section '{}' of the key '{}'", section, entry.key),
+                      near ? fmt::format("did you mean '{}'?", *near) : ""};
+}
+
+}  // namespace winnow
