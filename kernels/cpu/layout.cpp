@@ -2,10 +2,15 @@
 
 #include <algorithm>
 
-#include "kernels/portable.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/layout.h"
 #include "kernels/threads.h"
 
 namespace winnow::cpu {
+
+void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const float* in, float* out, int threads) {
+  for_rows({.threads = threads}, count * cols, TransposeRow<float>{in, out, rows, cols}, rows_worth(rows));
+}
 
 void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in, float* out, int threads) {
   share_loop(threads, rows, [&](std::int64_t r) {

@@ -5,6 +5,9 @@
 
 namespace winnow::cpu {
 
+// For each of `count` matrices {rows, cols}: out[c][r] = in[r][c].
+void transpose(std::int64_t count, std::int64_t rows, std::int64_t cols, const float* in, float* out, int threads);
+
 // Convolution weights {rows, cols, taps} to planes {taps, rows, cols} with the taps in reverse: the
 // weights turned by half a turn, as the gradient of the input needs them.
 void turn_weights(std::int64_t rows, std::int64_t cols, std::int64_t taps, const float* in, float* out, int threads);
