@@ -43,7 +43,8 @@ std::vector<std::pair<std::string_view, double>> Attrs::reals() const {
 std::size_t Attrs::real_position(std::string_view name) const {
   get<double>(entries_, name);
   std::size_t before = 0;
-  for (auto at = entries_.begin(); at->first != name; ++at) before += std::holds_alternative<double>(at->second) ? 1 : 0;
+  for (auto at = entries_.begin(); at->first != name; ++at)
+    before += std::holds_alternative<double>(at->second) ? 1 : 0;
   return before;
 }
 

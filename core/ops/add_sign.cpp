@@ -18,7 +18,8 @@ void define_add_sign() {
       .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
                    with_float_type(call.out[0].dtype, [&]<class T>() {
                      for_each(call.exec, call.out[0].numel(),
-                              AddSign<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(), spec.real("strength")});
+                              AddSign<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(),
+                                         spec.real("strength")});
                    });
                  })},
       .inplace = 0,

@@ -13,12 +13,12 @@ void define_at_least() {
             attrs.real("value");
             return same_as_inputs(in, 1);
           },
-      .kernel =
-          {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-             with_float_type(call.out[0].dtype, [&]<class T>() {
-               for_each(call.exec, call.out[0].numel(), AtLeast<T>{call.in[0].as<T>(), call.out[0].as<T>(), spec.real("value")});
-             });
-           })},
+      .kernel = {.any = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
+                   with_float_type(call.out[0].dtype, [&]<class T>() {
+                     for_each(call.exec, call.out[0].numel(),
+                              AtLeast<T>{call.in[0].as<T>(), call.out[0].as<T>(), spec.real("value")});
+                   });
+                 })},
       .inplace = 0,
       .examples =
           {{.label = "zero", .in = {{{4, 10}}}, .attrs = {{"value", 0.0}}, .gradient = OpExample::Gradient::None}},

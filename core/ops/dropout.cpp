@@ -24,8 +24,8 @@ void define_dropout() {
                    const TensorView &x = call.in[0], &y = call.out[0];
                    const std::int64_t n = x.numel(), row = n / std::max<std::int64_t>(1, x.shape[0]);
                    with_float_type(x.dtype, [&]<class T>() {
-                     const Dropout<T> batch{x.as<T>(), y.as<T>(), n, row, &call.exec.run->feed,
-                                            stream_id(spec.node.name), spec.real("p")};
+                     const Dropout<T> batch{
+                         x.as<T>(), y.as<T>(), n, row, &call.exec.run->feed, stream_id(spec.node.name), spec.real("p")};
                      for_each(call.exec, DropoutInside<T>::count(n), DropoutInside<T>{batch}, 1024);
                      for_each(call.exec, DropoutEnds<T>::kCount, DropoutEnds<T>{batch});
                    });

@@ -25,7 +25,10 @@ BandScales draw_bands(const Node& node, double p, const RunFeed& run) {
 class WaveletDropout final : public Kernel {
  public:
   explicit WaveletDropout(const KernelSpec& spec)
-      : node_(spec.node), p_(spec.real("p")), shape_(shape_of(spec)), scratch_bytes_(shape_.scratch_bytes(spec.threads)) {}
+      : node_(spec.node),
+        p_(spec.real("p")),
+        shape_(shape_of(spec)),
+        scratch_bytes_(shape_.scratch_bytes(spec.threads)) {}
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
   void run(const KernelCall& call) override {
     const BandScales scales = draw_bands(node_, *p_, call.exec.run->feed);

@@ -133,8 +133,7 @@ TEST_F(CheckedData, DamageAndAbsenceAreProblems) {
 
 // A name that is too long stands for whatever else the system may answer: a folder that may not be searched, a dead disk.
 TEST(MissingData, WhatCannotBeLookedAtIsNotSaidToBeAbsent) {
-  const TrialSpec trial = trial_on("mnist", {{"root", std::string(300, 'x')}});
-  const auto problems = missing_data(std::vector<const TrialSpec*>{&trial});
+  const auto problems = missing_data(std::vector{settings_of("mnist", {{"root", std::string(300, 'x')}})});
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_NE(problems[0].find("cannot be looked at: File name too long"), std::string::npos) << problems[0];
 }

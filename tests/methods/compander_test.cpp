@@ -189,11 +189,11 @@ TEST(Compander, ADecayIsThatOfItsFormulaBitForBit) {
   constexpr float kRate = .1f, kA = .7f, kB = .6f;
   for (const char* function : {"arctan", "arsinh", "erf"}) {
     const std::vector<float> v{-2.5f, -.3f, 0, 1e-4f, .8f}, gradient{.1f, -.2f, .3f, -.4f, .5f};
-    OpBench bench;
+    test::Bench bench;
     const ValueId leaf = bench.leaf("v", {5}, v), g = bench.leaf("g", {5}, gradient);
     Attrs attrs = companding(function, kA, kB);
     attrs.set("rate", kRate);
-    const auto found = bench.value(bench.graph.emit1("compander_decay", {g, leaf, kNoValue, kNoValue}, attrs, "decay"));
+    const auto found = bench.eval(bench.graph.emit1("compander_decay", {g, leaf, kNoValue, kNoValue}, attrs, "decay"));
     for (std::size_t i = 0; i < v.size(); ++i) {
       const float u = v[i] / kB;
       const std::string name = function;

@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "experiments/accounting/stored_bits.h"
 #include "experiments/results/trial_file.h"
-#include "tests/methods/op_bench.h"
+#include "tests/core/run_graph.h"
 #include "tests/methods/trial_tools.h"
 #include "tests/training/whole_trial.h"
 
@@ -25,20 +25,20 @@ constexpr const char* kTrain = "epochs: 2, batch: 32, lr: 0.05, precision: f32, 
 Attrs three_bits() { return {{"low", std::int64_t{-4}}, {"high", std::int64_t{3}}}; }
 
 TEST(Lsq, ValuesAndGradientsMatchSpecificationOracle) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId v = bench.leaf("v", {6}, {-1.3f, -.2f, .07f, .4f, .9f, 2}), s = bench.leaf("s", {1}, {.5f});
   const ValueId w = bench.graph.emit1("lsq", {v, s}, three_bits(), "w");
-  expect_near(bench.value(w), {-1.5f, 0, 0, .5f, 1, 1.5f});
+  test::expect_near(bench.eval(w), {-1.5f, 0, 0, .5f, 1, 1.5f});
   const auto grads = bench.gradients(w, {1, -2, .5f, 1, 3, -1}, {v, s});
-  expect_near(grads[0], {1, -2, .5f, 1, 3, 0});
-  expect_near(grads[1], {-.81788684f});
+  test::expect_near(grads[0], {1, -2, .5f, 1, 3, 0});
+  test::expect_near(grads[1], {-.81788684f});
 }
 
 // v / s is 0.5, 1.5, 2.5 and -0.5: half goes to the even level, and no level is a negative zero.
 TEST(Lsq, RoundsHalfToEvenAndHasNoNegativeZero) {
-  OpBench bench;
+  test::Bench bench;
   const ValueId v = bench.leaf("v", {4}, {.25f, .75f, 1.25f, -.25f}), s = bench.leaf("s", {1}, {.5f});
-  const std::vector<float> w = bench.value(bench.graph.emit1("lsq", {v, s}, three_bits(), "w"));
+  const std::vector<float> w = bench.eval(bench.graph.emit1("lsq", {v, s}, three_bits(), "w"));
   EXPECT_EQ(w, (std::vector<float>{0, 1, 1, 0}));
   for (const float each : w) EXPECT_FALSE(std::signbit(each));
 }
@@ -59,7 +59,7 @@ TEST(Lsq, GradientsAreThoseOfTheSurrogateWhoseRoundingIsFixed) {
     }
     return sum;
   };
-  OpBench bench;
+  test::Bench bench;
   const ValueId leaf = bench.leaf("v", {6}, v), step = bench.leaf("s", {1}, {.5f});
   const auto grads = bench.gradients(bench.graph.emit1("lsq", {leaf, step}, three_bits(), "w"), g, {leaf, step});
   constexpr double kMove = 1e-6;
