@@ -160,9 +160,8 @@ void define_compander_decay(std::vector<ValueInfo> example, Attrs attrs) {
 
 void define_compander() {
   const ValueInfo weight{{5, 3, 3, 3}}, one{{1}};
-  const auto attrs = [](const char* function) {
-    return Attrs{{"function", std::string(function)}, {"a", 1.0}, {"b", 0.6}};
-  };
+  // With learned coefficients, which leave nothing to attributes.
+  const auto attrs = [](const char* function) { return Attrs{{"function", std::string(function)}}; };
   define_op({
       .name = "compander",
       .in_double = in_double::compander,

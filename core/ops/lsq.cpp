@@ -3,6 +3,7 @@
 // al. 2020, so neither is a derivative.
 #include "kernels/functors/lsq.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/ops/dispatch.h"
@@ -16,6 +17,38 @@ using Infos = std::span<const ValueInfo>;
 
 StepGrid grid_of(const TensorView& step, const Attrs& attrs) {
   return {step.as<float>(), static_cast<float>(attrs.integer("low")), static_cast<float>(attrs.integer("high"))};
+}
+
+// The same in double precision, of a grid at input `at`.
+struct DoubleGrid {
+  double step, low, high;
+  DoubleGrid(const DoubleCall& c, std::size_t at)
+      : step(*c.in[at]),
+        low(static_cast<double>(c.node.attrs.integer("low"))),
+        high(static_cast<double>(c.node.attrs.integer("high"))) {}
+};
+void forward_in_double(const DoubleCall& c) {
+  const DoubleGrid g(c, 1);
+  for (std::int64_t i = 0; i < c.out_info[0].shape.numel(); ++i) {
+    c.out[0][i] = std::rint(std::clamp(c.in[0][i] / g.step, g.low, g.high)) * g.step + 0.0;
+  }
+}
+void backward_in_double(const DoubleCall& c) {
+  const DoubleGrid g(c, 2);
+  for (std::int64_t i = 0; i < c.out_info[0].shape.numel(); ++i) {
+    const double r = c.in[1][i] / g.step;
+    c.out[0][i] = r > g.low && r < g.high ? c.in[0][i] : 0.0;
+  }
+}
+void step_gradient_in_double(const DoubleCall& c) {
+  const DoubleGrid g(c, 2);
+  const std::int64_t n = c.in_info[1].shape.numel();
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double r = c.in[1][i] / g.step;
+    sum += c.in[0][i] * (r <= g.low ? g.low : r >= g.high ? g.high : std::rint(r) - r);
+  }
+  *c.out[0] = sum / std::sqrt(static_cast<double>(n) * g.high);
 }
 
 // `v` and the step behind it.
@@ -33,6 +66,7 @@ void check(Infos in, std::size_t v, const Attrs& attrs) {
 void define_lsq_backward() {
   define_op({
       .name = "lsq_backward",
+      .in_double = backward_in_double,
       .infer = [](Infos in, const Attrs& attrs) -> std::vector<ValueInfo> {
         check(in, 1, attrs);
         return {{in[1].shape, DType::F32}};
@@ -69,6 +103,7 @@ class StepGradient final : public Kernel {
 void define_lsq_backward_step() {
   define_op({
       .name = "lsq_backward_step",
+      .in_double = step_gradient_in_double,
       .infer = [](Infos in, const Attrs& attrs) -> std::vector<ValueInfo> {
         check(in, 1, attrs);
         return {{Shape{1}, DType::F32}};
@@ -83,6 +118,7 @@ void define_lsq() {
   const auto grid = [](std::int64_t low, std::int64_t high) { return Attrs{{"low", low}, {"high", high}}; };
   define_op({
       .name = "lsq",
+      .in_double = forward_in_double,
       .infer = [](Infos in, const Attrs& attrs) -> std::vector<ValueInfo> {
         check(in, 0, attrs);
         return {{in[0].shape, DType::F32}};

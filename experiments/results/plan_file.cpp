@@ -22,7 +22,7 @@ constexpr std::string_view kWritten = "# written ";
 // The same trials are the same plan, in whatever order.
 std::string digest_of(std::vector<std::string> names) {
   std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   Sha256 sum;
   for (const auto& name : names) sum.update(name);
   return sum.hex().substr(0, 20);

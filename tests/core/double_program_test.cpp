@@ -112,7 +112,8 @@ TEST(DoubleProgram, AgreesWithTheKernelsOnEveryExample) {
     const OpDef& op = find_op(name);
     if (find_op(name).in_double == nullptr) continue;
     for (const OpExample& example : op.examples) {
-      if (!in_f32(example) || example.gradient == OpExample::Gradient::Surrogate) continue;
+      // In double precision nothing is rounded to bf16.
+      if (!in_f32(example) || (name == "cast" && example.attrs.text("dtype") == "bf16")) continue;
       if (name == "batch_norm" && (example.attrs.integer("relu") != 0 || example.in.size() == 6)) continue;
       expect_agreement(op, example);
       ++compared;

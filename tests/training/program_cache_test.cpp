@@ -56,6 +56,9 @@ TEST(ProgramCache, TrialsOfOtherShapesInOneProcessKeepTheirBits) {
                                                {}}) {
     trials.emplace_back(kDense, train);
   }
+  for (const char* a : {"1.0", "0.7"}) {  // a number that a derived weight is made with
+    trials.emplace_back(Recipe{"compander " + std::string(a), "lenet5", {{"name", "compander"}, {"a", a}}}, Pairs{});
+  }
   ProgramCache programs;
   for (const auto& [recipe, train] : trials) {
     MemoryState alone = trained(recipe, train, nullptr, 1), after = trained(recipe, train, &programs, 1);
