@@ -78,15 +78,25 @@ std::vector<std::filesystem::path> newest_first(Files& files, const Layout& layo
   return paths;
 }
 
+std::uint64_t size_of_file(Files& files, const std::filesystem::path& path) {
+  const auto stamp = files.stamp(path);
+  return stamp ? stamp->size : 0;
+}
+
 // What plan.tsv should be: every trial of every plan once, and what is in plan.tsv alone unless it is `forgotten`.
 std::string union_text(Files& files, const Layout& layout, const std::set<std::string, std::less<>>& forgotten) {
   std::string text = std::string(kHeader) + "\n";
+  // Of the size that it can have: a text that grows is there twice.
+  std::uint64_t most = text.size();
+  const std::vector<std::filesystem::path> plans = newest_first(files, layout);
+  for (const auto& path : plans) most += size_of_file(files, path);
+  text.reserve(most + size_of_file(files, layout.plan()));
   std::unordered_set<std::string> known;
   const auto add = [&](std::string_view name, std::string_view settings) {
     if (!known.emplace(name).second) return;
     text.append(name).append("\t").append(settings).append("\n");
   };
-  for (const auto& path : newest_first(files, layout)) scan(files, path, add);
+  for (const auto& path : plans) scan(files, path, add);
   if (!files.exists(layout.plan())) return text;
   scan(files, layout.plan(), [&](std::string_view name, std::string_view settings) {
     if (!forgotten.contains(name)) add(name, settings);
@@ -110,8 +120,11 @@ void write_union(Files& files, const Layout& layout, const std::set<std::string,
 // One plan of a sweep, as a text and the names in it.
 class PlanText {
  public:
-  PlanText() : text_(fmt::format("{}\n{}{}\n", kHeader, kWritten, now_utc())) {}
+  explicit PlanText(std::size_t trials)
+      : text_(fmt::format("{}\n{}{}\n", kHeader, kWritten, now_utc())), trials_(trials) {}
   void add(std::string name, std::string_view settings) {
+    // Lines are about as long as the first: a text that grows is there twice.
+    if (names_.empty()) text_.reserve(text_.size() + trials_ * (name.size() + settings.size() + 16));
     text_.append(name).append("\t").append(settings).append("\n");
     names_.push_back(std::move(name));
   }
@@ -123,6 +136,7 @@ class PlanText {
  private:
   std::string text_;
   std::vector<std::string> names_;
+  std::size_t trials_;
 };
 
 std::string one_line(std::string canonical) {
@@ -161,13 +175,13 @@ Settings settings_of_plan(const std::string& canonical) {
 }
 
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials) {
-  PlanText plan;
+  PlanText plan(trials.size());
   for (const PlannedTrial& trial : trials) plan.add(trial.name, trial.canonical);
   std::move(plan).write(files, Layout(out));
 }
 
 void write_plan(Files& files, const std::filesystem::path& out, const TrialTable& trials) {
-  PlanText plan;
+  PlanText plan(trials.size());
   std::string settings;
   for (std::size_t at = 0; at < trials.size(); ++at) {
     // Replicates mostly follow each other.
