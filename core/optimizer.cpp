@@ -43,7 +43,6 @@ Program compile(UpdateGraph& update, ParamStore& params, std::span<float> factor
     }
   }
   for (const auto& [leaf, id] : update.untrained()) bindings.push_back({leaf, params.weight_memory(id).data});
-  for (const auto& [leaf, index] : update.buffers()) bindings.push_back({leaf, params.buffer_memory(index).data});
   for (const auto& [value, index] : update.new_buffers()) {
     bindings.push_back({value, params.buffer_memory(index).data});
     outputs.push_back(value);

@@ -51,28 +51,16 @@ ValueId UpdateGraph::weight(ParamId id) {
   return untrained_.emplace_back(graph_.input(spec.name, spec.shape), id).first;
 }
 
-std::size_t UpdateGraph::buffer_position(const std::string& name) const {
+void UpdateGraph::set_buffer(const std::string& name, ValueId value) {
   const auto specs = params_.buffer_specs();
   const auto spec = std::ranges::find(specs, name, &BufferSpec::name);
   if (spec == specs.end()) fail(ErrorKind::Internal, "the network has no buffer '{}'", name);
-  return static_cast<std::size_t>(spec - specs.begin());
-}
-
-ValueId UpdateGraph::buffer(const std::string& name) {
-  const std::size_t at = buffer_position(name);
-  const auto known = std::ranges::find(buffers_, at, &std::pair<ValueId, std::size_t>::second);
-  if (known != buffers_.end()) return known->first;
-  return buffers_.emplace_back(graph_.input(name, params_.buffer_specs()[at].shape), at).first;
-}
-
-void UpdateGraph::set_buffer(const std::string& name, ValueId value) {
-  const std::size_t at = buffer_position(name);
   const ValueInfo& info = graph_.value(value);
-  if (info.dtype != DType::F32 || info.shape.numel() != params_.buffer_specs()[at].shape.numel()) {
-    fail(ErrorKind::Internal, "buffer '{}' is {} f32, not {} {}", name, params_.buffer_specs()[at].shape.text(),
-         info.shape.text(), name_of(info.dtype));
+  if (info.dtype != DType::F32 || info.shape.numel() != spec->shape.numel()) {
+    fail(ErrorKind::Internal, "buffer '{}' is {} f32, not {} {}", name, spec->shape.text(), info.shape.text(),
+         name_of(info.dtype));
   }
-  new_buffers_.emplace_back(value, at);
+  new_buffers_.emplace_back(value, static_cast<std::size_t>(spec - specs.begin()));
 }
 
 void UpdateGraph::before(ParamId id, const std::function<ValueId(ValueId, ValueId)>& f) {

@@ -48,12 +48,9 @@ class UpdateGraph {
   ValueId weight(ParamId id);
   // What it has given of those that are not.
   std::span<const std::pair<ValueId, ParamId>> untrained() const { return untrained_; }
-  // The leaf of a buffer of the network, which a method sets at events.
-  ValueId buffer(const std::string& name);
-  // The update leaves `value`, computed by a node, in a buffer of its size that nothing else of it reads.
+  // The update leaves `value`, computed by a node, in a buffer of the network of its size.
   void set_buffer(const std::string& name, ValueId value);
-  // What these have given, by position in the store.
-  std::span<const std::pair<ValueId, std::size_t>> buffers() const { return buffers_; }
+  // The values so left, with the position of each buffer in the store.
   std::span<const std::pair<ValueId, std::size_t>> new_buffers() const { return new_buffers_; }
 
   // The gradient that the optimiser steps by becomes f of it and the weight, before decay and momentum; nothing happens
@@ -68,13 +65,12 @@ class UpdateGraph {
   void emit_steps(const std::function<void(ParamUpdate&)>& step);
 
  private:
-  std::size_t buffer_position(const std::string& name) const;
   const ParamStore& params_;
   Graph graph_;
   int phase_;
   std::vector<ParamUpdate> updates_;
   std::vector<std::pair<ValueId, ParamId>> untrained_;
-  std::vector<std::pair<ValueId, std::size_t>> buffers_, new_buffers_;
+  std::vector<std::pair<ValueId, std::size_t>> new_buffers_;
   std::vector<std::function<void(UpdateGraph&)>> after_;
   ValueId grad_scale_ = kNoValue;
 };
