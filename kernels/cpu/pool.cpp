@@ -49,9 +49,10 @@ bool disjoint(const PoolShape& s) { return s.pad == 0 && s.stride >= s.kernel_h 
 
 // One more value of a window: a NaN wins, so that it is seen.
 void take_larger(Vec& best, VecBits& place, Vec v, std::int64_t at) {
-  const auto better = (v > best) | (v != v);
-  best = better ? v : best;
-  place = better ? VecBits{} + static_cast<std::uint32_t>(at) : place;
+  const auto here = static_cast<std::uint32_t>(at);
+  place =
+      by_part([here](auto p, auto x, auto b) { return (x > b) | (x != x) ? decltype(p){} + here : p; }, place, v, best);
+  best = by_part([](auto b, auto x) { return (x > b) | (x != x) ? x : b; }, best, v);
 }
 
 // dx of disjoint windows: each dy goes to its winner. `kernel` is known to the compiler, or 0.
@@ -71,7 +72,7 @@ void scatter(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx,
       for (std::int64_t h = 0; h < kernel_h; ++h) {
         for (std::int64_t w = 0; w < kernel_w; ++w) {
           store(corner + (h * s.width + w) * s.channels + c,
-                place == static_cast<std::uint32_t>(h * kernel_w + w) ? g : Vec{});
+                where_equal(place, static_cast<std::uint32_t>(h * kernel_w + w), g));
         }
       }
     });
@@ -92,7 +93,7 @@ void gather(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, 
           const auto at =
               static_cast<std::uint32_t>((i - h * s.stride + s.pad) * s.kernel_w + (j - w * s.stride + s.pad));
           const VecBits place = __builtin_convertvector(load(winner + from), VecBits);
-          sum += place == at ? load(dy + from) : Vec{};
+          sum += where_equal(place, at, load(dy + from));
         }
       }
       store(dx + pixel * s.channels + c, sum);

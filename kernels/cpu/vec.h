@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/portable.h"
 
@@ -104,8 +105,45 @@ inline void store(T* to, V v, std::int64_t n) {
 }
 #endif
 
+// A part of a vector, as wide as this processor's registers.
+#if defined(__AVX512F__)
+inline constexpr int kPartBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kPartBytes = 32;
+#else
+inline constexpr int kPartBytes = 16;
+#endif
+template <class Element>
+struct PartOf {
+  using type [[gnu::vector_size(kPartBytes)]] = Element;
+};
+
+// f of vectors part by part: GCC 12 chooses between wider ones element by element. The result is like the first.
+template <class F, class First, class... Rest>
+First by_part(const F& f, const First& first, const Rest&... rest) {
+  const auto part = [](const auto& whole, int at) {
+    typename PartOf<std::remove_cvref_t<decltype(whole[0])>>::type out;
+    __builtin_memcpy(&out, reinterpret_cast<const char*>(&whole) + at, kPartBytes);
+    return out;
+  };
+  First result;
+  for (int at = 0; at < static_cast<int>(sizeof(First)); at += kPartBytes) {
+    const auto made = f(part(first, at), part(rest, at)...);
+    __builtin_memcpy(reinterpret_cast<char*>(&result) + at, &made, kPartBytes);
+  }
+  return result;
+}
+
 // Both as the functors Relu and ReluBackward: NaN stays, so that a diverged run is seen.
-inline Vec relu(Vec v) { return v < 0.0f ? Vec{} : v; }
-inline Vec where_open(Vec gate, Vec v) { return gate <= 0.0f ? Vec{} : v; }
+inline Vec relu(Vec v) {
+  return by_part([](auto x) { return x < 0.0f ? decltype(x){} : x; }, v);
+}
+inline Vec where_open(Vec gate, Vec v) {
+  return by_part([](auto x, auto g) { return g <= 0.0f ? decltype(x){} : x; }, v, gate);
+}
+// v where the whole numbers `a` are `b`, else 0.
+inline Vec where_equal(VecBits a, std::uint32_t b, Vec v) {
+  return by_part([b](auto x, auto n) { return n == b ? x : decltype(x){}; }, v, a);
+}
 
 }  // namespace winnow::cpu
