@@ -50,9 +50,9 @@ bool disjoint(const PoolShape& s) { return s.pad == 0 && s.stride >= s.kernel_h 
 // One more value of a window: a NaN wins, so that it is seen.
 void take_larger(Vec& best, VecBits& place, Vec v, std::int64_t at) {
   const auto here = static_cast<std::uint32_t>(at);
-  place =
-      by_part([here](auto p, auto x, auto b) { return (x > b) | (x != x) ? decltype(p){} + here : p; }, place, v, best);
-  best = by_part([](auto b, auto x) { return (x > b) | (x != x) ? x : b; }, best, v);
+  place = by_part([here](auto p, auto x, auto b) { return ((x > b) | (x != x)) ? decltype(p){} + here : p; }, place, v,
+                  best);
+  best = by_part([](auto b, auto x) { return ((x > b) | (x != x)) ? x : b; }, best, v);
 }
 
 // dx of disjoint windows: each dy goes to its winner. `kernel` is known to the compiler, or 0.
