@@ -42,33 +42,20 @@ Settings::Settings(const Values& values) {
   for (const auto& [key, text] : values) own().push_back({key, text});
 }
 
-const std::string& Settings::text_at(std::size_t i) const {
-  if (changes_) {
-    const auto change = std::ranges::lower_bound(*changes_, i, {}, &Change::at);
-    if (change != changes_->end() && change->at == i) return change->text;
-  }
-  return (*base_)[i].text;
-}
-
 std::vector<Settings::Entry>& Settings::own() {
-  if (!base_) {
-    base_ = std::make_shared<std::vector<Entry>>();
-  } else if (changes_ || base_.use_count() > 1) {
-    auto copy = std::make_shared<std::vector<Entry>>(*base_);
-    if (changes_) {
-      for (const Change& change : *changes_) (*copy)[change.at].text = change.text;
-    }
-    base_ = std::move(copy);
-    changes_.reset();
+  if (!entries_) {
+    entries_ = std::make_shared<std::vector<Entry>>();
+  } else if (entries_.use_count() > 1) {
+    entries_ = std::make_shared<std::vector<Entry>>(*entries_);
   }
-  return *base_;
+  return *entries_;
 }
 
 const std::string* Settings::find(std::string_view key) const {
-  if (!base_) return nullptr;
-  const auto found = std::ranges::lower_bound(*base_, key, std::less<>(), &Entry::key);
-  if (found == base_->end() || found->key != key) return nullptr;
-  return &text_at(static_cast<std::size_t>(found - base_->begin()));
+  if (!entries_) return nullptr;
+  const auto found = std::ranges::lower_bound(*entries_, key, std::less<>(), &Entry::key);
+  if (found == entries_->end() || found->key != key) return nullptr;
+  return &found->text;
 }
 
 const std::string& Settings::text(std::string_view key) const {
@@ -121,43 +108,25 @@ std::vector<std::pair<std::string, double>> Settings::named_reals(std::string_vi
 Settings Settings::below(std::string_view prefix) const {
   const std::string start = std::string(prefix) + ".";
   Settings inner;
-  if (!base_) return inner;
+  if (!entries_) return inner;
   std::vector<Entry>& entries = inner.own();
-  for (auto i = std::ranges::lower_bound(*base_, start, std::less<>(), &Entry::key);
-       i != base_->end() && i->key.starts_with(start); ++i) {
-    entries.push_back({i->key.substr(start.size()), text_at(static_cast<std::size_t>(i - base_->begin()))});
+  for (auto i = std::ranges::lower_bound(*entries_, start, std::less<>(), &Entry::key);
+       i != entries_->end() && i->key.starts_with(start); ++i) {
+    entries.push_back({i->key.substr(start.size()), i->text});
   }
   return inner;
 }
 
 Settings::Values Settings::values() const {
   Values all;
-  for (std::size_t i = 0; i < size(); ++i) all.emplace_hint(all.end(), (*base_)[i].key, text_at(i));
+  if (!entries_) return all;
+  for (const Entry& entry : *entries_) all.emplace_hint(all.end(), entry.key, entry.text);
   return all;
 }
 
 bool Settings::operator==(const Settings& other) const {
-  if (base_ == other.base_ && changes_ == other.changes_) return true;
-  if (size() != other.size()) return false;
-  for (std::size_t i = 0; i < size(); ++i) {
-    if ((*base_)[i].key != (*other.base_)[i].key || text_at(i) != other.text_at(i)) return false;
-  }
-  return true;
-}
-
-std::optional<Settings> Settings::sharing(const Settings& base) const {
-  if (base.changes_ || size() != base.size()) return std::nullopt;
-  if (size() == 0) return *this;
-  std::vector<Change> changes;
-  for (std::size_t i = 0; i < size(); ++i) {
-    if ((*base_)[i].key != (*base.base_)[i].key) return std::nullopt;
-    const std::string& own_text = text_at(i);
-    if (own_text != (*base.base_)[i].text) changes.push_back({static_cast<std::uint32_t>(i), own_text});
-  }
-  Settings shared = base;
-  changes.shrink_to_fit();
-  if (!changes.empty()) shared.changes_ = std::make_shared<const std::vector<Change>>(std::move(changes));
-  return shared;
+  if (entries_ == other.entries_) return true;
+  return size() == other.size() && (size() == 0 || *entries_ == *other.entries_);
 }
 
 }  // namespace winnow

@@ -1,12 +1,10 @@
 // Settings as a trial carries them: canonical texts by key, read back as typed values. Copies share
-// their storage, and settings with the same keys can share all but their differences, so that a
-// sweep of a million trials fits into memory. Plain values; a const Settings may be shared between threads.
+// their storage until one of them is changed. Plain values; a const Settings may be shared between threads.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,26 +45,17 @@ class Settings {
   // The settings whose key starts with `prefix` + ".", with that removed.
   Settings below(std::string_view prefix) const;
   Values values() const;
-  std::size_t size() const { return base_ ? base_->size() : 0; }
+  std::size_t size() const { return entries_ ? entries_->size() : 0; }
   bool operator==(const Settings& other) const;
-
-  // The same settings, which store only what differs from `base`; nothing if their keys differ.
-  std::optional<Settings> sharing(const Settings& base) const;
 
  private:
   struct Entry {
     std::string key, text;
     bool operator==(const Entry&) const = default;
   };
-  struct Change {  // of an entry of the base
-    std::uint32_t at;
-    std::string text;
-  };
-  const std::string& text_at(std::size_t i) const;
-  std::vector<Entry>& own();  // the entries for this object alone, without changes
+  std::vector<Entry>& own();  // the entries for this object alone
 
-  std::shared_ptr<std::vector<Entry>> base_;            // by key; null: empty. Shared ones are never written to
-  std::shared_ptr<const std::vector<Change>> changes_;  // ascending; null: none
+  std::shared_ptr<std::vector<Entry>> entries_;  // by key; null: empty. Shared ones are never written to
 };
 
 }  // namespace winnow
