@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -65,6 +67,11 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
     best_distance = distance;
   }
   return best;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& names, std::string_view before) {
+  const std::optional<std::string> near = nearest(word, names);
+  return near ? fmt::format("{}did you mean '{}'?", before, *near) : std::string();
 }
 
 }  // namespace winnow

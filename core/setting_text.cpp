@@ -151,7 +151,7 @@ CanonicalValue canonical_item(const Setting& setting, Kind kind, std::string_vie
         return {std::string(text), ""};
       }
       CanonicalValue bad = must_be("one of " + joined(choices), text);
-      if (const auto near = nearest(text, choices)) bad.problem += "; did you mean '" + *near + "'?";
+      bad.problem += did_you_mean(text, choices, "; ");
       return bad;
     }
     default:

@@ -136,8 +136,7 @@ Settings resolve(const Schema& schema, const Settings& given, std::vector<Settin
     if (find_setting(schema, key) != nullptr) continue;
     std::vector<std::string> names;
     for (const Setting& setting : schema) names.push_back(setting.key);
-    const auto near = nearest(key, names);
-    problems.push_back({key, near ? "unknown key; did you mean '" + *near + "'?" : "unknown key"});
+    problems.push_back({key, "unknown key" + did_you_mean(key, names, "; ")});
   }
   return resolved;
 }

@@ -114,5 +114,7 @@ bool is_default(const Setting& setting, const Settings& resolved);
 
 // The entry of `names` nearest to `word` by edit distance, if it is near enough to suggest.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names);
+// "did you mean 'density'?" after `before`, or nothing where no name is near.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& names, std::string_view before = {});
 
 }  // namespace winnow

@@ -35,9 +35,7 @@ const auto& find_named(const All& all, std::string_view name, ErrorKind kind, st
     if (one.name == name) return one;
     names.emplace_back(one.name);
   }
-  const std::optional<std::string> near = nearest(name, names);
-  fail(kind, "{} '{}'; {}allowed: {}", what, name, near ? fmt::format("did you mean '{}'? ", *near) : "",
-       fmt::join(names, ", "));
+  fail(kind, "{} '{}'{}; allowed: {}", what, name, did_you_mean(name, names, "; "), fmt::join(names, ", "));
 }
 
 }  // namespace winnow

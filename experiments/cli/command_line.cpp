@@ -103,9 +103,7 @@ const Verb& find_verb(const std::string& name) {
     if (name == verb.name) return verb;
     names.push_back(verb.name);
   }
-  const auto near = nearest(name, names);
-  fail(ErrorKind::Usage, "unknown verb '{}'{}   (winnow --help lists all)", name,
-       near ? fmt::format("; did you mean '{}'?", *near) : "");
+  fail(ErrorKind::Usage, "unknown verb '{}'{}   (winnow --help lists all)", name, did_you_mean(name, names, "; "));
 }
 
 void add_help_options(VerbOptions& options) {

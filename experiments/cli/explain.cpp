@@ -167,8 +167,7 @@ int run_explain(std::span<const std::string> args, std::ostream& out, std::ostre
   if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow explain KEY)");
   const std::string key = given["key"].as<std::string>();
   if (explain(key, out) || explain_section(key, out) || explain_last_part(key, out)) return 0;
-  const auto near = nearest(key, setting_keys());
-  fail(ErrorKind::Usage, "no setting '{}'{}", key, near ? fmt::format("; did you mean '{}'?", *near) : "");
+  fail(ErrorKind::Usage, "no setting '{}'{}", key, did_you_mean(key, setting_keys(), "; "));
 }
 
 }  // namespace winnow

@@ -159,9 +159,8 @@ const DataColumn& data_column(const std::string& key) {
   for (const ReportColumn& column : report_columns()) known.push_back(column.key);
   all = known;
   for (const DataColumn& column : data_columns()) all.push_back(column.key);
-  const auto near = nearest(key, all);
-  fail(ErrorKind::Usage, "no column '{}'{}; known: {}, and those of --csv", key,
-       near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(known, ", "));
+  fail(ErrorKind::Usage, "no column '{}'{}; known: {}, and those of --csv", key, did_you_mean(key, all, "; "),
+       fmt::join(known, ", "));
 }
 
 std::vector<ReportColumn> report_columns(const std::vector<std::string>& keys) {

@@ -100,10 +100,9 @@ class Expander {
 
   bool misspelt_word(const YamlNode& node) {
     for (const Member& member : node.members) {
-      const auto near = nearest(member.key, kAxisWords);
-      if (!near) continue;
-      problems_.error(member.place, fmt::format("unknown key '{}'", member.key),
-                      fmt::format("did you mean '{}'?", *near));
+      std::string hint = did_you_mean(member.key, kAxisWords);
+      if (hint.empty()) continue;
+      problems_.error(member.place, fmt::format("unknown key '{}'", member.key), std::move(hint));
       return true;
     }
     return false;

@@ -141,10 +141,8 @@ class Reader {
       // Followed before; `define` only carries anchors.
     } else {
       std::string hint = hint_for(member.key, member.value->text);
-      if (const auto near = nearest(member.key, kSections); hint.empty()) {
-        hint = near ? fmt::format("did you mean '{}'?", *near)
-                    : fmt::format("sections are {}", fmt::join(kSections, ", "));
-      }
+      if (hint.empty()) hint = did_you_mean(member.key, kSections);
+      if (hint.empty()) hint = fmt::format("sections are {}", fmt::join(kSections, ", "));
       problems_.error(member.place, fmt::format("unknown section '{}'", member.key), std::move(hint));
     }
   }

@@ -185,10 +185,10 @@ std::optional<std::size_t> NeedLinks::find(std::size_t of, const NeedReference& 
 void NeedLinks::say_nobody_is_called(const NeedReference& reference, const std::string& label) {
   std::vector<std::string> names = {"dense"};
   for (const auto& [name, trials] : called_) names.push_back(name);
-  const auto near = nearest(label, names);
+  std::string hint = did_you_mean(label, names);
+  if (hint.empty()) hint = fmt::format("a trial is called by its label, or by its method: {}", fmt::join(names, ", "));
   problems_.error(reference.place, fmt::format("'{}': no trial of this sweep is called '{}'", reference.key, label),
-                  near ? fmt::format("did you mean '{}'?", *near)
-                       : fmt::format("a trial is called by its label, or by its method: {}", fmt::join(names, ", ")));
+                  std::move(hint));
 }
 
 std::optional<std::size_t> NeedLinks::dense_of(std::size_t of, const NeedReference& reference) {

@@ -7,6 +7,15 @@
 
 namespace winnow {
 
+namespace {
+
+std::string near_or_all(const std::string& name, const std::vector<Component>& all) {
+  std::string hint = did_you_mean(name, names_of(all));
+  return hint.empty() ? fmt::format("known: {}", fmt::join(names_of(all), ", ")) : hint;
+}
+
+}  // namespace
+
 TrialResolver::TrialResolver(const Catalog& catalog, const std::vector<Entry>& base, Place missing_place,
                              PathContent content)
     : catalog_(catalog), base_(base), missing_place_(missing_place), content_(std::move(content)), unknown_(catalog) {
@@ -32,10 +41,8 @@ const Component* TrialResolver::pick(const std::string& kind, const std::vector<
   trial.spec.settings.set(key, entry.text);
   const Component* component = find_component(all, entry.text);
   if (!component) {
-    const auto near = nearest(entry.text, names_of(all));
     trial.problems.push_back(
-        {entry.value_place, fmt::format("unknown {} '{}'", key, entry.text),
-         near ? fmt::format("did you mean '{}'?", *near) : fmt::format("known: {}", fmt::join(names_of(all), ", "))});
+        {entry.value_place, fmt::format("unknown {} '{}'", key, entry.text), near_or_all(entry.text, all)});
   }
   return component;
 }
@@ -72,10 +79,8 @@ void TrialResolver::add_composed(const GivenMap& given, const Component* method,
     const Entry& entry = *value.entry;
     const Component* component = find_component(catalog_.methods, parts.with);
     if (!component) {
-      const auto near = nearest(parts.with, names_of(catalog_.methods));
       trial.problems.push_back({entry.key_place, fmt::format("unknown method '{}' in 'method.with'", parts.with),
-                                near ? fmt::format("did you mean '{}'?", *near)
-                                     : fmt::format("known: {}", fmt::join(names_of(catalog_.methods), ", "))});
+                                near_or_all(parts.with, catalog_.methods)});
       read_.insert(&entry);
       continue;
     }

@@ -5,6 +5,7 @@
 
 #include "core/setting_text.h"
 #include "experiments/sweep/catalog_keys.h"
+#include "experiments/sweep/unknown_keys.h"
 
 namespace winnow {
 namespace {
@@ -98,9 +99,7 @@ class RuleReader {
     add(catalog_.datasets, "data");
     add(catalog_.models, "model");
     add(catalog_.methods, "method");
-    const auto near = nearest(key, keys);
-    wrong(place, fmt::format("unknown key '{}'", key),
-          near ? fmt::format("did you mean '{}'?   (winnow explain {})", *near, *near) : "");
+    wrong(place, fmt::format("unknown key '{}'", key), did_you_mean_key(key, keys));
   }
 
   void read_value(Rule::Condition& condition, const std::vector<const Setting*>& settings,
@@ -114,9 +113,7 @@ class RuleReader {
       std::vector<std::string> names;
       for (const Component& component : *named) names.push_back(component.name);
       if (std::find(names.begin(), names.end(), *text) == names.end()) {
-        const auto near = nearest(*text, names);
-        wrong(node.place, fmt::format("unknown {} '{}'", condition.key, *text),
-              near ? fmt::format("did you mean '{}'?", *near) : "");
+        wrong(node.place, fmt::format("unknown {} '{}'", condition.key, *text), did_you_mean(*text, names));
       }
     }
     condition.plain.insert(*text);
@@ -154,9 +151,8 @@ class RuleReader {
       }
       const auto op = std::find(kOps.begin(), kOps.end(), bound.key) - kOps.begin();
       if (op == std::ssize(kOps)) {
-        const auto near = nearest(bound.key, kOps);
         wrong(bound.place, fmt::format("unknown comparison '{}'; known: {}", bound.key, fmt::join(kOps, ", ")),
-              near ? fmt::format("did you mean '{}'?", *near) : "");
+              did_you_mean(bound.key, kOps));
         continue;
       }
       condition.comparisons.emplace_back(static_cast<Rule::Op>(op), checked.real("bound"));

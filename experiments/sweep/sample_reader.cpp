@@ -114,10 +114,9 @@ class Reader {
       known = true;
     }
     if (!known) {
-      const auto near = nearest(member.key, kDistributions);
       problems_.error(member.place,
                       fmt::format("unknown distribution '{}'; known: {}", member.key, fmt::join(kDistributions, ", ")),
-                      near ? fmt::format("did you mean '{}'?", *near) : "");
+                      did_you_mean(member.key, kDistributions));
       failed_ = true;
       return;
     }

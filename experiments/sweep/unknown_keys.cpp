@@ -6,13 +6,11 @@
 #include "experiments/sweep/hints.h"
 
 namespace winnow {
-namespace {
 
-std::string suggestion(const std::string& key) {
-  return fmt::format("did you mean '{}'?   (winnow explain {})", key, key);
+std::string did_you_mean_key(const std::string& key, const std::vector<std::string>& keys) {
+  const auto near = nearest(key, keys);
+  return near ? fmt::format("did you mean '{}'?   (winnow explain {})", *near, *near) : std::string();
 }
-
-}  // namespace
 
 const FoundProblem& UnknownKeys::problem(const Entry& entry, const std::string& reader) {
   const auto [known, is_new] = known_.try_emplace({&entry, reader});
@@ -45,8 +43,7 @@ FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader
   if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
     return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
   }
-  const auto near = nearest(entry.key, candidates);
-  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), near ? suggestion(*near) : ""};
+  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), did_you_mean_key(entry.key, candidates)};
 }
 
 // A misspelt section is one mistake, however many keys are below it.
@@ -54,9 +51,8 @@ std::optional<FoundProblem> UnknownKeys::unknown_section(const Entry& entry, con
   std::vector<std::string> known = {"data", "model", "method"};
   for (const Setting& setting : catalog_.trial) known.push_back(setting.key.substr(0, setting.key.find('.')));
   if (section == entry.key || std::ranges::find(known, section) != known.end()) return std::nullopt;
-  const auto near = nearest(section, known);
   return FoundProblem{entry.key_place, fmt::format("unknown section '{}' of the key '{}'", section, entry.key),
-                      near ? fmt::format("did you mean '{}'?", *near) : ""};
+                      did_you_mean(section, known)};
 }
 
 }  // namespace winnow

@@ -6,11 +6,15 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "experiments/catalog.h"
 #include "experiments/sweep/entries.h"
 
 namespace winnow {
+
+// The nearest of `keys` and how to read about it, or nothing where none is near.
+std::string did_you_mean_key(const std::string& key, const std::vector<std::string>& keys);
 
 struct FoundProblem {
   Place place;

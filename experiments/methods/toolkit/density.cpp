@@ -70,9 +70,8 @@ std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>
     if (tensors[t].name == name || tensors[t].layer == name) return t;
     known.push_back(tensors[t].layer);
   }
-  const auto near = nearest(name, known);
   fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name,
-       near ? "; did you mean '" + *near + "'?" : "");
+       did_you_mean(name, known, "; "));
 }
 
 std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
