@@ -1,6 +1,7 @@
 // Weight compander: every layer's weight is w = a * f(v / b) of a trained v. A device of training
 // only: what is stored is w. SGD steps in v; Adam's step is computed in w and carried over to v.
 #include <algorithm>
+#include <boost/math/special_functions/erf.hpp>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -14,17 +15,6 @@ namespace {
 
 constexpr double kLeastCoefficient = 1e-3;  // a sign change would flip all weights
 constexpr double kPoleDistance = 1e-3;      // of |w / a| from the end of the range of arctan and erf
-
-// erf^-1 by Newton's method on erf; |y| < 1.
-double inverse_erf(double y) {
-  double x = 0;
-  for (int i = 0; i < 60; ++i) {
-    const double step = (std::erf(x) - y) / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
-    x -= std::clamp(step, -0.5, 0.5);
-    if (std::fabs(step) < 1e-15) break;
-  }
-  return x;
-}
 
 class Compander final : public Method {
  public:
@@ -156,7 +146,9 @@ class Compander final : public Method {
           y = std::copysign(range - kPoleDistance, y);
           ++clamped;
         }
-        const double u = function_ == "arctan" ? std::tan(y) : function_ == "arsinh" ? std::sinh(y) : inverse_erf(y);
+        const double u = function_ == "arctan"   ? std::tan(y)
+                         : function_ == "arsinh" ? std::sinh(y)
+                                                 : boost::math::erf_inv(y);
         value = static_cast<float>(b * u);
       }
       if (clamped > 0) state.log("clamped_at_start", weight.layer, static_cast<double>(clamped));

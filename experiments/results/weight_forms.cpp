@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "experiments/results/digest.h"
@@ -244,11 +245,14 @@ void WeightForms::write_csr(Hdf5File& file, const std::string& path, const Csr& 
   file.hard_link(path + "/indices", path + "/indices_1");
   file.hard_link(path + "/indptr", path + "/pointers_to_1");
   const char* width = part.wide ? "int64" : "int32";
-  file.set(path, "binsparse",
-           fmt::format(R"({{"binsparse":{{"version":"0.1","format":"CSR","shape":[{},{}],)"
-                       R"("number_of_stored_values":{},"data_types":{{"pointers_to_1":"{}","indices_1":"{}",)"
-                       R"("values":"float32"}}}}}})",
-                       rows_, columns_, part.data.size(), width, width));
+  using Json = nlohmann::ordered_json;
+  const Json types = {{"pointers_to_1", width}, {"indices_1", width}, {"values", "float32"}};
+  const Json about = {{"version", "0.1"},
+                      {"format", "CSR"},
+                      {"shape", {rows_, columns_}},
+                      {"number_of_stored_values", part.data.size()},
+                      {"data_types", types}};
+  file.set(path, "binsparse", Json{{"binsparse", about}}.dump());
 }
 
 void WeightForms::write_seed(Hdf5File& file, const std::string& path) const {
