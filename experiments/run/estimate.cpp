@@ -9,7 +9,6 @@
 #include "core/train_settings.h"
 #include "experiments/accounting/foresee.h"
 #include "experiments/accounting/layer_count.h"
-#include "experiments/data/registry.h"
 #include "experiments/run/trial_setup.h"
 
 namespace winnow {
@@ -48,19 +47,13 @@ std::int64_t activation_bytes(Model model) {
 }  // namespace
 
 TrialEstimate estimate(const TrialSpec& spec) {
-  const Settings train = train_settings(spec);
+  const TrialSetup setup(spec);
+  const Settings& train = setup.train();
   const DType compute = compute_type(train);
-  const std::unique_ptr<Method> method = trial_method(spec);
-  const Model dense = model_builder(spec)(1, compute);
-  Model edited = dense;
-  {
-    GraphEditor editor(edited, train);
-    method->edit(editor);
-  }
+  const std::unique_ptr<Method> method = setup.method();
+  const Model dense = setup.build()(1, compute), edited = setup.edited(*method, compute);
   const std::int64_t batch = train.integer("batch"), rows = batch / spec.ranks;
-  const DatasetDef& data = find_dataset(spec.settings.text("data.name"));
-  const std::int64_t examples = data.train_examples(spec.settings.below("data"));
-  const RunLength length = run_length(train, std::max<std::int64_t>(1, examples / batch));
+  const RunLength length = setup.length();
   const bool start_file = spec.settings.has("init.from") && !spec.settings.text("init.from").empty();
   const int passes = Optimizer::passes(train);
   const Foreseen foreseen = foresee({dense, edited, *method, length, batch, start_file, passes});

@@ -19,8 +19,8 @@ std::optional<std::uint64_t> init_seed(const TrialResult& result) {
   return value;
 }
 
-Needed::Network kind_of_network(const TrialSpec& spec) {
-  const Touches touches = trial_method(spec)->touches();
+Needed::Network kind_of_network(const TrialSetup& setup) {
+  const Touches touches = setup.method()->touches();
   if (touches.evaluation) return Needed::Network::Other;
   return touches.structure ? Needed::Network::Extended : Needed::Network::Model;
 }
@@ -32,14 +32,15 @@ Needed load_needed(Files& files, const std::filesystem::path& out, const TrialNe
   const ReadTrial read = read_whole_trial(files, path);
   check_owner(path, read.header.name);
   const TrialResult& result = read.result;
+  const TrialSetup setup(result.spec);
   Needed needed{.method = need.method,
                 .role = need.role,
                 .trial = need.trial,
                 .digest = read.header.content_digest,
                 .tensors = {},
                 .init_seed = init_seed(result),
-                .build = model_builder(result.spec),
-                .network = kind_of_network(result.spec)};
+                .build = setup.build(),
+                .network = kind_of_network(setup)};
   for (WeightRecord& weight : load_weights(path)) {
     needed.tensors.push_back({std::move(weight.name), weight.shape, std::move(weight.values), std::move(weight.keep)});
   }

@@ -6,22 +6,16 @@
 #include <map>
 #include <vector>
 
-#include "core/train_settings.h"
-#include "experiments/data/registry.h"
 #include "experiments/run/trial_setup.h"
 
 namespace winnow {
 
 EventPlan planned_events(const TrialSpec& spec) {
-  const Settings train = train_settings(spec);
-  Model model = model_builder(spec)(1, DType::F32);
-  const std::unique_ptr<Method> method = trial_method(spec);
-  GraphEditor editor(model, train);
-  method->edit(editor);  // what a method does at steps can follow from what it did to the network
-  const std::int64_t examples =
-      find_dataset(spec.settings.text("data.name")).train_examples(spec.settings.below("data"));
+  const TrialSetup setup(spec);
+  const std::unique_ptr<Method> method = setup.method();
+  (void)setup.edited(*method);  // what a method does at steps can follow from what it did to the network
   EventPlan plan;
-  method->schedule(plan, run_length(train, std::max<std::int64_t>(1, examples / train.integer("batch"))));
+  method->schedule(plan, setup.length());
   return plan;
 }
 

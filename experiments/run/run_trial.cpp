@@ -127,7 +127,14 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, co
   if (given.empty()) return values;
   const std::filesystem::path path = expand_path(given);
   PosixFiles files;
-  result.lineage["start"] = read_header(files, path).name;
+  const TrialHeader header = read_header(files, path);
+  // The sweep was planned by the file's content. It may have changed since, or be another one where this rank runs.
+  const std::string* planned = spec.identity.find("init.from");
+  if (planned != nullptr && *planned != given && *planned != header.content_digest) {
+    fail(ErrorKind::Input, "init.from: {} is another result than the one that the sweep was planned with", path.string());
+  }
+  result.lineage["start"] = header.name;
+  result.lineage["start.digest"] = header.content_digest;
   for (WeightRecord& record : load_weights(path)) {
     if (!record.left.empty()) {
       fail(ErrorKind::Settings, "init.from: {} is a network that lost channels; a start file must have all of them",
@@ -219,22 +226,18 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
   Bench bench;
   Model dense;
   const auto set_up = [&] {
-    const BuildModel build = model_builder(spec);
-    dense = build(1, DType::F32);
-    bench.method = trial_method(spec);
+    const TrialSetup setup(spec);
+    dense = setup.dense();
+    bench.method = setup.method();
     take_needed(spec, options, bench, result);
-    bench.data = open_data(spec);
+    bench.data = setup.open_data();
     bench.data->read_ahead(options.read_ahead);
-    bench.train = train_settings(spec);
-    Model edited = build(1, DType::F32);
-    {
-      GraphEditor editor(edited, bench.train);
-      bench.method->edit(editor);
-    }
+    bench.train = setup.train();
+    Model edited = setup.edited(*bench.method);
     std::map<std::string, std::vector<float>> start = start_values(spec, dense, edited, result);
     bench.recorder = std::make_unique<TrialRecorder>(spec, dense, std::move(edited), options,
                                                      AgreedStop(group, options.stop_requested));
-    bench.trainer = std::make_unique<Trainer>(TrainJob{.build = build,
+    bench.trainer = std::make_unique<Trainer>(TrainJob{.build = setup.build(),
                                                        .method = *bench.method,
                                                        .data = *bench.data,
                                                        .train = bench.train,

@@ -1,20 +1,37 @@
-// From a trial's settings to the objects that train it. Pure: opens no file but the data set's.
+// A trial's settings, read once, and the objects they ask for. Opens no file but the data set's.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
 #include "core/method.h"
 #include "distributed/network.h"
+#include "experiments/data/registry.h"
 #include "experiments/trial.h"
 
 namespace winnow {
 
-Settings train_settings(const TrialSpec& spec);   // keys without "train."
-DataShape data_shape(const TrialSpec& spec);      // opens no file
-BuildModel model_builder(const TrialSpec& spec);  // without the method's edits
-std::unique_ptr<Method> trial_method(const TrialSpec& spec);
-std::unique_ptr<Dataset> open_data(const TrialSpec& spec);
+// The spec must outlive it. Const, so threads may share one.
+class TrialSetup {
+ public:
+  explicit TrialSetup(const TrialSpec& spec);  // throws Error{Settings} for a model or data set that is not known
+
+  const Settings& train() const { return train_; }       // keys without "train."
+  const BuildModel& build() const { return build_; }     // without the method's edits
+  Model dense() const { return build_(1, DType::F32); }  // for one example
+  Model edited(Method& method, DType compute = DType::F32) const;
+  std::unique_ptr<Method> method() const;
+  std::unique_ptr<Dataset> open_data() const;
+  std::int64_t train_examples() const;  // opens no file
+  RunLength length() const;
+
+ private:
+  const Settings& settings_;
+  Settings train_, data_;
+  const DatasetDef& data_set_;
+  BuildModel build_;
+};
 
 // Batch norm normalises by the rows of one rank, so with another number of ranks such a trial is another experiment.
 bool depends_on_ranks(const TrialSpec& spec);

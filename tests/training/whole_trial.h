@@ -37,7 +37,7 @@ inline TrialResult result_of(const TrialSpec& spec) {
   const auto self = make_self();
   RunTrialOptions options;
   options.needed = [&](const TrialNeed& need) {
-    return sample_needed(model_builder(spec), need.method, need.role, false);
+    return sample_needed(TrialSetup(spec).build(), need.method, need.role, false);
   };
   return run_trial(spec, *self, options);
 }
