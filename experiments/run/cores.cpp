@@ -64,4 +64,14 @@ int cores_of_rank(Communicator& world) {
   return std::max(1, static_cast<int>(cores));
 }
 
+CoreShares share_cores(int cores, std::size_t trials, int workers, int threads, bool may_fork) {
+  CoreShares shares;
+  const int most = static_cast<int>(std::clamp<std::size_t>(trials, 1, 1024));
+  if (may_fork)
+    shares.workers = workers > 0 ? workers : threads > 0 ? std::max(1, cores / threads) : std::min(cores, most);
+  shares.threads = threads > 0 ? threads : std::max(1, cores / shares.workers);
+  shares.read_ahead = cores >= shares.workers * (shares.threads + 1);
+  return shares;
+}
+
 }  // namespace winnow

@@ -45,7 +45,10 @@ class SweepRunner {
 
   int run() {
     prepare();
-    share_cores();
+    // Counted over all trials, not over those that are left: where the last bits of a result depend on the number of
+    // threads, a run that goes on must train as the one before it. A process that MPI lives in should not fork.
+    cores_ = share_cores(cores_of_rank(world_), trials_.size(), options_.workers, options_.threads,
+                         !read_launch().needs_mpi());
     estimate_costs();
     if (world_.rank() == 0) announce();
     const auto notice = world_.notice();
@@ -95,7 +98,7 @@ class SweepRunner {
 
   void announce() {
     std::set<int> widths;
-    std::size_t left = 0, at_a_time = static_cast<std::size_t>(workers_);
+    std::size_t left = 0, at_a_time = static_cast<std::size_t>(cores_.workers);
     double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
@@ -107,11 +110,11 @@ class SweepRunner {
     if (left == 0) return;
     console_.begin(left, cost, at_a_time);
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
-    const std::string crew = world_.size() > 1 ? fmt::format("on {} ranks", world_.size())
-                             : workers_ > 1    ? fmt::format("by {} workers (--workers N)", workers_)
-                                               : "one at a time";
-    console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew, threads_,
-                              plural(threads_)));
+    const std::string crew = world_.size() > 1    ? fmt::format("on {} ranks", world_.size())
+                             : cores_.workers > 1 ? fmt::format("by {} workers (--workers N)", cores_.workers)
+                                                  : "one at a time";
+    console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew,
+                              cores_.threads, plural(cores_.threads)));
     for (const int ranks : widths) {
       const int idle = world_.size() % ranks;
       if (idle == 0) continue;
@@ -167,22 +170,6 @@ class SweepRunner {
     for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
 
-  // Cores become trials at a time before they become threads. Counted over all trials, not over those that are left: where
-  // the last bits of a result depend on the number of threads, a run that goes on must train as the one before it.
-  void share_cores() {
-    const int cores = cores_of_rank(world_);
-    const int trials = static_cast<int>(std::clamp<std::size_t>(trials_.size(), 1, 1024));
-    // Workers are forked, which a process that MPI lives in should not do.
-    if (!read_launch().needs_mpi()) {
-      workers_ = options_.workers > 0   ? options_.workers
-                 : options_.threads > 0 ? std::max(1, cores / options_.threads)
-                                        : std::min(cores, trials);
-    }
-    threads_ = options_.threads > 0 ? options_.threads : std::max(1, cores / workers_);
-    // Every process that trains at the same time has a core for preparing its batches.
-    read_ahead_ = cores >= workers_ * (threads_ + 1);
-  }
-
   // The trials of which this became on some rank; the same list on all of them.
   std::vector<std::size_t> take_postponed(Postponed why) {
     std::vector<std::size_t> list;
@@ -206,16 +193,16 @@ class SweepRunner {
   bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop) {
     if (list.empty()) return true;
     order(list);
-    if (workers_ > 1) return run_workers(list, how);
+    if (cores_.workers > 1) return run_workers(list, how);
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     const auto group = world_.split(mine, world_.rank());
     const auto tickets = world_.tickets(TrialDraw::counters(trials_, list));
     if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
       TrialRunner({.trials = trials_,
                    .options = options_,
-                   .threads = threads_,
+                   .threads = cores_.threads,
                    .sweep_text = sweep_text_,
-                   .read_ahead = read_ahead_,
+                   .read_ahead = cores_.read_ahead,
                    .files = files_,
                    .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
                    .stop = stop,
@@ -229,12 +216,12 @@ class SweepRunner {
   }
 
   bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how) {
-    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(workers_), list.size()));
+    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(cores_.workers), list.size()));
     return WorkerCrew({.trials = trials_,
                        .options = options_,
-                       .threads = threads_,
+                       .threads = cores_.threads,
                        .sweep_text = sweep_text_,
-                       .read_ahead = read_ahead_,
+                       .read_ahead = cores_.read_ahead,
                        .files = files_,
                        .desk = desk_,
                        .tally = tally_,
@@ -273,8 +260,7 @@ class SweepRunner {
   Files& files_;
   Console console_;
   std::unique_ptr<Mail> mail_;
-  int threads_ = 1, workers_ = 1;
-  bool read_ahead_ = false;
+  CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;
   std::vector<Found> found_;          // of each trial, before any training

@@ -76,7 +76,7 @@ TEST(OneShot, KeepsTheLargestTrainedWeightsOfAllLayers) {
   }
 }
 
-TEST(OneShot, FineTuningHasAScheduleAndAnOptimiserOfItsOwn) {
+TEST(OneShot, FineTuningHasARateAndAScheduleOfItsOwn) {
   test::SmallTrial trial("lenet300",
                          oneshot({{"density", "0.2"},
                                   {"fine_tune.epochs", "4it"},

@@ -85,6 +85,20 @@ def tour(folder):
     assert len(set(named)) == len(named) == text.count("      - {name: "), named
 
 
+def threads_sleep(folder):
+    """The program is loaded again with OpenMP's threads told to sleep soon, unless the user has said how they wait."""
+    sweep = folder / "sleep.yaml"
+    sweep.write_text(SWEEP.replace("EPOCHS", "4000"))
+    plain = {name: value for name, value in ENVIRONMENT.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    for given, expected in (({}, b"GOMP_SPINCOUNT=1000"), ({"OMP_WAIT_POLICY": "active"}, None), ({"GOMP_SPINCOUNT": "7"}, b"GOMP_SPINCOUNT=7")):
+        job = subprocess.Popen([WINNOW, "run", sweep, "-o", folder / "sleep"], env=dict(plain, **given), stderr=subprocess.PIPE)
+        job.stderr.readline()  # it has started to work
+        found = [entry for entry in Path(f"/proc/{job.pid}/environ").read_bytes().split(b"\0") if entry.startswith(b"GOMP_SPINCOUNT=")]
+        job.terminate()
+        job.communicate(timeout=60)
+        assert found == ([expected] if expected else []), (given, found)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -107,6 +121,7 @@ def main():
         report = winnow("report", folder / "survey.h5").stdout
         assert all(name in report for name in ("dense", "snip", "rigl")), report
         draw(folder)
+        threads_sleep(folder)
         looks(sweep, folder / "two")
         tour(folder)
 

@@ -6,7 +6,9 @@ that hangs is ended by the time limit of run() and fails the test.
 """
 import json
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -129,6 +131,43 @@ def ranks_compare_notes(folder, sweep, other):
     check(run(*ranks(2, WINNOW, "run", sweep, "-o", a, "--ranks-per-trial", 4)), 78, "a trial needs 4 ranks")
     changed = run(MPIEXEC, "--oversubscribe", "-n", 1, WINNOW, "run", sweep, "-o", a, ":", "-n", 1, WINNOW, "run", sweep, "-o", a, "--set", "train.lr=0.5")
     check(changed, 78, "other options", "rank 1 of 2")
+
+
+def write_mnist(folder, label):
+    """Files with the published counts, all black."""
+    folder.mkdir()
+    for name, count in (("train", 60000), ("t10k", 10000)):
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, count, 28, 28) + bytes(count * 784))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + bytes([label]) * count)
+
+
+def another_rank_reads_other_files(folder, sweep):
+    """What lies behind a path may differ between nodes. A trial of both is recorded as failed and never trained on a mixture."""
+    places = [folder / "node-0", folder / "node-1"]
+    for label, place in enumerate(places):
+        write_mnist(place, label)
+    starts = folder / "starts"
+    check(run(WINNOW, "run", sweep, "-o", starts), 0)
+    for place, start in zip(places, sorted((starts / "trials").glob("*/*.h5"))):
+        shutil.copy(start, place / "start.h5")
+    text = sweep.read_text().replace("replicate: 4", "replicate: 1")
+    data = "{name: synthetic, height: 8, width: 8, channels: 1, examples: 320, test_examples: 64, validation: 0}"
+    assert data in text
+    for name, other, word in (
+        ("data", text.replace(data, "{name: mnist, root: '${PLACE}', fraction: 0.01}"), "reads other data than rank 0"),
+        ("start", text.replace("axes:", "  init: {from: '${PLACE}/start.h5'}\naxes:"), "another result than the one that the sweep was planned with"),
+    ):
+        file, out = folder / f"{name}.yaml", folder / f"other-{name}"
+        file.write_text(other)
+        command = [WINNOW, "run", file, "-o", out, "--ranks-per-trial", 2]
+        of_rank = [["-n", 1, "env", f"PLACE={place}", *command] for place in places]
+        done = run(MPIEXEC, "--oversubscribe", *of_rank[0], ":", *of_rank[1])
+        assert done.returncode == 66, f"{done.returncode}\n{done.stderr}"
+        said = reasons(out)
+        assert len(said) == 1 and word in said[0] and "rank 1 of its 2" in said[0], f"{name}: {said}\n{done.stderr}"
+        assert results(out) == 0
+        again = run(*ranks(2, "env", f"PLACE={places[0]}", *command))
+        assert again.returncode == 0 and results(out) == 1, again.stderr
 
 
 def rank_0_plans_for_all(folder, sweep):
@@ -275,6 +314,7 @@ def main():
         short, other, endless = (folder / f"{name}.yaml" for name in ("short", "other", "endless"))
         for part, arguments in (
             (ranks_compare_notes, (short, other)),
+            (another_rank_reads_other_files, (short,)),
             (rank_0_plans_for_all, (short,)),
             (launched_without_mpi, (short,)),
             (disk_is_full, (short,)),

@@ -85,6 +85,24 @@ TEST_F(Directory, CollectKeepsASurveyThatHoldsMore) {
   EXPECT_EQ(winnow({"collect", place}).code, 0) << "it holds no more than there is";
 }
 
+// What makes an old survey replaceable, or something to be removed, is what is in it, not that it cannot be read now.
+TEST_F(Directory, AnErrorOfTheDiskIsNoVerdictOnAnOldSurvey) {
+  ASSERT_EQ(winnow({"collect", out().string()}).code, 0);
+  FaultyFiles counting;
+  ASSERT_EQ(trials_in_survey(counting, out() / "survey.h5")->size(), 11u);
+  ASSERT_GE(counting.operations(), 1);
+  for (int at = 0; at < counting.operations(); ++at) {
+    FaultyFiles files(Fault::InputOutput, at);
+    try {
+      trials_in_survey(files, out() / "survey.h5");
+      ADD_FAILURE() << "operation " << at << " failed and nobody said so";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Io) << error.what();
+      EXPECT_EQ(std::string(error.what()).find("remove"), std::string::npos) << error.what();
+    }
+  }
+}
+
 // Whatever cannot be read while results are gathered, they are all there or the loss is said.
 TEST_F(Directory, NoErrorOfTheDiskShortensASurveySilently) {
   FaultyFiles counting;

@@ -66,6 +66,9 @@ TEST_P(PlanOfMethod, IsWhatTheTrialKeeps) {
         compare(spec_of(method, "epochs: 40it, batch: 32, lr: 0.01, precision: f32", "", def.example.model, 16), method,
                 0, true);
     // How layers share a density that scores decide is not known before: they keep convolutions, which cost most.
+    for (const auto& [name, value] : both.result.summary) {
+      EXPECT_EQ(name.find("method.method."), std::string::npos) << name << " of " << method;
+    }
     EXPECT_GT(both.flops_ratio(), 0.25) << method;
     EXPECT_LT(both.flops_ratio(), both.plan.kept_at_most ? HUGE_VAL : 1.35) << method;
   }

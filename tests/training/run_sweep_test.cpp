@@ -119,6 +119,21 @@ TEST_F(RunSweep, ACopyUnderATrialsNameIsNotItsResult) {
   EXPECT_TRUE(run.has("is the result of " + specs[0].name())) << run.err;
 }
 
+// Before any trial starts, with the code of a file that cannot be used, like data that are not there.
+TEST_F(RunSweep, DamagedDataStopTheRun) {
+  for (const char* name :
+       {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
+    write(name, "no images");
+  }
+  const std::string head = "trial:\n  model: {name: lenet300}\n  method: {name: dense}\n";
+  sweep_ = write("files.yaml", head + "  data: {name: fashion-mnist, root: '" + folder_.string() + "'}\n").string();
+  const RunSaid run = winnow({"run"});
+  EXPECT_EQ(run.code, 66) << run.err;
+  EXPECT_TRUE(run.has("train-images-idx3-ubyte")) << run.err;
+  EXPECT_EQ(run.err.find("bug"), std::string::npos) << run.err;
+  EXPECT_FALSE(std::filesystem::exists(out() / "trials")) << "nothing was trained";
+}
+
 TEST_F(RunSweep, MissingDataStopTheRunAndAreANoteInThePlan) {
   for (const char* name : {"fashion-mnist", "cifar10"}) {
     for (const auto& [root, words] : std::vector<std::pair<std::string, std::string>>{
