@@ -4,7 +4,7 @@
 
 #include "core/double_ops.h"
 #include "core/ops/dispatch.h"
-#include "kernels/cpu/pack.h"
+#include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 
@@ -35,10 +35,14 @@ class SumLeading final : public Kernel {
  public:
   explicit SumLeading(const KernelSpec& spec)
       : cols_(spec.out[0].shape.numel()), rows_(spec.in[0].shape.numel() / cols_) {}
-  std::size_t scratch_bytes() const override { return cpu::column_sums_bytes(rows_, cols_); }
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>(fold_partials(cols_, rows_)) * sizeof(float);
+  }
   void run(const KernelCall& call) override {
-    cpu::column_sums(call.in[0].dtype, rows_, cols_, call.in[0].data, call.out[0].as<float>(), call.exec.scratch,
-                     call.exec.threads);
+    with_float_type(call.in[0].dtype, [&]<class T>() {
+      fold_rows(call.exec, cols_, rows_, 0.0f, LoadColumn<T>{call.in[0].as<T>(), cols_}, Sum{},
+                StoreRow<float>{call.out[0].as<float>()}, reinterpret_cast<float*>(call.exec.scratch));
+    });
   }
 
  private:
@@ -75,7 +79,7 @@ void define_add_broadcast() {
   define_op({.name = "sum_leading",
              .in_double = in_double::sum_leading,
              .infer = infer_sum,
-             .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<SumLeading>(spec); }}});
+             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<SumLeading>(spec); }}});
 }
 
 }  // namespace winnow::ops

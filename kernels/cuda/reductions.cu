@@ -8,6 +8,8 @@ namespace winnow::cuda {
 
 WINNOW_FOLD_ROWS(float, LoadRow<float>, Sum, StoreRow<float>);
 WINNOW_FOLD_ROWS(float, LoadRow<bf16>, Sum, StoreRow<float>);
+WINNOW_FOLD_ROWS(float, LoadColumn<float>, Sum, StoreRow<float>);
+WINNOW_FOLD_ROWS(float, LoadColumn<bf16>, Sum, StoreRow<float>);
 // One thread a row: rows are as long as there are classes.
 WINNOW_FOR_EACH_TYPE(SoftmaxCrossEntropyRow);
 WINNOW_FOR_EACH_TYPE(SoftCrossEntropyRow);

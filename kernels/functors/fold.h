@@ -36,6 +36,12 @@ struct LoadRow {
   WINNOW_HD float operator()(std::int64_t row, std::int64_t col) const { return to_float(x[row * cols + col]); }
 };
 template <class T>
+struct LoadColumn {  // of a matrix with `cols` columns, which are folded over its rows
+  const T* x;
+  std::int64_t cols;
+  WINNOW_HD float operator()(std::int64_t col, std::int64_t row) const { return to_float(x[row * cols + col]); }
+};
+template <class T>
 struct LoadPartial {
   const T* partial;
   std::int64_t chunks;
