@@ -1,5 +1,5 @@
 // From the settings of a trial to its method: the one of method.name together with those of
-// method.with. A composed method ignores moments that only another part asked for. Pure but for the objects it makes.
+// method.with. Pure but for the objects it makes.
 #pragma once
 
 #include <memory>

@@ -49,11 +49,18 @@ void Composite::edit(GraphEditor& editor) {
 }
 
 void Composite::schedule(EventPlan& plan, const RunLength& length) const {
+  asked_for_.clear();
   for (const Part& part : parts_) {
-    EventPlan own;
+    EventPlan& own = asked_for_.emplace_back();
     part.method->schedule(own, length);
     plan.add(own);
   }
+}
+
+bool Composite::concerns(std::size_t part, const Moment& moment) const {
+  if (part >= asked_for_.size()) return true;
+  if (moment.when == When::AfterStep) return asked_for_[part].after_step.contains(moment.step);
+  return moment.when != When::AfterBackward || asked_for_[part].after_backward.contains(moment.step);
 }
 
 double Composite::rate(ParamId param, std::int64_t step, const RunLength& length) const {
@@ -64,8 +71,9 @@ double Composite::rate(ParamId param, std::int64_t step, const RunLength& length
 
 Verdict Composite::on_event(const Moment& moment, TrainState& state) {
   Verdict verdict = Verdict::Update;
-  for (const Part& part : parts_) {
-    if (part.method->on_event(moment, state) == Verdict::SkipUpdate) verdict = Verdict::SkipUpdate;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (!concerns(i, moment)) continue;
+    if (parts_[i].method->on_event(moment, state) == Verdict::SkipUpdate) verdict = Verdict::SkipUpdate;
   }
   return verdict;
 }

@@ -35,7 +35,11 @@ class Composite final : public Method {
   void report(TrainState& state, Facts& facts) const override;
 
  private:
-  std::vector<Part> parts_;  // in the order of edits and events
+  // Steps that only another part asked for are no business of this one.
+  bool concerns(std::size_t part, const Moment& moment) const;
+
+  std::vector<Part> parts_;                   // in the order of edits and events
+  mutable std::vector<EventPlan> asked_for_;  // by part: what it last said to schedule(), which precedes all steps
 };
 
 }  // namespace winnow

@@ -38,6 +38,45 @@ TEST(Registry, AnUnknownMethodGetsTheNearestName) {
   EXPECT_NE(problem(given({{"name", "snap"}})).find("did you mean 'snip'"), std::string::npos);
 }
 
+// Notes the moments that it is told of; asks for one step after its update and for one with gradients.
+class Listener final : public Method {
+ public:
+  Listener(std::int64_t after, std::int64_t with_gradients, std::vector<std::string>& heard)
+      : after_(after), with_gradients_(with_gradients), heard_(heard) {}
+  Touches touches() const override { return {}; }
+  void schedule(EventPlan& plan, const RunLength&) const override {
+    plan.after_step.at(after_);
+    plan.after_backward.at(with_gradients_);
+  }
+  Verdict on_event(const Moment& moment, TrainState&) override {
+    heard_.push_back(fmt::format("{} {}", name_of(moment.when), moment.step));
+    return moment.when == When::AfterBackward ? Verdict::SkipUpdate : Verdict::Update;
+  }
+
+ private:
+  std::int64_t after_, with_gradients_;
+  std::vector<std::string>& heard_;
+};
+
+// So that a method which acts at its own step, whatever that is, acts there too beside another one with other steps.
+TEST(Compose, APartHearsOnlyOfStepsThatItAskedFor) {
+  std::vector<std::string> first, second;
+  std::vector<Composite::Part> parts;
+  parts.push_back({"a", std::make_unique<Listener>(3, 7, first)});
+  parts.push_back({"b", std::make_unique<Listener>(5, 8, second)});
+  Composite both(std::move(parts));
+  EventPlan plan;
+  both.schedule(plan, RunLength{10, 5});
+  FakeState state(linear_layers({{2, 2}}));
+  EXPECT_TRUE(plan.after_step.contains(3) && plan.after_step.contains(5));
+  for (const std::int64_t step : {3, 5}) both.on_event({When::AfterStep, step, 0, 0}, state);
+  EXPECT_EQ(both.on_event({When::AfterBackward, 7, 1, 0}, state), Verdict::SkipUpdate);
+  EXPECT_EQ(both.on_event({When::AfterBackward, 9, 1, 0}, state), Verdict::Update) << "nobody asked";
+  both.on_event({When::EpochEnd, 10, 2, 0}, state);
+  EXPECT_EQ(first, (std::vector<std::string>{"AfterStep 3", "AfterBackward 7", "EpochEnd 10"}));
+  EXPECT_EQ(second, (std::vector<std::string>{"AfterStep 5", "EpochEnd 10"}));
+}
+
 TEST(Compose, TwoMethodsThatDoTheSameAreRefusedWithTheReason) {
   const auto beside = [](const char* name, const char* other) {
     Settings settings;
