@@ -27,11 +27,24 @@ std::recursive_mutex& library() {
   return mutex;
 }
 
+// Property lists that all objects share are made once; making one takes as long as writing a number.
 hid_t link_properties() {
-  const hid_t list = H5Pcreate(H5P_LINK_CREATE);
-  H5Pset_create_intermediate_group(list, 1);
-  H5Pset_char_encoding(list, H5T_CSET_UTF8);
-  return list;
+  static const hid_t shared = [] {
+    const hid_t list = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(list, 1);
+    H5Pset_char_encoding(list, H5T_CSET_UTF8);
+    return list;
+  }();
+  return shared;
+}
+
+hid_t plain_dataset() {
+  static const hid_t shared = [] {
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(list, false);
+    return list;
+  }();
+  return shared;
 }
 
 // The library takes two open files of one name for the same file, in memory too.
@@ -45,6 +58,11 @@ hid_t access_properties() {
   H5Pset_fapl_core(list, std::size_t{1} << 16, 0);
   H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
   return list;
+}
+
+hid_t space_of(const std::vector<hsize_t>& extents) {
+  return extents.empty() ? H5Screate(H5S_SCALAR)
+                         : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr);
 }
 
 // The largest trailing block of at most kChunkElements elements, so that a chunk is contiguous in the array.
@@ -63,33 +81,29 @@ std::vector<hsize_t> chunk_of(const std::vector<hsize_t>& extents, std::size_t i
 
 void write_dataset(hid_t file, const std::string& path, hid_t on_disk, hid_t in_memory, const void* data,
                    const std::vector<hsize_t>& extents) {
-  const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
-                                     : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
-                     H5Sclose);
-  const Handle create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose), link(link_properties(), H5Pclose);
-  H5Pset_obj_track_times(create, false);
+  const Handle space(space_of(extents), H5Sclose);
   const std::size_t item_size = H5Tget_size(on_disk);
   const auto count = static_cast<std::size_t>(made(H5Sget_simple_extent_npoints(space), path));
-  if (!extents.empty() && count * item_size >= kFilterFrom) {
+  const bool filtered = !extents.empty() && count * item_size >= kFilterFrom;
+  const Handle chunked(filtered ? H5Pcopy(plain_dataset()) : -1, H5Pclose);
+  if (filtered) {
     const auto chunk = chunk_of(extents, item_size);
-    made(H5Pset_chunk(create, static_cast<int>(chunk.size()), chunk.data()), path);
-    made(H5Pset_shuffle(create), path);
-    made(H5Pset_deflate(create, kDeflateLevel), path);
-    made(H5Pset_fletcher32(create), path);
+    made(H5Pset_chunk(chunked, static_cast<int>(chunk.size()), chunk.data()), path);
+    made(H5Pset_shuffle(chunked), path);
+    made(H5Pset_deflate(chunked, kDeflateLevel), path);
+    made(H5Pset_fletcher32(chunked), path);
   }
-  const Handle dataset(made(H5Dcreate2(file, path.c_str(), on_disk, space, link, create, H5P_DEFAULT), path), H5Dclose);
+  const hid_t create = filtered ? chunked : plain_dataset();
+  const Handle dataset(
+      made(H5Dcreate2(file, path.c_str(), on_disk, space, link_properties(), create, H5P_DEFAULT), path), H5Dclose);
   if (count > 0) made(H5Dwrite(dataset, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), path);
 }
 
-void write_attribute(hid_t file, const std::string& path, const std::string& name, hid_t on_disk, hid_t in_memory,
+void write_attribute(hid_t object, const std::string& path, const std::string& name, hid_t on_disk, hid_t in_memory,
                      const void* data, const std::vector<hsize_t>& extents) {
-  const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
-                                     : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
-                     H5Sclose);
-  const Handle attribute(
-      made(H5Acreate_by_name(file, path.c_str(), name.c_str(), on_disk, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-           path + "@" + name),
-      H5Aclose);
+  const Handle space(space_of(extents), H5Sclose);
+  const hid_t attribute = H5Acreate2(object, name.c_str(), on_disk, space, H5P_DEFAULT, H5P_DEFAULT);
+  const Handle closed(made(attribute, path + "@" + name), H5Aclose);
   if (extents.empty() || extents[0] > 0) made(H5Awrite(attribute, in_memory, data), path + "@" + name);
 }
 
@@ -149,9 +163,9 @@ std::vector<std::byte> Hdf5File::bytes() {
 
 void Hdf5File::make_group(const std::string& path) {
   changed();
-  const Handle link(link_properties(), H5Pclose), create(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
+  const Handle create(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
-  const Handle group(made(H5Gcreate2(id_, path.c_str(), link, create, H5P_DEFAULT), path), H5Gclose);
+  const Handle group(made(H5Gcreate2(id_, path.c_str(), link_properties(), create, H5P_DEFAULT), path), H5Gclose);
 }
 
 template <class T>
@@ -187,21 +201,18 @@ void Hdf5File::write_number(const std::string& path, double value) {
 
 void Hdf5File::hard_link(const std::string& existing, const std::string& path) {
   changed();
-  const Handle link(link_properties(), H5Pclose);
-  made(H5Lcreate_hard(id_, existing.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
+  made(H5Lcreate_hard(id_, existing.c_str(), id_, path.c_str(), link_properties(), H5P_DEFAULT), path);
 }
 
 void Hdf5File::external_link(const std::string& file, const std::string& object, const std::string& path) {
   changed();
-  const Handle link(link_properties(), H5Pclose);
-  made(H5Lcreate_external(file.c_str(), object.c_str(), id_, path.c_str(), link, H5P_DEFAULT), path);
+  made(H5Lcreate_external(file.c_str(), object.c_str(), id_, path.c_str(), link_properties(), H5P_DEFAULT), path);
 }
 
 void Hdf5File::copy_from(const Hdf5File& other, const std::string& object, const std::string& path) {
   changed();
   other.check_below(object);
-  const Handle link(link_properties(), H5Pclose);
-  if (H5Ocopy(other.id_, object.c_str(), id_, path.c_str(), H5P_DEFAULT, link) < 0) {
+  if (H5Ocopy(other.id_, object.c_str(), id_, path.c_str(), H5P_DEFAULT, link_properties()) < 0) {
     other.damaged(object, "cannot be copied");
   }
 }
@@ -210,13 +221,13 @@ template <class T>
 void Hdf5File::set_numbers(const std::string& path, const std::string& name, std::span<const T> values, bool scalar) {
   std::vector<hsize_t> dims;
   if (!scalar) dims = {values.size()};
-  write_attribute(id_, path, name, disk_type<T>(), memory_type<T>(), values.data(), dims);
+  write_attribute(object(path).id, path, name, disk_type<T>(), memory_type<T>(), values.data(), dims);
 }
 
 void Hdf5File::set(const std::string& path, const std::string& name, const std::string& value) {
   const Handle type(text_type(H5T_VARIABLE), H5Tclose);
   const char* pointer = value.c_str();
-  write_attribute(id_, path, name, type, type, &pointer, {});
+  write_attribute(object(path).id, path, name, type, type, &pointer, {});
 }
 void Hdf5File::set(const std::string& path, const std::string& name, const char* value) {
   set(path, name, std::string(value));
@@ -235,7 +246,7 @@ void Hdf5File::set_flag(const std::string& path, const std::string& name, bool v
   const Handle type(H5Tenum_create(H5T_STD_I8LE), H5Tclose);
   for (const auto member : {static_cast<signed char>(0), static_cast<signed char>(1)})
     H5Tenum_insert(type, member == 0 ? "FALSE" : "TRUE", &member);
-  write_attribute(id_, path, name, type, type, &byte, {});
+  write_attribute(object(path).id, path, name, type, type, &byte, {});
 }
 void Hdf5File::set(const std::string& path, const std::string& name, const std::vector<std::int64_t>& values) {
   set_numbers<std::int64_t>(path, name, values, false);
@@ -247,7 +258,7 @@ void Hdf5File::set(const std::string& path, const std::string& name, const std::
   const Handle type(text_type(H5T_VARIABLE), H5Tclose);
   std::vector<const char*> pointers;
   for (const auto& value : values) pointers.push_back(value.c_str());
-  write_attribute(id_, path, name, type, type, pointers.data(), {values.size()});
+  write_attribute(object(path).id, path, name, type, type, pointers.data(), {values.size()});
 }
 
 template void Hdf5File::write(const std::string&, std::span<const float>, std::vector<std::int64_t>);

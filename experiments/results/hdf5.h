@@ -73,6 +73,8 @@ class Hdf5File {
   std::vector<float> floats(const std::string& path, const std::string& attribute) const;
   std::vector<std::string> texts(const std::string& path, const std::string& attribute) const;
 
+  std::int64_t stored_bytes(const std::string& path) const;  // of a data set on disk, after filters
+
   // SHA-256 over every object below "/" and its attributes, in order of names, without those `skip` names.
   std::string digest(const std::function<bool(const std::string& path)>& skip) const;
 
@@ -101,6 +103,10 @@ class Hdf5File {
   void add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const;
   template <class T>
   std::vector<T> attribute_numbers(const std::string& path, const std::string& name) const;
+  // Of an open attribute; `place` names it in messages.
+  template <class T>
+  std::vector<T> numbers_of(std::int64_t attribute, const std::string& place) const;
+  std::vector<std::string> texts_of(std::int64_t attribute, const std::string& place) const;
 
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
@@ -112,5 +118,7 @@ class Hdf5File {
 
 // Bytes that an array of `item_size`-byte values takes on disk after the filters of this format.
 std::int64_t filtered_size(std::span<const std::byte> values, std::size_t item_size);
+// The same for a tensor, whose chunks are blocks: those at its edges are padded.
+std::int64_t filtered_size(std::span<const float> values, const std::vector<std::int64_t>& extents);
 
 }  // namespace winnow

@@ -8,6 +8,14 @@
 #include "experiments/results/hdf5_handle.h"
 
 namespace winnow {
+namespace {
+
+herr_t note_attribute(hid_t, const char* name, const H5A_info_t*, void* names) {
+  static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+  return 0;
+}
+
+}  // namespace
 
 std::string Hdf5File::digest(const std::function<bool(const std::string&)>& skip) const {
   Sha256 sum;
@@ -18,26 +26,24 @@ std::string Hdf5File::digest(const std::function<bool(const std::string&)>& skip
 void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<bool(const std::string&)>& skip) const {
   if (skip(path)) return;
   sum.update(path);
-  // H5Oget_info takes other arguments in each of 1.10, 1.12 and 1.14.
-  const int attributes = H5Aget_num_attrs(object(path).id);
-  if (attributes < 0) damaged(path, "cannot be opened");
-  for (hsize_t i = 0; i < static_cast<hsize_t>(attributes); ++i) {
-    const Handle attribute(
-        H5Aopen_by_idx(object(path).id, ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-    std::string name(256, '\0');
-    const ssize_t size = H5Aget_name(attribute, name.size(), name.data());
+  std::vector<std::string> attributes;
+  hsize_t from = 0;
+  if (H5Aiterate2(object(path).id, H5_INDEX_NAME, H5_ITER_INC, &from, note_attribute, &attributes) < 0) {
+    damaged(path, "has an unreadable attribute");
+  }
+  for (const std::string& name : attributes) {
+    const Handle attribute(H5Aopen(object(path).id, name.c_str(), H5P_DEFAULT), H5Aclose);
     const Handle kind(H5Aget_type(attribute), H5Tclose);
-    if (size < 0 || !kind.good()) damaged(path, "has an unreadable attribute");
-    name.resize(std::min(static_cast<std::size_t>(size), name.size() - 1));
+    if (!kind.good()) damaged(path, "has an unreadable attribute");
     sum.update(name);
     if (H5Tget_class(kind) == H5T_STRING) {
-      for (const auto& value : texts(path, name)) sum.update(value);
+      for (const auto& value : texts_of(attribute, path + "@" + name)) sum.update(value);
     } else if (H5Tget_class(kind) == H5T_ENUM) {
       signed char flag = 0;
       if (H5Tget_size(kind) != 1 || H5Aread(attribute, kind, &flag) < 0) damaged(path + "@" + name, "cannot be read");
       sum.update(std::as_bytes(std::span(&flag, 1)));
     } else {
-      const auto values = attribute_numbers<double>(path, name);
+      const auto values = numbers_of<double>(attribute, path + "@" + name);
       sum.update(std::as_bytes(std::span(values)));
     }
   }
@@ -58,6 +64,10 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<
     case Type::Other:
       damaged(path, "has an unknown type");
   }
+}
+
+std::int64_t Hdf5File::stored_bytes(const std::string& path) const {
+  return static_cast<std::int64_t>(H5Dget_storage_size(object(path).id));
 }
 
 std::int64_t filtered_size(std::span<const std::byte> values, std::size_t item_size) {
@@ -81,6 +91,14 @@ std::int64_t filtered_size(std::span<const std::byte> values, std::size_t item_s
     total += static_cast<std::int64_t>(std::min<std::size_t>(size, shuffled.size())) + 4;
   }
   return total;
+}
+
+std::int64_t filtered_size(std::span<const float> values, const std::vector<std::int64_t>& extents) {
+  if (values.size_bytes() <= kWholeChunk || extents.size() < 2)
+    return filtered_size(std::as_bytes(values), sizeof(float));
+  Hdf5File scratch = Hdf5File::create();
+  scratch.write<float>("/values", values, extents);
+  return scratch.stored_bytes("/values");
 }
 
 }  // namespace winnow

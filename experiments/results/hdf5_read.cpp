@@ -204,8 +204,13 @@ std::vector<T> Hdf5File::attribute_numbers(const std::string& path, const std::s
   const std::string place = path + "@" + name;
   if (!has(path, name)) damaged(place, "is missing");
   const Handle attribute(H5Aopen(object(path).id, name.c_str(), H5P_DEFAULT), H5Aclose);
-  const Handle kind(attribute.good() ? H5Aget_type(attribute) : -1, H5Tclose);
-  const Handle space(attribute.good() ? H5Aget_space(attribute) : -1, H5Sclose);
+  return numbers_of<T>(attribute, place);
+}
+
+template <class T>
+std::vector<T> Hdf5File::numbers_of(std::int64_t attribute, const std::string& place) const {
+  const Handle kind(attribute >= 0 ? H5Aget_type(attribute) : -1, H5Tclose);
+  const Handle space(attribute >= 0 ? H5Aget_space(attribute) : -1, H5Sclose);
   if (!kind.good() || !space.good()) damaged(place, "cannot be opened");
   const H5T_class_t type_class = H5Tget_class(kind);
   if (type_class != H5T_INTEGER && type_class != H5T_FLOAT) damaged(place, "does not hold numbers");
@@ -220,8 +225,12 @@ std::vector<std::string> Hdf5File::texts(const std::string& path, const std::str
   const std::string place = path + "@" + attribute;
   if (!has(path, attribute)) damaged(place, "is missing");
   const Handle handle(H5Aopen(object(path).id, attribute.c_str(), H5P_DEFAULT), H5Aclose);
-  const Handle kind(handle.good() ? H5Aget_type(handle) : -1, H5Tclose);
-  const Handle space(handle.good() ? H5Aget_space(handle) : -1, H5Sclose);
+  return texts_of(handle, place);
+}
+
+std::vector<std::string> Hdf5File::texts_of(std::int64_t attribute, const std::string& place) const {
+  const Handle kind(attribute >= 0 ? H5Aget_type(attribute) : -1, H5Tclose);
+  const Handle space(attribute >= 0 ? H5Aget_space(attribute) : -1, H5Sclose);
   if (!kind.good() || !space.good() || H5Tget_class(kind) != H5T_STRING) damaged(place, "does not hold text");
   const hssize_t count = H5Sget_simple_extent_npoints(space);
   if (count < 0 || count > 8192 || static_cast<std::size_t>(count) * H5Tget_size(kind) > kLargestAttribute) {
@@ -229,7 +238,7 @@ std::vector<std::string> Hdf5File::texts(const std::string& path, const std::str
   }
   return texts_from(
       kind, space, static_cast<std::size_t>(count),
-      [&](hid_t memory, void* out) { return H5Aread(handle, memory, out); },
+      [&](hid_t memory, void* out) { return H5Aread(attribute, memory, out); },
       [&](const char* what) { damaged(place, what); });
 }
 
@@ -259,7 +268,7 @@ std::vector<float> Hdf5File::floats(const std::string& path, const std::string& 
   return attribute_numbers<float>(path, attribute);
 }
 
-template std::vector<double> Hdf5File::attribute_numbers(const std::string&, const std::string&) const;
+template std::vector<double> Hdf5File::numbers_of(std::int64_t, const std::string&) const;
 template std::vector<float> Hdf5File::read(const std::string&) const;
 template std::vector<double> Hdf5File::read(const std::string&) const;
 template std::vector<std::int32_t> Hdf5File::read(const std::string&) const;

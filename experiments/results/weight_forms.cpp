@@ -152,7 +152,6 @@ WeightForms::WeightForms(const WeightRecord& weight) : weight_(weight), values_(
   const auto size_of = [this](WeightForm form) -> std::optional<std::int64_t>& {
     return bytes_[static_cast<std::size_t>(form)];
   };
-  size_of(WeightForm::Dense) = filtered_size(raw(values_), 4);
   if (is_base_) size_of(WeightForm::Seed) = kSeedBytes;
   const auto patched = std::count(patch_.begin(), patch_.end(), 1);
   if (!base_.empty() && !is_base_ && patched * 2 < static_cast<std::int64_t>(count)) {
@@ -184,18 +183,28 @@ std::int64_t WeightForms::own_bytes() const {
 std::optional<std::int64_t> WeightForms::bytes(WeightForm form) const {
   if (form == WeightForm::None) return 0;
   if (form == WeightForm::Own) return weight_.encoded ? std::optional(own_bytes()) : std::nullopt;
+  if (form == WeightForm::Dense && !bytes_[0]) {
+    bytes_[0] = filtered_size(values_, {weight_.shape.begin(), weight_.shape.end()});
+  }
   return bytes_[static_cast<std::size_t>(form)];
+}
+
+bool WeightForms::possible(WeightForm form) const {
+  if (form == WeightForm::Dense || form == WeightForm::None) return true;
+  if (form == WeightForm::Own) return weight_.encoded.has_value();
+  return bytes_[static_cast<std::size_t>(form)].has_value();
 }
 
 WeightForm WeightForms::choose(const std::string& wanted) const {
   if (wanted == "none") return WeightForm::None;
   for (const WeightForm form : {WeightForm::Dense, WeightForm::Csr, WeightForm::Bitmask, WeightForm::Seed}) {
-    if (wanted == name_of(form) && bytes(form)) return form;
+    if (wanted == name_of(form) && possible(form)) return form;
   }
-  if (wanted == "seed" && bytes(WeightForm::Overlay)) return WeightForm::Overlay;
+  if (wanted == "seed" && possible(WeightForm::Overlay)) return WeightForm::Overlay;
   if (weight_.encoded) return WeightForm::Own;
   const bool pruned = weight_.prunable && kept_count_ < weight_.shape.numel();
   const WeightForm usual = pruned ? WeightForm::Csr : WeightForm::Dense;
+  if (std::ranges::count_if(kStoredForms, [this](WeightForm form) { return possible(form); }) == 1) return usual;
   WeightForm best = usual;
   for (const WeightForm form : kStoredForms) {
     if (bytes(form) && *bytes(form) < *bytes(best)) best = form;
@@ -292,10 +301,11 @@ void WeightForms::write_own(Hdf5File& file, const std::string& path) const {
 
 void WeightForms::write(Hdf5File& file, const std::string& path, WeightForm form) const {
   if (form == WeightForm::None) return;
-  if (!bytes(form)) fail(ErrorKind::Internal, "weight {} cannot be stored as {}", weight_.name, name_of(form));
+  if (!possible(form)) fail(ErrorKind::Internal, "weight {} cannot be stored as {}", weight_.name, name_of(form));
   switch (form) {
     case WeightForm::Dense:
       file.write<float>(path, values_, {weight_.shape.begin(), weight_.shape.end()});
+      bytes_[0] = file.stored_bytes(path);
       set_encoding(file, path, "array", "0.2.0");
       break;
     case WeightForm::Csr:

@@ -27,6 +27,7 @@ class WeightForms {
 
   // Bytes on disk after filters; nothing if the tensor cannot be stored that way exactly.
   std::optional<std::int64_t> bytes(WeightForm form) const;
+  bool possible(WeightForm form) const;
   // `wanted` is the text of save.weights.form. auto: the method's own form if it has one, CSR for a pruned tensor and dense for any
   // other, unless another form saves 20 % and 4 KiB. A form that cannot hold the tensor exactly gives way to auto.
   WeightForm choose(const std::string& wanted) const;
@@ -53,7 +54,8 @@ class WeightForms {
   std::vector<float> base_;          // regenerated initial values, empty if there is no seed
   std::vector<std::uint8_t> patch_;  // entries that differ from base_ or were trained
   bool is_base_ = false, kept_is_base_ = false, one_magnitude_ = false;
-  std::array<std::optional<std::int64_t>, kStoredForms.size()> bytes_;
+  // That of the dense form is worked out when somebody asks: where no other form is possible it is written first, and then known.
+  mutable std::array<std::optional<std::int64_t>, kStoredForms.size()> bytes_;
 };
 
 // Back to dense. Damage and a wrong check sum are Error{Input}. `keep` is empty where the form has no mask.

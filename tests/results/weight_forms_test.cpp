@@ -78,6 +78,19 @@ TEST(WeightForms, ATensorThatDoesNotSayWhatIsLeftOfItIsDamaged) {
   EXPECT_THROW(round_trip(weight, WeightForm::Dense), Error);
 }
 
+// One piece, one chunk, several, and a last one that is not full.
+TEST(WeightForms, ADenseTensorTakesWhatWasWorkedOutBefore) {
+  for (const Shape& shape : {Shape{10}, Shape{300, 784}, Shape{512, 1024}, Shape{700, 512}, Shape{7, 64, 33, 33}}) {
+    const WeightRecord weight = dense_weight("w", shape);
+    const WeightForms worked_out(weight), written(weight);
+    const std::int64_t expected = *worked_out.bytes(WeightForm::Dense);
+    Hdf5File file = Hdf5File::create();
+    written.write(file, "/w", WeightForm::Dense);
+    EXPECT_EQ(*written.bytes(WeightForm::Dense), expected) << shape.text();
+    EXPECT_EQ(file.stored_bytes("/w"), expected) << shape.text();
+  }
+}
+
 TEST(WeightForms, AForcedFormIsUsedWhereItIsExact) {
   const Shape shape{30, 40};
   EXPECT_EQ(WeightForms(pruned_weight("w", shape, 0.1)).choose("dense"), WeightForm::Dense);
