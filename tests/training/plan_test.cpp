@@ -75,7 +75,11 @@ TEST_P(PlanOfMethod, IsWhatTheTrialKeeps) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PlanOfMethod, testing::ValuesIn(method_names()),
-                         [](const testing::TestParamInfo<std::string>& method) { return method.param; });
+                         [](const testing::TestParamInfo<std::string>& method) {
+                           std::string name = method.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 TEST(Plan, CompositionsKeepWhatIsPlanned) {
   for (const char* method :
