@@ -56,7 +56,7 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual DataShape shape() const = 0;
-  virtual std::string digest() const = 0;            // of the files' bytes, for provenance
+  virtual std::string digest() const = 0;            // of the files' contents, unpacked; for provenance
   virtual std::string remark() const { return ""; }  // how the files differ from the published ones; empty: not at all
   virtual std::int64_t examples(Split) const = 0;
   // `batch` counts the rows over all ranks; it must be a multiple of slice.ranks.

@@ -13,11 +13,11 @@ namespace winnow {
 // The value is the exit code of the command (sysexits.h), documented in docs/formats.md.
 enum class ErrorKind : int {
   Usage = 64,        // bad command line
-  Settings = 65,     // bad sweep file, setting or combination; damaged or newer result file
+  Settings = 65,     // bad sweep file, setting or combination; newer result file
   Input = 66,        // a file or folder that must be read is missing or damaged
-  Unavailable = 69,  // device, library or network
+  Unavailable = 69,  // device, library, network or memory
   Internal = 70,     // a broken promise of our own code
-  Io = 74,           // writing failed: disk full, no permission
+  Io = 74,           // reading or writing failed: disk full, no permission, error of the disk
   Stopped = 75,      // stopped on request, state saved
   Site = 78          // the machine or launch does not fit the plan (too few ranks, ...)
 };

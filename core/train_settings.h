@@ -26,12 +26,12 @@ class LearningRate {
 
 const Schema& train_schema();  // keys without "train."
 
-// Updates of a training run of these settings on a data set with this many batches an epoch.
 // Lengths among `settings` (resolved against the schema, each with its Setting::span) that are too long
 // to have an effect in a run of this length, with the reason: "100ep cannot act: of its 500 steps at most 14 fit into the run".
 // A span until another length lies in a run of its own that is so long.
 std::vector<SettingProblem> idle_lengths(const Schema& schema, const Settings& settings, const RunLength& length);
 
+// Updates of a training run of these settings on a data set with this many batches an epoch.
 RunLength run_length(const Settings& train, std::int64_t steps_per_epoch);
 
 }  // namespace winnow

@@ -66,7 +66,7 @@ class ProgramCache {
   // The parameters lose channels (ParamStore::gather), and all programs are gone. params() stays the same object.
   void gather(const Model& model, const ChannelCut& cut);
 
-  // The program of an equal draft, that of an earlier trial with this one's real attributes, or a new one. Stays where it is until the next begin(), gather() or shrink().
+  // The program of an equal draft, that of an earlier trial with this one's real attributes, or a new one. Stays where it is until the next begin(), gather(), shrink_probes() or done_with().
   CompiledNetwork& compiled(ProgramDraft draft);
   // The present trial has no more use of it: it stays for the next one, unless it holds more than `bytes`.
   void done_with(const CompiledNetwork& net, std::size_t bytes);

@@ -29,7 +29,7 @@ class Reducer {
 
   void begin_step(bool dense);  // looks at the masks again if they changed
   void ready(ParamId param);    // its gradient is final on this rank
-  // Waits for all sums; `extra` (loss and counts) is summed along with the last bucket.
+  // Waits for all sums; `extra` (loss and counts) is summed in a message of its own.
   void finish(std::span<float> extra);
 
   std::int64_t bytes_sent() const { return bytes_sent_; }    // handed to the all-reduce by this rank so far

@@ -27,7 +27,7 @@ struct TrialNeed {
 
 // Fully resolved: no default is left implicit. `id` = first 20 hex digits of SHA-256 over
 // canonical(), the sorted "key=value" lines of `identity`: of the settings those that are read and not
-// at their default, without replicate, ranks, paths and output options.
+// at their default, without replicate, paths and output options; ranks only where batch norm makes them count.
 struct TrialSpec {
   std::string id;
   std::int64_t replicate = 0;
@@ -81,7 +81,7 @@ struct TrialResult {
   std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
   Table epochs, steps, events, layers;
   std::vector<WeightRecord> weights;
-  std::vector<WeightRecord> start_weights;        // only if save.start asks for them
+  std::vector<WeightRecord> start_weights;        // only with save.weights.when: both
   std::map<std::string, std::string> provenance;  // build, machine, seeds, data digests, command line, ...
   std::map<std::string, std::string> lineage;     // ids of start file, ticket, teacher
 };

@@ -1,4 +1,4 @@
-// What the exit codes mean and what a batch script should do; for the manual page. docs/formats.md has the same table.
+// What the exit codes mean, for the manual page; docs/formats.md says the same and what a batch script should do.
 #pragma once
 
 #include <vector>
@@ -15,12 +15,14 @@ inline const std::vector<ExitCode>& exit_codes() {
       {0, "done; without --strict also if trials failed or diverged"},
       {3, "with --strict: done, but some trials failed or diverged"},
       {64, "wrong command line"},
-      {65, "wrong sweep file or setting, or a result file of another major version"},
-      {66, "a file or directory to read is missing or damaged"},
-      {69, "device, library or network unavailable; try again"},
+      {65, "wrong sweep file or setting; a result file of another major version"},
+      {66,
+       "a file or directory to read is missing or damaged: sweep, results, data of the trials; after `run`, every "
+       "other trial is done"},
+      {69, "device, library, network or memory unavailable"},
       {70, "internal error: a bug"},
-      {74, "writing failed: disk full, no permission; try again"},
-      {75, "stopped on request; the same command goes on"},
+      {74, "reading or writing failed, of a file or standard output: disk full, no permission, error of the disk"},
+      {75, "stopped on request, everything finished is saved"},
       {78, "the machine or the launch does not fit the plan"}};
   return codes;
 }

@@ -22,7 +22,7 @@ struct ImageSplit {
 struct ImageData {
   DataShape shape;
   ImageSplit train, test;
-  std::string digest;       // SHA-256 over the files' bytes, in the order they are listed
+  std::string digest;       // SHA-256 over the files' contents, unpacked, in the order they are listed
   std::string remark = {};  // one line if these are not the published files of that name
 };
 

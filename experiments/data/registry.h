@@ -1,5 +1,5 @@
 // The data sets of this build. Adding one: a file with its definition, and its line in
-// registry.cpp. Built once, immutable, shared freely.
+// datasets.def. Built once, immutable, shared freely.
 #pragma once
 
 #include <filesystem>

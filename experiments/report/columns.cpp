@@ -90,7 +90,8 @@ const std::vector<ReportColumn>& report_columns() {
        "to the dense baseline of the same group, points, paired by replicate with its 95 % "
        "half-width (u: unpaired; 2 of 3: the pairs that there are)",
        true, 1, gap, "gap_mean"},
-      {"best", "best %", "best.test_acc: the largest test accuracy over epochs, an optimistic figure", true, 3,
+      {"best", "best %",
+       "best.test_acc: the largest test accuracy over epochs as sparse as the last, an optimistic figure", true, 3,
        [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean); },
        "best.test_acc"},
       {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean("sparsity.prunable", in_percent),

@@ -9,9 +9,11 @@ const std::vector<SummaryField>& summary_fields() {
       {"final.test_loss", "nat", "mean cross-entropy on the test split after the last step"},
       {"final.val_acc", "1", "top-1 accuracy on the validation split after the last step"},
       {"final.train_loss", "nat", "mean training loss over the last epoch"},
-      {"best.test_acc", "1", "largest test accuracy over epochs (an optimistic figure, for comparison only)"},
+      {"best.test_acc", "1",
+       "largest test accuracy over epochs in which the network was no denser than at the end (an optimistic figure, "
+       "for comparison only)"},
       {"best.epoch", "epoch", "epoch of best.test_acc, counted from 1"},
-      {"selected.test_acc", "1", "test accuracy at the epoch with the best validation accuracy"},
+      {"selected.test_acc", "1", "test accuracy at the one of these epochs with the best validation accuracy"},
       {"selected.epoch", "epoch", "that epoch, counted from 1"},
       {"params.total", "count", "parameters of the dense model: weights, biases, normalisation"},
       {"params.prunable", "count", "entries of the prunable set of the dense model"},

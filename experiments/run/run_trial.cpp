@@ -131,7 +131,8 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, co
   // The sweep was planned by the file's content. It may have changed since, or be another one where this rank runs.
   const std::string* planned = spec.identity.find("init.from");
   if (planned != nullptr && *planned != given && *planned != header.content_digest) {
-    fail(ErrorKind::Input, "init.from: {} is another result than the one that the sweep was planned with", path.string());
+    fail(ErrorKind::Input, "init.from: {} is another result than the one that the sweep was planned with",
+         path.string());
   }
   result.lineage["start"] = header.name;
   result.lineage["start.digest"] = header.content_digest;

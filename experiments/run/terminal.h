@@ -7,7 +7,7 @@
 
 namespace winnow {
 
-enum class Colour { Green = 32, Yellow = 33, Red = 31, Faint = 2, Bold = 1 };
+enum class Colour { Green = 32, Yellow = 33, Red = 31 };
 
 struct Terminal {
   bool live = false;     // a terminal, on which text can be written over

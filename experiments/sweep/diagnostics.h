@@ -14,7 +14,7 @@
 namespace winnow {
 
 struct Place {
-  int source = -1;           // as returned by Diagnostics::add_source
+  int source = -1;           // as returned by Diagnostics::add_file and add_argument
   int line = 0, column = 0;  // from 1
   int width = 1;             // characters to underline
 };

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Two builds of winnow on this machine: no model may become slower, sweeps of small trials are to become faster.
 
-Both are measured in turns, so that both meet the same load; the table shows medians over the rounds and how many times
-as fast the second one is. All on one core (taskset). What a build does not know (a model, a method) is left out and named.
+Both are measured in turns, so that both meet the same load; the table shows medians over the rounds, how many times as fast the second one is by them, and by
+the least times, which a machine shared with others disturbs less. All on one core (taskset). What a build does not know (a model, a method) is left out and named.
 
     tests/bench/compare_builds.py BEFORE AFTER [--rounds 5] [--seconds 2] [--models ...] [--methods ...] [--trials 200]
 """
@@ -39,7 +39,8 @@ def step_seconds(winnow, model, method, seconds, batch):
     command = ["taskset", "-c", "0", winnow, "bench", "--model", model, "--method", method, "--precision", "f32", "--batch", str(batch),
                "--seconds", str(seconds), "--json"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
-    return json.loads(done.stdout)["step_seconds"]["median"] if done.returncode == 0 else None
+    step = json.loads(done.stdout)["step_seconds"] if done.returncode == 0 else None
+    return step and (step["median"], step["least"])
 
 
 def sweep_seconds(winnow, text):
@@ -49,9 +50,11 @@ def sweep_seconds(winnow, text):
         began = time.perf_counter()
         subprocess.run(["taskset", "-c", "0", winnow, "run", sweep, "-o", Path(folder) / "out", "--threads", "1"], env=ENVIRONMENT, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        return seconds, seconds
 
 
+# `measure` gives the median and the least of what it saw, in seconds.
 def in_turns(name, measure, builds, rounds, unit=1e3, what="ms"):
     times = {build: [] for build in builds}
     for _ in range(rounds):
@@ -61,9 +64,9 @@ def in_turns(name, measure, builds, rounds, unit=1e3, what="ms"):
                 print(f"{name:28} not known to {build}", flush=True)
                 return
             times[build].append(seconds)
-    before, after = (statistics.median(times[build]) * unit for build in builds)
-    ratios = sorted(b / a for b, a in zip(*times.values()))
-    print(f"{name:28} {before:10.2f} {what} {after:10.2f} {what}   {before / after:5.2f}x   (rounds {ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
+    before, after = (statistics.median(median for median, _ in times[build]) * unit for build in builds)
+    least_before, least_after = (min(least for _, least in times[build]) for build in builds)
+    print(f"{name:28} {before:10.2f} {what} {after:10.2f} {what}   {before / after:5.2f}x   {least_before / least_after:5.2f}x", flush=True)
 
 
 def main():
@@ -77,7 +80,7 @@ def main():
     options.add_argument("--trials", type=int, default=200)
     given = options.parse_args()
     builds = [given.before, given.after]
-    print(f"{'':28} {'before':>13} {'after':>13}")
+    print(f"{'':28} {'before':>13} {'after':>13}   {'median':>6}   {'least':>6}")
     for model in given.models:
         batch = 16 if model in LARGE else 64
         in_turns(f"{model}, batch {batch}", lambda build: step_seconds(build, model, "dense", given.seconds, batch), builds, given.rounds)

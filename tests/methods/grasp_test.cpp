@@ -100,6 +100,32 @@ TEST(Grasp, AQuadraticLossGivesTheSpecificationsScores) {
   EXPECT_EQ(state.keep(0), (std::vector<std::uint8_t>{1, 1, 1, 0})) << "index 3 goes first";
 }
 
+// As in the official code: linear layers are scored with new values, Xavier normal, and trained from their own.
+TEST(Grasp, LinearLayersAreScoredWithNewValues) {
+  constexpr std::int64_t kIn = 120, kOut = 80;
+  FakeState state(linear_layers({{kOut, kIn}}));
+  const std::vector<float> own(static_cast<std::size_t>(kIn * kOut), 0.25f);
+  state.set_weight(0, own);
+  std::vector<std::vector<double>> asked;
+  state.answer = [&](const ProbeRequest& request) {
+    asked.push_back(request.double_weights[0]);
+    return ProbeResult{0, {}, {request.double_weights[0]}};
+  };
+  gradient_flow(state, pruned_tensors(state), {.samples_per_class = 2});
+  ASSERT_EQ(asked.size(), 3u);
+  double sum = 0, squares = 0;
+  for (const double w : asked[0]) {
+    sum += w;
+    squares += w * w;
+  }
+  const double count = static_cast<double>(asked[0].size()), variance = 2.0 / (kIn + kOut);
+  EXPECT_NEAR(sum / count, 0, 4 * std::sqrt(variance / count));
+  EXPECT_NEAR(squares / count / variance, 1, 4 * std::sqrt(2 / count));
+  EXPECT_NE(asked[1], asked[0]) << "the other gradients are taken beside these values";
+  const auto after = state.params().weight(ParamId(0));
+  EXPECT_EQ(std::vector<float>(after.begin(), after.end()), own);
+}
+
 // Half the squared norm of each tensor's gradient on the examples that are scored, all weights times `factor`.
 std::vector<double> half_norms(Trainer& trainer, const std::vector<PrunedTensor>& tensors, double factor) {
   ProbeRequest request{

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "experiments/cli/verbs.h"
+#include "experiments/methods/registry.h"
 #include "tests/said.h"
 #include "tests/sweep/sweep_fixture.h"
 
@@ -26,6 +27,16 @@ TEST_F(CommandLine, ExamplesOfTheRepositoryAreValid) {
     ++sweeps;
   }
   EXPECT_GE(sweeps, 3);
+}
+
+// README promises it of examples/methods.yaml.
+TEST_F(CommandLine, AnExampleHasEveryMethod) {
+  const Said said = winnow({"plan", example("methods.yaml"), "--json", "-o", folder_.string()});
+  ASSERT_EQ(said.code, 0) << said.err;
+  const auto plan = nlohmann::json::parse(said.out);
+  std::set<std::string> shown;
+  for (const auto& trial : plan["trials"]) shown.insert(trial["settings"]["method.name"]);
+  for (const MethodDef& def : methods()) EXPECT_TRUE(shown.contains(def.name)) << def.name;
 }
 
 TEST_F(CommandLine, ThePageOfMethodsIsWhatTheSchemasSay) {

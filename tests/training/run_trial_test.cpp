@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
 #include "tests/training/whole_trial.h"
 
 namespace winnow {
@@ -64,6 +67,36 @@ TEST(RunTrial, AFailureOverAFileToReadIsKnownAsOne) {
   const TrialResult unknown = result_of(spec);
   EXPECT_EQ(unknown.outcome, Outcome::Failed);
   EXPECT_FALSE(unknown.input_unreadable) << unknown.reason;
+}
+
+// A sweep is planned by the content of a start file. One that another file replaced since is no start of that trial.
+TEST(RunTrial, AStartFileThatChangedSinceThePlanIsRefused) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / ("winnow-start-" + std::to_string(getpid()));
+  PosixFiles files;
+  const auto trained = [&](const char* lr) {
+    const TrialResult result = result_of("{name: dense}", std::string("epochs: 2it, batch: 32, lr: ") + lr);
+    publish(files, folder, result);
+    return Layout(folder).trial(result.spec.name());
+  };
+  const auto first = trained("0.01"), second = trained("0.02");
+  const auto start = folder / "start.h5";
+  std::filesystem::copy_file(first, start);
+  TrialSpec spec =
+      spec_of("{name: dense}", "epochs: 2it, batch: 32, lr: 0.05", "  init: {from: " + start.string() + "}\n");
+  const TrialHeader header = read_header(files, first);
+  spec.identity.set("init.from", header.content_digest);
+  const TrialResult result = result_of(spec);
+  EXPECT_EQ(result.outcome, Outcome::Done) << result.reason;
+  EXPECT_EQ(result.lineage.at("start"), header.name);
+  EXPECT_EQ(result.lineage.at("start.digest"), header.content_digest);
+  std::filesystem::remove(start);
+  std::filesystem::copy_file(second, start);
+  const TrialResult refused = result_of(spec);
+  EXPECT_EQ(refused.outcome, Outcome::Failed);
+  EXPECT_TRUE(refused.input_unreadable) << "so that the run exits with 66";
+  EXPECT_NE(refused.reason.find("another result than the one that the sweep was planned with"), std::string::npos)
+      << refused.reason;
+  std::filesystem::remove_all(folder);
 }
 
 TEST(RunTrial, MasksDoNotDependOnThePrecisionOfTraining) {

@@ -70,8 +70,7 @@ std::size_t position_of(const std::string& name, const std::vector<PrunedTensor>
     if (tensors[t].name == name || tensors[t].layer == name) return t;
     known.push_back(tensors[t].layer);
   }
-  fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name,
-       did_you_mean(name, known, "; "));
+  fail(ErrorKind::Settings, "method.{}: no prunable layer '{}'{}", key, name, did_you_mean(name, known, "; "));
 }
 
 std::vector<PrunedTensor> pruned_tensors(TrainState& state) {
