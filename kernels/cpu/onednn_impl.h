@@ -4,6 +4,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <array>
 #include <dnnl.hpp>
 #include <optional>
@@ -19,11 +20,15 @@ using Dims = memory::dims;
 
 const dnnl::engine& cpu_engine();
 
-// oneDNN takes the calling thread's OpenMP setting, both when a primitive is made and when it runs.
+// oneDNN takes the calling thread's OpenMP setting, both when a primitive is made and when it runs. It shares its work out to
+// that many threads and trusts that they come: of a team that OpenMP made smaller (OMP_DYNAMIC, OMP_THREAD_LIMIT,
+// OMP_MAX_ACTIVE_LEVELS) parts would never be computed.
 class ThreadScope {
  public:
   explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
-    if (threads != before_) omp_set_num_threads(threads);
+    omp_set_dynamic(0);
+    if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
+    omp_set_num_threads(std::min(threads, omp_get_thread_limit()));
   }
   ~ThreadScope() { omp_set_num_threads(before_); }
   ThreadScope(const ThreadScope&) = delete;

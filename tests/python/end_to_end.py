@@ -99,6 +99,18 @@ def threads_sleep(folder):
         assert found == ([expected] if expected else []), (given, found)
 
 
+def fewer_threads_than_asked(folder):
+    """Whatever OpenMP makes of the number of threads, what is computed is the same."""
+    sweep = folder / "threads.yaml"
+    sweep.write_text(SWEEP.replace("EPOCHS", "1").replace("replicate: 2", "replicate: 1"))
+    found = {}
+    for name, more in (("plain", {}), ("limit", {"OMP_THREAD_LIMIT": "1"}), ("dynamic", {"OMP_DYNAMIC": "true"}), ("levels", {"OMP_MAX_ACTIVE_LEVELS": "0"})):
+        command = [WINNOW, "run", sweep, "-o", folder / name, "--threads", "3", "--workers", "1", "--only", "method.name=dense"]
+        subprocess.run(command, env=dict(ENVIRONMENT, **more), check=True, capture_output=True, timeout=120)
+        found[name] = digests(folder / name)
+    assert len(found["plain"]) == 1 and all(each == found["plain"] for each in found.values()), found
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -122,6 +134,7 @@ def main():
         assert all(name in report for name in ("dense", "snip", "rigl")), report
         draw(folder)
         threads_sleep(folder)
+        fewer_threads_than_asked(folder)
         looks(sweep, folder / "two")
         tour(folder)
 
