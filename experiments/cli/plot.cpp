@@ -38,6 +38,12 @@ void write_all(int pipe, const std::string& text) {
 
 }  // namespace
 
+void check_picture(const fs::path& picture) {
+  const std::string kind = picture.extension();
+  if (kind == ".svg" || kind == ".pdf" || kind == ".png") return;
+  fail(ErrorKind::Usage, "--plot {}: the name must end in .svg, .pdf or .png", picture.string());
+}
+
 void draw_plot(const std::string& report, const fs::path& picture) {
   const std::string script = plotter().string(), target = picture.string();
   std::array<int, 2> ends{};

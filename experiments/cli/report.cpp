@@ -75,6 +75,7 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
   const auto given = parse_arguments("report", args, out);
   if (!given) return 0;
   const ReportOptions report = report_options(*given);
+  if (given->contains("plot")) check_picture((*given)["plot"].as<std::string>());
   PosixFiles files;
   const std::filesystem::path place = place_of(*given);
   if (!files.exists(place)) fail(ErrorKind::Input, "{}: no such survey file or directory", place.string());

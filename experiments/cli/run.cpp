@@ -21,7 +21,7 @@ void add_run_options(VerbOptions& options) {
       "trials trained at the same time, without mpirun; 0: one for each core that this process may use")(
       "threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
       "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
-      "quiet,q", "no progress");
+      "quiet,q", "no progress, only what went wrong");
 }
 
 namespace {

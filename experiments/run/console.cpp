@@ -86,13 +86,17 @@ void Console::end(const TrialRow& row, TrialEnd end, const std::string& text) {
     }
   }
   const bool bad = end == TrialEnd::Diverged || end == TrialEnd::Failed;
-  line(fmt::format("[{}/{}] {} {}, {}  {}", sum(ended_), std::max(trials_, sum(ended_)),
-                   terminal_.live ? short_name(row.name) : row.name, row.label, row.place,
-                   bad ? terminal_.paint(Colour::Red, text) : text));
+  const std::string said = fmt::format("[{}/{}] {} {}, {}  {}", sum(ended_), std::max(trials_, sum(ended_)),
+                                       terminal_.live ? short_name(row.name) : row.name, row.label, row.place,
+                                       bad ? terminal_.paint(Colour::Red, text) : text);
+  end == TrialEnd::Failed ? problem(said) : line(said);
 }
 
 void Console::line(const std::string& text) {
-  if (quiet_) return;
+  if (!quiet_) problem(text);
+}
+
+void Console::problem(const std::string& text) {
   const bool had_block = !on_screen_.empty();
   // One write, so that lines of several processes do not mix.
   out_ << erased() + text + "\n" << std::flush;

@@ -31,7 +31,7 @@ enum class TrialEnd { Trained, Diverged, Failed, Elsewhere };
 
 class Console {
  public:
-  // `drawn`: this process shows the block; others show their lines alone. `quiet`: nothing at all.
+  // `drawn`: this process shows the block; others show their lines alone. `quiet`: only what went wrong.
   Console(bool quiet, bool drawn);
   Console(bool quiet, bool drawn, std::ostream& out, Terminal terminal);
   ~Console();  // takes the block away
@@ -45,6 +45,7 @@ class Console {
   // A trial ended: "[3/18] NAME LABEL, PLACE  TEXT", where 3 trials have ended now; a terminal gets the start of NAME.
   void end(const TrialRow& row, TrialEnd end, const std::string& text);
   void line(const std::string& text);
+  void problem(const std::string& text);  // said even where quiet was asked for
   // Draws, if it is time to. `now`: for tests.
   void tick(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now());
 

@@ -143,7 +143,7 @@ class SweepRunner {
       archive_sweep(files_, options_.out, sweep_text_);
       std::vector<std::string> problems;
       found_ = find_results(files_, options_.out, trials_, problems);
-      for (const std::string& problem : problems) console_.line("warning: " + problem);
+      for (const std::string& problem : problems) console_.problem("warning: " + problem);
       find_data();
     });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);

@@ -44,6 +44,9 @@ bool depends_on_ranks(const TrialSpec& spec) {
 
 namespace {
 
+// More take minutes to plan and longer than a lifetime to train.
+constexpr std::int64_t kMostSteps = 1'000'000'000;
+
 // A batch norm that sees one value a channel, by name: it gives back its shift whatever the image is.
 std::optional<std::string> norm_over_one_value(const Model& model, std::int64_t rows) {
   for (const Node& node : model.graph.nodes()) {
@@ -89,6 +92,9 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     if (const auto problem = check_density(model, method)) return SettingProblem{key, *problem};
     if (const auto problem = check_batch(setup, spec.ranks, model)) return problem;
     const RunLength length = setup.length();
+    if (length.steps > kMostSteps) {
+      return SettingProblem{"train.epochs", fmt::format("is {} steps; {} at most", length.steps, kMostSteps)};
+    }
     for (int phase = 0; composed->phase(phase, length); ++phase) {
     }
     key = "train.schedule.at";

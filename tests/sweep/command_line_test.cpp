@@ -29,6 +29,31 @@ TEST_F(CommandLine, ExamplesOfTheRepositoryAreValid) {
   EXPECT_GE(sweeps, 3);
 }
 
+TEST_F(CommandLine, TheCommandThatAPlanShowsCanBePastedIntoAShell) {
+  const Said said =
+      winnow({"plan", example("first.yaml"), "--set", "train.lr=[0.3, 0.4]", "-o", (folder_ / "it's").string()});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_NE(said.out.find("next   winnow run " + example("first.yaml") + " --set 'train.lr=[0.3, 0.4]' -o '" +
+                          folder_.string() + "/it'\\''s'\n"),
+            std::string::npos)
+      << said.out;
+}
+
+TEST_F(CommandLine, ARunWithoutEndIsRefusedAndNotPlanned) {
+  const Said said =
+      winnow({"plan", example("first.yaml"), "--set", "train.epochs=999999999999ep", "-o", folder_.string()});
+  EXPECT_EQ(said.code, 65);
+  EXPECT_NE(said.err.find("'train.epochs' is "), std::string::npos) << said.err;
+  EXPECT_NE(said.err.find(" steps; 1000000000 at most"), std::string::npos) << said.err;
+}
+
+TEST_F(CommandLine, WhatCannotBeDrawnIsRefusedBeforeAnythingIsRead) {
+  const Said said = winnow({"report", (folder_ / "none.h5").string(), "--plot", "picture.bmp"});
+  EXPECT_EQ(said.code, 64);
+  EXPECT_NE(said.err.find("must end in .svg, .pdf or .png"), std::string::npos) << said.err;
+  EXPECT_EQ(said.out, "");
+}
+
 // README promises it of examples/methods.yaml.
 TEST_F(CommandLine, AnExampleHasEveryMethod) {
   const Said said = winnow({"plan", example("methods.yaml"), "--json", "-o", folder_.string()});

@@ -156,9 +156,12 @@ TEST_F(Picture, OtherProcessesAndQuietRunsDrawNothing) {
   later(seconds(100));
   EXPECT_EQ(out_.str(), "");
   console_.emplace(true, true, out_, Terminal{.live = true});
-  console_->end(row("first-r0", 50, 10), TrialEnd::Failed, "failed");
+  console_->end(row("first-r0", 50, 10), TrialEnd::Trained, "test");
   console_->line("x");
   EXPECT_EQ(out_.str(), "");
+  console_->end(row("next-r0", 50, 10), TrialEnd::Failed, "no room");
+  EXPECT_NE(out_.str().find("no room"), std::string::npos) << "what went wrong is said";
+  EXPECT_EQ(out_.str().find('\n'), out_.str().size() - 1) << "one line";
 }
 
 TEST_F(Picture, BestIsKeptForEachModelAndDataSet) {

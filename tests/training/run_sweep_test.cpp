@@ -134,6 +134,19 @@ TEST_F(RunSweep, DamagedDataStopTheRun) {
   EXPECT_FALSE(std::filesystem::exists(out() / "trials")) << "nothing was trained";
 }
 
+TEST_F(RunSweep, AQuietRunSaysWhatWentWrongAndNothingElse) {
+  const RunSaid good = winnow({"run", "-q"});
+  EXPECT_EQ(good.code, 0);
+  EXPECT_EQ(good.err, "");
+  const auto path = Layout(out()).trial(trials()[0].name());
+  const auto whole = files_.read(path);
+  files_.replace(path, std::span(whole).first(whole.size() / 2));
+  const RunSaid bad = winnow({"run", "-q"});
+  EXPECT_EQ(bad.code, 66);
+  EXPECT_TRUE(bad.has("warning: " + path.string())) << bad.err;
+  EXPECT_EQ(std::count(bad.err.begin(), bad.err.end(), '\n'), 1) << bad.err;
+}
+
 TEST_F(RunSweep, MissingDataStopTheRunAndAreANoteInThePlan) {
   for (const char* name : {"fashion-mnist", "cifar10"}) {
     for (const auto& [root, words] : std::vector<std::pair<std::string, std::string>>{
