@@ -100,15 +100,17 @@ def threads_sleep(folder):
 
 
 def fewer_threads_than_asked(folder):
-    """Whatever OpenMP makes of the number of threads, what is computed is the same."""
+    """Where OpenMP would give fewer threads than were asked for, it is told not to; where it cannot give more, that many compute."""
     sweep = folder / "threads.yaml"
     sweep.write_text(SWEEP.replace("EPOCHS", "1").replace("replicate: 2", "replicate: 1"))
     found = {}
-    for name, more in (("plain", {}), ("limit", {"OMP_THREAD_LIMIT": "1"}), ("dynamic", {"OMP_DYNAMIC": "true"}), ("levels", {"OMP_MAX_ACTIVE_LEVELS": "0"})):
-        command = [WINNOW, "run", sweep, "-o", folder / name, "--threads", "3", "--workers", "1", "--only", "method.name=dense"]
+    for name, threads, more in (("one", 1, {}), ("limit", 3, {"OMP_THREAD_LIMIT": "1"}), ("three", 3, {}), ("dynamic", 3, {"OMP_DYNAMIC": "true"}),
+                                ("levels", 3, {"OMP_MAX_ACTIVE_LEVELS": "0"})):
+        command = [WINNOW, "run", sweep, "-o", folder / f"team-{name}", "--threads", str(threads), "--workers", "1", "--only", "method.name=dense"]
         subprocess.run(command, env=dict(ENVIRONMENT, **more), check=True, capture_output=True, timeout=120)
-        found[name] = digests(folder / name)
-    assert len(found["plain"]) == 1 and all(each == found["plain"] for each in found.values()), found
+        found[name] = digests(folder / f"team-{name}")
+    assert len(found["one"]) == 1 and found["limit"] == found["one"], found
+    assert found["dynamic"] == found["three"] == found["levels"], found
 
 
 def main():
