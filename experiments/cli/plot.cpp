@@ -40,8 +40,13 @@ void write_all(int pipe, const std::string& text) {
 
 void check_picture(const fs::path& picture) {
   const std::string kind = picture.extension();
-  if (kind == ".svg" || kind == ".pdf" || kind == ".png") return;
-  fail(ErrorKind::Usage, "--plot {}: the name must end in .svg, .pdf or .png", picture.string());
+  if (kind != ".svg" && kind != ".pdf" && kind != ".png") {
+    fail(ErrorKind::Usage, "--plot {}: the name must end in .svg, .pdf or .png", picture.string());
+  }
+  std::error_code ignored;
+  const fs::path folder = picture.has_parent_path() ? picture.parent_path() : fs::path(".");
+  if (!fs::is_directory(folder, ignored))
+    fail(ErrorKind::Io, "--plot {}: there is no folder {}", picture.string(), folder.string());
 }
 
 void draw_plot(const std::string& report, const fs::path& picture) {

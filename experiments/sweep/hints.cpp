@@ -6,6 +6,8 @@ namespace winnow {
 
 std::string hint_for(std::string_view key, std::string_view value) {
   for (const std::string_view section : {"data", "model", "method"}) {
+    if (key == section && value.empty())
+      return fmt::format("'{0}' belongs under 'trial:', as in 'trial: {{{0}: {{name: ...}}}}'", key);
     if (key == section) return fmt::format("'{0}' is a map: '{0}: {{name: {1}}}'", key, value.empty() ? "..." : value);
   }
   const std::string_view leaf = key.substr(key.rfind('.') + 1);

@@ -2,12 +2,17 @@
 
 namespace winnow {
 
-void PlanNotes::add(const std::string& about, const std::string& key, const Place& place, const std::string& text) {
+void PlanNotes::add(const std::string& about, const std::string& key, const Place& place, const std::string& text,
+                    std::size_t configuration) {
   Note& note = notes_[{place.source, place.line, place.column, key, about}];
-  if (note.configurations++ == 0) {
+  if (note.configurations == 0) {
     note.place = place;
     note.text = text;
+  } else if (note.last == configuration) {
+    return;  // one configuration, for several reasons
   }
+  note.last = configuration;
+  ++note.configurations;
 }
 
 std::vector<std::string> PlanNotes::lines(const Diagnostics& problems, std::size_t configurations) const {

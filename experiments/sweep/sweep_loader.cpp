@@ -103,7 +103,8 @@ void SweepLoader::add(const ResolvedTrial& trial, const Point& point, const Tria
   note_references(spec, point, resolver);
   // Replicates differ in nothing that a check looks at.
   for (const ResolvedTrial::Unread& unread : trial.unread) {
-    notes_.add("unread", unread.entry->key, unread.entry->value_place, fmt::format("is not read: {}", unread.why));
+    notes_.add("unread", unread.entry->key, unread.entry->value_place, fmt::format("is not read: {}", unread.why),
+               trials_.configurations());
   }
   const auto problem = options_.check ? options_.check(spec) : std::nullopt;
   if (problem) {
@@ -111,7 +112,7 @@ void SweepLoader::add(const ResolvedTrial& trial, const Point& point, const Tria
     problems_.error(resolver.place_of(point, closest.key), fmt::format("'{}' {}", closest.key, closest.text));
   } else if (options_.remarks && !options_.smoke) {  // a smoke trial is short on purpose
     for (const SettingProblem& remark : options_.remarks(spec)) {
-      notes_.add("remark", remark.key, resolver.given_place(point, remark.key), remark.text);
+      notes_.add("remark", remark.key, resolver.given_place(point, remark.key), remark.text, trials_.configurations());
     }
   }
 }

@@ -43,7 +43,11 @@ FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader
   if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
     return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
   }
-  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), did_you_mean_key(entry.key, candidates)};
+  std::string hint = did_you_mean_key(entry.key, candidates);
+  // The last part of a key alone, as in the settings of other tools.
+  const auto whole = std::ranges::find_if(candidates, [&](const auto& key) { return key.ends_with("." + entry.key); });
+  if (hint.empty() && whole != candidates.end()) hint = did_you_mean_key(*whole, candidates);
+  return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
 }
 
 // A misspelt section is one mistake, however many keys are below it.

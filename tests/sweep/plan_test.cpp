@@ -72,6 +72,7 @@ TEST_F(Plan, NamesPartsOfAScheduleBeyondTheEnd) {
   EXPECT_NE(schedule("{kind: step, every: 15it}").find("'train.schedule.every' 15it"), std::string::npos);
   EXPECT_NE(schedule("{warmup: 3}").find("'train.schedule.warmup' 3ep"), std::string::npos);
   EXPECT_EQ(schedule("{kind: multistep, at: [1, 2], warmup: 1}"), "");
+  EXPECT_EQ(schedule("{kind: multistep, at: [3, 4]}").find("2 of 1"), std::string::npos) << "one configuration";
   EXPECT_NE(schedule("{kind: multistep, at: [1, 5it]}").find("two places are the same step, 5"), std::string::npos);
 }
 

@@ -244,6 +244,9 @@ TEST_F(ProblemText, WhatOtherToolsCallOtherwiseIsPointedOut) {
   for (const char* seed : {"  seed: 3\n", "seed: 3\n", "  train.seed: 3\n", "axes: [{seed: [1, 2]}]\n"}) {
     said(kHead + kDense + seed, "'- replicate: 3' under axes gives three");
   }
+  said("data: {name: synthetic}\n" + kHead + kDense, "'data' belongs under 'trial:'");
+  said(kHead + "axes:\n  - cases: [{name: snip, density: 0.1}]\n    key: method.name\n",
+       "did you mean 'method.density'?");
   said("trial: {data: mnist, model: {name: vgg16}, method: {name: dense}}\n", "'data' is a map: 'data: {name: mnist}'");
   said(kHead + "axes: [{method: [dense, snip]}]\n", "'method' is a map: 'method: {name: dense}'");
 }
