@@ -134,9 +134,9 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
     if (options.trials) {
       for (const auto& line : trial_lines(group)) out << "  " << line << "\n";
     }
-    ReportOptions wide = options;
-    wide.wide = true;
     if (table.columns.size() < full.columns.size()) {
+      ReportOptions wide = options;
+      wide.wide = true;
       out << fmt::format("  ({} more columns: --wide)\n", table_of(group, wide).columns.size() - table.columns.size());
     }
     seen.columns.insert(seen.columns.end(), table.columns.begin(), table.columns.end());

@@ -24,7 +24,8 @@ const std::vector<SummaryField>& summary_fields() {
       {"density", "1", "non-zero share of the prunable set, counted on the weights the network computes with"},
       {"sparsity.prunable", "1", "1 - density"},
       {"sparsity.all", "1",
-       "zero share of all parameters, biases and normalisation included, in which only pruned entries count as zeros"},
+       "zero share of all parameters, biases and normalisation included, where zeros of a tensor that nobody prunes "
+       "are values"},
       {"compression", "ratio", "params.total over the parameters that are not zeros in that sense (ShrinkBench)"},
       {"macs.dense", "MAC", "multiply-adds of one inference of the dense model, convolution and linear layers"},
       {"macs.sparse", "MAC", "the same with each layer's multiply-adds times its density"},

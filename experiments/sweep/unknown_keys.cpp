@@ -6,10 +6,17 @@
 #include "experiments/sweep/hints.h"
 
 namespace winnow {
+namespace {
+
+std::string suggestion(const std::string& key) {
+  return fmt::format("did you mean '{}'?   (winnow explain {})", key, key);
+}
+
+}  // namespace
 
 std::string did_you_mean_key(const std::string& key, const std::vector<std::string>& keys) {
   const auto near = nearest(key, keys);
-  return near ? fmt::format("did you mean '{}'?   (winnow explain {})", *near, *near) : std::string();
+  return near ? suggestion(*near) : std::string();
 }
 
 const FoundProblem& UnknownKeys::problem(const Entry& entry, const std::string& reader) {
@@ -46,7 +53,7 @@ FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader
   std::string hint = did_you_mean_key(entry.key, candidates);
   // The last part of a key alone, as in the settings of other tools.
   const auto whole = std::ranges::find_if(candidates, [&](const auto& key) { return key.ends_with("." + entry.key); });
-  if (hint.empty() && whole != candidates.end()) hint = did_you_mean_key(*whole, candidates);
+  if (hint.empty() && whole != candidates.end()) hint = suggestion(*whole);
   return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
 }
 
