@@ -92,10 +92,14 @@ TEST(Plan, CompositionsKeepWhatIsPlanned) {
         "{name: imp, density: 0.3, rate: 0.5, with: {wavelet_dropout: {modules: [3]}}}",
         "{name: interspace, train_basis: false}", "{name: compander, coefficients: fine}",
         "{name: synflow, density: 0.1, iterations: 3, with: {compander: {coefficients: coarse}}}",
-        "{name: synflow, density: 0.1, iterations: 3, with: {mixture_of_depths: {divisor: 4}}}"}) {
+        "{name: synflow, density: 0.1, iterations: 3, with: {mixture_of_depths: {divisor: 4}}}",
+        "{name: set, density: 0.1, interval: 2it, with: {freezeout: {t0: 0.1, spread: linear}, compander: on}}",
+        "{name: rigl, density: 0.1, delta_t: 2it, with: {freezeout: {t0: 0.1, spread: linear}}}"}) {
     // FreezeNet beside interspace pruning stores up to 0.2 % more values than foreseen.
     const bool frozen = std::string_view(method).find("freezenet") != std::string_view::npos;
-    compare(spec_of(method, kShort, "", "resnet20", 8), method, frozen ? 2e-3 : 0);
+    // What grew last, before its layer was frozen, may still be zero.
+    const bool grown = std::string_view(method).find("freezeout") != std::string_view::npos;
+    compare(spec_of(method, kShort, "", "resnet20", 8), method, frozen ? 2e-3 : grown ? 5e-3 : 0);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "experiments/methods/toolkit/dynamic_sparse.h"
 
+#include <algorithm>
+
 #include "experiments/methods/toolkit/drop_grow.h"
 
 namespace winnow {
@@ -30,7 +32,9 @@ void DynamicSparse::start(TrainState& state) {
 
 void DynamicSparse::update(TrainState& state, const Growth& growth, const Drop& drop) {
   last_update_ = state.step();
+  const std::vector<ParamId> resting = state.resting();
   for (const PrunedTensor& tensor : pruned_tensors(state)) {
+    if (std::ranges::find(resting, tensor.id) != resting.end()) continue;  // what grew there would stay at zero
     const Bits before = mask_bits(state.params(), tensor, MaskKind::Keep);
     const std::int64_t active = count_ones(before);
     if (active == tensor.numel) continue;  // a dense layer would only get back what it dropped

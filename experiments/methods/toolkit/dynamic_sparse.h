@@ -32,7 +32,7 @@ class DynamicSparse : public Method {
   using Growth = std::function<Scores(const PrunedTensor&)>;
   // What stays of the active entries.
   using Drop = std::function<Bits(const PrunedTensor&, const Bits& mask)>;
-  // One update of every layer at the present step; as many entries grow as `drop` takes.
+  // One update of every layer that is trained at the present step; as many entries grow as `drop` takes.
   void update(TrainState& state, const Growth& growth, const Drop& drop);
 
  private:
