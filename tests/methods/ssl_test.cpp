@@ -209,7 +209,7 @@ TEST(Ssl, NoLambdaIsTheDenseRunBitForBit) {
   EXPECT_EQ(test::all_weights(a), test::all_weights(b));
 }
 
-constexpr const char* kTrain = "epochs: 4, batch: 32, lr: 0.05, momentum: 0.5, precision: f32";
+constexpr const char* kShort = "epochs: 4, batch: 32, lr: 0.05, momentum: 0.5, precision: f32";
 constexpr const char* kStrong = "{name: ssl, filters: 0.6, channels: 0.05, shapes: 0.02}";
 
 const std::vector<double>& real_column(const Table& table, const std::string& name) {
@@ -220,8 +220,8 @@ const std::vector<double>& real_column(const Table& table, const std::string& na
 
 // Nothing has a mask, and everything counts what is zero.
 TEST(Ssl, ZerosWithoutMasksAreCountedEverywhere) {
-  const TrialResult dense = result_of(spec_of("{name: dense}", kTrain, "", "lenet5", 28));
-  const TrialResult result = result_of(spec_of(kStrong, kTrain, "", "lenet5", 28));
+  const TrialResult dense = result_of(spec_of("{name: dense}", kShort, "", "lenet5", 28));
+  const TrialResult result = result_of(spec_of(kStrong, kShort, "", "lenet5", 28));
   ASSERT_EQ(result.outcome, Outcome::Done) << result.reason;
   const auto value = [&](const char* name) { return result.summary.at(name); };
   std::int64_t nonzero = 0, prunable = 0, zero_filters = 0, filters = 0;
@@ -253,8 +253,8 @@ TEST(Ssl, ZerosWithoutMasksAreCountedEverywhere) {
 
 TEST(Ssl, ItsLossStandsApartInTheTables) {
   const std::string rows = "  save: {metrics: {every: 4}}\n";
-  const TrialResult dense = result_of(spec_of("{name: dense}", kTrain, rows, "lenet5", 28));
-  const TrialResult result = result_of(spec_of(kStrong, kTrain, rows, "lenet5", 28));
+  const TrialResult dense = result_of(spec_of("{name: dense}", kShort, rows, "lenet5", 28));
+  const TrialResult result = result_of(spec_of(kStrong, kShort, rows, "lenet5", 28));
   for (const Table* table : {&result.epochs, &result.steps}) {
     for (const char* family : {"filters", "channels", "shapes"}) {
       const auto& loss = real_column(*table, std::string("loss.ssl.") + family);
