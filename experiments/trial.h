@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct TrialSpec {
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
 
+// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), and ranks,
+// which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
+bool in_identity(std::string_view key);
 // The identity with this canonical text.
 Settings identity_of(const std::string& canonical);
 

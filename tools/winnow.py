@@ -226,8 +226,12 @@ def table(path, name):
 
 
 def settings(path):
+    """All settings as {key: text}: those that decide the result, and label, paths and what was saved."""
     with opened(path, "winnow-trial") as file:
-        return json.loads(file["settings/json"].asstr()[()])
+        found = json.loads(file["settings/json"].asstr()[()])
+        if "settings" in file["provenance"]:  # before schema 1.3 they were all in one place
+            found.update(json.loads(file["provenance/settings"].asstr()[()]))
+        return dict(sorted(found.items()))
 
 
 def summary(path):

@@ -86,6 +86,9 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
   const auto only =
       given->contains("only") ? (*given)["only"].as<std::vector<std::string>>() : std::vector<std::string>();
   const Comparison comparison = compare(survey, only);
+  if (!only.empty() && comparison.groups.empty() && comparison.missing.empty()) {
+    fail(ErrorKind::Usage, "--only {}: none of {} trials matches", fmt::join(only, " --only "), survey.planned);
+  }
   write_report(comparison, report, out);
   if (given->contains("plot")) {
     std::ostringstream json;

@@ -25,7 +25,8 @@ class Reader {
       const auto* values = std::get_if<std::vector<double>>(&column.values);
       if (values != nullptr && column.description != kSettingColumn) {
         numbers_.emplace_back(column.name, values);
-      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.")) {
+      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.") &&
+                 !column.name.starts_with("lineage.")) {
         settings_.push_back(column.name);
       }
     }
@@ -40,6 +41,7 @@ class Reader {
     trial.reason = own("reason");
     trial.digest = own("provenance.data.digest");
     trial.precision = own("provenance.precision");
+    trial.start = own("lineage.start.digest");
     trial.replicate = static_cast<std::int64_t>(number_of(own("replicate")));
     trial.model = setting("model.name", row);
     trial.data = setting("data.name", row);
@@ -69,12 +71,30 @@ class Reader {
   std::vector<std::pair<std::string, const std::vector<double>*>> numbers_;
 };
 
+// A start file that was replaced under its path is another one: what started from it shares no row and no baseline with what
+// started from the old one, though all settings read alike.
+void tell_starts_apart(const Survey& survey, std::vector<ReportTrial>& trials) {
+  std::map<std::string, std::set<std::string>> digests;  // by path
+  const auto path_of = [&](std::size_t row) {
+    const Settings settings = settings_in(survey, row);
+    return settings.has("init.from") ? settings.text("init.from") : "";
+  };
+  for (std::size_t row = 0; row < trials.size(); ++row) {
+    if (!trials[row].start.empty()) digests[path_of(row)].insert(trials[row].start);
+  }
+  for (std::size_t row = 0; row < trials.size(); ++row) {
+    const std::string& start = trials[row].start;
+    if (!start.empty() && digests[path_of(row)].size() > 1) trials[row].rest["start"] = start.substr(0, 8);
+  }
+}
+
 }  // namespace
 
 std::vector<ReportTrial> read_trials(const Survey& survey) {
   const Reader read(survey);
   std::vector<ReportTrial> trials;
   for (std::size_t row = 0; row < rows_of(survey.trials); ++row) trials.push_back(read(row));
+  tell_starts_apart(survey, trials);
   return trials;
 }
 

@@ -18,6 +18,7 @@ struct ReportTrial {
   Texts recipe, rest;
   std::string model, data, method, name, id, state, reason;
   std::string digest;     // of the data that were read; wherever they lay, equal digests are equal data
+  std::string start;      // digest of the result that training started from; empty: it started from none
   std::string density;    // as set; empty if the method has no such setting
   std::string precision;  // that training computed in; `auto` depends on the processor
   std::int64_t replicate = 0;

@@ -163,18 +163,22 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     table.columns.push_back(setting_column(key, std::move(column)));
   }
 
-  std::set<std::string> facts;
-  for (const TrialResult& trial : trials) {
-    for (const auto& [name, value] : trial.provenance) {
-      if (!name.starts_with("env.") && name != "sweep.text") facts.insert(name);
+  const auto facts = [&](const std::string& group, std::map<std::string, std::string> TrialResult::*of) {
+    std::set<std::string> names;
+    for (const TrialResult& trial : trials) {
+      for (const auto& [name, value] : trial.*of) {
+        if (!name.starts_with("env.") && name != "sweep.text") names.insert(name);
+      }
     }
-  }
-  for (const auto& name : facts) {
-    texts("provenance." + name, [&](std::size_t i) {
-      const auto found = trials[i].provenance.find(name);
-      return found == trials[i].provenance.end() ? std::string() : found->second;
-    });
-  }
+    for (const auto& name : names) {
+      texts(group + "." + name, [&](std::size_t i) {
+        const auto found = (trials[i].*of).find(name);
+        return found == (trials[i].*of).end() ? std::string() : found->second;
+      });
+    }
+  };
+  facts("provenance", &TrialResult::provenance);
+  facts("lineage", &TrialResult::lineage);
 
   std::set<std::string> names;
   for (const TrialResult& trial : trials) {

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* kSchema = "winnow-trial";
 constexpr int kMajor = 1;
-constexpr const char* kVersion = "1.2";
+constexpr const char* kVersion = "1.3";
 // What the content digest covers. Anything else at the top of a file is a note that somebody added.
 constexpr std::array kMembers = {"/settings", "/summary", "/metrics",       "/events",
                                  "/layers",   "/weights", "/weights_start", "/lineage"};
@@ -31,21 +31,29 @@ constexpr std::size_t kLeastLargest = std::size_t{64} << 20, kLargestFactor = 64
 constexpr IsolationLimits kForWeights = {.memory = std::size_t{16} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
 constexpr const char* kFormSetting = "save.weights.form";
 
-std::string settings_json(const Settings& settings) {
+constexpr const char* kSettings = "/settings/json";
+// What decides no figure: how a trial is called, where its files lay, what is saved. Beside what the machine says of itself,
+// so that the digest of two equal trials is the same.
+constexpr const char* kCircumstances = "settings";  // in /provenance
+
+// The identity has what a start file holds in the place of its path.
+bool is_circumstance(std::string_view key) { return !in_identity(key) || key == "init.from"; }
+
+std::string settings_json(const Settings& settings, bool circumstances) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : settings.values()) object[key] = value;
+  for (const auto& [key, value] : settings.values()) {
+    if (is_circumstance(key) == circumstances) object[key] = value;
+  }
   return object.dump();
 }
 
-Settings settings_of(const Hdf5File& file) {
-  const auto object = nlohmann::json::parse(file.read_text("/settings/json"), nullptr, false);
-  if (!object.is_object()) file.damaged("/settings/json", "is not a JSON object");
-  Settings settings;
+void read_settings(const Hdf5File& file, const std::string& path, const std::string& text, Settings& settings) {
+  const auto object = nlohmann::json::parse(text, nullptr, false);
+  if (!object.is_object()) file.damaged(path, "is not a JSON object");
   for (const auto& [key, value] : object.items()) {
-    if (!value.is_string()) file.damaged("/settings/json", "has a value that is not text");
+    if (!value.is_string()) file.damaged(path, "has a value that is not text");
     settings.set(key, value.get<std::string>());
   }
-  return settings;
 }
 
 void write_summary(Hdf5File& file, const std::map<std::string, double>& summary) {
@@ -162,7 +170,11 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
   result.spec.id = header.id;
   result.spec.replicate = header.replicate;
   result.spec.identity = identity_of(file.read_text("/settings/canonical"));
-  result.spec.settings = settings_of(file);
+  result.provenance = read_dictionary(file, "/provenance");
+  read_settings(file, kSettings, file.read_text(kSettings), result.spec.settings);
+  if (const auto beside = result.provenance.extract(kCircumstances)) {  // before 1.3 all of them were in one place
+    read_settings(file, "/provenance", beside.mapped(), result.spec.settings);
+  }
   result.outcome = header.outcome;
   result.reason = header.reason;
   for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
@@ -173,7 +185,6 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
     result.steps = read_table(file, "/metrics/step");
     result.events = read_table(file, "/events");
   }
-  result.provenance = read_dictionary(file, "/provenance");
   result.lineage = read_dictionary(file, "/lineage");
   return {std::move(header), std::move(result)};
 }
@@ -213,7 +224,7 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   file.set("/", "created", created);
   file.set("/", "writer", "winnow " WINNOW_VERSION);
   write_dictionary(file, "/settings",
-                   {{"canonical", result.spec.canonical()}, {"json", settings_json(result.spec.settings)}});
+                   {{"canonical", result.spec.canonical()}, {"json", settings_json(result.spec.settings, false)}});
   write_summary(file, result.summary);
   file.make_group("/metrics");
   set_encoding(file, "/metrics", "dict", "0.1.0");
@@ -226,7 +237,9 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   write_weights(file, "/weights", result.weights, form, &layers);
   if (!result.start_weights.empty()) write_weights(file, "/weights_start", result.start_weights, form, nullptr);
   write_table(file, "/layers", layers.table());
-  write_dictionary(file, "/provenance", result.provenance);
+  std::map<std::string, std::string> provenance = result.provenance;
+  provenance[kCircumstances] = settings_json(result.spec.settings, true);
+  write_dictionary(file, "/provenance", provenance);
   write_dictionary(file, "/lineage", result.lineage);
 
   file.set("/", "content_digest", content_digest(file));

@@ -21,12 +21,6 @@ std::uint64_t named_seed(const Digest& root, std::string_view stream) {
 
 }  // namespace
 
-bool in_identity(std::string_view key) {
-  const std::size_t dot = key.rfind('.');
-  const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
-  return key != "ranks" && key != "label" && !key.starts_with("save.") && leaf != "root";
-}
-
 std::string trial_id(std::string_view canonical) {
   return sha256_hex(std::as_bytes(std::span(canonical.data(), canonical.size()))).substr(0, 20);
 }

@@ -8,10 +8,6 @@
 
 namespace winnow {
 
-// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), and ranks,
-// which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
-bool in_identity(std::string_view key);
-
 std::string trial_id(std::string_view canonical);  // 20 hex digits
 
 // With `pair: data_order` the streams data_order and augment follow from (data set, replicate)

@@ -15,6 +15,7 @@
 #include "experiments/report/columns.h"
 #include "experiments/report/text_table.h"
 #include "experiments/results/container.h"
+#include "experiments/results/plan_file.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/text.h"
 #include "tests/results/sample_sweep.h"
@@ -121,7 +122,8 @@ TEST_F(Report, OnlyChoosesRowsAsRunDoesAndKeepsTheirBaseline) {
   std::ostringstream out, errors;
   for (const auto& [wrong, words] : {std::pair{"method.nam=rigl", "did you mean 'method.name'?"},
                                      {"method.name=rgil", "did you mean 'rigl'?"},
-                                     {"rigl", "--only needs key=value"}}) {
+                                     {"rigl", "--only needs key=value"},
+                                     {"train.lr=0.2", "--only train.lr=0.2: none of 13 trials matches"}}) {
     try {
       run_report(std::vector<std::string>{folder_.path().string(), "--only", wrong}, out, errors);
       ADD_FAILURE() << wrong;
@@ -129,6 +131,28 @@ TEST_F(Report, OnlyChoosesRowsAsRunDoesAndKeepsTheirBaseline) {
       EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
     }
   }
+}
+
+TEST(ReportOfStarts, AFileThatWasReplacedUnderItsPathIsAnotherStart) {
+  const TemporaryFolder folder;
+  PosixFiles files;
+  const auto add = [&](int number, const char* method, const char* density, double accuracy, const char* start) {
+    TrialResult trial = sample_trial(number, method, density, 0, accuracy);
+    trial.spec.settings.set("init.from", "start.h5");
+    trial.lineage["start.digest"] = start;
+    publish(files, folder.path(), trial, kCreated);
+  };
+  add(1, "dense", "1", 0.9, "aaaaaaaaaa");
+  add(2, "dense", "1", 0.8, "bbbbbbbbbb");
+  add(3, "rigl", "0.1", 0.85, "bbbbbbbbbb");
+  write_plan(files, folder.path(), std::vector<PlannedTrial>{});
+  const Comparison both = compare(gather_survey(files, folder.path()));
+  ASSERT_EQ(both.groups.size(), 1u);
+  const std::vector<ComparisonRow>& rows = both.groups[0].rows;
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0].label(), "dense 1 (start=aaaaaaaa)");
+  EXPECT_EQ(rows[1].label(), "dense 1 (start=bbbbbbbb)");
+  EXPECT_NEAR(rows[2].gap->mean, 0.05, 1e-12) << "to the dense trial that started where it did";
 }
 
 // The survey of the sample with data that the results name by a digest and by a path.

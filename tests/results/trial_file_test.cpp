@@ -94,6 +94,20 @@ TEST(TrialFile, TheContentDigestCoversResultsButNotTimesAndProvenance) {
   other.summary["seconds.total"] = 99;
   std::get<std::vector<double>>(other.epochs.columns[2].values)[0] = 77;
   EXPECT_EQ(digest(other, "2027-01-01T00:00:00Z"), usual);
+  for (const auto& [key, value] : {std::pair{"label", "mine"},
+                                   {"data.root", "/elsewhere"},
+                                   {"init.from", "copy.h5"},
+                                   {"ranks", "4"},
+                                   {"save.weights.when", "end"}}) {
+    other = result;
+    other.spec.settings.set(key, value);
+    EXPECT_EQ(digest(other, kCreated), usual) << key;
+    TemporaryFolder folder;
+    EXPECT_EQ(read_trial(published(folder, other)).spec.settings, other.spec.settings);
+  }
+  other = result;
+  other.spec.settings.set("train.lr", "0.2");
+  EXPECT_NE(digest(other, kCreated), usual);
   other = result;
   other.summary["final.test_acc"] += 1e-9;
   EXPECT_NE(digest(other, kCreated), usual);
