@@ -37,6 +37,7 @@ struct LoadRow {
 };
 template <class T>
 struct LoadColumn {  // of a matrix with `cols` columns, which are folded over its rows
+  static constexpr bool kRowsAreNeighbours = true;
   const T* x;
   std::int64_t cols;
   WINNOW_HD float operator()(std::int64_t col, std::int64_t row) const { return to_float(x[row * cols + col]); }
