@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "core/settings.h"
@@ -40,18 +41,27 @@ bool abbreviates(std::string_view shorter, std::string_view longer) {
   return shorter.size() >= 3 && longer.starts_with(shorter);
 }
 
+std::string in_small_letters(std::string_view word) {
+  std::string small(word);
+  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return small;
+}
+
 }  // namespace
 
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names) {
+std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& names) {
   const auto split = [](std::string_view name) {
     const std::size_t dot = name.rfind('.');
     const std::size_t cut = dot == std::string_view::npos ? 0 : dot + 1;
     return std::pair(name.substr(0, cut), name.substr(cut));
   };
+  const std::string word = in_small_letters(given);
+  const auto [parent, leaf] = split(word);
   // A third of the letters wrong is a slip, more is another word.
-  const std::size_t most = std::max<std::size_t>(1, word.size() / 3);
-  const auto distance_to = [&](const std::string& name) {
-    const auto [parent, leaf] = split(word);
+  const std::size_t most = std::max<std::size_t>(1, leaf.size() / 3);
+  const auto distance_to = [&, parent = parent, leaf = leaf](const std::string& as_written) {
+    const std::string name = in_small_letters(as_written);
+    if (word == name) return std::size_t{0};
     const auto [name_parent, name_leaf] = split(name);
     if (parent == name_parent && (abbreviates(leaf, name_leaf) || abbreviates(name_leaf, leaf))) return std::size_t{1};
     // Each letter too many is an edit, so of a very long word nothing need be worked out.

@@ -14,7 +14,15 @@ std::string hint_for(std::string_view key, std::string_view value) {
   if (leaf == "seed" || leaf == "seeds") {
     return "seeds follow from a trial's settings and its replicate; '- replicate: 3' under axes gives three";
   }
+  if (leaf == "amp" || leaf == "dtype" || leaf == "fp16" || leaf == "bf16") {
+    return "'train.precision' says what training computes in   (winnow explain train.precision)";
+  }
   return {};
+}
+
+std::string hint_for_values(std::string_view key, std::string_view value, bool in_trial) {
+  if (!in_trial || !value.starts_with('[') || !value.ends_with(']')) return {};
+  return fmt::format("to try several values write an axis: 'axes: [{{{}: {}}}]'", key, value);
 }
 
 }  // namespace winnow

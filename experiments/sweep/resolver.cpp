@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "experiments/sweep/hints.h"
 #include "experiments/sweep/identity.h"
 
 namespace winnow {
@@ -228,8 +229,14 @@ void TrialResolver::report(const Group& group, ResolvedTrial& trial) const {
     const auto at = std::find_if(group.given.begin(), group.given.end(),
                                  [&](const auto& item) { return item.first == problem.key; });
     const bool missing = at == group.given.end();
+    const Setting* setting = find_setting(*group.schema, problem.key);
+    std::string hint;
+    if (!missing && setting != nullptr && !is_list(setting->kind)) {
+      hint = hint_for_values(group.prefix + problem.key, at->second.entry->text, at->second.from_base);
+    }
     trial.problems.push_back({missing ? group.place : at->second.entry->value_place,
-                              fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), "", missing});
+                              fmt::format("'{}{}' {}", group.prefix, problem.key, problem.text), std::move(hint),
+                              missing});
   }
   report_unread(group, trial);
 }

@@ -12,6 +12,21 @@ std::string suggestion(const std::string& key) {
   return fmt::format("did you mean '{}'?   (winnow explain {})", key, key);
 }
 
+// `train.schedule: cosine`, where train.schedule.kind may be cosine.
+std::string hint_for_section(const Entry& entry, const Schema& schema) {
+  std::vector<std::string> members;
+  for (const Setting& setting : schema) {
+    if (!setting.key.starts_with(entry.key + ".")) continue;
+    const std::string member = setting.key.substr(entry.key.size() + 1);
+    if (std::ranges::find(setting.choices, entry.text) != setting.choices.end()) {
+      return fmt::format("'{0}' is a map: '{0}: {{{1}: {2}}}'", entry.key, member, entry.text);
+    }
+    members.push_back(member);
+  }
+  if (members.empty()) return {};
+  return fmt::format("'{}' is a map of {}   (winnow explain {})", entry.key, fmt::join(members, ", "), entry.key);
+}
+
 }  // namespace
 
 std::string did_you_mean_key(const std::string& key, const std::vector<std::string>& keys) {
@@ -50,9 +65,11 @@ FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader
   if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
     return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
   }
-  std::string hint = did_you_mean_key(entry.key, candidates);
-  // The last part of a key alone, as in the settings of other tools.
-  const auto whole = std::ranges::find_if(candidates, [&](const auto& key) { return key.ends_with("." + entry.key); });
+  std::string hint = hint_for_section(entry, catalog_.trial);
+  if (hint.empty()) hint = did_you_mean_key(entry.key, candidates);
+  // The last part of a key in another section or in none, as in the settings of other tools.
+  const std::string leaf = entry.key.substr(entry.key.rfind('.') + 1);
+  const auto whole = std::ranges::find_if(candidates, [&](const auto& key) { return key.ends_with("." + leaf); });
   if (hint.empty() && whole != candidates.end()) hint = suggestion(*whole);
   return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
 }

@@ -264,6 +264,20 @@ TEST_F(ProblemText, ACheckMayNameTheSettingToMend) {
                   .starts_with("65\ns.yaml:7:13: error: 'train.lr' is not for this method\n"));
 }
 
+TEST_F(ProblemText, HabitsOfOtherToolsAreToldWhatTheyAreCalledHere) {
+  const auto said = [&](const std::string& lines) { return problems(kHead + kDense + lines); };
+  const auto expect = [&](const std::string& lines, const std::string& words) {
+    const std::string text = said(lines);
+    EXPECT_NE(text.find(words), std::string::npos) << lines << text;
+  };
+  expect("  train: {schedule: cosine}\n", "'train.schedule' is a map: 'train.schedule: {kind: cosine}'");
+  expect("  train: {schedule: 3}\n", "'train.schedule' is a map of kind, at, ");
+  expect("  train: {gamma: 0.1}\n", "did you mean 'train.schedule.gamma'?");
+  expect("  train: {amp: true}\n", "'train.precision' says what training computes in");
+  expect("  train: {lr: [0.1, 0.2]}\n", "write an axis: 'axes: [{train.lr: [0.1, 0.2]}]'");
+  EXPECT_EQ(said("  train: {gpus: 1}\n").find("did you mean"), std::string::npos);
+}
+
 TEST_F(ProblemText, AWrongAxisDoesNotMakeFollowOnProblems) {
   const std::string text = problems(kHead + "axes:\n  - cases: [{name: snip, axes: [{method.density: 0.1}]}]\n");
   EXPECT_EQ(std::count(text.begin(), text.end(), '^'), 1) << text;
