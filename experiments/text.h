@@ -14,5 +14,6 @@ std::size_t display_width(const std::string& utf8);               // in columns 
 std::string clipped(const std::string& utf8, std::size_t width);  // ends in "..." if something is cut off
 std::string bar(double share, std::size_t width);                 // "[####....]", `width` with its ends
 std::string counted(std::size_t count, const std::string& what);  // "1 trial", "2 trials"
+std::string shell_quoted(const std::string& argument);            // as a shell reads it back
 
 }  // namespace winnow

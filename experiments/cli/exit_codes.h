@@ -15,7 +15,9 @@ inline const std::vector<ExitCode>& exit_codes() {
       {0, "done; without --strict also if trials failed or diverged"},
       {3, "with --strict: done, but some trials failed or diverged"},
       {64, "wrong command line"},
-      {65, "wrong sweep file or setting; a result file of another major version"},
+      {65,
+       "wrong sweep file or setting, a start file that cannot be used among them; a result file of another major "
+       "version"},
       {66,
        "a file or directory to read is missing or damaged: sweep, results, data of the trials; after `run`, every "
        "other trial is done"},

@@ -126,7 +126,7 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .remarks = trial_remarks,
                       .depends_on_ranks = depends_on_ranks,
                       .content = start_content};
-  if (arguments.expand.smoke) arguments.out /= "smoke";
+  if (arguments.expand.smoke) arguments.out = Layout(arguments.out).smoke();
   return arguments;
 }
 

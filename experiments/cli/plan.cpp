@@ -2,6 +2,7 @@
 #include "experiments/cli/options.h"
 #include "experiments/cli/sweep_plan.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/text.h"
 
 namespace winnow {
 
@@ -11,26 +12,13 @@ void add_plan_options(VerbOptions& options) {
       "json", "one JSON object");
 }
 
-namespace {
-
-// As a shell reads it back.
-std::string quoted(const std::string& arg) {
-  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./:,@%";
-  if (!arg.empty() && arg.find_first_not_of(kPlain) == std::string::npos) return arg;
-  std::string text = "'";
-  for (const char c : arg) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
-}  // namespace
-
 int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const auto given = parse_arguments("plan", args, out);
   if (!given) return 0;
   SweepPlan plan = make_plan(sweep_arguments(*given));
   for (const std::string& arg : args) {
     if (arg == "--all" || arg == "--events" || arg == "--json") continue;
-    plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + quoted(arg);
+    plan.run_arguments += (plan.run_arguments.empty() ? "" : " ") + shell_quoted(arg);
   }
   if (given->contains("json")) {
     print_json(out, plan);

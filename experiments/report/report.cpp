@@ -256,6 +256,8 @@ void write_report(Comparison comparison, const ReportOptions& options, std::ostr
   if (!options.sort.empty()) {
     for (ComparisonGroup& group : comparison.groups) sort_rows(group, options.sort);
   }
+  const bool is_data = options.form == ReportForm::Csv || options.form == ReportForm::Json;
+  if (!is_data && !options.columns.empty()) report_columns(options.columns);  // a wrong one is said before any line
   switch (options.form) {
     case ReportForm::Text:
       return write_text(comparison, options, out);

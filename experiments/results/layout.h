@@ -13,6 +13,7 @@ class Layout {
   std::filesystem::path plan() const { return root_ / "plan.tsv"; }
   std::filesystem::path plans() const { return root_ / "plans"; }
   std::filesystem::path sweeps() const { return root_ / "sweeps"; }
+  std::filesystem::path smoke() const { return root_ / "smoke"; }  // an output directory of its own
   std::filesystem::path index() const { return root_ / "results.index"; }
   std::filesystem::path trials() const { return root_ / "trials"; }
   std::filesystem::path failures() const { return root_ / "failed"; }

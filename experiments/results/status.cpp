@@ -68,7 +68,9 @@ void check_output_directory(Files& files, const std::filesystem::path& out) {
     if (files.exists(place)) return;
   }
   if (!files.exists(out)) fail(ErrorKind::Input, "{}: no such directory", out.string());
-  fail(ErrorKind::Input, "{}: is not an output directory of winnow run (no plan.tsv, no trials/)", out.string());
+  const std::string smoke =
+      files.exists(layout.smoke()) ? fmt::format("; those of a smoke run are in {}", layout.smoke().string()) : "";
+  fail(ErrorKind::Input, "{}: has no results of winnow run (no plans/, no trials/){}", out.string(), smoke);
 }
 
 bool is_unreadable(const Error& error) {

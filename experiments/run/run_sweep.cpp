@@ -25,6 +25,7 @@
 #include "experiments/run/trial_news.h"
 #include "experiments/run/trial_runner.h"
 #include "experiments/run/worker_crew.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -74,7 +75,10 @@ class SweepRunner {
       if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
       return static_cast<int>(ErrorKind::Stopped);
     }
-    if (world_.rank() == 0) console_.line(summary(found_, tally_, options_.retry_failed));
+    if (world_.rank() == 0) {
+      console_.line(summary(found_, tally_, options_.retry_failed));
+      console_.line("next   winnow report " + shell_quoted(options_.out.string()));
+    }
     if (any_unreadable(found_, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
   }
@@ -139,12 +143,12 @@ class SweepRunner {
       if (world_.rank() != 0) return;
       files_.check_publishing(options_.out);
       clear_leftovers(files_, options_.out);
-      write_plan(files_, options_.out, trials_);
-      archive_sweep(files_, options_.out, sweep_text_);
       std::vector<std::string> problems;
       found_ = find_results(files_, options_.out, trials_, problems);
       for (const std::string& problem : problems) console_.problem("warning: " + problem);
       find_data();
+      write_plan(files_, options_.out, trials_);
+      archive_sweep(files_, options_.out, sweep_text_);
     });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
   }

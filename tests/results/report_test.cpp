@@ -248,6 +248,10 @@ TEST_F(Report, ColumnsAreChosenByEitherKeyAndInOrder) {
     return text.substr(0, text.find('\n'));
   };
   EXPECT_EQ(first_line({"--csv", "--columns", "id,test,gap_pairs"}), "group,id,test_acc_mean,gap_pairs");
+  std::ostringstream nothing;
+  const std::vector<std::string> misspelt = {folder_.path().string(), "--columns", "tset"};
+  EXPECT_THROW(run_report(misspelt, nothing, nothing), Error);
+  EXPECT_EQ(nothing.str(), "") << "a wrong column is said before anything is written";
   const std::string text = report_of(folder_.path(), {"--columns", "density,method,compression"});
   EXPECT_NE(text.find("\ndensity  method  compr\n      1  dense       1\n    0.1  rigl       10\n"), std::string::npos)
       << text;
