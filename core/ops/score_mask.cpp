@@ -2,6 +2,8 @@
 // the effective weight and its mask. The gradient of the scores is straight-through: the mask is taken for |score|.
 #include "kernels/functors/score_mask.h"
 
+#include <memory>
+
 #include "core/ops/dispatch.h"
 #include "kernels/for_each.h"
 #include "kernels/top_k.h"
@@ -40,6 +42,22 @@ void define_apply_mask() {
   });
 }
 
+class ScoreMask final : public Kernel {
+ public:
+  explicit ScoreMask(const KernelSpec& spec) : density_(spec.real("density")), n_(spec.out[0].shape.numel()) {}
+  std::size_t scratch_bytes() const override { return static_cast<std::size_t>(n_) * sizeof(std::uint32_t); }
+  void run(const KernelCall& call) override {
+    auto* mask = call.out[1].as<std::uint8_t>();
+    keep_largest(call.in[1].span<const float>(), dropped_of(n_, *density_), mask,
+                 reinterpret_cast<std::uint32_t*>(call.exec.scratch));
+    for_each(call.exec, n_, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
+  }
+
+ private:
+  const double* density_;
+  std::int64_t n_;
+};
+
 }  // namespace
 
 void define_score_mask() {
@@ -69,12 +87,7 @@ void define_score_mask() {
             const std::int64_t n = out.shape.numel();
             return n - dropped_of(n, attrs.real("density"));
           },
-      .kernel = {.cpu = plain_kernel([](const KernelSpec& spec, const KernelCall& call) {
-                   const auto n = call.out[0].numel();
-                   auto* mask = call.out[1].as<std::uint8_t>();
-                   keep_largest(call.in[1].span<const float>(), dropped_of(n, *spec.real("density")), mask);
-                   for_each(call.exec, n, ApplyMask{call.in[0].as<float>(), mask, call.out[0].as<float>()});
-                 })},
+      .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<ScoreMask>(spec); }},
       .examples = {{.label = "conv",
                     .in = {{{5, 3, 3, 3}}, {{5, 3, 3, 3}}},
                     .attrs = {{"density", 0.3}},

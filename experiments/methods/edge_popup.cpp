@@ -63,10 +63,12 @@ class EdgePopup final : public Method {
   // What is stored: the weights' seed and this mask. The effective weights do not change.
   Verdict on_event(const Moment& moment, TrainState& state) override {
     if (moment.when != When::PhaseEnd) return Verdict::Update;
+    std::vector<std::uint32_t> scratch;
     for (const Popup& layer : layers_) {
       const auto score = state.params().weight(layer.score);
       Bits keep(score.size());
-      keep_largest(score, dropped_of(static_cast<std::int64_t>(score.size()), density_), keep.data());
+      scratch.resize(score.size());
+      keep_largest(score, dropped_of(static_cast<std::int64_t>(score.size()), density_), keep.data(), scratch.data());
       state.params().replace_mask(layer.weight, MaskKind::Keep, keep);
       state.log("kept", layer.name, static_cast<double>(count_ones(keep)));
     }

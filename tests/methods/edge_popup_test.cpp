@@ -16,7 +16,8 @@ const std::vector<float> kScores{.3f, -.1f, .05f, -.4f, .2f, .02f, .15f, -.25f};
 
 std::vector<std::uint8_t> kept(const std::vector<float>& scores, std::int64_t drop) {
   std::vector<std::uint8_t> keep(scores.size());
-  keep_largest(scores, drop, keep.data());
+  std::vector<std::uint32_t> scratch(scores.size());
+  keep_largest(scores, drop, keep.data(), scratch.data());
   return keep;
 }
 
