@@ -35,19 +35,22 @@ std::string initials(std::string_view word) {
   return letters;
 }
 
-// One is the other written short: initials, or a beginning of at least three letters.
+// One is the other written short: initials, or at its beginning or end, at least three letters.
 bool abbreviates(std::string_view shorter, std::string_view longer) {
   if (shorter.size() >= 2 && shorter == initials(longer)) return true;
-  return shorter.size() >= 3 && longer.starts_with(shorter);
+  return shorter.size() >= 3 && (longer.starts_with(shorter) || longer.ends_with("_" + std::string(shorter)));
 }
+
+constexpr std::size_t kOther = static_cast<std::size_t>(-1);  // no slip makes the one of the other
+std::size_t most_wrong(std::string_view word) { return std::max<std::size_t>(1, word.size() / 3); }
+
+}  // namespace
 
 std::string in_small_letters(std::string_view word) {
   std::string small(word);
   for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return small;
 }
-
-}  // namespace
 
 std::optional<std::string> nearest(std::string_view given, const std::vector<std::string>& names) {
   const auto split = [](std::string_view name) {
@@ -57,19 +60,20 @@ std::optional<std::string> nearest(std::string_view given, const std::vector<std
   };
   const std::string word = in_small_letters(given);
   const auto [parent, leaf] = split(word);
-  // A third of the letters wrong is a slip, more is another word.
-  const std::size_t most = std::max<std::size_t>(1, leaf.size() / 3);
   const auto distance_to = [&, parent = parent, leaf = leaf](const std::string& as_written) {
     const std::string name = in_small_letters(as_written);
     if (word == name) return std::size_t{0};
     const auto [name_parent, name_leaf] = split(name);
+    // A third of the letters wrong is a slip, more is another word; those of the same section say nothing.
+    const std::size_t most = most_wrong(parent == name_parent ? leaf : word);
     if (parent == name_parent && (abbreviates(leaf, name_leaf) || abbreviates(name_leaf, leaf))) return std::size_t{1};
     // Each letter too many is an edit, so of a very long word nothing need be worked out.
     const std::size_t longer = std::max(word.size(), name.size()), shorter = std::min(word.size(), name.size());
-    return longer - shorter > most ? longer : edit_distance(word, name);
+    const std::size_t distance = longer - shorter > most ? most + 1 : edit_distance(word, name);
+    return distance > most ? kOther : distance;
   };
   std::optional<std::string> best;
-  std::size_t best_distance = most + 1;
+  std::size_t best_distance = kOther;
   for (const std::string& name : names) {
     const std::size_t distance = distance_to(name);
     if (distance >= best_distance) continue;

@@ -69,9 +69,8 @@ const char* name_of(Setting::Kind kind) {
 }
 
 bool is_list(Setting::Kind kind) {
-  using Kind = Setting::Kind;
-  return kind == Kind::IntList || kind == Kind::RealList || kind == Kind::TextList || kind == Kind::LengthList ||
-         kind == Kind::NamedReals;
+  using enum Setting::Kind;
+  return kind == IntList || kind == RealList || kind == TextList || kind == LengthList || kind == NamedReals;
 }
 
 const Setting* find_setting(const Schema& schema, std::string_view key) {

@@ -112,6 +112,7 @@ Settings resolve(const Schema& schema, const Settings& given);
 // Whether a resolved value is what the setting would have been had it not been given.
 bool is_default(const Setting& setting, const Settings& resolved);
 
+std::string in_small_letters(std::string_view word);
 // The entry of `names` nearest to `word` by edit distance, if it is near enough to suggest.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& names);
 // "did you mean 'density'?" after `before`, or nothing where no name is near.

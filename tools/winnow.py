@@ -230,7 +230,7 @@ def settings(path):
     with opened(path, "winnow-trial") as file:
         found = json.loads(file["settings/json"].asstr()[()])
         if "settings" in file["provenance"]:  # before schema 1.3 they were all in one place
-            found.update(json.loads(file["provenance/settings"].asstr()[()]))
+            found = {**json.loads(file["provenance/settings"].asstr()[()]), **found}
         return dict(sorted(found.items()))
 
 

@@ -1,6 +1,7 @@
 #include "experiments/report/comparison.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 
@@ -12,7 +13,9 @@
 #include "experiments/results/container.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/summary.h"
+#include "experiments/sweep/catalog_keys.h"
 #include "experiments/sweep/entries.h"
+#include "experiments/sweep/sweep.h"
 
 namespace winnow {
 namespace {
@@ -133,10 +136,13 @@ void set_gap(ComparisonRow& row, const Trials& trials, const Trials& dense) {
   row.gap->mean = row.test_acc.mean - describe(values_of(dense, kAccuracy)).mean;
 }
 
-// The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there is one kind.
+// The dense trials whose other settings (initialisation, ...) agree with the row's, or all if there is one kind; none that
+// began with other weights than the row's start file.
 Trials baseline_of(const ReportTrial& trial, const TrialRows& rows) {
   std::vector<const Trials*> dense;
   for (const auto& [key, trials] : rows) {
+    const std::string& start = trials.front()->start;
+    if (!start.empty() && !trial.start.empty() && start != trial.start) continue;
     if (trials.front()->method == "dense") dense.push_back(&trials);
   }
   if (dense.size() == 1) return *dense[0];
@@ -151,6 +157,14 @@ Trials baseline_of(const ReportTrial& trial, const TrialRows& rows) {
     if (same) return *candidate;
   }
   return {};
+}
+
+// Whether a plan, which holds what a trial's identity is made of, says what the rule asks for.
+bool is_in_plan(const std::string& rule, const Catalog& catalog) {
+  const std::string key = rule.substr(0, rule.find('='));
+  return in_identity(key) && std::ranges::none_of(settings_named(catalog, key), [](const Setting* setting) {
+           return setting->kind == Setting::Kind::Path || setting->kind == Setting::Kind::Trial;
+         });
 }
 
 bool before(const ComparisonRow& a, const ComparisonRow& b) {
@@ -173,19 +187,24 @@ Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
   comparison.planned = survey.planned;
   comparison.missing = survey.missing;
   const std::vector<ReportTrial> trials = read_trials(survey);
-  std::set<std::string> left_out;  // ids
+  std::set<const ReportTrial*> left_out;
   if (!only.empty()) {
-    TrialFilter filter(only, catalog());
+    const Catalog all = with_sweep_settings(catalog());
+    TrialFilter filter(only, all);
     for (std::size_t row = 0; row < trials.size(); ++row) {
       if (filter.keeps(settings_in(survey, row))) continue;
-      left_out.insert(trials[row].id);
+      left_out.insert(&trials[row]);
       --comparison.planned;
     }
+    std::vector<std::string> planned;
+    std::ranges::copy_if(only, std::back_inserter(planned), [&](const auto& rule) { return is_in_plan(rule, all); });
+    TrialFilter of_plan(planned, all);
     comparison.planned -= std::erase_if(comparison.missing, [&](const MissingTrial& trial) {
       // What a damaged result holds nobody knows.
-      return !trial.settings.empty() && !filter.keeps(settings_of_plan(trial.settings));
+      return !trial.settings.empty() && !of_plan.keeps(settings_of_plan(trial.settings));
     });
   }
+  const auto is_chosen = [&](const ReportTrial* trial) { return !left_out.contains(trial); };
 
   // What was trained; by name first, so that tables of one model and data set stand together.
   using Subject = std::pair<std::string, std::string>;
@@ -201,12 +220,11 @@ Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
   // By name and settings of the data: what these do not tell apart.
   std::map<std::pair<std::string, Texts>, std::set<std::string>> digests;
   for (const ReportTrial& trial : trials) {
-    const bool is_chosen = !left_out.contains(trial.id);
-    if (!is_chosen && trial.method != "dense") continue;
+    if (!is_chosen(&trial) && trial.method != "dense") continue;
     groups[{{trial.model, trial.data}, trial.recipe, trial.digest}][{trial.rest, trial.method, trial.density, trial.id}]
         .push_back(&trial);
     digests[{trial.data, data_settings(trial.recipe)}].insert(trial.digest);
-    if (!is_chosen) continue;
+    if (!is_chosen(&trial)) continue;
     if (trial.state == name_of(Outcome::Done)) {
       ++comparison.done;
     } else {
@@ -236,14 +254,19 @@ Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
       auto& all = by_method[members.front()->method];
       all.insert(all.end(), members.begin(), members.end());
     }
+    std::set<std::string> only_baseline;  // ids
     for (const auto& [unused, members] : rows) {
-      ComparisonRow row = row_of(members, by_method[members.front()->method]);
-      if (row.method != "dense") set_gap(row, members, baseline_of(*members.front(), rows));
+      Trials chosen;
+      std::ranges::copy_if(members, std::back_inserter(chosen), is_chosen);
+      if (chosen.empty()) only_baseline.insert(members.front()->id);
+      const Trials& shown = chosen.empty() ? members : chosen;
+      ComparisonRow row = row_of(shown, by_method[shown.front()->method]);
+      if (row.method != "dense") set_gap(row, shown, baseline_of(*shown.front(), rows));
       group.rows.push_back(std::move(row));
     }
     std::ranges::stable_sort(group.rows, before);
     add_notes(rows, group);
-    std::erase_if(group.rows, [&](const ComparisonRow& row) { return left_out.contains(row.id); });
+    std::erase_if(group.rows, [&](const ComparisonRow& row) { return only_baseline.contains(row.id); });
     if (!group.rows.empty()) comparison.groups.push_back(std::move(group));
   }
   return comparison;

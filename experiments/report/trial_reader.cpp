@@ -25,9 +25,8 @@ class Reader {
       const auto* values = std::get_if<std::vector<double>>(&column.values);
       if (values != nullptr && column.description != kSettingColumn) {
         numbers_.emplace_back(column.name, values);
-      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.") &&
-                 !column.name.starts_with("lineage.")) {
-        settings_.push_back(column.name);
+      } else if (!own.contains(column.name) && !column.name.starts_with("provenance.")) {
+        settings_.emplace_back(setting_of(column), column.name);
       }
     }
   }
@@ -41,16 +40,16 @@ class Reader {
     trial.reason = own("reason");
     trial.digest = own("provenance.data.digest");
     trial.precision = own("provenance.precision");
-    trial.start = own("lineage.start.digest");
+    trial.start = own("provenance.lineage.start.digest");
     trial.replicate = static_cast<std::int64_t>(number_of(own("replicate")));
     trial.model = setting("model.name", row);
     trial.data = setting("data.name", row);
     trial.method = setting("method.name", row);
     trial.density = setting("method.density", row);
-    for (const auto& key : settings_) {
+    for (const auto& [key, column] : settings_) {
       if (key == "model.name" || key == "data.name" || key == "method.name" || key == "method.density") continue;
       if (!is_of_the_experiment(key)) continue;
-      (is_recipe(key) ? trial.recipe : trial.rest)[key] = cell_text(survey_.trials, key, row);
+      (is_recipe(key) ? trial.recipe : trial.rest)[key] = cell_text(survey_.trials, column, row);
     }
     for (const auto& [name, values] : numbers_) {
       if (!std::isnan((*values)[row])) trial.summary[name] = (*values)[row];
@@ -67,24 +66,28 @@ class Reader {
   }
 
   const Survey& survey_;
-  std::vector<std::string> settings_;
+  std::vector<std::pair<std::string, std::string>> settings_;  // and the column that has it
   std::vector<std::pair<std::string, const std::vector<double>*>> numbers_;
 };
 
-// A start file that was replaced under its path is another one: what started from it shares no row and no baseline with what
-// started from the old one, though all settings read alike.
+// A start is its content: under another path it is the same, and a file that was replaced under its path is another one,
+// though all settings read alike.
 void tell_starts_apart(const Survey& survey, std::vector<ReportTrial>& trials) {
-  std::map<std::string, std::set<std::string>> digests;  // by path
-  const auto path_of = [&](std::size_t row) {
-    const Settings settings = settings_in(survey, row);
-    return settings.has("init.from") ? settings.text("init.from") : "";
-  };
-  for (std::size_t row = 0; row < trials.size(); ++row) {
-    if (!trials[row].start.empty()) digests[path_of(row)].insert(trials[row].start);
-  }
+  constexpr const char* kPath = "init.from";
+  std::map<std::string, std::string> paths;              // the first, by digest
+  std::map<std::string, std::set<std::string>> digests;  // by that path
   for (std::size_t row = 0; row < trials.size(); ++row) {
     const std::string& start = trials[row].start;
-    if (!start.empty() && digests[path_of(row)].size() > 1) trials[row].rest["start"] = start.substr(0, 8);
+    if (start.empty()) continue;
+    const Settings settings = settings_in(survey, row);
+    const std::string path = settings.has(kPath) ? settings.text(kPath) : "";
+    digests[paths.try_emplace(start, path).first->second].insert(start);
+  }
+  for (ReportTrial& trial : trials) {
+    if (trial.start.empty()) continue;
+    const std::string& path = paths[trial.start];
+    if (const auto shown = trial.rest.find(kPath); shown != trial.rest.end()) shown->second = path;
+    if (digests[path].size() > 1) trial.rest["start"] = trial.start.substr(0, 8);
   }
 }
 
@@ -104,7 +107,7 @@ Settings settings_in(const Survey& survey, std::size_t row) {
   for (const Column& column : survey.trials.columns) {
     if (column.description != kSettingColumn) continue;
     const std::string text = cell_text(survey.trials, column.name, row);
-    if (!text.empty()) settings.set(column.name, text);
+    if (!text.empty()) settings.set(setting_of(column), text);
   }
   return settings;
 }

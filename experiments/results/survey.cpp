@@ -157,20 +157,24 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
   texts("reason", [&](std::size_t i) { return headers[i].reason; });
   texts("created", [&](std::size_t i) { return headers[i].created; });
   texts("content_digest", [&](std::size_t i) { return headers[i].content_digest; });
+  std::set<std::string> names;  // of summary values
+  for (const TrialResult& trial : trials) {
+    for (const auto& [name, value] : trial.summary) names.insert(name);
+  }
   for (const auto& key : varying) {
     Texts column;
     for (const TrialResult& trial : trials) column.push_back(setting_of(trial, key));
-    table.columns.push_back(setting_column(key, std::move(column)));
+    table.columns.push_back(setting_column((names.contains(key) ? kSettingPrefix : "") + key, std::move(column)));
   }
 
   const auto facts = [&](const std::string& group, std::map<std::string, std::string> TrialResult::*of) {
-    std::set<std::string> names;
+    std::set<std::string> entries;
     for (const TrialResult& trial : trials) {
       for (const auto& [name, value] : trial.*of) {
-        if (!name.starts_with("env.") && name != "sweep.text") names.insert(name);
+        if (!name.starts_with("env.") && name != "sweep.text") entries.insert(name);
       }
     }
-    for (const auto& name : names) {
+    for (const auto& name : entries) {
       texts(group + "." + name, [&](std::size_t i) {
         const auto found = (trials[i].*of).find(name);
         return found == (trials[i].*of).end() ? std::string() : found->second;
@@ -178,12 +182,8 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     }
   };
   facts("provenance", &TrialResult::provenance);
-  facts("lineage", &TrialResult::lineage);
+  facts("provenance.lineage", &TrialResult::lineage);
 
-  std::set<std::string> names;
-  for (const TrialResult& trial : trials) {
-    for (const auto& [name, value] : trial.summary) names.insert(name);
-  }
   const auto add = [&](const std::string& name, const std::string& unit, const std::string& meaning) {
     Reals column;
     for (const TrialResult& trial : trials) {
@@ -259,6 +259,11 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
     if (const auto found = planned.find(missing.name); found != planned.end()) missing.settings = found->second;
   }
   return survey;
+}
+
+std::string setting_of(const Column& column) {
+  const std::string_view name = column.name, prefix = kSettingPrefix;
+  return std::string(name.starts_with(prefix) ? name.substr(prefix.size()) : name);
 }
 
 std::string cell_text(const Table& table, const std::string& column, std::size_t row) {

@@ -24,6 +24,9 @@ struct MissingTrial {
 
 // The description of the columns of /trials that are settings; a setting and a fact may have one name.
 inline constexpr const char* kSettingColumn = "setting";
+// The setting in such a column: its name, or what comes behind this where a summary value has the name too.
+inline constexpr const char* kSettingPrefix = "setting.";
+std::string setting_of(const Column& column);
 
 struct Survey {
   // One row per result, index "name"; then id, replicate, state, reason, created, every setting that varies (numbers

@@ -36,24 +36,35 @@ constexpr const char* kSettings = "/settings/json";
 // so that the digest of two equal trials is the same.
 constexpr const char* kCircumstances = "settings";  // in /provenance
 
-// The identity has what a start file holds in the place of its path.
-bool is_circumstance(std::string_view key) { return !in_identity(key) || key == "init.from"; }
+// The identity has what a start file holds, and the ids of other trials, in the place of path and labels.
+bool is_circumstance(const TrialSpec& spec, std::string_view key) {
+  return !in_identity(key) || key == "init.from" ||
+         std::ranges::find(spec.needs, key, &TrialNeed::key) != spec.needs.end();
+}
 
-std::string settings_json(const Settings& settings, bool circumstances) {
+std::string settings_json(const TrialSpec& spec, bool circumstances) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : settings.values()) {
-    if (is_circumstance(key) == circumstances) object[key] = value;
+  for (const auto& [key, value] : spec.settings.values()) {
+    if (is_circumstance(spec, key) == circumstances) object[key] = value;
   }
   return object.dump();
 }
 
-void read_settings(const Hdf5File& file, const std::string& path, const std::string& text, Settings& settings) {
-  const auto object = nlohmann::json::parse(text, nullptr, false);
-  if (!object.is_object()) file.damaged(path, "is not a JSON object");
+Settings settings_of(const Hdf5File& file, const std::string& circumstances) {
+  const auto object = nlohmann::json::parse(file.read_text(kSettings), nullptr, false);
+  if (!object.is_object()) file.damaged(kSettings, "is not a JSON object");
+  Settings settings;
   for (const auto& [key, value] : object.items()) {
-    if (!value.is_string()) file.damaged(path, "has a value that is not text");
+    if (!value.is_string()) file.damaged(kSettings, "has a value that is not text");
     settings.set(key, value.get<std::string>());
   }
+  // No digest covers these, so nothing that it does cover is taken from them.
+  const auto beside = nlohmann::json::parse(circumstances, nullptr, false);
+  if (!beside.is_object()) return settings;
+  for (const auto& [key, value] : beside.items()) {
+    if (value.is_string() && !settings.has(key)) settings.set(key, value.get<std::string>());
+  }
+  return settings;
 }
 
 void write_summary(Hdf5File& file, const std::map<std::string, double>& summary) {
@@ -171,10 +182,8 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
   result.spec.replicate = header.replicate;
   result.spec.identity = identity_of(file.read_text("/settings/canonical"));
   result.provenance = read_dictionary(file, "/provenance");
-  read_settings(file, kSettings, file.read_text(kSettings), result.spec.settings);
-  if (const auto beside = result.provenance.extract(kCircumstances)) {  // before 1.3 all of them were in one place
-    read_settings(file, "/provenance", beside.mapped(), result.spec.settings);
-  }
+  const auto beside = result.provenance.extract(kCircumstances);  // before 1.3 all of them were in one place
+  result.spec.settings = settings_of(file, beside ? beside.mapped() : "{}");
   result.outcome = header.outcome;
   result.reason = header.reason;
   for (const auto& name : file.children("/summary")) result.summary[name] = file.read_number("/summary/" + name);
@@ -224,7 +233,7 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   file.set("/", "created", created);
   file.set("/", "writer", "winnow " WINNOW_VERSION);
   write_dictionary(file, "/settings",
-                   {{"canonical", result.spec.canonical()}, {"json", settings_json(result.spec.settings, false)}});
+                   {{"canonical", result.spec.canonical()}, {"json", settings_json(result.spec, false)}});
   write_summary(file, result.summary);
   file.make_group("/metrics");
   set_encoding(file, "/metrics", "dict", "0.1.0");
@@ -238,7 +247,7 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   if (!result.start_weights.empty()) write_weights(file, "/weights_start", result.start_weights, form, nullptr);
   write_table(file, "/layers", layers.table());
   std::map<std::string, std::string> provenance = result.provenance;
-  provenance[kCircumstances] = settings_json(result.spec.settings, true);
+  provenance[kCircumstances] = settings_json(result.spec, true);
   write_dictionary(file, "/provenance", provenance);
   write_dictionary(file, "/lineage", result.lineage);
 

@@ -14,6 +14,9 @@ std::string hint_for(std::string_view key, std::string_view value) {
   if (leaf == "seed" || leaf == "seeds") {
     return "seeds follow from a trial's settings and its replicate; '- replicate: 3' under axes gives three";
   }
+  if (leaf == "sparsity") {
+    return "'method.density' is the share that is kept, 1 - sparsity   (winnow explain method.density)";
+  }
   if (leaf == "amp" || leaf == "dtype" || leaf == "fp16" || leaf == "bf16") {
     return "'train.precision' says what training computes in   (winnow explain train.precision)";
   }
@@ -21,7 +24,7 @@ std::string hint_for(std::string_view key, std::string_view value) {
 }
 
 std::string hint_for_values(std::string_view key, std::string_view value, bool in_trial) {
-  if (!in_trial || !value.starts_with('[') || !value.ends_with(']')) return {};
+  if (!in_trial || !value.starts_with('[') || !value.ends_with(']') || value == "[]") return {};
   return fmt::format("to try several values write an axis: 'axes: [{{{}: {}}}]'", key, value);
 }
 

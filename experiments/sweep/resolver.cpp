@@ -42,8 +42,9 @@ const Component* TrialResolver::pick(const std::string& kind, const std::vector<
   trial.spec.settings.set(key, entry.text);
   const Component* component = find_component(all, entry.text);
   if (!component) {
-    trial.problems.push_back(
-        {entry.value_place, fmt::format("unknown {} '{}'", key, entry.text), near_or_all(entry.text, all)});
+    const std::string axis = hint_for_values(key, entry.text, found->second.from_base);
+    trial.problems.push_back({entry.value_place, fmt::format("unknown {} '{}'", key, entry.text),
+                              axis.empty() ? near_or_all(entry.text, all) : axis});
   }
   return component;
 }

@@ -13,18 +13,42 @@ std::string suggestion(const std::string& key) {
 }
 
 // `train.schedule: cosine`, where train.schedule.kind may be cosine.
-std::string hint_for_section(const Entry& entry, const Schema& schema) {
+std::string hint_for_section(const std::string& key, const std::string& value, const Schema& schema) {
   std::vector<std::string> members;
   for (const Setting& setting : schema) {
-    if (!setting.key.starts_with(entry.key + ".")) continue;
-    const std::string member = setting.key.substr(entry.key.size() + 1);
-    if (std::ranges::find(setting.choices, entry.text) != setting.choices.end()) {
-      return fmt::format("'{0}' is a map: '{0}: {{{1}: {2}}}'", entry.key, member, entry.text);
+    if (!setting.key.starts_with(key + ".")) continue;
+    const std::string member = setting.key.substr(key.size() + 1), choice = in_small_letters(value);
+    if (std::ranges::find(setting.choices, choice) != setting.choices.end()) {
+      return fmt::format("'{0}' is a map: '{0}: {{{1}: {2}}}'", key, member, choice);
     }
     members.push_back(member);
   }
   if (members.empty()) return {};
-  return fmt::format("'{}' is a map of {}   (winnow explain {})", entry.key, fmt::join(members, ", "), entry.key);
+  return fmt::format("'{}' is a map of {}   (winnow explain {})", key, fmt::join(members, ", "), key);
+}
+
+// "train.schedule" of "train.schedule.kind".
+std::vector<std::string> sections_of(const Schema& schema) {
+  std::vector<std::string> sections;
+  for (const Setting& setting : schema) sections.push_back(setting.key.substr(0, setting.key.rfind('.')));
+  return sections;
+}
+
+// A key with the same last part, as in the settings of other tools: for one without a section any that somebody reads, else one
+// of the trial's own, of the same section first. A name is no setting that belongs elsewhere.
+std::string of_same_leaf(const std::string& key, const std::vector<std::string>& all, const Schema& trial) {
+  const std::size_t dot = key.rfind('.');
+  const std::string end = "." + (dot == std::string::npos ? key : key.substr(dot + 1));
+  if (end == ".name") return {};
+  std::vector<std::string> found;
+  const auto keep = [&](const std::string& other) {
+    if (other.ends_with(end)) found.push_back(other);
+  };
+  if (dot == std::string::npos) std::ranges::for_each(all, keep);
+  for (const Setting& setting : trial) keep(setting.key);
+  const std::string section = key.substr(0, key.find('.') + 1);
+  std::ranges::stable_partition(found, [&](const auto& other) { return other.starts_with(section); });
+  return found.empty() ? std::string() : found.front();
 }
 
 }  // namespace
@@ -65,12 +89,15 @@ FoundProblem UnknownKeys::describe(const Entry& entry, const std::string& reader
   if (std::string hint = hint_for(entry.key, entry.text); !hint.empty()) {
     return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
   }
-  std::string hint = hint_for_section(entry, catalog_.trial);
+  std::string hint;
+  if (const auto section = nearest(entry.key, sections_of(catalog_.trial))) {
+    hint = hint_for_section(*section, entry.text, catalog_.trial);
+  }
   if (hint.empty()) hint = did_you_mean_key(entry.key, candidates);
-  // The last part of a key in another section or in none, as in the settings of other tools.
-  const std::string leaf = entry.key.substr(entry.key.rfind('.') + 1);
-  const auto whole = std::ranges::find_if(candidates, [&](const auto& key) { return key.ends_with("." + leaf); });
-  if (hint.empty() && whole != candidates.end()) hint = suggestion(*whole);
+  if (hint.empty()) {
+    const std::string other = of_same_leaf(entry.key, candidates, catalog_.trial);
+    if (!other.empty()) hint = suggestion(other);
+  }
   return {entry.key_place, fmt::format("unknown key '{}'", entry.key), std::move(hint)};
 }
 

@@ -215,6 +215,8 @@ TEST(Settings, NearestSuggestsSlipsAndAbbreviationsOnly) {
   EXPECT_EQ(nearest("Method.Density", names), "method.density");
   EXPECT_EQ(nearest("CIFAR10", {"cifar100", "cifar10"}), "cifar10");
   EXPECT_EQ(nearest("site.partition", names), std::nullopt);
+  EXPECT_EQ(nearest("train.num_epochs", names), "train.epochs");
+  EXPECT_EQ(nearest("trian.bach", names), "train.batch");
   EXPECT_EQ(nearest("train.amp", names), std::nullopt) << "the section's name is no letter that agrees";
   EXPECT_EQ(nearest(std::string(100'000'000, 'x'), names), std::nullopt);  // at once, and without memory for it
 }

@@ -133,26 +133,83 @@ TEST_F(Report, OnlyChoosesRowsAsRunDoesAndKeepsTheirBaseline) {
   }
 }
 
-TEST(ReportOfStarts, AFileThatWasReplacedUnderItsPathIsAnotherStart) {
-  const TemporaryFolder folder;
-  PosixFiles files;
-  const auto add = [&](int number, const char* method, const char* density, double accuracy, const char* start) {
-    TrialResult trial = sample_trial(number, method, density, 0, accuracy);
-    trial.spec.settings.set("init.from", "start.h5");
+// A folder of results that began with start files.
+class ReportOfStarts : public ::testing::Test {
+ protected:
+  void add(int number, const char* method, const char* density, double accuracy, const char* start,
+           const char* path = "start.h5", int replicate = 0) {
+    TrialResult trial = sample_trial(number, method, density, replicate, accuracy);
+    trial.spec.settings.set("init.from", path);
     trial.lineage["start.digest"] = start;
-    publish(files, folder.path(), trial, kCreated);
-  };
+    publish(files_, folder_.path(), trial, kCreated);
+  }
+  std::vector<ComparisonRow> rows() {
+    write_plan(files_, folder_.path(), std::vector<PlannedTrial>{});
+    const Comparison comparison = compare(gather_survey(files_, folder_.path()));
+    return comparison.groups.size() == 1 ? comparison.groups[0].rows : std::vector<ComparisonRow>{};
+  }
+  TemporaryFolder folder_;
+  PosixFiles files_;
+};
+
+TEST_F(ReportOfStarts, AFileThatWasReplacedUnderItsPathIsAnotherStart) {
   add(1, "dense", "1", 0.9, "aaaaaaaaaa");
   add(2, "dense", "1", 0.8, "bbbbbbbbbb");
   add(3, "rigl", "0.1", 0.85, "bbbbbbbbbb");
-  write_plan(files, folder.path(), std::vector<PlannedTrial>{});
-  const Comparison both = compare(gather_survey(files, folder.path()));
-  ASSERT_EQ(both.groups.size(), 1u);
-  const std::vector<ComparisonRow>& rows = both.groups[0].rows;
-  ASSERT_EQ(rows.size(), 3u);
-  EXPECT_EQ(rows[0].label(), "dense 1 (start=aaaaaaaa)");
-  EXPECT_EQ(rows[1].label(), "dense 1 (start=bbbbbbbb)");
-  EXPECT_NEAR(rows[2].gap->mean, 0.05, 1e-12) << "to the dense trial that started where it did";
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].label(), "dense 1 (start=aaaaaaaa)");
+  EXPECT_EQ(all[1].label(), "dense 1 (start=bbbbbbbb)");
+  EXPECT_NEAR(all[2].gap->mean, 0.05, 1e-12) << "to the dense trial that started where it did";
+}
+
+TEST_F(ReportOfStarts, ADenseTrialOfAnotherStartIsNoBaseline) {
+  add(1, "dense", "1", 0.9, "aaaaaaaaaa");
+  add(3, "rigl", "0.1", 0.85, "bbbbbbbbbb");
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_FALSE(all[1].gap);
+}
+
+TEST_F(ReportOfStarts, TheSameContentUnderAnotherPathIsTheSameStart) {
+  add(1, "dense", "1", 0.9, "aaaaaaaaaa", "start.h5", 0);
+  add(1, "dense", "1", 0.8, "aaaaaaaaaa", "copy/start.h5", 1);
+  const auto all = rows();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].replicates.size(), 2u);
+  EXPECT_EQ(all[0].label(), "dense 1");
+}
+
+TEST_F(Report, OnlyChoosesTrialsByWhatIsNoPartOfTheirIdentity) {
+  PosixFiles files;
+  Survey survey = gather_survey(files, folder_.path());
+  const std::size_t rows = rows_of(survey.trials);
+  std::vector<std::string> label(rows, "first");
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (cell_text(survey.trials, "replicate", row) != "0") label[row] = "later";
+  }
+  survey.trials.columns.push_back({"label", label, "", kSettingColumn});
+  const Comparison first = compare(survey, {"label=first"});
+  EXPECT_EQ(first.done, 4u);
+  for (const ComparisonRow& row : first.groups.at(0).rows) EXPECT_EQ(row.replicates, std::vector<std::int64_t>{0});
+  EXPECT_EQ(first.missing.size(), survey.missing.size()) << "a plan does not say what its trials are called";
+}
+
+TEST_F(Report, ASettingMayHaveTheNameOfASummaryValue) {
+  PosixFiles files;
+  TrialResult imp = sample_trial(7, "imp", "0.1", 0, 0.9);
+  imp.spec.settings.set("method.levels", "3");
+  imp.summary["method.levels"] = 2;
+  publish(files, folder_.path(), imp, kCreated);
+  const Survey survey = gather_survey(files, folder_.path());
+  write_survey(files, survey, folder_.path(), folder_.path() / "s.h5", SurveyWeights::Link);
+  const Survey back = read_survey(files, folder_.path() / "s.h5");
+  EXPECT_NE(find_column(back.trials, "setting.method.levels"), nullptr);
+  const auto groups = compare(back).groups;
+  const auto row = std::ranges::find(groups.at(0).rows, "imp", &ComparisonRow::method);
+  ASSERT_NE(row, groups[0].rows.end());
+  EXPECT_EQ(row->means.at("method.levels"), 2);
+  EXPECT_EQ(compare(back, {"method.levels=3"}).done, 1u);
 }
 
 // The survey of the sample with data that the results name by a digest and by a path.

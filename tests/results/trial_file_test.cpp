@@ -4,6 +4,8 @@
 #include <hdf5.h>
 
 #include <bit>
+#include <cstring>
+#include <set>
 
 #include "core/error.h"
 #include "experiments/results/container.h"
@@ -119,6 +121,21 @@ TEST(TrialFile, TheContentDigestCoversResultsButNotTimesAndProvenance) {
   EXPECT_NE(digest(other, kCreated), usual);
 }
 
+TEST(TrialFile, TheContentDigestDoesNotDependOnWhatOtherTrialsAreCalled) {
+  PosixFiles files;
+  std::set<std::string> digests;
+  for (const char* label : {"big", "large"}) {
+    TemporaryFolder folder;
+    TrialResult result = sample_trial();
+    result.spec.needs = {{"born_again", "teacher", "method.teacher", "x"}};
+    result.spec.settings.set("method.teacher", label);
+    const auto path = published(folder, result);
+    EXPECT_EQ(read_trial(path).spec.settings, result.spec.settings);
+    digests.insert(read_header(files, path).content_digest);
+  }
+  EXPECT_EQ(digests.size(), 1u);
+}
+
 TEST(TrialFile, TheNoteAtTheEndSaysWhatStatusNeeds) {
   TemporaryFolder folder;
   TrialResult result = sample_trial();
@@ -218,6 +235,27 @@ TEST_F(ChangedTrial, AnotherAccuracyIsNot) {
   EXPECT_EQ(kind_of_reading(path_, &text), ErrorKind::Input);
   EXPECT_NE(text.find("does not match its digest"), std::string::npos) << text;
   EXPECT_THROW(check_result(files_, path_), Error);
+}
+
+// No digest covers /provenance, so it decides nothing.
+TEST_F(ChangedTrial, ASettingIsNotReadWhereNoDigestCoversIt) {
+  const char* texts[] = {R"({"train.lr": "0.7", "label": "mine"})", "no JSON"};
+  for (const char* text : texts) {
+    H5Ldelete(id_, "provenance/settings", H5P_DEFAULT);
+    const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, std::strlen(text));
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    const hid_t dataset = H5Dcreate2(id_, "provenance/settings", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    EXPECT_GE(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text), 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Fflush(id_, H5F_SCOPE_GLOBAL);
+    const Settings settings = read_trial(path_).spec.settings;
+    EXPECT_EQ(settings.text("train.lr"), "0.1") << text;
+    EXPECT_EQ(settings.has("label"), text == texts[0]);
+  }
+  H5Fclose(id_);
 }
 
 TEST_F(ChangedTrial, WhatTheMachineDecidedIsNoPartOfTheContent) {

@@ -275,7 +275,14 @@ TEST_F(ProblemText, HabitsOfOtherToolsAreToldWhatTheyAreCalledHere) {
   expect("  train: {gamma: 0.1}\n", "did you mean 'train.schedule.gamma'?");
   expect("  train: {amp: true}\n", "'train.precision' says what training computes in");
   expect("  train: {lr: [0.1, 0.2]}\n", "write an axis: 'axes: [{train.lr: [0.1, 0.2]}]'");
-  EXPECT_EQ(said("  train: {gpus: 1}\n").find("did you mean"), std::string::npos);
+  expect("  train: {shedule: Cosine}\n", "'train.schedule' is a map: 'train.schedule: {kind: cosine}'");
+  expect("save: {form: csr}\n", "did you mean 'save.weights.form'?");
+  for (const char* nothing :
+       {"  train: {gpus: 1}\n", "  train: {name: sgd}\n", "  train: {freeze_at: 1}\n", "  train: {lr: []}\n"}) {
+    EXPECT_EQ(said(nothing).find("did you mean"), std::string::npos) << said(nothing);
+  }
+  EXPECT_NE(problems(kHead + "  method: {name: [snip, rigl]}\n").find("'axes: [{method.name: [snip, rigl]}]'"),
+            std::string::npos);
 }
 
 TEST_F(ProblemText, AWrongAxisDoesNotMakeFollowOnProblems) {
