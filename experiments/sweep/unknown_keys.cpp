@@ -47,7 +47,7 @@ std::string of_same_leaf(const std::string& key, const std::vector<std::string>&
   if (dot == std::string::npos) std::ranges::for_each(all, keep);
   for (const Setting& setting : trial) keep(setting.key);
   const std::string section = key.substr(0, key.find('.') + 1);
-  std::ranges::stable_partition(found, [&](const auto& other) { return other.starts_with(section); });
+  std::stable_partition(found.begin(), found.end(), [&](const auto& other) { return other.starts_with(section); });
   return found.empty() ? std::string() : found.front();
 }
 
