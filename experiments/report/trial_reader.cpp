@@ -57,7 +57,7 @@ class Reader {
     return trial;
   }
 
- private:
+  // Of a trial, whether or not it varies in the survey; "" if it has none.
   std::string setting(const std::string& key, std::size_t row) const {
     const std::string here = cell_text(survey_.trials, key, row);
     if (!here.empty()) return here;
@@ -65,6 +65,7 @@ class Reader {
     return common == survey_.settings.end() ? "" : common->second;
   }
 
+ private:
   const Survey& survey_;
   std::vector<std::pair<std::string, std::string>> settings_;  // and the column that has it
   std::vector<std::pair<std::string, const std::vector<double>*>> numbers_;
@@ -72,16 +73,14 @@ class Reader {
 
 // A start is its content: under another path it is the same, and a file that was replaced under its path is another one,
 // though all settings read alike.
-void tell_starts_apart(const Survey& survey, std::vector<ReportTrial>& trials) {
+void tell_starts_apart(const Reader& read, std::vector<ReportTrial>& trials) {
   constexpr const char* kPath = "init.from";
   std::map<std::string, std::string> paths;              // the first, by digest
   std::map<std::string, std::set<std::string>> digests;  // by that path
   for (std::size_t row = 0; row < trials.size(); ++row) {
     const std::string& start = trials[row].start;
     if (start.empty()) continue;
-    const Settings settings = settings_in(survey, row);
-    const std::string path = settings.has(kPath) ? settings.text(kPath) : "";
-    digests[paths.try_emplace(start, path).first->second].insert(start);
+    digests[paths.try_emplace(start, read.setting(kPath, row)).first->second].insert(start);
   }
   for (ReportTrial& trial : trials) {
     if (trial.start.empty()) continue;
@@ -97,7 +96,7 @@ std::vector<ReportTrial> read_trials(const Survey& survey) {
   const Reader read(survey);
   std::vector<ReportTrial> trials;
   for (std::size_t row = 0; row < rows_of(survey.trials); ++row) trials.push_back(read(row));
-  tell_starts_apart(survey, trials);
+  tell_starts_apart(read, trials);
   return trials;
 }
 
