@@ -16,7 +16,7 @@ using Infos = std::span<const ValueInfo>;
 
 bool present(Infos in, std::size_t i) { return i < in.size() && in[i].shape.rank() > 0; }
 
-std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_batch_norm_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 5 || in.size() == 6, "takes x, gamma, beta, running_mean, running_var and residual or none");
   const ValueInfo& x = in[0];
   require(x.shape.rank() >= 2 && is_float(x.dtype), "x must be {..., channels} in f32 or bf16");
@@ -30,7 +30,7 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   return {{x.shape, x.dtype}, {channels, DType::F32}, {channels, DType::F32}};
 }
 
-std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_batch_norm_backward(Infos in, const Attrs& attrs) {
   require(in.size() == 7, "takes dy, x, y or none, gamma, beta, mean, rstd");
   const Shape channels{in[0].shape[-1]};
   std::vector<ValueInfo> out{{in[1].shape, in[1].dtype}, {channels, DType::F32}, {channels, DType::F32}};
@@ -38,7 +38,7 @@ std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
   return out;
 }
 
-void reverse(Reverse& pass) {
+void reverse_batch_norm(Reverse& pass) {
   const ValueId dy = pass.out_grad(0);
   if (dy == kNoValue) return;
   const Node& node = pass.node();
@@ -58,7 +58,7 @@ void reverse(Reverse& pass) {
   if (residual) pass.add(5, gated_residual ? grads[3] : dy);
 }
 
-cpu::BatchNormShape shape_of(const Shape& x, const Attrs& attrs) {
+cpu::BatchNormShape batch_norm_shape(const Shape& x, const Attrs& attrs) {
   return {.rows = x.numel() / x[-1],
           .channels = x[-1],
           .running = attrs.integer("running", 0) != 0,
@@ -70,7 +70,7 @@ cpu::BatchNormShape shape_of(const Shape& x, const Attrs& attrs) {
 class ForwardKernel final : public Kernel {
  public:
   explicit ForwardKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[0].shape, spec.node.attrs)),
+      : shape_(batch_norm_shape(spec.in[0].shape, spec.node.attrs)),
         eps_(spec.real("eps")),
         momentum_(spec.real("momentum")),
         threads_(spec.threads) {}
@@ -103,10 +103,10 @@ class ForwardKernel final : public Kernel {
   int threads_;
 };
 
-class BackwardKernel final : public Kernel {
+class BatchNormBackward final : public Kernel {
  public:
-  explicit BackwardKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[1].shape, spec.node.attrs)), threads_(spec.threads) {}
+  explicit BatchNormBackward(const KernelSpec& spec)
+      : shape_(batch_norm_shape(spec.in[1].shape, spec.node.attrs)), threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(); }
   void run(const KernelCall& call) override {
     with_float_type(call.in[1].dtype, [&]<class T>() { run_as<T>(call); });
@@ -139,7 +139,7 @@ std::unique_ptr<Kernel> make_kernel(const KernelSpec& spec) {
   return std::make_unique<K>(spec);
 }
 
-OpExample example(std::string label, const Shape& x, bool running, bool relu, bool residual) {
+OpExample batch_norm_example(std::string label, const Shape& x, bool running, bool relu, bool residual) {
   const Shape channels{x[-1]};
   OpExample e{std::move(label),
               {{x, DType::F32, "x"},
@@ -162,24 +162,24 @@ void define_batch_norm() {
   define_op({.name = "batch_norm",
              .in_double = in_double::batch_norm,
              .role = OpRole::Norm,
-             .infer = infer_forward,
+             .infer = infer_batch_norm_forward,
              .defaults = {{"momentum", 0.1}},
-             .reverse = reverse,
+             .reverse = reverse_batch_norm,
              .kernel = {.cpu = make_kernel<ForwardKernel>},
              .inplace = 0,
              .mixes_examples = true,
              .channels = last_dim_alike(),
-             .examples = {example("4 axes, 16 channels", {4, 5, 5, 16}, false, false, false),
-                          example("4 axes, 3 channels", {3, 4, 5, 3}, false, false, false),
-                          example("2 axes, 20 channels", {9, 20}, false, false, false),
-                          example("100 channels and residual", {4, 2, 3, 100}, false, false, true),
-                          example("relu", {4, 3, 3, 8}, false, true, false),
-                          example("relu and residual", {4, 3, 3, 8}, false, true, true),
-                          example("running statistics", {4, 3, 3, 8}, true, false, false)}});
+             .examples = {batch_norm_example("4 axes, 16 channels", {4, 5, 5, 16}, false, false, false),
+                          batch_norm_example("4 axes, 3 channels", {3, 4, 5, 3}, false, false, false),
+                          batch_norm_example("2 axes, 20 channels", {9, 20}, false, false, false),
+                          batch_norm_example("100 channels and residual", {4, 2, 3, 100}, false, false, true),
+                          batch_norm_example("relu", {4, 3, 3, 8}, false, true, false),
+                          batch_norm_example("relu and residual", {4, 3, 3, 8}, false, true, true),
+                          batch_norm_example("running statistics", {4, 3, 3, 8}, true, false, false)}});
   define_op({.name = "batch_norm_backward",
              .in_double = in_double::batch_norm_backward,
-             .infer = infer_backward,
-             .kernel = {.cpu = make_kernel<BackwardKernel>},
+             .infer = infer_batch_norm_backward,
+             .kernel = {.cpu = make_kernel<BatchNormBackward>},
              .inplace = 0});
 }
 

@@ -25,7 +25,7 @@ ConvShape conv_shape(const Shape& x, const Shape& w, const Attrs& attrs, DType d
           .bias = bias};
 }
 
-ConvShape shape_of(Direction direction, Infos in, Infos out, const Attrs& attrs) {
+ConvShape conv2d_shape(Direction direction, Infos in, Infos out, const Attrs& attrs) {
   switch (direction) {
     case Direction::Forward:
       return conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
@@ -36,11 +36,9 @@ ConvShape shape_of(Direction direction, Infos in, Infos out, const Attrs& attrs)
   }
 }
 
-bool is_activation(const ValueInfo& info) { return info.shape.rank() == 4 && is_float(info.dtype); }
-
-std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_conv2d_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 2 || in.size() == 3, "takes x, weights and bias or none");
-  require(is_activation(in[0]), "x must be NHWC in f32 or bf16");
+  require(is_image(in[0]), "x must be NHWC in f32 or bf16");
   require(in[1].shape.rank() == 4 && in[1].dtype == DType::F32,
           "weights must be {out, in / groups, kernel_h, kernel_w} in f32");
   const ConvShape s = conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
@@ -55,15 +53,15 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   return {{Shape{s.batch, s.out_height(), s.out_width(), s.out}, in[0].dtype}};
 }
 
-std::vector<ValueInfo> infer_backward_data(Infos in, const Attrs& attrs) {
-  require(in.size() == 2 && is_activation(in[0]), "takes dy and weights");
+std::vector<ValueInfo> infer_conv2d_backward_data(Infos in, const Attrs& attrs) {
+  require(in.size() == 2 && is_image(in[0]), "takes dy and weights");
   const Shape& dy = in[0].shape;
   return {{Shape{dy[0], attrs.integer("height"), attrs.integer("width"), in[1].shape[1] * attrs.integer("groups", 1)},
            in[0].dtype}};
 }
 
-std::vector<ValueInfo> infer_backward_weights(Infos in, const Attrs& attrs) {
-  require(in.size() == 2 && is_activation(in[0]) && is_activation(in[1]), "takes x and dy");
+std::vector<ValueInfo> infer_conv2d_backward_weights(Infos in, const Attrs& attrs) {
+  require(in.size() == 2 && is_image(in[0]) && is_image(in[1]), "takes x and dy");
   const std::int64_t out = in[1].shape[3];
   std::vector<ValueInfo> result{
       {Shape{out, in[0].shape[3] / attrs.integer("groups", 1), attrs.integer("kernel_h"), attrs.integer("kernel_w")},
@@ -72,7 +70,7 @@ std::vector<ValueInfo> infer_backward_weights(Infos in, const Attrs& attrs) {
   return result;
 }
 
-void reverse(Reverse& pass) {
+void reverse_conv2d(Reverse& pass) {
   const ValueId dy = pass.out_grad(0);
   if (dy == kNoValue) return;
   const Node& node = pass.node();
@@ -100,7 +98,7 @@ void reverse(Reverse& pass) {
 
 // A depthwise convolution passes each channel on. With several channels a group, equal places of all groups go together,
 // so that groups stay equally large.
-void tie_channels(ChannelTies& ties) {
+void tie_conv2d_channels(ChannelTies& ties) {
   const Node& node = ties.node();
   const ValueId x = node.in[0], w = node.in[1], y = node.out[0];
   const std::int64_t groups = node.attrs.integer("groups", 1), taken = ties.shape(w)[1];
@@ -114,7 +112,7 @@ void tie_channels(ChannelTies& ties) {
   for (std::int64_t c = 0; c < ties.shape(x)[3]; ++c) ties.tie(x, 3, c, w, 1, c % taken);
   for (std::int64_t c = made; c < out; ++c) ties.tie(y, 3, c % made, y, 3, c);
 }
-void resize(const KeptEntries& kept, const Node& node, Attrs& attrs) {
+void resize_conv2d(const KeptEntries& kept, const Node& node, Attrs& attrs) {
   const bool depthwise = kept.shape(node.in[1])[1] == 1 && attrs.integer("groups", 1) > 1;
   if (depthwise) attrs.set("groups", std::ssize(kept.kept(node.in[0], 3)));
 }
@@ -126,7 +124,7 @@ struct Case {
   bool bias;
 };
 
-std::vector<OpExample> examples() {
+std::vector<OpExample> conv2d_examples() {
   const Case cases[] = {
       {"3 channels, 3x3, pad 1", {2, 6, 6, 3}, {16, 3, 3, 3}, 1, 1, 1, false},
       {"stride 2", {2, 8, 8, 16}, {32, 16, 3, 3}, 2, 1, 1, false},
@@ -152,15 +150,15 @@ std::vector<OpExample> examples() {
 
 void define_conv2d() {
   define_layer("conv2d",
-               {infer_forward,
-                infer_backward_data,
-                infer_backward_weights,
+               {infer_conv2d_forward,
+                infer_conv2d_backward_data,
+                infer_conv2d_backward_weights,
                 in_double::conv2d,
                 in_double::conv2d_backward_data,
                 in_double::conv2d_backward_weights,
-                reverse,
-                {tie_channels, resize}},
-               shape_of, examples());
+                reverse_conv2d,
+                {tie_conv2d_channels, resize_conv2d}},
+               conv2d_shape, conv2d_examples());
 }
 
 }  // namespace winnow::ops

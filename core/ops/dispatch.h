@@ -10,6 +10,9 @@ namespace winnow::ops {
 
 inline bool is_float(DType type) { return type == DType::F32 || type == DType::BF16; }
 
+// NHWC activations.
+inline bool is_image(const ValueInfo& info) { return info.shape.rank() == 4 && is_float(info.dtype); }
+
 // body.operator()<T>() with T = float or bf16.
 template <class Body>
 void with_float_type(DType type, const Body& body) {

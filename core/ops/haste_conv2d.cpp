@@ -15,7 +15,7 @@ namespace {
 
 using Infos = std::span<const ValueInfo>;
 
-cpu::HasteShape shape_of(Infos in, const Attrs& attrs) {
+cpu::HasteShape haste_conv2d_shape(Infos in, const Attrs& attrs) {
   const Shape &x = in[0].shape, &w = in[1].shape;
   return {{.batch = x[0],
            .height = x[1],
@@ -33,7 +33,7 @@ cpu::HasteShape shape_of(Infos in, const Attrs& attrs) {
           in[3].shape[0]};
 }
 
-std::vector<ValueInfo> infer(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_haste_conv2d(Infos in, const Attrs& attrs) {
   require(in.size() == 4, "takes x, weights, bias or none, and hash vectors");
   require(in[0].shape.rank() == 4 && is_float(in[0].dtype), "x must be NHWC in f32 or bf16");
   require(in[1].shape.rank() == 4 && in[1].dtype == DType::F32 && in[1].shape[1] == in[0].shape[3],
@@ -41,7 +41,7 @@ std::vector<ValueInfo> infer(Infos in, const Attrs& attrs) {
   require(in[2].shape.rank() == 0 || (in[2].shape == Shape{in[1].shape[0]} && in[2].dtype == DType::F32),
           "bias must be {out} in f32");
   require(in[3].shape.rank() == 2 && in[3].dtype == DType::F32, "hash vectors must be {bits, patch} in f32");
-  const cpu::HasteShape s = shape_of(in, attrs);
+  const cpu::HasteShape s = haste_conv2d_shape(in, attrs);
   require(s.conv.stride >= 1 && s.conv.pad >= 0 && s.tile >= 1, "stride and tile are at least 1, pad at least 0");
   require(s.bits <= 32, "a code has at most 32 bits");
   require(in[3].shape[1] == s.patch(), fmt::format("hash vectors must have {} entries", s.patch()));
@@ -54,7 +54,8 @@ std::vector<ValueInfo> infer(Infos in, const Attrs& attrs) {
 class HasteConvolution final : public Kernel {
  public:
   explicit HasteConvolution(const KernelSpec& spec)
-      : shape_(shape_of(spec.in, spec.node.attrs)), scratch_(cpu::haste_scratch_bytes(shape_, spec.threads)) {}
+      : shape_(haste_conv2d_shape(spec.in, spec.node.attrs)),
+        scratch_(cpu::haste_scratch_bytes(shape_, spec.threads)) {}
   std::size_t scratch_bytes() const override { return scratch_; }
   void run(const KernelCall& call) override {
     cpu::haste_convolution(shape_,
@@ -68,7 +69,8 @@ class HasteConvolution final : public Kernel {
   std::size_t scratch_;
 };
 
-OpExample example(std::string label, const Shape& x, const Shape& w, std::int64_t stride, std::int64_t pad) {
+OpExample haste_conv2d_example(std::string label, const Shape& x, const Shape& w, std::int64_t stride,
+                               std::int64_t pad) {
   const std::int64_t side = 2 * stride + w[2];
   return {.label = std::move(label),
           .in = {{x}, {w}, {{w[0]}}, {{6, side * side}}},
@@ -111,17 +113,17 @@ void define_haste_conv2d() {
   define_op({
       .name = "haste_conv2d",
       .role = OpRole::Layer,
-      .infer = infer,
+      .infer = infer_haste_conv2d,
       .reverse =
           [](Reverse& r) {
             fail(ErrorKind::Internal, "node '{}': channels that are merged by hashing have no derivative",
                  r.node().name);
           },
-      .macs = [](Infos in, Infos, const Attrs& attrs) { return shape_of(in, attrs).conv.macs(); },
+      .macs = [](Infos in, Infos, const Attrs& attrs) { return haste_conv2d_shape(in, attrs).conv.macs(); },
       .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<HasteConvolution>(spec); }},
-      .examples = {example("3x3, odd sizes", {2, 7, 5, 20}, {18, 20, 3, 3}, 1, 1),
-                   example("stride 2", {2, 8, 8, 6}, {5, 6, 3, 3}, 2, 1),
-                   example("1x1", {3, 4, 4, 16}, {8, 16, 1, 1}, 1, 0)},
+      .examples = {haste_conv2d_example("3x3, odd sizes", {2, 7, 5, 20}, {18, 20, 3, 3}, 1, 1),
+                   haste_conv2d_example("stride 2", {2, 8, 8, 6}, {5, 6, 3, 3}, 2, 1),
+                   haste_conv2d_example("1x1", {3, 4, 4, 16}, {8, 16, 1, 1}, 1, 0)},
   });
   define_hash_vectors();
 }

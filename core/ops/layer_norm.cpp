@@ -11,7 +11,7 @@ namespace {
 
 using Infos = std::span<const ValueInfo>;
 
-std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_layer_norm_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 3, "takes x, gamma and beta");
   require(in[0].shape.rank() >= 2 && is_float(in[0].dtype), "x must be {..., channels} in f32 or bf16");
   const Shape channels{in[0].shape[-1]}, rows{in[0].shape.numel() / in[0].shape[-1]};
@@ -21,12 +21,12 @@ std::vector<ValueInfo> infer_forward(Infos in, const Attrs& attrs) {
   return {{in[0].shape, in[0].dtype}, {rows, DType::F32}, {rows, DType::F32}};
 }
 
-std::vector<ValueInfo> infer_backward(Infos in, const Attrs&) {
+std::vector<ValueInfo> infer_layer_norm_backward(Infos in, const Attrs&) {
   require(in.size() == 5, "takes dy, x, gamma, mean and rstd");
   return {{in[1].shape, in[1].dtype}, {in[2].shape, DType::F32}, {in[2].shape, DType::F32}};
 }
 
-void reverse(Reverse& r) {
+void reverse_layer_norm(Reverse& r) {
   if (r.out_grad(0) == kNoValue) return;
   const Node& node = r.node();
   const auto grads =
@@ -41,7 +41,7 @@ void tie_layer_norm(ChannelTies& ties) {
   ties.keep(ties.node().in[0], -1);
 }
 
-void run_forward(const KernelSpec& spec, const KernelCall& call) {
+void run_layer_norm_forward(const KernelSpec& spec, const KernelCall& call) {
   const std::int64_t cols = call.in[0].shape[-1];
   with_float_type(call.out[0].dtype, [&]<class T>() {
     for_rows(call.exec, call.in[0].numel() / cols,
@@ -51,9 +51,9 @@ void run_forward(const KernelSpec& spec, const KernelCall& call) {
   });
 }
 
-class BackwardKernel final : public Kernel {
+class LayerNormBackward final : public Kernel {
  public:
-  explicit BackwardKernel(const KernelSpec& spec)
+  explicit LayerNormBackward(const KernelSpec& spec)
       : cols_(spec.in[1].shape[-1]),
         rows_(spec.in[1].shape.numel() / cols_),
         chunks_((rows_ + kChunkRows - 1) / kChunkRows) {}
@@ -85,9 +85,9 @@ void define_layer_norm() {
       {.name = "layer_norm",
        .in_double = in_double::layer_norm,
        .role = OpRole::Norm,
-       .infer = infer_forward,
-       .reverse = reverse,
-       .kernel = {.any = plain_kernel(run_forward)},
+       .infer = infer_layer_norm_forward,
+       .reverse = reverse_layer_norm,
+       .kernel = {.any = plain_kernel(run_layer_norm_forward)},
        .inplace = 0,
        .channels = {.tie = tie_layer_norm},
        .examples = {
@@ -95,8 +95,8 @@ void define_layer_norm() {
            {.label = "many rows", .in = {{{150, 5}}, {{5}}, {{5}}}, .attrs = {{"eps", 1e-2}}, .tolerance = 1e-2}}});
   define_op({.name = "layer_norm_backward",
              .in_double = in_double::layer_norm_backward,
-             .infer = infer_backward,
-             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<BackwardKernel>(spec); }},
+             .infer = infer_layer_norm_backward,
+             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<LayerNormBackward>(spec); }},
              .inplace = 0});
 }
 

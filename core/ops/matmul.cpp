@@ -8,7 +8,7 @@
 namespace winnow::ops {
 namespace {
 
-cpu::MatmulShape shape_of(const Shape& a, const Shape& b, const Attrs& attrs) {
+cpu::MatmulShape matmul_shape(const Shape& a, const Shape& b, const Attrs& attrs) {
   const bool ta = attrs.integer("transpose_a", 0) != 0, tb = attrs.integer("transpose_b", 0) != 0;
   return {.count = a.numel() / (a[-1] * a[-2]),
           .rows = ta ? a[-1] : a[-2],
@@ -19,14 +19,14 @@ cpu::MatmulShape shape_of(const Shape& a, const Shape& b, const Attrs& attrs) {
           .scale = 1.0f};
 }
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_matmul(std::span<const ValueInfo> in, const Attrs& attrs) {
   require(in.size() == 2, "takes a and b");
   const Shape &a = in[0].shape, &b = in[1].shape;
   require(a.rank() >= 2 && a.rank() == b.rank() && a.numel() > 0, "a and b must have the same axes, at least two");
   require(is_float(in[0].dtype) && in[0].dtype == in[1].dtype, "a and b must both be f32 or both bf16");
   for (int axis = 0; axis < a.rank() - 2; ++axis)
     require(a[axis] == b[axis], "the axes before the last two must agree");
-  const cpu::MatmulShape s = shape_of(a, b, attrs);
+  const cpu::MatmulShape s = matmul_shape(a, b, attrs);
   require((s.transpose_b ? b[-1] : b[-2]) == s.inner, "the inner extents of a and b must agree");
   std::vector<std::int64_t> extents(a.begin(), a.end());
   extents[extents.size() - 2] = s.rows;
@@ -35,7 +35,7 @@ std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) 
 }
 
 // y = s A B: dA = s dy B', dB = s A' dy; for a transposed operand the transpose of that.
-void reverse(Reverse& r) {
+void reverse_matmul(Reverse& r) {
   const Node& node = r.node();
   const ValueId dy = r.out_grad(0), a = node.in[0], b = node.in[1];
   const std::int64_t ta = node.attrs.integer("transpose_a", 0), tb = node.attrs.integer("transpose_b", 0);
@@ -51,7 +51,7 @@ void reverse(Reverse& r) {
 class MatmulKernel final : public Kernel {
  public:
   explicit MatmulKernel(const KernelSpec& spec)
-      : shape_(shape_of(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)),
+      : shape_(matmul_shape(spec.in[0].shape, spec.in[1].shape, spec.node.attrs)),
         scale_(spec.real("scale")),
         threads_(spec.threads) {}
   std::size_t scratch_bytes() const override { return shape_.scratch_bytes(threads_); }
@@ -68,7 +68,7 @@ class MatmulKernel final : public Kernel {
   int threads_;
 };
 
-OpExample example(std::string label, const Shape& a, const Shape& b, std::int64_t ta, std::int64_t tb) {
+OpExample matmul_example(std::string label, const Shape& a, const Shape& b, std::int64_t ta, std::int64_t tb) {
   return {.label = std::move(label),
           .in = {{a, DType::F32, "a"}, {b, DType::F32, "b"}},
           .attrs = {{"transpose_a", ta}, {"transpose_b", tb}, {"scale", 0.5}}};
@@ -79,19 +79,19 @@ OpExample example(std::string label, const Shape& a, const Shape& b, std::int64_
 void define_matmul() {
   define_op({.name = "matmul",
              .in_double = in_double::matmul,
-             .infer = infer,
+             .infer = infer_matmul,
              .defaults = {{"scale", 1.0}},
-             .reverse = reverse,
+             .reverse = reverse_matmul,
              .macs =
                  [](std::span<const ValueInfo> in, std::span<const ValueInfo>, const Attrs& attrs) {
-                   const cpu::MatmulShape s = shape_of(in[0].shape, in[1].shape, attrs);
+                   const cpu::MatmulShape s = matmul_shape(in[0].shape, in[1].shape, attrs);
                    return s.count * s.rows * s.inner * s.cols;
                  },
              .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<MatmulKernel>(spec); }},
-             .examples = {example("as they are", {2, 3, 5, 7}, {2, 3, 7, 18}, 0, 0),
-                          example("queries and keys", {2, 2, 6, 8}, {2, 2, 9, 8}, 0, 1),
-                          example("a transposed", {3, 4, 5}, {3, 4, 17}, 1, 0),
-                          example("both transposed", {2, 6, 5}, {2, 3, 6}, 1, 1)}});
+             .examples = {matmul_example("as they are", {2, 3, 5, 7}, {2, 3, 7, 18}, 0, 0),
+                          matmul_example("queries and keys", {2, 2, 6, 8}, {2, 2, 9, 8}, 0, 1),
+                          matmul_example("a transposed", {3, 4, 5}, {3, 4, 17}, 1, 0),
+                          matmul_example("both transposed", {2, 6, 5}, {2, 3, 6}, 1, 1)}});
 }
 
 }  // namespace winnow::ops

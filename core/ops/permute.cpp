@@ -7,7 +7,7 @@
 namespace winnow::ops {
 namespace {
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_permute(std::span<const ValueInfo> in, const Attrs& attrs) {
   require(in.size() == 1 && is_float(in[0].dtype), "takes one f32 or bf16 input");
   const std::vector<std::int64_t>& axes = attrs.list("axes");
   const Shape& x = in[0].shape;
@@ -50,7 +50,7 @@ PermuteRow<T> body(const KernelSpec& spec, const KernelCall& call) {
 void define_permute() {
   define_op({.name = "permute",
              .in_double = in_double::permute,
-             .infer = infer,
+             .infer = infer_permute,
              .reverse =
                  [](Reverse& r) {
                    const std::vector<std::int64_t>& axes = r.node().attrs.list("axes");

@@ -35,8 +35,6 @@ PoolShape whole(const Shape& x, const Attrs&) {
           .pad = 0};
 }
 
-bool is_image(const ValueInfo& info) { return info.shape.rank() == 4 && is_float(info.dtype); }
-
 PoolShape checked(Infos in, const Attrs& attrs) {
   require(in.size() == 1 && is_image(in[0]), "takes NHWC images in f32 or bf16");
   const PoolShape s = windows(in[0].shape, attrs);
@@ -60,7 +58,7 @@ std::vector<ValueInfo> infer_global(Infos in, const Attrs&) {
   require(in.size() == 1 && is_image(in[0]), "takes NHWC images in f32 or bf16");
   return {{Shape{in[0].shape[0], in[0].shape[3]}, in[0].dtype}};
 }
-std::vector<ValueInfo> infer_backward(Infos in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_pool_backward(Infos in, const Attrs& attrs) {
   return {{Shape{in[0].shape[0], attrs.integer("height"), attrs.integer("width"), in[0].shape[-1]}, in[0].dtype}};
 }
 
@@ -105,12 +103,12 @@ void run_avg_backward(const KernelSpec& spec, const KernelCall& call) {
   });
 }
 
-OpExample example(std::string label, const Shape& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
+OpExample pool_example(std::string label, const Shape& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
   return {std::move(label), {{x, DType::F32, "x"}}, {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}};
 }
-std::vector<OpExample> examples() {
-  return {example("2x2", {2, 6, 4, 16}, 2, 2, 0), example("3x3, stride 2, pad 1", {2, 7, 5, 20}, 3, 2, 1),
-          example("2x2, a row left over", {3, 5, 5, 3}, 2, 2, 0)};
+std::vector<OpExample> pool_examples() {
+  return {pool_example("2x2", {2, 6, 4, 16}, 2, 2, 0), pool_example("3x3, stride 2, pad 1", {2, 7, 5, 20}, 3, 2, 1),
+          pool_example("2x2, a row left over", {3, 5, 5, 3}, 2, 2, 0)};
 }
 
 }  // namespace
@@ -122,10 +120,10 @@ void define_pool() {
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
              .kernel = {.cpu = plain_kernel(run_max)},
              .channels = last_dim_alike(),
-             .examples = examples()});
+             .examples = pool_examples()});
   define_op({.name = "max_pool2d_backward",
              .in_double = in_double::max_pool_backward,
-             .infer = infer_backward,
+             .infer = infer_pool_backward,
              .kernel = {.cpu = plain_kernel(run_max_backward)}});
   define_op({.name = "avg_pool2d",
              .in_double = in_double::avg_pool,
@@ -133,10 +131,10 @@ void define_pool() {
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
              .kernel = {.cpu = plain_kernel(run_avg<windows>)},
              .channels = last_dim_alike(),
-             .examples = examples()});
+             .examples = pool_examples()});
   define_op({.name = "avg_pool2d_backward",
              .in_double = in_double::avg_pool_backward,
-             .infer = infer_backward,
+             .infer = infer_pool_backward,
              .kernel = {.cpu = plain_kernel(run_avg_backward<windows>)}});
   define_op({.name = "global_avg_pool",
              .in_double = in_double::avg_pool,
@@ -147,7 +145,7 @@ void define_pool() {
              .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
   define_op({.name = "global_avg_pool_backward",
              .in_double = in_double::avg_pool_backward,
-             .infer = infer_backward,
+             .infer = infer_pool_backward,
              .kernel = {.cpu = plain_kernel(run_avg_backward<whole>)}});
 }
 

@@ -10,7 +10,7 @@
 namespace winnow::ops {
 namespace {
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_reshape(std::span<const ValueInfo> in, const Attrs& attrs) {
   require(in.size() == 1 && is_float(in[0].dtype), "takes one f32 or bf16 input");
   std::vector<std::int64_t> extents = attrs.list("shape");
   std::int64_t known = 1, open = 0;
@@ -31,7 +31,7 @@ void define_reshape() {
   define_op(
       {.name = "reshape",
        .in_double = in_double::copy,
-       .infer = infer,
+       .infer = infer_reshape,
        .reverse =
            [](Reverse& r) {
              const Shape before = r.graph().value(r.node().in[0]).shape;

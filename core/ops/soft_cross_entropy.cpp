@@ -44,7 +44,7 @@ void require_logits(std::span<const ValueInfo> in, std::size_t arity) {
   require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1, "logits must be {N, classes}");
 }
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs&) {
+std::vector<ValueInfo> infer_soft_cross_entropy(std::span<const ValueInfo> in, const Attrs&) {
   require_logits(in, 2);
   require(in[1].shape == in[0].shape && in[1].dtype == in[0].dtype, "both logits must have one shape and type");
   return {{Shape{}, DType::F32, "loss"}, {in[0].shape, in[0].dtype, "dlogits"}};
@@ -97,7 +97,7 @@ void define_shuffle_others() {
 void define_soft_cross_entropy() {
   define_op({
       .name = "soft_cross_entropy",
-      .infer = infer,
+      .infer = infer_soft_cross_entropy,
       .reverse =
           [](Reverse& r) {
             if (r.out_grad(0) == kNoValue || !r.wants(0)) return;

@@ -8,7 +8,7 @@
 namespace winnow::ops {
 namespace {
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, std::size_t arity) {
+std::vector<ValueInfo> infer_softmax(std::span<const ValueInfo> in, std::size_t arity) {
   require(!in.empty() && in[0].shape.rank() >= 2, "takes at least {rows, values}");
   return same_as_inputs(in, arity);
 }
@@ -19,7 +19,7 @@ void define_softmax() {
   define_op({
       .name = "softmax",
       .in_double = in_double::softmax,
-      .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer(in, 1); },
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer_softmax(in, 1); },
       .reverse =
           [](Reverse& r) {
             r.add(0,
@@ -39,7 +39,7 @@ void define_softmax() {
   define_op({
       .name = "softmax_backward",
       .in_double = in_double::softmax_backward,
-      .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer(in, 2); },
+      .infer = [](std::span<const ValueInfo> in, const Attrs&) { return infer_softmax(in, 2); },
       .kernel = {.any = plain_kernel([](const KernelSpec&, const KernelCall& call) {
                    const std::int64_t cols = call.out[0].shape[-1];
                    with_float_type(call.out[0].dtype, [&]<class T>() {

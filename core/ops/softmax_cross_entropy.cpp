@@ -59,7 +59,7 @@ class SoftmaxCrossEntropy final : public Kernel {
   std::int64_t denominator_;
 };
 
-std::vector<ValueInfo> infer(std::span<const ValueInfo> in, const Attrs& attrs) {
+std::vector<ValueInfo> infer_softmax_cross_entropy(std::span<const ValueInfo> in, const Attrs& attrs) {
   require(in.size() == 2 || in.size() == 3, "takes logits and labels, and weights of the rows");
   require(is_float(in[0].dtype) && in[0].shape.rank() == 2 && in[0].shape[1] >= 1, "logits must be {N, classes}");
   require(in[1].dtype == DType::I32 && in[1].shape == Shape{in[0].shape[0]}, "labels must be {N} of i32");
@@ -79,7 +79,7 @@ void define_softmax_cross_entropy() {
   define_op({
       .name = "softmax_cross_entropy",
       .in_double = in_double::softmax_cross_entropy,
-      .infer = infer,
+      .infer = infer_softmax_cross_entropy,
       .defaults = {{"label_smoothing", 0.0}},
       .reverse =
           [](Reverse& r) {

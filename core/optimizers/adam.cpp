@@ -24,7 +24,7 @@ void emit_adam_mini(UpdateGraph& update, ParamUpdate& param, const Settings& tra
             all_alike ? std::vector<ValueId>() : std::vector<ValueId>{param.train});
 }
 
-Schema settings() {
+Schema adam_settings() {
   using Kind = Setting::Kind;
   return {
       {.key = "beta1",
@@ -47,8 +47,8 @@ Schema settings() {
 
 }  // namespace
 
-OptimizerRule adam() { return {"adam", {slot_per_entry, slot_per_entry}, emit_adam, settings()}; }
-OptimizerRule adamw() { return {"adamw", {slot_per_entry, slot_per_entry}, emit_adamw, settings()}; }
-OptimizerRule adam_mini() { return {"adam_mini", {slot_per_entry, slot_per_row}, emit_adam_mini, settings()}; }
+OptimizerRule adam() { return {"adam", {slot_per_entry, slot_per_entry}, emit_adam, adam_settings()}; }
+OptimizerRule adamw() { return {"adamw", {slot_per_entry, slot_per_entry}, emit_adamw, adam_settings()}; }
+OptimizerRule adam_mini() { return {"adam_mini", {slot_per_entry, slot_per_row}, emit_adam_mini, adam_settings()}; }
 
 }  // namespace winnow

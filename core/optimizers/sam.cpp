@@ -15,7 +15,7 @@ void go_up(UpdateGraph& update, const Settings& train) {
   }
 }
 
-Schema settings() {
+Schema sam_settings() {
   Schema all = sgd_settings();
   all.push_back({.key = "rho",
                  .kind = Setting::Kind::Real,
@@ -28,6 +28,6 @@ Schema settings() {
 
 }  // namespace
 
-OptimizerRule sam() { return {"sam", {slot_per_entry}, emit_sgd, settings(), go_up}; }
+OptimizerRule sam() { return {"sam", {slot_per_entry}, emit_sgd, sam_settings(), go_up}; }
 
 }  // namespace winnow

@@ -18,7 +18,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Words names_of(const std::vector<Component>& components) {
+Words words_of(const std::vector<Component>& components) {
   Words names;
   for (const Component& component : components) names.push_back(component.name);
   return names;
@@ -34,9 +34,9 @@ Words verb_names() {
 Words values_of(const Verb& verb, const std::string& option) {
   const std::string name = verb.name;
   if (option == "name")
-    return names_of(name == "methods" ? catalog().methods : name == "models" ? catalog().models : catalog().datasets);
-  if (option == "method") return names_of(catalog().methods);
-  if (option == "model") return names_of(catalog().models);
+    return words_of(name == "methods" ? catalog().methods : name == "models" ? catalog().models : catalog().datasets);
+  if (option == "method") return words_of(catalog().methods);
+  if (option == "model") return words_of(catalog().models);
   if (option == "precision") return {"auto", "f32", "bf16"};
   if (option == "verb") return verb_names();
   if (option == "shell") return {"bash", "zsh"};

@@ -19,13 +19,13 @@ namespace {
 
 namespace po = boost::program_options;
 
-struct Kind {
+struct ComponentKind {
   const char* prefix;
   const char* verb;
   const std::vector<Component>* components;
 };
 
-std::vector<Kind> kinds() {
+std::vector<ComponentKind> kinds() {
   const Catalog& all = catalog();
   return {{"data", "datasets", &all.datasets}, {"model", "models", &all.models}, {"method", "methods", &all.methods}};
 }
@@ -55,7 +55,7 @@ std::vector<std::string> setting_keys() {
   std::vector<std::string> keys;
   for (const auto& [word, meaning] : words()) keys.push_back(word);
   for (const Setting& setting : sweep_catalog().trial) keys.push_back(setting.key);
-  for (const Kind& kind : kinds()) {
+  for (const ComponentKind& kind : kinds()) {
     keys.push_back(fmt::format("{}.name", kind.prefix));
     for (const Component& component : *kind.components) {
       for (const Setting& setting : component.schema) keys.push_back(fmt::format("{}.{}", kind.prefix, setting.key));
@@ -69,7 +69,7 @@ std::vector<std::string> setting_keys() {
 namespace {
 
 bool explain_name(const std::string& key, std::ostream& out) {
-  for (const Kind& kind : kinds()) {
+  for (const ComponentKind& kind : kinds()) {
     if (key != fmt::format("{}.name", kind.prefix)) continue;
     std::vector<std::string> names;
     for (const Component& component : *kind.components) names.push_back(component.name);
@@ -83,7 +83,7 @@ bool explain_name(const std::string& key, std::ostream& out) {
 // Readers that declare the same setting in the same words are shown together.
 bool explain_component_key(const std::string& key, std::ostream& out) {
   bool found = false;
-  for (const Kind& kind : kinds()) {
+  for (const ComponentKind& kind : kinds()) {
     const std::string prefix = fmt::format("{}.", kind.prefix);
     if (!key.starts_with(prefix)) continue;
     std::vector<std::pair<std::string, std::vector<std::string>>> groups;

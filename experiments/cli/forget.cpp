@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
-using Texts = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 // As `--plan` takes it: the start of the file's name says enough.
 std::string id_of(const WrittenPlan& plan) {
@@ -41,7 +41,7 @@ class Forgetter {
   }
 
   // Those that are named, or all of earlier sweeps.
-  std::vector<WrittenPlan> choose_plans(const Texts& named) const {
+  std::vector<WrittenPlan> choose_plans(const Strings& named) const {
     if (named.empty()) return plans_.earlier;
     std::vector<WrittenPlan> chosen;
     for (const std::string& name : named) chosen.push_back(plan_named(name));
@@ -55,7 +55,7 @@ class Forgetter {
          out_.string(), name);
   }
 
-  void describe(const std::vector<WrittenPlan>& plans, const Texts& trials) const {
+  void describe(const std::vector<WrittenPlan>& plans, const Strings& trials) const {
     for (const WrittenPlan& plan : plans) {
       const auto results = static_cast<std::size_t>(std::ranges::count_if(
           plan.trials, [&](const PlannedTrial& trial) { return published_.contains(trial.name); }));
@@ -68,7 +68,7 @@ class Forgetter {
     }
   }
 
-  void forget(const std::vector<WrittenPlan>& plans, const Texts& trials) {
+  void forget(const std::vector<WrittenPlan>& plans, const Strings& trials) {
     for (const std::string& trial : trials) {
       forget_failure(files_, out_, trial);
       files_.remove(Layout(out_).trial(trial));
@@ -79,7 +79,7 @@ class Forgetter {
  private:
   const WrittenPlan& plan_named(const std::string& name) const {
     std::vector<const WrittenPlan*> found;
-    Texts known;
+    Strings known;
     for (const auto* part : {&plans_.current, &plans_.earlier}) {
       for (const WrittenPlan& plan : *part) {
         known.push_back(id_of(plan));
@@ -105,17 +105,17 @@ class Forgetter {
   PlansByTime plans_;
 };
 
-Texts texts_of(const po::variables_map& given, const char* option) {
-  return given.contains(option) ? given[option].as<Texts>() : Texts();
+Strings texts_of(const po::variables_map& given, const char* option) {
+  return given.contains(option) ? given[option].as<Strings>() : Strings();
 }
 
 }  // namespace
 
 void add_forget_options(VerbOptions& options) {
   options.add_options()("place", po::value<std::string>(), "output directory of winnow run")(
-      "plan", po::value<Texts>()->composing(),
+      "plan", po::value<Strings>()->composing(),
       "ID: this plan, by the start of its file's name in plans/; without it all but the last that was run and those in "
-      "work")("trial", po::value<Texts>()->composing(),
+      "work")("trial", po::value<Strings>()->composing(),
               "NAME: the result of this trial, or its failure; no plan unless --plan names it")(
       "yes", "removes; without it winnow only says what would go");
 }
@@ -126,7 +126,7 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
   const fs::path place = place_of(*given);
   PosixFiles files;
   Forgetter forgetter(files, place, out);
-  const Texts trials = texts_of(*given, "trial"), named = texts_of(*given, "plan");
+  const Strings trials = texts_of(*given, "trial"), named = texts_of(*given, "plan");
   for (const std::string& trial : trials) forgetter.check_trial(trial);
   std::vector<WrittenPlan> plans;
   if (trials.empty() || !named.empty()) plans = forgetter.choose_plans(named);

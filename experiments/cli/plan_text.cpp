@@ -14,7 +14,7 @@
 namespace winnow {
 namespace {
 
-constexpr std::size_t kListed = 60, kNotes = 20;
+constexpr std::size_t kListedRows = 60, kNotes = 20;
 
 // `varying`: keys that differ between trials.
 std::string other_settings(const std::set<std::string>& varying, const TrialSpec& spec) {
@@ -70,7 +70,7 @@ std::string at_most(const TrialEstimate& cost, std::int64_t count) {
 }
 
 void print_table(std::ostream& out, const SweepPlan& plan, bool all) {
-  const std::size_t count = all ? plan.configurations.size() : std::min(plan.configurations.size(), kListed);
+  const std::size_t count = all ? plan.configurations.size() : std::min(plan.configurations.size(), kListedRows);
   const std::set<std::string> varying = plan.sweep.trials.varying();
   TextTable table;
   const auto add = [&](const char* title, bool number, auto&& cell) {
@@ -138,7 +138,7 @@ void print_order(std::ostream& out, const SweepPlan& plan, bool all) {
   std::size_t shown = 0, hidden = 0;
   for (std::size_t depth = 1; depth < levels.size(); ++depth) {
     for (const std::size_t at : levels[depth]) {
-      if (!all && shown == kListed) {
+      if (!all && shown == kListedRows) {
         ++hidden;
         continue;
       }

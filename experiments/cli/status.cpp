@@ -20,7 +20,8 @@
 namespace winnow {
 namespace {
 
-constexpr std::size_t kListed = 20;  // of each kind on the screen; --json has all
+using Json = nlohmann::ordered_json;
+constexpr std::size_t kListedItems = 20;  // of each kind on the screen; --json has all
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
@@ -55,8 +56,9 @@ template <class Items, class Line>
 void list(const Screen& screen, Colour colour, const std::string& title, const Items& items, Line&& line) {
   if (items.empty()) return;
   screen.out << screen.terminal.paint(colour, clipped(title, screen.width())) << "\n";
-  for (std::size_t i = 0; i < std::min(items.size(), kListed); ++i) screen.line("  " + line(items[i]));
-  if (items.size() > kListed) screen.line(fmt::format("  and {} more (--json lists all)", items.size() - kListed));
+  for (std::size_t i = 0; i < std::min(items.size(), kListedItems); ++i) screen.line("  " + line(items[i]));
+  if (items.size() > kListedItems)
+    screen.line(fmt::format("  and {} more (--json lists all)", items.size() - kListedItems));
 }
 
 void print_running(const Screen& screen, const SweepStatus& s) {
@@ -66,7 +68,7 @@ void print_running(const Screen& screen, const SweepStatus& s) {
                    {"loss", true, 3, {}},     {"test", true, 1, {}}, {"images/s", true, 2, {}},
                    {"left", true, 1, {}},     {"on", false, 5, {}},  {"trial", false, 6, {}}};
   for (const RunningTrial& t : s.running) {
-    if (table.rows() == kListed) break;
+    if (table.rows() == kListedItems) break;
     const Progress& p = t.progress;
     const double share = p.steps > 0 ? static_cast<double>(p.step) / static_cast<double>(p.steps) : 0;
     const auto left = seconds_left_of(t, s.mean_seconds);
@@ -83,8 +85,8 @@ void print_running(const Screen& screen, const SweepStatus& s) {
     for (std::size_t i = 0; i < table.columns.size(); ++i) table.columns[i].cells.push_back(cells[i]);
   }
   table.fitted(screen.width()).text(screen.out);
-  if (s.running.size() > kListed)
-    screen.line(fmt::format("and {} more (--json lists all)", s.running.size() - kListed));
+  if (s.running.size() > kListedItems)
+    screen.line(fmt::format("and {} more (--json lists all)", s.running.size() - kListedItems));
 }
 
 // What an earlier sweep wanted would only hide what is missing now.
@@ -164,7 +166,6 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
 }
 
 nlohmann::ordered_json json_of(const SweepStatus& s) {
-  using Json = nlohmann::ordered_json;
   Json json = {{"schema", "winnow-status"}, {"schema_version", "1.2"}, {"planned", s.planned}, {"done", s.done.size()}};
   json["diverged"] = s.diverged;
   json["failed"] = Json::array();

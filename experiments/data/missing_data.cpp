@@ -11,7 +11,7 @@
 namespace winnow {
 namespace {
 
-using Files = std::vector<std::filesystem::path>;
+using Paths = std::vector<std::filesystem::path>;
 
 void add(std::vector<std::string>& lines, const std::string& line) {
   if (!line.empty() && std::ranges::find(lines, line) == lines.end()) lines.push_back(line);
@@ -19,13 +19,13 @@ void add(std::vector<std::string>& lines, const std::string& line) {
 
 // `look` at each distinct data set with files; its errors are added to `problems`.
 void each_data_set(std::span<const Settings> all, std::vector<std::string>& problems,
-                   const std::function<void(const DatasetDef&, const Settings&, const Files&)>& look) {
-  std::set<std::pair<std::string, Files>> looked_at;
+                   const std::function<void(const DatasetDef&, const Settings&, const Paths&)>& look) {
+  std::set<std::pair<std::string, Paths>> looked_at;
   for (const Settings& data : all) {
     const DatasetDef& def = find_dataset(data.text("name"));
     if (!def.files) continue;
     try {
-      const Files files = def.files(data);
+      const Paths files = def.files(data);
       if (looked_at.emplace(def.name, files).second) look(def, data, files);
     } catch (const Error& error) {
       add(problems, error.what());
@@ -33,7 +33,7 @@ void each_data_set(std::span<const Settings> all, std::vector<std::string>& prob
   }
 }
 
-void find_all(const DatasetDef& def, const Files& files) {
+void find_all(const DatasetDef& def, const Paths& files) {
   for (const std::filesystem::path& file : files) {
     std::error_code problem;
     if (std::filesystem::exists(file, problem)) continue;
@@ -49,13 +49,13 @@ void find_all(const DatasetDef& def, const Files& files) {
 std::vector<std::string> missing_data(std::span<const Settings> all) {
   std::vector<std::string> problems;
   each_data_set(all, problems,
-                [](const DatasetDef& def, const Settings&, const Files& files) { find_all(def, files); });
+                [](const DatasetDef& def, const Settings&, const Paths& files) { find_all(def, files); });
   return problems;
 }
 
 DataCheck check_data(std::span<const Settings> all) {
   DataCheck check;
-  each_data_set(all, check.problems, [&](const DatasetDef& def, const Settings& data, const Files& files) {
+  each_data_set(all, check.problems, [&](const DatasetDef& def, const Settings& data, const Paths& files) {
     find_all(def, files);
     add(check.remarks, def.remark(data));
   });

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 
 namespace winnow {
 

@@ -5,9 +5,9 @@
 #include <span>
 
 #include "core/error.h"
+#include "experiments/data/digest.h"
 #include "experiments/data/image_dataset.h"
 #include "experiments/data/registry.h"
-#include "experiments/results/digest.h"
 
 namespace winnow {
 namespace {

@@ -8,7 +8,7 @@
 namespace winnow {
 namespace {
 
-struct Design {
+struct CctDesign {
   std::int64_t layers, heads, mlp_ratio, width;
   std::int64_t convolutions;  // of the tokeniser, 3x3 each
   std::string name() const { return fmt::format("cct{}_3x{}", layers, convolutions); }
@@ -17,7 +17,7 @@ struct Design {
 // The stream is {images, tokens, width}; linear layers see {images * tokens, width}.
 class Transformer {
  public:
-  Transformer(ModelBuilder& net, const Design& design, const Settings& settings)
+  Transformer(ModelBuilder& net, const CctDesign& design, const Settings& settings)
       : net_(net),
         design_(design),
         attention_dropout_(settings.real("attention_dropout")),
@@ -85,11 +85,12 @@ class Transformer {
   }
 
   ModelBuilder& net_;
-  const Design& design_;
+  const CctDesign& design_;
   double attention_dropout_, drop_path_;
 };
 
-Model build(const Design& design, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_cct(const CctDesign& design, const Settings& settings, const DataShape& data, std::int64_t batch,
+                DType compute) {
   Model model{.name = design.name()};
   if (data.height < 4 || data.width < 4) misfit(model.name, data, "a height and width of at least 4");
   ModelBuilder net(model);
@@ -126,7 +127,7 @@ Setting rate(const char* key, const char* meaning) {
           .source = "SHI-Labs/Compact-Transformers"};
 }
 
-ModelDef of(const Design& design) {
+ModelDef of(const CctDesign& design) {
   return {{.name = design.name(),
            .schema = {rate("attention_dropout", "dropout rate of the attention's weights"),
                       rate("drop_path",
@@ -142,7 +143,7 @@ ModelDef of(const Design& design) {
                                   design.convolutions, design.heads, design.width),
            .source = "Hassani et al. 2021 (arXiv 2104.05704), SHI-Labs/Compact-Transformers"},
           [design](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-            return build(design, settings, data, batch, compute);
+            return build_cct(design, settings, data, batch, compute);
           }};
 }
 

@@ -5,7 +5,7 @@
 namespace winnow {
 namespace {
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_conv_net(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   const int pairs = depth / 2;
   const std::int64_t factor = std::int64_t{1} << pairs;
   Model model{.name = fmt::format("conv{}", depth)};
@@ -28,7 +28,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-ModelDef of_depth(int depth) {
+ModelDef conv_net_of_depth(int depth) {
   return {{.name = fmt::format("conv{}", depth),
            .schema = {init_setting("xavier_normal", "Frankle and Carbin 2019")},
            .meaning = fmt::format("Conv-{}: pairs of 3x3 convolutions with bias, 2x2 max pooling after each pair, "
@@ -36,12 +36,12 @@ ModelDef of_depth(int depth) {
                                   depth),
            .source = "Frankle and Carbin 2019"},
           [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-            return build(depth, settings, data, batch, compute);
+            return build_conv_net(depth, settings, data, batch, compute);
           }};
 }
 
 }  // namespace
 
-std::vector<ModelDef> conv_net() { return {of_depth(2), of_depth(4), of_depth(6)}; }
+std::vector<ModelDef> conv_net() { return {conv_net_of_depth(2), conv_net_of_depth(4), conv_net_of_depth(6)}; }
 
 }  // namespace winnow

@@ -5,7 +5,7 @@
 namespace winnow {
 namespace {
 
-struct Design {
+struct DenseNetDesign {
   std::string name;
   std::vector<std::int64_t> layers;  // of each dense block
   std::int64_t growth = 0;           // channels that a layer adds
@@ -34,9 +34,10 @@ ValueId transition(ModelBuilder& net, ValueId x, const std::string& name, double
   return net.avg_pool(x, prefix + "pool", 2, 2);
 }
 
-Model build(const Design& design, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_densenet(const DenseNetDesign& design, const Settings& settings, const DataShape& data, std::int64_t batch,
+                     DType compute) {
   Model model{.name = design.name};
-  const bool large = design.stem == Design::Stem::Large;
+  const bool large = design.stem == DenseNetDesign::Stem::Large;
   const std::int64_t least = (large ? 4 : 1) * (std::int64_t{1} << (design.layers.size() - 1));
   if (data.height < least || data.width < least) {
     misfit(model.name, data, fmt::format("a height and width of at least {}", least));
@@ -46,7 +47,7 @@ Model build(const Design& design, const Settings& settings, const DataShape& dat
   const double scale = settings.real("bn_scale");
   ValueId x = net.input(data, batch, compute);
   x = large ? net.conv2d(x, "conv1", 2 * design.growth, 7, 2, 3) : net.conv2d(x, "conv1", 2 * design.growth, 3, 1, 1);
-  if (design.stem != Design::Stem::Plain) x = norm_relu(net, x, "", "1", scale);
+  if (design.stem != DenseNetDesign::Stem::Plain) x = norm_relu(net, x, "", "1", scale);
   if (large) x = net.max_pool(x, "pool1", 3, 2, 1);
   for (std::size_t stage = 0; stage < design.layers.size(); ++stage) {
     const ValueId in = x;
@@ -92,7 +93,7 @@ ModelDef cifar_form() {
           fail(ErrorKind::Settings, "model 'densenet_bc' has no depth {}: it must be 6n + 4, such as {} or {}", depth,
                6 * n + 4, 6 * n + 10);
         }
-        return build({"densenet_bc", {n, n, n}, settings.integer("growth")}, settings, data, batch, compute);
+        return build_densenet({"densenet_bc", {n, n, n}, settings.integer("growth")}, settings, data, batch, compute);
       }};
 }
 
@@ -105,8 +106,8 @@ ModelDef imagenet_form(const std::string& name, std::vector<std::int64_t> layers
                                   fmt::join(layers, ", "), growth),
            .source = kSource},
           [name, layers, growth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-            const auto stem = small_stem(settings, data) ? Design::Stem::Small : Design::Stem::Large;
-            return build({name, layers, growth, stem}, settings, data, batch, compute);
+            const auto stem = small_stem(settings, data) ? DenseNetDesign::Stem::Small : DenseNetDesign::Stem::Large;
+            return build_densenet({name, layers, growth, stem}, settings, data, batch, compute);
           }};
 }
 

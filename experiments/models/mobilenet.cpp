@@ -25,7 +25,7 @@ constexpr std::array<Unit, 13> kUnits = {{{64, 1},
                                           {1024, 2},
                                           {1024, 1}}};
 
-Model build(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_mobilenet(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = "mobilenet_v1"};
   if (data.height < 16 || data.width < 16) misfit(model.name, data, "a height and width of at least 16");
   ModelBuilder net(model);
@@ -71,7 +71,7 @@ std::vector<ModelDef> mobilenet_v1() {
                         .source = "Howard et al. 2017"}},
             .meaning = "MobileNet V1: depthwise separable convolutions",
             .source = "Howard et al. 2017 (arXiv 1704.04861)"},
-           build}};
+           build_mobilenet}};
 }
 
 }  // namespace winnow

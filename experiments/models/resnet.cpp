@@ -9,12 +9,12 @@
 namespace winnow {
 namespace {
 
-struct Design {
+struct ResNetDesign {
   std::array<int, 4> blocks;
   bool bottleneck;
 };
 
-Design design_of(int depth) {
+ResNetDesign design_of(int depth) {
   switch (depth) {
     case 18:
       return {{2, 2, 2, 2}, false};
@@ -27,7 +27,7 @@ Design design_of(int depth) {
   }
 }
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_resnet(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = fmt::format("resnet{}", depth)};
   const bool small = small_stem(settings, data);
   const std::int64_t least = small ? 8 : 32;
@@ -42,7 +42,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   x = small ? net.conv2d(x, "conv1", 64, 3, 1, 1) : net.conv2d(x, "conv1", 64, 7, 2, 3);
   x = norm_relu(net, x, "", "1", scale);
   if (!small) x = net.max_pool(x, "pool1", 3, 2, 1);
-  const Design design = design_of(depth);
+  const ResNetDesign design = design_of(depth);
   for (int stage = 0; stage < 4; ++stage) {
     const ValueId in = x;
     for (int block = 0; block < design.blocks[static_cast<std::size_t>(stage)]; ++block) {
@@ -61,7 +61,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-ModelDef of_depth(int depth) {
+ModelDef resnet_of_depth(int depth) {
   return {{.name = fmt::format("resnet{}", depth),
            .schema = {init_setting("kaiming_normal", "He et al. 2016"), norm_scale_setting(),
                       stem_setting("3x3 convolution", "7x7 with stride 2 and max pooling",
@@ -70,12 +70,12 @@ ModelDef of_depth(int depth) {
                                   design_of(depth).bottleneck ? "bottlenecks" : "basic blocks"),
            .source = "He et al. 2016"},
           [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-            return build(depth, settings, data, batch, compute);
+            return build_resnet(depth, settings, data, batch, compute);
           }};
 }
 
 }  // namespace
 
-std::vector<ModelDef> resnet() { return {of_depth(18), of_depth(34), of_depth(50)}; }
+std::vector<ModelDef> resnet() { return {resnet_of_depth(18), resnet_of_depth(34), resnet_of_depth(50)}; }
 
 }  // namespace winnow

@@ -6,7 +6,7 @@
 namespace winnow {
 namespace {
 
-constexpr std::int64_t kChannels[] = {64, 128, 256, 512, 512};
+constexpr std::int64_t kVggChannels[] = {64, 128, 256, 512, 512};
 
 // Convolutions in each of the five stages.
 std::vector<int> stages_of(int depth) {
@@ -24,7 +24,7 @@ std::vector<int> stages_of(int depth) {
   }
 }
 
-Model build(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_vgg(int depth, const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   Model model{.name = fmt::format("vgg{}", depth)};
   if (data.height % 32 != 0 || data.width % 32 != 0) {
     misfit(model.name, data, "a height and width that are multiples of 32 (five poolings)");
@@ -39,7 +39,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
     for (int block = 0; block < stages[stage]; ++block) {
       const ValueId in = x;
       const std::string unit = fmt::format("stage{}.block{}", stage, block);
-      x = net.conv2d(x, unit + ".conv", kChannels[stage], 3, 1, 1, bias);
+      x = net.conv2d(x, unit + ".conv", kVggChannels[stage], 3, 1, 1, bias);
       x = norm_relu(net, x, unit + ".", "", scale);
       net.region("conv_bn_relu", unit, static_cast<int>(stage), block, in, x);
     }
@@ -54,7 +54,7 @@ Model build(int depth, const Settings& settings, const DataShape& data, std::int
   return model;
 }
 
-ModelDef of_depth(int depth) {
+ModelDef vgg_of_depth(int depth) {
   return {{.name = fmt::format("vgg{}", depth),
            .schema = {init_setting("kaiming_normal", "open_lth"),
                       norm_scale_setting(),
@@ -79,12 +79,12 @@ ModelDef of_depth(int depth) {
            .meaning = fmt::format("VGG-{} with batch norm, CIFAR form: conv stack and a linear classifier", depth),
            .source = "Simonyan and Zisserman 2015"},
           [depth](const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
-            return build(depth, settings, data, batch, compute);
+            return build_vgg(depth, settings, data, batch, compute);
           }};
 }
 
 }  // namespace
 
-std::vector<ModelDef> vgg() { return {of_depth(11), of_depth(13), of_depth(16), of_depth(19)}; }
+std::vector<ModelDef> vgg() { return {vgg_of_depth(11), vgg_of_depth(13), vgg_of_depth(16), vgg_of_depth(19)}; }
 
 }  // namespace winnow

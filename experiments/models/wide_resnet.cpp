@@ -27,7 +27,7 @@ ValueId wide_block(ModelBuilder& net, ValueId in, const Block& spec) {
   return out;
 }
 
-Model build(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
+Model build_wide_resnet(const Settings& settings, const DataShape& data, std::int64_t batch, DType compute) {
   const std::int64_t depth = settings.integer("depth"), width = settings.integer("width");
   Model model{.name = "wide_resnet"};
   if (depth % 6 != 4)
@@ -77,7 +77,7 @@ std::vector<ModelDef> wide_resnet() {
                         .source = "Zagoruyko and Komodakis 2016"}},
             .meaning = "Wide ResNet-<depth>-<width> with pre-activation blocks",
             .source = "Zagoruyko and Komodakis 2016"},
-           build}};
+           build_wide_resnet}};
 }
 
 }  // namespace winnow

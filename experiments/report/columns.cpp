@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kNone = "-";
 
-std::string percent(double fraction, int digits = 2) {
+std::string as_percent(double fraction, int digits = 2) {
   const std::string text = fmt::format("{:.{}f}", fraction * 100, digits);
   return text == "-0.00" ? "0.00" : text;
 }
@@ -30,32 +30,34 @@ std::string scaled(double value) {
 
 std::string accuracy(const Sample& sample) {
   if (sample.count == 0) return kNone;
-  std::string text = percent(sample.mean);
-  if (sample.deviation) text += " ± " + percent(*sample.deviation);
+  std::string text = as_percent(sample.mean);
+  if (sample.deviation) text += " ± " + as_percent(*sample.deviation);
   return text;
 }
 
-std::string half_width(const Sample& sample) { return sample.half_width ? "±" + percent(*sample.half_width) : kNone; }
+std::string half_width(const Sample& sample) {
+  return sample.half_width ? "±" + as_percent(*sample.half_width) : kNone;
+}
 
 std::string gap(const ComparisonRow& row) {
   if (!row.gap) return kNone;
-  std::string text = row.gap->mean > 0 ? "+" + percent(row.gap->mean) : percent(row.gap->mean);
-  if (row.gap->half_width) text += " ±" + percent(*row.gap->half_width);
+  std::string text = row.gap->mean > 0 ? "+" + as_percent(row.gap->mean) : as_percent(row.gap->mean);
+  if (row.gap->half_width) text += " ±" + as_percent(*row.gap->half_width);
   if (!row.paired) return text + " u";
   return row.alone.empty() ? text : text + fmt::format(" ({} of {})", row.gap->count, row.test_acc.count);
 }
 
 // A mean over the row's trials, or "-".
-auto mean(const char* name, std::function<std::string(double)> format) {
+auto mean_of(const char* name, std::function<std::string(double)> format) {
   return [name, format = std::move(format)](const ComparisonRow& row) {
     const auto found = row.means.find(name);
     return found == row.means.end() ? std::string(kNone) : format(found->second);
   };
 }
 std::string ratio(double value) { return fmt::format("{:.4g}", value); }
-std::string in_percent(double value) { return percent(value); }
+std::string in_percent(double value) { return as_percent(value); }
 
-std::string count_of(const ComparisonRow& row) {
+std::string replicate_count(const ComparisonRow& row) {
   std::string text = std::to_string(row.test_acc.count);
   if (row.diverged > 0) text += fmt::format(" (+{} div)", row.diverged);
   return text;
@@ -81,7 +83,7 @@ const std::vector<ReportColumn>& report_columns() {
       {"settings", "settings", "", false, 0, [](const ComparisonRow& r) { return r.settings; }, "settings"},
       {"density", "density", "as set, else as measured", true, 0, [](const ComparisonRow& r) { return r.density; },
        "density_set"},
-      {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, count_of, "n"},
+      {"n", "n", "finished replicates (div: diverged, in no mean)", true, 0, replicate_count, "n"},
       {"test", "test %", "top-1 accuracy after the last step, mean ± sample standard deviation", true, 0,
        [](const ComparisonRow& r) { return accuracy(r.test_acc); }, "test_acc_mean"},
       {"interval", "95 %", "half-width of the 95 % interval of the mean (Student t, n >= 3)", true, 0,
@@ -92,34 +94,36 @@ const std::vector<ReportColumn>& report_columns() {
        true, 1, gap, "gap_mean"},
       {"best", "best %",
        "best.test_acc: the largest test accuracy over epochs as sparse as the last, an optimistic figure", true, 3,
-       [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : percent(r.best_acc.mean); },
+       [](const ComparisonRow& r) { return r.best_acc.count == 0 ? std::string(kNone) : as_percent(r.best_acc.mean); },
        "best.test_acc"},
-      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean("sparsity.prunable", in_percent),
+      {"sparsity", "sparse %", "zeros among the prunable weights", true, 2, mean_of("sparsity.prunable", in_percent),
        "sparsity.prunable"},
-      {"sparsity_all", "all %", "zeros among all parameters", true, 6, mean("sparsity.all", in_percent),
+      {"sparsity_all", "all %", "zeros among all parameters", true, 6, mean_of("sparsity.all", in_percent),
        "sparsity.all"},
-      {"compression", "compr", "all parameters over non-zero ones", true, 4, mean("compression", ratio), "compression"},
+      {"compression", "compr", "all parameters over non-zero ones", true, 4, mean_of("compression", ratio),
+       "compression"},
       {"speedup", "speed-up", "theoretical: dense over sparse multiply-adds of an inference", true, 4,
-       mean("speedup.theoretical", ratio), "speedup.theoretical"},
+       mean_of("speedup.theoretical", ratio), "speedup.theoretical"},
       {"train_flops", "train FLOPs", "of the whole training, relative to dense", true, 3,
-       mean("flops.train_ratio", ratio), "flops.train_ratio"},
+       mean_of("flops.train_ratio", ratio), "flops.train_ratio"},
       {"search", "search", "part of that spent before the last training run", true, 7,
-       mean("search.flops_ratio", ratio), "search.flops_ratio"},
-      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8, mean("stored.bits", scaled),
-       "stored.bits"},
-      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3, mean("stored.ratio", ratio),
-       "stored.ratio"},
-      {"kept", "kept", "values that must be stored", true, 8, mean("params.kept", scaled), "params.kept"},
-      {"trained", "trained", "values the last training run updated", true, 8, mean("params.trained", scaled),
+       mean_of("search.flops_ratio", ratio), "search.flops_ratio"},
+      {"bits", "bits", "smallest stored form of all parameters, masks and seeds", true, 8,
+       mean_of("stored.bits", scaled), "stored.bits"},
+      {"stored_ratio", "stored x", "32 bits for every dense parameter over that", true, 3,
+       mean_of("stored.ratio", ratio), "stored.ratio"},
+      {"kept", "kept", "values that must be stored", true, 8, mean_of("params.kept", scaled), "params.kept"},
+      {"trained", "trained", "values the last training run updated", true, 8, mean_of("params.trained", scaled),
        "params.trained"},
-      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly, mean("final.test_top5", in_percent),
+      {"top5", "top-5 %", "top-5 accuracy after the last step", true, kWideOnly, mean_of("final.test_top5", in_percent),
        "final.test_top5"},
       {"selected", "selected %", "test accuracy at the epoch with the best validation accuracy", true, kWideOnly,
-       mean("selected.test_acc", in_percent), "selected.test_acc"},
-      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly, mean("dim.max", scaled), "dim.max"},
-      {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean("dim.union", scaled), "dim.union"},
-      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly, mean("dead_layers", ratio), "dead_layers"},
-      {"seconds", "s", "wall time of a trial", true, kWideOnly, mean("seconds.total", ratio), "seconds.total"},
+       mean_of("selected.test_acc", in_percent), "selected.test_acc"},
+      {"dim_max", "dim max", "most values trained at one time", true, kWideOnly, mean_of("dim.max", scaled), "dim.max"},
+      {"dim_union", "dim union", "values ever trained", true, kWideOnly, mean_of("dim.union", scaled), "dim.union"},
+      {"dead", "dead", "prunable tensors without an entry", true, kWideOnly, mean_of("dead_layers", ratio),
+       "dead_layers"},
+      {"seconds", "s", "wall time of a trial", true, kWideOnly, mean_of("seconds.total", ratio), "seconds.total"},
       {"id", "id", "start of the id of the row's trials", false, 2, short_id, "id"},
   };
   return columns;

@@ -15,7 +15,7 @@
 namespace winnow {
 namespace {
 
-constexpr std::size_t kListed = 20;
+constexpr std::size_t kListedLines = 20;
 
 std::size_t count_state(const Comparison& comparison, const std::string& state) {
   return static_cast<std::size_t>(std::count_if(comparison.missing.begin(), comparison.missing.end(),
@@ -145,8 +145,9 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
   legend(out, seen, "");
   const auto lines = absent_lines(comparison);
   if (!lines.empty()) out << "\nnot in the tables\n";
-  for (std::size_t i = 0; i < std::min(lines.size(), kListed); ++i) out << "  " << lines[i] << "\n";
-  if (lines.size() > kListed) out << fmt::format("  and {} more (--json lists all)\n", lines.size() - kListed);
+  for (std::size_t i = 0; i < std::min(lines.size(), kListedLines); ++i) out << "  " << lines[i] << "\n";
+  if (lines.size() > kListedLines)
+    out << fmt::format("  and {} more (--json lists all)\n", lines.size() - kListedLines);
 }
 
 void write_markdown(const Comparison& comparison, const ReportOptions& options, std::ostream& out) {

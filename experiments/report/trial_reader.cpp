@@ -17,9 +17,9 @@ bool is_recipe(const std::string& key) {
 // Where the files lay is no part of what was read, what is saved no part of what was trained.
 bool is_of_the_experiment(const std::string& key) { return key != "data.root" && !key.starts_with("save."); }
 
-class Reader {
+class SurveyReader {
  public:
-  explicit Reader(const Survey& survey) : survey_(survey) {
+  explicit SurveyReader(const Survey& survey) : survey_(survey) {
     const std::set<std::string> own = {"name", "id", "replicate", "state", "reason", "created", "content_digest"};
     for (const Column& column : survey.trials.columns) {
       const auto* values = std::get_if<std::vector<double>>(&column.values);
@@ -73,7 +73,7 @@ class Reader {
 
 // A start is its content: under another path it is the same, and a file that was replaced under its path is another one,
 // though all settings read alike.
-void tell_starts_apart(const Reader& read, std::vector<ReportTrial>& trials) {
+void tell_starts_apart(const SurveyReader& read, std::vector<ReportTrial>& trials) {
   constexpr const char* kPath = "init.from";
   std::map<std::string, std::string> paths;              // the first, by digest
   std::map<std::string, std::set<std::string>> digests;  // by that path
@@ -93,7 +93,7 @@ void tell_starts_apart(const Reader& read, std::vector<ReportTrial>& trials) {
 }  // namespace
 
 std::vector<ReportTrial> read_trials(const Survey& survey) {
-  const Reader read(survey);
+  const SurveyReader read(survey);
   std::vector<ReportTrial> trials;
   for (std::size_t row = 0; row < rows_of(survey.trials); ++row) trials.push_back(read(row));
   tell_starts_apart(read, trials);

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/files.h"
 
 namespace winnow {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/hdf5.h"
 #include "experiments/results/hdf5_handle.h"
 

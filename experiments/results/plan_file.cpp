@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
@@ -16,7 +16,7 @@
 namespace winnow {
 namespace {
 
-constexpr const char* kHeader = "# winnow-plan 1.0\tname\tsettings";
+constexpr const char* kPlanHeader = "# winnow-plan 1.0\tname\tsettings";
 constexpr std::string_view kWritten = "# written ";
 
 // The same trials are the same plan, in whatever order.
@@ -40,7 +40,7 @@ std::string scan(Files& files, const std::filesystem::path& path, Each&& each) {
     const std::string_view line = text.substr(at, text.find('\n', at) - at);
     at += line.size() + 1;
     if (number == 1) {
-      if (line != kHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
+      if (line != kPlanHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
       continue;
     }
     if (line.starts_with('#')) {
@@ -85,7 +85,7 @@ std::uint64_t size_of_file(Files& files, const std::filesystem::path& path) {
 
 // What plan.tsv should be: every trial of every plan once, and what is in plan.tsv alone unless it is `forgotten`.
 std::string union_text(Files& files, const Layout& layout, const std::set<std::string, std::less<>>& forgotten) {
-  std::string text = std::string(kHeader) + "\n";
+  std::string text = std::string(kPlanHeader) + "\n";
   // Of the size that it can have: a text that grows is there twice.
   std::uint64_t most = text.size();
   const std::vector<std::filesystem::path> plans = newest_first(files, layout);
@@ -121,7 +121,7 @@ void write_union(Files& files, const Layout& layout, const std::set<std::string,
 class PlanText {
  public:
   explicit PlanText(std::size_t trials)
-      : text_(fmt::format("{}\n{}{}\n", kHeader, kWritten, now_utc())), trials_(trials) {}
+      : text_(fmt::format("{}\n{}{}\n", kPlanHeader, kWritten, now_utc())), trials_(trials) {}
   void add(std::string name, std::string_view settings) {
     // Lines are about as long as the first: a text that grows is there twice.
     if (names_.empty()) text_.reserve(text_.size() + trials_ * (name.size() + settings.size() + 16));

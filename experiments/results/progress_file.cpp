@@ -5,25 +5,15 @@
 
 #include <cerrno>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "core/error.h"
 #include "distributed/host_name.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 
 namespace winnow {
 namespace {
-
-nlohmann::json optional_number(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-std::optional<double> number_in(const nlohmann::json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
-}
 
 // One that ended and that nobody has asked for its exit code is gone too; in a container nobody may ever ask.
 bool process_is_gone(std::int64_t process) {
@@ -87,8 +77,8 @@ void ProgressFile::write(const Progress& progress) {
                                        {"updated", unix_now()},
                                        {"step", progress.step},
                                        {"steps", progress.steps},
-                                       {"loss", optional_number(progress.loss)},
-                                       {"test_acc", optional_number(progress.test_acc)},
+                                       {"loss", number_or_null(progress.loss)},
+                                       {"test_acc", number_or_null(progress.test_acc)},
                                        {"images_per_second", progress.images_per_second}};
   try {
     files_.replace(path_, json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",

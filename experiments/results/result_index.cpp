@@ -10,7 +10,8 @@
 namespace winnow {
 namespace {
 
-constexpr const char* kHeader = "# winnow-index 1.0\tname\tsize\tinode\tmodified\tchanged\tstate\tcreated\tseconds";
+constexpr const char* kIndexHeader =
+    "# winnow-index 1.0\tname\tsize\tinode\tmodified\tchanged\tstate\tcreated\tseconds";
 // A file that changed as late as this before it was looked at may change again without a change of its times.
 constexpr std::int64_t kTooYoung = 2'000'000'000;  // ns
 
@@ -21,7 +22,7 @@ ResultIndex::ResultIndex(Files& files, const std::filesystem::path& out) : files
     if (!files_.exists(path_)) return;
     std::istringstream lines(text_of(files_.read(path_)));
     std::string line, name, state;
-    if (!std::getline(lines, line) || line != kHeader) return;
+    if (!std::getline(lines, line) || line != kIndexHeader) return;
     while (std::getline(lines, line)) {
       std::istringstream fields(line);
       Entry entry;
@@ -52,7 +53,7 @@ void ResultIndex::put(const std::string& name, const Files::Stamp& stamp, TrialN
 
 void ResultIndex::save() {
   if (!changed_) return;
-  std::string text = std::string(kHeader) + "\n";
+  std::string text = std::string(kIndexHeader) + "\n";
   for (const auto& [name, entry] : entries_) {
     const Files::Stamp& stamp = entry.stamp;
     text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", name, stamp.size, stamp.inode, stamp.modified,

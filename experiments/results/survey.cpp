@@ -18,13 +18,13 @@ namespace {
 
 using Reals = std::vector<double>;
 using Integers = std::vector<std::int64_t>;
-using Texts = std::vector<std::string>;
+using Strings = std::vector<std::string>;
 
 // These identify a row even where a sweep has only one of them.
 constexpr const char* kAlwaysColumns[] = {"data.name", "model.name", "method.name"};
 
 // What a number column says of a trial that lacks it; a column of integers becomes real for it.
-const double kAbsent = std::numeric_limits<double>::quiet_NaN();
+const double kAbsentNumber = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t size_of(const Column& column) {
   return std::visit([](const auto& values) { return values.size(); }, column.values);
@@ -67,10 +67,10 @@ class LongTable {
   static void fill(Column& column, std::size_t rows) {
     if (size_of(column) == rows) return;
     make_real(column);
-    if (auto* texts = std::get_if<Texts>(&column.values)) {
+    if (auto* texts = std::get_if<Strings>(&column.values)) {
       texts->resize(rows);
     } else {
-      std::get<Reals>(column.values).resize(rows, kAbsent);
+      std::get<Reals>(column.values).resize(rows, kAbsentNumber);
     }
   }
 
@@ -127,10 +127,10 @@ void split_settings(const std::vector<TrialResult>& trials, Survey& survey, std:
 }
 
 // Numbers, so that a reader can compare them, if all that is there are numbers.
-Column setting_column(const std::string& key, Texts texts) {
+Column setting_column(const std::string& key, Strings texts) {
   Reals numbers;
   for (const std::string& text : texts) {
-    double number = kAbsent;
+    double number = kAbsentNumber;
     const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
     if (!text.empty() && (read.ec != std::errc() || read.ptr != text.data() + text.size())) break;
     numbers.push_back(number);
@@ -144,7 +144,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
                   const std::vector<std::string>& varying) {
   Table table;
   const auto texts = [&](const std::string& name, auto&& value) {
-    Texts column;
+    Strings column;
     for (std::size_t i = 0; i < trials.size(); ++i) column.push_back(value(i));
     table.columns.push_back({name, std::move(column)});
   };
@@ -162,7 +162,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     for (const auto& [name, value] : trial.summary) names.insert(name);
   }
   for (const auto& key : varying) {
-    Texts column;
+    Strings column;
     for (const TrialResult& trial : trials) column.push_back(setting_of(trial, key));
     table.columns.push_back(setting_column((names.contains(key) ? kSettingPrefix : "") + key, std::move(column)));
   }
@@ -188,7 +188,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     Reals column;
     for (const TrialResult& trial : trials) {
       const auto found = trial.summary.find(name);
-      column.push_back(found == trial.summary.end() ? kAbsent : found->second);
+      column.push_back(found == trial.summary.end() ? kAbsentNumber : found->second);
     }
     table.columns.push_back({name, std::move(column), unit, meaning});
     names.erase(name);
@@ -269,7 +269,7 @@ std::string setting_of(const Column& column) {
 std::string cell_text(const Table& table, const std::string& column, std::size_t row) {
   for (const Column& candidate : table.columns) {
     if (candidate.name != column) continue;
-    if (const auto* texts = std::get_if<Texts>(&candidate.values)) return (*texts)[row];
+    if (const auto* texts = std::get_if<Strings>(&candidate.values)) return (*texts)[row];
     if (const auto* integers = std::get_if<Integers>(&candidate.values)) return std::to_string((*integers)[row]);
     const double value = std::get<Reals>(candidate.values)[row];
     return std::isnan(value) ? "" : fmt::format("{}", value);

@@ -15,12 +15,12 @@ namespace winnow {
 namespace {
 
 // Over everything but the weights, which are links or carry check sums of their own.
-std::string content_digest(const Hdf5File& file) {
+std::string survey_digest(const Hdf5File& file) {
   return file.digest([](const std::string& path) { return path == "/weights"; });
 }
 
 constexpr IsolationLimits kLimits = {.memory = std::size_t{8} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
-constexpr ContainerKind kSurvey = {"winnow-survey", 1, content_digest};
+constexpr ContainerKind kSurvey = {"winnow-survey", 1, survey_digest};
 
 Table missing_table(const std::vector<MissingTrial>& missing) {
   std::vector<std::string> names, states, reasons, settings;
@@ -90,7 +90,7 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
     file.copy_from(Hdf5File::from_bytes(images[row], paths[row].string()), "/weights", "/weights/" + names[row]);
     images[row] = {};
   }
-  file.set("/", "content_digest", content_digest(file));
+  file.set("/", "content_digest", survey_digest(file));
   files.replace(path, std::span<const std::byte>(sealed(file.bytes())), {.read_only = true, .synced = true});
 }
 

@@ -8,36 +8,36 @@
 namespace winnow {
 namespace {
 
-using Json = nlohmann::json;
+using Plain = nlohmann::json;
 
 template <class T>
-Json raw(const std::vector<T>& values) {
+Plain raw_bits(const std::vector<T>& values) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(values.data());
-  return Json::binary({bytes, bytes + values.size() * sizeof(T)});
+  return Plain::binary({bytes, bytes + values.size() * sizeof(T)});
 }
 template <class T>
-std::vector<T> from_raw(const Json& json) {
+std::vector<T> from_raw(const Plain& json) {
   const auto& bytes = json.get_binary();
   std::vector<T> values(bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
   return values;
 }
 
-Json json_of(const Table& table) {
-  Json columns = Json::array();
+Plain json_of(const Table& table) {
+  Plain columns = Plain::array();
   for (const Column& column : table.columns) {
-    Json values;
+    Plain values;
     if (const auto* texts = std::get_if<std::vector<std::string>>(&column.values)) values = *texts;
-    if (const auto* reals = std::get_if<std::vector<double>>(&column.values)) values = raw(*reals);
-    if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&column.values)) values = raw(*integers);
+    if (const auto* reals = std::get_if<std::vector<double>>(&column.values)) values = raw_bits(*reals);
+    if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&column.values)) values = raw_bits(*integers);
     columns.push_back(
         {column.name, column.values.index(), std::move(values), column.unit, column.description, column.mode});
   }
   return columns;
 }
-Table table_of(const Json& json) {
+Table table_of(const Plain& json) {
   Table table;
-  for (const Json& part : json) {
+  for (const Plain& part : json) {
     Column column{part.at(0), {}, part.at(3), part.at(4), part.at(5)};
     switch (part.at(1).get<std::size_t>()) {
       case 0:
@@ -54,13 +54,13 @@ Table table_of(const Json& json) {
   return table;
 }
 
-Json summary_json(const std::map<std::string, double>& summary) {
-  Json json = Json::object();
-  for (const auto& [name, value] : summary) json[name] = raw(std::vector{value});  // NaN and all bits
+Plain summary_json(const std::map<std::string, double>& summary) {
+  Plain json = Plain::object();
+  for (const auto& [name, value] : summary) json[name] = raw_bits(std::vector{value});  // NaN and all bits
   return json;
 }
 
-Json json_of(const ReadTrial& trial) {
+Plain json_of(const ReadTrial& trial) {
   const TrialHeader& h = trial.header;
   const TrialResult& r = trial.result;
   return {{"header", {h.name, h.id, h.replicate, h.outcome, h.reason, h.created, h.writer, h.content_digest}},
@@ -71,8 +71,8 @@ Json json_of(const ReadTrial& trial) {
           {"lineage", r.lineage}};
 }
 
-void from(const Json& json, ReadTrial& trial) {
-  const Json &h = json.at("header"), &tables = json.at("tables");
+void from(const Plain& json, ReadTrial& trial) {
+  const Plain &h = json.at("header"), &tables = json.at("tables");
   trial.header = {h.at(0), h.at(1), h.at(2), h.at(3).get<Outcome>(), h.at(4), h.at(5), h.at(6), h.at(7)};
   TrialResult& r = trial.result;
   r.spec.id = trial.header.id;
@@ -90,24 +90,25 @@ void from(const Json& json, ReadTrial& trial) {
   r.lineage = json.at("lineage").get<std::map<std::string, std::string>>();
 }
 
-Json json_of(const std::vector<WeightRecord>& weights) {
-  Json all = Json::array();
+Plain json_of(const std::vector<WeightRecord>& weights) {
+  Plain all = Plain::array();
   for (const WeightRecord& w : weights) {
-    Json seeded;
+    Plain seeded;
     if (w.seeded) {
       const InitSpec& spec = w.seeded->spec;
       const RngKey& key = w.seeded->key;
-      seeded = {spec.kind, raw(std::vector{spec.value}), spec.fan_in, spec.fan_out, key.seed, key.stream, key.step};
+      seeded = {spec.kind, raw_bits(std::vector{spec.value}), spec.fan_in, spec.fan_out, key.seed, key.stream,
+                key.step};
     }
     all.push_back({w.name, std::vector<std::int64_t>(w.shape.begin(), w.shape.end()), w.trained, w.prunable,
-                   raw(w.values), raw(w.keep), raw(w.train), std::move(seeded),
+                   raw_bits(w.values), raw_bits(w.keep), raw_bits(w.train), std::move(seeded),
                    std::vector<std::int64_t>(w.whole.begin(), w.whole.end()), w.left});
   }
   return all;
 }
 
-void from(const Json& json, std::vector<WeightRecord>& weights) {
-  for (const Json& w : json) {
+void from(const Plain& json, std::vector<WeightRecord>& weights) {
+  for (const Plain& w : json) {
     WeightRecord record{.name = w.at(0),
                         .shape = Shape(w.at(1).get<std::vector<std::int64_t>>()),
                         .trained = w.at(2),
@@ -115,7 +116,7 @@ void from(const Json& json, std::vector<WeightRecord>& weights) {
                         .values = from_raw<float>(w.at(4)),
                         .keep = from_raw<std::uint8_t>(w.at(5)),
                         .train = from_raw<std::uint8_t>(w.at(6))};
-    if (const Json& s = w.at(7); !s.is_null()) {
+    if (const Plain& s = w.at(7); !s.is_null()) {
       record.seeded = SeededInit{{s.at(0).get<InitSpec::Kind>(), from_raw<double>(s.at(1)).at(0), s.at(2), s.at(3)},
                                  {s.at(4), s.at(5), s.at(6)}};
     }
@@ -125,8 +126,8 @@ void from(const Json& json, std::vector<WeightRecord>& weights) {
   }
 }
 
-Json json_of(const Survey& survey) {
-  Json missing = Json::array();
+Plain json_of(const Survey& survey) {
+  Plain missing = Plain::array();
   for (const MissingTrial& m : survey.missing) missing.push_back({m.name, m.state, m.reason, m.settings});
   return {{"tables", {json_of(survey.trials), json_of(survey.epochs), json_of(survey.layers)}},
           {"settings", survey.settings},
@@ -134,19 +135,19 @@ Json json_of(const Survey& survey) {
           {"planned", survey.planned}};
 }
 
-void from(const Json& json, Survey& survey) {
-  const Json& tables = json.at("tables");
+void from(const Plain& json, Survey& survey) {
+  const Plain& tables = json.at("tables");
   survey.trials = table_of(tables.at(0));
   survey.epochs = table_of(tables.at(1));
   survey.layers = table_of(tables.at(2));
   survey.settings = json.at("settings").get<std::map<std::string, std::string>>();
-  for (const Json& m : json.at("missing")) survey.missing.push_back({m.at(0), m.at(1), m.at(2), m.at(3)});
+  for (const Plain& m : json.at("missing")) survey.missing.push_back({m.at(0), m.at(1), m.at(2), m.at(3)});
   survey.planned = json.at("planned");
 }
 
 template <class T>
 std::vector<std::byte> bytes_of(const T& value) {
-  const auto cbor = Json::to_cbor(json_of(value));
+  const auto cbor = Plain::to_cbor(json_of(value));
   const auto* first = reinterpret_cast<const std::byte*>(cbor.data());
   return {first, first + cbor.size()};
 }
@@ -162,7 +163,7 @@ T unpacked(std::span<const std::byte> bytes) {
   try {
     const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
     T value;
-    from(Json::from_cbor(first, first + bytes.size()), value);
+    from(Plain::from_cbor(first, first + bytes.size()), value);
     return value;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::Internal, "a child process that read a file answered with what is no answer: {}", error.what());

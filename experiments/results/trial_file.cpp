@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/container.h"
-#include "experiments/results/digest.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/isolated.h"
 #include "experiments/results/layer_table.h"
@@ -119,7 +119,7 @@ TrialHeader header_of(const Hdf5File& file) {
 }
 
 // Over everything that counts: identity and outcome, and all members without what the machine decides.
-std::string content_digest(const Hdf5File& file) {
+std::string trial_digest(const Hdf5File& file) {
   Sha256 sum;
   sum.update(fmt::format("{} {} {} {}\n", file.text("/", "id"), file.integer("/", "replicate"), file.text("/", "state"),
                          file.text("/", "reason")));
@@ -130,7 +130,7 @@ std::string content_digest(const Hdf5File& file) {
   return sum.hex();
 }
 
-constexpr ContainerKind kTrial = {kSchema, kMajor, content_digest};
+constexpr ContainerKind kTrial = {kSchema, kMajor, trial_digest};
 
 Hdf5File open_trial(std::span<const std::byte> bytes, const std::filesystem::path& path) {
   return open_container(bytes, path.string(), kTrial, std::max(kLeastLargest, kLargestFactor * bytes.size()));
@@ -251,7 +251,7 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
   write_dictionary(file, "/provenance", provenance);
   write_dictionary(file, "/lineage", result.lineage);
 
-  file.set("/", "content_digest", content_digest(file));
+  file.set("/", "content_digest", trial_digest(file));
   const auto seconds = result.summary.find("seconds.total");
   return sealed(file.bytes(), note_text({result.spec.name(), result.outcome, created,
                                          seconds == result.summary.end() ? 0.0 : seconds->second}));

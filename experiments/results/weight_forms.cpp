@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "experiments/results/digest.h"
+#include "experiments/accounting/entry_counts.h"
+#include "experiments/data/digest.h"
 
 namespace winnow {
 namespace {
@@ -30,8 +31,6 @@ std::vector<std::uint8_t> packed(const std::vector<std::uint8_t>& bits) {
   }
   return bytes;
 }
-
-bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
 
 std::vector<float> chosen_of(const std::vector<float>& values, const std::vector<std::uint8_t>& chosen) {
   std::vector<float> kept;
@@ -254,14 +253,13 @@ void WeightForms::write_csr(Hdf5File& file, const std::string& path, const Csr& 
   file.hard_link(path + "/indices", path + "/indices_1");
   file.hard_link(path + "/indptr", path + "/pointers_to_1");
   const char* width = part.wide ? "int64" : "int32";
-  using Json = nlohmann::ordered_json;
-  const Json types = {{"pointers_to_1", width}, {"indices_1", width}, {"values", "float32"}};
-  const Json about = {{"version", "0.1"},
-                      {"format", "CSR"},
-                      {"shape", {rows_, columns_}},
-                      {"number_of_stored_values", part.data.size()},
-                      {"data_types", types}};
-  file.set(path, "binsparse", Json{{"binsparse", about}}.dump());
+  const nlohmann::ordered_json types = {{"pointers_to_1", width}, {"indices_1", width}, {"values", "float32"}};
+  const nlohmann::ordered_json about = {{"version", "0.1"},
+                                        {"format", "CSR"},
+                                        {"shape", {rows_, columns_}},
+                                        {"number_of_stored_values", part.data.size()},
+                                        {"data_types", types}};
+  file.set(path, "binsparse", nlohmann::ordered_json{{"binsparse", about}}.dump());
 }
 
 void WeightForms::write_seed(Hdf5File& file, const std::string& path) const {

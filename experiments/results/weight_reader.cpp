@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "core/error.h"
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/weight_forms.h"
 
 namespace winnow {

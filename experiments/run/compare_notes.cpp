@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "distributed/agree.h"
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 #include "experiments/run/provenance.h"
 
 namespace winnow {

@@ -10,8 +10,6 @@
 #include "distributed/host_name.h"
 #include "kernels/processor.h"
 
-extern char** environ;
-
 namespace winnow {
 namespace {
 

@@ -1,7 +1,8 @@
 #include "experiments/run/trial_news.h"
 
 #include <iostream>
-#include <nlohmann/json.hpp>
+
+#include "experiments/results/json_number.h"
 
 namespace winnow {
 namespace {
@@ -22,14 +23,6 @@ class Post final : public NewsDesk {
  private:
   Mail& mail_;
 };
-
-nlohmann::json number_or_null(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-std::optional<double> number_in(const nlohmann::json& json, const char* key) {
-  return json.at(key).is_number() ? std::optional(json.at(key).get<double>()) : std::nullopt;
-}
 
 }  // namespace
 

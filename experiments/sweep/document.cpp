@@ -55,9 +55,9 @@ std::string read_text(const fs::path& path) {
   return text;
 }
 
-class Reader {
+class DocumentReader {
  public:
-  explicit Reader(Diagnostics& problems) : problems_(problems) {}
+  explicit DocumentReader(Diagnostics& problems) : problems_(problems) {}
 
   void read(const fs::path& path, const std::string& text, bool stream, Document& document) {
     const int source = problems_.add_file(is_standard_input(path) ? "standard input" : path.string(), text);
@@ -186,7 +186,7 @@ Document read_document(const fs::path& path, const std::optional<std::string>& t
   // The sweep file is the first source, so that what is missing everywhere is reported there.
   document.place = {0, 1, 1, 1};
   const bool stream = text || is_stream(path);
-  Reader(problems).read(path, text ? *text : read_text(path), stream, document);
+  DocumentReader(problems).read(path, text ? *text : read_text(path), stream, document);
   if (document.name.empty()) document.name = stream ? "sweep" : path.stem().string();
   return document;
 }

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "core/error.h"
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 
 namespace winnow {
 namespace {

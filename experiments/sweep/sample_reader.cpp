@@ -9,23 +9,21 @@
 namespace winnow {
 namespace {
 
-using Kind = Setting::Kind;
-
 const std::vector<std::string> kKinds = {"sobol", "random", "lhs", "halton"};  // as in SampleKind
 const std::vector<std::string> kDistributions = {"uniform", "loguniform", "int", "choice"};
 
 const Schema& sample_schema() {
   static const Schema schema = {
-      {.key = "kind", .kind = Kind::Choice, .fallback = "sobol", .choices = kKinds},
-      {.key = "n", .kind = Kind::Int, .fallback = {}, .range = Range{1, 1e6}},
-      {.key = "seed", .kind = Kind::Int, .fallback = "0", .range = Range{0, 9e15}},
+      {.key = "kind", .kind = Setting::Kind::Choice, .fallback = "sobol", .choices = kKinds},
+      {.key = "n", .kind = Setting::Kind::Int, .fallback = {}, .range = Range{1, 1e6}},
+      {.key = "seed", .kind = Setting::Kind::Int, .fallback = "0", .range = Range{0, 9e15}},
   };
   return schema;
 }
 
-class Reader {
+class SampleReader {
  public:
-  explicit Reader(Diagnostics& problems) : problems_(problems) {}
+  explicit SampleReader(Diagnostics& problems) : problems_(problems) {}
 
   std::optional<SampleRequest> read(const YamlNode& node) {
     if (!node.is_map()) {
@@ -143,7 +141,8 @@ class Reader {
   bool read_bounds(SampleDistribution& distribution, const Member& member) {
     const YamlNode& value = *member.value;
     const bool whole = distribution.kind == SampleDistribution::Kind::Int;
-    const Setting setting{.key = "bounds", .kind = whole ? Kind::IntList : Kind::RealList, .fallback = {}};
+    const Setting setting{
+        .key = "bounds", .kind = whole ? Setting::Kind::IntList : Setting::Kind::RealList, .fallback = {}};
     const auto text = value_text(value, member.key, problems_);
     std::vector<SettingProblem> found;
     Settings given;
@@ -175,7 +174,7 @@ class Reader {
 }  // namespace
 
 std::optional<SampleRequest> read_sample(const YamlNode& node, Diagnostics& problems) {
-  return Reader(problems).read(node);
+  return SampleReader(problems).read(node);
 }
 
 }  // namespace winnow

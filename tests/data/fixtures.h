@@ -18,6 +18,11 @@ namespace winnow {
 
 using Bytes = std::vector<std::uint8_t>;
 
+inline Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
 class DataFiles : public ::testing::Test {
  protected:
   void SetUp() override {

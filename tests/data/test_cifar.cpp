@@ -18,11 +18,6 @@ Bytes record(Bytes labels, std::uint8_t first) {
   return bytes;
 }
 
-Bytes operator+(Bytes left, const Bytes& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
-
 const CifarLayout kTen{"ten", {{"a.bin", 2}, {"b.bin", 1}}, {"test.bin", 1}, 0, 10};
 const CifarLayout kHundred{"hundred", {{"train.bin", 1}}, {"test.bin", 1}, 20, 100};
 

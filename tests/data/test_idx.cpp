@@ -153,11 +153,6 @@ TEST_F(Idx, ChangedGzipByteIsCaught) {
   expect_damage({"train-images-idx3-ubyte.gz", "damaged gzip"});
 }
 
-Bytes operator+(Bytes left, const Bytes& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
-
 // Two members that hold the images of a file cut at `at`.
 Bytes two_members(const Bytes& bytes, std::ptrdiff_t at) {
   return gzipped(Bytes(bytes.begin(), bytes.begin() + at)) + gzipped(Bytes(bytes.begin() + at, bytes.end()));

@@ -10,12 +10,10 @@
 #include "core/train_settings.h"
 #include "experiments/accounting/stored_bits.h"
 #include "experiments/methods/registry.h"
-#include "experiments/models/registry.h"
+#include "tests/models/data_shapes.h"
 
 namespace winnow {
 namespace {
-
-constexpr DataShape kMnist{28, 28, 1, 10}, kCifar10{32, 32, 3, 10};
 
 Model build(const std::string& name, const DataShape& data, std::int64_t batch = 1) {
   const ModelDef& def = find_model(name);

@@ -7,13 +7,10 @@
 #include "core/error.h"
 #include "core/graph_editor.h"
 #include "core/op.h"
-#include "experiments/models/registry.h"
+#include "tests/models/data_shapes.h"
 
 namespace winnow {
 namespace {
-
-constexpr DataShape kMnist{28, 28, 1, 10}, kCifar10{32, 32, 3, 10}, kCifar100{32, 32, 3, 100}, kTiny{64, 64, 3, 200},
-    kImageNet{224, 224, 3, 1000};
 
 Model build(const std::string& name, std::map<std::string, std::string, std::less<>> given, const DataShape& data,
             std::int64_t batch = 1, DType compute = DType::F32) {

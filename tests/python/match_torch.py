@@ -7,7 +7,7 @@ differ by more than TOLERANCE, PyTorch in f64 is the referee: ours may stray fro
     match_torch.py WINNOW [MODEL ...]     needs torch, numpy and h5py (Debian: python3-torch, python3-h5py)
 
 The images are random bytes in the file layout of MNIST, written to a temporary folder, so that no data set is needed. VGG's
-five poolings need the larger images of CIFAR-10; its files cannot be shorter, and evaluating all of them takes longest.
+five poolings need larger ones: its network is compared by synflow_masks.py.
 """
 import subprocess
 import sys
@@ -22,28 +22,15 @@ import torch.nn.functional as F
 STEPS, BATCH, TOLERANCE = 12, 64, 1e-4
 AS_FAR_AS_TORCH = 10
 # Small enough that rounding is not amplified: at larger rates these untrained nets are chaotic in any framework.
-LR = {"lenet5": 0.002, "resnet20": 0.005, "vgg11": 0.0001, "mobilenet_v1": 0.00003, "densenet_bc": 0.005, "cct2_3x2": 0.005}
+LR = {"lenet5": 0.002, "resnet20": 0.005, "mobilenet_v1": 0.00003, "densenet_bc": 0.005, "cct2_3x2": 0.005}
 SETTINGS = {"mobilenet_v1": {"width": 0.25}, "densenet_bc": {"depth": 22}, "cct2_3x2": {"attention_dropout": 0, "drop_path": 0}}
-# Mean and deviation by channel.
-STATISTICS = {"cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]), "mnist": ([0.1307], [0.3081])}
+MEAN, DEVIATION = np.float32(0.1307), np.float32(0.3081)
 
 
 def random_images(rng, count, size):
     """Labels and pixels; brightness depends on the label, so that there is something to learn."""
     labels = rng.integers(0, 10, (count, 1), dtype=np.uint8)
     return labels, rng.integers(0, 200, (count, size), dtype=np.uint8) + labels * 5
-
-
-def write_cifar(folder):
-    """The first file's labels and images."""
-    rng = np.random.default_rng(7)
-    folder.mkdir()
-    first = None
-    for name in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
-        labels, pixels = random_images(rng, 10000, 3072)
-        np.concatenate([labels, pixels], axis=1).tofile(folder / name)
-        first = (labels, pixels.reshape(-1, 3, 32, 32)) if first is None else first
-    return first
 
 
 def write_mnist(folder):
@@ -59,10 +46,9 @@ def write_mnist(folder):
     return labels, pixels.reshape(-1, 1, 28, 28)
 
 
-def batches(labels, images, statistics):
+def batches(labels, images):
     labels = torch.from_numpy(labels[:, 0].astype(np.int64))
-    mean, deviation = (np.array(s, np.float32)[:, None, None] for s in statistics)
-    images = (images.astype(np.float32) / np.float32(255) - mean) / deviation
+    images = (images.astype(np.float32) / np.float32(255) - MEAN) / DEVIATION
     for step in range(STEPS):
         rows = slice(step * BATCH, (step + 1) * BATCH)
         yield torch.from_numpy(np.ascontiguousarray(images[rows])), labels[rows]
@@ -92,15 +78,6 @@ def resnet20(x, p):
                 x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, quarter, quarter))
             x = F.relu(x + y)
     return F.linear(x.mean((2, 3)), p["fc.weight"], p["fc.bias"])
-
-
-def vgg11(x, p):
-    for stage, convs in enumerate((1, 1, 2, 2, 2)):
-        for block in range(convs):
-            name = f"stage{stage}.block{block}."
-            x = F.relu(norm(F.conv2d(x, p[name + "conv.weight"], padding=1), p, name + "bn"))
-        x = F.max_pool2d(x, 2)
-    return F.linear(x.flatten(1), p["fc.weight"], p["fc.bias"])
 
 
 def mobilenet_v1(x, p):
@@ -153,11 +130,7 @@ def cct2_3x2(x, p):
     return linear((weights.transpose(1, 2) @ x).squeeze(1), "fc")
 
 
-MODELS = {model.__name__: model for model in (lenet5, resnet20, vgg11, mobilenet_v1, densenet_bc, cct2_3x2)}
-
-
-def data_of(model):
-    return "cifar10" if model == "vgg11" else "mnist"
+MODELS = {model.__name__: model for model in (lenet5, resnet20, mobilenet_v1, densenet_bc, cct2_3x2)}
 
 
 def winnow_losses(winnow, model, out):
@@ -166,7 +139,7 @@ def winnow_losses(winnow, model, out):
 sweep: match
 schema: 1
 trial:
-  data: {{name: {data_of(model)}, root: {out / data_of(model)}, shuffle: false, augment: none, validation: 0}}
+  data: {{name: mnist, root: {out / "mnist"}, shuffle: false, augment: none, validation: 0}}
   model: {{{", ".join(f"{k}: {v}" for k, v in {"name": model, **SETTINGS.get(model, {})}.items())}}}
   method: {{name: dense}}
   train: {{epochs: {STEPS}it, batch: {BATCH}, lr: {LR[model]}, momentum: 0, precision: f32}}
@@ -183,7 +156,7 @@ def torch_losses(model, start, data, dtype=torch.float32):
     params = {k: v.to(dtype, copy=True).requires_grad_(True) for k, v in start.items() if "running" not in k}
     optimizer = torch.optim.SGD(params.values(), lr=LR[model])
     losses = []
-    for images, labels in batches(*data, STATISTICS[data_of(model)]):
+    for images, labels in batches(*data):
         loss = F.cross_entropy(MODELS[model](images.to(dtype), params), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -203,14 +176,14 @@ def main():
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        data = {"cifar10": write_cifar(out / "cifar10"), "mnist": write_mnist(out / "mnist")}
+        data = write_mnist(out / "mnist")
         for model in models:
             ours, start = winnow_losses(winnow, model, out)
-            theirs = torch_losses(model, start, data[data_of(model)])
+            theirs = torch_losses(model, start, data)
             worst = np.max(np.abs(ours - theirs) / np.abs(theirs))
             verdict = worst < TOLERANCE
             if not verdict:
-                exact = torch_losses(model, start, data[data_of(model)], torch.float64)
+                exact = torch_losses(model, start, data, torch.float64)
                 verdict = bool(np.all(np.abs(ours - exact) / np.abs(exact) <= allowed(theirs, exact)))
                 rows = zip(range(STEPS), ours, theirs, exact)
                 print("step, winnow, torch f32, torch f64:", *("\n  %2d %.7f %.7f %.7f" % row for row in rows))

@@ -4,7 +4,7 @@
     synflow_masks.py WINNOW [MODEL ...]     needs torch, numpy and h5py (Debian: python3-torch, python3-h5py)
 
 The procedure is that of ganguli-lab/Synaptic-Flow: absolute values of parameters and statistics, an image of ones,
-evaluation mode, 100 rounds, the k-th smallest score as threshold.
+evaluation mode, 100 rounds (a tenth for the large net), the k-th smallest score as threshold.
 """
 import subprocess
 import sys
@@ -16,7 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-DENSITY, ROUNDS = 0.01, 100
+DENSITY = 0.01
+ROUNDS = {"conv4": 100, "resnet20": 100, "vgg11": 10}
+SIZE = {"conv4": 16, "resnet20": 16, "vgg11": 32}  # of the images
 
 
 def norm(x, p, name):
@@ -49,7 +51,16 @@ def resnet20(x, p):
     return F.linear(x.mean((2, 3)), p["fc.weight"], p["fc.bias"])
 
 
-MODELS = {"conv4": conv4, "resnet20": resnet20}
+def vgg11(x, p):
+    for stage, convs in enumerate((1, 1, 2, 2, 2)):
+        for block in range(convs):
+            name = f"stage{stage}.block{block}."
+            x = F.relu(norm(F.conv2d(x, p[name + "conv.weight"], padding=1), p, name + "bn"))
+        x = F.max_pool2d(x, 2)
+    return F.linear(x.flatten(1), p["fc.weight"], p["fc.bias"])
+
+
+MODELS = {model.__name__: model for model in (conv4, resnet20, vgg11)}
 
 
 def winnow_weights(winnow, model, out):
@@ -60,12 +71,12 @@ sweep: masks
 schema: 1
 pair: all
 trial:
-  data: {{name: synthetic, height: 32, width: 32, channels: 3, examples: 64, test_examples: 16, validation: 0}}
+  data: {{name: synthetic, height: {SIZE[model]}, width: {SIZE[model]}, channels: 3, examples: 64, test_examples: 16, validation: 0}}
   model: {{name: {model}}}
   train: {{epochs: 1it, batch: 16, lr: 0.01, precision: f32}}
 save: {{weights: {{when: both, form: dense}}}}
 axes:
-  - cases: [{{name: dense}}, {{name: synflow, method.density: {DENSITY}, method.iterations: {ROUNDS}}}]
+  - cases: [{{name: dense}}, {{name: synflow, method.density: {DENSITY}, method.iterations: {ROUNDS[model]}}}]
 """)
     subprocess.run([winnow, "run", sweep, "-o", out / model], check=True, stderr=subprocess.DEVNULL)
     found = {}
@@ -80,13 +91,13 @@ def official_masks(model, start):
     flow = {name: w.double().abs() for name, w in start.items()}
     pruned = [name for name, w in flow.items() if w.dim() >= 2]
     masks = {name: torch.ones_like(flow[name]) for name in pruned}
-    ones = torch.ones(1, 3, 32, 32, dtype=torch.float64)
-    for i in range(ROUNDS):
+    ones, rounds = torch.ones(1, 3, SIZE[model], SIZE[model], dtype=torch.float64), ROUNDS[model]
+    for i in range(rounds):
         params = {name: flow[name].clone().requires_grad_(True) for name in pruned}
         MODELS[model](ones, {**flow, **{name: params[name] * masks[name] for name in pruned}}).sum().backward()
         scores = {name: (params[name].grad * params[name]).detach().abs() for name in pruned}
         together = torch.cat([s.flatten() for s in scores.values()])
-        k = int((1 - DENSITY ** ((i + 1) / ROUNDS)) * together.numel())
+        k = int((1 - DENSITY ** ((i + 1) / rounds)) * together.numel())
         if k < 1:
             continue
         threshold = torch.kthvalue(together, k).values

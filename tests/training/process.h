@@ -5,6 +5,7 @@
 #include <cctype>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Recipe {
   std::string name, model;
   Pairs method;
 };
+inline void PrintTo(const Recipe& recipe, std::ostream* out) { *out << recipe.name; }
 
 inline Recipe recipe_of(const MethodDef& main, const MethodDef* with = nullptr) {
   Recipe recipe{main.name, main.example.model, {{"name", main.name}}};

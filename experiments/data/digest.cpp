@@ -1,4 +1,4 @@
-#include "experiments/results/digest.h"
+#include "experiments/data/digest.h"
 
 #include <fmt/ranges.h>
 #include <openssl/evp.h>
