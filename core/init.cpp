@@ -10,18 +10,18 @@
 namespace winnow {
 namespace {
 
-using Kind = InitSpec::Kind;
+using InitKind = InitSpec::Kind;
 
-constexpr std::array<std::pair<Kind, const char*>, 9> kKinds = {{
-    {Kind::Constant, "constant"},
-    {Kind::Normal, "normal"},
-    {Kind::Uniform, "uniform"},
-    {Kind::KaimingNormal, "kaiming_normal"},
-    {Kind::KaimingUniform, "kaiming_uniform"},
-    {Kind::TorchDefault, "torch_default"},
-    {Kind::XavierNormal, "xavier_normal"},
-    {Kind::SignedKaiming, "signed_kaiming"},
-    {Kind::SignedXavier, "signed_xavier"},
+constexpr std::array<std::pair<InitKind, const char*>, 9> kKinds = {{
+    {InitKind::Constant, "constant"},
+    {InitKind::Normal, "normal"},
+    {InitKind::Uniform, "uniform"},
+    {InitKind::KaimingNormal, "kaiming_normal"},
+    {InitKind::KaimingUniform, "kaiming_uniform"},
+    {InitKind::TorchDefault, "torch_default"},
+    {InitKind::XavierNormal, "xavier_normal"},
+    {InitKind::SignedKaiming, "signed_kaiming"},
+    {InitKind::SignedXavier, "signed_xavier"},
 }};
 
 double factor_of(const InitSpec& spec) { return spec.value == 0 ? 1.0 : spec.value; }
@@ -37,19 +37,19 @@ double fan(const InitSpec& spec, std::int64_t count) {
 // Standard deviation, bound or magnitude of the values, in double so that it is rounded once.
 double scale_of(const InitSpec& spec) {
   switch (spec.kind) {
-    case Kind::Constant:
-    case Kind::Normal:
-    case Kind::Uniform:
+    case InitKind::Constant:
+    case InitKind::Normal:
+    case InitKind::Uniform:
       return spec.value;
-    case Kind::KaimingNormal:
-    case Kind::SignedKaiming:
+    case InitKind::KaimingNormal:
+    case InitKind::SignedKaiming:
       return factor_of(spec) * std::sqrt(2.0 / fan(spec, spec.fan_in));
-    case Kind::KaimingUniform:
+    case InitKind::KaimingUniform:
       return factor_of(spec) * std::sqrt(6.0 / fan(spec, spec.fan_in));
-    case Kind::TorchDefault:
+    case InitKind::TorchDefault:
       return factor_of(spec) / std::sqrt(fan(spec, spec.fan_in));
-    case Kind::XavierNormal:
-    case Kind::SignedXavier:
+    case InitKind::XavierNormal:
+    case InitKind::SignedXavier:
       return factor_of(spec) * std::sqrt(2.0 / fan(spec, spec.fan_in + spec.fan_out));
   }
   fail(ErrorKind::Internal, "unknown initialisation");
@@ -91,21 +91,21 @@ void generate(const InitSpec& spec, const RngKey& key, std::span<float> out) {
   // Products are formed in double from a float draw: one rounding, the same in every language with IEEE 754.
   const auto scaled = [scale](float draw) { return static_cast<float>(scale * static_cast<double>(draw)); };
   switch (spec.kind) {
-    case Kind::Constant:
+    case InitKind::Constant:
       std::fill(out.begin(), out.end(), static_cast<float>(scale));
       return;
-    case Kind::Normal:
-    case Kind::KaimingNormal:
-    case Kind::XavierNormal:
+    case InitKind::Normal:
+    case InitKind::KaimingNormal:
+    case InitKind::XavierNormal:
       each([&](std::uint64_t i) { return scaled(normal_at(key, i)); });
       return;
-    case Kind::Uniform:
-    case Kind::KaimingUniform:
-    case Kind::TorchDefault:
+    case InitKind::Uniform:
+    case InitKind::KaimingUniform:
+    case InitKind::TorchDefault:
       each([&](std::uint64_t i) { return scaled(2.0f * uniform_at(key, i) - 1.0f); });
       return;
-    case Kind::SignedKaiming:
-    case Kind::SignedXavier: {
+    case InitKind::SignedKaiming:
+    case InitKind::SignedXavier: {
       const auto magnitude = static_cast<float>(scale);
       each([&](std::uint64_t i) {
         const std::uint32_t word = philox(key, i / 4).word[i % 4];

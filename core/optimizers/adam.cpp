@@ -25,20 +25,19 @@ void emit_adam_mini(UpdateGraph& update, ParamUpdate& param, const Settings& tra
 }
 
 Schema adam_settings() {
-  using Kind = Setting::Kind;
   return {
       {.key = "beta1",
-       .kind = Kind::Real,
+       .kind = Setting::Kind::Real,
        .fallback = "0.9",
        .range = Range{0, 1, false, true},
        .meaning = "Adam: decay of the first moment"},
       {.key = "beta2",
-       .kind = Kind::Real,
+       .kind = Setting::Kind::Real,
        .fallback = "0.999",
        .range = Range{0, 1, false, true},
        .meaning = "Adam: decay of the second moment"},
       {.key = "eps",
-       .kind = Kind::Real,
+       .kind = Setting::Kind::Real,
        .fallback = "1e-8",
        .range = Range{0, 1, true, false},
        .meaning = "Adam: added to the root of the second moment"},

@@ -11,11 +11,11 @@
 namespace winnow {
 namespace {
 
-using Kind = InitSpec::Kind;
+using InitKind = InitSpec::Kind;
 constexpr std::int64_t kFanIn = 50, kFanOut = 20;
 const RngKey kKey{12345, stream_id("init/conv1.weight"), 0};
 
-InitSpec spec_of(Kind kind, double value = 0) { return {kind, value, kFanIn, kFanOut}; }
+InitSpec spec_of(InitKind kind, double value = 0) { return {kind, value, kFanIn, kFanOut}; }
 
 std::vector<float> drawn(const InitSpec& spec, std::size_t count = 200000, const RngKey& key = kKey) {
   std::vector<float> values(count);
@@ -39,20 +39,20 @@ Moments moments_of(const std::vector<float>& values) {
 }
 
 struct Expected {
-  Kind kind;
+  InitKind kind;
   double value, variance, bound;
 };
-const double kNone = std::numeric_limits<double>::infinity();
+const double kUnbounded = std::numeric_limits<double>::infinity();
 const Expected kExpected[] = {
-    {Kind::Normal, 0.3, 0.09, kNone},
-    {Kind::Uniform, 0.3, 0.03, 0.3},
-    {Kind::KaimingNormal, 0, 2.0 / kFanIn, kNone},
-    {Kind::KaimingNormal, 2, 8.0 / kFanIn, kNone},
-    {Kind::KaimingUniform, 0, 2.0 / kFanIn, std::sqrt(6.0 / kFanIn)},
-    {Kind::TorchDefault, 0, 1.0 / (3 * kFanIn), 1 / std::sqrt(double{kFanIn})},
-    {Kind::XavierNormal, 0, 2.0 / (kFanIn + kFanOut), kNone},
-    {Kind::SignedKaiming, 0, 2.0 / kFanIn, std::sqrt(2.0 / kFanIn)},
-    {Kind::SignedXavier, 0, 2.0 / (kFanIn + kFanOut), std::sqrt(2.0 / (kFanIn + kFanOut))},
+    {InitKind::Normal, 0.3, 0.09, kUnbounded},
+    {InitKind::Uniform, 0.3, 0.03, 0.3},
+    {InitKind::KaimingNormal, 0, 2.0 / kFanIn, kUnbounded},
+    {InitKind::KaimingNormal, 2, 8.0 / kFanIn, kUnbounded},
+    {InitKind::KaimingUniform, 0, 2.0 / kFanIn, std::sqrt(6.0 / kFanIn)},
+    {InitKind::TorchDefault, 0, 1.0 / (3 * kFanIn), 1 / std::sqrt(double{kFanIn})},
+    {InitKind::XavierNormal, 0, 2.0 / (kFanIn + kFanOut), kUnbounded},
+    {InitKind::SignedKaiming, 0, 2.0 / kFanIn, std::sqrt(2.0 / kFanIn)},
+    {InitKind::SignedXavier, 0, 2.0 / (kFanIn + kFanOut), std::sqrt(2.0 / (kFanIn + kFanOut))},
 };
 
 TEST(Init, MeanVarianceAndBoundFollowTheDefinition) {
@@ -62,15 +62,15 @@ TEST(Init, MeanVarianceAndBoundFollowTheDefinition) {
     EXPECT_NEAR(m.mean, 0, 5 * std::sqrt(expected.variance / 200000));
     EXPECT_NEAR(m.variance, expected.variance, 0.02 * expected.variance);
     EXPECT_LE(m.largest, expected.bound * (1 + 1e-6));
-    if (expected.bound < kNone) {
+    if (expected.bound < kUnbounded) {
       EXPECT_GT(m.largest, 0.999 * expected.bound);
     }
   }
 }
 
 TEST(Init, ConstantAndSignedValuesAreExact) {
-  for (const float v : drawn(spec_of(Kind::Constant, 0.7), 100)) EXPECT_EQ(v, 0.7f);
-  for (const float v : drawn(spec_of(Kind::SignedKaiming), 100)) {
+  for (const float v : drawn(spec_of(InitKind::Constant, 0.7), 100)) EXPECT_EQ(v, 0.7f);
+  for (const float v : drawn(spec_of(InitKind::SignedKaiming), 100)) {
     EXPECT_EQ(std::fabs(v), static_cast<float>(std::sqrt(2.0 / kFanIn)));
   }
 }
@@ -113,7 +113,7 @@ TEST(Init, NamesGoBothWaysAndAWrongOneListsTheRest) {
 
 TEST(Init, AMissingFanIsNoticed) {
   std::vector<float> values(4);
-  EXPECT_THROW(generate({Kind::KaimingNormal, 0, 0, 0}, kKey, values), Error);
+  EXPECT_THROW(generate({InitKind::KaimingNormal, 0, 0, 0}, kKey, values), Error);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ std::vector<std::int64_t> counts(const Allocation& spread, const std::vector<Lay
   return kept;
 }
 
-std::int64_t sum(const std::vector<std::int64_t>& values) {
+std::int64_t total_of(const std::vector<std::int64_t>& values) {
   std::int64_t total = 0;
   for (const std::int64_t value : values) total += value;
   return total;
@@ -77,7 +77,7 @@ TEST(Allocation, ResNet20ErkMatchesSpecificationTable) {
   const Counts kept = counts(spread, layers);
   EXPECT_EQ(kept, (Counts{432,  698,  698,  698,  698,  698,  698,  992,  1285, 1285,
                           1285, 1285, 1285, 1873, 2460, 2460, 2460, 2460, 2460, 640}));
-  EXPECT_EQ(sum(kept), 26850);
+  EXPECT_EQ(total_of(kept), 26850);
 }
 
 TEST(Allocation, ResNet20OtherSparsitiesMatchSpecification) {
@@ -107,7 +107,7 @@ TEST(Allocation, ResNet20WithoutKernelsMatchesSpecification) {
   EXPECT_EQ(kept[13], 1948);
   EXPECT_EQ(kept[14], 2597);
   EXPECT_EQ(kept[19], 167);
-  EXPECT_EQ(sum(kept), 26855);
+  EXPECT_EQ(total_of(kept), 26855);
 }
 
 TEST(Allocation, ProjectionsMatchSpecification) {

@@ -53,14 +53,14 @@ TEST(Haste, ManyBitsGiveAlmostTheExactNetwork) {
   EXPECT_GT(error("1"), 10 * many);
 }
 
-constexpr const char* kTrain = "epochs: 2, batch: 32, lr: 0.02, precision: f32";
+constexpr const char* kHasteTraining = "epochs: 2, batch: 32, lr: 0.02, precision: f32";
 
 TEST(Haste, ReportsWhatEvaluationSavesAndStoresTheWholeNetwork) {
-  const TrialResult dense = result_of(spec_of("{name: dense}", kTrain, "", "lenet5", 28));
+  const TrialResult dense = result_of(spec_of("{name: dense}", kHasteTraining, "", "lenet5", 28));
   double last = 1;
   for (const char* bits : {"0", "4", "14"}) {
     const TrialResult result =
-        result_of(spec_of(std::string("{name: haste, bits: ") + bits + "}", kTrain, "", "lenet5", 28));
+        result_of(spec_of(std::string("{name: haste, bits: ") + bits + "}", kHasteTraining, "", "lenet5", 28));
     ASSERT_EQ(result.outcome, Outcome::Done) << result.reason;
     for (const char* same : {"density", "params.kept", "stored.bits", "macs.sparse", "flops.train"}) {
       EXPECT_EQ(result.summary.at(same), dense.summary.at(same)) << same;

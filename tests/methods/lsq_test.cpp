@@ -20,7 +20,7 @@ namespace {
 using test::Pairs;
 using test::SmallTrial;
 
-constexpr const char* kTrain = "epochs: 2, batch: 32, lr: 0.05, precision: f32, eval_batch: 50";
+constexpr const char* kLsqTraining = "epochs: 2, batch: 32, lr: 0.05, precision: f32, eval_batch: 50";
 
 Attrs three_bits() { return {{"low", std::int64_t{-4}}, {"high", std::int64_t{3}}}; }
 
@@ -122,7 +122,7 @@ TEST(Lsq, AResultHoldsTheNetworkThatWasEvaluated) {
   for (const char* method :
        {"{name: lsq, bits: 3, keep: []}", "{name: snip, density: 0.2, with: {lsq: {bits: 4, keep: [last]}}}"}) {
     SCOPED_TRACE(method);
-    const TrialResult result = test::result_of(method, kTrain);
+    const TrialResult result = test::result_of(method, kLsqTraining);
     ASSERT_EQ(result.outcome, Outcome::Done) << result.reason;
     const auto path = std::filesystem::path(testing::TempDir()) / ("lsq-" + std::to_string(getpid()) + ".h5");
     PosixFiles files;
@@ -161,7 +161,7 @@ TEST(Lsq, AResultHoldsTheNetworkThatWasEvaluated) {
 TEST(Lsq, StoredBitsAreThoseOfTheCodes) {
   for (const char* method :
        {"{name: lsq, bits: 3, keep: []}", "{name: snip, density: 0.2, with: {lsq: {bits: 3, keep: []}}}"}) {
-    const TrialResult result = test::result_of(method, kTrain);
+    const TrialResult result = test::result_of(method, kLsqTraining);
     std::int64_t expected = 0;
     for (const WeightRecord& weight : result.weights) {
       const std::int64_t numel = weight.shape.numel(), kept = numel - std::ranges::count(weight.keep, 0);

@@ -27,8 +27,8 @@ Pairs ssl(const Pairs& settings) {
   return method;
 }
 
-struct Groups {
-  explicit Groups(const std::string& model, const Pairs& settings = {}, const DataShape& data = {16, 16, 3, 10})
+struct GroupsOf {
+  explicit GroupsOf(const std::string& model, const Pairs& settings = {}, const DataShape& data = {16, 16, 3, 10})
       : edited(test::edited_model(model, settings, {{"name", "dense"}}, data)), editor(edited, train) {}
   std::int64_t count(std::vector<WeightGroups> (*find)(const GraphEditor&)) const {
     std::int64_t sum = 0;
@@ -41,7 +41,7 @@ struct Groups {
 };
 
 TEST(WeightGroups, OfLeNet5) {
-  const Groups lenet("lenet5", {}, {28, 28, 1, 10});
+  const GroupsOf lenet("lenet5", {}, {28, 28, 1, 10});
   // 20x1x5x5, 50x20x5x5, 500x800, 10x500: the rows of the last are the classes, the image is no channel.
   EXPECT_EQ(lenet.count(filter_groups), 20 + 50 + 500);
   EXPECT_EQ(lenet.count(channel_groups), 20 + 800 + 500);
@@ -50,7 +50,7 @@ TEST(WeightGroups, OfLeNet5) {
 }
 
 TEST(WeightGroups, ABranchOfAResidualBlockIsWithoutItsShortcut) {
-  const Groups resnet("resnet20", {{"shortcut", "projection"}});
+  const GroupsOf resnet("resnet20", {{"shortcut", "projection"}});
   const std::vector<WeightGroups> branches = branch_groups(resnet.editor);
   ASSERT_EQ(branches.size(), 9u);
   for (const WeightGroups& branch : branches) {
@@ -64,7 +64,7 @@ TEST(WeightGroups, ABranchOfAResidualBlockIsWithoutItsShortcut) {
 }
 
 TEST(WeightGroups, ADepthwiseConvolutionHasNoChannelsOfItsOwn) {
-  const Groups mobile("mobilenet_v1");
+  const GroupsOf mobile("mobilenet_v1");
   for (const WeightGroups& groups : channel_groups(mobile.editor)) {
     EXPECT_GT(mobile.edited.param(groups.tensors.front()).shape[1], 1) << "one group would be the whole tensor";
   }
