@@ -24,7 +24,7 @@ namespace winnow {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Bytes = std::vector<std::byte>;
+using Blob = std::vector<std::byte>;
 
 constexpr std::size_t kItemsForAChild = 64;  // below that a second process is not worth its start
 constexpr std::size_t kMostChildren = 8;
@@ -38,7 +38,7 @@ constexpr std::uint32_t kCheck = 0x77696e6e;
 
 // An answer of a child: bytes, or what is wrong.
 struct Answer {
-  Bytes bytes;
+  Blob bytes;
   std::optional<Error> problem;
 };
 
@@ -81,7 +81,7 @@ class Child {
     for (std::size_t item = first; item < end; item += step) {
       limit_cpu(limits_.cpu_seconds);
       try {
-        const Bytes bytes = work_.work(item);
+        const Blob bytes = work_.work(item);
         answer(0, bytes.data(), bytes.size());
       } catch (const Error& error) {
         say(error.kind(), error.what());
@@ -150,7 +150,7 @@ class Worker {
       if (head.check != kCheck) return died(stop(), take);
       if (buffer_.size() - at - sizeof head < head.size) break;
       const auto begin = buffer_.begin() + static_cast<std::ptrdiff_t>(at + sizeof head);
-      Answer answer{Bytes(begin, begin + static_cast<std::ptrdiff_t>(head.size)), std::nullopt};
+      Answer answer{Blob(begin, begin + static_cast<std::ptrdiff_t>(head.size)), std::nullopt};
       if (head.problem != 0) {
         answer.problem.emplace(static_cast<ErrorKind>(head.problem),
                                std::string(reinterpret_cast<const char*>(answer.bytes.data()), answer.bytes.size()));
@@ -230,7 +230,7 @@ class Worker {
   std::size_t next_, end_, step_;
   pid_t pid_ = -1;
   int in_ = -1;
-  Bytes buffer_;
+  Blob buffer_;
   Clock::time_point heard_;
 };
 
