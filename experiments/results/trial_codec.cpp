@@ -8,25 +8,25 @@
 namespace winnow {
 namespace {
 
-using Plain = nlohmann::json;
+using Cbor = nlohmann::json;
 
 template <class T>
-Plain raw_bits(const std::vector<T>& values) {
+Cbor raw_bits(const std::vector<T>& values) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(values.data());
-  return Plain::binary({bytes, bytes + values.size() * sizeof(T)});
+  return Cbor::binary({bytes, bytes + values.size() * sizeof(T)});
 }
 template <class T>
-std::vector<T> from_raw(const Plain& json) {
+std::vector<T> from_raw(const Cbor& json) {
   const auto& bytes = json.get_binary();
   std::vector<T> values(bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
   return values;
 }
 
-Plain json_of(const Table& table) {
-  Plain columns = Plain::array();
+Cbor json_of(const Table& table) {
+  Cbor columns = Cbor::array();
   for (const Column& column : table.columns) {
-    Plain values;
+    Cbor values;
     if (const auto* texts = std::get_if<std::vector<std::string>>(&column.values)) values = *texts;
     if (const auto* reals = std::get_if<std::vector<double>>(&column.values)) values = raw_bits(*reals);
     if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&column.values)) values = raw_bits(*integers);
@@ -35,9 +35,9 @@ Plain json_of(const Table& table) {
   }
   return columns;
 }
-Table table_of(const Plain& json) {
+Table table_of(const Cbor& json) {
   Table table;
-  for (const Plain& part : json) {
+  for (const Cbor& part : json) {
     Column column{part.at(0), {}, part.at(3), part.at(4), part.at(5)};
     switch (part.at(1).get<std::size_t>()) {
       case 0:
@@ -54,13 +54,13 @@ Table table_of(const Plain& json) {
   return table;
 }
 
-Plain summary_json(const std::map<std::string, double>& summary) {
-  Plain json = Plain::object();
+Cbor summary_json(const std::map<std::string, double>& summary) {
+  Cbor json = Cbor::object();
   for (const auto& [name, value] : summary) json[name] = raw_bits(std::vector{value});  // NaN and all bits
   return json;
 }
 
-Plain json_of(const ReadTrial& trial) {
+Cbor json_of(const ReadTrial& trial) {
   const TrialHeader& h = trial.header;
   const TrialResult& r = trial.result;
   return {{"header", {h.name, h.id, h.replicate, h.outcome, h.reason, h.created, h.writer, h.content_digest}},
@@ -71,8 +71,8 @@ Plain json_of(const ReadTrial& trial) {
           {"lineage", r.lineage}};
 }
 
-void from(const Plain& json, ReadTrial& trial) {
-  const Plain &h = json.at("header"), &tables = json.at("tables");
+void from(const Cbor& json, ReadTrial& trial) {
+  const Cbor &h = json.at("header"), &tables = json.at("tables");
   trial.header = {h.at(0), h.at(1), h.at(2), h.at(3).get<Outcome>(), h.at(4), h.at(5), h.at(6), h.at(7)};
   TrialResult& r = trial.result;
   r.spec.id = trial.header.id;
@@ -90,10 +90,10 @@ void from(const Plain& json, ReadTrial& trial) {
   r.lineage = json.at("lineage").get<std::map<std::string, std::string>>();
 }
 
-Plain json_of(const std::vector<WeightRecord>& weights) {
-  Plain all = Plain::array();
+Cbor json_of(const std::vector<WeightRecord>& weights) {
+  Cbor all = Cbor::array();
   for (const WeightRecord& w : weights) {
-    Plain seeded;
+    Cbor seeded;
     if (w.seeded) {
       const InitSpec& spec = w.seeded->spec;
       const RngKey& key = w.seeded->key;
@@ -107,8 +107,8 @@ Plain json_of(const std::vector<WeightRecord>& weights) {
   return all;
 }
 
-void from(const Plain& json, std::vector<WeightRecord>& weights) {
-  for (const Plain& w : json) {
+void from(const Cbor& json, std::vector<WeightRecord>& weights) {
+  for (const Cbor& w : json) {
     WeightRecord record{.name = w.at(0),
                         .shape = Shape(w.at(1).get<std::vector<std::int64_t>>()),
                         .trained = w.at(2),
@@ -116,7 +116,7 @@ void from(const Plain& json, std::vector<WeightRecord>& weights) {
                         .values = from_raw<float>(w.at(4)),
                         .keep = from_raw<std::uint8_t>(w.at(5)),
                         .train = from_raw<std::uint8_t>(w.at(6))};
-    if (const Plain& s = w.at(7); !s.is_null()) {
+    if (const Cbor& s = w.at(7); !s.is_null()) {
       record.seeded = SeededInit{{s.at(0).get<InitSpec::Kind>(), from_raw<double>(s.at(1)).at(0), s.at(2), s.at(3)},
                                  {s.at(4), s.at(5), s.at(6)}};
     }
@@ -126,8 +126,8 @@ void from(const Plain& json, std::vector<WeightRecord>& weights) {
   }
 }
 
-Plain json_of(const Survey& survey) {
-  Plain missing = Plain::array();
+Cbor json_of(const Survey& survey) {
+  Cbor missing = Cbor::array();
   for (const MissingTrial& m : survey.missing) missing.push_back({m.name, m.state, m.reason, m.settings});
   return {{"tables", {json_of(survey.trials), json_of(survey.epochs), json_of(survey.layers)}},
           {"settings", survey.settings},
@@ -135,19 +135,19 @@ Plain json_of(const Survey& survey) {
           {"planned", survey.planned}};
 }
 
-void from(const Plain& json, Survey& survey) {
-  const Plain& tables = json.at("tables");
+void from(const Cbor& json, Survey& survey) {
+  const Cbor& tables = json.at("tables");
   survey.trials = table_of(tables.at(0));
   survey.epochs = table_of(tables.at(1));
   survey.layers = table_of(tables.at(2));
   survey.settings = json.at("settings").get<std::map<std::string, std::string>>();
-  for (const Plain& m : json.at("missing")) survey.missing.push_back({m.at(0), m.at(1), m.at(2), m.at(3)});
+  for (const Cbor& m : json.at("missing")) survey.missing.push_back({m.at(0), m.at(1), m.at(2), m.at(3)});
   survey.planned = json.at("planned");
 }
 
 template <class T>
 std::vector<std::byte> bytes_of(const T& value) {
-  const auto cbor = Plain::to_cbor(json_of(value));
+  const auto cbor = Cbor::to_cbor(json_of(value));
   const auto* first = reinterpret_cast<const std::byte*>(cbor.data());
   return {first, first + cbor.size()};
 }
@@ -163,7 +163,7 @@ T unpacked(std::span<const std::byte> bytes) {
   try {
     const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
     T value;
-    from(Plain::from_cbor(first, first + bytes.size()), value);
+    from(Cbor::from_cbor(first, first + bytes.size()), value);
     return value;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::Internal, "a child process that read a file answered with what is no answer: {}", error.what());

@@ -10,6 +10,7 @@
 #include "core/train_settings.h"
 #include "experiments/accounting/stored_bits.h"
 #include "experiments/methods/registry.h"
+#include "experiments/models/registry.h"
 #include "tests/models/data_shapes.h"
 
 namespace winnow {

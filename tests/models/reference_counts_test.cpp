@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/graph_editor.h"
 #include "core/op.h"
+#include "experiments/models/registry.h"
 #include "tests/models/data_shapes.h"
 
 namespace winnow {
