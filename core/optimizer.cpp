@@ -1,5 +1,6 @@
 #include "core/optimizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/optimizers/optimizer_rule.h"
@@ -17,7 +18,7 @@ UpdateGraph update_graph(const Settings& train, const ParamStore& params, Method
 }
 
 // What both programs read, apart from new values.
-void bind_inputs(const ParamUpdate& param, ParamStore& params, std::vector<Binding>& bindings) {
+void bind_inputs(const ParamUpdate& param, const ParamStore& params, std::vector<Binding>& bindings) {
   bindings.push_back({param.weight, params.weight_memory(param.id).data});
   bindings.push_back({param.grad, params.grad_memory(param.id).data});
   bindings.push_back({param.keep, nullptr});
@@ -28,13 +29,13 @@ void bind_inputs(const ParamUpdate& param, ParamStore& params, std::vector<Bindi
 }
 
 // New values are written where the old ones are.
-Program compile(UpdateGraph& update, ParamStore& params, std::span<float> factors, int threads, RunState* state) {
+Program compile(UpdateGraph& update, const ParamStore& params, const Mirrored& factors, const RunContext& context) {
   std::vector<Binding> bindings;
   std::vector<ValueId> outputs;
   for (std::size_t u = 0; u < update.updates().size(); ++u) {
     const ParamUpdate& param = update.updates()[u];
     bind_inputs(param, params, bindings);
-    bindings.push_back({param.rate, &factors[u]});
+    bindings.push_back({param.rate, factors.memory().as<float>() + u});
     bindings.push_back({param.new_weight, params.weight_memory(param.id).data});
     outputs.push_back(param.new_weight);
     for (std::size_t s = 0; s < param.slots.size(); ++s) {
@@ -47,51 +48,51 @@ Program compile(UpdateGraph& update, ParamStore& params, std::span<float> factor
     bindings.push_back({value, params.buffer_memory(index).data});
     outputs.push_back(value);
   }
-  return Program(update.graph(), outputs, bindings, threads, Device::Cpu, state);
+  return {update.graph(), outputs, bindings, context};
 }
 
-// A mask's bytes, or null while every entry is kept or trained; programs do not write masks.
-void* memory_of(std::span<const std::uint8_t> mask) {
-  return mask.empty() ? nullptr : const_cast<std::uint8_t*>(mask.data());
+Mirrored ones(std::size_t count, const RunContext& context) {
+  Mirrored all(DType::F32, {static_cast<std::int64_t>(count)}, context.stream());
+  std::ranges::fill(all.overwrite(), 1.0f);
+  return all;
 }
 
 }  // namespace
 
-Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state,
+Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, RunContext context,
                      std::span<const ParamId> resting)
-    : Optimizer(update_graph(train, params, method, 0, resting), train, params, method, threads, state, resting) {
+    : Optimizer(update_graph(train, params, method, 0, resting), train, params, method, context, resting) {
   const OptimizerRule& rule = find_optimizer(train.text("optimizer"));
   if (rule.point == nullptr) return;
   UpdateGraph graph(params, train, 0, resting);
   rule.point(graph, train);
   std::vector<Masks> masks;
-  std::vector<Tensor> memory;
+  std::vector<Memory> memory;
   std::vector<Point> point;
   std::vector<Binding> bindings;
   std::vector<ValueId> outputs;
   for (const ParamUpdate& param : graph.updates()) {
     bind_inputs(param, params, bindings);
     masks.push_back({param.id, param.keep, param.train});
-    Tensor& values = memory.emplace_back(DType::F32, params.weight_memory(param.id).shape);
-    point.push_back({param.id, values.as<float>()});
-    bindings.push_back({param.new_weight, values.as<float>()});
+    std::byte* values = memory.emplace_back(context_.stream(), params.weight_memory(param.id).bytes()).get();
+    point.push_back({param.id, values});
+    bindings.push_back({param.new_weight, values});
     outputs.push_back(param.new_weight);
   }
-  Program program(graph.graph(), outputs, bindings, threads, Device::Cpu, state);
+  Program program(graph.graph(), outputs, bindings, context_);
   point_ = PointProgram{std::move(masks), std::move(memory), std::move(point), std::move(program)};
 }
 
-Optimizer::Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, int threads,
-                     RunState* state, std::span<const ParamId> resting)
+Optimizer::Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method,
+                     const RunContext& context, std::span<const ParamId> resting)
     : train_(train),
       params_(params),
       method_(method),
-      threads_(threads),
-      state_(state),
+      context_(context),
       resting_(resting.begin(), resting.end()),
       graph_(update.graph()),
-      factors_(update.updates().size(), 1.0f),
-      program_(compile(update, params, factors_, threads, state)) {
+      factors_(ones(update.updates().size(), context)),
+      program_(compile(update, params, factors_, context)) {
   note_masks(update);
 }
 
@@ -110,7 +111,7 @@ void Optimizer::enter_phase(int phase) {
     return;
   }
   graph_ = update.graph();
-  program_ = compile(update, params_, factors_, threads_, state_);
+  program_ = compile(update, params_, factors_, context_);
   note_masks(update);
 }
 
@@ -122,32 +123,37 @@ int Optimizer::passes(const Settings& train) {
 
 void Optimizer::bind_masks(Program& program, const std::vector<Masks>& masks) {
   for (const auto& [id, keep, train] : masks) {
-    program.bind(keep, memory_of(params_.mask(id, MaskKind::Keep)));
-    program.bind(train, memory_of(params_.mask(id, MaskKind::Trainable)));
+    program.bind(keep, params_.mask_memory(id, MaskKind::Keep));
+    program.bind(train, params_.mask_memory(id, MaskKind::Trainable));
   }
 }
 
 void Optimizer::update(double learning_rate, std::int64_t number, std::span<const double> factors) {
+  params_.send();
   bind_masks(program_, masks_);
   for (std::size_t u = 0; u < masks_.size() && !factors.empty(); ++u) {
-    factors_[u] = static_cast<float>(factors[static_cast<std::size_t>(masks_[u].id)]);
+    const auto factor = static_cast<float>(factors[static_cast<std::size_t>(masks_[u].id)]);
+    if (factors_.read()[u] != factor) factors_.change()[u] = factor;
   }
-  RunFeed feed = program_.state().feed;
+  factors_.send();
+  RunFeed feed = context_.feed();
   feed.learning_rate = learning_rate;
   feed.update = number;
   program_.run(feed);
+  params_.update_written();
 }
 
 std::span<const Optimizer::Point> Optimizer::point() {
+  params_.send();
   bind_masks(point_->program, point_->masks);
-  point_->program.run(point_->program.state().feed);
+  point_->program.run(context_.feed());
   return point_->point;
 }
 
 std::size_t Optimizer::point_bytes() const {
   std::size_t bytes = 0;
   if (!point_) return bytes;
-  for (const Tensor& values : point_->memory) bytes += values.view().bytes();
+  for (const Memory& values : point_->memory) bytes += values.bytes();
   return bytes;
 }
 

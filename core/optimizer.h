@@ -15,9 +15,9 @@ namespace winnow {
 
 class Optimizer {
  public:
-  // `state`: that of the program whose gradients are applied; it marks what is not finite, and then nothing
-  // moves any more. Without it the update has its own.
-  Optimizer(const Settings& train, ParamStore& params, Method& method, int threads, RunState* state = nullptr,
+  // `context`: that of the program whose gradients are applied, on the device of the parameters; its state marks what is
+  // not finite, and then nothing moves any more.
+  Optimizer(const Settings& train, ParamStore& params, Method& method, RunContext context,
             std::span<const ParamId> resting = {});
 
   static const SlotShapes& slots(const Settings& train);
@@ -33,7 +33,7 @@ class Optimizer {
   // place, this computes where, in memory of its own.
   struct Point {
     ParamId id;
-    float* values;
+    void* values;  // in the memory of the device
   };
   std::span<const Point> point();
   std::size_t point_bytes() const;
@@ -43,23 +43,23 @@ class Optimizer {
     ParamId id;
     ValueId keep, train;
   };
-  Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, int threads, RunState* state,
+  Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, const RunContext& context,
             std::span<const ParamId> resting);
   void note_masks(UpdateGraph& update);
   void bind_masks(Program& program, const std::vector<Masks>& masks);
   const Settings& train_;
   ParamStore& params_;
   Method& method_;
-  int threads_, phase_ = 0;
-  RunState* state_;
+  int phase_ = 0;
+  RunContext context_;
   std::vector<ParamId> resting_;
   Graph graph_;  // what program_ was compiled from
   std::vector<Masks> masks_;
-  std::vector<float> factors_;  // by position in masks_; the update reads them there
+  Mirrored factors_;  // by position in masks_
   Program program_;
   struct PointProgram {
     std::vector<Masks> masks;
-    std::vector<Tensor> memory;  // by position
+    std::vector<Memory> memory;  // by position
     std::vector<Point> point;
     Program program;
   };

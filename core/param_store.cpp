@@ -15,24 +15,27 @@ std::int64_t ones(std::span<const std::uint8_t> bits) {
   return count;
 }
 
-bool bit_of(const std::vector<std::uint8_t>& mask, std::size_t i) { return mask.empty() || mask[i] != 0; }
-
 // No mask is an empty row.
-void save_mask(StateWriter& out, const std::string& key, const Shape& shape, const std::vector<std::uint8_t>& mask) {
-  out.put_values<std::uint8_t>(key, mask, mask.empty() ? Shape{0} : shape);
+void save_mask(StateWriter& out, const std::string& key, const Shape& shape, const Mask& mask) {
+  out.put_values<std::uint8_t>(key, mask.bits(), mask.bits().empty() ? Shape{0} : shape);
 }
 
-void load_mask(StateReader& in, const std::string& key, const Shape& shape, std::vector<std::uint8_t>& mask) {
+void load_mask(StateReader& in, const std::string& key, const Shape& shape, Mask& mask) {
   const bool none = in.get(key).bytes.empty();
-  mask.resize(none ? 0 : static_cast<std::size_t>(shape.numel()));
-  in.get_values(key, std::span(mask), none ? Shape{0} : shape);
+  std::vector<std::uint8_t> bits(none ? 0 : static_cast<std::size_t>(shape.numel()));
+  in.get_values(key, std::span(bits), none ? Shape{0} : shape);
+  mask.replace(std::move(bits));
 }
 
 // What a cut leaves of a tensor: one that has the extents that are cut, or a single entry where an optimiser keeps one for
 // a whole dimension.
-Tensor gathered(const Tensor& tensor, TensorCut cut) {
-  const Shape whole = tensor.view().shape;
-  if (cut.all() || tensor.numel() == 0) return tensor.clone();
+Mirrored gathered(const Mirrored& tensor, TensorCut cut, const std::shared_ptr<DeviceStream>& stream) {
+  const Shape whole = tensor.shape();
+  if (cut.all() || tensor.numel() == 0) {
+    Mirrored same(DType::F32, whole, stream);
+    std::ranges::copy(tensor.read(), same.overwrite().begin());
+    return same;
+  }
   for (int dim = 0; dim < cut.whole.rank(); ++dim) {
     if (whole.rank() != cut.whole.rank() || (whole[dim] != cut.whole[dim] && whole[dim] != 1)) {
       fail(ErrorKind::Internal, "a cut of {} does not fit a state of {}", cut.whole.text(), whole.text());
@@ -40,30 +43,46 @@ Tensor gathered(const Tensor& tensor, TensorCut cut) {
     if (whole[dim] != cut.whole[dim]) cut.left[static_cast<std::size_t>(dim)].clear();
   }
   cut.whole = whole;
-  Tensor left(DType::F32, cut.shape());
-  const auto from = tensor.span<float>(), to = left.span<float>();
+  Mirrored left(DType::F32, cut.shape(), stream);
+  const auto from = tensor.read();
+  const auto to = left.overwrite();
   const std::vector<std::int64_t> places = cut.places();
   for (std::size_t i = 0; i < places.size(); ++i) to[i] = from[static_cast<std::size_t>(places[i])];
   return left;
+}
+
+// The slots of a parameter that have an entry for each weight.
+std::vector<std::span<float>> changed_slots(std::vector<Mirrored>& slots, std::int64_t numel) {
+  std::vector<std::span<float>> changed;
+  for (Mirrored& slot : slots) {
+    if (slot.numel() == numel) changed.push_back(slot.change());
+  }
+  return changed;
+}
+
+void forget(std::span<const std::span<float>> slots, std::size_t entry) {
+  for (const std::span<float> slot : slots) slot[entry] = 0;
 }
 
 bool is_trained(const ParamSpec& spec) { return spec.trainable && !spec.retired; }
 
 }  // namespace
 
-ParamStore::ParamStore(const Model& model, const SlotShapes& slots)
-    : specs_(model.params), buffer_specs_(model.buffers) {
-  params_.resize(specs_.size());
+ParamStore::ParamStore(const Model& model, const SlotShapes& slots, std::shared_ptr<DeviceStream> stream)
+    : stream_(std::move(stream)), specs_(model.params), buffer_specs_(model.buffers) {
   const Shape none{0};
-  for (std::size_t i = 0; i < specs_.size(); ++i) {
-    const ParamSpec& spec = specs_[i];
-    State& state = params_[i];
-    state.weight = Tensor(DType::F32, spec.retired ? none : spec.shape);
-    state.grad = Tensor(DType::F32, is_trained(spec) ? spec.shape : none);
+  for (const ParamSpec& spec : specs_) {
+    State& state = params_.emplace_back(State{
+        .weight = {DType::F32, spec.retired ? none : spec.shape, stream_},
+        .grad = {DType::F32, is_trained(spec) ? spec.shape : none, stream_},
+        .slots = {},
+        .keep = Mask(stream_),
+        .train = Mask(stream_),
+    });
     if (!is_trained(spec)) continue;
-    for (const SlotShape shape : slots) state.slots.emplace_back(DType::F32, shape(spec.shape));
+    for (const SlotShape shape : slots) state.slots.emplace_back(DType::F32, shape(spec.shape), stream_);
   }
-  for (const BufferSpec& spec : buffer_specs_) buffers_.emplace_back(DType::F32, spec.shape);
+  for (const BufferSpec& spec : buffer_specs_) buffers_.emplace_back(DType::F32, spec.shape, stream_);
 }
 
 bool ParamStore::restart(const Model& model, const SlotShapes& slots) {
@@ -73,11 +92,11 @@ bool ParamStore::restart(const Model& model, const SlotShapes& slots) {
   const auto same_buffer = [](const BufferSpec& a, const BufferSpec& b) {
     return a.name == b.name && a.shape == b.shape;
   };
-  const auto has_slot = [](const Tensor& slot, const Shape& shape) { return slot.view().shape == shape; };
+  const auto has_slot = [](const Mirrored& slot, const Shape& shape) { return slot.shape() == shape; };
   const auto has_slots = [&](const State& state) {
     if (state.grad.numel() == 0) return true;
     std::vector<Shape> shapes;
-    for (const SlotShape shape : slots) shapes.push_back(shape(state.weight.view().shape));
+    for (const SlotShape shape : slots) shapes.push_back(shape(state.weight.shape()));
     return std::ranges::equal(state.slots, shapes, has_slot);
   };
   if (!std::ranges::equal(specs_, model.params, same) ||
@@ -87,41 +106,54 @@ bool ParamStore::restart(const Model& model, const SlotShapes& slots) {
   specs_ = model.params;
   buffer_specs_ = model.buffers;
   for (State& state : params_) {
-    std::ranges::fill(state.weight.span<float>(), 0.0f);
-    std::ranges::fill(state.grad.span<float>(), 0.0f);
-    state.keep.clear();
-    state.train.clear();
+    std::ranges::fill(state.weight.overwrite(), 0.0f);
+    std::ranges::fill(state.grad.overwrite(), 0.0f);
+    state.keep.replace({});
+    state.train.replace({});
     state.init_seed = 0;
-    state.newest = Newest::Host;
   }
   reset_slots();
-  for (Tensor& buffer : buffers_) std::ranges::fill(buffer.span<float>(), 0.0f);
+  for (Mirrored& buffer : buffers_) std::ranges::fill(buffer.overwrite(), 0.0f);
   revision_ = changes_ = 0;
   enter_event("before training", false);
   return true;
 }
 
-const ParamStore::State& ParamStore::on_host(ParamId id) const {
-  const State& state = at(id);
-  if (state.newest == Newest::Device) {
-    fail(ErrorKind::Internal, "parameter '{}' was updated on the device and not copied back",
-         specs_[static_cast<std::size_t>(id)].name);
-  }
-  return state;
-}
-
 std::span<float> ParamStore::change(ParamId id) {
-  (void)on_host(id);
-  State& state = at(id);
-  state.newest = Newest::Host;
   ++changes_;
-  return state.weight.span<float>();
+  return at(id).weight.change();
 }
 
 std::span<float> ParamStore::change_slot(ParamId id, int i) {
-  (void)change(id);
-  return at(id).slots.at(static_cast<std::size_t>(i)).span<float>();
+  ++changes_;
+  return at(id).slots.at(static_cast<std::size_t>(i)).change();
 }
+
+void ParamStore::send() {
+  for (State& state : params_) {
+    state.weight.send();
+    state.grad.send();
+    for (Mirrored& slot : state.slots) slot.send();
+    state.keep.send();
+    state.train.send();
+  }
+  for (Mirrored& buffer : buffers_) buffer.send();
+}
+
+void ParamStore::gradients_written() {
+  for (State& state : params_) state.grad.device_wrote();
+  for (Mirrored& buffer : buffers_) buffer.device_wrote();
+}
+
+void ParamStore::update_written() {
+  for (State& state : params_) {
+    state.weight.device_wrote();
+    for (Mirrored& slot : state.slots) slot.device_wrote();
+  }
+  for (Mirrored& buffer : buffers_) buffer.device_wrote();
+}
+
+void ParamStore::zero_gradient(ParamId id) { std::ranges::fill(at(id).grad.overwrite(), 0.0f); }
 
 void ParamStore::require_gradients(ParamId id) const {
   if (gradients_visible_) return;
@@ -132,12 +164,12 @@ void ParamStore::require_gradients(ParamId id) const {
 
 std::span<const float> ParamStore::grad(ParamId id) const {
   require_gradients(id);
-  return at(id).grad.span<float>();
+  return own_gradient(id);
 }
 
 std::span<float> ParamStore::change_grad(ParamId id) {
   require_gradients(id);
-  return at(id).grad.span<float>();
+  return change_own_gradient(id);
 }
 
 void ParamStore::enter_event(std::string event, bool gradients) {
@@ -163,53 +195,49 @@ void ParamStore::initialise(std::uint64_t init_seed) {
     if (!specs_[i].retired) redraw(ParamId(i), init_seed);
   }
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
-    const auto values = buffers_[i].span<float>();
-    std::fill(values.begin(), values.end(), static_cast<float>(buffer_specs_[i].initial));
+    std::ranges::fill(buffers_[i].overwrite(), static_cast<float>(buffer_specs_[i].initial));
   }
   reset_slots();
 }
 
-std::span<const std::uint8_t> ParamStore::mask(ParamId id, MaskKind kind) const {
-  return kind == MaskKind::Keep ? at(id).keep : at(id).train;
-}
+std::span<const std::uint8_t> ParamStore::mask(ParamId id, MaskKind kind) const { return mask_of(at(id), kind).bits(); }
 
 void ParamStore::replace_mask(ParamId id, MaskKind kind, std::span<const std::uint8_t> bits) {
-  (void)change(id);
-  State& state = at(id);
   const std::string& name = specs_[static_cast<std::size_t>(id)].name;
-  const auto numel = static_cast<std::size_t>(state.weight.numel());
+  const auto numel = static_cast<std::size_t>(at(id).weight.numel());
   if (!bits.empty() && bits.size() != numel) {
     fail(ErrorKind::Internal, "mask of {} has {} entries, the tensor has {}", name, bits.size(), numel);
   }
   if (std::any_of(bits.begin(), bits.end(), [](std::uint8_t bit) { return bit > 1; })) {
     fail(ErrorKind::Internal, "mask of {} holds a byte other than 0 and 1", name);
   }
-  std::vector<std::uint8_t>& mask = kind == MaskKind::Keep ? state.keep : state.train;
-  const std::vector<std::uint8_t> before = std::exchange(mask, {bits.begin(), bits.end()});
-  const auto weight = state.weight.span<float>();
+  put_mask(id, kind, {bits.begin(), bits.end()});
+}
+
+void ParamStore::put_mask(ParamId id, MaskKind kind, std::vector<std::uint8_t> bits) {
+  State& state = at(id);
+  Mask& mask = kind == MaskKind::Keep ? state.keep : state.train;
+  const std::vector<std::uint8_t> before = mask.replace(std::move(bits));
+  const auto weight = change(id);
+  const auto slots = changed_slots(state.slots, state.weight.numel());
   for (std::size_t i = 0; i < before.size(); ++i) {
-    if (before[i] != 0 || !bit_of(mask, i)) continue;  // not new
+    if (before[i] != 0 || !mask.at(i)) continue;  // not new
     if (kind == MaskKind::Keep) weight[i] = 0;
-    forget(state, i);
+    forget(slots, i);
   }
   enforce(state);
   ++revision_;
 }
 
 void ParamStore::enforce(State& state) {
-  if (state.keep.empty() && state.train.empty()) return;
-  const auto weight = state.weight.span<float>();
+  if (state.keep.bits().empty() && state.train.bits().empty()) return;
+  const auto weight = state.weight.change();
+  const auto slots = changed_slots(state.slots, state.weight.numel());
   for (std::size_t i = 0; i < weight.size(); ++i) {
-    const bool kept = bit_of(state.keep, i);
-    if (kept && bit_of(state.train, i)) continue;
+    const bool kept = state.keep.at(i);
+    if (kept && state.train.at(i)) continue;
     if (!kept) weight[i] = 0;
-    forget(state, i);
-  }
-}
-
-void ParamStore::forget(State& state, std::size_t entry) {
-  for (Tensor& slot : state.slots) {
-    if (slot.numel() == state.weight.numel()) slot.span<float>()[entry] = 0;
+    forget(slots, i);
   }
 }
 
@@ -221,39 +249,41 @@ std::int64_t ParamStore::count(ParamId id, MaskKind kind) const {
 std::int64_t ParamStore::live(ParamId id) const {
   const State& state = at(id);
   if (!specs_[static_cast<std::size_t>(id)].trainable) return 0;
-  if (state.keep.empty()) return count(id, MaskKind::Trainable);
-  if (state.train.empty()) return count(id, MaskKind::Keep);
+  const auto keep = state.keep.bits(), train = state.train.bits();
+  if (keep.empty()) return count(id, MaskKind::Trainable);
+  if (train.empty()) return count(id, MaskKind::Keep);
   std::int64_t both = 0;
-  for (std::size_t i = 0; i < state.keep.size(); ++i) both += state.keep[i] & state.train[i];
+  for (std::size_t i = 0; i < keep.size(); ++i) both += keep[i] & train[i];
   return both;
 }
 
 std::uint64_t ParamStore::mask_digest() const {
   Digest digest;
   for (const State& state : params_) {
-    digest.add(std::span<const std::uint8_t>(state.keep));
-    digest.add(std::span<const std::uint8_t>(state.train));
+    digest.add(state.keep.bits());
+    digest.add(state.train.bits());
   }
   return digest.value();
 }
 
 void ParamStore::gather(const Model& model, const ChannelCut& cut) {
-  ParamStore smaller(model, {});
+  ParamStore smaller(model, {}, stream_);
   for (std::size_t p = 0; p < params_.size(); ++p) {
-    const State& from = on_host(ParamId(p));
+    const State& from = params_[p];
     State& to = smaller.params_[p];
-    to.weight = gathered(from.weight, cut.params[p]);
-    for (const Tensor& slot : from.slots) to.slots.push_back(gathered(slot, cut.params[p]));
+    to.weight = gathered(from.weight, cut.params[p], stream_);
+    for (const Mirrored& slot : from.slots) to.slots.push_back(gathered(slot, cut.params[p], stream_));
     for (auto mask : {&State::keep, &State::train}) {
-      if ((from.*mask).empty()) continue;
-      for (const std::int64_t place : cut.params[p].places()) {
-        (to.*mask).push_back((from.*mask)[static_cast<std::size_t>(place)]);
-      }
+      const auto bits = (from.*mask).bits();
+      if (bits.empty()) continue;
+      std::vector<std::uint8_t> left;
+      for (const std::int64_t place : cut.params[p].places()) left.push_back(bits[static_cast<std::size_t>(place)]);
+      (to.*mask).replace(std::move(left));
     }
     to.init_seed = from.init_seed;
   }
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
-    smaller.buffers_[b] = gathered(buffers_[b], cut.buffers[b]);
+    smaller.buffers_[b] = gathered(buffers_[b], cut.buffers[b], stream_);
   }
   specs_ = std::move(smaller.specs_);
   buffer_specs_ = std::move(smaller.buffer_specs_);
@@ -264,20 +294,16 @@ void ParamStore::gather(const Model& model, const ChannelCut& cut) {
 
 void ParamStore::reset_slots() {
   for (State& state : params_) {
-    state.newest = state.slots.empty() ? state.newest : Newest::Host;
-    for (Tensor& slot : state.slots) {
-      const auto values = slot.span<float>();
-      std::fill(values.begin(), values.end(), 0.0f);
-    }
+    for (Mirrored& slot : state.slots) std::ranges::fill(slot.overwrite(), 0.0f);
   }
 }
 
 void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const {
-  const auto put = [&out](const std::string& key, const Tensor& tensor) {
-    out.put_values<float>(key, tensor.span<const float>(), tensor.view().shape);
+  const auto put = [&out](const std::string& key, const Mirrored& tensor) {
+    out.put_values<float>(key, tensor.read(), tensor.shape());
   };
   for (std::size_t i = 0; i < params_.size(); ++i) {
-    const State& state = on_host(ParamId(i));
+    const State& state = params_[i];
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
     put("param/" + name, state.weight);
@@ -295,14 +321,13 @@ void ParamStore::save(StateWriter& out, bool with_slots, bool with_masks) const 
 }
 
 void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
-  const auto get = [&in](const std::string& key, const Tensor& tensor) {
-    in.get_values(key, tensor.span<float>(), tensor.view().shape);
+  const auto get = [&in](const std::string& key, Mirrored& tensor) {
+    in.get_values(key, tensor.overwrite(), tensor.shape());
   };
   for (std::size_t i = 0; i < params_.size(); ++i) {
     State& state = params_[i];
     const std::string& name = specs_[i].name;
     if (specs_[i].retired) continue;
-    state.newest = Newest::Host;
     get("param/" + name, state.weight);
     state.init_seed = in.get_value<std::uint64_t>("init_seed/" + name);
     for (std::size_t s = 0; with_slots && s < state.slots.size(); ++s) {
@@ -325,11 +350,11 @@ void ParamStore::load(StateReader& in, bool with_slots, bool with_masks) {
 std::size_t ParamStore::bytes() const {
   std::size_t total = 0;
   for (const State& state : params_) {
-    total += state.weight.view().bytes() + state.grad.view().bytes();
-    for (const Tensor& slot : state.slots) total += slot.view().bytes();
-    total += state.keep.size() + state.train.size();
+    total += state.weight.bytes() + state.grad.bytes();
+    for (const Mirrored& slot : state.slots) total += slot.bytes();
+    total += state.keep.bits().size() + state.train.bits().size();
   }
-  for (const Tensor& buffer : buffers_) total += buffer.view().bytes();
+  for (const Mirrored& buffer : buffers_) total += buffer.bytes();
   return total;
 }
 

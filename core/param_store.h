@@ -3,18 +3,21 @@
 // every call: an entry with Keep 0 is zero and so are its optimiser slots; an entry with Trainable 0 has zero slots. Slots
 // that several entries share are the optimiser's own matter.
 //
-// Whoever acts at an event reads weight() and writes change(), which marks the parameter, so that a
-// device with a copy of its own knows what to fetch. The bytes of masks here are the authority on
-// every device. Programs, the reducer and the optimiser work on the memory itself (..._memory()).
+// On a device every tensor has a copy there and one here (core/mirrored.h): programs of the device bind its copy
+// (..._memory()), whoever acts at an event reads weight() and writes change() here, and nothing is copied that nobody looks
+// at. The bytes of masks here are the authority on every device.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/channel_groups.h"
 #include "core/graph_editor.h"
+#include "core/mask.h"
+#include "core/mirrored.h"
 #include "core/model.h"
 #include "core/slot_shapes.h"
 #include "core/state.h"
@@ -22,13 +25,10 @@
 
 namespace winnow {
 
-// Which copy of a parameter has the newest values: this store's, a device's, or both alike.
-enum class Newest : std::uint8_t { Both, Host, Device };
-
 class ParamStore {
  public:
-  // `slots`: of every trainable parameter.
-  ParamStore(const Model& model, const SlotShapes& slots);
+  // `slots`: of every trainable parameter. `stream`: of the device that trains it; without one it is the CPU.
+  ParamStore(const Model& model, const SlotShapes& slots, std::shared_ptr<DeviceStream> stream = nullptr);
   // Starts anew for another trial, all zero and without masks, in the same memory, so that programs stay bound to it.
   // False, and nothing is changed, if the model has parameters of other names, shapes or kinds.
   bool restart(const Model& model, const SlotShapes& slots);
@@ -43,20 +43,17 @@ class ParamStore {
   std::span<const ParamSpec> specs() const { return specs_; }
   std::span<const BufferSpec> buffer_specs() const { return buffer_specs_; }
   int slot_count(ParamId id) const { return static_cast<int>(at(id).slots.size()); }
-  Shape slot_shape(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).view().shape; }
+  Shape slot_shape(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).shape(); }
   std::size_t buffer_count() const { return buffers_.size(); }
 
-  // Error{Internal} while a device has newer values of the parameter.
-  std::span<const float> weight(ParamId id) const { return on_host(id).weight.span<float>(); }
-  std::span<float> change(ParamId id);  // newest(id) is Host from then on
-  std::span<const float> slot(ParamId id, int i) const {
-    return on_host(id).slots.at(static_cast<std::size_t>(i)).span<float>();
-  }
+  std::span<const float> weight(ParamId id) const { return at(id).weight.read(); }
+  std::span<float> change(ParamId id);
+  std::span<const float> slot(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).read(); }
   std::span<float> change_slot(ParamId id, int i);
-  std::span<const float> buffer(std::size_t i) const { return buffers_.at(i).span<float>(); }
+  std::span<const float> buffer(std::size_t i) const { return buffers_.at(i).read(); }
   std::span<float> change_buffer(std::size_t i) {
     ++changes_;
-    return buffers_.at(i).span<float>();
+    return buffers_.at(i).change();
   }
   // Gradients after reduction, at an event that was declared to read them. Outside: Error{Internal} naming the event.
   std::span<const float> grad(ParamId id) const;
@@ -65,14 +62,21 @@ class ParamStore {
   void enter_event(std::string event, bool gradients);
   bool gradients_visible() const { return gradients_visible_; }
 
-  Newest newest(ParamId id) const { return at(id).newest; }
-  // Said by whoever copied between host and device, or updated the parameter on the device.
-  void set_newest(ParamId id, Newest newest) { at(id).newest = newest; }
+  // For programs, on the device that trains.
+  TensorView weight_memory(ParamId id) const { return at(id).weight.memory(); }
+  TensorView grad_memory(ParamId id) const { return at(id).grad.memory(); }
+  TensorView slot_memory(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).memory(); }
+  TensorView buffer_memory(std::size_t i) const { return buffers_.at(i).memory(); }
+  void* mask_memory(ParamId id, MaskKind kind) const { return mask_of(at(id), kind).memory(); }  // null: no mask
+  // Said by whoever runs them: before a run the device gets what changed here; after it, what it has written.
+  void send();
+  void gradients_written();  // gradients, and running statistics
+  void update_written();     // weights, slots, and buffers that an update leaves
 
-  TensorView weight_memory(ParamId id) { return at(id).weight.view(); }
-  TensorView grad_memory(ParamId id) { return at(id).grad.view(); }
-  TensorView slot_memory(ParamId id, int i) { return at(id).slots.at(static_cast<std::size_t>(i)).view(); }
-  TensorView buffer_memory(std::size_t i) { return buffers_.at(i).view(); }
+  // For whoever sums gradients over ranks: this rank's own, at any time.
+  std::span<const float> own_gradient(ParamId id) const { return at(id).grad.read(); }
+  std::span<float> change_own_gradient(ParamId id) { return at(id).grad.change(); }
+  void zero_gradient(ParamId id);
 
   // One byte a weight; empty: no such mask, every entry is kept or trained.
   std::span<const std::uint8_t> mask(ParamId, MaskKind) const;
@@ -97,22 +101,24 @@ class ParamStore {
 
  private:
   struct State {
-    Tensor weight, grad;
-    std::vector<Tensor> slots;
-    std::vector<std::uint8_t> keep, train;
+    Mirrored weight, grad;
+    std::vector<Mirrored> slots;
+    Mask keep, train;
     std::uint64_t init_seed = 0;
-    Newest newest = Newest::Host;
   };
+  static const Mask& mask_of(const State& state, MaskKind kind) {
+    return kind == MaskKind::Keep ? state.keep : state.train;
+  }
   State& at(ParamId id) { return params_.at(static_cast<std::size_t>(id)); }
   const State& at(ParamId id) const { return params_.at(static_cast<std::size_t>(id)); }
-  const State& on_host(ParamId id) const;
   void require_gradients(ParamId id) const;
+  void put_mask(ParamId id, MaskKind kind, std::vector<std::uint8_t> bits);
   static void enforce(State&);
-  static void forget(State&, std::size_t entry);  // its slots become zero
+  std::shared_ptr<DeviceStream> stream_;
   std::vector<ParamSpec> specs_;
   std::vector<BufferSpec> buffer_specs_;
   std::vector<State> params_;
-  std::vector<Tensor> buffers_;
+  std::vector<Mirrored> buffers_;
   std::uint64_t revision_ = 0, changes_ = 0;
   std::string event_ = "before training";
   bool gradients_visible_ = false;

@@ -1,9 +1,12 @@
 #include "core/program.h"
 
 #include <algorithm>
+#include <cstring>
+#include <map>
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/memory.h"
 #include "core/memory_plan.h"
 
 namespace winnow {
@@ -37,16 +40,31 @@ struct Program::Impl {
   std::vector<Node> nodes;        // of the steps, for profiles
   std::vector<TensorView> views;  // by value
   std::vector<char> known;        // by value: has memory or a binding
-  std::vector<double> reals;      // of all steps, where kernels read them
-  HostBlock arena, scratch;
-  RunState own_state;
+  std::vector<double> reals;      // of all steps; kernels read them in real_memory
+  Memory arena, scratch, real_memory;
+  RunContext context;
   Exec exec;
   std::size_t arena_bytes = 0, scratch_bytes = 0;
   bool profiling = false;
   std::function<void(ValueId)> ready;
+  // Of a device.
+  std::vector<ValueId> leaves;    // what bind() can change
+  std::map<ValueId, Memory> fed;  // where fed leaves lie
+  struct Recorded {
+    std::vector<const void*> bound;                  // where the leaves were
+    std::unique_ptr<Recording> recording = nullptr;  // null: it ran once
+  };
+  std::vector<Recorded> recorded;
 
+  explicit Impl(RunContext where) : context(std::move(where)) {}
   void plan(const Graph& graph, const std::vector<NodeId>& order, std::span<const ValueId> outputs);
   void refresh(ValueId value);
+  void store_reals();
+  void run_steps();
+  void run_queued();
+  bool is_watched() const {
+    return std::ranges::any_of(steps, [](const Step& step) { return !step.ready.empty(); });
+  }
 };
 
 // Lifetimes of all values the program computes itself; in-place ops join the block of their input.
@@ -85,7 +103,7 @@ void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order, s
     }
   }
   arena_bytes = plan_memory(blocks);
-  arena = allocate_host(arena_bytes);
+  arena = Memory(context.stream(), arena_bytes);
   for (std::size_t id = 0; id < block_of.size(); ++id) {
     if (block_of[id] == kUnset) continue;
     views[id].data = arena.get() + blocks[block_of[id]].offset;
@@ -105,9 +123,19 @@ void Program::Impl::refresh(ValueId value) {
   }
 }
 
-Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads,
-                 Device device, RunState* state)
-    : impl_(std::make_unique<Impl>()) {
+// Real attributes of all steps go to where kernels read them.
+void Program::Impl::store_reals() {
+  const std::size_t bytes = reals.size() * sizeof(double);
+  if (context.stream()) {
+    context.stream()->upload(real_memory.get(), reals.data(), bytes);
+  } else if (bytes > 0) {
+    std::memcpy(real_memory.get(), reals.data(), bytes);
+  }
+}
+
+Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings,
+                 RunContext context)
+    : impl_(std::make_unique<Impl>(std::move(context))) {
   Impl& impl = *impl_;
   for (std::size_t i = 0; i < graph.value_count(); ++i) {
     const ValueInfo& info = graph.value(ValueId(i));
@@ -126,9 +154,11 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       }
     }
   }
+  const Device device = impl.context.device();
+  const int threads = impl.context.threads();
   for (const NodeId at : order) kernel_maker(graph.nodes()[at], device);
-  if (device != Device::Cpu) {
-    fail(ErrorKind::Unavailable, "this build has no {} back end", name_of(device));
+  for (std::size_t i = 0; i < graph.value_count(); ++i) {
+    if (graph.producer(ValueId(i)) == nullptr) impl.leaves.push_back(ValueId(i));
   }
   impl.plan(graph, order, outputs);
   std::vector<std::size_t> reals_at;
@@ -136,6 +166,9 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
     reals_at.push_back(impl.reals.size());
     for (const auto& [name, value] : graph.nodes()[at].attrs.reals()) impl.reals.push_back(value);
   }
+  impl.real_memory = Memory(impl.context.stream(), impl.reals.size() * sizeof(double));
+  impl.store_reals();
+  const auto* reals = reinterpret_cast<const double*>(impl.real_memory.get());
 
   for (const NodeId at : order) {
     const Node& node = graph.nodes()[at];
@@ -152,14 +185,15 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       out.push_back(graph.value(id));
       step.out.push_back(impl.views[static_cast<std::size_t>(id)]);
     }
-    step.kernel = kernel_maker(node, device)({node, in, out, threads, impl.reals.data() + step.reals});
+    step.kernel = kernel_maker(node, device)({node, in, out, threads, reals + step.reals});
     if (op.macs) step.macs = op.macs(in, out, node.attrs);
     impl.scratch_bytes = std::max(impl.scratch_bytes, step.kernel->scratch_bytes());
     impl.nodes.push_back(node);
     impl.steps.push_back(std::move(step));
   }
-  impl.scratch = allocate_host(impl.scratch_bytes);
-  impl.exec = {device, threads, nullptr, impl.scratch.get(), state != nullptr ? state : &impl.own_state};
+  impl.scratch = Memory(impl.context.stream(), impl.scratch_bytes);
+  impl.exec = {device, threads, impl.context.stream() ? impl.context.stream()->queue() : nullptr, impl.scratch.get(),
+               impl.context.state()};
 }
 
 Program::~Program() = default;
@@ -171,6 +205,7 @@ void Program::set_reals(const Graph& graph) {
     std::size_t at = step.reals;
     for (const auto& [name, value] : graph.nodes().at(step.node).attrs.reals()) impl_->reals[at++] = value;
   }
+  impl_->store_reals();
 }
 
 void Program::bind(ValueId leaf, void* data) {
@@ -180,28 +215,62 @@ void Program::bind(ValueId leaf, void* data) {
   impl_->refresh(leaf);
 }
 
-void Program::run(const RunFeed& feed) {
-  Impl& impl = *impl_;
-  RunState& state = *impl.exec.run;
-  state.feed = feed;
-  state.status.stopped = state.status.not_finite;
-  for (Step& step : impl.steps) {
-    const double start = impl.profiling ? seconds_now() : 0;
-    step.kernel->run({step.in, step.out, impl.exec});
-    if (impl.profiling) step.seconds += seconds_now() - start;
-    for (const ValueId id : step.ready) impl.ready(id);
+void Program::feed(ValueId leaf, void* data) {
+  const auto& stream = impl_->context.stream();
+  if (!stream) return bind(leaf, data);
+  const std::size_t bytes = view(leaf).bytes();
+  Memory& memory = impl_->fed[leaf];
+  if (memory.bytes() != bytes) memory = Memory(stream, bytes);
+  stream->upload(memory.get(), data, bytes);
+  bind(leaf, memory.get());
+}
+
+void Program::Impl::run_steps() {
+  for (Step& step : steps) {
+    const double start = profiling ? seconds_now() : 0;
+    step.kernel->run({step.in, step.out, exec});
+    if (profiling) {
+      if (context.stream()) context.stream()->wait();
+      step.seconds += seconds_now() - start;
+    }
+    for (const ValueId id : step.ready) ready(id);
   }
+}
+
+// The first run with its leaves where they are now is queued kernel by kernel, the second recorded. A program has few such
+// places: the weights of training and, of an optimiser of two passes, its point; masks that come and go.
+void Program::Impl::run_queued() {
+  constexpr std::size_t kMostRecordings = 4;
+  if (profiling || is_watched()) return run_steps();
+  std::vector<const void*> bound;
+  for (const ValueId leaf : leaves) bound.push_back(views[static_cast<std::size_t>(leaf)].data);
+  const auto found = std::ranges::find(recorded, bound, &Recorded::bound);
+  if (found == recorded.end()) {
+    if (recorded.size() == kMostRecordings) recorded.erase(recorded.begin());
+    recorded.push_back({std::move(bound)});
+    return run_steps();
+  }
+  if (!found->recording) found->recording = context.stream()->record([this] { run_steps(); });
+  found->recording->replay();
+}
+
+void Program::run(const RunFeed& feed) {
+  impl_->context.start(feed);
+  if (impl_->context.stream()) return impl_->run_queued();
+  impl_->run_steps();
   check();
 }
 
 void Program::check() {
-  const RunStatus found = impl_->exec.run->status;
+  RunStatus found = impl_->context.status();
   if (found.bad_label == RunStatus::kNoLabel) return;
-  impl_->exec.run->status.bad_label = RunStatus::kNoLabel;  // said once
+  RunStatus said = found;
+  said.bad_label = RunStatus::kNoLabel;  // once
+  impl_->context.set_status(said);
   for (const Step& step : impl_->steps) step.kernel->check(found);
 }
 
-RunState& Program::state() { return *impl_->exec.run; }
+const RunContext& Program::context() const { return impl_->context; }
 
 void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)> ready) {
   impl_->ready = std::move(ready);
@@ -211,6 +280,18 @@ void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)
       const auto& out = impl_->nodes[at].out;
       if (std::find(out.begin(), out.end(), id) != out.end()) impl_->steps[at].ready.push_back(id);
     }
+  }
+}
+
+void Program::read(ValueId value, std::span<std::byte> to) const {
+  const TensorView from = view(value);
+  if (from.bytes() != to.size()) {
+    fail(ErrorKind::Internal, "{} bytes are read of a value of {}", to.size(), from.bytes());
+  }
+  if (impl_->context.stream()) {
+    impl_->context.stream()->download(to.data(), from.data, to.size());
+  } else {
+    std::memcpy(to.data(), from.data, to.size());
   }
 }
 

@@ -1,5 +1,8 @@
 // A compiled graph: one flat list of kernels over one planned block of memory. Made once, run many
 // times without allocating. Owns its memory and kernels; borrows bound memory. One thread runs it at a time.
+//
+// On a device a run is queued, not waited for; the second run with the same bound memory is recorded, and those after it
+// are replayed, which costs the host one call. So nothing that changes from run to run is an argument: it is fed.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +14,7 @@
 
 #include "core/graph.h"
 #include "core/op.h"
+#include "core/run_context.h"
 
 namespace winnow {
 
@@ -23,11 +27,8 @@ class Program {
  public:
   // Computes `outputs`. Bound values live in the caller's memory; other outputs stay valid until
   // the next run. Every leaf the outputs depend on must be bound.
-  // A node whose op has no kernel for `device`: Error{Internal} that names both; a device that this
-  // build has no back end for: Error{Unavailable}. `state`: fixed memory that outlives the program,
-  // for programs that share one; without it the program has its own.
-  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, int threads,
-          Device device = Device::Cpu, RunState* state = nullptr);
+  // A node whose op has no kernel for the device: Error{Internal} that names both. Programs of one context share a run state.
+  Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings, RunContext context);
   ~Program();
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
@@ -35,18 +36,26 @@ class Program {
   // Takes the real attributes of a graph that is the program's own but for them (Graph::same_but_reals).
   void set_reals(const Graph& graph);
   void bind(ValueId leaf, void* data);
-  // A leaf that changes from run to run (a batch). What a recorded program reads must not move, so on a device the
-  // bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not recorded,
-  // so there the leaf reads `data` itself, which must stay as it is until the run is over.
-  void feed(ValueId leaf, void* data) { bind(leaf, data); }
+  // A leaf that changes from run to run (a batch), in the host's memory. What a recorded program reads must not move, so on
+  // a device the bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not
+  // recorded, so there the leaf reads `data` itself, which must stay as it is until the run is over.
+  void feed(ValueId leaf, void* data);
   // On the CPU it ends with check().
   void run(const RunFeed& feed = {});
   // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.
   void check();
-  RunState& state();  // what kernels read and write
+  const RunContext& context() const;
   // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
-  TensorView view(ValueId value) const;
+  TensorView view(ValueId value) const;  // in the memory of the device
+  // Of a value to the host; on a device after all that was queued.
+  void read(ValueId value, std::span<std::byte> to) const;
+  template <class T>
+  T scalar(ValueId value) const {
+    T number;
+    read(value, std::as_writable_bytes(std::span(&number, 1)));
+    return number;
+  }
 
   std::size_t arena_bytes() const;  // planned memory, scratch and kernels' own packed copies not counted
   std::size_t scratch_bytes() const;

@@ -4,10 +4,10 @@ namespace winnow {
 namespace {
 
 // Over the examples of a batch; rows that fill it up have label -1.
-double sum_over_examples(const TensorView& values, const TensorView& labels) {
+double sum_over_examples(std::span<const float> values, const TensorView& labels) {
   double sum = 0;
-  for (std::int64_t row = 0; row < values.numel(); ++row) {
-    if (labels.as<std::int32_t>()[row] >= 0) sum += static_cast<double>(values.as<float>()[row]);
+  for (std::size_t row = 0; row < values.size(); ++row) {
+    if (labels.as<std::int32_t>()[row] >= 0) sum += static_cast<double>(values[row]);
   }
   return sum;
 }
@@ -23,17 +23,22 @@ Evaluation Evaluator::evaluate(Split split) {
   if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
   std::vector<double> sums(3 + net_->reported.size(), 0.0);
   Program& program = net_->program;
+  std::vector<float> observed;  // of the examples of one batch
+  programs_.params().send();
   for (std::int64_t b = 0; b < source->batches(); ++b) {
     const Batch& batch = source->batch(b);
     program.feed(net_->images, batch.images.data);
     program.feed(net_->labels, batch.labels.data);
     program.run();
     job_.observer.working();
-    sums[0] += static_cast<double>(*program.view(net_->loss).as<float>());
-    sums[1] += *program.view(net_->correct).as<std::int32_t>();
-    sums[2] += *program.view(net_->correct5).as<std::int32_t>();
+    program.check();
+    sums[0] += static_cast<double>(program.scalar<float>(net_->loss));
+    sums[1] += program.scalar<std::int32_t>(net_->correct);
+    sums[2] += program.scalar<std::int32_t>(net_->correct5);
     for (std::size_t i = 0; i < net_->reported.size(); ++i) {
-      sums[3 + i] += sum_over_examples(program.view(net_->reported[i].value), batch.labels);
+      observed.resize(static_cast<std::size_t>(program.view(net_->reported[i].value).numel()));
+      program.read(net_->reported[i].value, std::as_writable_bytes(std::span(observed)));
+      sums[3 + i] += sum_over_examples(observed, batch.labels);
     }
   }
   job_.comm.all_reduce_sum(std::span<double>(sums));

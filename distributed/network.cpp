@@ -125,7 +125,7 @@ ProgramDraft Network::evaluation(std::int64_t batch) const {
 }
 
 ProgramDraft Network::statistics(std::int64_t batch) const {
-  ProgramDraft draft{.use = Use::Train, .model = model(batch, Use::Train), .threads = threads_};
+  ProgramDraft draft{.use = Use::Train, .model = model(batch, Use::Train), .threads = threads_, .at_event = true};
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
   set_norm_momentum(draft.model.graph, 1);
   draft.loss = draft.model.logits;
@@ -133,7 +133,8 @@ ProgramDraft Network::statistics(std::int64_t batch) const {
 }
 
 ProgramDraft Network::probe(const ProbeRequest& request, std::int64_t batch, std::int64_t denominator) const {
-  ProgramDraft draft{.use = Use::Probe, .model = model(batch, DType::F32, Use::Probe), .threads = threads_};
+  ProgramDraft draft{
+      .use = Use::Probe, .model = model(batch, DType::F32, Use::Probe), .threads = threads_, .at_event = true};
   Graph& graph = draft.model.graph;
   drop_train_only(graph, std::span(&draft.model.logits, 1));
   if (request.edit) {
@@ -187,10 +188,11 @@ std::vector<TrainState::LayerWeight> Network::effective_weights(ParamStore& para
     if (edited.graph.producer(layer.weight) != nullptr) outputs.push_back(layer.weight);
   }
   for (std::size_t p = 0; p < params.size(); ++p) {
-    if (!edited.params[p].retired) bindings.push_back({edited.params[p].value, params.weight_memory(ParamId(p)).data});
+    if (edited.params[p].retired) continue;
+    bindings.push_back({edited.params[p].value, const_cast<float*>(params.weight(ParamId(p)).data())});
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
-    bindings.push_back({edited.buffers[b].value, params.buffer_memory(b).data});
+    bindings.push_back({edited.buffers[b].value, const_cast<float*>(params.buffer(b).data())});
   }
   Program program(edited.graph, outputs, bindings, threads_);
   program.run();

@@ -19,6 +19,14 @@ struct Finished {
   std::vector<CompiledNetwork::Named> named;
 };
 
+// A program at an event reads the host's copy, which it has bound anew before it runs.
+void* weight_of(const ProgramDraft& draft, const ParamStore& params, ParamId id) {
+  return draft.at_event ? const_cast<float*>(params.weight(id).data()) : params.weight_memory(id).data;
+}
+void* buffer_of(const ProgramDraft& draft, const ParamStore& params, std::size_t i) {
+  return draft.at_event ? const_cast<float*>(params.buffer(i).data()) : params.buffer_memory(i).data;
+}
+
 // Fuses and differentiates the draft's graph.
 Finished finish(const ProgramDraft& draft, ParamStore& params) {
   const bool into_params = draft.use == Use::Train;
@@ -39,12 +47,12 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
   for (std::size_t p = 0; p < params.size(); ++p) {
     const ParamSpec& spec = draft.model.params[p];
     if (spec.retired) continue;
-    bindings.push_back({spec.value, params.weight_memory(ParamId(p)).data});
+    bindings.push_back({spec.value, weight_of(draft, params, ParamId(p))});
     // A probe scores frozen parameters too: FreezeNet and SNIP look at all of them before anything is trained.
     if (gradients && (spec.trainable || !into_params)) wanted.push_back(spec.value);
   }
   for (std::size_t b = 0; b < params.buffer_count(); ++b) {
-    bindings.push_back({draft.model.buffers[b].value, params.buffer_memory(b).data});
+    bindings.push_back({draft.model.buffers[b].value, buffer_of(draft, params, b)});
   }
   std::vector<std::pair<ValueId, ParamId>> grads;
   std::vector<CompiledNetwork::Named> named;
@@ -66,7 +74,7 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
                                      [&](const ParamSpec& s) { return s.value == gradient.of; });
       const auto id = ParamId(static_cast<std::uint32_t>(spec - draft.model.params.begin()));
       if (gradient.grad == kNoValue) {
-        if (into_params) std::ranges::fill(params.grad_memory(id).span<float>(), 0.0f);
+        if (into_params) params.zero_gradient(id);
         continue;
       }
       seen.resize(graph.value_count(), 0);
@@ -83,12 +91,12 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
   return {std::move(graph), std::move(outputs), std::move(bindings), std::move(grads), std::move(named)};
 }
 
-CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params) {
+CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params, const std::shared_ptr<DeviceStream>& stream) {
   Finished made = finish(draft, params);
   std::vector<ValueId> leaves, buffers;
   for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
   for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);
-  return {Program(made.graph, made.outputs, made.bindings, draft.threads),
+  return {Program(made.graph, made.outputs, made.bindings, {draft.at_event ? nullptr : stream, draft.threads}),
           draft.model.input,
           draft.labels,
           draft.loss,
@@ -113,8 +121,8 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
   const auto same_named = [](const NamedValue& x, const NamedValue& y) {
     return x.name == y.name && x.value == y.value;
   };
-  return a.use == b.use && a.threads == b.threads && values(a) == values(b) && a.reported == b.reported &&
-         a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
+  return a.use == b.use && a.threads == b.threads && a.at_event == b.at_event && values(a) == values(b) &&
+         a.reported == b.reported && a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph.same_but_reals(b.model.graph);
@@ -125,7 +133,7 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
 ParamStore& ProgramCache::begin(const Model& model, const SlotShapes& slots) {
   if (!params_ || !params_->restart(model, slots)) {
     entries_.clear();
-    params_.emplace(model, slots);
+    params_.emplace(model, slots, stream_);
   }
   for (const auto& entry : entries_) entry->used = false;
   return *params_;
@@ -147,14 +155,14 @@ CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
     Entry& entry = **found;
     ++reused_;
     entry.used = true;
-    entry.net.program.state() = {};  // nothing that an earlier trial marked
+    RunContext(entry.net.program.context()).set_status({});  // nothing that an earlier trial marked
     if (!equal(entry)) entry.net.program.set_reals(finish(draft, *params_).graph);
     entry.draft = std::move(draft);
     return entry.net;
   }
   // It takes the place of what an earlier trial had for the same purpose, so that no sweep piles programs up.
   std::erase_if(entries_, [&](const auto& entry) { return !entry->used && entry->draft.use == draft.use; });
-  CompiledNetwork net = compile(draft, *params_);
+  CompiledNetwork net = compile(draft, *params_, stream_);
   return entries_.emplace_back(std::make_unique<Entry>(Entry{std::move(draft), std::move(net)}))->net;
 }
 

@@ -33,6 +33,7 @@ struct ProgramDraft {
   std::vector<Reported> reported = {};  // of training the extra losses, of evaluation what is observed
   std::vector<ValueId> taught = {};     // what a teacher computes, and is fed (Teaching::inputs)
   int threads = 1;
+  bool at_event = false;               // it runs on the CPU, wherever the trial is trained
   std::vector<NamedValue> named = {};  // of a probe's edit: their values and gradients are kept
 };
 
@@ -58,6 +59,10 @@ struct CompiledNetwork {
 
 class ProgramCache {
  public:
+  // `stream`: of the device that trains and evaluates; without one it is the CPU. What runs at events (probes, statistics,
+  // exports) runs on the CPU, on the copies here.
+  explicit ProgramCache(std::shared_ptr<DeviceStream> stream = nullptr) : stream_(std::move(stream)) {}
+
   // Parameters of a trial that begins, all zero. In the memory of the last trial's if they are the same; otherwise its
   // programs are gone with it.
   ParamStore& begin(const Model& model, const SlotShapes& slots);
@@ -79,6 +84,7 @@ class ProgramCache {
     CompiledNetwork net;
     bool used = true;  // by the present trial
   };
+  std::shared_ptr<DeviceStream> stream_;
   std::optional<ParamStore> params_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::int64_t reused_ = 0;

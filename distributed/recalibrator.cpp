@@ -9,7 +9,8 @@ void Recalibrator::recalibrate(std::int64_t first, std::int64_t batches, std::in
   if (params_.buffer_count() == 0) return;
   CompiledNetwork& net = programs_.compiled(network_.statistics(job_.rows()));
   for (std::size_t p = 0; p < params_.size(); ++p) {
-    if (!params_.specs()[p].retired) net.program.bind(net.params[p], params_.weight_memory(ParamId(p)).data);
+    if (params_.specs()[p].retired) continue;
+    net.program.bind(net.params[p], const_cast<float*>(params_.weight(ParamId(p)).data()));
   }
   std::vector<std::vector<float>> seen(params_.buffer_count());  // of one batch
   std::vector<std::vector<double>> sums(params_.buffer_count());

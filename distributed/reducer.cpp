@@ -69,7 +69,7 @@ void Reducer::begin_step(bool dense) {
 
 std::size_t Reducer::pack(ParamId param, float* out) const {
   const auto p = static_cast<std::size_t>(param);
-  const auto grad = params_.grad_memory(param).span<float>();
+  const auto grad = params_.own_gradient(param);
   if (dense_ || !masked_[p]) {
     std::copy(grad.begin(), grad.end(), out);
     return grad.size();
@@ -81,7 +81,7 @@ std::size_t Reducer::pack(ParamId param, float* out) const {
 
 std::size_t Reducer::unpack(ParamId param, const float* in) {
   const auto p = static_cast<std::size_t>(param);
-  const auto grad = params_.grad_memory(param).span<float>();
+  const auto grad = params_.change_own_gradient(param);
   if (dense_ || !masked_[p]) {
     std::copy(in, in + grad.size(), grad.begin());
     return grad.size();

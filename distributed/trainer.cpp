@@ -300,7 +300,7 @@ Trainer::Outcome Trainer::run() {
     outcome.diverged = !std::isfinite(cursor_.test_loss);
   }
   sync_buffers();
-  const RunStatus& status = step_->status();
+  const RunStatus status = step_->status();
   outcome.step = status.not_finite != 0 ? status.since : cursor_.step;
   outcome.skipped = cursor_.skipped;
   const Cursor end = cursor();
@@ -350,7 +350,7 @@ void Trainer::load(StateReader& in) {
   phases_.load(of_phases);
   job_.method.load(of_method);
   job_.observer.load(of_observer, *this);
-  step_->status() = {};
+  step_->clear_status();
   if (cursor_.phase >= 0) phase_ = phases_.phase(cursor_.phase).value();
   mask_revision_seen_ = params_.mask_revision();
   evaluated_ = params_.changes();

@@ -47,7 +47,7 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
     teacher_ = std::make_unique<Teacher>(*teaching, job_.train, job_.rows(), network_.compute(), job_.threads);
   }
   CompiledNetwork& net = programs_.compiled(std::move(draft));
-  Optimizer optimizer(job_.train, params_, job_.method, job_.threads, &net.program.state(), resting);
+  Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting);
   parts_.push_back(std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr}));
   Part& part = now();
   std::vector<ParamId> order;
@@ -100,7 +100,7 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
   }
   now().optimizer.enter_phase(phase_);
   // Whoever reads all gradients finds none of them.
-  for (const ParamId id : resting) std::ranges::fill(params_.grad_memory(id).span<float>(), 0.0f);
+  for (const ParamId id : resting) params_.zero_gradient(id);
 }
 
 TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
@@ -126,19 +126,26 @@ TrainingStep::Result TrainingStep::pass(const Batch& batch, std::int64_t step, b
   CompiledNetwork& net = now().net;
   Program& program = net.program;
   now().reducer->begin_step(dense);
+  params_.send();
   program.run({.seed = job_.seeds.dropout,
                .step = static_cast<std::uint32_t>(step),
                .first_row = batch.first_row,
                .update_statistics = first});
-  sums_ = {*program.view(net.loss).as<float>(), static_cast<float>(*program.view(net.correct).as<std::int32_t>()),
-           static_cast<float>(status().not_finite)};
-  for (const Reported& extra : net.reported) sums_.push_back(*program.view(extra.value).as<float>());
+  params_.gradients_written();
+  program.check();
+  RunStatus found = status();
+  sums_ = {program.scalar<float>(net.loss), static_cast<float>(program.scalar<std::int32_t>(net.correct)),
+           static_cast<float>(found.not_finite)};
+  for (const Reported& extra : net.reported) sums_.push_back(program.scalar<float>(extra.value));
   now().reducer->finish(sums_);
   Result result{static_cast<double>(sums_[0]), static_cast<double>(sums_[1]) / static_cast<double>(job_.batch()), {}};
   result.losses.assign(sums_.begin() + 3, sums_.end());
   // What one rank found ends the trial on all.
-  if (sums_[2] > 0 || std::ranges::any_of(sums_, [](float sum) { return not_finite(sum); })) {
-    mark_not_finite(&program.state());
+  const bool elsewhere = sums_[2] > 0 || std::ranges::any_of(sums_, [](float sum) { return not_finite(sum); });
+  if (elsewhere && found.not_finite == 0) {
+    found.not_finite = 1;
+    found.since = static_cast<std::uint32_t>(step);
+    context().set_status(found);
   }
   return result;
 }

@@ -33,7 +33,8 @@ class TrainingStep {
     now().optimizer.update(learning_rate, number, factors);
   }
   // What the passes and updates so far have marked; the same on every rank after gradients() and update().
-  RunStatus& status() { return program().state().status; }
+  RunStatus status() { return context().status(); }
+  void clear_status() { context().set_status({}); }
 
   int passes() const { return passes_; }
   std::int64_t bytes_sent() const;  // as Reducer says, of all passes so far
@@ -53,6 +54,7 @@ class TrainingStep {
   Part& now() { return *parts_.back(); }
   const Part& now() const { return *parts_.back(); }
   void add_part(std::vector<ParamId> resting);
+  RunContext context() { return program().context(); }
   void watch_gradients();
   void feed(const Batch& batch);
   Result pass(const Batch& batch, std::int64_t step, bool dense, bool first);

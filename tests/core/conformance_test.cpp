@@ -274,7 +274,7 @@ class Replacing {
     };
     const double before = values_of(view)[static_cast<std::size_t>(at)];
     set(x);
-    program_->state().status = {};
+    RunContext(program_->context()).set_status({});
     program_->run(feed());
     set(before);
     Results results;

@@ -123,8 +123,8 @@ TEST(SoftmaxCrossEntropy, ALossThatIsNotFiniteMarksTheRun) {
     const auto out = bench.graph.emit("softmax_cross_entropy", {x, bench.labels({0})}, {}, "loss");
     Program program = bench.compile(out);
     program.run({.step = 3});
-    EXPECT_EQ(program.state().status.not_finite, logit > 1 ? 1u : 0u);
-    EXPECT_EQ(program.state().status.since, logit > 1 ? 3u : 0u);
+    EXPECT_EQ(program.context().status().not_finite, logit > 1 ? 1u : 0u);
+    EXPECT_EQ(program.context().status().since, logit > 1 ? 3u : 0u);
   }
 }
 

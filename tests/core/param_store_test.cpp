@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "core/error.h"
+#include "tests/core/host_stream.h"
 
 namespace winnow {
 namespace {
+
+using test::HostStream;
 
 using Bits = std::vector<std::uint8_t>;
 
@@ -187,32 +192,78 @@ TEST(ParamStore, LoadRefusesTheStateOfAnotherShape) {
   }
 }
 
-TEST(ParamStore, KnowsWhichSideHasTheNewestValues) {
-  ParamStore store = filled();
-  EXPECT_EQ(store.newest(kWeight), Newest::Host);
-  store.set_newest(kWeight, Newest::Both);  // as after an upload
-  (void)store.weight(kWeight);
-  EXPECT_EQ(store.newest(kWeight), Newest::Both) << "reading changes nothing";
-  store.change(kWeight)[0] = 1;
-  EXPECT_EQ(store.newest(kWeight), Newest::Host);
-  for (const auto& write :
-       std::vector<std::function<void()>>{[&] { store.change_slot(kWeight, 0)[0] = 1; }, [&] { store.reset_slots(); },
-                                          [&] { store.redraw(kWeight, 5); },
-                                          [&] {
-                                            store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
-                                          }}) {
-    store.set_newest(kWeight, Newest::Both);
-    write();
-    EXPECT_EQ(store.newest(kWeight), Newest::Host);
+// Memory of the "device" that the test may look at.
+std::span<float> there(const TensorView& view) { return view.span<float>(); }
+
+TEST(ParamStore, CopiesToAndFromADeviceWhatIsLookedAtAndNoMore) {
+  const auto device = std::make_shared<HostStream>();
+  ParamStore store(small_model(), kTwo, device);
+  store.initialise(3);
+  store.send();
+  EXPECT_TRUE(std::ranges::equal(store.weight(kWeight), there(store.weight_memory(kWeight))));
+  const int sent = device->uploads;
+  store.send();
+  EXPECT_EQ(device->uploads, sent) << "nothing has changed";
+  there(store.weight_memory(kWeight))[0] = 7;  // as an update would
+  store.update_written();
+  EXPECT_EQ(device->downloads, 0) << "nobody has asked";
+  EXPECT_EQ(store.weight(kWeight)[0], 7);
+  EXPECT_EQ(store.weight(kWeight)[0], 7);
+  EXPECT_EQ(device->downloads, 1) << "fetched once";
+  there(store.grad_memory(kWeight))[1] = 8;
+  store.gradients_written();
+  EXPECT_EQ(store.own_gradient(kWeight)[1], 8);
+}
+
+// Whatever changes values here starts from the device's, and the device has them before it goes on.
+TEST(ParamStore, EveryChangeHereReachesTheDeviceAndKeepsWhatTheDeviceHadWritten) {
+  const std::vector<std::pair<const char*, std::function<void(ParamStore&)>>> changes{
+      {"change", [](ParamStore& store) { store.change(kWeight)[0] = 1; }},
+      {"change_slot", [](ParamStore& store) { store.change_slot(kWeight, 0)[0] = 1; }},
+      {"reset_slots", [](ParamStore& store) { store.reset_slots(); }},
+      {"redraw", [](ParamStore& store) { store.redraw(kWeight, 5); }},
+      {"replace_mask",
+       [](ParamStore& store) {
+         store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
+       }},
+      {"load",
+       [](ParamStore& store) {
+         MemoryState state;
+         filled().save(state);
+         store.load(state);
+       }},
+  };
+  for (const auto& [name, change] : changes) {
+    SCOPED_TRACE(name);
+    ParamStore store(small_model(), kTwo, std::make_shared<HostStream>()), alone(small_model(), kTwo);
+    for (ParamStore* one : {&store, &alone}) {
+      one->initialise(3);
+      one->send();
+      for (const float at : {0, 1, 2}) there(one->weight_memory(kWeight))[static_cast<std::size_t>(at)] = 10 + at;
+      there(one->slot_memory(kWeight, 0))[1] = 4;
+      one->update_written();
+      change(*one);
+      one->send();
+    }
+    EXPECT_TRUE(std::ranges::equal(there(store.weight_memory(kWeight)), alone.weight(kWeight)));
+    EXPECT_TRUE(std::ranges::equal(there(store.slot_memory(kWeight, 0)), alone.slot(kWeight, 0)));
   }
-  store.set_newest(kWeight, Newest::Device);  // as after an update on the device
-  MemoryState state;
-  EXPECT_THROW((void)store.weight(kWeight), Error);
-  EXPECT_THROW((void)store.change(kWeight), Error);
-  EXPECT_THROW((void)store.slot(kWeight, 0), Error);
-  EXPECT_THROW(store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1}), Error);
-  EXPECT_THROW(store.save(state), Error);
-  EXPECT_EQ(store.count(kWeight, MaskKind::Keep), 4) << "the bytes of a mask are always here";
+}
+
+TEST(ParamStore, TheMaskOfADeviceStaysWhereRecordedProgramsReadIt) {
+  ParamStore store(small_model(), kTwo, std::make_shared<HostStream>());
+  store.initialise(3);
+  EXPECT_EQ(store.mask_memory(kWeight, MaskKind::Keep), nullptr);
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{1, 0, 1, 1, 0, 1});
+  store.send();
+  const auto* mask = static_cast<const std::uint8_t*>(store.mask_memory(kWeight, MaskKind::Keep));
+  EXPECT_TRUE(std::ranges::equal(store.mask(kWeight, MaskKind::Keep), std::span(mask, 6)));
+  store.replace_mask(kWeight, MaskKind::Keep, Bits{0, 1, 1, 1, 0, 1});
+  store.send();
+  EXPECT_EQ(store.mask_memory(kWeight, MaskKind::Keep), mask);
+  EXPECT_TRUE(std::ranges::equal(store.mask(kWeight, MaskKind::Keep), std::span(mask, 6)));
+  store.replace_mask(kWeight, MaskKind::Keep, {});
+  EXPECT_EQ(store.mask_memory(kWeight, MaskKind::Keep), nullptr);
 }
 
 TEST(ParamStore, GradientsAreThereAtDeclaredEventsOnly) {

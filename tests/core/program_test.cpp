@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "kernels/rng.h"
 #include "tests/core/allocation_count.h"
+#include "tests/core/host_stream.h"
 #include "tests/core/run_graph.h"
 
 namespace winnow {
@@ -164,9 +165,14 @@ TEST(Program, ProfileNamesEveryNodeAndCountsMacs) {
   EXPECT_GT(program.times()[0].seconds, 0);
 }
 
-std::string refusal(const Graph& graph, ValueId output, std::vector<Binding> bindings, Device device) {
+class NoKernel final : public Kernel {
+ public:
+  void run(const KernelCall&) override {}
+};
+
+std::string refusal(const Graph& graph, ValueId output, std::vector<Binding> bindings, RunContext context) {
   try {
-    Program(graph, std::vector{output}, bindings, 1, device);
+    Program(graph, std::vector{output}, bindings, std::move(context));
   } catch (const Error& error) {
     return error.what();
   }
@@ -174,26 +180,25 @@ std::string refusal(const Graph& graph, ValueId output, std::vector<Binding> bin
 }
 
 TEST(Program, ANodeWithoutAKernelForItsDeviceIsAnErrorThatNamesBoth) {
-  Bench bench;
-  const ValueId x = bench.leaf("x", {1, 4, 4, 3}), w = bench.leaf("w", {2, 3, 3, 3});
-  const ValueId y = bench.graph.emit1("conv2d", {x, w, kNoValue}, {}, "conv1");
-  EXPECT_EQ(refusal(bench.graph, y, bench.bindings(), Device::Cuda),
-            "node 'conv1': op 'conv2d' has no kernel for CUDA");
-  EXPECT_EQ(refusal(bench.graph, y, bench.bindings(), Device::Cpu), "");
-}
-
-// An op with one definition and one that only another device has.
-TEST(Program, KernelsAreChosenByDevice) {
-  const auto cuda_only = [](const KernelSpec&) -> std::unique_ptr<Kernel> { return nullptr; };
-  define_op({.name = "test_of_cuda_only",
-             .infer = [](std::span<const ValueInfo> in, const Attrs&) { return std::vector{in[0]}; },
-             .kernel = {.cuda = cuda_only}});
+  const auto define = [](const char* name, KernelTable kernels) {
+    define_op({.name = name,
+               .infer = [](std::span<const ValueInfo> in, const Attrs&) { return std::vector{in[0]}; },
+               .kernel = std::move(kernels)});
+  };
+  const KernelMaker none = [](const KernelSpec&) { return std::unique_ptr<Kernel>(new NoKernel); };
+  define("test_of_cpu_only", {.cpu = none});
+  define("test_of_cuda_only", {.cuda = none});
   Bench bench;
   const ValueId x = bench.leaf("x", {4}), sum = bench.graph.emit1("add", {x, x}, {}, "sum");
-  const ValueId other = bench.graph.emit1("test_of_cuda_only", {sum}, {}, "other");
-  EXPECT_EQ(refusal(bench.graph, other, bench.bindings(), Device::Cpu),
-            "node 'other': op 'test_of_cuda_only' has no kernel for CPU");
-  EXPECT_EQ(refusal(bench.graph, other, bench.bindings(), Device::Cuda), "this build has no CUDA back end");
+  const ValueId on_cpu = bench.graph.emit1("test_of_cpu_only", {sum}, {}, "first");
+  const ValueId on_cuda = bench.graph.emit1("test_of_cuda_only", {sum}, {}, "second");
+  const RunContext cuda(std::make_shared<test::HostStream>(), 1);
+  EXPECT_EQ(refusal(bench.graph, on_cpu, bench.bindings(), cuda),
+            "node 'first': op 'test_of_cpu_only' has no kernel for CUDA");
+  EXPECT_EQ(refusal(bench.graph, on_cpu, bench.bindings(), 1), "");
+  EXPECT_EQ(refusal(bench.graph, on_cuda, bench.bindings(), 1),
+            "node 'second': op 'test_of_cuda_only' has no kernel for CPU");
+  EXPECT_EQ(refusal(bench.graph, on_cuda, bench.bindings(), cuda), "");
 }
 
 #if WINNOW_COUNTS_ALLOCATIONS

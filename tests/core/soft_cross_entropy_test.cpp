@@ -54,8 +54,8 @@ TEST(SoftCrossEntropy, ALossThatIsNotFiniteMarksTheRun) {
   const ValueId x = bench.leaf("x", {1, 2}, {1, 0}), t = bench.leaf("t", {1, 2}, {INFINITY, 0});
   Program program = bench.compile(bench.graph.emit("soft_cross_entropy", {x, t}, {}, "loss"));
   program.run({.step = 3});
-  EXPECT_EQ(program.state().status.not_finite, 1u);
-  EXPECT_EQ(program.state().status.since, 3u);
+  EXPECT_EQ(program.context().status().not_finite, 1u);
+  EXPECT_EQ(program.context().status().since, 3u);
 }
 
 TEST(MaxProbability, WeighsTheLabelsLossAsInTheSpecification) {

@@ -1,0 +1,55 @@
+// An accelerator as core/ uses it: memory that the host cannot read, and one queue of work that runs in order. Implemented
+// in kernels/cuda/; a program that is linked without it has no such device. A DeviceStream is used by one thread at a time.
+// Whatever fails throws std::runtime_error with what was asked for; after a fault on the device every later call fails.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "kernels/exec.h"
+
+namespace winnow {
+
+// Work that was recorded once: the same launches with the same arguments, queued again as a whole.
+class Recording {
+ public:
+  Recording() = default;
+  virtual ~Recording() = default;
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+  virtual void replay() = 0;
+};
+
+class DeviceStream {
+ public:
+  DeviceStream() = default;
+  virtual ~DeviceStream() = default;
+  DeviceStream(const DeviceStream&) = delete;
+  DeviceStream& operator=(const DeviceStream&) = delete;
+
+  virtual Device device() const = 0;
+  virtual void* queue() const = 0;  // Exec::stream of kernels that run on it
+
+  virtual std::byte* allocate(std::size_t bytes) = 0;  // at least 256-byte aligned; what is in it is undefined
+  virtual void release(std::byte* memory) noexcept = 0;
+
+  // Copies are part of the queue. The source of an upload may change as soon as the call returns; a download has
+  // waited for what it reads.
+  virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void download(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void zero(void* to, std::size_t bytes) = 0;
+  virtual void wait() = 0;  // until all that was queued is done
+
+  // What `queue_work` queues is not run but recorded. It must neither wait nor allocate.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& queue_work) = 0;
+};
+
+namespace cuda {
+// A new stream on GPU `ordinal`. Weak: null in programs that are linked without the CUDA back end.
+[[gnu::weak]] std::shared_ptr<DeviceStream> open_stream(int ordinal);
+}  // namespace cuda
+
+}  // namespace winnow

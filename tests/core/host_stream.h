@@ -1,0 +1,38 @@
+// For tests: a device stream over the host's memory, which counts what is copied. Kernels do not run on it.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include "kernels/device.h"
+
+namespace winnow::test {
+
+class HostStream final : public DeviceStream {
+ public:
+  int uploads = 0, downloads = 0;
+
+  Device device() const override { return Device::Cuda; }
+  void* queue() const override { return nullptr; }
+  std::byte* allocate(std::size_t bytes) override { return static_cast<std::byte*>(std::malloc(bytes + 1)); }
+  void release(std::byte* memory) noexcept override { std::free(memory); }
+  void upload(void* to, const void* from, std::size_t bytes) override {
+    ++uploads;
+    copy(to, from, bytes);
+  }
+  void download(void* to, const void* from, std::size_t bytes) override {
+    ++downloads;
+    copy(to, from, bytes);
+  }
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void zero(void* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
+  void wait() override {}
+  std::unique_ptr<Recording> record(const std::function<void()>&) override {
+    throw std::logic_error("nothing runs on the host's memory");
+  }
+};
+
+}  // namespace winnow::test
