@@ -28,6 +28,8 @@ class OpTrial {
   // Inputs are a pure function of the op, the example and the position. `rows` multiplies the
   // leading extent of input 0 and of the inputs that share it. Throws Error if the op does not take such inputs.
   OpTrial(const OpCase& op_case, Variant variant = Variant::Plain, std::int64_t rows = 1);
+  // Of an example that is not the op's own; it must outlive the trial.
+  OpTrial(const std::string& op, const OpExample& example, Variant variant = Variant::Plain, std::int64_t rows = 1);
 
   const Node& node() const { return graph_.nodes()[node_]; }
   Graph& graph() { return graph_; }
