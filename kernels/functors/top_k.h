@@ -79,18 +79,25 @@ struct PickDigit {
   }
 };
 
-// Once, after the last pass: how many entries equal to the limit lie before each chunk.
+// Once, after the last pass: how many entries equal to the limit lie before each chunk. Many counts are read before the first
+// sum is written, since one after the other each would wait for memory.
 struct CountEqualBefore {
   const std::int32_t* counts;
   const Selection* selection;
   std::int64_t chunks;
   std::int32_t* before;
   WINNOW_HD void operator()(std::int64_t) const {
+    constexpr std::int64_t kTogether = 16;
     const std::int32_t* equal = counts + selection->limit % kSelectDigits;
-    std::int32_t sum = 0;
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-      before[chunk] = sum;
-      sum += equal[chunk * kSelectDigits];
+    std::int32_t sum = 0, count[kTogether] = {};
+    for (std::int64_t first = 0; first < chunks; first += kTogether) {
+      for (std::int64_t i = 0; i < kTogether; ++i) {
+        count[i] = first + i < chunks ? equal[(first + i) * kSelectDigits] : 0;
+      }
+      for (std::int64_t i = 0; i < kTogether && first + i < chunks; ++i) {
+        before[first + i] = sum;
+        sum += count[i];
+      }
     }
   }
 };

@@ -81,6 +81,16 @@ std::vector<double> values_of(const TensorView& view) {
   return values;
 }
 
+std::vector<double> numbers_of(const TensorView& view) {
+  if (view.data == nullptr) return {};
+  if (is_float(view.dtype)) return values_of(view);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < view.numel(); ++i) {
+    values.push_back(view.dtype == DType::I32 ? view.as<std::int32_t>()[i] : view.as<std::uint8_t>()[i]);
+  }
+  return values;
+}
+
 OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
     : OpTrial(op_case.op, op_case.example(), variant, rows) {}
 

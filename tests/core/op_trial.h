@@ -36,6 +36,7 @@ class OpTrial {
   Tensor& input(std::size_t i) { return inputs_[i]; }
   std::size_t input_count() const { return inputs_.size(); }
   std::vector<std::size_t> differentiable() const;
+  bool has_gradient() const { return example_.gradient != OpExample::Gradient::None; }
   // Emits functional and reverse pass. False: no gradient reaches any of the differentiable inputs.
   bool differentiate_functional();
   ValueId gradient(std::size_t i) const;  // of input i, or kNoValue
@@ -56,7 +57,8 @@ class OpTrial {
   std::vector<Tensor> inputs_, weight_tensors_;
 };
 
-// Elements of a float tensor as double.
+// Elements of a float tensor as double, and of any; none where there is no memory.
 std::vector<double> values_of(const TensorView& view);
+std::vector<double> numbers_of(const TensorView& view);
 
 }  // namespace winnow::test
