@@ -19,9 +19,10 @@ if(WINNOW_CUDA_OBJECTS AND WINNOW_NVCC)
     # What the ops run must stand in the lists of those sources.
     set(checked "${CMAKE_BINARY_DIR}/cuda/lists_checked")
     add_custom_command(OUTPUT "${checked}"
-      COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> ${cuda_objects}
+      COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> $<TARGET_FILE:winnow_kernels>
+              -- ${cuda_objects}
       COMMAND "${CMAKE_COMMAND}" -E touch "${checked}"
-      DEPENDS winnow_core ${cuda_objects} "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" VERBATIM)
+      DEPENDS winnow_core winnow_kernels ${cuda_objects} "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" VERBATIM)
     add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects} "${checked}")
   endif()
   message(STATUS "winnow: CUDA objects compiled with ${WINNOW_NVCC}")

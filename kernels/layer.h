@@ -19,8 +19,8 @@ struct ConvShape {
   std::int64_t batch, height, width, in, out, kernel_h, kernel_w, stride, pad, groups;
   DType dtype;
   bool bias;
-  std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
-  std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
+  WINNOW_HD std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
+  WINNOW_HD std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
   std::int64_t macs() const { return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w; }
   // With stride 1 the gradient of the input is this convolution of dy, with the weights turned by
   // half a turn (kernels/cpu/layout.h), and the other way round.

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
+
+#include "kernels/functors/top_k.h"
 
 namespace winnow {
 namespace {
-
-std::uint32_t magnitude_bits(float value) { return std::bit_cast<std::uint32_t>(value) & 0x7fffffffu; }
 
 using Counts = std::array<std::uint32_t, 2048>;
 

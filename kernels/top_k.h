@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/portable.h"
+
 namespace winnow {
 
 // Entries that go when the share `density` of n stays (the rounding of the supermask code).
-constexpr std::int64_t dropped_of(std::int64_t n, double density) {
+WINNOW_HD constexpr std::int64_t dropped_of(std::int64_t n, double density) {
   return static_cast<std::int64_t>((1.0 - density) * static_cast<double>(n));
 }
 

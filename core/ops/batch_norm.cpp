@@ -7,6 +7,7 @@
 #include "core/double_ops.h"
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/batch_norm_functors.h"
 #include "core/ops/dispatch.h"
 
 namespace winnow::ops {
@@ -165,7 +166,7 @@ void define_batch_norm() {
              .infer = infer_batch_norm_forward,
              .defaults = {{"momentum", 0.1}},
              .reverse = reverse_batch_norm,
-             .kernel = {.cpu = make_kernel<ForwardKernel>},
+             .kernel = {.cpu = make_kernel<ForwardKernel>, .cuda = batch_norm_of_functors},
              .inplace = 0,
              .mixes_examples = true,
              .channels = last_dim_alike(),
@@ -179,7 +180,7 @@ void define_batch_norm() {
   define_op({.name = "batch_norm_backward",
              .in_double = in_double::batch_norm_backward,
              .infer = infer_batch_norm_backward,
-             .kernel = {.cpu = make_kernel<BatchNormBackward>},
+             .kernel = {.cpu = make_kernel<BatchNormBackward>, .cuda = batch_norm_backward_of_functors},
              .inplace = 0});
 }
 

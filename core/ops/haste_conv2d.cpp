@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/ops/dispatch.h"
 #include "kernels/cpu/haste.h"
+#include "kernels/fold_rows.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/hash_vector.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 using Infos = std::span<const ValueInfo>;
 
-cpu::HasteShape haste_conv2d_shape(Infos in, const Attrs& attrs) {
+HasteShape haste_conv2d_shape(Infos in, const Attrs& attrs) {
   const Shape &x = in[0].shape, &w = in[1].shape;
   return {{.batch = x[0],
            .height = x[1],
@@ -41,7 +42,7 @@ std::vector<ValueInfo> infer_haste_conv2d(Infos in, const Attrs& attrs) {
   require(in[2].shape.rank() == 0 || (in[2].shape == Shape{in[1].shape[0]} && in[2].dtype == DType::F32),
           "bias must be {out} in f32");
   require(in[3].shape.rank() == 2 && in[3].dtype == DType::F32, "hash vectors must be {bits, patch} in f32");
-  const cpu::HasteShape s = haste_conv2d_shape(in, attrs);
+  const HasteShape s = haste_conv2d_shape(in, attrs);
   require(s.conv.stride >= 1 && s.conv.pad >= 0 && s.tile >= 1, "stride and tile are at least 1, pad at least 0");
   require(s.bits <= 32, "a code has at most 32 bits");
   require(in[3].shape[1] == s.patch(), fmt::format("hash vectors must have {} entries", s.patch()));
@@ -65,8 +66,59 @@ class HasteConvolution final : public Kernel {
   }
 
  private:
-  cpu::HasteShape shape_;
+  HasteShape shape_;
   std::size_t scratch_;
+};
+
+// On devices: the steps of kernels/functors/haste.h one after the other, each for all patches of the batch.
+class HasteOfFunctors final : public Kernel {
+ public:
+  explicit HasteOfFunctors(const KernelSpec& spec)
+      : s_(haste_conv2d_shape(spec.in, spec.node.attrs)), patches_(s_.conv.batch * s_.tiles()) {}
+  std::size_t scratch_bytes() const override {
+    const auto ints = static_cast<std::size_t>(fold_partials(s_.conv.batch, s_.tiles()));
+    return places().partial + sizeof(std::int32_t) * ints;
+  }
+  void run(const KernelCall& call) override {
+    with_float_type(call.in[0].dtype, [&]<class T>() { run_as<T>(call); });
+  }
+
+ private:
+  // In scratch, behind the means.
+  struct Places {
+    std::size_t channels, order, left, partial;
+  };
+  Places places() const {
+    const auto bytes = [](std::int64_t n, std::size_t each) { return aligned(static_cast<std::size_t>(n) * each); };
+    const std::size_t channels = bytes(patches_ * s_.patch(), sizeof(float));
+    const std::size_t order = channels + bytes(patches_ * s_.conv.in, sizeof(HasteChannel));
+    const std::size_t left = order + bytes(patches_ * s_.conv.in, sizeof(std::int32_t));
+    return {channels, order, left, left + bytes(patches_, sizeof(std::int32_t))};
+  }
+  template <class T>
+  void run_as(const KernelCall& call) const {
+    const Exec& exec = call.exec;
+    const Places at = places();
+    const std::int64_t in = s_.conv.in, all = patches_ * in;
+    const HastePatches<T> patches{s_, call.in[0].as<T>()};
+    auto* means = reinterpret_cast<float*>(exec.scratch);
+    auto* channels = reinterpret_cast<HasteChannel*>(exec.scratch + at.channels);
+    const auto ints = [&](std::size_t place) { return reinterpret_cast<std::int32_t*>(exec.scratch + place); };
+    std::int32_t *order = ints(at.order), *left = ints(at.left);
+    for_rows(exec, patches_ * s_.patch(), HasteMean<T>{patches, means});
+    for_rows(exec, all, HasteCode<T>{patches, means, call.in[3].as<float>(), channels});
+    for_rows(exec, all, HasteLink{in, channels});
+    for_rows(exec, all, HasteOrder{in, channels, order});
+    for_rows(exec, patches_, HasteLeft{in, channels, left});
+    fold_rows(exec, s_.conv.batch, s_.tiles(), std::int32_t{0},
+              LoadHasteLeft{left, s_.tiles(), static_cast<std::int32_t>(in)}, Sum{},
+              StoreHasteMerged{call.out[1].as<float>()}, ints(at.partial));
+    for_rows(exec, call.out[0].numel(),
+             HasteConvolve<T>{patches, call.in[1].as<float>(), call.in[2].as<float>(), channels, order, left,
+                              call.out[0].as<T>()});
+  }
+  HasteShape s_;
+  std::int64_t patches_;
 };
 
 OpExample haste_conv2d_example(std::string label, const Shape& x, const Shape& w, std::int64_t stride,
@@ -120,7 +172,8 @@ void define_haste_conv2d() {
                  r.node().name);
           },
       .macs = [](Infos in, Infos, const Attrs& attrs) { return haste_conv2d_shape(in, attrs).conv.macs(); },
-      .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<HasteConvolution>(spec); }},
+      .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<HasteConvolution>(spec); },
+                 .cuda = [](const KernelSpec& spec) { return std::make_unique<HasteOfFunctors>(spec); }},
       .examples = {haste_conv2d_example("3x3, odd sizes", {2, 7, 5, 20}, {18, 20, 3, 3}, 1, 1),
                    haste_conv2d_example("stride 2", {2, 8, 8, 6}, {5, 6, 3, 3}, 2, 1),
                    haste_conv2d_example("1x1", {3, 4, 4, 16}, {8, 16, 1, 1}, 1, 0)},

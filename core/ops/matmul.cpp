@@ -4,6 +4,8 @@
 
 #include "core/double_ops.h"
 #include "core/ops/dispatch.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/matmul.h"
 
 namespace winnow::ops {
 namespace {
@@ -68,6 +70,16 @@ class MatmulKernel final : public Kernel {
   int threads_;
 };
 
+// On devices: one thread an element of the products.
+void run_matmul_elements(const KernelSpec& spec, const KernelCall& call) {
+  const cpu::MatmulShape s = matmul_shape(spec.in[0].shape, spec.in[1].shape, spec.node.attrs);
+  with_float_type(call.out[0].dtype, [&]<class T>() {
+    for_rows(call.exec, call.out[0].numel(),
+             MatmulElement<T>{call.in[0].as<T>(), call.in[1].as<T>(), call.out[0].as<T>(), s.rows, s.inner, s.cols,
+                              s.transpose_a, s.transpose_b, spec.real("scale")});
+  });
+}
+
 OpExample matmul_example(std::string label, const Shape& a, const Shape& b, std::int64_t ta, std::int64_t tb) {
   return {.label = std::move(label),
           .in = {{a, DType::F32, "a"}, {b, DType::F32, "b"}},
@@ -87,7 +99,8 @@ void define_matmul() {
                    const cpu::MatmulShape s = matmul_shape(in[0].shape, in[1].shape, attrs);
                    return s.count * s.rows * s.inner * s.cols;
                  },
-             .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<MatmulKernel>(spec); }},
+             .kernel = {.cpu = [](const KernelSpec& spec) { return std::make_unique<MatmulKernel>(spec); },
+                        .cuda = plain_kernel(run_matmul_elements)},
              .examples = {matmul_example("as they are", {2, 3, 5, 7}, {2, 3, 7, 18}, 0, 0),
                           matmul_example("queries and keys", {2, 2, 6, 8}, {2, 2, 9, 8}, 0, 1),
                           matmul_example("a transposed", {3, 4, 5}, {3, 4, 17}, 1, 0),

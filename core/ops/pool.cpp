@@ -5,11 +5,11 @@
 #include "core/error.h"
 #include "core/op.h"
 #include "core/ops/dispatch.h"
+#include "kernels/for_each.h"
 
 namespace winnow::ops {
 namespace {
 
-using cpu::PoolShape;
 using Infos = std::span<const ValueInfo>;
 
 PoolShape windows(const Shape& x, const Attrs& attrs) {
@@ -103,6 +103,36 @@ void run_avg_backward(const KernelSpec& spec, const KernelCall& call) {
   });
 }
 
+// On devices: one thread an element of what is written.
+void run_max_elements(const KernelSpec& spec, const KernelCall& call) {
+  const PoolShape s = windows(spec.in[0].shape, spec.node.attrs);
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
+    for_rows(call.exec, call.out[0].numel(),
+             MaxPool<T>{s, call.in[0].as<T>(), call.out[0].as<T>(), call.out[1].as<std::uint8_t>()});
+  });
+}
+void run_max_backward_elements(const KernelSpec& spec, const KernelCall& call) {
+  const PoolShape s = windows(spec.out[0].shape, spec.node.attrs);
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
+    for_rows(call.exec, call.out[0].numel(),
+             MaxPoolBackward<T>{s, call.in[0].as<T>(), call.in[1].as<std::uint8_t>(), call.out[0].as<T>()});
+  });
+}
+template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
+void run_avg_elements(const KernelSpec& spec, const KernelCall& call) {
+  const PoolShape s = shape_of(spec.in[0].shape, spec.node.attrs);
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
+    for_rows(call.exec, call.out[0].numel(), AvgPool<T>{s, call.in[0].as<T>(), call.out[0].as<T>()});
+  });
+}
+template <PoolShape (*shape_of)(const Shape&, const Attrs&)>
+void run_avg_backward_elements(const KernelSpec& spec, const KernelCall& call) {
+  const PoolShape s = shape_of(spec.out[0].shape, spec.node.attrs);
+  with_float_type(spec.in[0].dtype, [&]<class T>() {
+    for_rows(call.exec, call.out[0].numel(), AvgPoolBackward<T>{s, call.in[0].as<T>(), call.out[0].as<T>()});
+  });
+}
+
 OpExample pool_example(std::string label, const Shape& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
   return {std::move(label), {{x, DType::F32, "x"}}, {{"kernel", kernel}, {"stride", stride}, {"pad", pad}}};
 }
@@ -118,35 +148,37 @@ void define_pool() {
              .in_double = in_double::max_pool,
              .infer = infer_max,
              .reverse = [](Reverse& pass) { emit_backward(pass, "max_pool2d_backward", true); },
-             .kernel = {.cpu = plain_kernel(run_max)},
+             .kernel = {.cpu = plain_kernel(run_max), .cuda = plain_kernel(run_max_elements)},
              .channels = last_dim_alike(),
              .examples = pool_examples()});
   define_op({.name = "max_pool2d_backward",
              .in_double = in_double::max_pool_backward,
              .infer = infer_pool_backward,
-             .kernel = {.cpu = plain_kernel(run_max_backward)}});
+             .kernel = {.cpu = plain_kernel(run_max_backward), .cuda = plain_kernel(run_max_backward_elements)}});
   define_op({.name = "avg_pool2d",
              .in_double = in_double::avg_pool,
              .infer = infer_windows,
              .reverse = [](Reverse& pass) { emit_backward(pass, "avg_pool2d_backward", false); },
-             .kernel = {.cpu = plain_kernel(run_avg<windows>)},
+             .kernel = {.cpu = plain_kernel(run_avg<windows>), .cuda = plain_kernel(run_avg_elements<windows>)},
              .channels = last_dim_alike(),
              .examples = pool_examples()});
   define_op({.name = "avg_pool2d_backward",
              .in_double = in_double::avg_pool_backward,
              .infer = infer_pool_backward,
-             .kernel = {.cpu = plain_kernel(run_avg_backward<windows>)}});
+             .kernel = {.cpu = plain_kernel(run_avg_backward<windows>),
+                        .cuda = plain_kernel(run_avg_backward_elements<windows>)}});
   define_op({.name = "global_avg_pool",
              .in_double = in_double::avg_pool,
              .infer = infer_global,
              .reverse = [](Reverse& pass) { emit_backward(pass, "global_avg_pool_backward", false); },
-             .kernel = {.cpu = plain_kernel(run_avg<whole>)},
+             .kernel = {.cpu = plain_kernel(run_avg<whole>), .cuda = plain_kernel(run_avg_elements<whole>)},
              .channels = last_dim_alike(),
              .examples = {{"8x8", {{{2, 8, 8, 20}, DType::F32, "x"}}}, {"odd", {{{3, 5, 3, 3}, DType::F32, "x"}}}}});
   define_op({.name = "global_avg_pool_backward",
              .in_double = in_double::avg_pool_backward,
              .infer = infer_pool_backward,
-             .kernel = {.cpu = plain_kernel(run_avg_backward<whole>)}});
+             .kernel = {.cpu = plain_kernel(run_avg_backward<whole>),
+                        .cuda = plain_kernel(run_avg_backward_elements<whole>)}});
 }
 
 }  // namespace winnow::ops

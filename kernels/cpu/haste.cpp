@@ -210,7 +210,7 @@ void run(const HasteShape& s, const HasteBuffers& buffers, const Exec& exec) {
   auto* memory = reinterpret_cast<float*>(exec.scratch);
   turn(s.conv, buffers.weights, memory);
   auto* left = reinterpret_cast<std::int32_t*>(memory + turned_floats(s));
-  const std::int64_t tiles = s.tiles(), across = (s.conv.out_width() + s.tile - 1) / s.tile, all = s.conv.batch * tiles;
+  const std::int64_t tiles = s.tiles(), across = s.tiles_across(), all = s.conv.batch * tiles;
   float* rooms = memory + turned_floats(s) + padded(all);
   const std::int64_t threads = std::clamp<std::int64_t>(exec.threads, 1, all), each = (all + threads - 1) / threads;
   const std::int64_t room = Room(s).total();

@@ -6,20 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/layer.h"
+#include "kernels/exec.h"
+#include "kernels/functors/haste.h"
 
 namespace winnow::cpu {
-
-struct HasteShape {
-  ConvShape conv;
-  std::int64_t tile, bits;  // side of a tile of the output; bits of a hash code, at most 32
-  std::int64_t patch_h() const { return (tile - 1) * conv.stride + conv.kernel_h; }
-  std::int64_t patch_w() const { return (tile - 1) * conv.stride + conv.kernel_w; }
-  std::int64_t patch() const { return patch_h() * patch_w(); }
-  std::int64_t tiles() const {  // of one image
-    return (conv.out_height() + tile - 1) / tile * ((conv.out_width() + tile - 1) / tile);
-  }
-};
 
 struct HasteBuffers {
   const void* x;

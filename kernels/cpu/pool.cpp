@@ -8,19 +8,7 @@
 namespace winnow::cpu {
 namespace {
 
-// The windows [first, last) that cover position `at` along one axis, or the part of a window inside the image.
-struct Range {
-  std::int64_t first, last;
-};
-Range inside(std::int64_t window, std::int64_t extent, std::int64_t kernel, const PoolShape& s) {
-  const std::int64_t start = window * s.stride - s.pad;
-  return {std::max<std::int64_t>(0, start), std::min(extent, start + kernel)};
-}
-Range covering(std::int64_t at, std::int64_t windows, std::int64_t kernel, const PoolShape& s) {
-  const std::int64_t last = (at + s.pad) / s.stride;
-  const std::int64_t first = std::max<std::int64_t>(0, at + s.pad - kernel + s.stride) / s.stride;
-  return {first, std::min(windows, last + 1)};
-}
+using Range = PoolShape::Range;
 
 // Calls body(n, i, j, pixel) for every pixel of images height x width.
 template <class Body>
@@ -84,7 +72,7 @@ template <class T>
 void gather(const PoolShape& s, const T* dy, const std::uint8_t* winner, T* dx, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();
   for_pixels(s, s.height, s.width, threads, [&](auto n, auto i, auto j, auto pixel) {
-    const Range rows = covering(i, out_h, s.kernel_h, s), cols = covering(j, out_w, s.kernel_w, s);
+    const Range rows = s.covering(i, out_h, s.kernel_h), cols = s.covering(j, out_w, s.kernel_w);
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
@@ -124,7 +112,7 @@ void max_inside(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int 
 template <class T>
 void max_padded(const PoolShape& s, const T* x, T* y, std::uint8_t* winner, int threads) {
   for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
-    const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
+    const Range rows = s.inside(i, s.height, s.kernel_h), cols = s.inside(j, s.width, s.kernel_w);
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
       // The first place inside wins where all values are minus infinity.
       Vec best = splat(-__builtin_inff());
@@ -170,7 +158,7 @@ template <class T>
 void avg_pool_forward(const PoolShape& s, const T* x, T* y, int threads) {
   const Vec scale = splat(1.0f / static_cast<float>(s.kernel_h * s.kernel_w));
   for_pixels(s, s.out_height(), s.out_width(), threads, [&](auto n, auto i, auto j, auto pixel) {
-    const Range rows = inside(i, s.height, s.kernel_h, s), cols = inside(j, s.width, s.kernel_w, s);
+    const Range rows = s.inside(i, s.height, s.kernel_h), cols = s.inside(j, s.width, s.kernel_w);
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {
@@ -188,7 +176,7 @@ void avg_pool_backward(const PoolShape& s, const T* dy, T* dx, int threads) {
   const std::int64_t out_h = s.out_height(), out_w = s.out_width();
   const Vec scale = splat(1.0f / static_cast<float>(s.kernel_h * s.kernel_w));
   for_pixels(s, s.height, s.width, threads, [&](auto n, auto i, auto j, auto pixel) {
-    const Range rows = covering(i, out_h, s.kernel_h, s), cols = covering(j, out_w, s.kernel_w, s);
+    const Range rows = s.covering(i, out_h, s.kernel_h), cols = s.covering(j, out_w, s.kernel_w);
     for_channels(s, [&](std::int64_t c, auto load, auto store) {
       Vec sum{};
       for (std::int64_t h = rows.first; h < rows.last; ++h) {

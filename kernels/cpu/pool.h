@@ -4,15 +4,9 @@
 
 #include <cstdint>
 
-#include "kernels/portable.h"
+#include "kernels/functors/pool.h"
 
 namespace winnow::cpu {
-
-struct PoolShape {
-  std::int64_t batch, height, width, channels, kernel_h, kernel_w, stride, pad;
-  std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
-  std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
-};
 
 // `winner` is the position of the maximum in its window, row by row; the first one wins a tie. Padding never wins.
 template <class T>

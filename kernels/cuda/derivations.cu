@@ -6,6 +6,7 @@
 #include "kernels/functors/lsq.h"
 #include "kernels/functors/score_mask.h"
 #include "kernels/functors/soft_threshold.h"
+#include "kernels/functors/top_k.h"
 #include "kernels/functors/wavelet.h"
 
 namespace winnow::cuda {
@@ -18,7 +19,15 @@ WINNOW_FOR_EACH(ScoreGradient);
 WINNOW_FOR_EACH(SoftThreshold);
 WINNOW_FOR_EACH(SoftThresholdBackward);
 WINNOW_FOR_EACH(WaveletElement<WaveletAnalysis>);
-WINNOW_FOR_EACH(WaveletElement<WaveletSynthesis>);
+WINNOW_FOR_EACH(ScaledSynthesis);
+WINNOW_FOR_EACH(DrawBands);
+
+WINNOW_FOR_EACH(StartSelection);
+WINNOW_FOR_EACH(CountDigits);
+WINNOW_FOR_EACH(PickDigit);
+WINNOW_FOR_EACH(CountEqualBefore);
+WINNOW_FOR_EACH(KeepSelected);
+WINNOW_FOLD_ROWS(std::int32_t, LoadDigitCounts, Sum, StoreRow<std::int32_t>);
 
 WINNOW_FOR_EACH(LsqForward);
 WINNOW_FOR_EACH(LsqBackward);

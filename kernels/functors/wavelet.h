@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "kernels/portable.h"
+#include "kernels/rng.h"
+#include "kernels/run_state.h"
 
 namespace winnow {
 
@@ -42,6 +44,10 @@ struct WaveletAnalysis {
   const float* x;
   float *low, *high;
   std::int64_t n, lanes;
+  WINNOW_HD WaveletAnalysis block(std::int64_t b) const {
+    const std::int64_t written = b * wavelet_length(n) * lanes;
+    return {x + b * n * lanes, low + written, high + written, n, lanes};
+  }
   WINNOW_HD bool inside(std::int64_t at) const { return 2 * at >= kWaveletTaps - 2 && 2 * at + 1 < n; }
   template <bool kInside>
   WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
@@ -64,6 +70,10 @@ struct WaveletSynthesis {
   float* x;
   std::int64_t n, lanes;
   float low_scale, high_scale;
+  WINNOW_HD WaveletSynthesis block(std::int64_t b) const {
+    const std::int64_t read = b * wavelet_length(n) * lanes;
+    return {low + read, high + read, x + b * n * lanes, n, lanes, low_scale, high_scale};
+  }
   WINNOW_HD bool inside(std::int64_t at) const { return (at - 1 + kWaveletTaps - 1) / 2 < wavelet_length(n); }
   template <bool kInside>
   WINNOW_HD void step(std::int64_t at, std::int64_t lane) const {
@@ -79,24 +89,56 @@ struct WaveletSynthesis {
   }
 };
 
-// A step at one position of one lane, for devices that give each a thread; CPU loops go by rows of lanes.
+// A step at one position of one lane of one of many blocks that follow each other, for devices that give each a thread; CPU loops
+// go by rows of lanes. `positions` of what is written.
 template <class Step>
 struct WaveletElement {
   Step level;
+  std::int64_t positions;
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t at = i / level.lanes, lane = i % level.lanes;
-    if (level.inside(at)) {
-      level.template step<true>(at, lane);
+    const std::int64_t at = i / level.lanes % positions, lane = i % level.lanes;
+    const Step block = level.block(i / level.lanes / positions);
+    if (block.inside(at)) {
+      block.template step<true>(at, lane);
     } else {
-      level.template step<false>(at, lane);
+      block.template step<false>(at, lane);
     }
   }
+};
+
+// The inverse with scales that were drawn on the device; null: 1.
+struct ScaledSynthesis {
+  WaveletElement<WaveletSynthesis> inverse;
+  const float *low_scale, *high_scale;
+  WINNOW_HD ScaledSynthesis loaded() const {
+    ScaledSynthesis now = *this;
+    now.inverse.level.low_scale = low_scale == nullptr ? 1.0f : *low_scale;
+    now.inverse.level.high_scale = high_scale == nullptr ? 1.0f : *high_scale;
+    return now;
+  }
+  WINNOW_HD void operator()(std::int64_t i) const { inverse(i); }
 };
 
 // Scales of the three detail bands of one call of a layer: 0 for a dropped band, 1 / (1 - p) for a
 // kept one that might have been dropped, 1 for one that never is.
 struct BandScales {
   float band[3];
+};
+
+// Draws them, one a band and call, of the bands 0 to 2 that are in the set `droppable` (a bit each).
+struct DrawBands {
+  const RunFeed* feed;
+  std::uint32_t stream;
+  unsigned droppable;
+  const double* p;
+  BandScales* scales;
+  WINNOW_HD void operator()(std::int64_t) const {
+    const RngKey key{feed->seed, stream, feed->step};
+    for (unsigned i = 0; i < 3; ++i) {
+      const bool keep = (droppable >> i & 1u) == 0 || uniform_at(key, i) >= static_cast<float>(*p);
+      scales->band[i] = !keep ? 0.0f : (droppable >> i & 1u) == 0 ? 1.0f : static_cast<float>(1.0 / (1.0 - *p));
+    }
+  }
 };
 
 }  // namespace winnow

@@ -129,7 +129,7 @@ void run_norm(std::int64_t rows, std::int64_t channels, bool residual, int threa
 
 template <class T>
 void run_pool(std::int64_t batch, std::int64_t size, std::int64_t channels, int threads) {
-  const cpu::PoolShape shape{batch, size, size, channels, 2, 2, 2, 0};
+  const PoolShape shape{batch, size, size, channels, 2, 2, 2, 0};
   const std::int64_t elements = batch * size * size * channels;
   const auto width = static_cast<std::int64_t>(sizeof(T));
   Buffer x(elements * width), y(elements / 4 * width), winner(elements / 4);

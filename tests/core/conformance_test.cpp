@@ -15,6 +15,7 @@
 namespace winnow {
 namespace {
 
+using test::numbers_of;
 using test::OpCase;
 using test::OpTrial;
 using test::values_of;
@@ -237,16 +238,6 @@ TEST_P(OpWithReals, ReadsRealAttributesAsItRuns) {
   const auto now = results(program);
   EXPECT_EQ(now, results(fresh));
   EXPECT_NE(now, before) << "its real attributes change nothing";
-}
-
-// Elements of any type.
-std::vector<double> numbers_of(const TensorView& view) {
-  if (view.dtype == DType::F32 || view.dtype == DType::BF16) return values_of(view);
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < view.numel(); ++i) {
-    values.push_back(view.dtype == DType::I32 ? view.as<std::int32_t>()[i] : view.as<std::uint8_t>()[i]);
-  }
-  return values;
 }
 
 // The example with its gradients, run with one input element replaced.

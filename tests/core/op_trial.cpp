@@ -81,9 +81,23 @@ std::vector<double> values_of(const TensorView& view) {
   return values;
 }
 
-OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows) : example_(op_case.example()) {
+std::vector<double> numbers_of(const TensorView& view) {
+  if (view.data == nullptr) return {};
+  if (is_float(view.dtype)) return values_of(view);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < view.numel(); ++i) {
+    values.push_back(view.dtype == DType::I32 ? view.as<std::int32_t>()[i] : view.as<std::uint8_t>()[i]);
+  }
+  return values;
+}
+
+OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
+    : OpTrial(op_case.op, op_case.example(), variant, rows) {}
+
+OpTrial::OpTrial(const std::string& op, const OpExample& example, Variant variant, std::int64_t rows)
+    : example_(example) {
   std::vector<ValueInfo> infos = enlarged(example_.in, rows);
-  const OpDef& def = find_op(op_case.op);
+  const OpDef& def = find_op(op);
   // The activations of the op: input 0 and, if the op asks for one type, the inputs like it.
   std::vector<char> activation(infos.size(), 0);
   if (variant != Variant::Plain) {
@@ -104,10 +118,10 @@ OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows) : ex
   for (std::size_t i = 0; i < infos.size(); ++i) {
     leaves_.push_back(graph_.input(fmt::format("in{}", i), infos[i].shape, infos[i].dtype));
     inputs_.emplace_back(infos[i].dtype, infos[i].shape);
-    fill_randomly(inputs_.back(), fmt::format("{}/{}/{}", op_case.op, example_.label, i), example_.low, example_.high,
+    fill_randomly(inputs_.back(), fmt::format("{}/{}/{}", op, example_.label, i), example_.low, example_.high,
                   activation[i] != 0);
   }
-  graph_.emit(op_case.op, leaves_, example_.attrs, "subject");
+  graph_.emit(op, leaves_, example_.attrs, "subject");
 }
 
 std::vector<std::size_t> OpTrial::differentiable() const {

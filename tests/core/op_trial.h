@@ -28,12 +28,15 @@ class OpTrial {
   // Inputs are a pure function of the op, the example and the position. `rows` multiplies the
   // leading extent of input 0 and of the inputs that share it. Throws Error if the op does not take such inputs.
   OpTrial(const OpCase& op_case, Variant variant = Variant::Plain, std::int64_t rows = 1);
+  // Of an example that is not the op's own; it must outlive the trial.
+  OpTrial(const std::string& op, const OpExample& example, Variant variant = Variant::Plain, std::int64_t rows = 1);
 
   const Node& node() const { return graph_.nodes()[node_]; }
   Graph& graph() { return graph_; }
   Tensor& input(std::size_t i) { return inputs_[i]; }
   std::size_t input_count() const { return inputs_.size(); }
   std::vector<std::size_t> differentiable() const;
+  bool has_gradient() const { return example_.gradient != OpExample::Gradient::None; }
   // Emits functional and reverse pass. False: no gradient reaches any of the differentiable inputs.
   bool differentiate_functional();
   ValueId gradient(std::size_t i) const;  // of input i, or kNoValue
@@ -54,7 +57,8 @@ class OpTrial {
   std::vector<Tensor> inputs_, weight_tensors_;
 };
 
-// Elements of a float tensor as double.
+// Elements of a float tensor as double, and of any; none where there is no memory.
 std::vector<double> values_of(const TensorView& view);
+std::vector<double> numbers_of(const TensorView& view);
 
 }  // namespace winnow::test

@@ -10,8 +10,6 @@
 namespace winnow::test {
 namespace {
 
-using cpu::PoolShape;
-
 // Calls body(x, y, place) for every element of every window.
 template <class Body>
 void for_each_window(const PoolShape& s, const Body& body) {

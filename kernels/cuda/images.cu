@@ -1,0 +1,32 @@
+// Batch norm, pooling and convolution by hashing for CUDA: the functors that also run on the CPU.
+#include "kernels/cuda/fold_rows.cuh"
+#include "kernels/cuda/for_each.cuh"
+#include "kernels/functors/batch_norm.h"
+#include "kernels/functors/haste.h"
+#include "kernels/functors/pool.h"
+
+namespace winnow::cuda {
+
+WINNOW_FOR_EACH(UseRunningStatistics);
+WINNOW_FOR_EACH_TYPE(BatchNormSums);
+WINNOW_FOR_EACH_TYPE(BatchNormApply);
+WINNOW_FOR_EACH_TYPE(BatchNormGradientSums);
+WINNOW_FOR_EACH_TYPE(BatchNormBackwardApply);
+WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<float>);
+WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<bf16>);
+WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchNormGradients);
+
+WINNOW_FOR_EACH_TYPE(MaxPool);
+WINNOW_FOR_EACH_TYPE(MaxPoolBackward);
+WINNOW_FOR_EACH_TYPE(AvgPool);
+WINNOW_FOR_EACH_TYPE(AvgPoolBackward);
+
+WINNOW_FOR_EACH_TYPE(HasteMean);
+WINNOW_FOR_EACH_TYPE(HasteCode);
+WINNOW_FOR_EACH(HasteLink);
+WINNOW_FOR_EACH(HasteOrder);
+WINNOW_FOR_EACH(HasteLeft);
+WINNOW_FOR_EACH_TYPE(HasteConvolve);
+WINNOW_FOLD_ROWS(std::int32_t, LoadHasteLeft, Sum, StoreHasteMerged);
+
+}  // namespace winnow::cuda
