@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 
 #include "kernels/exec.h"
 
@@ -32,6 +33,10 @@ inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t mo
   return {static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, most)), threads, 0};
 }
 
+inline void check(cudaError_t status, const char* call) {
+  if (status != cudaSuccess) throw std::runtime_error(std::string(call) + ": " + cudaGetErrorString(status));
+}
+
 template <class... Params, class... Args>
 void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
 #if defined(WINNOW_EMULATED)  // tests/emulator
@@ -39,8 +44,7 @@ void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const
 #else
   kernel<<<grid.blocks, grid.threads, grid.shared_bytes, static_cast<cudaStream_t>(exec.stream)>>>(args...);
 #endif
-  const cudaError_t status = cudaGetLastError();
-  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
+  check(cudaGetLastError(), "kernel launch");
 }
 
 }  // namespace winnow::cuda

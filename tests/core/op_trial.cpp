@@ -170,11 +170,13 @@ bool OpTrial::differentiate_functional() {
 
 ValueId OpTrial::gradient(std::size_t i) const { return gradients_.at(i); }
 
-Program OpTrial::compile(std::vector<ValueId> values, int threads) const {
+Program OpTrial::compile(std::vector<ValueId> values, RunContext context) const {
   std::vector<Binding> bindings;
   for (std::size_t i = 0; i < leaves_.size(); ++i) bindings.push_back({leaves_[i], inputs_[i].view().data});
   for (std::size_t i = 0; i < weights_.size(); ++i) bindings.push_back({weights_[i], weight_tensors_[i].view().data});
-  return Program(graph_, values, bindings, threads);
+  Program program(graph_, values, bindings, context);
+  for (const Binding& binding : bindings) program.feed(binding.value, binding.data);
+  return program;
 }
 
 std::vector<ValueId> OpTrial::functional_outputs() const {

@@ -41,7 +41,8 @@ class OpTrial {
   bool differentiate_functional();
   ValueId gradient(std::size_t i) const;  // of input i, or kNoValue
 
-  Program compile(std::vector<ValueId> values, int threads) const;
+  // On a device the inputs are copied to it here.
+  Program compile(std::vector<ValueId> values, RunContext context) const;
   // Output values the functional reads, and its value in double from a program that has run.
   std::vector<ValueId> functional_outputs() const;
   double functional(const Program& program, double* magnitude = nullptr) const;

@@ -1,0 +1,135 @@
+// How a program runs on a device: what is recorded, what a replay reads, and what goes wrong.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <utility>
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/program.h"
+#include "tests/device/emulated.h"
+
+namespace winnow::test {
+namespace {
+
+// y = relu(x + b) of a fed leaf x and a bound leaf b.
+struct Sum {
+  Graph graph;
+  ValueId x = graph.input("x", {3}), b = graph.input("b", {3});
+  ValueId y = graph.emit1("relu", {graph.emit1("add", {x, b})});
+  Program compile(const RunContext& context, const Memory& at) {
+    return {graph, std::vector{y}, std::vector<Binding>{{x, nullptr}, {b, at.get()}}, context};
+  }
+};
+
+using Three = std::array<float, 3>;
+
+Memory filled(const RunContext& context, const Three& values) {
+  Memory memory(context.stream(), sizeof values);
+  context.stream()->upload(memory.get(), values.data(), sizeof values);
+  return memory;
+}
+
+Three value_of(const Program& program, ValueId value) {
+  Three found;
+  program.read(value, std::as_writable_bytes(std::span(found)));
+  return found;
+}
+
+TEST(DeviceProgram, ReplaysReadWhatIsFedAndWhereLeavesAreBound) {
+  in_every_order([] {
+    const RunContext context(open_device(), 1);
+    Sum sum;
+    const Memory one = filled(context, {1, 1, 1}), ten = filled(context, {10, 10, 10});
+    Program program = sum.compile(context, one);
+    for (int round = 0; round < 4; ++round) {
+      for (const auto& [bound, plus] : {std::pair(&one, 1.0f), std::pair(&ten, 10.0f)}) {
+        Three x{static_cast<float>(round), -20, 2};
+        program.bind(sum.b, bound->get());
+        program.feed(sum.x, x.data());
+        x = {};  // may change as soon as it was fed
+        program.run();
+        EXPECT_EQ(value_of(program, sum.y), (Three{static_cast<float>(round) + plus, 0, 2 + plus})) << round;
+      }
+    }
+  });
+}
+
+TEST(DeviceProgram, ABadLabelIsSaidOnceAndNamesItsRow) {
+  in_every_order([] {
+    Graph graph;
+    const ValueId logits = graph.input("logits", {2, 3}), labels = graph.input("labels", {2}, DType::I32);
+    const std::vector<ValueId> out = graph.emit("softmax_cross_entropy", {logits, labels}, {}, "loss");
+    const RunContext context(open_device(), 1);
+    Program program(graph, std::vector{out[0]}, std::vector<Binding>{{logits, nullptr}, {labels, nullptr}}, context);
+    std::array<float, 6> numbers{};
+    std::array<std::int32_t, 2> wrong{0, 7};
+    program.feed(logits, numbers.data());
+    program.feed(labels, wrong.data());
+    program.run();
+    try {
+      program.check();
+      ADD_FAILURE() << "took label 7 of 3 classes";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Input);
+    }
+    EXPECT_NO_THROW(program.check());
+  });
+}
+
+#if defined(WINNOW_EMULATED)
+
+TEST(DeviceProgram, TheSecondRunIsRecordedAndLaterOnesAreOneLaunch) {
+  emulator::reset();
+  const RunContext context(open_device(), 1);
+  Sum sum;
+  const Memory b = filled(context, {1, 1, 1});
+  Program program = sum.compile(context, b);
+  Three x{};
+  program.feed(sum.x, x.data());
+  program.run();
+  emulator::reset_counts();
+  program.run();
+  program.run();
+  program.run();
+  context.stream()->wait();
+  EXPECT_EQ(emulator::counts(emulator::Within::Direct).kernels, 0u);
+  EXPECT_EQ(emulator::counts(emulator::Within::Direct).graph_launches, 3u);
+  EXPECT_EQ(emulator::counts(emulator::Within::Graphs).kernels, 6u) << "add and relu, three times";
+  EXPECT_EQ(emulator::counts(emulator::Within::Direct).synchronisations, 1u) << "a run waits for nothing";
+}
+
+TEST(DeviceProgram, ADeviceWithoutMemoryIsSaidWithTheBytes) {
+  emulator::reset();
+  emulator::set_memory_limit(1 << 16);
+  const auto stream = open_device();
+  try {
+    const Memory large(stream, 1 << 20);
+    FAIL() << "got a megabyte of 64 KiB";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "GPU 0 is out of memory: 1048576 bytes are wanted, 65536 of 65536 are free");
+  }
+  EXPECT_NO_THROW(Memory(stream, 1 << 10)) << "others go on";
+}
+
+TEST(DeviceProgram, AFaultOfAKernelSurfacesWhereResultsAreRead) {
+  emulator::reset();
+  {
+    const RunContext context(open_device(), 1);
+    Sum sum;
+    const Memory b = filled(context, {1, 1, 1});
+    Program program = sum.compile(context, b);
+    Three x{};
+    program.feed(sum.x, x.data());
+    program.run();
+    emulator::fail_device(0, cudaErrorIllegalAddress);
+    EXPECT_THROW(value_of(program, sum.y), std::runtime_error);
+    EXPECT_THROW(program.run(), std::runtime_error) << "the fault stays";
+  }  // giving back does not throw
+  emulator::reset();
+}
+
+#endif
+
+}  // namespace
+}  // namespace winnow::test
