@@ -26,7 +26,9 @@ void put_in_order(std::vector<T>& order, std::size_t count, LaneOrder wanted, st
 }
 
 bool same_place(const Place& a, const Place& b) {
-  return a.line() == b.line() && a.column() == b.column() && std::string_view(a.file_name()) == b.file_name();
+  // Names of a file in two objects may be two strings.
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::string_view(a.file_name()) == b.file_name());
 }
 
 std::string text_of(const Place& place) { return std::string(place.file_name()) + ':' + std::to_string(place.line()); }
@@ -103,6 +105,8 @@ void Block::run_block() {
     for (const unsigned at : lane_order_) {
       if (failure_ != nullptr) break;
       if (lanes_[at].state != State::Ready) continue;
+      lanes_[at].state = State::Running;
+      threadIdx = index_of(at, launch_->block);
       resume(*lanes_[at].worker);
       moved = true;
     }
@@ -135,8 +139,6 @@ void Block::call_lanes(Worker& worker) {
 
 void Block::resume(Worker& worker) {
   current_ = &worker;
-  threadIdx = index_of(worker.lane, launch_->block);
-  if (lanes_[worker.lane].state == State::Ready) lanes_[worker.lane].state = State::Running;
   worker.fiber = std::move(worker.fiber).resume();
   current_ = nullptr;
 }
