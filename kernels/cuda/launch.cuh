@@ -15,7 +15,7 @@
 // Shared memory of a block, static as an array `name` and dynamic as a pointer. The emulator of the tests has its own.
 #if !defined(WINNOW_EMULATED)
 #define WINNOW_SHARED(type, name, count) __shared__ type name[count]
-#define WINNOW_DYNAMIC_SHARED(type, name)                           \
+#define WINNOW_DYNAMIC_SHARED(type, name)                          \
   extern __shared__ __align__(16) unsigned char dynamic_shared_[]; \
   type* name = reinterpret_cast<type*>(dynamic_shared_)
 #endif
@@ -39,10 +39,11 @@ inline void check(cudaError_t status, const char* call) {
 
 template <class... Params, class... Args>
 void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
-#if defined(WINNOW_EMULATED)  // tests/emulator
-  emulator::launch(kernel, grid.blocks, grid.threads, grid.shared_bytes, static_cast<cudaStream_t>(exec.stream), args...);
-#else
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, static_cast<cudaStream_t>(exec.stream)>>>(args...);
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+#if !defined(WINNOW_EMULATED)
+  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
+#else  // tests/emulator
+  emulator::launch(kernel, grid.blocks, grid.threads, grid.shared_bytes, stream, args...);
 #endif
   check(cudaGetLastError(), "kernel launch");
 }

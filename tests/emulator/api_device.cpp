@@ -98,22 +98,15 @@ cudaError_t cudaGetLastError() {
   return error;
 }
 
+#define WINNOW_ERROR_TEXT(name, number, text) \
+  if (error == name) return text;
+#define WINNOW_ERROR_NAME(name, number, text) \
+  if (error == name) return #name;
 const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-#define WINNOW_ONE_ERROR(name, number, text) \
-  case name: return text;
-    WINNOW_CUDA_ERRORS(WINNOW_ONE_ERROR)
-#undef WINNOW_ONE_ERROR
-  }
+  WINNOW_CUDA_ERRORS(WINNOW_ERROR_TEXT)
   return "unrecognized error code";
 }
-
 const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-#define WINNOW_ONE_ERROR(name, number, text) \
-  case name: return #name;
-    WINNOW_CUDA_ERRORS(WINNOW_ONE_ERROR)
-#undef WINNOW_ONE_ERROR
-  }
+  WINNOW_CUDA_ERRORS(WINNOW_ERROR_NAME)
   return "unrecognized error code";
 }

@@ -67,12 +67,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
-  return call("cudaStreamIsCapturing", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-    *status = stream->capture == nullptr  ? cudaStreamCaptureStatusNone
-              : stream->capture->broken ? cudaStreamCaptureStatusInvalidated
-                                        : cudaStreamCaptureStatusActive;
+  return stream_call("cudaStreamIsCapturing", handle, [&](Machine&, Machine::Lock&, const auto& stream) {
+    *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
+              : stream->capture->broken  ? cudaStreamCaptureStatusInvalidated
+                                         : cudaStreamCaptureStatusActive;
     return cudaSuccess;
   });
 }
@@ -88,10 +86,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
-  return call("cudaGraphLaunch", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
+  return stream_call("cudaGraphLaunch", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
     const auto found = machine.graph_execs.find(exec);
-    if (stream == nullptr || found == machine.graph_execs.end()) return cudaErrorInvalidResourceHandle;
+    if (found == machine.graph_execs.end()) return cudaErrorInvalidResourceHandle;
     if (const cudaError_t refused = machine.refuse_in_capture(*stream); refused != cudaSuccess) return refused;
     CUgraphExec_st& launched = *found->second;
     ++machine.direct.graph_launches;

@@ -20,11 +20,16 @@ Side side_of(const Memory& memory, const void* at, std::size_t bytes) {
 
 bool direction_fits(cudaMemcpyKind kind, bool from_device, bool to_device) {
   switch (kind) {
-    case cudaMemcpyHostToHost: return !from_device && !to_device;
-    case cudaMemcpyHostToDevice: return !from_device && to_device;
-    case cudaMemcpyDeviceToHost: return from_device && !to_device;
-    case cudaMemcpyDeviceToDevice: return from_device && to_device;
-    case cudaMemcpyDefault: return true;
+    case cudaMemcpyHostToHost:
+      return !from_device && !to_device;
+    case cudaMemcpyHostToDevice:
+      return !from_device && to_device;
+    case cudaMemcpyDeviceToHost:
+      return from_device && !to_device;
+    case cudaMemcpyDeviceToDevice:
+      return from_device && to_device;
+    case cudaMemcpyDefault:
+      return true;
   }
   return false;
 }
@@ -139,11 +144,12 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
     if (bytes == 0) return cudaSuccess;
     const Side target = side_of(machine.memory, to, bytes);
     if (target != Side::Device && target != Side::Pinned) return cudaErrorInvalidValue;
-    return machine.enqueue(machine.stream_of(stream),
-                           {.kind = Kind::Memset, .name = "cudaMemsetAsync", .run = [&machine, to, target, value, bytes] {
-                              still_there(machine.memory, to, bytes, target);
-                              std::memset(to, value, bytes);
-                            }});
+    return machine.enqueue(
+        machine.stream_of(stream),
+        {.kind = Kind::Memset, .name = "cudaMemsetAsync", .run = [&machine, to, target, value, bytes] {
+           still_there(machine.memory, to, bytes, target);
+           std::memset(to, value, bytes);
+         }});
   });
 }
 

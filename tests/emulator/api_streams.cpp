@@ -26,11 +26,23 @@ std::shared_ptr<CUevent_st> event_of(const Machine& machine, cudaEvent_t handle)
   return found == machine.events.end() ? nullptr : found->second;
 }
 
-// A host that looks at an event of a capture that is under way breaks it.
-cudaError_t refuse_captured(const CUevent_st& event) {
-  if (event.capture == nullptr) return cudaSuccess;
-  event.capture->broken = true;
-  return cudaErrorCapturedEvent;
+// A call by which the host looks at an event: body(machine, lock, event). One of a capture breaks that.
+template <class Body>
+cudaError_t look_at_event(const char* name, cudaEvent_t handle, const Body& body) {
+  return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
+    const std::shared_ptr<CUevent_st> event = event_of(machine, handle);
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (event->capture == nullptr) return body(machine, lock, *event);
+    event->capture->broken = true;
+    return cudaErrorCapturedEvent;
+  });
+}
+
+// What a query answers, which takes time: work goes on.
+cudaError_t answer(Machine& machine, Machine::Lock& lock, int device, bool ready) {
+  if (ready) return machine.wait(lock, device, {});
+  machine.some_progress(lock, device);
+  return cudaErrorNotReady;
 }
 
 }  // namespace
@@ -56,30 +68,23 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-  return call("cudaStreamSynchronize", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call("cudaStreamSynchronize", handle, [&](Machine& machine, Machine::Lock& lock, const auto& stream) {
     const cudaError_t refused = machine.refuse_in_capture(*stream);
     return refused != cudaSuccess ? refused : machine.wait_for_stream(lock, stream);
   });
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
-  return call("cudaStreamQuery", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+  return stream_call("cudaStreamQuery", handle, [&](Machine& machine, Machine::Lock& lock, const auto& stream) {
     if (const cudaError_t refused = machine.refuse_in_capture(*stream); refused != cudaSuccess) return refused;
-    const bool ready = stream->queue.empty();
-    machine.some_progress(lock, stream->device);
-    return ready ? machine.wait(lock, stream->device, {}) : cudaErrorNotReady;
+    return answer(machine, lock, stream->device, stream->queue.empty());
   });
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
-  return call("cudaStreamWaitEvent", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
+  return stream_call("cudaStreamWaitEvent", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
     const std::shared_ptr<CUevent_st> event = event_of(machine, of);
-    if (stream == nullptr || event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
     if (stream->capture != nullptr && stream->capture->broken) return cudaErrorStreamCaptureInvalidated;
     if (event->capture != nullptr) return join_capture(*stream, *event);
     if (event->moment == nullptr) return cudaSuccess;
@@ -93,8 +98,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
-  return enqueue("cudaLaunchHostFunc", stream,
-                 {.kind = Kind::HostFunction, .name = "cudaLaunchHostFunc", .run = [function, data] { function(data); }});
+  return enqueue(
+      "cudaLaunchHostFunc", stream,
+      {.kind = Kind::HostFunction, .name = "cudaLaunchHostFunc", .run = [function, data] { function(data); }});
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
@@ -111,10 +117,9 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
-  return call("cudaEventRecord", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
+  return stream_call("cudaEventRecord", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
     const std::shared_ptr<CUevent_st> event = event_of(machine, of);
-    if (stream == nullptr || event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
     if (stream->capture != nullptr && stream->capture->broken) return cudaErrorStreamCaptureInvalidated;
     event->capture = stream->capture;
     event->tail = stream->tail;
@@ -127,24 +132,16 @@ cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t of) {
-  return call("cudaEventSynchronize", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
-    if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const cudaError_t refused = refuse_captured(*event); refused != cudaSuccess) return refused;
+  return look_at_event("cudaEventSynchronize", of, [&](Machine& machine, Machine::Lock& lock, CUevent_st& event) {
     ++machine.direct.synchronisations;
-    if (event->moment == nullptr) return machine.wait(lock, host_thread().device, {});
-    return machine.wait(lock, host_thread().device, {event->moment});
+    if (event.moment == nullptr) return machine.wait(lock, host_thread().device, {});
+    return machine.wait(lock, host_thread().device, {event.moment});
   });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t of) {
-  return call("cudaEventQuery", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
-    if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    if (const cudaError_t refused = refuse_captured(*event); refused != cudaSuccess) return refused;
-    const bool ready = event->moment == nullptr || event->moment->reached;
-    machine.some_progress(lock, host_thread().device);
-    return ready ? machine.wait(lock, host_thread().device, {}) : cudaErrorNotReady;
+  return look_at_event("cudaEventQuery", of, [&](Machine& machine, Machine::Lock& lock, CUevent_st& event) {
+    return answer(machine, lock, host_thread().device, event.moment == nullptr || event.moment->reached);
   });
 }
 

@@ -192,7 +192,8 @@ bool Block::complete(unsigned index) {
     if (gone) throw Failure("a mask names lane " + std::to_string(i) + ", which has exited, at " + text_of(self.place));
     const Lane& lane = lanes_[first + i];
     const bool here = first + i == index || lane.state == State::Waiting;
-    if (!here || lane.meeting != self.meeting || lane.mask != self.mask || !same_place(lane.place, self.place)) return false;
+    if (!here || lane.meeting != self.meeting || lane.mask != self.mask || !same_place(lane.place, self.place))
+      return false;
     votes |= static_cast<unsigned>(lane.value != 0) << i;
   }
   for (unsigned i = 0; i < static_cast<unsigned>(warpSize); ++i) {

@@ -21,7 +21,6 @@ class Block {
  public:
   static constexpr unsigned kMostThreads = 1024;
   static constexpr std::size_t kMostShared = std::size_t{48} << 10;
-  static constexpr std::size_t kArenaBytes = 2 * kMostShared;  // with guards and what alignment costs
 
   static Block& of_this_thread();
   Block();
@@ -75,7 +74,7 @@ class Block {
   unsigned count_ = 0, next_ = 0, done_ = 0, at_barrier_ = 0;
   std::exception_ptr failure_;
   std::vector<std::byte> arena_;
-  std::byte* shared_ = nullptr;  // the aligned part of the arena
+  std::byte* shared_ = nullptr;      // the aligned part of the arena
   std::vector<SharedArray> arrays_;  // the first one is the dynamic memory
 };
 

@@ -82,11 +82,11 @@ void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
     if (!launchable(launch)) return cudaErrorInvalidConfiguration;
     if (launch.shared_bytes > Block::kMostShared) return cudaErrorInvalidValue;
     std::string name = kernel_name(launch);
-    return machine.enqueue(machine.stream_of(stream),
-                           {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
-                              Block::of_this_thread().run(launch, machine.lane_order,
-                                                          machine.lane_seed + machine.launches++);
-                            }});
+    return machine.enqueue(
+        machine.stream_of(stream),
+        {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
+           Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
+         }});
   });
 }
 

@@ -28,6 +28,15 @@ cudaError_t call(const char* name, Needs needs, const Body& body) {
   return error;
 }
 
+// The same for a call on a stream: body(machine, lock, stream).
+template <class Body>
+cudaError_t stream_call(const char* name, cudaStream_t handle, const Body& body) {
+  return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
+    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
+    return stream == nullptr ? cudaErrorInvalidResourceHandle : body(machine, lock, stream);
+  });
+}
+
 // The error that the current device has for good, for calls that work on one that has failed.
 inline cudaError_t device_error(const Machine& machine) {
   return machine.devices.at(static_cast<std::size_t>(host_thread().device)).sticky;

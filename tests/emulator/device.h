@@ -41,8 +41,7 @@ class OnEmulator : public testing::Test {
   template <class T>
   static std::vector<T> read(const T* at, std::size_t count) {
     std::vector<T> values(count);
-    EXPECT_EQ(cudaMemcpy(values.data(), at, count * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess)
-        << first_report();
+    EXPECT_EQ(cudaMemcpy(values.data(), at, count * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess) << first_report();
     return values;
   }
   static std::string first_report() {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <source_location>
 #include <type_traits>
+#include <utility>
 
 #define __global__
 #define __device__
@@ -21,9 +22,9 @@
 #define __align__(bytes) alignas(bytes)
 
 // An array of the block. Its name is a reference to an array, as under nvcc. The tag is what tells arrays apart.
-#define WINNOW_SHARED(type, name, count)                        \
-  static constexpr char name##_tag = 0;                         \
-  auto& name = *static_cast<type(*)[count]>(                    \
+#define WINNOW_SHARED(type, name, count)     \
+  static constexpr char name##_tag = 0;      \
+  auto& name = *static_cast<type(*)[count]>( \
       ::winnow::emulator::shared_array(&name##_tag, sizeof(type) * (count), alignof(type), #name))
 // The dynamic shared memory of the launch, as a pointer.
 #define WINNOW_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::winnow::emulator::dynamic_shared())
@@ -34,15 +35,6 @@ struct uint3 {
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
   constexpr dim3(unsigned of_x = 1, unsigned of_y = 1, unsigned of_z = 1) : x(of_x), y(of_y), z(of_z) {}
-};
-struct alignas(8) float2 {
-  float x, y;
-};
-struct alignas(16) float4 {
-  float x, y, z, w;
-};
-struct alignas(16) uint4 {
-  unsigned x, y, z, w;
 };
 
 inline constinit thread_local uint3 threadIdx{}, blockIdx{};
@@ -77,77 +69,58 @@ T shuffled(unsigned mask, T value, int source, const Place& place) {
 
 }  // namespace winnow::emulator
 
-inline void __syncthreads(const winnow::emulator::Place& place = std::source_location::current()) {
-  winnow::emulator::meet(winnow::emulator::Meeting::Barrier, 0, 0, 0, place);
-}
-inline void __syncwarp(unsigned mask = ~0u, const winnow::emulator::Place& place = std::source_location::current()) {
+// The last argument of what waits: where it is called.
+#define WINNOW_PLACE const winnow::emulator::Place& place = std::source_location::current()
+
+inline void __syncthreads(WINNOW_PLACE) { winnow::emulator::meet(winnow::emulator::Meeting::Barrier, 0, 0, 0, place); }
+inline void __syncwarp(unsigned mask = ~0u, WINNOW_PLACE) {
   winnow::emulator::meet(winnow::emulator::Meeting::WarpBarrier, mask, 0, winnow::emulator::lane_of_warp(), place);
 }
-
+// A lane that would read beyond its `width` lanes gets its own value.
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, int width = warpSize,
-              const winnow::emulator::Place& place = std::source_location::current()) {
+T __shfl_sync(unsigned mask, T value, int source, int width = warpSize, WINNOW_PLACE) {
   const int lane = winnow::emulator::lane_of_warp();
   return winnow::emulator::shuffled(mask, value, (lane & -width) + (source & (width - 1)), place);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
-                   const winnow::emulator::Place& place = std::source_location::current()) {
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize, WINNOW_PLACE) {
   const int lane = winnow::emulator::lane_of_warp(), step = static_cast<int>(delta);
-  const bool inside = (lane & (width - 1)) + step < width;
-  return winnow::emulator::shuffled(mask, value, inside ? lane + step : lane, place);
+  return winnow::emulator::shuffled(mask, value, (lane & (width - 1)) + step < width ? lane + step : lane, place);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
-                 const winnow::emulator::Place& place = std::source_location::current()) {
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize, WINNOW_PLACE) {
   const int lane = winnow::emulator::lane_of_warp(), step = static_cast<int>(delta);
-  const bool inside = (lane & (width - 1)) >= step;
-  return winnow::emulator::shuffled(mask, value, inside ? lane - step : lane, place);
+  return winnow::emulator::shuffled(mask, value, (lane & (width - 1)) >= step ? lane - step : lane, place);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize,
-                  const winnow::emulator::Place& place = std::source_location::current()) {
+T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize, WINNOW_PLACE) {
   const int lane = winnow::emulator::lane_of_warp(), source = lane ^ lanes;
   return winnow::emulator::shuffled(mask, value, source / width > lane / width ? lane : source, place);
 }
-
-inline unsigned __ballot_sync(unsigned mask, int vote,
-                              const winnow::emulator::Place& place = std::source_location::current()) {
+inline unsigned __ballot_sync(unsigned mask, int vote, WINNOW_PLACE) {
   return static_cast<unsigned>(winnow::emulator::meet(winnow::emulator::Meeting::Ballot, mask, vote != 0, 0, place));
 }
-inline int __any_sync(unsigned mask, int vote, const winnow::emulator::Place& place = std::source_location::current()) {
-  return __ballot_sync(mask, vote, place) != 0;
-}
-inline int __all_sync(unsigned mask, int vote, const winnow::emulator::Place& place = std::source_location::current()) {
-  return __ballot_sync(mask, vote, place) == mask;
-}
+inline int __any_sync(unsigned mask, int vote, WINNOW_PLACE) { return __ballot_sync(mask, vote, place) != 0; }
+inline int __all_sync(unsigned mask, int vote, WINNOW_PLACE) { return __ballot_sync(mask, vote, place) == mask; }
 
 // One lane runs at a time, so an atomic is a plain update.
 template <class T>
 concept AtomicInteger = std::integral<T> && sizeof(T) >= 4;
 template <AtomicInteger T>
 T atomicAdd(T* at, std::type_identity_t<T> value) {
-  const T old = *at;
-  *at = static_cast<T>(old + value);
-  return old;
+  return std::exchange(*at, static_cast<T>(*at + value));
 }
 template <AtomicInteger T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
-  const T old = *at;
-  if (value < old) *at = value;
-  return old;
+  return std::exchange(*at, value < *at ? value : *at);
 }
 template <AtomicInteger T>
 T atomicMax(T* at, std::type_identity_t<T> value) {
-  const T old = *at;
-  if (old < value) *at = value;
-  return old;
+  return std::exchange(*at, *at < value ? value : *at);
 }
 template <AtomicInteger T>
 T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
-  const T old = *at;
-  if (old == expected) *at = value;
-  return old;
+  return std::exchange(*at, *at == expected ? value : *at);
 }
 
 inline int __popc(unsigned word) { return std::popcount(word); }

@@ -153,7 +153,8 @@ TEST_F(Kernels, WrongKernelsAreReported) {
     clear_reports();
     return what;
   };
-  EXPECT_NE(report_of(some_exit_kernel).find("divergent barrier: 8 lanes have exited, 24 lanes wait"), std::string::npos);
+  EXPECT_NE(report_of(some_exit_kernel).find("divergent barrier: 8 lanes have exited, 24 lanes wait"),
+            std::string::npos);
   const std::string elsewhere = report_of(elsewhere_kernel);
   EXPECT_NE(elsewhere.find("divergent barrier"), std::string::npos);
   EXPECT_NE(elsewhere.find("kernels_test.cpp:"), std::string::npos);
@@ -180,7 +181,8 @@ TEST_F(Kernels, BehindAnAllocation) {
   EXPECT_EQ(cudaFree(z), cudaErrorIllegalAddress);
   clear_error(0);
   cuda::launch(kOnNullStream, {1, 1, 0}, write_kernel, on_device<float>(100), std::int64_t{128});
-  EXPECT_DEATH(cudaDeviceSynchronize(), "block 0 0 0, thread 0 0 0, touches device memory, byte 512 of an allocation of 400");
+  EXPECT_DEATH(cudaDeviceSynchronize(),
+               "block 0 0 0, thread 0 0 0, touches device memory, byte 512 of an allocation of 400");
 }
 
 TEST_F(Kernels, ConfigurationsThatNoDeviceTakes) {
@@ -194,7 +196,8 @@ TEST_F(Kernels, SameBitsAsTheCpu) {
   constexpr std::int64_t kRows = 3, kCols = 9000;
   std::vector<float> x(kRows * kCols), cpu(kRows), partial(static_cast<std::size_t>(fold_partials(kRows, kCols)));
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1.0f / static_cast<float>(i % 977 + 1);
-  fold_rows(Exec{}, kRows, kCols, 0.0f, LoadRow<float>{x.data(), kCols}, Sum{}, StoreRow<float>{cpu.data()}, partial.data());
+  fold_rows(Exec{}, kRows, kCols, 0.0f, LoadRow<float>{x.data(), kCols}, Sum{}, StoreRow<float>{cpu.data()},
+            partial.data());
   std::vector<bf16> halves(x.size());
   for_each(Exec{}, kRows * kCols, Cast<float, bf16>{x.data(), halves.data()});
 

@@ -56,11 +56,21 @@ std::shared_ptr<CUstream_st> Machine::stream_of(cudaStream_t handle) {
 
 void count(Counts& counts, const Work& work) {
   switch (work.kind) {
-    case Kind::Kernel: ++counts.kernels; break;
-    case Kind::Copy: ++counts.copies; break;
-    case Kind::Memset: ++counts.memsets; break;
-    case Kind::HostFunction: ++counts.host_functions; break;
-    case Kind::Library: ++counts.library; break;
+    case Kind::Kernel:
+      ++counts.kernels;
+      break;
+    case Kind::Copy:
+      ++counts.copies;
+      break;
+    case Kind::Memset:
+      ++counts.memsets;
+      break;
+    case Kind::HostFunction:
+      ++counts.host_functions;
+      break;
+    case Kind::Library:
+      ++counts.library;
+      break;
   }
   counts.bytes_to_device += work.to_device;
   counts.bytes_to_host += work.to_host;

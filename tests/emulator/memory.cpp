@@ -71,8 +71,8 @@ bool Memory::holds(const void* at, std::size_t bytes) const {
 
 void Memory::free(const Allocation& allocation) {
   // A fresh mapping gives the pages back and keeps the addresses.
-  mmap(allocation.pages, allocation.page_bytes, PROT_NONE,
-       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(allocation.pages, allocation.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+       0);
   allocations_.at(allocation.pages - kPage).live = false;
 }
 
@@ -130,7 +130,7 @@ void Memory::protect(int protection) {
 std::string Memory::damage(int device) const {
   for (const auto& [guard, allocation] : allocations_) {
     if (!allocation.live || allocation.device != device) continue;
-    const char* where = !all_canaries(allocation.pages, allocation.begin)                                    ? "before"
+    const char* where = !all_canaries(allocation.pages, allocation.begin)                           ? "before"
                         : !all_canaries(allocation.end(), allocation.pages + allocation.page_bytes) ? "behind"
                                                                                                     : nullptr;
     if (where == nullptr) continue;

@@ -10,7 +10,8 @@ class Memories : public OnEmulator {};
 
 TEST_F(Memories, HostCodeThatTouchesThemFaults) {
   int* x = on_device(std::vector<int>{1, 2});
-  EXPECT_DEATH({ *static_cast<volatile int*>(x) = 3; }, "host code touches device memory, byte 0 of an allocation of 8");
+  EXPECT_DEATH({ *static_cast<volatile int*>(x) = 3; },
+               "host code touches device memory, byte 0 of an allocation of 8");
   EXPECT_EQ(cudaFree(x), cudaSuccess);
   EXPECT_DEATH({ *static_cast<volatile int*>(x) = 3; }, "that was freed");
 }

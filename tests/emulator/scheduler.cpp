@@ -87,8 +87,10 @@ bool Machine::execute_one(Lock& lock, int device) {
                  [&](const auto& stream) { return stream->device != device && can_run(*stream); });
   }
   if (own.empty()) return false;
-  const auto again = std::find_if(own.begin(), own.end(), [&](const auto& stream) { return stream.get() == last_run_; });
-  const auto next = again != own.end() && random() % 4 != 0 ? again : own.begin() + static_cast<long>(random() % own.size());
+  const auto again =
+      std::find_if(own.begin(), own.end(), [&](const auto& stream) { return stream.get() == last_run_; });
+  const auto next =
+      again != own.end() && random() % 4 != 0 ? again : own.begin() + static_cast<long>(random() % own.size());
   last_run_ = next->get();
   execute_head(lock, **next);
   const int of = (*next)->device;

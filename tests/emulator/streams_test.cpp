@@ -107,11 +107,15 @@ TEST_F(Streams, WorkThatWaitsForAnotherRank) {
     cudaSetDevice(device);
     const cudaStream_t stream = new_stream();
     bool counted = false;
-    enqueue("reduce", stream, {.name = "reduce", .run = [&] { ++sum; }, .ready = [&here, &counted] {
-                                 here += counted ? 0 : 1;
-                                 counted = true;
-                                 return here == 2;
-                               }});
+    enqueue("reduce", stream,
+            {.name = "reduce",
+             .run = [&] { ++sum; },
+             .ready =
+                 [&here, &counted] {
+                   here += counted ? 0 : 1;
+                   counted = true;
+                   return here == 2;
+                 }});
     ended[static_cast<std::size_t>(device)] = cudaStreamSynchronize(stream);
   };
   std::thread other(rank, 1);

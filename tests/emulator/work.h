@@ -22,8 +22,8 @@ struct Work {
   // Called once in stream order, in each replay of a graph again, with device memory open and the emulator locked: it must
   // not call the runtime. Throws Failure for what a device would report as an error of its own.
   std::function<void()> run;
-  // Called as `run` is, before it and until it says true, once nothing earlier in the stream is left. May be empty.
-  // For work that needs what another rank queues: it returns false until that has come too.
+  // Called as `run` is, before it and any number of times, once nothing earlier in the stream is left; from when it says true
+  // it must go on saying so. May be empty. For work that needs what another rank queues: false until that has come too.
   std::function<bool()> ready{};
   std::size_t to_device = 0, to_host = 0;  // bytes of a copy
 };
