@@ -11,6 +11,14 @@
 
 #include "kernels/exec.h"
 
+// Shared memory of a block, static as an array `name` and dynamic as a pointer. The emulator of the tests has its own.
+#if !defined(WINNOW_EMULATED)
+#define WINNOW_SHARED(type, name, count) __shared__ type name[count]
+#define WINNOW_DYNAMIC_SHARED(type, name)                          \
+  extern __shared__ __align__(16) unsigned char dynamic_shared_[]; \
+  type* name = reinterpret_cast<type*>(dynamic_shared_)
+#endif
+
 namespace winnow::cuda {
 
 struct Grid {
@@ -26,7 +34,12 @@ inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t mo
 
 template <class... Params, class... Args>
 void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, static_cast<cudaStream_t>(exec.stream)>>>(args...);
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+#if !defined(WINNOW_EMULATED)
+  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
+#else  // tests/emulator
+  emulator::launch(kernel, grid.blocks, grid.threads, grid.shared_bytes, stream, args...);
+#endif
   const cudaError_t status = cudaGetLastError();
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
 }

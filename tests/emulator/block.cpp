@@ -1,0 +1,236 @@
+#include "tests/emulator/block.h"
+
+#include <algorithm>
+#include <boost/context/protected_fixedsize_stack.hpp>
+#include <map>
+#include <numeric>
+
+namespace winnow::emulator {
+
+namespace {
+
+constexpr std::size_t kStackBytes = std::size_t{128} << 10;
+constexpr std::size_t kAlignment = 256;
+
+uint3 index_of(std::uint64_t linear, const dim3& extent) {
+  return {static_cast<unsigned>(linear % extent.x), static_cast<unsigned>(linear / extent.x % extent.y),
+          static_cast<unsigned>(linear / extent.x / extent.y)};
+}
+
+template <class T>
+void put_in_order(std::vector<T>& order, std::size_t count, LaneOrder wanted, std::mt19937_64& random) {
+  order.resize(count);
+  std::iota(order.begin(), order.end(), T{0});
+  if (wanted == LaneOrder::Backward) std::reverse(order.begin(), order.end());
+  if (wanted == LaneOrder::Shuffled) std::shuffle(order.begin(), order.end(), random);
+}
+
+bool same_place(const Place& a, const Place& b) {
+  // Names of a file in two objects may be two strings.
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::string_view(a.file_name()) == b.file_name());
+}
+
+std::string text_of(const Place& place) { return std::string(place.file_name()) + ':' + std::to_string(place.line()); }
+
+}  // namespace
+
+struct Block::Worker {
+  boost::context::fiber fiber;
+  unsigned lane = 0;
+};
+
+Block& Block::of_this_thread() {
+  static thread_local Block block;
+  return block;
+}
+
+Block::Block() : arena_(kArenaBytes + kAlignment) {
+  void* at = arena_.data();
+  std::size_t space = arena_.size();
+  shared_ = static_cast<std::byte*>(std::align(kAlignment, kArenaBytes, at, space));
+}
+Block::~Block() = default;
+
+void Block::run(const KernelLaunch& launch, LaneOrder order, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  launch_ = &launch;
+  gridDim = launch.grid;
+  blockDim = launch.block;
+  count_ = launch.block.x * launch.block.y * launch.block.z;
+  arrays_.clear();
+  add_array(nullptr, launch.shared_bytes, kAlignment, "dynamic shared memory");
+  const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  std::vector<std::uint64_t> blocks_in_order;
+  put_in_order(blocks_in_order, blocks, order, random);
+  for (const std::uint64_t block : blocks_in_order) {
+    put_in_order(lane_order_, count_, order, random);
+    blockIdx = index_of(block, launch.grid);
+    try {
+      run_block();
+    } catch (...) {
+      // Lanes that wait are unwound where they are.
+      current_ = nullptr;
+      idle_.clear();
+      workers_.clear();
+      throw;
+    }
+  }
+}
+
+void Block::run_block() {
+  lanes_.assign(count_, Lane{});
+  next_ = done_ = at_barrier_ = 0;
+  failure_ = nullptr;
+  for (const SharedArray& array : arrays_) poison(array);
+  while (done_ < count_) {
+    bool moved = false;
+    while (next_lane_exists()) {
+      if (idle_.empty()) {
+        workers_.push_back(std::make_unique<Worker>());
+        Worker& made = *workers_.back();
+        made.fiber = boost::context::fiber(std::allocator_arg, boost::context::protected_fixedsize_stack(kStackBytes),
+                                           [this, &made](boost::context::fiber&& caller) {
+                                             scheduler_ = std::move(caller);
+                                             call_lanes(made);
+                                             return std::move(scheduler_);
+                                           });
+        idle_.push_back(&made);
+      }
+      Worker& worker = *idle_.back();
+      idle_.pop_back();
+      resume(worker);
+      moved = true;
+    }
+    for (const unsigned at : lane_order_) {
+      if (failure_ != nullptr) break;
+      if (lanes_[at].state != State::Ready) continue;
+      lanes_[at].state = State::Running;
+      threadIdx = index_of(at, launch_->block);
+      resume(*lanes_[at].worker);
+      moved = true;
+    }
+    if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+    if (!moved) throw Failure(stuck());
+  }
+  check_shared();
+}
+
+// What a worker does for ever.
+void Block::call_lanes(Worker& worker) {
+  for (;;) {
+    while (next_lane_exists()) {
+      worker.lane = lane_order_[next_++];
+      lanes_[worker.lane].state = State::Running;
+      lanes_[worker.lane].worker = &worker;
+      threadIdx = index_of(worker.lane, launch_->block);
+      try {
+        launch_->thread();
+      } catch (const std::exception&) {  // not what unwinds a fiber
+        failure_ = std::current_exception();
+      }
+      lanes_[worker.lane].state = State::Done;
+      ++done_;
+    }
+    idle_.push_back(&worker);
+    scheduler_ = std::move(scheduler_).resume();
+  }
+}
+
+void Block::resume(Worker& worker) {
+  current_ = &worker;
+  worker.fiber = std::move(worker.fiber).resume();
+  current_ = nullptr;
+}
+
+void Block::wait(Lane& lane) {
+  lane.state = State::Waiting;
+  scheduler_ = std::move(scheduler_).resume();
+}
+
+std::uint64_t Block::meet(Meeting meeting, unsigned mask, std::uint64_t value, int source, const Place& place) {
+  if (current_ == nullptr) throw Failure("a barrier or shuffle outside a kernel");
+  const unsigned index = current_->lane;
+  Lane& lane = lanes_[index];
+  lane.meeting = meeting;
+  lane.mask = mask;
+  lane.value = value;
+  lane.source = source;
+  lane.place = place;
+  if (meeting == Meeting::Barrier) {
+    if (++at_barrier_ < count_) {
+      wait(lane);
+    } else {
+      release_barrier();
+    }
+  } else {
+    if ((mask >> index % warpSize & 1u) == 0) throw Failure("a lane is not in its own mask at " + text_of(place));
+    if (!complete(index)) wait(lane);
+  }
+  return lane.result;
+}
+
+void Block::release_barrier() {
+  const Place& here = lanes_[current_->lane].place;
+  for (Lane& lane : lanes_) {
+    if (!same_place(lane.place, here)) {
+      throw Failure("divergent barrier: lanes of one block wait at " + text_of(lane.place) + " and " + text_of(here));
+    }
+    if (lane.state == State::Waiting) lane.state = State::Ready;
+  }
+  at_barrier_ = 0;
+}
+
+// Whether all lanes of the mask of lane `index` have come; then they have their results.
+bool Block::complete(unsigned index) {
+  const Lane& self = lanes_[index];
+  const unsigned first = index / warpSize * warpSize;
+  unsigned votes = 0;
+  for (unsigned i = 0; i < static_cast<unsigned>(warpSize); ++i) {
+    if ((self.mask >> i & 1u) == 0) continue;
+    const bool gone = first + i >= count_ || lanes_[first + i].state == State::Done;
+    if (gone) throw Failure("a mask names lane " + std::to_string(i) + ", which has exited, at " + text_of(self.place));
+    const Lane& lane = lanes_[first + i];
+    const bool here = first + i == index || lane.state == State::Waiting;
+    if (!here || lane.meeting != self.meeting || lane.mask != self.mask || !same_place(lane.place, self.place))
+      return false;
+    votes |= static_cast<unsigned>(lane.value != 0) << i;
+  }
+  for (unsigned i = 0; i < static_cast<unsigned>(warpSize); ++i) {
+    if ((self.mask >> i & 1u) == 0) continue;
+    Lane& lane = lanes_[first + i];
+    if (lane.meeting == Meeting::Ballot) {
+      lane.result = votes;
+    } else if (lane.source < 0 || (self.mask >> lane.source & 1u) == 0) {
+      throw Failure("a shuffle reads lane " + std::to_string(lane.source) + ", which its mask does not name, at " +
+                    text_of(self.place));
+    } else {
+      lane.result = lanes_[first + static_cast<unsigned>(lane.source)].value;
+    }
+    if (first + i != index) lane.state = State::Ready;
+  }
+  return true;
+}
+
+std::string Block::stuck() const {
+  std::map<std::string, unsigned> lanes_at;
+  bool barrier = false;
+  for (const Lane& lane : lanes_) {
+    if (lane.state == State::Done) {
+      ++lanes_at["have exited"];
+      continue;
+    }
+    barrier = barrier || lane.meeting == Meeting::Barrier;
+    const char* what = lane.meeting == Meeting::Barrier ? "wait at the barrier " : "wait for lanes of their mask at ";
+    ++lanes_at[what + text_of(lane.place)];
+  }
+  std::string text = barrier ? "divergent barrier:" : "lanes missing from a mask:";
+  const char* comma = " ";
+  for (const auto& [where, lanes] : lanes_at) {
+    text += comma + std::to_string(lanes) + " lanes " + where;
+    comma = ", ";
+  }
+  return text;
+}
+
+}  // namespace winnow::emulator

@@ -1,0 +1,93 @@
+#include "tests/emulator/call.h"
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "tests/emulator/block.h"
+
+namespace winnow::emulator {
+
+namespace {
+
+std::string kernel_name(const KernelLaunch& launch) {
+  Dl_info symbol{};
+  if (dladdr(launch.function, &symbol) == 0 || symbol.dli_sname == nullptr || symbol.dli_saddr != launch.function) {
+    return launch.parameters;
+  }
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> plain(
+      abi::__cxa_demangle(symbol.dli_sname, nullptr, nullptr, &status), &std::free);
+  return status == 0 ? plain.get() : symbol.dli_sname;
+}
+
+bool launchable(const KernelLaunch& launch) {
+  const dim3 &grid = launch.grid, &block = launch.block;
+  const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
+  return threads > 0 && threads <= Block::kMostThreads && block.z <= 64 && grid.x > 0 && grid.y > 0 && grid.z > 0 &&
+         grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16;
+}
+
+}  // namespace
+
+cudaError_t strike(Machine& machine, const char* name) {
+  cudaError_t struck = cudaSuccess;
+  auto [fault, end] = machine.faults.equal_range(std::string_view(name));
+  while (fault != end) {
+    if (--fault->second.first > 0) {
+      ++fault;
+    } else {
+      struck = fault->second.second;
+      fault = machine.faults.erase(fault);
+    }
+  }
+  return struck;
+}
+
+cudaError_t entry_error(Machine& machine, const char* name, Needs needs) {
+  if (const cudaError_t fault = strike(machine, name); fault != cudaSuccess) return fault;
+  if (machine.driver_version < CUDART_VERSION / 1000 * 1000) return cudaErrorInsufficientDriver;
+  if (needs == Needs::Driver) return cudaSuccess;
+  if (machine.devices.empty()) return cudaErrorNoDevice;
+  if (static_cast<std::size_t>(host_thread().device) >= machine.devices.size()) return cudaErrorInvalidDevice;
+  if (needs == Needs::Device) return cudaSuccess;
+  if (const cudaError_t sticky = device_error(machine); sticky != cudaSuccess) return sticky;
+  return needs == Needs::NoCapture ? machine.refuse_in_capture() : cudaSuccess;
+}
+
+cudaError_t enqueue(const char* name, cudaStream_t stream, Work work) {
+  return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
+    return machine.enqueue(machine.stream_of(stream), std::move(work));
+  });
+}
+
+cudaError_t injected(const char* name) {
+  Machine& machine = Machine::instance();
+  const Machine::Lock lock(machine.mutex);
+  return strike(machine, name);
+}
+
+bool is_device_memory(const void* at, std::size_t bytes) {
+  Machine& machine = Machine::instance();
+  if (host_thread().executing != nullptr && host_thread().executing->kind != Kind::HostFunction) {
+    return machine.memory.holds(at, bytes);  // the lock is this thread's
+  }
+  const Machine::Lock lock(machine.mutex);
+  return machine.memory.holds(at, bytes);
+}
+
+void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
+  call("launch", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
+    if (!launchable(launch)) return cudaErrorInvalidConfiguration;
+    if (launch.shared_bytes > Block::kMostShared) return cudaErrorInvalidValue;
+    std::string name = kernel_name(launch);
+    return machine.enqueue(
+        machine.stream_of(stream),
+        {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
+           Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
+         }});
+  });
+}
+
+}  // namespace winnow::emulator

@@ -1,0 +1,143 @@
+#include "tests/emulator/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+
+namespace winnow::emulator {
+
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::byte kCanary{0xca}, kFresh{0xff};
+
+std::size_t rounded(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+bool all_canaries(const std::byte* begin, const std::byte* end) {
+  return std::all_of(begin, end, [](std::byte byte) { return byte == kCanary; });
+}
+
+}  // namespace
+
+Memory::~Memory() { clear(); }
+
+void Memory::clear() {
+  for (const auto& [guard, allocation] : allocations_) {
+    munmap(allocation.pages - kPage, allocation.page_bytes + 2 * kPage);
+  }
+  allocations_.clear();
+  for (const auto& [at, bytes] : pinned_) std::free(const_cast<std::byte*>(at));
+  pinned_.clear();
+  open_ = false;
+}
+
+void* Memory::allocate(int device, std::size_t bytes) {
+  const std::size_t page_bytes = rounded(bytes, kPage);
+  void* mapped = mmap(nullptr, page_bytes + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* guard = static_cast<std::byte*>(mapped);
+  std::byte* pages = guard + kPage;
+  std::byte* begin = pages + page_bytes - rounded(bytes, kAlignment);
+  mprotect(pages, page_bytes, PROT_READ | PROT_WRITE);
+  std::fill(pages, begin, kCanary);
+  std::fill(begin, begin + bytes, kFresh);
+  std::fill(begin + bytes, pages + page_bytes, kCanary);
+  if (!open_) mprotect(pages, page_bytes, PROT_NONE);
+  allocations_[guard] = {pages, page_bytes, begin, bytes, device, true};
+  return begin;
+}
+
+const Memory::Allocation* Memory::around(const void* at) const {
+  const auto* byte = static_cast<const std::byte*>(at);
+  auto next = allocations_.upper_bound(byte);
+  if (next == allocations_.begin()) return nullptr;
+  const Allocation& found = std::prev(next)->second;
+  return byte < found.pages + found.page_bytes + kPage ? &found : nullptr;
+}
+
+const Memory::Allocation* Memory::beginning(const void* at) const {
+  const Allocation* found = around(at);
+  return found != nullptr && found->live && found->begin == at ? found : nullptr;
+}
+
+bool Memory::holds(const void* at, std::size_t bytes) const {
+  const Allocation* found = around(at);
+  const auto* first = static_cast<const std::byte*>(at);
+  return found != nullptr && found->live && first >= found->begin && first <= found->end() &&
+         bytes <= static_cast<std::size_t>(found->end() - first);
+}
+
+void Memory::free(const Allocation& allocation) {
+  // A fresh mapping gives the pages back and keeps the addresses.
+  mmap(allocation.pages, allocation.page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+       0);
+  allocations_.at(allocation.pages - kPage).live = false;
+}
+
+std::size_t Memory::used(int device) const {
+  std::size_t sum = 0;
+  for (const auto& [guard, allocation] : allocations_) {
+    if (allocation.live && allocation.device == device) sum += rounded(allocation.bytes, kAlignment);
+  }
+  return sum;
+}
+
+std::size_t Memory::live() const {
+  return static_cast<std::size_t>(
+      std::count_if(allocations_.begin(), allocations_.end(), [](const auto& entry) { return entry.second.live; }));
+}
+
+void* Memory::allocate_pinned(std::size_t bytes) {
+  auto* at = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded(bytes, kPage)));
+  if (at == nullptr) return nullptr;
+  std::fill_n(at, bytes, kFresh);
+  pinned_[at] = bytes;
+  return at;
+}
+
+bool Memory::free_pinned(void* at) {
+  if (pinned_.erase(static_cast<std::byte*>(at)) == 0) return false;
+  std::free(at);
+  return true;
+}
+
+bool Memory::pinned(const void* at, std::size_t bytes) const {
+  const auto* first = static_cast<const std::byte*>(at);
+  auto next = pinned_.upper_bound(first);
+  if (next == pinned_.begin()) return false;
+  const auto& [begin, size] = *std::prev(next);
+  const auto offset = static_cast<std::size_t>(first - begin);
+  return offset <= size && bytes <= size - offset;
+}
+
+void Memory::open() {
+  if (!open_) protect(PROT_READ | PROT_WRITE);
+  open_ = true;
+}
+void Memory::close() {
+  if (open_) protect(PROT_NONE);
+  open_ = false;
+}
+
+void Memory::protect(int protection) {
+  for (const auto& [guard, allocation] : allocations_) {
+    if (allocation.live) mprotect(allocation.pages, allocation.page_bytes, protection);
+  }
+}
+
+std::string Memory::damage(int device) const {
+  for (const auto& [guard, allocation] : allocations_) {
+    if (!allocation.live || allocation.device != device) continue;
+    const char* where = !all_canaries(allocation.pages, allocation.begin)                           ? "before"
+                        : !all_canaries(allocation.end(), allocation.pages + allocation.page_bytes) ? "behind"
+                                                                                                    : nullptr;
+    if (where == nullptr) continue;
+    return "something was written " + std::string(where) + " an allocation of " + std::to_string(allocation.bytes) +
+           " bytes";
+  }
+  return {};
+}
+
+}  // namespace winnow::emulator

@@ -1,0 +1,59 @@
+// Memory of the emulated devices, and pinned memory of the host. A device allocation has pages of its own between guard pages
+// and ends as near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. The pages may be
+// touched only while open. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+
+namespace winnow::emulator {
+
+class Memory {
+ public:
+  static constexpr std::size_t kAlignment = 256;
+
+  struct Allocation {
+    std::byte* pages;  // between the guard pages
+    std::size_t page_bytes;
+    std::byte* begin;
+    std::size_t bytes;
+    int device;
+    bool live;
+    const std::byte* end() const { return begin + bytes; }
+  };
+
+  ~Memory();
+
+  // Filled with 0xff. Null where the host has none.
+  void* allocate(int device, std::size_t bytes);
+  // The live allocation that begins here, or null.
+  const Allocation* beginning(const void* at) const;
+  // What holds this address or has it in a guard page, live or freed; or null.
+  const Allocation* around(const void* at) const;
+  void free(const Allocation& allocation);
+  // Whether the bytes lie in one live allocation.
+  bool holds(const void* at, std::size_t bytes) const;
+  std::size_t used(int device) const;  // live bytes, rounded as they are given out
+  std::size_t live() const;
+
+  void* allocate_pinned(std::size_t bytes);
+  bool free_pinned(void* at);
+  bool pinned(const void* at, std::size_t bytes) const;
+  std::size_t live_pinned() const { return pinned_.size(); }
+
+  void open();
+  void close();
+  // What is wrong with canaries of the device; empty if nothing is. Open memory.
+  std::string damage(int device) const;
+  void clear();
+
+ private:
+  void protect(int protection);
+
+  std::map<const std::byte*, Allocation> allocations_;  // by first guard page
+  std::map<const std::byte*, std::size_t> pinned_;
+  bool open_ = false;
+};
+
+}  // namespace winnow::emulator

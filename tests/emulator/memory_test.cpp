@@ -1,0 +1,83 @@
+// Memory: guards, poison, limits and the rules of copies.
+#include <algorithm>
+#include <cstring>
+
+#include "tests/emulator/device.h"
+
+namespace winnow::emulator {
+
+class Memories : public OnEmulator {};
+
+TEST_F(Memories, HostCodeThatTouchesThemFaults) {
+  int* x = on_device(std::vector<int>{1, 2});
+  EXPECT_DEATH({ *static_cast<volatile int*>(x) = 3; },
+               "host code touches device memory, byte 0 of an allocation of 8");
+  EXPECT_EQ(cudaFree(x), cudaSuccess);
+  EXPECT_DEATH({ *static_cast<volatile int*>(x) = 3; }, "that was freed");
+}
+
+TEST_F(Memories, FreshOnesAreNotANumber) {
+  for (const float value : read(on_device<float>(3000), 3000)) EXPECT_NE(value, value);
+}
+
+TEST_F(Memories, Aligned) {
+  for (const std::size_t bytes : {1, 255, 256, 4095, 4096, 5000}) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(on_device<char>(bytes)) % 256, 0u);
+  }
+}
+
+TEST_F(Memories, LimitAndLeaks) {
+  set_memory_limit(4096);
+  void* most = on_device<char>(3000);
+  std::size_t free = 0, total = 0;
+  EXPECT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);
+  EXPECT_EQ(free, 4096u - 3072u);
+  EXPECT_EQ(total, 4096u);
+  void* more = nullptr;
+  EXPECT_EQ(cudaMalloc(&more, 2000), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+  EXPECT_EQ(live().device_allocations, 1u);
+  EXPECT_EQ(cudaFree(most), cudaSuccess);
+  EXPECT_EQ(cudaFree(most), cudaErrorInvalidValue);
+  EXPECT_EQ(live(), Live{});
+  EXPECT_EQ(cudaMalloc(&more, 2000), cudaSuccess);
+}
+
+TEST_F(Memories, CopiesCheckDirectionAndRange) {
+  char host[64] = {};
+  char *device = on_device<char>(64), *pinned = nullptr;
+  EXPECT_EQ(cudaMallocHost(&pinned, 64), cudaSuccess);
+  EXPECT_EQ(cudaMemcpyAsync(device, host, 64, cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(host, host, 64, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device + 1, host, 64, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device, pinned + 1, 64, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device, nullptr, 64, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device, host, 64, static_cast<cudaMemcpyKind>(9)), cudaErrorInvalidMemcpyDirection);
+  EXPECT_EQ(cudaMemsetAsync(device, 0, 65), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device + 1, pinned, 63, cudaMemcpyDefault), cudaSuccess);
+  EXPECT_EQ(cudaMemsetAsync(device, 0, 64), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+}
+
+TEST_F(Memories, PinnedIsReadLateAndPageableAtOnce) {
+  int *pinned = nullptr, pageable = 1;
+  EXPECT_EQ(cudaHostAlloc(&pinned, sizeof(int), cudaHostAllocDefault), cudaSuccess);
+  *pinned = 1;
+  int *a = on_device<int>(1), *b = on_device<int>(1);
+  EXPECT_EQ(cudaMemcpyAsync(a, pinned, sizeof(int), cudaMemcpyHostToDevice), cudaSuccess);
+  EXPECT_EQ(cudaMemcpyAsync(b, &pageable, sizeof(int), cudaMemcpyHostToDevice), cudaSuccess);
+  *pinned = pageable = 2;
+  EXPECT_EQ(read(a, 1)[0], 2);
+  EXPECT_EQ(read(b, 1)[0], 1);
+  // To pinned memory later, to pageable memory before the call returns.
+  EXPECT_EQ(cudaMemcpyAsync(pinned, b, sizeof(int), cudaMemcpyDeviceToHost), cudaSuccess);
+  EXPECT_EQ(*pinned, 2);
+  EXPECT_EQ(cudaMemcpyAsync(&pageable, b, sizeof(int), cudaMemcpyDeviceToHost), cudaSuccess);
+  EXPECT_EQ(pageable, 1);
+  EXPECT_EQ(*pinned, 1);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaErrorInvalidValue);
+}
+
+}  // namespace winnow::emulator
