@@ -21,6 +21,7 @@ class Block {
  public:
   static constexpr unsigned kMostThreads = 1024;
   static constexpr std::size_t kMostShared = std::size_t{48} << 10;
+  static constexpr std::size_t kArenaBytes = 2 * kMostShared;  // with guards and what alignment costs
 
   static Block& of_this_thread();
   Block();

@@ -24,6 +24,7 @@ using Handles = std::map<const T*, std::shared_ptr<T>>;
 struct EmulatedDevice {
   cudaError_t coming = cudaSuccess;  // at the next call that waits
   cudaError_t sticky = cudaSuccess;
+  bool unchecked = false;  // work has run since its canaries were looked at
   std::shared_ptr<CUstream_st> null_stream;
 };
 
@@ -74,10 +75,11 @@ class Machine {
 
  private:
   bool execute_one(Lock& lock, int device);
-  bool can_run(const CUstream_st& stream) const;
+  bool is_ready(const Work& work);
+  bool can_run(const CUstream_st& stream);
   void execute(Lock& lock, CUstream_st& stream, const Work& work);
   void execute_head(Lock& lock, CUstream_st& stream);
-  std::vector<std::size_t> runnable_nodes(const Queued& head) const;
+  std::vector<std::size_t> runnable_nodes(const Queued& head);
 
   CUstream_st* last_run_ = nullptr;
 };

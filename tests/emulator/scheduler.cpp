@@ -22,9 +22,10 @@ void Machine::execute(Lock& lock, CUstream_st& stream, const Work& work) {
       lock.unlock();
       work.run();
       lock.lock();
-      memory.open();
       stream.busy = false;
-    } else if (work.run) {
+    } else if (work.run) {  // not a mark of an event
+      devices[static_cast<std::size_t>(stream.device)].unchecked = true;
+      memory.open();
       work.run();
     }
   } catch (const Failure& failure) {
@@ -35,25 +36,30 @@ void Machine::execute(Lock& lock, CUstream_st& stream, const Work& work) {
   thread.executing = nullptr;
 }
 
-std::vector<std::size_t> Machine::runnable_nodes(const Queued& head) const {
+bool Machine::is_ready(const Work& work) {
+  if (!work.ready) return true;
+  memory.open();
+  return work.ready();
+}
+
+std::vector<std::size_t> Machine::runnable_nodes(const Queued& head) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < head.done.size(); ++i) {
     const GraphNode& node = head.graph->nodes[i];
     const auto is_done = [&](std::size_t before) { return head.done[before]; };
-    if (!head.done[i] && std::all_of(node.after.begin(), node.after.end(), is_done) &&
-        (!node.work.ready || node.work.ready())) {
+    if (!head.done[i] && std::all_of(node.after.begin(), node.after.end(), is_done) && is_ready(node.work)) {
       found.push_back(i);
     }
   }
   return found;
 }
 
-bool Machine::can_run(const CUstream_st& stream) const {
+bool Machine::can_run(const CUstream_st& stream) {
   if (stream.busy || stream.queue.empty()) return false;
   const Queued& head = stream.queue.front();
   if (head.after != nullptr && !head.after->reached) return false;
   if (head.graph != nullptr && !head.graph->nodes.empty()) return !runnable_nodes(head).empty();
-  return !head.work.ready || head.work.ready();
+  return is_ready(head.work);
 }
 
 // One piece of work of the stream, or one node of the graph at its head.
@@ -112,19 +118,19 @@ void Machine::drop_work_of(int device) {
 cudaError_t Machine::wait(Lock& lock, int device, const std::vector<std::shared_ptr<Moment>>& moments) {
   EmulatedDevice& of = devices.at(static_cast<std::size_t>(device));
   const auto reached = [](const std::shared_ptr<Moment>& moment) { return moment->reached; };
-  memory.open();
   while (!std::all_of(moments.begin(), moments.end(), reached)) {
     if (execute_one(lock, device)) continue;
     memory.close();
-    const bool news = changed.wait_for(lock, kPatience) == std::cv_status::no_timeout;
-    memory.open();
-    if (news) continue;
+    if (changed.wait_for(lock, kPatience) == std::cv_status::no_timeout) continue;
     report("synchronisation", "it waits for what nobody queues", device, cudaErrorUnknown);
     drop_work_of(device);
     break;
   }
-  if (const std::string damage = memory.damage(device); !damage.empty() && of.sticky == cudaSuccess) {
-    report("synchronisation", damage, device, cudaErrorIllegalAddress);
+  if (std::exchange(of.unchecked, false) && of.sticky == cudaSuccess) {
+    memory.open();
+    if (const std::string damage = memory.damage(device); !damage.empty()) {
+      report("synchronisation", damage, device, cudaErrorIllegalAddress);
+    }
   }
   memory.close();
   if (of.sticky == cudaSuccess) of.sticky = std::exchange(of.coming, cudaSuccess);
@@ -151,7 +157,6 @@ cudaError_t Machine::wait_for_device(Lock& lock, int device) {
 }
 
 void Machine::some_progress(Lock& lock, int device) {
-  memory.open();
   for (std::uint64_t steps = 1 + random() % 3; steps > 0 && execute_one(lock, device); --steps) {
   }
   memory.close();
