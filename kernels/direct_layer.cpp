@@ -7,6 +7,12 @@
 #include "kernels/functors/direct_layer.h"
 
 namespace winnow {
+namespace {
+
+// Sums over so few pixels (a linear layer's batch) are one thread's work: there are weights enough to keep all threads busy.
+constexpr std::int64_t kFewPixels = 256;
+
+}  // namespace
 
 // Rows are images of one pixel.
 DirectLayer::DirectLayer(const LinearShape& shape, Direction direction)
@@ -45,7 +51,11 @@ void DirectLayer::run_as(const LayerBuffers& buffers, const Exec& exec) const {
       for_rows(exec, s_.batch * s_.height * s_.width * s_.in, DirectBackwardData<T>{s_, y, w, x}, grain);
       break;
     case Direction::BackwardWeights:
-      fold_rows(exec, weights(), pixels(), 0.0f, LoadWeightGradient<T>{s_, x, y}, Sum{}, StoreRow<float>{w}, partial);
+      if (pixels() <= kFewPixels) {
+        for_rows(exec, weights(), DirectWeightGradient<T>{{s_, x, y}, pixels(), w}, rows_worth(pixels()));
+      } else {
+        fold_rows(exec, weights(), pixels(), 0.0f, LoadWeightGradient<T>{s_, x, y}, Sum{}, StoreRow<float>{w}, partial);
+      }
       if (bias == nullptr) break;
       fold_rows(exec, s_.out, pixels(), 0.0f, LoadColumn<T>{y, s_.out}, Sum{}, StoreRow<float>{bias}, partial);
       break;

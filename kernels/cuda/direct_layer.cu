@@ -7,6 +7,7 @@
 namespace winnow::cuda {
 
 WINNOW_FOR_EACH_TYPE(DirectForward);
+WINNOW_FOR_EACH_TYPE(DirectWeightGradient);
 WINNOW_FOR_EACH_TYPE(DirectBackwardData);
 WINNOW_FOLD_ROWS(float, LoadWeightGradient<float>, Sum, StoreRow<float>);
 WINNOW_FOLD_ROWS(float, LoadWeightGradient<bf16>, Sum, StoreRow<float>);

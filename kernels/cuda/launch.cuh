@@ -45,12 +45,7 @@ void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const
 #else  // tests/emulator
   emulator::launch(kernel, grid.blocks, grid.threads, grid.shared_bytes, stream, args...);
 #endif
-<<<<<<< HEAD
   check(cudaGetLastError(), "kernel launch");
-=======
-  const cudaError_t status = cudaGetLastError();
-  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
->>>>>>> emulator
 }
 
 }  // namespace winnow::cuda

@@ -83,6 +83,19 @@ struct LoadWeightGradient {
   }
 };
 
+// An entry of dweights as one sum, for few pixels.
+template <class T>
+struct DirectWeightGradient {
+  LoadWeightGradient<T> load;
+  std::int64_t pixels;
+  float* dweights;
+  WINNOW_HD void operator()(std::int64_t entry) const {
+    float sum = 0;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) sum += load(entry, pixel);
+    dweights[entry] = sum;
+  }
+};
+
 // y += bias in every row of `out` elements, for layers of vendors that leave it out.
 template <class T>
 struct AddBias {
