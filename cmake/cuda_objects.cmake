@@ -58,7 +58,10 @@ if(WINNOW_CUBLASLT)
   # of an archive.
   add_library(winnow_cuda INTERFACE)
   target_link_libraries(winnow_cuda INTERFACE winnow_options ${cuda_objects} ${vendor_objects}
-    CUDA::cublasLt $<$<BOOL:${WINNOW_CUDNN}>:${WINNOW_CUDNN_LIBRARY}> CUDA::cudart_static)
+    CUDA::cublasLt CUDA::cudart_static)
+  if(WINNOW_CUDNN)
+    target_link_libraries(winnow_cuda INTERFACE "${WINNOW_CUDNN_LIBRARY}" CUDA::nvrtc)
+  endif()
   target_include_directories(winnow_cuda SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
   add_dependencies(winnow_cuda winnow_cuda_code winnow_cuda_vendor)
 
