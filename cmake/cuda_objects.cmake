@@ -66,7 +66,7 @@ if(WINNOW_CUBLASLT)
   add_dependencies(winnow_cuda winnow_cuda_code winnow_cuda_vendor)
 
   # Does a program link, and start where there is no device?
-  add_executable(cuda_links EXCLUDE_FROM_ALL tests/kernels/cuda_links.cpp)
+  add_executable(cuda_links EXCLUDE_FROM_ALL tests/cuda_links.cpp)
   target_link_libraries(cuda_links PRIVATE winnow_cuda)
 endif()
 
