@@ -1,31 +1,81 @@
-# Where nvcc is present the CUDA sources are compiled (objects only): they share their functors with
-# the CPU kernels, so a functor that does not compile for the device is found here and now.
+# Where nvcc is present the CUDA sources are compiled: they share their functors with the CPU kernels, so a functor that does
+# not compile for the device is found here and now. Where NVIDIA's libraries are present as well, `winnow_cuda` is what a
+# program links to run on a device. nvcc is called by hand, so that a machine without it can still configure the project.
 find_program(WINNOW_NVCC nvcc HINTS /usr/local/cuda/bin)
-if(WINNOW_CUDA_OBJECTS AND WINNOW_NVCC)
-  file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/*.cu")
-  set(cuda_objects)
-  foreach(source ${cuda_sources})
-    get_filename_component(stem "${source}" NAME_WE)
-    set(object "${CMAKE_BINARY_DIR}/cuda/${stem}.o")
-    add_custom_command(OUTPUT "${object}"
-      COMMAND "${WINNOW_NVCC}" -std=c++20 -O3 -ftz=true -fmad=false -arch=sm_80 -Werror all-warnings -MD -MF "${object}.d"
-              -I "${CMAKE_CURRENT_SOURCE_DIR}" -c "${source}" -o "${object}"
-      DEPENDS "${source}" DEPFILE "${object}.d"
-      COMMENT "nvcc ${stem}.cu" VERBATIM)
-    list(APPEND cuda_objects "${object}")
-  endforeach()
-  if(cuda_objects)
-    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
-    # What the ops run must stand in the lists of those sources.
-    set(checked "${CMAKE_BINARY_DIR}/cuda/lists_checked")
-    add_custom_command(OUTPUT "${checked}"
-      COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> $<TARGET_FILE:winnow_kernels>
-              -- ${cuda_objects}
-      COMMAND "${CMAKE_COMMAND}" -E touch "${checked}"
-      DEPENDS winnow_core winnow_kernels ${cuda_objects} "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" VERBATIM)
-    add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects} "${checked}")
-  endif()
-  message(STATUS "winnow: CUDA objects compiled with ${WINNOW_NVCC}")
-else()
+if(NOT WINNOW_CUDA_OBJECTS OR NOT WINNOW_NVCC)
   message(STATUS "winnow: no nvcc, CUDA sources are not compiled")
+  return()
 endif()
+message(STATUS "winnow: CUDA objects compiled with ${WINNOW_NVCC}")
+include(vendor_libraries)
+
+set(WINNOW_CUDA_ARCH "80" CACHE STRING "Compute capabilities of the CUDA code, such as 80;90;100; the last one as PTX too")
+execute_process(COMMAND "${WINNOW_NVCC}" --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
+set(gencode)
+foreach(arch ${WINNOW_CUDA_ARCH})
+  if(NOT known MATCHES "compute_${arch}\n")
+    message(FATAL_ERROR "WINNOW_CUDA_ARCH: ${WINNOW_NVCC} does not know compute capability ${arch}")
+  endif()
+  list(APPEND gencode -gencode "arch=compute_${arch},code=sm_${arch}")
+  set(newest "${arch}")
+endforeach()
+list(APPEND gencode -gencode "arch=compute_${newest},code=compute_${newest}")
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/*.cu")
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
+set(cuda_objects)
+foreach(source ${cuda_sources})
+  get_filename_component(stem "${source}" NAME_WE)
+  set(object "${CMAKE_BINARY_DIR}/cuda/${stem}.o")
+  add_custom_command(OUTPUT "${object}"
+    COMMAND "${WINNOW_NVCC}" -std=c++20 -O3 -ftz=true -fmad=false ${gencode} -Werror all-warnings -MD -MF "${object}.d"
+            -I "${CMAKE_CURRENT_SOURCE_DIR}" -c "${source}" -o "${object}"
+    DEPENDS "${source}" DEPFILE "${object}.d"
+    COMMENT "nvcc ${stem}.cu" VERBATIM)
+  list(APPEND cuda_objects "${object}")
+endforeach()
+add_custom_target(winnow_cuda_code DEPENDS ${cuda_objects})
+
+# Layers by NVIDIA's libraries: host code, which no nvcc has to see.
+set(vendor_objects)
+if(WINNOW_CUBLASLT)
+  file(GLOB vendor_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/vendor/*.cpp")
+  if(NOT WINNOW_CUDNN)
+    list(FILTER vendor_sources EXCLUDE REGEX "/(convolution_[a-z]+|cudnn_handle)\\.cpp$")
+  endif()
+  add_library(winnow_cuda_vendor OBJECT ${vendor_sources})
+  set_target_properties(winnow_cuda_vendor PROPERTIES UNITY_BUILD OFF)
+  target_link_libraries(winnow_cuda_vendor PRIVATE winnow_options)
+  target_include_directories(winnow_cuda_vendor SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  target_compile_definitions(winnow_cuda_vendor PRIVATE WINNOW_CUDNN=$<BOOL:${WINNOW_CUDNN}>)
+  if(WINNOW_CUDNN)
+    target_include_directories(winnow_cuda_vendor SYSTEM PRIVATE "${WINNOW_CUDNN_INCLUDE}" "${WINNOW_CUDNN_FRONTEND_INCLUDE}")
+    target_compile_definitions(winnow_cuda_vendor PRIVATE CUDNN_FRONTEND_SKIP_JSON_LIB)
+  endif()
+  set(vendor_objects $<TARGET_OBJECTS:winnow_cuda_vendor>)
+
+  # Objects and not an archive: what the ops run are weak references (kernels/for_each.h), for which a linker takes nothing out
+  # of an archive.
+  add_library(winnow_cuda INTERFACE)
+  target_link_libraries(winnow_cuda INTERFACE winnow_options ${cuda_objects} ${vendor_objects}
+    CUDA::cublasLt CUDA::cudart_static)
+  if(WINNOW_CUDNN)
+    target_link_libraries(winnow_cuda INTERFACE "${WINNOW_CUDNN_LIBRARY}" CUDA::nvrtc)
+  endif()
+  target_include_directories(winnow_cuda SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
+  add_dependencies(winnow_cuda winnow_cuda_code winnow_cuda_vendor)
+
+  # Does a program link, and start where there is no device?
+  add_executable(cuda_links EXCLUDE_FROM_ALL tests/cuda_links.cpp)
+  target_link_libraries(cuda_links PRIVATE winnow_cuda)
+endif()
+
+# What the ops and the vendor layers run must stand in the lists of those sources.
+set(checked "${CMAKE_BINARY_DIR}/cuda/lists_checked")
+add_custom_command(OUTPUT "${checked}"
+  COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> $<TARGET_FILE:winnow_kernels>
+          ${vendor_objects} -- ${cuda_objects}
+  COMMAND "${CMAKE_COMMAND}" -E touch "${checked}"
+  DEPENDS winnow_core winnow_kernels ${vendor_objects} ${cuda_objects}
+          "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" COMMAND_EXPAND_LISTS VERBATIM)
+add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects} ${vendor_objects} "${checked}")

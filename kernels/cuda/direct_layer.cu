@@ -11,7 +11,6 @@ WINNOW_FOR_EACH_TYPE(DirectWeightGradient);
 WINNOW_FOR_EACH_TYPE(DirectBackwardData);
 WINNOW_FOLD_ROWS(float, LoadWeightGradient<float>, Sum, StoreRow<float>);
 WINNOW_FOLD_ROWS(float, LoadWeightGradient<bf16>, Sum, StoreRow<float>);
-WINNOW_FOR_EACH_TYPE(AddBias);
 WINNOW_FOR_EACH_TYPE(MatmulElement);
 
 }  // namespace winnow::cuda

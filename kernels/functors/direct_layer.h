@@ -96,13 +96,4 @@ struct DirectWeightGradient {
   }
 };
 
-// y += bias in every row of `out` elements, for layers of vendors that leave it out.
-template <class T>
-struct AddBias {
-  const float* bias;
-  T* y;
-  std::int64_t out;
-  WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(y[i]) + bias[i % out]); }
-};
-
 }  // namespace winnow

@@ -1,0 +1,71 @@
+// What goes into a vendor's layer and comes out of it: every weight and channel in its place, zeros between.
+#include "kernels/functors/pack_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "kernels/for_each.h"
+#include "kernels/functors/add_bias.h"
+#include "kernels/rng.h"
+
+namespace winnow {
+namespace {
+
+std::vector<float> normals(std::int64_t count, std::uint32_t stream) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = normal_at({3, stream, 0}, i);
+  return values;
+}
+
+TEST(PackWeights, EveryWeightHasItsPlaceAndTheRestIsZero) {
+  const WeightExtents extents{5, 3, 6, 8, 4};
+  const std::vector<float> weights = normals(extents.count(), 1);
+  std::vector<float> packed(static_cast<std::size_t>(extents.packed_count()), 7.0f), back(weights.size());
+  for_each(Exec{}, extents.packed_count(), PackWeights<float>{extents, weights.data(), packed.data()});
+  for (std::int64_t o = 0; o < extents.packed_out; ++o) {
+    for (std::int64_t tap = 0; tap < extents.taps; ++tap) {
+      for (std::int64_t c = 0; c < extents.packed_in; ++c) {
+        const bool real = o < extents.out && c < extents.in;
+        const auto from = static_cast<std::size_t>((o * extents.in + c) * extents.taps + tap);
+        const auto at = static_cast<std::size_t>((o * extents.taps + tap) * extents.packed_in + c);
+        EXPECT_EQ(packed[at], real ? weights[from] : 0.0f) << o << ' ' << tap << ' ' << c;
+      }
+    }
+  }
+  for_each(Exec{}, extents.count(), UnpackWeights<float>{extents, packed.data(), back.data()});
+  EXPECT_EQ(back, weights);
+}
+
+TEST(PackWeights, RoundsOnceToBfloat16) {
+  const WeightExtents extents{4, 2, 9, 4, 2};
+  const std::vector<float> weights = normals(extents.count(), 2);
+  std::vector<bf16> packed(weights.size());
+  std::vector<float> back(weights.size());
+  for_each(Exec{}, extents.packed_count(), PackWeights<bf16>{extents, weights.data(), packed.data()});
+  for_each(Exec{}, extents.count(), UnpackWeights<bf16>{extents, packed.data(), back.data()});
+  for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(back[i], to_float(from_float<bf16>(weights[i])));
+}
+
+TEST(FitChannels, PadsWithZerosAndCutsThemOff) {
+  constexpr std::int64_t kRows = 11, kFew = 3, kMany = 8;
+  const std::vector<float> x = normals(kRows * kFew, 3);
+  std::vector<float> wide(kRows * kMany, 7.0f), back(x.size());
+  for_each(Exec{}, kRows * kMany, FitChannels<float>{x.data(), wide.data(), kFew, kMany});
+  for (std::size_t i = 0; i < wide.size(); ++i) {
+    EXPECT_EQ(wide[i], i % kMany < kFew ? x[i / kMany * kFew + i % kMany] : 0.0f) << i;
+  }
+  for_each(Exec{}, kRows * kFew, FitChannels<float>{wide.data(), back.data(), kMany, kFew});
+  EXPECT_EQ(back, x);
+}
+
+TEST(AddBias, GoesToEveryRow) {
+  constexpr std::int64_t kRows = 5, kOut = 3;
+  const std::vector<float> before = normals(kRows * kOut, 4), bias = normals(kOut, 5);
+  std::vector<float> y = before;
+  for_each(Exec{}, kRows * kOut, AddBias<float>{bias.data(), y.data(), kOut});
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], before[i] + bias[i % kOut]);
+}
+
+}  // namespace
+}  // namespace winnow
