@@ -79,20 +79,24 @@ TEST(DeviceProgram, ABadLabelIsSaidOnceAndNamesItsRow) {
 
 #if defined(WINNOW_EMULATED)
 
-TEST(DeviceProgram, TheSecondRunIsRecordedAndLaterOnesAreOneLaunch) {
-  emulator::reset();
-  const RunContext context(open_device(), 1);
+// A sum on a new machine that ran once.
+struct RunOnce {
+  RunOnce() {
+    Three x{};
+    program.feed(sum.x, x.data());
+    program.run();
+  }
+  RunContext context = (emulator::reset(), RunContext(open_device(), 1));
   Sum sum;
-  const Memory b = filled(context, {1, 1, 1});
+  Memory b = filled(context, {1, 1, 1});
   Program program = sum.compile(context, b);
-  Three x{};
-  program.feed(sum.x, x.data());
-  program.run();
+};
+
+TEST(DeviceProgram, TheSecondRunIsRecordedAndLaterOnesAreOneLaunch) {
+  RunOnce once;
   emulator::reset_counts();
-  program.run();
-  program.run();
-  program.run();
-  context.stream()->wait();
+  for (int run = 0; run < 3; ++run) once.program.run();
+  once.context.stream()->wait();
   EXPECT_EQ(emulator::counts(emulator::Within::Direct).kernels, 0u);
   EXPECT_EQ(emulator::counts(emulator::Within::Direct).graph_launches, 3u);
   EXPECT_EQ(emulator::counts(emulator::Within::Graphs).kernels, 6u) << "add and relu, three times";
@@ -113,18 +117,11 @@ TEST(DeviceProgram, ADeviceWithoutMemoryIsSaidWithTheBytes) {
 }
 
 TEST(DeviceProgram, AFaultOfAKernelSurfacesWhereResultsAreRead) {
-  emulator::reset();
   {
-    const RunContext context(open_device(), 1);
-    Sum sum;
-    const Memory b = filled(context, {1, 1, 1});
-    Program program = sum.compile(context, b);
-    Three x{};
-    program.feed(sum.x, x.data());
-    program.run();
+    RunOnce once;
     emulator::fail_device(0, cudaErrorIllegalAddress);
-    EXPECT_THROW(value_of(program, sum.y), std::runtime_error);
-    EXPECT_THROW(program.run(), std::runtime_error) << "the fault stays";
+    EXPECT_THROW(value_of(once.program, once.sum.y), std::runtime_error);
+    EXPECT_THROW(once.program.run(), std::runtime_error) << "the fault stays";
   }  // giving back does not throw
   emulator::reset();
 }

@@ -87,7 +87,7 @@ std::vector<TrialCase> trials() {
       {"adam_mini", "lenet300", {{"name", "dense"}}, {{"optimizer", "adam_mini"}}, tiny},
       {"sam", "lenet300", {{"name", "dense"}}, {{"optimizer", "sam"}}, tiny},
       {"resnet20", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
-      {"resnet20_in_bf16", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.05},
+      {"lenet5_in_bf16", "lenet5", {{"name", "dense"}}, {{"precision", "bf16"}}, small, 0.05},
   };
   for (const Recipe& recipe : each_method()) {
     all.push_back({recipe.name, recipe.model, recipe.method, {}, recipe.model == "lenet5" ? small : tiny});
