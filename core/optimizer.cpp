@@ -59,7 +59,7 @@ Mirrored ones(std::size_t count, const RunContext& context) {
 
 }  // namespace
 
-Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, RunContext context,
+Optimizer::Optimizer(const Settings& train, ParamStore& params, Method& method, const RunContext& context,
                      std::span<const ParamId> resting)
     : Optimizer(update_graph(train, params, method, 0, resting), train, params, method, context, resting) {
   const OptimizerRule& rule = find_optimizer(train.text("optimizer"));

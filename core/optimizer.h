@@ -17,7 +17,7 @@ class Optimizer {
  public:
   // `context`: that of the program whose gradients are applied, on the device of the parameters; its state marks what is
   // not finite, and then nothing moves any more.
-  Optimizer(const Settings& train, ParamStore& params, Method& method, RunContext context,
+  Optimizer(const Settings& train, ParamStore& params, Method& method, const RunContext& context,
             std::span<const ParamId> resting = {});
 
   static const SlotShapes& slots(const Settings& train);
