@@ -52,12 +52,16 @@ class CudaStream final : public DeviceStream {
     static_cast<void>(cudaFree(memory));
   }
 
-  void upload(void* to, const void* from, std::size_t bytes) override { transfer(to, from, bytes, cudaMemcpyHostToDevice); }
+  void upload(void* to, const void* from, std::size_t bytes) override {
+    transfer(to, from, bytes, cudaMemcpyHostToDevice);
+  }
   void download(void* to, const void* from, std::size_t bytes) override {
     transfer(to, from, bytes, cudaMemcpyDeviceToHost);
     wait();
   }
-  void copy(void* to, const void* from, std::size_t bytes) override { transfer(to, from, bytes, cudaMemcpyDeviceToDevice); }
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    transfer(to, from, bytes, cudaMemcpyDeviceToDevice);
+  }
   void zero(void* to, std::size_t bytes) override {
     if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, stream_), "cudaMemsetAsync");
   }

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 
