@@ -127,11 +127,11 @@ TrainingStep::Result TrainingStep::pass(const Batch& batch, std::int64_t step, b
   Program& program = net.program;
   now().reducer->begin_step(dense);
   params_.send();
+  params_.gradients_written();  // as the reducer hears of them while the program runs
   program.run({.seed = job_.seeds.dropout,
                .step = static_cast<std::uint32_t>(step),
                .first_row = batch.first_row,
                .update_statistics = first});
-  params_.gradients_written();
   program.check();
   RunStatus found = status();
   sums_ = {program.scalar<float>(net.loss), static_cast<float>(program.scalar<std::int32_t>(net.correct)),

@@ -30,7 +30,8 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
                          [](Postponed now, Postponed before) { return std::max(now, before); });
   if (const auto error = board_.reported()) throw *error;
-  return !stop();
+  // Looked at here and now: a word given since the last look would be lost, and with it the reason why trials are missing.
+  return !stop() && !notice->heard();
 }
 
 // In the worker's process.

@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "tests/device/emulated.h"
+#include "tests/device/twin.h"
 #include "tests/training/process.h"
 
 namespace winnow::test {
@@ -16,6 +17,7 @@ struct TrialCase {
   std::string name, model;
   Pairs method, train = {}, data = {};
   double tolerance = 0.02;  // relative, of every loss
+  bool ranks = false;       // with a neighbour
   friend std::ostream& operator<<(std::ostream& stream, const TrialCase& trial) { return stream << trial.name; }
 };
 
@@ -38,7 +40,8 @@ Seen train(const TrialCase& of, std::shared_ptr<DeviceStream> stream) {
   settings.insert(settings.end(), of.train.begin(), of.train.end());
   Pairs data = {{"examples", "16"}, {"test_examples", "10"}};
   data.insert(data.end(), of.data.begin(), of.data.end());
-  SmallTrial trial(of.model, of.method, settings, data);
+  Twin twin;
+  SmallTrial trial(of.model, of.method, settings, data, {}, of.ranks ? &twin : nullptr);
   Losses losses;
   trial.observer = &losses;
   ProgramCache programs(std::move(stream));
@@ -86,6 +89,8 @@ std::vector<TrialCase> trials() {
       {"adam_clipped", "lenet300", {{"name", "dense"}}, {{"optimizer", "adam"}, {"clip_norm", "0.5"}}, tiny},
       {"adam_mini", "lenet300", {{"name", "dense"}}, {{"optimizer", "adam_mini"}}, tiny},
       {"sam", "lenet300", {{"name", "dense"}}, {{"optimizer", "sam"}}, tiny},
+      {"ranks", "lenet300", {{"name", "gmp"}, {"density", "0.2"}}, {}, tiny, 0.02, true},
+      {"ranks_with_statistics", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny, 0.02, true},
       {"resnet20", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
       {"lenet5_in_bf16", "lenet5", {{"name", "dense"}}, {{"precision", "bf16"}}, small, 0.05},
   };

@@ -1,0 +1,162 @@
+// Layers as a device computes them, each direction, against their definition on the CPU. On a GPU these are layers of
+// cuBLASLt and cuDNN: the same bits at every run and in a replay, whatever was in the scratch.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "core/memory.h"
+#include "kernels/cuda/layers.h"
+#include "kernels/direct_layer.h"
+#include "kernels/rng.h"
+#include "tests/device/emulated.h"
+
+namespace winnow::test {
+namespace {
+
+struct LayerCase {
+  std::string name;
+  ConvShape shape;
+  Direction direction;
+  friend std::ostream& operator<<(std::ostream& stream, const LayerCase& of) { return stream << of.name; }
+};
+
+using Bytes = std::vector<std::byte>;
+
+Bytes random_numbers(std::int64_t count, DType dtype, const std::string& stream) {
+  Bytes bytes(static_cast<std::size_t>(count * size_of(dtype)));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = 2 * uniform_at({7, stream_id(stream), 0}, static_cast<std::uint64_t>(i)) - 1;
+    if (dtype == DType::F32) reinterpret_cast<float*>(bytes.data())[i] = value;
+    if (dtype == DType::BF16) reinterpret_cast<bf16*>(bytes.data())[i] = from_float<bf16>(value);
+  }
+  return bytes;
+}
+
+double number(const Bytes& bytes, DType dtype, std::size_t i) {
+  return dtype == DType::F32 ? reinterpret_cast<const float*>(bytes.data())[i]
+                             : to_float(reinterpret_cast<const bf16*>(bytes.data())[i]);
+}
+
+// The four operands of a layer; which of them are results, the direction says.
+struct Operands {
+  explicit Operands(const ConvShape& s)
+      : x(random_numbers(s.batch * s.height * s.width * s.in, s.dtype, "x")),
+        weights(random_numbers(s.out * (s.in / s.groups) * s.kernel_h * s.kernel_w, DType::F32, "weights")),
+        bias(random_numbers(s.out, DType::F32, "bias")),
+        y(random_numbers(s.batch * s.out_height() * s.out_width() * s.out, s.dtype, "y")) {}
+  Bytes x, weights, bias, y;
+  std::vector<Bytes*> all() { return {&x, &weights, &bias, &y}; }
+};
+
+class DeviceLayer : public testing::TestWithParam<LayerCase> {};
+
+TEST_P(DeviceLayer, ComputesItsDefinition) {
+  const auto& [name, shape, direction] = GetParam();
+  Operands expected(shape);
+  DirectLayer definition(shape, direction);
+  Memory scratch(nullptr, definition.scratch_bytes());
+  definition.run(
+      {expected.x.data(), expected.weights.data(), shape.bias ? expected.bias.data() : nullptr, expected.y.data()},
+      Exec{.scratch = scratch.get()});
+  in_every_order([&] {
+    const auto stream = open_device();
+    const auto layer = cuda::make_layer(shape, direction);
+    RecordProperty("implementation", layer->implementation());
+    Operands found(shape);
+    std::vector<Memory> memory;
+    for (Bytes* operand : found.all()) memory.emplace_back(stream, operand->size());
+    const Bytes noise(layer->scratch_bytes(), std::byte{0xff});
+    const Memory workspace(stream, noise.size());
+    const LayerBuffers buffers{memory[0].get(), memory[1].get(), shape.bias ? memory[2].get() : nullptr,
+                               memory[3].get()};
+    const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get()};
+    std::unique_ptr<Recording> recording;
+    std::vector<Bytes> first;
+    for (int round = 0; round < 4; ++round) {
+      Operands now(shape);
+      for (std::size_t i = 0; i < memory.size(); ++i) {
+        stream->upload(memory[i].get(), now.all()[i]->data(), now.all()[i]->size());
+      }
+      stream->upload(workspace.get(), noise.data(), noise.size());
+      if (round == 2) recording = stream->record([&] { layer->run(buffers, exec); });
+      recording ? recording->replay() : layer->run(buffers, exec);
+      std::vector<Bytes> results;
+      for (std::size_t i = 0; i < memory.size(); ++i) {
+        stream->download(now.all()[i]->data(), memory[i].get(), memory[i].bytes());
+        results.push_back(*now.all()[i]);
+      }
+      if (round == 0) first = results;
+      EXPECT_EQ(results, first) << "round " << round << " by " << layer->implementation();
+    }
+    const double tolerance = shape.dtype == DType::BF16 ? 1e-2 : 1e-4;
+    for (std::size_t k = 0; k < first.size(); ++k) {
+      const DType dtype = k == 0 || k == 3 ? shape.dtype : DType::F32;
+      const Bytes& right = *expected.all()[k];
+      const std::size_t count = right.size() / static_cast<std::size_t>(size_of(dtype));
+      double largest = 0, off = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const double here = number(first[k], dtype, i), there = number(right, dtype, i);
+        largest = std::max(largest, std::abs(there));
+        off = std::max(off, std::isnan(here) ? HUGE_VAL : std::abs(here - there));
+      }
+      EXPECT_LE(off, tolerance * largest) << "operand " << k << " by " << layer->implementation();
+    }
+  });
+}
+
+std::vector<LayerCase> layer_cases() {
+  const ConvShape base{.batch = 4,
+                       .height = 8,
+                       .width = 8,
+                       .in = 16,
+                       .out = 16,
+                       .kernel_h = 3,
+                       .kernel_w = 3,
+                       .stride = 1,
+                       .pad = 1,
+                       .groups = 1,
+                       .dtype = DType::F32,
+                       .bias = false};
+  const auto with = [&base](const auto& change) {
+    ConvShape shape = base;
+    change(shape);
+    return shape;
+  };
+  const std::vector<std::pair<std::string, ConvShape>> shapes = {
+      {"same_channels", base},
+      {"first_layer", with([](ConvShape& s) { s.in = 3, s.bias = true; })},
+      {"stride_2", with([](ConvShape& s) { s.out = 32, s.stride = 2; })},
+      {"pointwise", with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0; })},
+      {"pointwise_stride_2",
+       with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0, s.stride = 2; })},
+      {"lenet", with([](ConvShape& s) { s.in = 6, s.kernel_h = s.kernel_w = 5, s.pad = 0, s.bias = true; })},
+      {"depthwise", with([](ConvShape& s) { s.groups = 16; })},
+      {"linear", with([](ConvShape& s) {
+         s.batch = 32, s.height = s.width = s.kernel_h = s.kernel_w = 1, s.pad = 0, s.in = 49, s.out = 10,
+         s.bias = true;
+       })},
+  };
+  std::vector<LayerCase> cases;
+  for (const auto& [name, shape] : shapes) {
+    for (const DType dtype : {DType::F32, DType::BF16}) {
+      for (const auto& [direction, way] :
+           {std::pair(Direction::Forward, "forward"), std::pair(Direction::BackwardData, "data"),
+            std::pair(Direction::BackwardWeights, "weights")}) {
+        cases.push_back({name + "_" + name_of(dtype) + "_" + way, shape, direction});
+        cases.back().shape.dtype = dtype;
+        if (direction == Direction::BackwardData) cases.back().shape.bias = false;
+      }
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, DeviceLayer, testing::ValuesIn(layer_cases()),
+                         [](const auto& at) { return at.param.name; });
+
+}  // namespace
+}  // namespace winnow::test
