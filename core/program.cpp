@@ -1,7 +1,6 @@
 #include "core/program.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "core/clock.h"
@@ -124,14 +123,7 @@ void Program::Impl::refresh(ValueId value) {
 }
 
 // Real attributes of all steps go to where kernels read them.
-void Program::Impl::store_reals() {
-  const std::size_t bytes = reals.size() * sizeof(double);
-  if (context.stream()) {
-    context.stream()->upload(real_memory.get(), reals.data(), bytes);
-  } else if (bytes > 0) {
-    std::memcpy(real_memory.get(), reals.data(), bytes);
-  }
-}
+void Program::Impl::store_reals() { context.write(real_memory.get(), reals.data(), reals.size() * sizeof(double)); }
 
 Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span<const Binding> bindings,
                  RunContext context)
@@ -288,11 +280,7 @@ void Program::read(ValueId value, std::span<std::byte> to) const {
   if (from.bytes() != to.size()) {
     fail(ErrorKind::Internal, "{} bytes are read of a value of {}", to.size(), from.bytes());
   }
-  if (impl_->context.stream()) {
-    impl_->context.stream()->download(to.data(), from.data, to.size());
-  } else {
-    std::memcpy(to.data(), from.data, to.size());
-  }
+  impl_->context.read(to.data(), from.data, to.size());
 }
 
 TensorView Program::view(ValueId value) const { return impl_->views.at(static_cast<std::size_t>(value)); }

@@ -1,6 +1,7 @@
 #include "core/run_context.h"
 
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "core/memory.h"
@@ -32,6 +33,22 @@ const std::shared_ptr<DeviceStream>& RunContext::stream() const { return shared_
 RunState* RunContext::state() const { return shared_->state(); }
 const RunFeed& RunContext::feed() const { return shared_->host.feed; }
 
+void RunContext::write(void* to, const void* from, std::size_t bytes) const {
+  if (shared_->stream) {
+    shared_->stream->upload(to, from, bytes);
+  } else if (bytes > 0) {
+    std::memcpy(to, from, bytes);
+  }
+}
+
+void RunContext::read(void* to, const void* from, std::size_t bytes) const {
+  if (shared_->stream) {
+    shared_->stream->download(to, from, bytes);
+  } else if (bytes > 0) {
+    std::memcpy(to, from, bytes);
+  }
+}
+
 void RunContext::start(const RunFeed& feed) {
   shared_->host.feed = feed;
   RunState* state = shared_->state();
@@ -45,18 +62,11 @@ void RunContext::start(const RunFeed& feed) {
 }
 
 RunStatus RunContext::status() const {
-  if (!shared_->stream) return shared_->host.status;
   RunStatus found;
-  shared_->stream->download(&found, &shared_->state()->status, sizeof found);
+  read(&found, &shared_->state()->status, sizeof found);
   return found;
 }
 
-void RunContext::set_status(const RunStatus& status) {
-  if (!shared_->stream) {
-    shared_->host.status = status;
-  } else {
-    shared_->stream->upload(&shared_->state()->status, &status, sizeof status);
-  }
-}
+void RunContext::set_status(const RunStatus& status) { write(&shared_->state()->status, &status, sizeof status); }
 
 }  // namespace winnow

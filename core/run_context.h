@@ -2,6 +2,7 @@
 // A handle: copies are the same context. Not synchronised.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "kernels/device.h"
@@ -22,6 +23,9 @@ class RunContext {
   int threads() const;
   const std::shared_ptr<DeviceStream>& stream() const;  // null: the CPU
   RunState* state() const;                              // in the memory of the device
+  // Between the host and the memory of the device, in the order of what is queued; read() has waited for it.
+  void write(void* to, const void* from, std::size_t bytes) const;
+  void read(void* to, const void* from, std::size_t bytes) const;
 
   void start(const RunFeed& feed);  // what the run that is queued next reads
   const RunFeed& feed() const;      // that of the last run

@@ -1,5 +1,9 @@
 #include "distributed/evaluator.h"
 
+#include <array>
+
+#include "core/scalar_log.h"
+
 namespace winnow {
 namespace {
 
@@ -23,6 +27,14 @@ Evaluation Evaluator::evaluate(Split split) {
   if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
   std::vector<double> sums(3 + net_->reported.size(), 0.0);
   Program& program = net_->program;
+  ScalarLog log(program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  const auto add_logged = [&] {
+    program.check();
+    const std::vector<float> logged = log.take();
+    for (std::size_t i = 0; i < logged.size(); ++i) {
+      if (const std::size_t column = i % log.columns(); column < 3) sums[column] += static_cast<double>(logged[i]);
+    }
+  };
   std::vector<float> observed;  // of the examples of one batch
   programs_.params().send();
   for (std::int64_t b = 0; b < source->batches(); ++b) {
@@ -30,17 +42,16 @@ Evaluation Evaluator::evaluate(Split split) {
     program.feed(net_->images, batch.images.data);
     program.feed(net_->labels, batch.labels.data);
     program.run();
+    log.note();
+    if (log.full()) add_logged();
     job_.observer.working();
-    program.check();
-    sums[0] += static_cast<double>(program.scalar<float>(net_->loss));
-    sums[1] += program.scalar<std::int32_t>(net_->correct);
-    sums[2] += program.scalar<std::int32_t>(net_->correct5);
     for (std::size_t i = 0; i < net_->reported.size(); ++i) {
       observed.resize(static_cast<std::size_t>(program.view(net_->reported[i].value).numel()));
       program.read(net_->reported[i].value, std::as_writable_bytes(std::span(observed)));
       sums[3 + i] += sum_over_examples(observed, batch.labels);
     }
   }
+  add_logged();
   job_.comm.all_reduce_sum(std::span<double>(sums));
   result.examples = source->examples();
   const auto count = static_cast<double>(result.examples);

@@ -138,17 +138,32 @@ std::span<const double> Trainer::rate_factors() {
   return rate_factors_;
 }
 
-StepReport Trainer::train_step() {
+StepReport Trainer::begin_step() {
   rest();
   StepReport report{.learning_rate = learning_rate(),
                     .dense_gradients = !cursor_.again && events_.dense_gradients.contains(cursor_.step),
                     .phase = cursor_.phase,
                     .passes = step_->passes()};
-  TrainingStep::Result batch = step_->gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
-  report.loss = batch.loss;
-  report.accuracy = batch.accuracy;
-  report.losses = std::move(batch.losses);
-  report.diverged = step_->status().not_finite != 0;
+  step_->gradients(cursor_.batches++, cursor_.step, report.dense_gradients);
+  return report;
+}
+
+void Trainer::take_result(StepReport& report, TrainingStep::Result&& result) {
+  report.loss = result.loss;
+  report.accuracy = result.accuracy;
+  report.losses = std::move(result.losses);
+  report.diverged = !result.finite;
+}
+
+void Trainer::update(const StepReport& report) {
+  step_->update(report.learning_rate, ++cursor_.updates, rate_factors());
+  ++cursor_.step;
+  cursor_.again = false;
+}
+
+StepReport Trainer::train_step() {
+  StepReport report = begin_step();
+  take_result(report, std::move(step_->results().at(0)));
   report.updated = !report.diverged;
   if (report.updated && events_.after_backward.contains(cursor_.step)) {
     cursor_.again = notify(When::AfterBackward, true) == Verdict::SkipUpdate;
@@ -156,14 +171,66 @@ StepReport Trainer::train_step() {
     cursor_.skipped += cursor_.again ? 1 : 0;
   }
   if (report.updated) {
-    step_->update(report.learning_rate, ++cursor_.updates, rate_factors());
-    ++cursor_.step;
-    cursor_.again = false;
+    update(report);
     report.diverged = step_->status().not_finite != 0;
     if (!report.diverged && events_.after_step.contains(cursor_.step)) notify(When::AfterStep);
   }
   report.step = cursor_.step;
   return report;
+}
+
+StepReport Trainer::queue_step() {
+  StepReport report = begin_step();
+  update(report);
+  report.step = cursor_.step;
+  queued_.push_back(report);
+  return report;
+}
+
+// Whether the host looks at what the coming step leaves, or changes the program that does it.
+bool Trainer::acts_in_step() const {
+  const std::int64_t step = cursor_.step;
+  return cursor_.again || events_.after_backward.contains(step) || events_.after_step.contains(step + 1) ||
+         (step > 0 && !events_.resting.empty() && events_.resting_at(step) != events_.resting_at(step - 1));
+}
+
+// False: training diverged in it.
+bool Trainer::finish_step(const StepReport& report) {
+  job_.observer.step_done(report);
+  if (report.diverged) return false;
+  cursor_.sums.loss += report.loss;
+  cursor_.sums.accuracy += report.accuracy;
+  ++cursor_.sums.batches;
+  cursor_.sums.losses.resize(report.losses.size(), 0.0);
+  for (std::size_t i = 0; i < report.losses.size(); ++i) cursor_.sums.losses[i] += report.losses[i];
+  return true;
+}
+
+// Waits for the steps that are queued. False: training diverged in one of them. Those behind it have changed nothing but
+// the cursor, which goes back.
+bool Trainer::settle() {
+  std::vector<StepReport> reports = std::exchange(queued_, {});
+  if (reports.empty()) return true;
+  const double start = seconds_now();
+  std::vector<TrainingStep::Result> results = step_->results();
+  const RunStatus status = step_->status();
+  cursor_.seconds += seconds_now() - start;
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    StepReport& report = reports[i];
+    take_result(report, std::move(results.at(i)));
+    if (report.diverged) {
+      report.updated = false;
+      --report.step;
+    } else if (status.not_finite != 0 && status.since + 1 == report.step) {
+      report.diverged = true;  // in its update
+    }
+    if (finish_step(report)) continue;
+    cursor_.batches -= static_cast<std::int64_t>(reports.size() - 1 - i);
+    cursor_.updates -= cursor_.step - report.step;
+    cursor_.step = report.step;
+    return false;
+  }
+  return true;
 }
 
 double Trainer::rate_at(std::int64_t step) const {
@@ -175,8 +242,8 @@ void Trainer::recalibrate(std::int64_t batches) {
   recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
 }
 
-void Trainer::stop_if_asked() {
-  if (job_.observer.stop_requested()) throw Error(ErrorKind::Stopped, "stopped on request");
+void Trainer::stop_if(bool asked) {
+  if (asked) throw Error(ErrorKind::Stopped, "stopped on request");
 }
 
 void Trainer::report_epoch() {
@@ -223,25 +290,24 @@ void Trainer::start_phase(int index) {
 bool Trainer::run_phase() {
   const std::int64_t every = job_.train.integer("eval_every") * length_.steps_per_epoch;
   while (cursor_.step < phase_.last_step) {
-    if (phases_.wants_snapshot(phase_, cursor_.step)) {
+    const bool queues = step_->queues() && !acts_in_step();
+    const bool snapshot = phases_.wants_snapshot(phase_, cursor_.step), stop = job_.observer.stop_requested();
+    if ((!queues || snapshot || stop || queued_.size() == TrainingStep::kMostQueued) && !settle()) return false;
+    if (snapshot) {
       sync_buffers();
       phases_.keep_snapshot(cursor_.step);
     }
-    stop_if_asked();
+    stop_if(stop);
     job_.observer.step_started();
     const double start = seconds_now();
-    const StepReport report = train_step();
+    const StepReport report = queues ? queue_step() : train_step();
     cursor_.seconds += seconds_now() - start;
-    job_.observer.step_done(report);
-    if (report.diverged) return false;
-    cursor_.sums.loss += report.loss;
-    cursor_.sums.accuracy += report.accuracy;
-    ++cursor_.sums.batches;
-    cursor_.sums.losses.resize(report.losses.size(), 0.0);
-    for (std::size_t i = 0; i < report.losses.size(); ++i) cursor_.sums.losses[i] += report.losses[i];
+    if (!queues && !finish_step(report)) return false;
     if (!report.updated) continue;
-    if (cursor_.step % every == 0 || cursor_.step == phase_.last_step) report_epoch();
-    if (cursor_.step % length_.steps_per_epoch == 0) notify(When::EpochEnd);
+    const bool epoch_ends = cursor_.step % length_.steps_per_epoch == 0, phase_ends = cursor_.step == phase_.last_step;
+    if ((epoch_ends || phase_ends) && !settle()) return false;
+    if (cursor_.step % every == 0 || phase_ends) report_epoch();
+    if (epoch_ends) notify(When::EpochEnd);
   }
   notify(When::PhaseEnd);
   const std::optional<Phase> next = phases_.phase(cursor_.phase + 1);
@@ -291,7 +357,7 @@ Trainer::Outcome Trainer::run() {
   if (cursor_.phase < 0) start_phase(0);
   if (!cursor_.ended) outcome.diverged = !run_phase();
   while (!outcome.diverged && phases_.phase(cursor_.phase + 1)) {
-    stop_if_asked();
+    stop_if(job_.observer.stop_requested());
     start_phase(cursor_.phase + 1);
     outcome.diverged = !run_phase();
   }

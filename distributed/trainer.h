@@ -56,7 +56,7 @@ class Trainer final : public TrainState {
   // cursor, snapshots to go back to, and what method and observer keep. Between two steps.
   void save(StateWriter&) const;
   void load(StateReader&);  // Error{Input} for the state of another job
-  // One batch: forward, backward, reduction, events, update. Public for tests and benchmarks; run() calls it.
+  // One batch: forward, backward, reduction, events, update. Public for tests and benchmarks.
   StepReport train_step();
   void start_phase(int index);  // the phase must exist
 
@@ -84,9 +84,16 @@ class Trainer final : public TrainState {
   std::span<const double> rate_factors();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
-  void stop_if_asked();
+  static void stop_if(bool asked);
   void report_epoch();
   bool run_phase();  // the present one; false: it diverged
+  StepReport begin_step();
+  void update(const StepReport& report);
+  StepReport queue_step();
+  static void take_result(StepReport& report, TrainingStep::Result&& result);
+  bool acts_in_step() const;
+  bool finish_step(const StepReport& report);
+  bool settle();
   void encode_weights();
   void check_derived_form(const ParamSpec& spec, const std::vector<float>& decoded);
 
@@ -107,6 +114,7 @@ class Trainer final : public TrainState {
   Phases phases_;
   Phase phase_;  // the present one
   Cursor cursor_;
+  std::vector<StepReport> queued_;    // of steps that a device has still to do, in order
   std::vector<double> rate_factors_;  // of the coming update, by ParamId
   std::uint64_t mask_revision_seen_ = 0;
   std::uint64_t evaluated_ = 0;  // ParamStore::changes() at the last evaluation, or before the present phase

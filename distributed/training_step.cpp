@@ -27,6 +27,12 @@ class AtPoint {
   std::span<const Optimizer::Point> point_;
 };
 
+ScalarLog log_of(const CompiledNetwork& net, int passes) {
+  std::vector<ValueId> scalars = {net.loss, net.correct};
+  for (const Reported& extra : net.reported) scalars.push_back(extra.value);
+  return {net.program, scalars, TrainingStep::kMostQueued * static_cast<std::size_t>(passes)};
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramCache& programs, BatchSource& source)
@@ -48,7 +54,8 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   }
   CompiledNetwork& net = programs_.compiled(std::move(draft));
   Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting);
-  parts_.push_back(std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr}));
+  parts_.push_back(
+      std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr, log_of(net, passes_)}));
   Part& part = now();
   std::vector<ParamId> order;
   for (const auto& [value, id] : net.gradients) {
@@ -103,14 +110,40 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
   for (const ParamId id : resting) params_.zero_gradient(id);
 }
 
-TrainingStep::Result TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
+void TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
   const Batch& batch = source_.batch(index);
   feed(batch);
-  const Result at_weights = pass(batch, step, dense && passes_ == 1, true);
-  if (passes_ == 1 || status().not_finite != 0) return at_weights;
+  queued_.push_back(step);
+  pass(batch, step, dense && passes_ == 1, true);
+  if (passes_ == 1) return;
   const AtPoint there(now().net, params_, now().optimizer.point());
   pass(batch, step, dense, false);
-  return at_weights;
+}
+
+std::vector<TrainingStep::Result> TrainingStep::results() {
+  std::vector<Result> results;
+  if (queued_.empty()) return results;
+  program().check();
+  const std::size_t columns = now().log.columns();
+  const std::vector<float> values = now().log.take();
+  const std::size_t per_batch = columns * static_cast<std::size_t>(passes_);
+  bool finite = true;
+  for (std::size_t batch = 0; batch < queued_.size(); ++batch) {
+    const std::span passes = std::span(values).subspan(batch * per_batch, per_batch);
+    const std::span at_weights = passes.first(columns);
+    Result& result = results.emplace_back();
+    result.loss = static_cast<double>(at_weights[0]);
+    result.accuracy = static_cast<double>(at_weights[1]) / static_cast<double>(job_.batch());
+    result.losses.assign(at_weights.begin() + 2, at_weights.end() - 1);
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+      const bool is_flag = i % columns == columns - 1;
+      result.finite = result.finite && !not_finite(passes[i]) && !(is_flag && passes[i] > 0);
+    }
+    if (finite && !result.finite) note_not_finite(queued_[batch]);
+    finite = finite && result.finite;
+  }
+  queued_.clear();
+  return results;
 }
 
 void TrainingStep::feed(const Batch& batch) {
@@ -122,32 +155,33 @@ void TrainingStep::feed(const Batch& batch) {
   for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.feed(net.taught[i], teacher_->value(i));
 }
 
-TrainingStep::Result TrainingStep::pass(const Batch& batch, std::int64_t step, bool dense, bool first) {
+void TrainingStep::pass(const Batch& batch, std::int64_t step, bool dense, bool first) {
   CompiledNetwork& net = now().net;
-  Program& program = net.program;
   now().reducer->begin_step(dense);
   params_.send();
   params_.gradients_written();  // as the reducer hears of them while the program runs
-  program.run({.seed = job_.seeds.dropout,
-               .step = static_cast<std::uint32_t>(step),
-               .first_row = batch.first_row,
-               .update_statistics = first});
-  program.check();
+  net.program.run({.seed = job_.seeds.dropout,
+                   .step = static_cast<std::uint32_t>(step),
+                   .first_row = batch.first_row,
+                   .update_statistics = first});
+  now().log.note();
+  if (job_.comm.size() > 1) sum_over_ranks();
+}
+
+void TrainingStep::sum_over_ranks() {
+  program().check();
+  std::vector<float> sums = now().log.last();
+  now().reducer->finish(sums);
+  now().log.replace_last(sums);
+}
+
+// What one rank found, or shows in a loss alone, ends the trial on all, from the step on in which it was.
+void TrainingStep::note_not_finite(std::int64_t step) {
   RunStatus found = status();
-  sums_ = {program.scalar<float>(net.loss), static_cast<float>(program.scalar<std::int32_t>(net.correct)),
-           static_cast<float>(found.not_finite)};
-  for (const Reported& extra : net.reported) sums_.push_back(program.scalar<float>(extra.value));
-  now().reducer->finish(sums_);
-  Result result{static_cast<double>(sums_[0]), static_cast<double>(sums_[1]) / static_cast<double>(job_.batch()), {}};
-  result.losses.assign(sums_.begin() + 3, sums_.end());
-  // What one rank found ends the trial on all.
-  const bool elsewhere = sums_[2] > 0 || std::ranges::any_of(sums_, [](float sum) { return not_finite(sum); });
-  if (elsewhere && found.not_finite == 0) {
-    found.not_finite = 1;
-    found.since = static_cast<std::uint32_t>(step);
-    context().set_status(found);
-  }
-  return result;
+  if (found.not_finite != 0 && found.since <= static_cast<std::uint32_t>(step)) return;
+  found.not_finite = 1;
+  found.since = static_cast<std::uint32_t>(step);
+  context().set_status(found);
 }
 
 std::int64_t TrainingStep::bytes_sent() const {

@@ -1,6 +1,7 @@
 // One batch of training: forward, backward, the sum of gradients over ranks, and the update, which
 // the trainer asks for apart, since a method may act between. An optimiser of two passes runs the batch again at a point
-// that it computes from the first gradients. Owns reducers and optimisers; borrows the rest. Not synchronised.
+// that it computes from the first gradients. On a device all of this is queued; losses stay there until results() asks for
+// them, so that the host waits once for many steps. Owns reducers and optimisers; borrows the rest. Not synchronised.
 #pragma once
 
 #include <memory>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/optimizer.h"
+#include "core/scalar_log.h"
 #include "distributed/reducer.h"
 #include "distributed/teacher.h"
 #include "distributed/train_job.h"
@@ -21,13 +23,19 @@ class TrainingStep {
   struct Result {
     double loss = 0, accuracy = 0;    // of the whole batch, at the weights
     std::vector<double> losses = {};  // extra ones, as they are weighed: by Model::losses
+    bool finite = true;               // all numbers up to here, on every rank
   };
+  static constexpr std::size_t kMostQueued = 32;  // batches between two calls of results()
   void enter_phase(int phase);
   // From here on these parameters rest, in the order of their ids: programs without their gradients and updates.
   void rest(std::span<const ParamId> resting);
   // Gradients of this batch of the training order, summed over ranks. `dense`: also those of masked
   // entries. `step`: of the random streams.
-  Result gradients(std::int64_t batch, std::int64_t step, bool dense);
+  void gradients(std::int64_t batch, std::int64_t step, bool dense);
+  // Of all batches since the last call, in order.
+  std::vector<Result> results();
+  // Whether gradients() leaves the host free to go on with further steps.
+  bool queues() const { return context().stream() != nullptr && job_.comm.size() == 1; }
   // Update number `number` since the slots were zero, from 1; `factors` on the learning rate, by ParamId.
   void update(double learning_rate, std::int64_t number, std::span<const double> factors = {}) {
     now().optimizer.update(learning_rate, number, factors);
@@ -50,14 +58,17 @@ class TrainingStep {
     Optimizer optimizer;
     std::vector<ParamId> param_of_grad;  // by value
     std::unique_ptr<Reducer> reducer;
+    ScalarLog log;  // of each pass: loss, correct, extra losses
   };
   Part& now() { return *parts_.back(); }
   const Part& now() const { return *parts_.back(); }
   void add_part(std::vector<ParamId> resting);
-  RunContext context() { return program().context(); }
+  RunContext context() const { return now().net.program.context(); }
   void watch_gradients();
   void feed(const Batch& batch);
-  Result pass(const Batch& batch, std::int64_t step, bool dense, bool first);
+  void pass(const Batch& batch, std::int64_t step, bool dense, bool first);
+  void sum_over_ranks();
+  void note_not_finite(std::int64_t step);
 
   const TrainJob& job_;
   const Network& network_;
@@ -66,10 +77,10 @@ class TrainingStep {
   BatchSource& source_;
   std::unique_ptr<Teacher> teacher_;  // where the method has one
   int passes_, phase_ = 0;
+  std::vector<std::int64_t> queued_;          // steps of the batches whose results are to come
   std::vector<std::unique_ptr<Part>> parts_;  // the one before, if any, and the present one: turns compile once
   std::size_t memory_ = 0;
   std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;  // of parts that are gone
-  std::vector<float> sums_;                        // over ranks, of one pass
 };
 
 }  // namespace winnow

@@ -28,7 +28,7 @@ struct RunStatus {
 
   // A loss, weight or running statistic has become infinite or NaN, first in the run of step `since`.
   std::uint32_t not_finite = 0, since = 0;
-  // not_finite as it was when this run started: updates then change nothing. A copy, so that all
+  // not_finite as it was when this run started: updates and running statistics then change nothing. A copy, so that all
   // threads of a run see the same.
   std::uint32_t stopped = 0;
   // row * 2^32 + label of the first row whose label is not below the classes.

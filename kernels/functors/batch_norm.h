@@ -81,7 +81,7 @@ struct StoreBatchStatistics {
     const double centre = static_cast<double>(to_float(x[c])) + shift;
     mean[c] = static_cast<float>(centre);
     rstd[c] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(static_cast<float>(*eps))));
-    if (!run->feed.update_statistics) return;
+    if (!run->feed.update_statistics || run->status.stopped != 0) return;
     const double m = static_cast<double>(static_cast<float>(*momentum));
     const double unbiased = variance * n / (rows > 1 ? n - 1.0 : 1.0);
     running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_mean[c]) + m * centre);

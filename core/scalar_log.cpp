@@ -1,0 +1,50 @@
+#include "core/scalar_log.h"
+
+#include "core/error.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/gather_scalars.h"
+
+namespace winnow {
+
+ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows)
+    : context_(program.context()), columns_(scalars.size() + 1), most_(rows) {
+  std::vector<ScalarPlace> places;
+  for (const ValueId id : scalars) {
+    const TensorView view = program.view(id);
+    if (view.numel() != 1 || (view.dtype != DType::F32 && view.dtype != DType::I32)) {
+      fail(ErrorKind::Internal, "a value of {} {} is no scalar that can be logged", view.numel(), name_of(view.dtype));
+    }
+    places.push_back({view.data, view.dtype == DType::F32 ? ScalarPlace::Type::F32 : ScalarPlace::Type::I32});
+  }
+  places.push_back({&context_.state()->status.not_finite, ScalarPlace::Type::I32});  // an address of the device
+  const auto bytes = std::as_bytes(std::span(places));
+  places_ = Memory(context_.stream(), bytes.size());
+  values_ = Memory(context_.stream(), most_ * columns_ * sizeof(float));
+  context_.write(places_.get(), bytes.data(), bytes.size());
+}
+
+void ScalarLog::note() {
+  const auto& stream = context_.stream();
+  const Exec exec{.device = context_.device(), .stream = stream ? stream->queue() : nullptr};
+  for_each(exec, static_cast<std::int64_t>(columns_),
+           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), row(rows_++)});
+}
+
+std::vector<float> ScalarLog::take() {
+  std::vector<float> values(rows_ * columns_);
+  context_.read(values.data(), row(0), values.size() * sizeof(float));
+  rows_ = 0;
+  return values;
+}
+
+std::vector<float> ScalarLog::last() const {
+  std::vector<float> values(columns_);
+  context_.read(values.data(), row(rows_ - 1), values.size() * sizeof(float));
+  return values;
+}
+
+void ScalarLog::replace_last(std::span<const float> values) {
+  context_.write(row(rows_ - 1), values.data(), values.size_bytes());
+}
+
+}  // namespace winnow

@@ -1,0 +1,39 @@
+// Scalars that runs of a program leave, a row for each run, kept where the program runs until the host asks for them: so it
+// waits once for many runs. Owns its memory; the program's must outlive it. Not synchronised.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/program.h"
+
+namespace winnow {
+
+class ScalarLog {
+ public:
+  // Columns: `scalars` of the program, f32 or i32, then whether a number of its runs so far was not finite (RunStatus).
+  // Up to `rows` at a time.
+  ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows);
+
+  // A row of what the runs queued so far leave. Not when full().
+  void note();
+  bool empty() const { return rows_ == 0; }
+  bool full() const { return rows_ == most_; }
+  std::size_t columns() const { return columns_; }
+
+  // All rows, one after the other, after all that was queued; they are then gone.
+  std::vector<float> take();
+  // The newest row; and another one in its place.
+  std::vector<float> last() const;
+  void replace_last(std::span<const float> row);
+
+ private:
+  float* row(std::size_t index) const { return reinterpret_cast<float*>(values_.get()) + index * columns_; }
+
+  RunContext context_;
+  std::size_t columns_, most_, rows_ = 0;
+  Memory places_, values_;
+};
+
+}  // namespace winnow

@@ -1,0 +1,142 @@
+// Steps between events are queued without a look at what they leave: the host waits once for many, and what it learns then is
+// what a trial on the CPU learns step by step.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tests/device/emulated.h"
+#include "tests/training/process.h"
+
+namespace winnow::test {
+namespace {
+
+const Pairs kTiny = {{"height", "8"},    {"width", "8"},      {"channels", "3"},      {"classes", "3"},
+                     {"examples", "64"}, {"validation", "0"}, {"test_examples", "10"}};
+
+class Watcher final : public TrainObserver {
+ public:
+  void phase_started(const Phase&, TrainState& state) override {
+    if (prepare) prepare(state);
+  }
+  void step_started() override {
+#if defined(WINNOW_EMULATED)
+    waits.push_back(emulator::counts(emulator::Within::Direct).synchronisations);
+#endif
+  }
+  void step_done(const StepReport& report) override { steps.push_back(report); }
+  std::function<void(TrainState&)> prepare;
+  std::vector<std::size_t> waits;
+  std::vector<StepReport> steps;
+};
+
+struct Ended {
+  Watcher seen;
+  Trainer::Outcome outcome;
+  Cursor cursor;
+  std::vector<float> weights;
+};
+
+std::unique_ptr<Ended> ended(const std::shared_ptr<DeviceStream>& stream, const Pairs& train,
+                             std::function<void(TrainState&)> prepare = {}) {
+  auto found = std::make_unique<Ended>();
+  Pairs settings = {{"batch", "4"}, {"eval_batch", "10"}};
+  settings.insert(settings.end(), train.begin(), train.end());
+  SmallTrial trial("lenet300", {{"name", "dense"}}, settings, kTiny);
+  trial.observer = &found->seen;
+  found->seen.prepare = std::move(prepare);
+  ProgramCache programs(stream);
+  TrainJob job = trial.job();
+  job.programs = &programs;
+  Trainer trainer(job);
+  found->outcome = trainer.run();
+  found->cursor = trainer.cursor();
+  found->weights = all_weights(trainer);
+  return found;
+}
+
+class QueuedSteps : public testing::Test {
+ protected:
+  void SetUp() override {
+#if defined(WINNOW_EMULATED)
+    emulator::reset();
+#endif
+  }
+};
+
+#if defined(WINNOW_EMULATED)
+TEST_F(QueuedSteps, TheHostDoesNotWaitWithinAnEpoch) {
+  const auto found = ended(open_device(), {{"epochs", "2"}, {"lr", "0.01"}});
+  ASSERT_EQ(found->seen.waits.size(), 32u);
+  // The first two steps compile, run and record.
+  for (std::size_t step = 3; step < 32; ++step) {
+    if (step == 16) continue;  // the end of an epoch lies before it
+    EXPECT_EQ(found->seen.waits[step], found->seen.waits[step - 1]) << "step " << step;
+  }
+}
+#endif
+
+TEST_F(QueuedSteps, EachIsReportedInOrder) {
+  const auto here = ended(open_device(), {{"epochs", "5"}, {"lr", "0.01"}}),
+             there = ended(nullptr, {{"epochs", "5"}, {"lr", "0.01"}});
+  ASSERT_EQ(here->seen.steps.size(), there->seen.steps.size());
+  for (std::size_t i = 0; i < here->seen.steps.size(); ++i) {
+    const StepReport &a = here->seen.steps[i], &b = there->seen.steps[i];
+    EXPECT_EQ(a.step, b.step);
+    EXPECT_EQ(a.learning_rate, b.learning_rate);
+    EXPECT_NEAR(a.loss, b.loss, 0.02 * b.loss) << "step " << i;
+    EXPECT_NEAR(a.accuracy, b.accuracy, 0.26) << "step " << i;  // of 4 examples, one may lie on the border
+  }
+}
+
+void expect_the_same_end(const Ended& here, const Ended& there) {
+  ASSERT_TRUE(there.outcome.diverged);
+  EXPECT_TRUE(here.outcome.diverged);
+  EXPECT_EQ(here.outcome.step, there.outcome.step);
+  EXPECT_EQ(here.cursor.step, there.cursor.step);
+  EXPECT_EQ(here.cursor.batches, there.cursor.batches);
+  EXPECT_EQ(here.cursor.updates, there.cursor.updates);
+  ASSERT_EQ(here.seen.steps.size(), there.seen.steps.size());
+  const StepReport &a = here.seen.steps.back(), &b = there.seen.steps.back();
+  EXPECT_EQ(a.step, b.step);
+  EXPECT_EQ(a.updated, b.updated);
+  EXPECT_TRUE(a.diverged && b.diverged);
+  for (std::size_t i = 0; i < here.weights.size(); ++i) {
+    EXPECT_EQ(std::isfinite(here.weights[i]), std::isfinite(there.weights[i])) << "weight " << i;
+  }
+}
+
+// Steps queued behind the one that went too far leave no trace.
+TEST_F(QueuedSteps, ALossThatIsNotFiniteEndsTheTrialWhereItDoesOnTheCpu) {
+  for (const char* rate : {"1e3", "1e6", "1e12"}) {
+    SCOPED_TRACE(rate);
+    const Pairs train = {{"epochs", "3"}, {"lr", rate}, {"schedule.kind", "constant"}};
+    const auto there = ended(nullptr, train);
+    EXPECT_FALSE(there->seen.steps.back().updated);
+    expect_the_same_end(*ended(open_device(), train), *there);
+  }
+}
+
+// Weights behind a unit that is always 0 double with each update, unseen by the loss.
+TEST_F(QueuedSteps, AWeightThatIsNotFiniteEndsTheTrialWhereItDoesOnTheCpu) {
+  const auto prepare = [](TrainState& state) {
+    ParamStore& params = state.params();
+    const std::int64_t inputs = params.specs()[0].shape[1], units = params.specs()[0].shape[0];
+    std::ranges::fill(params.change(ParamId(0)).first(static_cast<std::size_t>(inputs)), 0.0f);
+    for (float& weight : params.change(ParamId(2))) weight *= 1e-6f;
+    params.change(ParamId(2))[static_cast<std::size_t>(3 * units)] = 1e37f;
+  };
+  const Pairs train = {
+      {"epochs", "3"}, {"lr", "1"}, {"momentum", "0"}, {"weight_decay", "3"}, {"schedule.kind", "constant"}};
+  const auto there = ended(nullptr, train, prepare);
+  EXPECT_TRUE(there->seen.steps.back().updated);
+  EXPECT_GT(there->outcome.step, 3);
+  expect_the_same_end(*ended(open_device(), train, prepare), *there);
+}
+
+}  // namespace
+}  // namespace winnow::test
