@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/autodiff.h"
 #include "core/error.h"
@@ -95,11 +96,12 @@ OpTrial::OpTrial(const OpCase& op_case, Variant variant, std::int64_t rows)
     : OpTrial(op_case.op, op_case.example(), variant, rows) {}
 
 OpTrial::OpTrial(const std::string& op, const OpExample& example, Variant variant, std::int64_t rows)
-    : example_(example) {
+    : op_(op), example_(example) {
   std::vector<ValueInfo> infos = enlarged(example_.in, rows);
   const OpDef& def = find_op(op);
   // The activations of the op: input 0 and, if the op asks for one type, the inputs like it.
-  std::vector<char> activation(infos.size(), 0);
+  std::vector<char>& activation = rounded_;
+  activation.assign(infos.size(), 0);
   if (variant != Variant::Plain) {
     std::vector<ValueInfo> narrow = infos;
     for (std::size_t i = 0; i < infos.size(); ++i) {
@@ -118,10 +120,21 @@ OpTrial::OpTrial(const std::string& op, const OpExample& example, Variant varian
   for (std::size_t i = 0; i < infos.size(); ++i) {
     leaves_.push_back(graph_.input(fmt::format("in{}", i), infos[i].shape, infos[i].dtype));
     inputs_.emplace_back(infos[i].dtype, infos[i].shape);
-    fill_randomly(inputs_.back(), fmt::format("{}/{}/{}", op, example_.label, i), example_.low, example_.high,
-                  activation[i] != 0);
   }
   graph_.emit(op, leaves_, example_.attrs, "subject");
+}
+
+void OpTrial::fill() const {
+  if (std::exchange(filled_, true)) return;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    fill_randomly(inputs_[i], fmt::format("{}/{}/{}", op_, example_.label, i), example_.low, example_.high,
+                  rounded_[i] != 0);
+  }
+}
+
+Tensor& OpTrial::input(std::size_t i) {
+  fill();
+  return inputs_[i];
 }
 
 std::vector<std::size_t> OpTrial::differentiable() const {
@@ -152,7 +165,6 @@ bool OpTrial::differentiate_functional() {
     weighted_.push_back(k);
     weights_.push_back(graph_.input(fmt::format("weight{}", k), info.shape));
     weight_tensors_.emplace_back(DType::F32, info.shape);
-    fill_randomly(weight_tensors_.back(), fmt::format("functional/{}", k), -1, 1, true);
     ValueId y = outputs[k];
     if (info.dtype == DType::BF16) y = graph_.emit1("cast", {y}, {{"dtype", std::string("f32")}});
     const ValueId term = graph_.emit1("reduce_sum", {graph_.emit1("mul", {y, weights_.back()})});
@@ -171,6 +183,10 @@ bool OpTrial::differentiate_functional() {
 ValueId OpTrial::gradient(std::size_t i) const { return gradients_.at(i); }
 
 Program OpTrial::compile(std::vector<ValueId> values, RunContext context) const {
+  fill();
+  for (std::size_t k = 0; k < weighted_.size(); ++k) {
+    fill_randomly(weight_tensors_[k], fmt::format("functional/{}", weighted_[k]), -1, 1, true);
+  }
   std::vector<Binding> bindings;
   for (std::size_t i = 0; i < leaves_.size(); ++i) bindings.push_back({leaves_[i], inputs_[i].view().data});
   for (std::size_t i = 0; i < weights_.size(); ++i) bindings.push_back({weights_[i], weight_tensors_[i].view().data});

@@ -33,7 +33,7 @@ class OpTrial {
 
   const Node& node() const { return graph_.nodes()[node_]; }
   Graph& graph() { return graph_; }
-  Tensor& input(std::size_t i) { return inputs_[i]; }
+  Tensor& input(std::size_t i);
   std::size_t input_count() const { return inputs_.size(); }
   std::vector<std::size_t> differentiable() const;
   bool has_gradient() const { return example_.gradient != OpExample::Gradient::None; }
@@ -49,13 +49,18 @@ class OpTrial {
 
  private:
   bool carries_gradient(std::size_t output) const;
+  void fill() const;
 
+  const std::string op_;
   const OpExample& example_;
   Graph graph_;
   NodeId node_ = 0;
   std::vector<ValueId> leaves_, weights_, gradients_;
   std::vector<std::size_t> weighted_;  // outputs the functional reads
-  std::vector<Tensor> inputs_, weight_tensors_;
+  std::vector<char> rounded_;          // by input
+  // Random numbers from when they are looked at: which cases there are is asked at the start of every process.
+  mutable bool filled_ = false;
+  mutable std::vector<Tensor> inputs_, weight_tensors_;
 };
 
 // Elements of a float tensor as double, and of any; none where there is no memory.
