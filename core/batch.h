@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/tensor.h"
+#include "kernels/functors/make_images.h"
 
 namespace winnow {
 
@@ -22,28 +24,48 @@ struct DataShape {
   bool operator==(const DataShape&) const = default;
 };
 
+// The bytes of a split, which all trials of a process share, and what makes numbers of them. Nothing of it changes.
+struct Pixels {
+  std::shared_ptr<const void> owner;    // of the bytes
+  std::span<const std::uint8_t> bytes;  // {examples, H, W, C}
+  DataShape shape;
+  std::span<const float> scale, shift;  // value = byte * scale + shift, by place in a row of an image
+};
+
+// A batch as what its images are made of, for a device that has the pixels.
+struct ChosenBatch {
+  const Pixels* pixels = nullptr;
+  std::span<const ImageChoice> rows;
+  std::int64_t first_row = 0;
+};
+
 enum class Split : std::uint8_t { Train, Validation, Test };
+
+// Batches by number, each a pure function of it. What a call gives is valid until the next one of the same kind.
+class Batches {
+ public:
+  virtual ~Batches() = default;
+  virtual const Batch& batch(std::int64_t index) = 0;
+  // The same batch; null where the source has no bytes to choose from.
+  virtual const ChosenBatch* chosen(std::int64_t /*index*/) { return nullptr; }
+};
 
 // The training split, endless: batch `index` (0-based, counted over the whole training) lies in
 // epoch index / batches_per_epoch(). A pure function of (seed, index) and the rank's slice, so any
 // batch can be asked for at any time (rewinding, resuming, probing); asking in order is fast, since
 // the next batches are prepared ahead.
-class BatchSource {
+// Batches are this rank's rows of them.
+class BatchSource : public Batches {
  public:
-  virtual ~BatchSource() = default;
   virtual std::int64_t batches_per_epoch() const = 0;  // the last, incomplete batch of an epoch is dropped
-  // Valid until the next call. This rank's rows of the batch.
-  virtual const Batch& batch(std::int64_t index) = 0;
 };
 
 // One pass over a split in file order, without augmentation; the last batch is padded with label
 // -1.
-class EvalSource {
+class EvalSource : public Batches {
  public:
-  virtual ~EvalSource() = default;
   virtual std::int64_t examples() const = 0;  // of the whole split, all ranks
   virtual std::int64_t batches() const = 0;   // of this rank
-  virtual const Batch& batch(std::int64_t index) = 0;
 };
 
 // How a data set is cut for one rank of one trial.

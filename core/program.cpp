@@ -208,13 +208,16 @@ void Program::bind(ValueId leaf, void* data) {
 }
 
 void Program::feed(ValueId leaf, void* data) {
-  const auto& stream = impl_->context.stream();
-  if (!stream) return bind(leaf, data);
+  if (!impl_->context.stream()) return bind(leaf, data);
+  impl_->context.write(fed_memory(leaf), data, view(leaf).bytes());
+}
+
+std::byte* Program::fed_memory(ValueId leaf) {
   const std::size_t bytes = view(leaf).bytes();
   Memory& memory = impl_->fed[leaf];
-  if (memory.bytes() != bytes) memory = Memory(stream, bytes);
-  stream->upload(memory.get(), data, bytes);
+  if (memory.bytes() != bytes) memory = Memory(impl_->context.stream(), bytes);
   bind(leaf, memory.get());
+  return memory.get();
 }
 
 void Program::Impl::run_steps() {

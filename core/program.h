@@ -40,6 +40,8 @@ class Program {
   // a device the bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not
   // recorded, so there the leaf reads `data` itself, which must stay as it is until the run is over.
   void feed(ValueId leaf, void* data);
+  // Where a device reads a leaf that is fed, for who computes it there.
+  std::byte* fed_memory(ValueId leaf);
   // On the CPU it ends with check().
   void run(const RunFeed& feed = {});
   // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.

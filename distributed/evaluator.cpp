@@ -38,9 +38,7 @@ Evaluation Evaluator::evaluate(Split split) {
   std::vector<float> observed;  // of the examples of one batch
   programs_.params().send();
   for (std::int64_t b = 0; b < source->batches(); ++b) {
-    const Batch& batch = source->batch(b);
-    program.feed(net_->images, batch.images.data);
-    program.feed(net_->labels, batch.labels.data);
+    feeders_[split].feed(program, net_->images, net_->labels, *source, b);
     program.run();
     log.note();
     if (log.full()) add_logged();
@@ -48,10 +46,11 @@ Evaluation Evaluator::evaluate(Split split) {
     for (std::size_t i = 0; i < net_->reported.size(); ++i) {
       observed.resize(static_cast<std::size_t>(program.view(net_->reported[i].value).numel()));
       program.read(net_->reported[i].value, std::as_writable_bytes(std::span(observed)));
-      sums[3 + i] += sum_over_examples(observed, batch.labels);
+      sums[3 + i] += sum_over_examples(observed, source->batch(b).labels);
     }
   }
   add_logged();
+  programs_.keep(feeders_[split].pixels());
   job_.comm.all_reduce_sum(std::span<double>(sums));
   result.examples = source->examples();
   const auto count = static_cast<double>(result.examples);

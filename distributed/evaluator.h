@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "core/batch_feeder.h"
 #include "distributed/train_job.h"
 
 namespace winnow {
@@ -25,6 +26,7 @@ class Evaluator {
   ProgramCache& programs_;
   CompiledNetwork* net_ = nullptr;  // made when first needed
   std::map<Split, std::unique_ptr<EvalSource>> sources_;
+  std::map<Split, BatchFeeder> feeders_;
 };
 
 }  // namespace winnow

@@ -177,6 +177,13 @@ void ProgramCache::done_with(const CompiledNetwork& net, std::size_t bytes) {
   std::erase_if(entries_, [&](const auto& entry) { return &entry->net == &net; });
 }
 
+void ProgramCache::keep(const std::shared_ptr<const DevicePixels>& pixels) {
+  if (!pixels || std::ranges::find(pixels_, pixels) != pixels_.end()) return;
+  constexpr std::size_t kSplits = 2;  // training and validation share theirs
+  if (pixels_.size() == kSplits) pixels_.erase(pixels_.begin());
+  pixels_.push_back(pixels);
+}
+
 void ProgramCache::shrink_probes(std::size_t bytes) {
   std::erase_if(entries_,
                 [&](const auto& entry) { return entry->draft.use == Use::Probe && bytes_of(entry->net) > bytes; });

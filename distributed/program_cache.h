@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/device_pixels.h"
 #include "core/method.h"
 #include "core/param_store.h"
 #include "core/program.h"
@@ -75,7 +76,9 @@ class ProgramCache {
   CompiledNetwork& compiled(ProgramDraft draft);
   // The present trial has no more use of it: it stays for the next one, unless it holds more than `bytes`.
   void done_with(const CompiledNetwork& net, std::size_t bytes);
-  void shrink_probes(std::size_t bytes);           // lets go of probes' programs that hold more than that
+  void shrink_probes(std::size_t bytes);  // lets go of probes' programs that hold more than that
+  // Bytes of a data set on the device, which the next trial will want again: the last two of them stay.
+  void keep(const std::shared_ptr<const DevicePixels>& pixels);
   std::int64_t reused() const { return reused_; }  // programs that were not compiled again
 
  private:
@@ -85,6 +88,7 @@ class ProgramCache {
     bool used = true;  // by the present trial
   };
   std::shared_ptr<DeviceStream> stream_;
+  std::vector<std::shared_ptr<const DevicePixels>> pixels_;
   std::optional<ParamStore> params_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::int64_t reused_ = 0;

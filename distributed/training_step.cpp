@@ -111,13 +111,12 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
 }
 
 void TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
-  const Batch& batch = source_.batch(index);
-  feed(batch);
+  const std::int64_t first_row = feed(index);
   queued_.push_back(step);
-  pass(batch, step, dense && passes_ == 1, true);
+  pass(first_row, step, dense && passes_ == 1, true);
   if (passes_ == 1) return;
   const AtPoint there(now().net, params_, now().optimizer.point());
-  pass(batch, step, dense, false);
+  pass(first_row, step, dense, false);
 }
 
 std::vector<TrainingStep::Result> TrainingStep::results() {
@@ -146,23 +145,30 @@ std::vector<TrainingStep::Result> TrainingStep::results() {
   return results;
 }
 
-void TrainingStep::feed(const Batch& batch) {
+// Gives the first row of this rank's part. A teacher looks at the images on the host.
+std::int64_t TrainingStep::feed(std::int64_t index) {
   CompiledNetwork& net = now().net;
+  if (!teacher_) {
+    const std::int64_t first_row = feeder_.feed(net.program, net.images, net.labels, source_, index);
+    programs_.keep(feeder_.pixels());
+    return first_row;
+  }
+  const Batch& batch = source_.batch(index);
   net.program.feed(net.images, batch.images.data);
   net.program.feed(net.labels, batch.labels.data);
-  if (!teacher_) return;
   teacher_->compute(batch.images.data, job_.comm);
   for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.feed(net.taught[i], teacher_->value(i));
+  return batch.first_row;
 }
 
-void TrainingStep::pass(const Batch& batch, std::int64_t step, bool dense, bool first) {
+void TrainingStep::pass(std::int64_t first_row, std::int64_t step, bool dense, bool first) {
   CompiledNetwork& net = now().net;
   now().reducer->begin_step(dense);
   params_.send();
   params_.gradients_written();  // as the reducer hears of them while the program runs
   net.program.run({.seed = job_.seeds.dropout,
                    .step = static_cast<std::uint32_t>(step),
-                   .first_row = batch.first_row,
+                   .first_row = first_row,
                    .update_statistics = first});
   now().log.note();
   if (job_.comm.size() > 1) sum_over_ranks();

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "core/batch_feeder.h"
 #include "core/optimizer.h"
 #include "core/scalar_log.h"
 #include "distributed/reducer.h"
@@ -65,8 +66,8 @@ class TrainingStep {
   void add_part(std::vector<ParamId> resting);
   RunContext context() const { return now().net.program.context(); }
   void watch_gradients();
-  void feed(const Batch& batch);
-  void pass(const Batch& batch, std::int64_t step, bool dense, bool first);
+  std::int64_t feed(std::int64_t index);
+  void pass(std::int64_t first_row, std::int64_t step, bool dense, bool first);
   void sum_over_ranks();
   void note_not_finite(std::int64_t step);
 
@@ -75,6 +76,7 @@ class TrainingStep {
   ProgramCache& programs_;
   ParamStore& params_;
   BatchSource& source_;
+  BatchFeeder feeder_;
   std::unique_ptr<Teacher> teacher_;  // where the method has one
   int passes_, phase_ = 0;
   std::vector<std::int64_t> queued_;          // steps of the batches whose results are to come

@@ -30,7 +30,9 @@ class DeviceStream {
   DeviceStream& operator=(const DeviceStream&) = delete;
 
   virtual Device device() const = 0;
-  virtual void* queue() const = 0;  // Exec::stream of kernels that run on it
+  virtual int ordinal() const = 0;             // which of its kind, from 0
+  virtual std::size_t free_bytes() const = 0;  // of its memory, now
+  virtual void* queue() const = 0;             // Exec::stream of kernels that run on it
 
   virtual std::byte* allocate(std::size_t bytes) = 0;  // at least 256-byte aligned; what is in it is undefined
   virtual void release(std::byte* memory) noexcept = 0;

@@ -1,7 +1,10 @@
 #include "experiments/data/image_sources.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/data/batch_queue.h"
@@ -16,102 +19,158 @@ std::int64_t rows_of(std::int64_t batch, Slice slice) {
   return batch / slice.ranks;
 }
 
-// Copies example `place` of the split into row `row` of a batch.
-void put_row(const ImageSelection& examples, const ImageTransform& transform, std::int64_t place,
-             const Augmentation& how, const Batch& into, std::int64_t row) {
-  const std::int64_t size = into.images.numel() / into.labels.numel();
-  transform.apply(examples.split->pixels.data() + place * size, how, into.images.as<float>() + row * size);
-  into.labels.as<std::int32_t>()[row] = examples.split->labels[static_cast<std::size_t>(place)];
-}
-
-class TrainSource : public BatchSource {
+// The two forms in which a source gives a batch: images, made ahead by a queue, and choices. Each has a chooser of its own,
+// since the queue may have a thread.
+class ImageBatches {
  public:
-  TrainSource(ImageSelection examples, const ImageTransform& transform, const TrainOrder& order, std::int64_t batch,
-              Slice slice, bool ahead)
-      : examples_(std::move(examples)),
-        transform_(transform),
-        how_(order),
-        batch_(batch),
-        order_(examples_.places),
-        queue_(
-            examples_.owner->shape, rows_of(batch, slice), slice.rank * rows_of(batch, slice),
-            std::numeric_limits<std::int64_t>::max(),
-            [this](std::int64_t index, const Batch& into) { fill(index, into); }, ahead) {}
+  using Choose = std::function<void(std::int64_t index, std::span<ImageChoice> rows)>;
 
-  std::int64_t batches_per_epoch() const override { return examples_.examples() / batch_; }
-  const Batch& batch(std::int64_t index) override { return queue_.get(index); }
+  ImageBatches(const ImageSelection& examples, const ImageTransform& transform, std::int64_t rows,
+               std::int64_t first_row, std::int64_t limit, Choose choose_ahead, Choose choose, bool ahead)
+      : transform_(transform),
+        bytes_(examples.split->pixels),
+        pixels_{examples.owner, bytes_, examples.owner->shape, transform_.scale(), transform_.shift()},
+        choose_ahead_(std::move(choose_ahead)),
+        choose_(std::move(choose)),
+        rows_ahead_(static_cast<std::size_t>(rows)),
+        rows_(static_cast<std::size_t>(rows)),
+        chosen_{&pixels_, rows_, first_row},
+        queue_(
+            examples.owner->shape, rows, first_row, limit,
+            [this](std::int64_t index, const Batch& into) { fill(index, into); }, ahead) {}
+  ImageBatches(const ImageBatches&) = delete;
+  ImageBatches& operator=(const ImageBatches&) = delete;
+
+  const Batch& batch(std::int64_t index) { return queue_.get(index); }
+  const ChosenBatch* chosen(std::int64_t index) {
+    choose_(index, rows_);
+    return &chosen_;
+  }
 
  private:
   void fill(std::int64_t index, const Batch& into) {
-    const auto epoch = static_cast<std::uint32_t>(index / batches_per_epoch());
+    choose_ahead_(index, rows_ahead_);
+    const std::int64_t size = into.images.numel() / into.labels.numel();
+    float* out = into.images.as<float>();
+    std::int32_t* label = into.labels.as<std::int32_t>();
+    for (const ImageChoice& row : rows_ahead_) {
+      *label++ = row.label;
+      if (row.example < 0) {
+        std::fill_n(out, size, 0.0f);
+      } else {
+        transform_.apply(bytes_.data() + row.example * size, {row.dy, row.dx, row.mirror != 0}, out);
+      }
+      out += size;
+    }
+  }
+
+  ImageTransform transform_;
+  std::span<const std::uint8_t> bytes_;
+  Pixels pixels_;
+  Choose choose_ahead_, choose_;
+  std::vector<ImageChoice> rows_ahead_, rows_;
+  ChosenBatch chosen_;
+  BatchQueue queue_;  // last: its thread uses everything above
+};
+
+ImageChoice choice(const ImageSelection& examples, std::int64_t place, const Augmentation& how) {
+  return {static_cast<std::int32_t>(place), examples.split->labels[static_cast<std::size_t>(place)],
+          static_cast<std::int16_t>(how.dy), static_cast<std::int16_t>(how.dx), how.mirror ? 1 : 0};
+}
+
+// Rows of training batches. Keeps the order of the epoch that was asked for last.
+class TrainRows {
+ public:
+  TrainRows(std::shared_ptr<const ImageSelection> examples, const TrainOrder& order, std::int64_t batch,
+            std::int64_t first_row)
+      : examples_(std::move(examples)), how_(order), batch_(batch), first_row_(first_row), order_(examples_->places) {}
+
+  void operator()(std::int64_t index, std::span<ImageChoice> rows) {
+    const std::int64_t per_epoch = examples_->examples() / batch_;
+    const auto epoch = static_cast<std::uint32_t>(index / per_epoch);
     if (how_.shuffle && (!ordered_ || epoch != epoch_)) {
-      epoch_order(examples_.places, how_.order_seed, epoch, order_);
+      epoch_order(examples_->places, how_.order_seed, epoch, order_);
       epoch_ = epoch;
       ordered_ = true;
     }
     const RngKey key{how_.augment_seed, stream_id("augment"), epoch};
     const bool augmented = how_.augment != AugmentRange{};
-    const std::int64_t start = (index % batches_per_epoch()) * batch_ + into.first_row;
-    for (std::int64_t row = 0; row < into.labels.numel(); ++row) {
-      const auto position = static_cast<std::uint64_t>(start + row);
+    auto position = static_cast<std::uint64_t>((index % per_epoch) * batch_ + first_row_);
+    for (ImageChoice& row : rows) {
       const Augmentation how = augmented ? draw_augmentation(how_.augment, key, position) : Augmentation{};
-      put_row(examples_, transform_, order_[position], how, into, row);
+      row = choice(*examples_, order_[position++], how);
     }
   }
 
-  ImageSelection examples_;
-  ImageTransform transform_;
+ private:
+  std::shared_ptr<const ImageSelection> examples_;
   TrainOrder how_;
-  std::int64_t batch_;
+  std::int64_t batch_, first_row_;
   std::vector<std::int64_t> order_;
   std::uint32_t epoch_ = 0;
   bool ordered_ = false;
-  BatchQueue queue_;  // last: its thread uses everything above
 };
 
+class TrainSource : public BatchSource {
+ public:
+  TrainSource(ImageSelection examples, const ImageTransform& transform, const TrainOrder& order, std::int64_t batch,
+              Slice slice, bool ahead)
+      : TrainSource(std::make_shared<const ImageSelection>(std::move(examples)), transform, order, batch,
+                    rows_of(batch, slice), slice.rank * rows_of(batch, slice), ahead) {}
+
+  std::int64_t batches_per_epoch() const override { return batches_per_epoch_; }
+  const Batch& batch(std::int64_t index) override { return batches_.batch(index); }
+  const ChosenBatch* chosen(std::int64_t index) override { return batches_.chosen(index); }
+
+ private:
+  TrainSource(const std::shared_ptr<const ImageSelection>& examples, const ImageTransform& transform,
+              const TrainOrder& order, std::int64_t batch, std::int64_t rows, std::int64_t first_row, bool ahead)
+      : batches_per_epoch_(examples->examples() / batch),
+        batches_(*examples, transform, rows, first_row, std::numeric_limits<std::int64_t>::max(),
+                 TrainRows(examples, order, batch, first_row), TrainRows(examples, order, batch, first_row), ahead) {}
+
+  std::int64_t batches_per_epoch_;
+  ImageBatches batches_;
+};
+
+// This rank's examples one after the other.
 class PassSource : public EvalSource {
  public:
   PassSource(ImageSelection examples, const ImageTransform& transform, std::int64_t batch, Slice slice, bool ahead)
       : examples_(std::move(examples)),
-        transform_(transform),
         first_(examples_.examples() * slice.rank / slice.ranks),
         last_(examples_.examples() * (slice.rank + 1) / slice.ranks),
-        rows_(rows_of(batch, slice)),
-        batches_(batches_for(slice.ranks)),
-        queue_(
-            examples_.owner->shape, rows_, slice.rank * rows_, batches_,
-            [this](std::int64_t index, const Batch& into) { fill(index, into); }, ahead) {}
+        batches_count_(batches_for(rows_of(batch, slice), slice.ranks)),
+        batches_(examples_, transform, rows_of(batch, slice), slice.rank * rows_of(batch, slice), batches_count_,
+                 choose(), choose(), ahead) {}
 
   std::int64_t examples() const override { return examples_.examples(); }
-  std::int64_t batches() const override { return batches_; }
-  const Batch& batch(std::int64_t index) override { return queue_.get(index); }
+  std::int64_t batches() const override { return batches_count_; }
+  const Batch& batch(std::int64_t index) override { return batches_.batch(index); }
+  const ChosenBatch* chosen(std::int64_t index) override { return batches_.chosen(index); }
 
  private:
   // The same on every rank, enough for the largest share, so that ranks may communicate batch by batch.
-  std::int64_t batches_for(std::int64_t ranks) const {
+  std::int64_t batches_for(std::int64_t rows, std::int64_t ranks) const {
     const std::int64_t share = (examples_.examples() + ranks - 1) / ranks;
-    return (share + rows_ - 1) / rows_;
+    return (share + rows - 1) / rows;
   }
 
-  void fill(std::int64_t index, const Batch& into) {
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      const std::int64_t position = first_ + index * rows_ + row;
-      if (position < last_) {
-        put_row(examples_, transform_, examples_.places[static_cast<std::size_t>(position)], {}, into, row);
-      } else {
-        const std::int64_t size = into.images.numel() / rows_;
-        std::fill_n(into.images.as<float>() + row * size, size, 0.0f);
-        into.labels.as<std::int32_t>()[row] = -1;
+  ImageBatches::Choose choose() const {
+    return [this](std::int64_t index, std::span<ImageChoice> rows) {
+      std::int64_t position = first_ + index * static_cast<std::int64_t>(rows.size());
+      for (ImageChoice& row : rows) {
+        row = {.example = -1, .label = -1, .dy = 0, .dx = 0, .mirror = 0};
+        if (position < last_) row = choice(examples_, examples_.places[static_cast<std::size_t>(position)], {});
+        ++position;
       }
-    }
+    };
   }
 
   ImageSelection examples_;
-  ImageTransform transform_;
-  std::int64_t first_, last_;  // this rank's examples
-  std::int64_t rows_;
-  std::int64_t batches_;
-  BatchQueue queue_;  // last: its thread uses everything above
+  std::int64_t first_, last_;
+  std::int64_t batches_count_;
+  ImageBatches batches_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/batch.h"
@@ -39,6 +40,9 @@ class ImageTransform {
   ImageTransform(const DataShape& shape, const ImageStatistics& statistics);
   // `image` {H, W, C} bytes; `out` {H, W, C}.
   void apply(const std::uint8_t* image, const Augmentation& how, float* out) const;
+  // What it multiplies by and adds, for each value of a row.
+  std::span<const float> scale() const { return scale_; }
+  std::span<const float> shift() const { return shift_; }
 
  private:
   void convert(const std::uint8_t* row, float* out) const;

@@ -3,6 +3,7 @@
 #include "kernels/cuda/for_each.cuh"
 #include "kernels/functors/batch_norm.h"
 #include "kernels/functors/haste.h"
+#include "kernels/functors/make_images.h"
 #include "kernels/functors/pool.h"
 
 namespace winnow::cuda {
@@ -15,6 +16,8 @@ WINNOW_FOR_EACH_TYPE(BatchNormBackwardApply);
 WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<float>);
 WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<bf16>);
 WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchNormGradients);
+
+WINNOW_FOR_EACH(MakeImages);
 
 WINNOW_FOR_EACH_TYPE(MaxPool);
 WINNOW_FOR_EACH_TYPE(MaxPoolBackward);

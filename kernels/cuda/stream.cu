@@ -29,6 +29,12 @@ class CudaStream final : public DeviceStream {
   ~CudaStream() override { cudaStreamDestroy(stream_); }
 
   Device device() const override { return Device::Cuda; }
+  int ordinal() const override { return ordinal_; }
+  std::size_t free_bytes() const override {
+    std::size_t free = 0, all = 0;
+    check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    return free;
+  }
   void* queue() const override { return stream_; }
 
   std::byte* allocate(std::size_t bytes) override {

@@ -14,6 +14,8 @@ class HostStream final : public DeviceStream {
   int uploads = 0, downloads = 0;
 
   Device device() const override { return Device::Cuda; }
+  int ordinal() const override { return 0; }
+  std::size_t free_bytes() const override { return std::size_t{1} << 40; }
   void* queue() const override { return nullptr; }
   std::byte* allocate(std::size_t bytes) override { return static_cast<std::byte*>(std::malloc(bytes + 1)); }
   void release(std::byte* memory) noexcept override { std::free(memory); }

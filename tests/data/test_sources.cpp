@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <numeric>
 #include <set>
@@ -320,6 +321,45 @@ TEST(BatchQueue, EachBatchIsFilledOnceByOneThread) {
   EXPECT_EQ(elsewhere, 1) << "the next batch while the caller has not asked for it";
   for (std::int64_t i = 1; i < 2000; ++i) queue.get(i);
   EXPECT_EQ(fills, 2000);
+}
+
+// Images of noise, in both forms of every batch: as the source makes them and as a device does from the choices.
+TEST(Sources, ChoicesMakeTheSameBitsAsImages) {
+  auto data = std::make_shared<ImageData>();
+  data->shape = {6, 5, 3, 10};
+  for (ImageSplit* split : {&data->train, &data->test}) {
+    for (std::uint64_t i = 0; i < 31; ++i) split->labels.push_back(static_cast<std::int32_t>(i % 10));
+    for (std::uint64_t i = 0; i < 31 * 90; ++i) {
+      split->pixels.push_back(static_cast<std::uint8_t>(below({1, 2, 3}, i, 256)));
+    }
+  }
+  const ImageStatistics statistics{{0.49, 0.25}, {0.3, 0.2}, {0.11, 0.31}};
+  for (const bool ahead : {false, true}) {
+    ImageDataset set({"noise", statistics, {}}, {.augment = {7, true}, .validation = 3}, data);
+    set.read_ahead(ahead);
+    const auto expect_equal = [&](Batches& source, std::int64_t index) {
+      const ChosenBatch* chosen = source.chosen(index);
+      ASSERT_NE(chosen, nullptr);
+      const Batch& batch = source.batch(index);
+      EXPECT_EQ(chosen->first_row, batch.first_row);
+      ASSERT_EQ(static_cast<std::int64_t>(chosen->rows.size()), batch.labels.numel());
+      std::vector<float> images(static_cast<std::size_t>(batch.images.numel()));
+      std::vector<std::int32_t> labels(chosen->rows.size());
+      const Pixels& pixels = *chosen->pixels;
+      const MakeImages make{pixels.bytes.data(),   pixels.scale.data(), pixels.shift.data(),
+                            chosen->rows.data(),   pixels.shape.height, pixels.shape.width,
+                            pixels.shape.channels, images.data(),       labels.data()};
+      for (std::int64_t i = 0; i < batch.images.numel(); ++i) make(i);
+      EXPECT_EQ(std::memcmp(images.data(), batch.images.data, batch.images.bytes()), 0) << "batch " << index;
+      EXPECT_EQ(std::memcmp(labels.data(), batch.labels.data, batch.labels.bytes()), 0) << "batch " << index;
+    };
+    const auto train = set.train(8, 1, 2, {1, 2});
+    for (const std::int64_t index : {0, 1, 2, 3, 9, 4, 0, 20}) expect_equal(*train, index);
+    for (const Split split : {Split::Validation, Split::Test}) {
+      const auto eval = set.eval(split, 8, {1, 2});  // the last batch is filled up
+      for (std::int64_t index = 0; index < eval->batches(); ++index) expect_equal(*eval, index);
+    }
+  }
 }
 
 TEST(Sources, OutliveTheirDataset) {

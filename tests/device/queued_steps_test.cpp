@@ -25,12 +25,14 @@ class Watcher final : public TrainObserver {
   }
   void step_started() override {
 #if defined(WINNOW_EMULATED)
-    waits.push_back(emulator::counts(emulator::Within::Direct).synchronisations);
+    const emulator::Counts counts = emulator::counts(emulator::Within::Direct);
+    waits.push_back(counts.synchronisations);
+    sent.push_back(counts.bytes_to_device);
 #endif
   }
   void step_done(const StepReport& report) override { steps.push_back(report); }
   std::function<void(TrainState&)> prepare;
-  std::vector<std::size_t> waits;
+  std::vector<std::size_t> waits, sent;
   std::vector<StepReport> steps;
 };
 
@@ -69,14 +71,40 @@ class QueuedSteps : public testing::Test {
 };
 
 #if defined(WINNOW_EMULATED)
-TEST_F(QueuedSteps, TheHostDoesNotWaitWithinAnEpoch) {
+// What a step sends: choices of examples (16 bytes each) and what is fed to the pass and the update, not images (3 KB).
+TEST_F(QueuedSteps, TheHostDoesNotWaitWithinAnEpochAndSendsNoImages) {
   const auto found = ended(open_device(), {{"epochs", "2"}, {"lr", "0.01"}});
   ASSERT_EQ(found->seen.waits.size(), 32u);
   // The first two steps compile, run and record.
   for (std::size_t step = 3; step < 32; ++step) {
     if (step == 16) continue;  // the end of an epoch lies before it
     EXPECT_EQ(found->seen.waits[step], found->seen.waits[step - 1]) << "step " << step;
+    EXPECT_LT(found->seen.sent[step] - found->seen.sent[step - 1], 300u) << "step " << step;
   }
+}
+
+TEST_F(QueuedSteps, ADataSetIsSentOnceForAllTrialsOfAWorker) {
+  ProgramCache programs(open_device());
+  std::vector<std::size_t> sent;
+  for (const char* seed : {"1", "1", "2"}) {
+    emulator::reset_counts();
+    Pairs data = kTiny;
+    data.emplace_back("seed", seed);
+    SmallTrial trial("lenet300", {{"name", "dense"}}, {{"batch", "4"}, {"eval_batch", "10"}, {"epochs", "1"}}, data);
+    TrainJob job = trial.job();
+    job.programs = &programs;
+    Trainer(job).run();
+    sent.push_back(emulator::counts(emulator::Within::Direct).bytes_to_device);
+  }
+  EXPECT_EQ(sent[2] - sent[1], (64 + 10) * 8 * 8 * 3) << "bytes of both splits";
+}
+
+TEST_F(QueuedSteps, ADataSetThatIsLargeForTheDeviceStaysOnTheHost) {
+  const std::vector<std::uint8_t> bytes(1 << 20);
+  const Pixels pixels{nullptr, bytes, {}, {}, {}};
+  EXPECT_EQ(pixels_on(open_device(), pixels)->memory.bytes(), bytes.size());
+  emulator::set_memory_limit(3 << 20);
+  EXPECT_EQ(pixels_on(open_device(), pixels), nullptr);
 }
 #endif
 
