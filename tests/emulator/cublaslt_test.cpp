@@ -135,7 +135,7 @@ TEST_P(MatmulValues, AreThoseOfPlainLoops) {
   turn_b = (bits & 2) != 0 ? CUBLAS_OP_T : CUBLAS_OP_N;
   a.type = b.type = (bits & 4) != 0 ? CUDA_R_16BF : CUDA_R_32F;
   c.type = d.type = (bits & 8) != 0 ? a.type : CUDA_R_32F;
-  const bool has_bias = (bits & 16) != 0, has_gradient = (bits & 48) == 32, adds = (bits & 64) != 0;
+  const bool has_bias = (bits & 16) != 0, has_gradient = (bits & 48) == 32;
   epilogue = has_bias ? CUBLASLT_EPILOGUE_BIAS : has_gradient ? CUBLASLT_EPILOGUE_BGRADB : CUBLASLT_EPILOGUE_DEFAULT;
   if (has_bias || has_gradient) promised_vector = 16;
   const std::size_t m = 8, n = 5, k = 7;
@@ -149,7 +149,7 @@ TEST_P(MatmulValues, AreThoseOfPlainLoops) {
   std::vector<float> x = numbers(a.count(), 1), y = numbers(b.count(), 2), z = numbers(d.count(), 3), v = numbers(m, 4);
   void *dx = upload(x, a.type), *dy = upload(y, b.type), *dz = upload(z, d.type), *dv = upload(v, d.type);
   if (promised_vector != 0) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, dv);
-  const float factors[2] = {0.5f, adds ? 2.0f : 0.0f};
+  const float factors[2] = {0.5f, 0};
   workspace = on_device<char>(limit);
   EXPECT_EQ(cublasLtMatmul(handle, desc, factors, dx, of_a, dy, of_b, factors + 1, dz, of_c, dz, of_d, &algorithm,
                            workspace, workspace_bytes, nullptr),
@@ -166,7 +166,6 @@ TEST_P(MatmulValues, AreThoseOfPlainLoops) {
       for (std::size_t l = 0; l < k; ++l) {
         right += 0.5 * x[at(a, turn_a == CUBLAS_OP_T, i, l)] * y[at(b, turn_b == CUBLAS_OP_T, l, j)];
       }
-      if (adds) right += 2 * z[at(d, false, i, j)];
       if (has_bias) right += v[i];
       EXPECT_NEAR(result[at(d, false, i, j)], right, d.type == CUDA_R_16BF ? std::abs(right) / 256 : 0)
           << i << " " << j;
@@ -179,7 +178,7 @@ TEST_P(MatmulValues, AreThoseOfPlainLoops) {
   EXPECT_EQ(result[m], z[m]) << "between two columns";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, MatmulValues, testing::Range(0, 128));
+INSTANTIATE_TEST_SUITE_P(All, MatmulValues, testing::Range(0, 64));
 
 TEST_F(Matmul, RefusesProblems) {
   struct Wrong {
@@ -258,7 +257,7 @@ TEST_F(Matmul, RefusesCalls) {
   cudaSetDevice(1);
   const cudaStream_t foreign = new_stream();
   cudaSetDevice(0);
-  const float one = 1;
+  static constexpr float one = 1;
   cublasLtMatrixLayout_t wider = nullptr;
   EXPECT_EQ(cublasLtMatrixLayoutCreate(&wider, d.type, d.rows, d.cols, d.ld + 1), CUBLAS_STATUS_SUCCESS);
   constexpr auto invalid = CUBLAS_STATUS_INVALID_VALUE, unsupported = CUBLAS_STATUS_NOT_SUPPORTED;
@@ -286,9 +285,7 @@ TEST_F(Matmul, RefusesCalls) {
   with(at_b, at_b + 1, unsupported, "B aligned to 4");
   with(at_d, at_d + 2, unsupported, "D aligned to 8");
   with(stream, foreign, CUBLAS_STATUS_EXECUTION_FAILED, "a stream of another device");
-  beta = &one;
-  with(at_c, nullptr, invalid, "no C to add");
-  beta = values + 1;
+  with(beta, &one, unsupported, "a C to add");
   set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector + 1);
   EXPECT_EQ(multiply(), unsupported) << "a bias less aligned than was promised";
   set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, nullptr);

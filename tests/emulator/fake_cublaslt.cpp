@@ -1,6 +1,6 @@
 // cuBLASLt (include/cublasLt.h) on the emulated machine. Sources: cublasLt.h of CUDA 13.0; cuBLAS, "cublasLtMatmul" (table of
-// types, alignment of the workspace); what the library itself says of wrong arguments (CUBLASLT_LOG_LEVEL). fail() makes
-// "cublasLtMatmul" fail to launch, and "cublasLtMatmulAlgoGetHeuristic" find nothing. Objects outlive reset().
+// types, alignment of the workspace); what the library itself says of wrong arguments (CUBLASLT_LOG_LEVEL). Nothing is added
+// to C. fail() makes "cublasLtMatmul" fail to launch, and "cublasLtMatmulAlgoGetHeuristic" find nothing. Objects outlive reset().
 #include <cublasLt.h>
 
 #include <algorithm>
@@ -69,7 +69,7 @@ struct Made {
   std::set<const void*> objects;
   std::vector<Algorithm> algorithms;
 };
-Made& made() {
+Made& made_objects() {
   static auto* const all = new Made;  // never destroyed: the last descriptor goes after main
   return *all;
 }
@@ -84,25 +84,25 @@ Status cublaslt_call(const Body& body) {
   }
 }
 template <class T>
-Status make(T** to, T value) {
+Status make_object(T** to, T value) {
   if (to == nullptr) return kInvalid;
-  const std::lock_guard lock(made().mutex);
-  made().objects.insert(*to = new T(value));
+  const std::lock_guard lock(made_objects().mutex);
+  made_objects().objects.insert(*to = new T(value));
   return CUBLAS_STATUS_SUCCESS;
 }
 template <class T>
-Status destroy(T* one, Status unknown = kInvalid) {
-  const std::lock_guard lock(made().mutex);
-  if (made().objects.erase(one) == 0) return unknown;
+Status destroy_object(T* one, Status unknown = kInvalid) {
+  const std::lock_guard lock(made_objects().mutex);
+  if (made_objects().objects.erase(one) == 0) return unknown;
   delete one;
   return CUBLAS_STATUS_SUCCESS;
 }
 void require_made(std::initializer_list<const void*> objects, Status otherwise = kInvalid) {
-  const std::lock_guard lock(made().mutex);
-  for (const void* one : objects) require(made().objects.contains(one), otherwise);
+  const std::lock_guard lock(made_objects().mutex);
+  for (const void* one : objects) require(made_objects().objects.contains(one), otherwise);
 }
 template <class T>
-void assign(T& to, const void* value, std::size_t bytes) {
+void assign_attribute(T& to, const void* value, std::size_t bytes) {
   require(value != nullptr && bytes == sizeof to, kInvalid);
   std::memcpy(&to, value, bytes);
 }
@@ -133,7 +133,8 @@ Problem read_problem(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
 }
 
 // op(X), dense.
-std::vector<float> turned(const Matrix& matrix, const void* at, bool turn) {
+std::vector<float> dense_operand(const Matrix& matrix, const void* at, int operation) {
+  const bool turn = operation != CUBLAS_OP_N;
   const std::vector<float> stored = floats(at, matrix.at(matrix.rows, matrix.cols - 1), matrix.dtype());
   const std::size_t rows = turn ? matrix.cols : matrix.rows;
   std::vector<float> dense(matrix.rows * matrix.cols);
@@ -143,29 +144,30 @@ std::vector<float> turned(const Matrix& matrix, const void* at, bool turn) {
   return dense;
 }
 
-// A call as it was made, to run later.
+// D = alpha * op(A) * op(B), a call as it was made, to run later. Sums of f32 in the order of k.
 struct Product {
   Problem problem;
-  float alpha, beta;
-  const void *a, *b, *c;
+  float alpha;
+  const void *a, *b;
   void *d, *workspace;
   std::size_t workspace_bytes;
-
   void run() const;
-  void multiply() const;
 };
 
-// Sums of f32 in the order of k.
-void Product::multiply() const {
+void Product::run() const {
   const auto& [device, desc, of_a, of_b, of_c, of_d] = problem;
-  const std::vector<float> left = turned(of_a, a, desc.turn_a != CUBLAS_OP_N),
-                           right = turned(of_b, b, desc.turn_b != CUBLAS_OP_N);
-  const std::vector<float> added = beta != 0 ? turned(of_c, c, false) : std::vector<float>(of_d.rows * of_d.cols);
-  const bool has_bias = desc.epilogue == CUBLASLT_EPILOGUE_BIAS;
-  std::vector<float> bias = floats(desc.vector, has_bias ? of_d.rows : 0, of_d.dtype()), sums;
-  bias.resize(of_d.rows);
+  const bool has_bias = desc.epilogue == CUBLASLT_EPILOGUE_BIAS, has_sums = desc.epilogue == CUBLASLT_EPILOGUE_BGRADB;
+  expect_memory({{"A", a, of_a.bytes()},
+                 {"B", b, of_b.bytes()},
+                 {"D", d, of_d.bytes(), true},
+                 {"bias", desc.vector, problem.vector_bytes(), has_sums},
+                 {"workspace", workspace, workspace_bytes, true}},
+                device);
+  poison(workspace, workspace_bytes);
+  const std::vector<float> left = dense_operand(of_a, a, desc.turn_a), right = dense_operand(of_b, b, desc.turn_b),
+                           bias = floats(desc.vector, has_bias ? of_d.rows : 0, of_d.dtype());
   for (std::size_t j = 0, k = right.size() / of_d.cols; j < of_d.cols; ++j) {
-    sums.assign(of_d.rows, 0.0f);
+    std::vector<float> sums(of_d.rows);
     float of_column = 0;
     for (std::size_t l = 0; l < k; ++l) {
       const float factor = right[l + j * k];
@@ -173,23 +175,10 @@ void Product::multiply() const {
       of_column += factor;
     }
     for (std::size_t i = 0; i < sums.size(); ++i) {
-      store(d, of_d.at(i, j), of_d.dtype(), alpha * sums[i] + beta * added[i + j * sums.size()] + bias[i]);
+      store(d, of_d.at(i, j), of_d.dtype(), alpha * sums[i] + (has_bias ? bias[i] : 0.0f));
     }
-    if (desc.epilogue == CUBLASLT_EPILOGUE_BGRADB) store(desc.vector, j, of_d.dtype(), of_column);
+    if (has_sums) store(desc.vector, j, of_d.dtype(), of_column);
   }
-}
-
-void Product::run() const {
-  const Problem& p = problem;
-  expect_memory({{"A", a, p.a.bytes()},
-                 {"B", b, p.b.bytes()},
-                 {"C", c, beta != 0 && c != d ? p.c.bytes() : 0},
-                 {"D", d, p.d.bytes(), true},
-                 {"bias", p.desc.vector, p.vector_bytes(), p.desc.epilogue == CUBLASLT_EPILOGUE_BGRADB},
-                 {"workspace", workspace, workspace_bytes, true}},
-                p.device);
-  poison(workspace, workspace_bytes);
-  multiply();
   poison(workspace, workspace_bytes);
 }
 
@@ -206,30 +195,30 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
 Status cublasLtCreate(cublasLtHandle_t* handle) {
   int device = -1;
   const bool works = injected("cublasLtCreate") == cudaSuccess && cudaGetDevice(&device) == cudaSuccess;
-  return works ? make(handle, {device}) : CUBLAS_STATUS_NOT_INITIALIZED;
+  return works ? make_object(handle, {device}) : CUBLAS_STATUS_NOT_INITIALIZED;
 }
-Status cublasLtDestroy(cublasLtHandle_t handle) { return destroy(handle, CUBLAS_STATUS_NOT_INITIALIZED); }
+Status cublasLtDestroy(cublasLtHandle_t handle) { return destroy_object(handle, CUBLAS_STATUS_NOT_INITIALIZED); }
 Status cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type, std::uint64_t rows,
                                   std::uint64_t cols, std::int64_t ld) {
-  return make(layout, {type, rows, cols, ld});
+  return make_object(layout, {type, rows, cols, ld});
 }
-Status cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy(layout); }
+Status cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy_object(layout); }
 Status cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t scale) {
-  return make(desc, {compute, scale});
+  return make_object(desc, {compute, scale});
 }
-Status cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) { return destroy(desc); }
-Status cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) { return make(preference, {}); }
-Status cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) { return destroy(preference); }
+Status cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) { return destroy_object(desc); }
+Status cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) { return make_object(preference, {}); }
+Status cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) { return destroy_object(preference); }
 
 Status cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
                                       const void* value, std::size_t bytes) {
   return cublaslt_call([&] {
     require_made({desc});
-    if (attribute == CUBLASLT_MATMUL_DESC_TRANSA) return assign(desc->turn_a, value, bytes);
-    if (attribute == CUBLASLT_MATMUL_DESC_TRANSB) return assign(desc->turn_b, value, bytes);
-    if (attribute == CUBLASLT_MATMUL_DESC_EPILOGUE) return assign(desc->epilogue, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_DESC_TRANSA) return assign_attribute(desc->turn_a, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_DESC_TRANSB) return assign_attribute(desc->turn_b, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_DESC_EPILOGUE) return assign_attribute(desc->epilogue, value, bytes);
     require(attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER, kInvalid);
-    assign(desc->vector, value, bytes);
+    assign_attribute(desc->vector, value, bytes);
   });
 }
 
@@ -238,11 +227,13 @@ Status cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preferenc
                                             std::size_t bytes) {
   return cublaslt_call([&] {
     require_made({preference});
-    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return assign(preference->workspace, value, bytes);
-    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return assign(preference->schemes, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
+      return assign_attribute(preference->workspace, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
+      return assign_attribute(preference->schemes, value, bytes);
     const int operand = attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
     require(operand >= 0 && operand < 4, kInvalid);
-    assign(preference->alignment[operand], value, bytes);
+    assign_attribute(preference->alignment[operand], value, bytes);
   });
 }
 
@@ -266,16 +257,16 @@ Status cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDes
     // "Routines that don't dereference this pointer depend on its value to determine expected pointer alignment."
     const auto address = reinterpret_cast<std::uintptr_t>(std::exchange(problem.desc.vector, nullptr));
     const std::size_t vector_alignment = std::size_t{1} << std::min(4, address == 0 ? 0 : std::countr_zero(address));
-    const std::lock_guard lock(made().mutex);
+    const std::lock_guard lock(made_objects().mutex);
     const auto add = [&](Status state, std::size_t workspace) {
       if (*count == most) return;
       cublasLtMatmulHeuristicResult_t& result = results[(*count)++] = {};
       result.state = state;
       if (state != CUBLAS_STATUS_SUCCESS) return;
-      Algorithm& algorithm = made().algorithms.emplace_back(problem, result.workspaceSize = workspace);
+      Algorithm& algorithm = made_objects().algorithms.emplace_back(problem, result.workspaceSize = workspace);
       std::copy_n(preference->alignment, 4, algorithm.alignment);
       algorithm.vector_alignment = vector_alignment;
-      result.algo.data[0] = made().algorithms.size();
+      result.algo.data[0] = made_objects().algorithms.size();
     };
     add(kUnsupported, 0);
     const std::size_t partial_sums = 2 * sizeof(float) * d->rows * d->cols;
@@ -296,22 +287,14 @@ Status cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const 
     require(alpha != nullptr && beta != nullptr && algorithm != nullptr, kInvalid);
     // CUBLASLT_POINTER_MODE_HOST.
     require(!is_device_memory(alpha, 1) && !is_device_memory(beta, 1), kInvalid);
-    const Product product{problem,
-                          *static_cast<const float*>(alpha),
-                          *static_cast<const float*>(beta),
-                          at_a,
-                          at_b,
-                          at_c,
-                          at_d,
-                          workspace,
-                          workspace_bytes};
-    require(at_a != nullptr && at_b != nullptr && at_d != nullptr, kInvalid);
-    require(at_c == at_d ? *c == *d : product.beta == 0 || at_c != nullptr, kInvalid);
+    const Product product{problem, *static_cast<const float*>(alpha), at_a, at_b, at_d, workspace, workspace_bytes};
+    require(at_a != nullptr && at_b != nullptr && at_d != nullptr && (at_c != at_d || *c == *d), kInvalid);
+    require(*static_cast<const float*>(beta) == 0, kUnsupported);
 
-    std::unique_lock lock(made().mutex);
+    std::unique_lock lock(made_objects().mutex);
     const std::uint64_t place = algorithm->data[0];
-    require(place > 0 && place <= made().algorithms.size(), kInvalid);
-    const Algorithm chosen = made().algorithms[place - 1];
+    require(place > 0 && place <= made_objects().algorithms.size(), kInvalid);
+    const Algorithm chosen = made_objects().algorithms[place - 1];
     lock.unlock();
     problem.desc.vector = nullptr;
     require(chosen.problem == problem && workspace_bytes >= chosen.workspace, kInvalid);

@@ -1,11 +1,10 @@
 // NCCL (include/nccl.h) on the emulated machine, for ranks that are threads of this process. Sources: nccl.h 2.28, and the
-// checks of arguments and states in NCCL's init.cc, argcheck.cc, enqueue.cc and group.cc. What NCCL may do, this does:
-//   - A communicator is in progress for a poll or two after its start, and after every fourth collective from the first, which
-//     is queued by the poll that ends it and not before.
-//   - A collective whose ranks do not all come is pending until its communicator is aborted; others' stay pending.
-// Stricter: blocking communicators are refused, and so are ncclCommDestroy while something is queued, ranks that call different
-// things, and memory that is not theirs. fail() makes a function that it names return ncclUnhandledCudaError, and
-// "ncclRemoteError" a poll say that a rank is gone. Guarded by the machine's mutex.
+// checks of arguments and states in NCCL's init.cc, argcheck.cc, enqueue.cc and group.cc. A communicator is in progress for a
+// poll or two after its start, and after every fourth collective from the first, which the poll that ends it queues. A
+// collective whose ranks do not all come is pending until its communicator is aborted. Stricter than NCCL: blocking
+// communicators are refused, and so are ncclCommDestroy while something is queued, ranks that call different things, and memory
+// that is not theirs. fail() makes a function that it names return ncclUnhandledCudaError, and "ncclRemoteError" a poll say
+// that a rank is gone. Guarded by the machine's mutex.
 #include <nccl.h>
 
 #include <algorithm>
@@ -19,7 +18,6 @@ using namespace winnow::emulator;
 namespace {
 
 struct Collective {
-  const char* name;
   std::string what;  // what ranks have to agree upon
   const void* send;
   void* recv;
@@ -79,17 +77,20 @@ struct ncclComm {
 namespace {
 
 // In the order of ranks.
-template <class T, class Fold>
-void fold_ranks(Round& round, const Fold& fold) {
-  auto* to = reinterpret_cast<T*>(round.result.data());
-  std::memcpy(to, round.calls[0]->send, round.result.size());
-  for (std::size_t rank = 1; rank < round.calls.size(); ++rank) {
-    const auto* from = static_cast<const T*>(round.calls[rank]->send);
-    for (std::size_t i = 0; i < round.result.size() / sizeof(T); ++i) to[i] = fold(to[i], from[i]);
+void compute_round(Round& round, const Collective& call) {
+  round.result.resize(call.bytes);
+  auto* const sums = reinterpret_cast<float*>(round.result.data());
+  auto* const largest = reinterpret_cast<std::uint64_t*>(round.result.data());
+  std::memcpy(sums, round.calls[static_cast<std::size_t>(std::max(call.root, 0))]->send, call.bytes);
+  for (std::size_t rank = 1; rank < round.calls.size() && call.root < 0; ++rank) {
+    const auto* numbers = static_cast<const float*>(round.calls[rank]->send);
+    const auto* integers = static_cast<const std::uint64_t*>(round.calls[rank]->send);
+    for (std::size_t i = 0; call.is_sum && i < call.bytes / 4; ++i) sums[i] += numbers[i];
+    for (std::size_t i = 0; !call.is_sum && i < call.bytes / 8; ++i) largest[i] = std::max(largest[i], integers[i]);
   }
 }
 
-void check(const Clique& clique, const Round& round) {
+void check_round(const Clique& clique, const Round& round) {
   for (std::size_t rank = 0; rank < round.calls.size(); ++rank) {
     const Collective &call = *round.calls[rank], &first = *round.calls[0];
     if (call.what != first.what) {
@@ -112,7 +113,7 @@ bool is_ready(ncclComm& comm, const Call& call) {
   return comm.joined == call && round.here == comm.ranks();
 }
 
-void run(ncclComm& comm, const Collective& call) {
+void run_collective(ncclComm& comm, const Collective& call) {
   if (comm.aborted) return;
   if (comm.destroyed) throw Failure("its communicator was destroyed");
   std::map<std::size_t, Round>& rounds = comm.clique->rounds;
@@ -120,17 +121,12 @@ void run(ncclComm& comm, const Collective& call) {
   Round& round = rounds.at(comm.round++);
   comm.joined = nullptr;
   if (call.direct) ++comm.started;
-  check(*comm.clique, round);
-  if (round.result.empty()) {  // the first rank, so that the others' results may lie where they send from
-    round.result.resize(call.bytes);
-    if (call.root >= 0) {
-      std::memcpy(round.result.data(), round.calls[static_cast<std::size_t>(call.root)]->send, call.bytes);
-    } else if (call.is_sum) {
-      fold_ranks<float>(round, std::plus<>());
-    } else {
-      fold_ranks<std::uint64_t>(round, [](std::uint64_t one, std::uint64_t other) { return std::max(one, other); });
-    }
+  // By the first rank that runs, so that the others' results may lie where they send from.
+  if (round.result.empty()) {
+    check_round(*comm.clique, round);
+    compute_round(round, call);
   }
+  expect_memory({{"recvbuff", call.recv, call.bytes, true}}, comm.device);
   std::memcpy(call.recv, round.result.data(), call.bytes);
 }
 
@@ -162,7 +158,7 @@ std::shared_ptr<ncclComm> usable(const Machine& machine, ncclComm_t handle) {
   return comm;
 }
 
-ncclResult_t launch(ncclComm& comm, const Queue& queue) {
+ncclResult_t queue_or_wait(ncclComm& comm, const Queue& queue) {
   if (comm.waiting.empty() && comm.begun++ % 4 != 0) {
     queue();
     return ncclSuccess;
@@ -172,31 +168,32 @@ ncclResult_t launch(ncclComm& comm, const Queue& queue) {
   return ncclInProgress;
 }
 
-ncclResult_t begin(ncclComm_t handle, cudaStream_t on, const Collective& of) {
-  return nccl_call(of.name, [&](Machine& machine, Machine::Lock&) {
+ncclResult_t begin_collective(const char* name, const void* send, void* recv, std::size_t count, ncclDataType_t type,
+                              int root, ncclComm_t handle, cudaStream_t on) {
+  return nccl_call(name, [&](Machine& machine, Machine::Lock&) {
+    constexpr std::size_t kUnits[] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2};
     const std::shared_ptr<ncclComm> comm = usable(machine, handle);
     const std::shared_ptr<CUstream_st> stream = machine.stream_of(on);
     require(!comm->finalized, ncclInvalidUsage, "the communicator is finalized");
-    require(of.root < static_cast<int>(comm->ranks()), ncclInvalidArgument, "invalid root");
-    if (of.bytes == 0) return ncclSuccess;
-    require(of.send != nullptr && of.recv != nullptr, ncclInvalidArgument, "a buffer is NULL");
+    require(type >= 0 && type <= ncclBfloat16 && root < static_cast<int>(comm->ranks()), ncclInvalidArgument,
+            "invalid type or root");
+    if (count == 0) return ncclSuccess;
+    require(send != nullptr && recv != nullptr, ncclInvalidArgument, "a buffer is NULL");
     require(stream != nullptr && stream->device == comm->device, ncclUnhandledCudaError, "invalid resource handle");
-    const Queue queue = [&machine, comm, stream, call = std::make_shared<Collective>(of)] {
+    const std::string what = std::string(name) + " of " + std::to_string(count) + ", type " + std::to_string(type) +
+                             ", root " + std::to_string(root);
+    const Collective of{what, send, recv, count * kUnits[type], type == ncclFloat32, root};
+    const Queue queue = [&machine, name, comm, stream, call = std::make_shared<Collective>(of)] {
       call->direct = stream->capture == nullptr;
       if (call->direct) call->turn = comm->issued++;
-      Work work{.name = call->name, .run = [comm, call] { run(*comm, *call); }};
+      Work work{.name = name, .run = [comm, call] { run_collective(*comm, *call); }};
       work.ready = [comm, call] { return is_ready(*comm, call); };
       require(machine.enqueue(stream, std::move(work)) == cudaSuccess, ncclUnhandledCudaError, "a broken capture");
     };
-    if (group.depth == 0) return launch(*comm, queue);
+    if (group.depth == 0) return queue_or_wait(*comm, queue);
     group.calls.emplace_back(comm, queue);
     return ncclSuccess;
   });
-}
-
-std::string kind(const char* name, std::size_t count, ncclDataType_t type, int root) {
-  return std::string(name) + " of " + std::to_string(count) + ", type " + std::to_string(type) + ", root " +
-         std::to_string(root);
 }
 
 ncclResult_t tell(const char* name, ncclComm_t handle, int* value, int (*of)(const ncclComm&)) {
@@ -245,20 +242,21 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     require(rank >= 0 && rank < ranks, ncclInvalidArgument, "Invalid rank requested");
     require(config->magic == 0xcafebeef && config->size == sizeof *config, ncclInvalidArgument,
             "ncclConfig_t argument not initialized via NCCL_CONFIG_INITIALIZER");
-    require(config->blocking == 0, ncclInvalidArgument, "Invalid config blocking attribute value");
+    require(config->blocking == 0, ncclInvalidArgument, "here are no blocking communicators");
     const auto found = cliques.find(std::string(id.internal, strnlen(id.internal, sizeof id.internal)));
     require(found != cliques.end(), ncclInvalidArgument, "this id is not of ncclGetUniqueId");
-    Clique& clique = *found->second;
-    if (clique.devices.empty()) clique.devices.assign(static_cast<std::size_t>(ranks), -1);
-    require(clique.devices.size() == static_cast<std::size_t>(ranks), ncclInternalError, "mismatch in rank count");
-    require(clique.devices[static_cast<std::size_t>(rank)] < 0, ncclInvalidUsage, "this rank is there already");
+    std::vector<int>& devices = found->second->devices;
+    const auto size = static_cast<std::size_t>(ranks), mine = static_cast<std::size_t>(rank);
+    if (devices.empty()) devices.assign(size, -1);
+    require(devices.size() == size, ncclInternalError, "mismatch in rank count");
+    require(devices[mine] < 0, ncclInvalidUsage, "this rank is there already");
     const int device = host_thread().device;
-    if (std::find(clique.devices.begin(), clique.devices.end(), device) != clique.devices.end()) {
-      clique.duplicate = true;
+    if (std::find(devices.begin(), devices.end(), device) != devices.end()) {
+      found->second->duplicate = true;
       last_error = "Duplicate GPU detected : two ranks on CUDA device " + std::to_string(device);
     }
-    clique.devices[static_cast<std::size_t>(rank)] = device;
-    ++clique.here;
+    devices[mine] = device;
+    ++found->second->here;
     const auto made = std::make_shared<ncclComm>(ncclComm{found->second, rank, device});
     machine.communicators[*comm = made.get()] = made;
     return ncclInProgress;
@@ -328,19 +326,14 @@ ncclResult_t ncclCommUserRank(ncclComm_t comm, int* rank) {
 
 ncclResult_t ncclAllReduce(const void* send, void* recv, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
                            ncclComm_t comm, cudaStream_t stream) {
-  const bool sum = type == ncclFloat32 && op == ncclSum, most = type == ncclUint64 && op == ncclMax;
-  if (!sum && !most) return ncclInvalidArgument;  // NCCL has all of them, this has what winnow uses
-  const std::size_t unit = sum ? sizeof(float) : sizeof(std::uint64_t);
-  return begin(comm, stream,
-               {"ncclAllReduce", kind("ncclAllReduce", count, type, -1), send, recv, count * unit, sum, -1});
+  // NCCL has all of them, this has what winnow uses.
+  if (!(type == ncclFloat32 && op == ncclSum) && !(type == ncclUint64 && op == ncclMax)) return ncclInvalidArgument;
+  return begin_collective("ncclAllReduce", send, recv, count, type, -1, comm, stream);
 }
 ncclResult_t ncclBroadcast(const void* send, void* recv, std::size_t count, ncclDataType_t type, int root,
                            ncclComm_t comm, cudaStream_t stream) {
-  constexpr std::size_t kUnits[] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2};
-  if (root < 0 || type < ncclInt8 || type > ncclBfloat16) return ncclInvalidArgument;
-  return begin(
-      comm, stream,
-      {"ncclBroadcast", kind("ncclBroadcast", count, type, root), send, recv, count * kUnits[type], false, root});
+  return root < 0 ? ncclInvalidArgument
+                  : begin_collective("ncclBroadcast", send, recv, count, type, root, comm, stream);
 }
 
 ncclResult_t ncclGroupStart() {
@@ -355,7 +348,7 @@ ncclResult_t ncclGroupEnd() {
     const Group ended = std::exchange(group, {});
     ncclResult_t result = ended.error;
     if (result != ncclSuccess) return result;
-    for (const auto& [comm, queue] : ended.calls) result = std::max(result, launch(*comm, queue));
+    for (const auto& [comm, queue] : ended.calls) result = std::max(result, queue_or_wait(*comm, queue));
     return result;
   });
 }

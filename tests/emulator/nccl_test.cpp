@@ -99,6 +99,20 @@ TEST_F(Nccl, LargestOfIntegersAndBroadcastsOutOfPlace) {
   }
 }
 
+TEST_F(Nccl, ARankThatIsDoneMayFreeItsBuffer) {
+  make(3);
+  std::vector<float*> at;
+  for (int rank = 0; rank < 3; ++rank) at.push_back(on(rank, std::vector<float>{1}));
+  for (std::size_t rank = 0; rank < 3; ++rank) sum(rank, at[rank], 1);
+  EXPECT_EQ(wait(0), cudaSuccess);
+  EXPECT_EQ(pending(), 1u) << "a rank that has not run yet";
+  EXPECT_EQ(cudaFree(at[0]), cudaSuccess);
+  for (std::size_t rank = 1; rank < 3; ++rank) {
+    EXPECT_EQ(wait(rank), cudaSuccess) << first_report();
+    EXPECT_EQ(read(at[rank], 1)[0], 3.0f);
+  }
+}
+
 TEST_F(Nccl, RanksAreThreads) {
   const ncclUniqueId id = new_id();
   std::vector<std::thread> threads;
