@@ -206,6 +206,8 @@ TEST_F(Matmul, RefusesProblems) {
       {"no bias pointer", [&] { epilogue = CUBLASLT_EPILOGUE_BIAS; }, invalid},
       {"a bias pointer for nothing", [&] { promised_vector = 16; }, invalid},
       {"a bias pointer between numbers", [&] { epilogue = CUBLASLT_EPILOGUE_BIAS, promised_vector = 18; }, invalid},
+      {"an epilogue that is none", [&] { epilogue = static_cast<cublasLtEpilogue_t>(6), promised_vector = 16; },
+       unsupported},
       {"no results wanted", [&] { most = 0; }, invalid},
       {"alignment of 24", [&] { alignment = 24; }, invalid},
       {"a destroyed layout", [&] { EXPECT_EQ(cublasLtMatrixLayoutDestroy(of_a), CUBLAS_STATUS_SUCCESS); }, invalid},

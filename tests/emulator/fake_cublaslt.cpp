@@ -127,6 +127,8 @@ Problem read_problem(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
   const bool f32 = a->type == CUDA_R_32F, to_f32 = d->type == CUDA_R_32F;
   require(desc->compute == CUBLAS_COMPUTE_32F || (desc->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && f32), kUnsupported);
   require(f32 ? to_f32 : a->type == CUDA_R_16BF && (to_f32 || d->type == CUDA_R_16BF), kUnsupported);
+  const bool known = desc->epilogue == CUBLASLT_EPILOGUE_DEFAULT || desc->epilogue == CUBLASLT_EPILOGUE_BIAS;
+  require(known || desc->epilogue == CUBLASLT_EPILOGUE_BGRADB, kUnsupported);
   // "The Bias pointer is required for", "is NOT allowed for", "must be aligned to output data type".
   require((p.vector_bytes() > 0) == (desc->vector != nullptr) && is_aligned(desc->vector, d->bytes(1)), kInvalid);
   return p;
