@@ -1,5 +1,5 @@
-// Layers as a device computes them, each direction, against their definition on the CPU. On a GPU these are layers of
-// cuBLASLt and cuDNN: the same bits at every run and in a replay, whatever was in the scratch.
+// Layers as a device computes them, each direction, against their definition on the CPU: by cuBLASLt and cuDNN (on the emulator
+// by their stand-ins), and by the definition as kernels. The same bits at every run and in a replay, whatever was in the scratch.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,6 +21,7 @@ struct LayerCase {
   std::string name;
   ConvShape shape;
   Direction direction;
+  bool by_definition;
   friend std::ostream& operator<<(std::ostream& stream, const LayerCase& of) { return stream << of.name; }
 };
 
@@ -55,7 +56,7 @@ struct Operands {
 class DeviceLayer : public testing::TestWithParam<LayerCase> {};
 
 TEST_P(DeviceLayer, ComputesItsDefinition) {
-  const auto& [name, shape, direction] = GetParam();
+  const auto& [name, shape, direction, by_definition] = GetParam();
   Operands expected(shape);
   DirectLayer definition(shape, direction);
   Memory scratch(nullptr, definition.scratch_bytes());
@@ -64,16 +65,22 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
       Exec{.scratch = scratch.get()});
   in_every_order([&] {
     const auto stream = open_device();
-    const auto layer = cuda::make_layer(shape, direction);
+    const std::unique_ptr<PlannedLayer> layer =
+        by_definition ? std::make_unique<DirectLayer>(shape, direction) : cuda::make_layer(shape, direction);
     RecordProperty("implementation", layer->implementation());
+    const bool no_library = by_definition || (shape.groups > 1 && direction != Direction::Forward);
+    if (kEmulated) {
+      EXPECT_EQ(layer->implementation() == "direct", no_library) << layer->implementation();
+    }
     Operands found(shape);
     std::vector<Memory> memory;
     for (Bytes* operand : found.all()) memory.emplace_back(stream, operand->size());
-    const Bytes noise(layer->scratch_bytes(), std::byte{0xff});
+    constexpr std::size_t kAligned = 64;  // and no more
+    const Bytes noise(kAligned + layer->scratch_bytes(), std::byte{0xff});
     const Memory workspace(stream, noise.size());
     const LayerBuffers buffers{memory[0].get(), memory[1].get(), shape.bias ? memory[2].get() : nullptr,
                                memory[3].get()};
-    const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get()};
+    const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get() + kAligned};
     std::unique_ptr<Recording> recording;
     std::vector<Bytes> first;
     for (int round = 0; round < 4; ++round) {
@@ -146,9 +153,12 @@ std::vector<LayerCase> layer_cases() {
       for (const auto& [direction, way] :
            {std::pair(Direction::Forward, "forward"), std::pair(Direction::BackwardData, "data"),
             std::pair(Direction::BackwardWeights, "weights")}) {
-        cases.push_back({name + "_" + name_of(dtype) + "_" + way, shape, direction});
-        cases.back().shape.dtype = dtype;
-        if (direction == Direction::BackwardData) cases.back().shape.bias = false;
+        for (const bool by_definition : {false, true}) {
+          const std::string by = by_definition ? "_by_definition" : "";
+          cases.push_back({name + "_" + name_of(dtype) + "_" + way + by, shape, direction, by_definition});
+          cases.back().shape.dtype = dtype;
+          if (direction == Direction::BackwardData) cases.back().shape.bias = false;
+        }
       }
     }
   }

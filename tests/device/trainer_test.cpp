@@ -67,6 +67,9 @@ TEST_P(DeviceTrial, FollowsTheCpuAndRepeatsBitForBit) {
 #if defined(WINNOW_EMULATED)
     for (const emulator::Report& report : emulator::reports()) ADD_FAILURE() << report.work << ": " << report.what;
     EXPECT_EQ(emulator::live(), emulator::Live{});
+    for (const auto within : {emulator::Within::Direct, emulator::Within::Graphs}) {
+      EXPECT_GT(emulator::counts(within).library, 0u) << "layers are the libraries', in recordings too";
+    }
 #endif
     ASSERT_EQ(found.losses.size(), expected.losses.size());
     for (std::size_t i = 0; i < found.losses.size(); ++i) {
@@ -92,6 +95,7 @@ std::vector<TrialCase> trials() {
       {"ranks", "lenet300", {{"name", "gmp"}, {"density", "0.2"}}, {}, tiny, 0.02, true},
       {"ranks_with_statistics", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny, 0.02, true},
       {"resnet20", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
+      {"resnet20_in_bf16", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.05},
       {"lenet5_in_bf16", "lenet5", {{"name", "dense"}}, {{"precision", "bf16"}}, small, 0.05},
   };
   for (const Recipe& recipe : each_method()) {

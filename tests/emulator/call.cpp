@@ -29,6 +29,11 @@ bool launchable(const KernelLaunch& launch) {
          grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16;
 }
 
+// Kernels are launched on streams of the device that is current.
+bool is_of_current_device(const std::shared_ptr<CUstream_st>& stream) {
+  return stream != nullptr && stream->device == host_thread().device;
+}
+
 }  // namespace
 
 cudaError_t strike(Machine& machine, const char* name) {
@@ -58,7 +63,9 @@ cudaError_t entry_error(Machine& machine, const char* name, Needs needs) {
 
 cudaError_t enqueue(const char* name, cudaStream_t stream, Work work) {
   return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    return machine.enqueue(machine.stream_of(stream), std::move(work));
+    const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
+    if (work.kind == Kind::Library && !is_of_current_device(on)) return cudaErrorInvalidResourceHandle;
+    return machine.enqueue(on, std::move(work));
   });
 }
 
@@ -79,14 +86,15 @@ bool is_device_memory(const void* at, std::size_t bytes) {
 
 void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
   call("launch", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
+    const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
     if (!launchable(launch)) return cudaErrorInvalidConfiguration;
+    if (!is_of_current_device(on)) return cudaErrorInvalidResourceHandle;
     if (launch.shared_bytes > Block::kMostShared) return cudaErrorInvalidValue;
     std::string name = kernel_name(launch);
     return machine.enqueue(
-        machine.stream_of(stream),
-        {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
-           Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
-         }});
+        on, {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
+               Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
+             }});
   });
 }
 

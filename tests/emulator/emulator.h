@@ -54,7 +54,8 @@ void reset_counts();
 
 // What has been made and not been given back.
 struct Live {
-  std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0, graphs = 0, graph_execs = 0;
+  std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0, graphs = 0, graph_execs = 0,
+              communicators = 0;
   bool operator==(const Live&) const = default;
 };
 Live live();

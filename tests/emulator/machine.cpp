@@ -34,6 +34,7 @@ void Machine::reset() {
   events.clear();
   graphs.clear();
   graph_execs.clear();
+  communicators.clear();
   captures.clear();
   memory.clear();
   direct = in_graphs = {};

@@ -15,6 +15,8 @@
 #include "tests/emulator/memory.h"
 #include "tests/emulator/stream.h"
 
+struct ncclComm;
+
 namespace winnow::emulator {
 
 // Objects by handle.
@@ -68,6 +70,7 @@ class Machine {
   Handles<CUevent_st> events;
   Handles<CUgraph_st> graphs;
   Handles<CUgraphExec_st> graph_execs;
+  Handles<ncclComm> communicators;
   std::vector<std::shared_ptr<Capture>> captures;  // under way
   Counts direct, in_graphs;
   std::vector<Report> reports;

@@ -74,6 +74,17 @@ TEST_F(Streams, WorkOfADestroyedStreamIsDone) {
   EXPECT_EQ(read(x, 1)[0], 2.0f);
 }
 
+TEST_F(Streams, KernelsGoOnStreamsOfTheCurrentDevice) {
+  set_device_count(2);
+  float* x = on_device<float>(1);
+  const cudaStream_t stream = new_stream();
+  EXPECT_EQ(cudaSetDevice(1), cudaSuccess);
+  EXPECT_THROW(for_each(exec_on(stream), 1, Add<float>{x, x, x}), std::runtime_error);
+  EXPECT_EQ(enqueue("library", stream, {.name = "library", .run = [] {}}), cudaErrorInvalidResourceHandle);
+  EXPECT_EQ(cudaMemsetAsync(x, 0, sizeof(float), stream), cudaSuccess) << "copies and fills need not";
+  EXPECT_EQ(pending(), 1u);
+}
+
 TEST_F(Streams, HostFunctions) {
   const cudaStream_t stream = new_stream();
   cudaError_t inside = cudaSuccess;

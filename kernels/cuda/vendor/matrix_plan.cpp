@@ -45,11 +45,10 @@ MatrixPlan::MatrixPlan(const MatrixProduct& p, std::string layer) : layer_(std::
 // Leaves the descriptor with this epilogue. False if there is no algorithm.
 bool MatrixPlan::choose(cublasLtEpilogue_t epilogue) {
   set(CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
-  if (epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
-    // Heuristics may look at the pointer's alignment and refuse null; nothing is read through it.
-    const auto address = static_cast<std::uintptr_t>(kOperandAlignment);
-    set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, sizeof address);
-  }
+  // Heuristics look at the pointer's alignment, and nothing is read through it. An epilogue with a vector needs one, and the
+  // default allows none: null also takes back what an epilogue was tried with before.
+  const std::uintptr_t address = epilogue == CUBLASLT_EPILOGUE_DEFAULT ? 0 : kOperandAlignment;
+  set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, sizeof address);
   cublasLtMatmulPreference_t made = nullptr;
   check(cublasLtMatmulPreferenceCreate(&made), "cublasLtMatmulPreferenceCreate");
   const std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroy> preference(made);
