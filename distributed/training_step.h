@@ -48,14 +48,12 @@ class TrainingStep {
     std::vector<ParamId> resting;
     CompiledNetwork& net;
     Optimizer optimizer;
-    std::vector<ParamId> param_of_grad;  // by value
     std::unique_ptr<Reducer> reducer;
   };
   Part& now() { return *parts_.back(); }
   const Part& now() const { return *parts_.back(); }
   void add_part(std::vector<ParamId> resting);
   RunContext context() { return program().context(); }
-  void watch_gradients();
   void feed(const Batch& batch);
   Result pass(const Batch& batch, std::int64_t step, bool dense, bool first);
 

@@ -14,6 +14,7 @@ class HostStream final : public DeviceStream {
   int uploads = 0, downloads = 0;
 
   Device device() const override { return Device::Cuda; }
+  DeviceIdentity identity() const override { return {"memory of the host", "host"}; }
   void* queue() const override { return nullptr; }
   std::byte* allocate(std::size_t bytes) override { return static_cast<std::byte*>(std::malloc(bytes + 1)); }
   void release(std::byte* memory) noexcept override { std::free(memory); }
@@ -30,6 +31,9 @@ class HostStream final : public DeviceStream {
   }
   void zero(void* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
   void wait() override {}
+  void be_patient(Patience) override {}
+  std::shared_ptr<DeviceStream> beside() override { return std::make_shared<HostStream>(); }
+  void after(DeviceStream&) override {}
   std::unique_ptr<Recording> record(const std::function<void()>&) override {
     throw std::logic_error("nothing runs on the host's memory");
   }
