@@ -87,7 +87,11 @@ class NcclGroup final : public DeviceGroup {
     for (; status == ncclInProgress; status = state()) {
       const double waited = std::chrono::duration<double>(steady_clock::now() - start).count();
       patience_(waited);
-      if (waited > 0.02) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      if (waited < 0.02) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
     }
     fail_unless_done(status, call);
   }
