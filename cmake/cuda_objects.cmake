@@ -43,6 +43,9 @@ if(WINNOW_CUBLASLT)
   if(NOT WINNOW_CUDNN)
     list(FILTER vendor_sources EXCLUDE REGEX "/(convolution_[a-z]+|cudnn_handle)\\.cpp$")
   endif()
+  if(NOT WINNOW_NCCL)
+    list(FILTER vendor_sources EXCLUDE REGEX "/nccl_[a-z]+\\.cpp$")
+  endif()
   add_library(winnow_cuda_vendor OBJECT ${vendor_sources})
   set_target_properties(winnow_cuda_vendor PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(winnow_cuda_vendor PRIVATE winnow_options)
@@ -51,6 +54,9 @@ if(WINNOW_CUBLASLT)
   if(WINNOW_CUDNN)
     target_include_directories(winnow_cuda_vendor SYSTEM PRIVATE "${WINNOW_CUDNN_INCLUDE}" "${WINNOW_CUDNN_FRONTEND_INCLUDE}")
     target_compile_definitions(winnow_cuda_vendor PRIVATE CUDNN_FRONTEND_SKIP_JSON_LIB)
+  endif()
+  if(WINNOW_NCCL)
+    target_include_directories(winnow_cuda_vendor SYSTEM PRIVATE "${WINNOW_NCCL_INCLUDE}")
   endif()
   set(vendor_objects $<TARGET_OBJECTS:winnow_cuda_vendor>)
 
@@ -62,6 +68,9 @@ if(WINNOW_CUBLASLT)
   if(WINNOW_CUDNN)
     target_link_libraries(winnow_cuda INTERFACE "${WINNOW_CUDNN_LIBRARY}" CUDA::nvrtc)
   endif()
+  if(WINNOW_NCCL)
+    target_link_libraries(winnow_cuda INTERFACE "${WINNOW_NCCL_LIBRARY}")
+  endif()
   target_include_directories(winnow_cuda SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
   add_dependencies(winnow_cuda winnow_cuda_code winnow_cuda_vendor)
 
@@ -70,12 +79,13 @@ if(WINNOW_CUBLASLT)
   target_link_libraries(cuda_links PRIVATE winnow_cuda)
 endif()
 
-# What the ops and the vendor layers run must stand in the lists of those sources.
+# What the ops, the vendor layers and the exchange of gradients run must stand in the lists of those sources.
 set(checked "${CMAKE_BINARY_DIR}/cuda/lists_checked")
 add_custom_command(OUTPUT "${checked}"
   COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" $<TARGET_FILE:winnow_core> $<TARGET_FILE:winnow_kernels>
+          $<TARGET_FILE:winnow_distributed>
           ${vendor_objects} -- ${cuda_objects}
   COMMAND "${CMAKE_COMMAND}" -E touch "${checked}"
-  DEPENDS winnow_core winnow_kernels ${vendor_objects} ${cuda_objects}
+  DEPENDS winnow_core winnow_kernels winnow_distributed ${vendor_objects} ${cuda_objects}
           "${CMAKE_CURRENT_SOURCE_DIR}/tools/check-device-lists" COMMAND_EXPAND_LISTS VERBATIM)
 add_custom_target(winnow_cuda_objects ALL DEPENDS ${cuda_objects} ${vendor_objects} "${checked}")

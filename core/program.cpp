@@ -46,11 +46,13 @@ struct Program::Impl {
   std::size_t arena_bytes = 0, scratch_bytes = 0;
   bool profiling = false;
   std::function<void(ValueId)> ready;
+  std::optional<Queues> queues;  // of whoever watches
   // Of a device.
   std::vector<ValueId> leaves;    // what bind() can change
   std::map<ValueId, Memory> fed;  // where fed leaves lie
   struct Recorded {
     std::vector<const void*> bound;                  // where the leaves were
+    std::uint64_t plan;                              // of the watcher
     std::unique_ptr<Recording> recording = nullptr;  // null: it ran once
   };
   std::vector<Recorded> recorded;
@@ -230,19 +232,23 @@ void Program::Impl::run_steps() {
     }
     for (const ValueId id : step.ready) ready(id);
   }
+  if (queues) queues->last();
 }
 
 // The first run with its leaves where they are now is queued kernel by kernel, the second recorded. A program has few such
-// places: the weights of training and, of an optimiser of two passes, its point; masks that come and go.
+// places: the weights of training and, of an optimiser of two passes, its point; masks that come and go; and what a watcher
+// queues for these masks.
 void Program::Impl::run_queued() {
   constexpr std::size_t kMostRecordings = 4;
-  if (profiling || is_watched()) return run_steps();
+  if (profiling || (is_watched() && !queues)) return run_steps();
+  const std::uint64_t plan = queues ? queues->plan() : 0;
   std::vector<const void*> bound;
   for (const ValueId leaf : leaves) bound.push_back(views[static_cast<std::size_t>(leaf)].data);
-  const auto found = std::ranges::find(recorded, bound, &Recorded::bound);
+  const auto same = [&](const Recorded& each) { return each.plan == plan && each.bound == bound; };
+  const auto found = std::ranges::find_if(recorded, same);
   if (found == recorded.end()) {
     if (recorded.size() == kMostRecordings) recorded.erase(recorded.begin());
-    recorded.push_back({std::move(bound)});
+    recorded.push_back({std::move(bound), plan});
     return run_steps();
   }
   if (!found->recording) found->recording = context.stream()->record([this] { run_steps(); });
@@ -267,8 +273,9 @@ void Program::check() {
 
 const RunContext& Program::context() const { return impl_->context; }
 
-void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)> ready) {
+void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues) {
   impl_->ready = std::move(ready);
+  impl_->queues = std::move(queues);
   for (std::size_t at = 0; at < impl_->steps.size(); ++at) {
     impl_->steps[at].ready.clear();
     for (const ValueId id : values) {

@@ -2,12 +2,14 @@
 // times without allocating. Owns its memory and kernels; borrows bound memory. One thread runs it at a time.
 //
 // On a device a run is queued, not waited for; the second run with the same bound memory is recorded, and those after it
-// are replayed, which costs the host one call. So nothing that changes from run to run is an argument: it is fed.
+// are replayed, which costs the host one call, with what watchers queue. So nothing that changes from run to run is an
+// argument: it is fed.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,8 +49,14 @@ class Program {
   // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.
   void check();
   const RunContext& context() const;
-  // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
-  void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
+  // Calls `ready(value)` during run() as soon as each of `values` is final, on a device: queued; used to overlap communication.
+  // Who queues work of its own there and can have it recorded says so with `queues`.
+  struct Queues {
+    std::function<void()> last;  // called when all of the run is queued; other queues come together here
+    // What is queued is the same whenever this number is. No two watchers of a program share one.
+    std::function<std::uint64_t()> plan;
+  };
+  void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues = {});
   TensorView view(ValueId value) const;  // in the memory of the device
   // Of a value to the host; on a device after all that was queued.
   void read(ValueId value, std::span<std::byte> to) const;

@@ -46,6 +46,15 @@ class Mail {
   virtual std::int64_t count() const = 0;            // sent or received by this rank so far
 };
 
+// How far each rank says it has come, in numbers that grow. No call waits for anybody, so a rank that waits in vain can tell
+// who else is waiting.
+class Attendance {
+ public:
+  virtual ~Attendance() = default;
+  virtual void say(std::int64_t place) = 0;  // to all others
+  virtual std::int64_t heard(int rank) = 0;  // the furthest that this rank is known to have said; -1: nothing
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -56,6 +65,8 @@ class Communicator {
   virtual std::unique_ptr<Tickets> tickets(std::size_t counters) = 0;       // collective
   virtual std::unique_ptr<Notice> notice() = 0;                             // collective
   virtual std::unique_ptr<Mail> mail() = 0;                                 // collective
+  virtual std::unique_ptr<Attendance> attendance() = 0;                     // collective
+  virtual std::unique_ptr<Communicator> on_node() = 0;                      // the ranks of one machine; collective
   virtual std::unique_ptr<Work> all_reduce_sum(std::span<float> data) = 0;  // in place, starts at once
   virtual void all_reduce_sum(std::span<double> data) = 0;
   virtual void all_reduce_max(std::span<std::uint64_t> data) = 0;

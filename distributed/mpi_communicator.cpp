@@ -195,6 +195,56 @@ class MpiMail final : public Mail {
   std::int64_t count_ = 0;
 };
 
+class MpiAttendance final : public Attendance {
+ public:
+  explicit MpiAttendance(MPI_Comm comm) {
+    check(MPI_Comm_dup(comm, &comm_), "MPI_Comm_dup");
+    MPI_Comm_rank(comm_, &rank_);
+    int size = 0;
+    MPI_Comm_size(comm_, &size);
+    furthest_.assign(static_cast<std::size_t>(size), -1);
+    Session::get().keep([own = comm_] { close(own); });
+  }
+  void say(std::int64_t place) override {
+    // What is on its way belongs to the process, as all that MPI may still read. Few are said: nobody waits long twice.
+    static auto& said = *new std::list<std::int64_t>;
+    furthest_[static_cast<std::size_t>(rank_)] = place;
+    const std::int64_t& text = said.emplace_back(place);
+    for (int other = 0; other < static_cast<int>(furthest_.size()); ++other) {
+      if (other == rank_) continue;
+      MPI_Request sending = MPI_REQUEST_NULL;
+      check(MPI_Isend(&text, 1, MPI_INT64_T, other, kTag, comm_, &sending), "MPI_Isend");
+      check(MPI_Request_free(&sending), "MPI_Request_free");
+    }
+  }
+  std::int64_t heard(int rank) override {
+    int waiting = 0;
+    MPI_Status status;
+    while (check(MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm_, &waiting, &status), "MPI_Iprobe"), waiting != 0) {
+      std::int64_t& furthest = furthest_[static_cast<std::size_t>(status.MPI_SOURCE)];
+      check(MPI_Recv(&furthest, 1, MPI_INT64_T, status.MPI_SOURCE, kTag, comm_, MPI_STATUS_IGNORE), "MPI_Recv");
+    }
+    return furthest_.at(static_cast<std::size_t>(rank));
+  }
+
+ private:
+  static constexpr int kTag = 3;
+  // Takes in what nobody asked for.
+  static void close(MPI_Comm comm) {
+    MPI_Barrier(comm);
+    std::int64_t place = 0;
+    for (int waiting = 1; waiting != 0;) {
+      MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm, &waiting, MPI_STATUS_IGNORE);
+      if (waiting != 0) MPI_Recv(&place, 1, MPI_INT64_T, MPI_ANY_SOURCE, kTag, comm, MPI_STATUS_IGNORE);
+    }
+    MPI_Comm_free(&comm);
+  }
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  std::vector<std::int64_t> furthest_;  // by rank
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
@@ -215,6 +265,13 @@ class MpiCommunicator final : public Communicator {
   }
   std::unique_ptr<Notice> notice() override { return std::make_unique<MpiNotice>(comm_); }
   std::unique_ptr<Mail> mail() override { return std::make_unique<MpiMail>(comm_); }
+  std::unique_ptr<Attendance> attendance() override { return std::make_unique<MpiAttendance>(comm_); }
+  std::unique_ptr<Communicator> on_node() override {
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &part), "MPI_Comm_split_type");
+    Session::get().keep([part]() mutable { MPI_Comm_free(&part); });
+    return std::make_unique<MpiCommunicator>(part);
+  }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Iallreduce(MPI_IN_PLACE, data.data(), static_cast<int>(data.size()), MPI_FLOAT, MPI_SUM, comm_, &request),

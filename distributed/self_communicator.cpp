@@ -37,6 +37,15 @@ class NoMail final : public Mail {
   std::int64_t count() const override { return 0; }
 };
 
+class OwnAttendance final : public Attendance {
+ public:
+  void say(std::int64_t place) override { said_ = place; }
+  std::int64_t heard(int) override { return said_; }
+
+ private:
+  std::int64_t said_ = -1;
+};
+
 class SelfCommunicator final : public Communicator {
  public:
   int rank() const noexcept override { return 0; }
@@ -45,6 +54,8 @@ class SelfCommunicator final : public Communicator {
   std::unique_ptr<Tickets> tickets(std::size_t counters) override { return std::make_unique<LocalTickets>(counters); }
   std::unique_ptr<Notice> notice() override { return std::make_unique<LocalNotice>(); }
   std::unique_ptr<Mail> mail() override { return std::make_unique<NoMail>(); }
+  std::unique_ptr<Attendance> attendance() override { return std::make_unique<OwnAttendance>(); }
+  std::unique_ptr<Communicator> on_node() override { return make_self(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float>) override { return std::make_unique<DoneWork>(); }
   void all_reduce_sum(std::span<double>) override {}
   void all_reduce_max(std::span<std::uint64_t>) override {}

@@ -9,6 +9,7 @@
 #include "core/method.h"
 #include "core/seeds.h"
 #include "distributed/communicator.h"
+#include "distributed/device_ranks.h"
 #include "distributed/network.h"
 #include "distributed/train_observer.h"
 
@@ -26,6 +27,7 @@ struct TrainJob {
   // Start values by parameter or buffer name, used in place of the initial draw (init.from).
   std::map<std::string, std::vector<float>> start = {};
   ProgramCache* programs = nullptr;  // of the trials before this one; nothing: the trainer has its own
+  DeviceRanks* devices = nullptr;    // of the ranks of `comm`; nothing: gradients go through the host and MPI
 
   std::int64_t batch() const { return train.integer("batch"); }  // examples of an update, over all ranks
   std::int64_t rows() const;  // of them, this rank's; Error{Settings} if the ranks cannot share them evenly

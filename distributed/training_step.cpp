@@ -54,33 +54,15 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   }
   CompiledNetwork& net = programs_.compiled(std::move(draft));
   Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting);
-  parts_.push_back(
-      std::make_unique<Part>(Part{std::move(resting), net, std::move(optimizer), {}, nullptr, log_of(net, passes_)}));
-  Part& part = now();
-  std::vector<ParamId> order;
-  for (const auto& [value, id] : net.gradients) {
-    order.push_back(id);
-    part.param_of_grad.resize(std::max(part.param_of_grad.size(), static_cast<std::size_t>(value) + 1));
-    part.param_of_grad[static_cast<std::size_t>(value)] = id;
-  }
-  part.reducer = std::make_unique<Reducer>(job_.comm, params_, std::move(order));
-  watch_gradients();
+  parts_.push_back(std::make_unique<Part>(
+      Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
+  now().reducer->watch();
   std::size_t memory = 0;
   for (const auto& each : parts_) {
     const Program& program = each->net.program;
     memory += program.arena_bytes() + program.scratch_bytes() + each->optimizer.point_bytes();
   }
   memory_ = std::max(memory_, memory);
-}
-
-// Two parts may have one program, where what rests in the one has no gradient in the other either.
-void TrainingStep::watch_gradients() {
-  std::vector<ValueId> watched;
-  for (const auto& [value, id] : now().net.gradients) watched.push_back(value);
-  if (job_.comm.size() == 1) watched.clear();  // nothing is sent
-  now().net.program.watch(watched, [part = &now()](ValueId value) {
-    part->reducer->ready(part->param_of_grad[static_cast<std::size_t>(value)]);
-  });
 }
 
 void TrainingStep::enter_phase(int phase) {
@@ -92,7 +74,8 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
   if (std::ranges::equal(resting, now().resting)) return;
   if (parts_.size() == 2 && std::ranges::equal(resting, parts_.front()->resting)) {
     std::swap(parts_.front(), parts_.back());
-    watch_gradients();
+    // They may have one program, where what rests in the one has no gradient in the other either.
+    now().reducer->watch();
   } else {
     constexpr std::size_t kSmall = std::size_t{16} << 20;  // the next trial will want it again
     if (parts_.size() == 2) {
@@ -171,7 +154,7 @@ void TrainingStep::pass(std::int64_t first_row, std::int64_t step, bool dense, b
                    .first_row = first_row,
                    .update_statistics = first});
   now().log.note();
-  if (job_.comm.size() > 1) sum_over_ranks();
+  if (!now().reducer->sums_in_place()) sum_over_ranks();
 }
 
 void TrainingStep::sum_over_ranks() {

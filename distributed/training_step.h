@@ -36,7 +36,7 @@ class TrainingStep {
   // Of all batches since the last call, in order.
   std::vector<Result> results();
   // Whether gradients() leaves the host free to go on with further steps.
-  bool queues() const { return context().stream() != nullptr && job_.comm.size() == 1; }
+  bool queues() const { return context().stream() != nullptr && now().reducer->sums_in_place(); }
   // Update number `number` since the slots were zero, from 1; `factors` on the learning rate, by ParamId.
   void update(double learning_rate, std::int64_t number, std::span<const double> factors = {}) {
     now().optimizer.update(learning_rate, number, factors);
@@ -57,7 +57,6 @@ class TrainingStep {
     std::vector<ParamId> resting;
     CompiledNetwork& net;
     Optimizer optimizer;
-    std::vector<ParamId> param_of_grad;  // by value
     std::unique_ptr<Reducer> reducer;
     ScalarLog log;  // of each pass: loss, correct, extra losses
   };
@@ -65,7 +64,6 @@ class TrainingStep {
   const Part& now() const { return *parts_.back(); }
   void add_part(std::vector<ParamId> resting);
   RunContext context() const { return now().net.program.context(); }
-  void watch_gradients();
   std::int64_t feed(std::int64_t index);
   void pass(std::int64_t first_row, std::int64_t step, bool dense, bool first);
   void sum_over_ranks();

@@ -22,6 +22,16 @@ class Recording {
   virtual void replay() = 0;
 };
 
+// Which device it is. The same id is the same device, in whatever process and under whatever number.
+struct DeviceIdentity {
+  std::string model;  // "NVIDIA H100 80GB HBM3"
+  std::string id;
+  bool operator==(const DeviceIdentity&) const = default;
+};
+
+// Called again and again while the host waits, with the seconds that it has waited by now. What it throws ends the wait.
+using Patience = std::function<void(double waited)>;
+
 class DeviceStream {
  public:
   DeviceStream() = default;
@@ -30,6 +40,7 @@ class DeviceStream {
   DeviceStream& operator=(const DeviceStream&) = delete;
 
   virtual Device device() const = 0;
+  virtual DeviceIdentity identity() const = 0;
   virtual int ordinal() const = 0;             // which of its kind, from 0
   virtual std::size_t free_bytes() const = 0;  // of its memory, now
   virtual void* queue() const = 0;             // Exec::stream of kernels that run on it
@@ -44,12 +55,23 @@ class DeviceStream {
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void zero(void* to, std::size_t bytes) = 0;
   virtual void wait() = 0;  // until all that was queued is done
+  // From now on no call waits for this queue without `patience`, for work that other processes may keep from ending. Empty:
+  // for as long as it takes.
+  virtual void be_patient(Patience patience) = 0;
+
+  // A second queue of the same device.
+  virtual std::shared_ptr<DeviceStream> beside() = 0;
+  // What is queued from now on starts when all that was queued in `other` is done. Where `other` is being recorded, this
+  // queue is recorded with it from here on, until `other` comes after it again.
+  virtual void after(DeviceStream& other) = 0;
 
   // What `queue_work` queues is not run but recorded. It must neither wait nor allocate.
   virtual std::unique_ptr<Recording> record(const std::function<void()>& queue_work) = 0;
 };
 
 namespace cuda {
+// GPUs that this process sees; 0 where there is none or no driver. Weak, as open_stream.
+[[gnu::weak]] int device_count();
 // A new stream on GPU `ordinal`. Weak: null in programs that are linked without the CUDA back end.
 [[gnu::weak]] std::shared_ptr<DeviceStream> open_stream(int ordinal);
 }  // namespace cuda

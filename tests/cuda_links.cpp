@@ -1,4 +1,4 @@
-// Links the CUDA back end as a program does: every object of it, cuBLASLt, cuDNN and the CUDA runtime. Without a device it
+// Links the CUDA back end as a program does: every object of it, cuBLASLt, cuDNN, NCCL and the CUDA runtime. Without a device it
 // says so and succeeds; with one it makes a layer of each kind and says who computes it.
 #include <cuda_runtime_api.h>
 
@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "kernels/cuda/vendor/layers.h"
+#include "kernels/device_group.h"
 
 namespace {
 
@@ -19,6 +20,11 @@ void report(const char* what, const Shape& shape) {
 
 int main() {
   using winnow::DType;
+  if (winnow::cuda::nccl_facts == nullptr) {
+    std::printf("no NCCL\n");
+  } else {
+    for (const auto& [name, value] : winnow::cuda::nccl_facts()) std::printf("%s %s\n", name.c_str(), value.c_str());
+  }
   int devices = 0;
   const cudaError_t status = cudaGetDeviceCount(&devices);
   if (status != cudaSuccess || devices == 0) {

@@ -1,7 +1,10 @@
 // DeviceStream (kernels/device.h) on the CUDA runtime: one non-blocking stream of one GPU, its memory and its graphs.
 #include <cuda_runtime.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/device.h"
@@ -25,8 +28,12 @@ class CudaStream final : public DeviceStream {
   explicit CudaStream(int ordinal) : ordinal_(ordinal) {
     check(cudaSetDevice(ordinal), "cudaSetDevice");
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+    check(cudaEventCreateWithFlags(&reached_, cudaEventDisableTiming), "cudaEventCreate");
   }
-  ~CudaStream() override { cudaStreamDestroy(stream_); }
+  ~CudaStream() override {
+    cudaEventDestroy(reached_);
+    cudaStreamDestroy(stream_);
+  }
 
   Device device() const override { return Device::Cuda; }
   int ordinal() const override { return ordinal_; }
@@ -34,6 +41,15 @@ class CudaStream final : public DeviceStream {
     std::size_t free = 0, all = 0;
     check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
     return free;
+  }
+  DeviceIdentity identity() const override {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, ordinal_), "cudaGetDeviceProperties");
+    std::string id;
+    for (const char byte : properties.uuid.bytes) {
+      for (const int shift : {4, 0}) id += "0123456789abcdef"[static_cast<unsigned char>(byte) >> shift & 0xf];
+    }
+    return {properties.name, id};
   }
   void* queue() const override { return stream_; }
 
@@ -54,14 +70,20 @@ class CudaStream final : public DeviceStream {
   }
   // Work that is queued may still use it; a block is given back when its owner ends, not in a step.
   void release(std::byte* memory) noexcept override {
-    static_cast<void>(cudaStreamSynchronize(stream_));
+    try {
+      wait();
+    } catch (...) {  // said where results are read
+    }
     static_cast<void>(cudaFree(memory));
   }
 
   void upload(void* to, const void* from, std::size_t bytes) override {
+    constexpr std::size_t kStagedAtOnce = std::size_t{64} << 10;  // of more the call may wait for the queue
+    if (patience_ && bytes > kStagedAtOnce) wait();
     transfer(to, from, bytes, cudaMemcpyHostToDevice);
   }
   void download(void* to, const void* from, std::size_t bytes) override {
+    if (patience_) wait();  // the copy itself waits without patience
     transfer(to, from, bytes, cudaMemcpyDeviceToHost);
     wait();
   }
@@ -71,7 +93,33 @@ class CudaStream final : public DeviceStream {
   void zero(void* to, std::size_t bytes) override {
     if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, stream_), "cudaMemsetAsync");
   }
-  void wait() override { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+  void wait() override {
+    if (!patience_) return check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    using std::chrono::duration;
+    using std::chrono::steady_clock;
+    const steady_clock::time_point start = steady_clock::now();
+    while (true) {
+      const cudaError_t status = cudaStreamQuery(stream_);
+      if (status != cudaErrorNotReady) return check(status, "cudaStreamQuery");
+      static_cast<void>(cudaGetLastError());  // it is none
+      const double waited = duration<double>(steady_clock::now() - start).count();
+      patience_(waited);
+      // A step takes milliseconds; a rank that is late, seconds.
+      if (waited < 0.02) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
+    }
+  }
+  void be_patient(Patience patience) override { patience_ = std::move(patience); }
+
+  std::shared_ptr<DeviceStream> beside() override { return std::make_shared<CudaStream>(ordinal_); }
+  void after(DeviceStream& other) override {
+    const auto& before = dynamic_cast<CudaStream&>(other);
+    check(cudaEventRecord(before.reached_, before.stream_), "cudaEventRecord");
+    check(cudaStreamWaitEvent(stream_, before.reached_, 0), "cudaStreamWaitEvent");
+  }
 
   std::unique_ptr<Recording> record(const std::function<void()>& queue_work) override {
     cudaGraph_t graph = nullptr;
@@ -96,9 +144,18 @@ class CudaStream final : public DeviceStream {
   }
   int ordinal_;
   cudaStream_t stream_ = nullptr;
+  cudaEvent_t reached_ = nullptr;  // where another stream waits for this one
+  Patience patience_;
 };
 
 }  // namespace
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  static_cast<void>(cudaGetLastError());
+  return 0;
+}
 
 std::shared_ptr<DeviceStream> open_stream(int ordinal) { return std::make_shared<CudaStream>(ordinal); }
 

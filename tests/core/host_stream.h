@@ -16,6 +16,7 @@ class HostStream final : public DeviceStream {
   Device device() const override { return Device::Cuda; }
   int ordinal() const override { return 0; }
   std::size_t free_bytes() const override { return std::size_t{1} << 40; }
+  DeviceIdentity identity() const override { return {"memory of the host", "host"}; }
   void* queue() const override { return nullptr; }
   std::byte* allocate(std::size_t bytes) override { return static_cast<std::byte*>(std::malloc(bytes + 1)); }
   void release(std::byte* memory) noexcept override { std::free(memory); }
@@ -32,6 +33,9 @@ class HostStream final : public DeviceStream {
   }
   void zero(void* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
   void wait() override {}
+  void be_patient(Patience) override {}
+  std::shared_ptr<DeviceStream> beside() override { return std::make_shared<HostStream>(); }
+  void after(DeviceStream&) override {}
   std::unique_ptr<Recording> record(const std::function<void()>&) override {
     throw std::logic_error("nothing runs on the host's memory");
   }

@@ -18,6 +18,8 @@ class Twin final : public Communicator {
   std::unique_ptr<Tickets> tickets(std::size_t counters) override { return alone_->tickets(counters); }
   std::unique_ptr<Notice> notice() override { return alone_->notice(); }
   std::unique_ptr<Mail> mail() override { return alone_->mail(); }
+  std::unique_ptr<Attendance> attendance() override { return alone_->attendance(); }
+  std::unique_ptr<Communicator> on_node() override { return alone_->on_node(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     for (float& value : data) value *= 2;
     return alone_->all_reduce_sum(data);

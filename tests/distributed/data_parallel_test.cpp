@@ -351,6 +351,28 @@ TEST(Cores, RanksOfOneNodeShareThem) {
   EXPECT_LE(threads, std::max(online, world().size())) << "one each when there are more ranks";
 }
 
+// Nobody waits for anybody: each rank says something and looks until it has heard the others.
+TEST(Attendance, TellsHowFarEachRankHasCome) {
+  const std::unique_ptr<Attendance> attendance = world().attendance();
+  const int ranks = world().size(), own = world().rank();
+  EXPECT_EQ(attendance->heard(own), -1) << "nothing was said yet";
+  attendance->say(7);
+  attendance->say(100 + own);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  for (int rank = 0; rank < ranks; ++rank) {
+    while (attendance->heard(rank) < 100 + rank && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    EXPECT_GE(attendance->heard(rank), 100);
+    EXPECT_EQ(attendance->heard(rank) % 100, rank);
+  }
+  attendance->say(200 + own);  // perhaps heard by nobody, which must not keep MPI from ending
+}
+
+TEST(OnNode, HasTheRanksOfThisMachineInTheirOrder) {
+  const std::unique_ptr<Communicator> node = world().on_node();
+  EXPECT_EQ(node->size(), world().size());
+  EXPECT_EQ(node->rank(), world().rank());
+}
+
 TEST(PlanBuckets, KeepsTheOrderAndClosesFullBuckets) {
   const std::vector<ParamId> order = {ParamId(2), ParamId(0), ParamId(1)};
   const std::vector<std::int64_t> counts = {100, 10, 300};

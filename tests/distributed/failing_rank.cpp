@@ -69,6 +69,8 @@ class FailingCommunicator final : public Communicator {
   }
   std::unique_ptr<Notice> notice() override { return inner_->notice(); }
   std::unique_ptr<Mail> mail() override { return inner_->mail(); }
+  std::unique_ptr<Attendance> attendance() override { return inner_->attendance(); }
+  std::unique_ptr<Communicator> on_node() override { return inner_->on_node(); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     // In the middle of a step: some of its messages are under way.
     if (++sent_ == 4) fail_at("step");

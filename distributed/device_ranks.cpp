@@ -1,0 +1,116 @@
+#include "distributed/device_ranks.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "distributed/agree.h"
+
+namespace winnow {
+
+DeviceGroups DeviceRanks::installed() { return cuda::nccl != nullptr ? cuda::nccl() : DeviceGroups{}; }
+
+DeviceRanks::DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream)
+    : DeviceRanks(comm, std::move(stream), Options{}) {}
+
+DeviceRanks::DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream, Options options)
+    : comm_(comm), stream_(std::move(stream)), time_limit_(options.time_limit) {
+  DeviceIdentity own;
+  std::string id;
+  agree(comm_, [&] {
+    if (!options.groups.open) fail(ErrorKind::Site, "this winnow was built without NCCL, which sums over GPUs");
+    own = stream_->identity();
+    if (comm_.rank() != 0) return;
+    for (const std::byte byte : options.groups.new_id()) id += static_cast<char>(byte);
+  });
+  check_devices(comm_, own);
+  share_text(comm_, id, 0);
+  attendance_ = comm_.attendance();
+  try {
+    group_ = options.groups.open(std::as_bytes(std::span(id)), comm_.rank(), comm_.size(), *stream_,
+                                 [this](double waited) { wait_on(waited); });
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail(ErrorKind::Unavailable, "{} of {} ranks: {}", operation_.what, comm_.size(), error.what());
+  }
+  stream_->be_patient([this](double waited) { wait_on(waited); });
+}
+
+DeviceRanks::~DeviceRanks() { stream_->be_patient({}); }
+
+void DeviceRanks::begin(const Operation& operation) {
+  operation_ = operation;
+  ++place_;
+}
+
+void DeviceRanks::wait_on(double waited) {
+  if (group_) {
+    try {
+      group_->check();
+    } catch (const std::exception& error) {
+      give_up(error.what());
+    }
+  }
+  // Late enough that no step has to say anything, early enough to be heard before anybody gives up.
+  if (said_ != place_ && waited > std::min(5.0, time_limit_ / 4)) {
+    attendance_->say(place_);
+    said_ = place_;
+  }
+  if (said_ == place_) attendance_->heard(comm_.rank());  // takes in what the others say
+  if (waited > time_limit_) give_up(fmt::format("not done after {} s; {}", time_limit_, absent()));
+}
+
+void DeviceRanks::give_up(const std::string& why) {
+  if (group_) group_->abort();
+  std::string what = fmt::format("{} of {} ranks", operation_.what, comm_.size());
+  if (operation_.messages > 0) {
+    what += fmt::format(" ({} message{}, {} bytes)", operation_.messages, operation_.messages == 1 ? "" : "s",
+                        operation_.bytes);
+  }
+  fail(ErrorKind::Unavailable, "{}: {}", what, why);
+}
+
+std::string DeviceRanks::absent() {
+  std::vector<int> ranks;
+  for (int rank = 0; rank < comm_.size(); ++rank) {
+    if (rank != comm_.rank() && attendance_->heard(rank) < place_) ranks.push_back(rank);
+  }
+  if (ranks.empty()) return "every rank says that it waits for it";
+  return fmt::format("rank{} {} did not come to it", ranks.size() == 1 ? "" : "s", fmt::join(ranks, ", "));
+}
+
+int device_of_rank(Communicator& job, int devices) {
+  const std::unique_ptr<Communicator> node = job.on_node();
+  agree(job, [&] {
+    if (devices == 0) fail(ErrorKind::Site, "there is no GPU here, or no driver for one");
+  });
+  return node->rank() % devices;
+}
+
+void check_devices(Communicator& comm, const DeviceIdentity& own) {
+  std::vector<DeviceIdentity> all(static_cast<std::size_t>(comm.size()), own);
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    DeviceIdentity& device = all[static_cast<std::size_t>(rank)];
+    share_text(comm, device.model, rank);
+    share_text(comm, device.id, rank);
+  }
+  for (std::size_t later = 1; later < all.size(); ++later) {
+    const auto same =
+        std::ranges::find(all.begin(), all.begin() + static_cast<long>(later), all[later].id, &DeviceIdentity::id);
+    const auto earlier = static_cast<std::size_t>(same - all.begin());
+    if (earlier != later) {
+      fail(ErrorKind::Site, "ranks {} and {} of a trial have the same GPU, {} {}: a trial takes one GPU a rank",
+           earlier, later, all[later].model, all[later].id);
+    }
+    if (all[later].model != all[0].model) {
+      fail(ErrorKind::Site, "rank 0 of a trial has the GPU {}, rank {} the GPU {}: a trial takes GPUs of one model",
+           all[0].model, later, all[later].model);
+    }
+  }
+}
+
+}  // namespace winnow

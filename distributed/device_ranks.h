@@ -1,0 +1,62 @@
+// The ranks of a trial with a device each, which sum on their devices. MPI stays the control plane: it compares the devices
+// and carries the id of the group. No wait for other ranks is without an end: what they keep from ending for longer than the
+// time limit becomes an error that says what was waited for and from whom nothing was heard.
+//
+// Owns the group and its queue, borrows the communicator, and outlives every program that was recorded with it. One thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "distributed/communicator.h"
+#include "kernels/device_group.h"
+
+namespace winnow {
+
+class DeviceRanks {
+ public:
+  struct Options {
+    double time_limit = 600;  // seconds that a rank may be late
+    DeviceGroups groups = installed();
+  };
+  // Collective. Error{Site} on all ranks alike where they cannot make a group: two of one device, devices of two models, no
+  // library. What fails after that fails alone, and ends the job.
+  DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream, Options options);
+  DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream);
+  ~DeviceRanks();  // meets nobody
+  DeviceRanks(const DeviceRanks&) = delete;
+  DeviceRanks& operator=(const DeviceRanks&) = delete;
+
+  DeviceGroup& group() { return *group_; }
+  const std::shared_ptr<DeviceStream>& stream() const { return stream_; }  // of the computation
+
+  // What all ranks are about to queue, in words for the error of a wait that they keep from ending.
+  struct Operation {
+    const char* what;
+    std::int64_t messages = 0, bytes = 0;
+  };
+  void begin(const Operation& operation);
+
+  static DeviceGroups installed();  // NCCL, or nothing
+
+ private:
+  void wait_on(double waited);
+  [[noreturn]] void give_up(const std::string& why);
+  std::string absent();
+
+  Communicator& comm_;
+  std::shared_ptr<DeviceStream> stream_;
+  double time_limit_;
+  std::unique_ptr<Attendance> attendance_;
+  std::unique_ptr<DeviceGroup> group_;
+  Operation operation_{"opening the group"};
+  std::int64_t place_ = 0, said_ = -1;  // operations begun; the last one of which this rank said that it waits
+};
+
+// The device of this rank, of `devices` that it sees: ranks of one machine take one each, in their order. Collective.
+int device_of_rank(Communicator& job, int devices);
+// Throws the same Error{Site} on every rank where two have the same device, or devices of two models. Collective.
+void check_devices(Communicator& comm, const DeviceIdentity& own);
+
+}  // namespace winnow

@@ -1,0 +1,157 @@
+#include "distributed/device_reducer.h"
+
+#include <atomic>
+
+#include "distributed/device_ranks.h"
+#include "kernels/for_each.h"
+
+namespace winnow {
+namespace {
+
+// Programs, and what they recorded, outlive reducers, so no two plans of a process have one number.
+std::uint64_t new_plans() {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(2);
+}
+
+template <class T>
+Memory on_device(const std::shared_ptr<DeviceStream>& stream, const std::vector<T>& values) {
+  Memory memory(stream, values.size() * sizeof(T));
+  stream->upload(memory.get(), values.data(), values.size() * sizeof(T));
+  return memory;
+}
+
+}  // namespace
+
+DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, std::size_t bucket_bytes)
+    : ranks_(ranks), params_(params), net_(net) {
+  std::vector<std::int64_t> begins;
+  std::int64_t entries = 0;
+  for (auto& members : gradient_buckets(net, params, bucket_bytes)) {
+    constexpr std::int64_t kAligned = 64;  // floats
+    begins.push_back(entries);
+    for (const ParamId id : members) {
+      bucket_of_[net.gradients[bucket_of_.size()].first] = buckets_.size();
+      entries += params.specs()[static_cast<std::size_t>(id)].shape.numel();
+    }
+    entries = (entries + kAligned - 1) / kAligned * kAligned;
+    buckets_.push_back({.params = std::move(members)});
+  }
+  buffers_ = Memory(ranks.stream(), static_cast<std::size_t>(entries) * sizeof(float));
+  for (std::size_t b = 0; b < buckets_.size(); ++b) {
+    buckets_[b].buffer = reinterpret_cast<float*>(buffers_.get()) + begins[b];
+  }
+  note_numbers();
+}
+
+void DeviceReducer::note_numbers() {
+  std::vector<ValueId> values = {net_.loss, net_.correct};
+  for (const Reported& extra : net_.reported) values.push_back(extra.value);
+  std::vector<StepNumber> numbers;
+  for (const ValueId value : values) {
+    const TensorView view = net_.program.view(value);
+    numbers.push_back({view.data, view.dtype == DType::I32});
+  }
+  numbers_ = static_cast<std::int64_t>(numbers.size());
+  number_table_ = on_device(ranks_.stream(), numbers);
+  number_buffer_ = Memory(ranks_.stream(), (numbers.size() + 1) * sizeof(float));
+}
+
+void DeviceReducer::watch() {
+  std::vector<ValueId> watched;
+  for (const auto& [value, id] : net_.gradients) watched.push_back(value);
+  net_.program.watch(
+      watched, [this](ValueId value) { ready(value); },
+      Program::Queues{.last = [this] { last(); }, .plan = [this] { return plan_ + (dense_ ? 1 : 0); }});
+}
+
+void DeviceReducer::rebuild() {
+  revision_ = params_.mask_revision();
+  plan_ = new_plans();
+  masked_ = false;
+  std::vector<std::uint32_t> live;
+  std::vector<LiveSegment> table;
+  std::vector<std::int64_t> first_live;  // of each segment in `live`; -1: it has none
+  const auto add = [&](Part& part, ParamId id, std::int64_t count, std::int64_t first) {
+    if (count == 0) return;
+    table.push_back({params_.grad_memory(id).as<float>(), nullptr, part.count});
+    first_live.push_back(first);
+    ++part.segments.count;
+    part.count += count;
+  };
+  std::vector<std::size_t> first_segment;  // of each part
+  for (Bucket& bucket : buckets_) {
+    for (const bool dense : {false, true}) {
+      Part& part = bucket.parts[dense ? 1 : 0] = {};
+      first_segment.push_back(table.size());
+      for (const ParamId id : bucket.params) {
+        if (dense || !has_mask(params_, id)) {
+          add(part, id, params_.specs()[static_cast<std::size_t>(id)].shape.numel(), -1);
+        } else {
+          masked_ = true;
+          const std::vector<std::uint32_t> entries = live_entries(params_, id);
+          add(part, id, static_cast<std::int64_t>(entries.size()), static_cast<std::int64_t>(live.size()));
+          live.insert(live.end(), entries.begin(), entries.end());
+        }
+      }
+    }
+  }
+  live_ = on_device(ranks_.stream(), live);
+  for (std::size_t s = 0; s < table.size(); ++s) {
+    if (first_live[s] >= 0) table[s].live = reinterpret_cast<const std::uint32_t*>(live_.get()) + first_live[s];
+  }
+  tables_ = on_device(ranks_.stream(), table);
+  auto first = first_segment.begin();
+  for (Bucket& bucket : buckets_) {
+    for (Part& part : bucket.parts) {
+      part.segments.segments = reinterpret_cast<const LiveSegment*>(tables_.get()) + *first++;
+    }
+  }
+}
+
+void DeviceReducer::begin_step(bool dense) {
+  if (revision_ != params_.mask_revision()) rebuild();
+  dense_ = dense && masked_;
+  DeviceRanks::Operation sums{"the sums of a step", 1, (numbers_ + 1) * 4};
+  for (Bucket& bucket : buckets_) {
+    bucket.missing = bucket.params.size();
+    const std::int64_t bytes = part(bucket).count * 4;
+    sums.messages += bytes > 0 ? 1 : 0;
+    sums.bytes += bytes;
+    bytes_sent_ += bytes;
+    bytes_dense_ += bucket.parts[1].count * 4;
+  }
+  ranks_.begin(sums);
+}
+
+Exec DeviceReducer::on(DeviceStream& stream) const {
+  return {.device = stream.device(), .stream = stream.queue(), .run = net_.program.context().state()};
+}
+
+void DeviceReducer::ready(ValueId gradient) {
+  Bucket& bucket = buckets_[bucket_of_.at(gradient)];
+  const Part& whole = part(bucket);
+  if (--bucket.missing > 0 || whole.count == 0) return;
+  DeviceStream& queue = ranks_.group().stream();
+  queue.after(*ranks_.stream());
+  for_each(on(queue), whole.count, GatherLive{whole.segments, bucket.buffer});
+  ranks_.group().all_reduce_sum(bucket.buffer, static_cast<std::size_t>(whole.count));
+}
+
+void DeviceReducer::last() {
+  DeviceStream &queue = ranks_.group().stream(), &main = *ranks_.stream();
+  const auto* table = reinterpret_cast<const StepNumber*>(number_table_.get());
+  auto* buffer = reinterpret_cast<float*>(number_buffer_.get());
+  const auto count = static_cast<std::size_t>(numbers_) + 1;
+  queue.after(main);
+  for_each(on(queue), numbers_ + 1, GatherNumbers{table, numbers_, on(queue).run, buffer});
+  ranks_.group().all_reduce_sum(buffer, count);
+  main.after(queue);
+  for (const Bucket& bucket : buckets_) {
+    const Part& whole = part(bucket);
+    if (whole.count > 0) for_each(on(main), whole.count, ScatterLive{whole.segments, bucket.buffer});
+  }
+  for_each(on(main), numbers_ + 1, ScatterNumbers{table, numbers_, on(main).run, buffer});
+}
+
+}  // namespace winnow

@@ -1,0 +1,191 @@
+// How ranks with a device each go together, in recorded steps as well: what travels when, that every rank takes the same decision,
+// and that ranks that fail, do not come or do not fit are said. On emulated devices alone, since it looks into their queues.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <limits>
+#include <thread>
+
+#include "kernels/for_each.h"
+#include "kernels/functors/rank_sums.h"
+#include "tests/device/device_trial.h"
+#include "tests/device/summing_group.h"
+#include "tests/device/thread_ranks.h"
+
+#if defined(WINNOW_EMULATED)
+
+namespace winnow::test {
+namespace {
+
+using emulator::Within;
+
+// Steps of a trial on as many devices, each rank with its trainer.
+std::vector<std::string> steps_on_devices(int ranks, SummingGroups& groups, double time_limit,
+                                          const std::function<void(ThreadRank&, Trainer&)>& work,
+                                          const std::string& model = "lenet300") {
+  machine_of(ranks);
+  return on_ranks(ranks, [&](ThreadRank& comm) {
+    DeviceRanks devices(comm, device_of(comm), {.time_limit = time_limit, .groups = groups.groups()});
+    Pairs data = tiny_images();
+    data.insert(data.end(), {{"examples", "24"}, {"test_examples", "12"}});
+    SmallTrial trial(model, {{"name", "dense"}}, {{"batch", "12"}, {"eval_batch", "12"}}, data, {}, &comm);
+    ProgramCache programs(devices.stream());
+    TrainJob job = trial.job();
+    job.programs = &programs;
+    job.devices = &devices;
+    Trainer trainer(job);
+    trainer.start_phase(0);
+    work(comm, trainer);
+  });
+}
+
+TEST(DeviceRanks, ARecordedStepTakesItsSumsAlongAndLeavesMpiAlone) {
+  constexpr std::size_t kRanks = 2, kSteps = 5, kSums = 2;  // one bucket, and the numbers of the step
+  SummingGroups groups;
+  std::vector<std::int64_t> met(kRanks, -1);
+  EXPECT_EQ(steps_on_devices(kRanks, groups, 60,
+                             [&](ThreadRank& comm, Trainer& trainer) {
+                               const std::int64_t before = comm.collectives();
+                               for (std::size_t step = 0; step < kSteps; ++step) trainer.train_step();
+                               met[static_cast<std::size_t>(comm.rank())] = comm.collectives() - before;
+                             }),
+            no_errors(2));
+  EXPECT_EQ(met, (std::vector<std::int64_t>{0, 0}));
+  EXPECT_EQ(groups.sums(), kSteps * kSums);
+  // Layers too are of libraries; the first step is not recorded.
+  const std::size_t of_a_step = emulator::counts(Within::Direct).library;
+  EXPECT_GT(of_a_step, kRanks * kSums);
+  EXPECT_EQ(emulator::counts(Within::Graphs).library, of_a_step * (kSteps - 1));
+  expect_clean_machine();
+}
+
+// A message waits for what is queued when it is. Rank 1 lets rank 0 queue its whole pass first, so that the kernels are rank 0's.
+TEST(DeviceRanks, ASumIsQueuedInTheMidstOfTheReversePass) {
+  SummingGroups groups;
+  EXPECT_EQ(steps_on_devices(
+                2, groups, 60,
+                [&](ThreadRank& comm, Trainer& trainer) {
+                  while (comm.rank() == 1 && groups.kernels_before(0).size() < 3) std::this_thread::yield();
+                  trainer.train_step();
+                },
+                "resnet20"),
+            no_errors(2));
+  const std::vector<std::size_t> kernels = groups.kernels_before(0);
+  ASSERT_EQ(kernels.size(), 3u) << "two buckets, and the numbers of the step";
+  EXPECT_GT(kernels[1] - kernels[0], 10u) << "the second bucket comes of three layers";
+}
+
+TEST(DeviceRanks, WhatOneRankFindsEndsTheTrialOnAllAtTheSameStep) {
+  SummingGroups groups;
+  std::vector<StepReport> reports(2);
+  EXPECT_EQ(steps_on_devices(2, groups, 60,
+                             [&](ThreadRank& comm, Trainer& trainer) {
+                               trainer.train_step();
+                               const auto rank = static_cast<std::size_t>(comm.rank());
+                               if (rank == 1)
+                                 trainer.params().change(ParamId(0))[0] = std::numeric_limits<float>::infinity();
+                               reports[rank] = trainer.train_step();
+                             }),
+            no_errors(2));
+  for (const StepReport& report : reports) {
+    EXPECT_TRUE(report.diverged);
+    EXPECT_FALSE(report.updated);
+    EXPECT_EQ(report.step, 1);
+  }
+}
+
+TEST(DeviceRanks, AMarkOfOneRankIsSummedThoughAllLossesAreFinite) {
+  for (const bool mark : {false, true}) {
+    RunState state;
+    state.feed.step = 9;
+    float loss = 0, buffer[] = {2.5f, 7.0f, mark ? 1.0f : 0.0f};
+    std::int32_t correct = 0;
+    const StepNumber numbers[] = {{&loss, false}, {&correct, true}};
+    for_each(Exec{}, 3, ScatterNumbers{numbers, 2, &state, buffer});
+    EXPECT_EQ(loss, 2.5f);
+    EXPECT_EQ(correct, 7);
+    EXPECT_EQ(state.status.not_finite, mark ? 1u : 0u);
+    EXPECT_EQ(state.status.since, mark ? 9u : 0u);
+    float gathered[3];
+    for_each(Exec{}, 3, GatherNumbers{numbers, 2, &state, gathered});
+    EXPECT_EQ(gathered[1], 7.0f);
+    EXPECT_EQ(gathered[2], buffer[2]);
+  }
+}
+
+TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
+  SummingGroups groups;
+  EXPECT_EQ(steps_on_devices(2, groups, 30,
+                             [&](ThreadRank& comm, Trainer& trainer) {
+                               if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(700));
+                               trainer.train_step();
+                             }),
+            no_errors(2));
+}
+
+TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
+  SummingGroups groups;
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::string> errors = steps_on_devices(3, groups, 1, [&](ThreadRank& comm, Trainer& trainer) {
+    for (int step = 0; step < (comm.rank() == 1 ? 3 : 4); ++step) trainer.train_step();  // recorded steps as well
+  });
+  // 192 * 300 + 300, 300 * 100 + 100, 100 * 3 + 3 entries, a loss, a count and the mark.
+  const std::string said =
+      "the sums of a step of 3 ranks (2 messages, 353224 bytes): not done after 1 s; rank 1 did not come to it";
+  EXPECT_EQ(errors, (std::vector<std::string>{said, "", said}));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  expect_clean_machine();
+}
+
+TEST(DeviceRanks, AGroupThatCannotBeOpenedIsSaidByTheRankThatFailsAndTheOthersDoNotWaitForEver) {
+  machine_of(2);
+  SummingGroups groups;
+  groups.fails_to_open = 1;
+  const std::vector<std::string> errors = on_ranks(2, [&](ThreadRank& comm) {
+    DeviceRanks devices(comm, device_of(comm), {.time_limit = 0.5, .groups = groups.groups()});
+  });
+  EXPECT_EQ(errors[0], "opening the group of 2 ranks: not done after 0.5 s; rank 1 did not come to it");
+  EXPECT_EQ(errors[1], "opening the group of 2 ranks: no memory for the group");
+  expect_clean_machine();
+}
+
+TEST(DeviceRanks, TwoRanksOnOneDeviceAreRefusedBeforeAGroupIsOpened) {
+  machine_of(2);
+  SummingGroups groups;
+  const std::vector<std::string> errors = on_ranks(
+      2, [&](ThreadRank& comm) { DeviceRanks devices(comm, cuda::open_stream(1), {.groups = groups.groups()}); });
+  const std::string said =
+      "ranks 0 and 1 of a trial have the same GPU, Emulated GPU 02000000000000000000000000000000: a trial takes one "
+      "GPU a "
+      "rank";
+  EXPECT_EQ(errors, (std::vector<std::string>{said, said}));
+}
+
+TEST(DeviceRanks, GpusOfTwoModelsAreRefused) {
+  const std::vector<std::string> errors = on_ranks(3, [&](ThreadRank& comm) {
+    check_devices(comm, {comm.rank() == 2 ? "NVIDIA A100" : "NVIDIA H100", std::to_string(comm.rank())});
+  });
+  const std::string said =
+      "rank 0 of a trial has the GPU NVIDIA H100, rank 2 the GPU NVIDIA A100: a trial takes GPUs of one model";
+  EXPECT_EQ(errors, std::vector<std::string>(3, said));
+}
+
+TEST(DeviceRanks, AProgramWithoutNcclSaysSoOnAllRanks) {
+  machine_of(2);
+  const std::vector<std::string> errors =
+      on_ranks(2, [&](ThreadRank& comm) { DeviceRanks devices(comm, device_of(comm), {.groups = {}}); });
+  EXPECT_EQ(errors, std::vector<std::string>(2, "this winnow was built without NCCL, which sums over GPUs"));
+}
+
+TEST(DeviceRanks, RanksOfAMachineTakeOneDeviceEachAndAMachineWithoutOneIsSaid) {
+  std::vector<int> devices(3, -1);
+  on_ranks(3, [&](ThreadRank& comm) { devices[static_cast<std::size_t>(comm.rank())] = device_of_rank(comm, 2); });
+  EXPECT_EQ(devices, (std::vector<int>{0, 1, 0}));
+  const auto none = on_ranks(2, [](ThreadRank& comm) { device_of_rank(comm, 0); });
+  EXPECT_EQ(none, std::vector<std::string>(2, "there is no GPU here, or no driver for one"));
+}
+
+}  // namespace
+}  // namespace winnow::test
+
+#endif

@@ -1,0 +1,84 @@
+// Trials of two ranks with a device each against two ranks of the CPU: gradients, losses and decisions are summed from device
+// to device. Ranks are threads. The sums are NCCL's where it is linked and there are two devices, else those of a test's own
+// group, on emulated devices.
+#include <gtest/gtest.h>
+
+#include "tests/device/device_trial.h"
+#include "tests/device/summing_group.h"
+#include "tests/device/thread_ranks.h"
+
+namespace winnow::test {
+namespace {
+
+constexpr int kRanks = 2;
+DeviceGroups groups_of_this_program() {
+  if (cuda::nccl != nullptr) return cuda::nccl();
+#if defined(WINNOW_EMULATED)
+  return SummingGroups().groups();
+#else
+  return {};
+#endif
+}
+
+// By rank.
+std::vector<Seen> on_host(const TrialCase& of) {
+  std::vector<Seen> seen(kRanks);
+  EXPECT_EQ(
+      on_ranks(kRanks,
+               [&](ThreadRank& comm) { seen[static_cast<std::size_t>(comm.rank())] = train(of, {.comm = &comm}); }),
+      no_errors(kRanks));
+  return seen;
+}
+std::vector<Seen> on_devices(const TrialCase& of) {
+  std::vector<Seen> seen(kRanks);
+  const DeviceGroups groups = groups_of_this_program();
+  EXPECT_EQ(on_ranks(kRanks,
+                     [&](ThreadRank& comm) {
+                       DeviceRanks devices(comm, device_of(comm), {.time_limit = 60, .groups = groups});
+                       seen[static_cast<std::size_t>(comm.rank())] = train(of, {devices.stream(), &comm, &devices});
+                     }),
+            no_errors(kRanks));
+  return seen;
+}
+
+class TrialOfRanks : public testing::TestWithParam<TrialCase> {};
+
+TEST_P(TrialOfRanks, FollowsTheRanksOfTheCpuAndRepeatsBitForBit) {
+  if (!kEmulated && (cuda::nccl == nullptr || cuda::device_count() < kRanks)) GTEST_SKIP() << "takes NCCL and two GPUs";
+  const Seen expected = on_host(GetParam())[0];
+  Seen first;
+  for (int round = 0; round < 2; ++round) {
+#if defined(WINNOW_EMULATED)
+    machine_of(kRanks, round == 0 ? emulator::LaneOrder::Forward : emulator::LaneOrder::Shuffled);
+#endif
+    const std::vector<Seen> found = on_devices(GetParam());
+#if defined(WINNOW_EMULATED)
+    expect_clean_machine();
+#endif
+    expect_near(found[0], expected, GetParam().tolerance);
+    EXPECT_EQ(found[0].bytes_sent, expected.bytes_sent);
+    EXPECT_EQ(found[0].bytes_dense, expected.bytes_dense);
+    EXPECT_EQ(found[1], found[0]) << "ranks differ";
+    if (round == 0) first = found[0];
+    EXPECT_EQ(found[0], first) << "depends on the order of lanes and queues";
+  }
+}
+
+std::vector<TrialCase> trials_of_ranks() {
+  std::vector<TrialCase> all = {
+      {"sam", "lenet300", {{"name", "dense"}}, {{"optimizer", "sam"}}, tiny_images()},
+      {"resting", "lenet300", recipe_of(find_method("freezeout")).method, {}, tiny_images()},
+  };
+  for (const char* name : {"snip", "rigl", "freezenet", "interspace", "imp", "edge_popup"}) {
+    const Recipe recipe = recipe_of(find_method(name));
+    all.push_back({recipe.name + "_lenet5", "lenet5", recipe.method, {}, small_images()});
+    all.push_back({recipe.name + "_resnet20", "resnet20", recipe.method, {{"epochs", "1"}}, tiny_images()});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Trials, TrialOfRanks, testing::ValuesIn(trials_of_ranks()),
+                         [](const auto& at) { return at.param.name; });
+
+}  // namespace
+}  // namespace winnow::test
