@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/graph.h"
+#include "core/node_work.h"
 #include "core/op.h"
 #include "core/run_context.h"
 
@@ -48,6 +49,7 @@ class Program {
   // Calls `ready(value)` during run() as soon as each of `values` is final; used to overlap communication.
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready);
   TensorView view(ValueId value) const;  // in the memory of the device
+  std::size_t value_count() const;
   // Of a value to the host; on a device after all that was queued.
   void read(ValueId value, std::span<std::byte> to) const;
   template <class T>
@@ -68,6 +70,9 @@ class Program {
     std::int64_t macs;
   };
   std::vector<NodeTime> times() const;
+
+  // On a dry device (kernels/dry.h): what each node queues in a run.
+  std::vector<NodeWork> dry_run();
 
  private:
   struct Impl;
