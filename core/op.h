@@ -39,6 +39,7 @@ struct KernelSpec {
   std::span<const ValueInfo> in, out;
   int threads;  // of the CPU
   const double* reals;
+  Device device = Device::Cpu;
   // Where a real attribute lies as the kernel runs.
   const double* real(std::string_view name) const { return reals + node.attrs.real_position(name); }
 };

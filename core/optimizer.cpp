@@ -150,6 +150,12 @@ std::span<const Optimizer::Point> Optimizer::point() {
   return point_->point;
 }
 
+std::vector<Program*> Optimizer::programs() {
+  std::vector<Program*> all = {&program_};
+  if (point_) all.push_back(&point_->program);
+  return all;
+}
+
 std::size_t Optimizer::point_bytes() const {
   std::size_t bytes = 0;
   if (!point_) return bytes;

@@ -37,6 +37,8 @@ class Optimizer {
   };
   std::span<const Point> point();
   std::size_t point_bytes() const;
+  // The update, and what computes the point where there is one; for a dry run.
+  std::vector<Program*> programs();
 
  private:
   struct Masks {

@@ -179,7 +179,7 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
       out.push_back(graph.value(id));
       step.out.push_back(impl.views[static_cast<std::size_t>(id)]);
     }
-    step.kernel = kernel_maker(node, device)({node, in, out, threads, reals + step.reals});
+    step.kernel = kernel_maker(node, device)({node, in, out, threads, reals + step.reals, device});
     if (op.macs) step.macs = op.macs(in, out, node.attrs);
     impl.scratch_bytes = std::max(impl.scratch_bytes, step.kernel->scratch_bytes());
     impl.nodes.push_back(node);
@@ -294,6 +294,7 @@ void Program::read(ValueId value, std::span<std::byte> to) const {
 }
 
 TensorView Program::view(ValueId value) const { return impl_->views.at(static_cast<std::size_t>(value)); }
+std::size_t Program::value_count() const { return impl_->views.size(); }
 std::size_t Program::arena_bytes() const { return impl_->arena_bytes; }
 std::size_t Program::scratch_bytes() const { return impl_->scratch_bytes; }
 
@@ -316,6 +317,20 @@ std::vector<Program::NodeTime> Program::times() const {
     times.push_back({impl_->nodes[at].op, impl_->nodes[at].name, impl_->steps[at].seconds, impl_->steps[at].macs});
   }
   return times;
+}
+
+std::vector<NodeWork> Program::dry_run() {
+  if (impl_->exec.device != Device::Dry) fail(ErrorKind::Internal, "a dry run of a program that is for a device");
+  auto& log = *static_cast<dry::Log*>(impl_->exec.stream);
+  std::vector<NodeWork> all;
+  for (std::size_t at = 0; at < impl_->steps.size(); ++at) {
+    Step& step = impl_->steps[at];
+    log.take();
+    step.kernel->run({step.in, step.out, impl_->exec});
+    all.push_back(node_work(impl_->nodes[at], step.in, step.out, log.take()));
+    all.back().macs = step.macs;
+  }
+  return all;
 }
 
 }  // namespace winnow

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/graph.h"
+#include "core/node_work.h"
 #include "core/op.h"
 #include "core/run_context.h"
 
@@ -58,6 +59,7 @@ class Program {
   };
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues = {});
   TensorView view(ValueId value) const;  // in the memory of the device
+  std::size_t value_count() const;
   // Of a value to the host; on a device after all that was queued.
   void read(ValueId value, std::span<std::byte> to) const;
   template <class T>
@@ -78,6 +80,9 @@ class Program {
     std::int64_t macs;
   };
   std::vector<NodeTime> times() const;
+
+  // On a dry device (kernels/dry.h): what each node queues in a run.
+  std::vector<NodeWork> dry_run();
 
  private:
   struct Impl;

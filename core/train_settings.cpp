@@ -128,7 +128,7 @@ Schema other_settings() {
        .kind = Kind::Choice,
        .fallback = "auto",
        .choices = {"auto", "f32", "bf16"},
-       .meaning = "compute type of activations; auto is bf16 where the processor has bf16 instructions. "
+       .meaning = "compute type of activations; auto is bf16 on a GPU, and where the processor has bf16 instructions. "
                   "Weights, loss and statistics are f32 always"},
       {.key = "eval_every",
        .kind = Kind::Int,

@@ -18,11 +18,15 @@ double sum_over_examples(std::span<const float> values, const TensorView& labels
 
 }  // namespace
 
+void Evaluator::prepare() {
+  if (net_ == nullptr) net_ = &programs_.compiled(network_.evaluation(job_.train.integer("eval_batch")));
+}
+
 Evaluation Evaluator::evaluate(Split split) {
   Evaluation result;
   if (job_.data.examples(split) == 0) return result;
   const std::int64_t rows = job_.train.integer("eval_batch");
-  if (net_ == nullptr) net_ = &programs_.compiled(network_.evaluation(rows));
+  prepare();
   auto& source = sources_[split];
   if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
   std::vector<double> sums(3 + net_->reported.size(), 0.0);

@@ -17,6 +17,7 @@ class Evaluator {
 
   // Collective. A split without examples gives zeros.
   Evaluation evaluate(Split split);
+  void prepare();                            // takes the memory that evaluation needs
   void forget_program() { net_ = nullptr; }  // the network is another one
   std::size_t memory_bytes() const;
 

@@ -62,9 +62,10 @@ void rest_norms(Model& model, std::span<const ParamId> resting) {
 
 }  // namespace
 
-DType compute_type(const Settings& train) {
+// Every GPU that the CUDA back end is compiled for multiplies bf16 in tensor cores.
+DType compute_type(const Settings& train, Device device) {
   const std::string& precision = train.text("precision");
-  if (precision == "auto") return processor_has_bf16() ? DType::BF16 : DType::F32;
+  if (precision == "auto") return device != Device::Cpu || processor_has_bf16() ? DType::BF16 : DType::F32;
   return precision == "bf16" ? DType::BF16 : DType::F32;
 }
 

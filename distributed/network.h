@@ -17,8 +17,8 @@ namespace winnow {
 
 using BuildModel = std::function<Model(std::int64_t batch, DType compute)>;
 
-// What `precision` of the train settings means on this processor.
-DType compute_type(const Settings& train);
+// What `precision` of the train settings means on this processor, or on a GPU.
+DType compute_type(const Settings& train, Device device = Device::Cpu);
 
 // A network for a probe in double precision, and the values its user sets and reads.
 struct DoubleNetwork {

@@ -63,6 +63,14 @@ class ProgramCache {
   // `stream`: of the device that trains and evaluates; without one it is the CPU. What runs at events (probes, statistics,
   // exports) runs on the CPU, on the copies here.
   explicit ProgramCache(std::shared_ptr<DeviceStream> stream = nullptr) : stream_(std::move(stream)) {}
+  const std::shared_ptr<DeviceStream>& stream() const { return stream_; }  // null: the CPU
+  Device device() const { return stream_ ? stream_->device() : Device::Cpu; }
+  // Gives all memory back, that of the parameters too. No trial may be using it.
+  void clear() {
+    entries_.clear();
+    params_.reset();
+  }
+  bool is_empty() const { return !params_; }
 
   // Parameters of a trial that begins, all zero. In the memory of the last trial's if they are the same; otherwise its
   // programs are gone with it.

@@ -21,7 +21,9 @@ constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 Trainer::Trainer(TrainJob job)
     : job_(std::move(job)),
-      network_(job_.build, job_.method, job_.train, compute_type(job_.train), job_.threads),
+      network_(job_.build, job_.method, job_.train,
+               compute_type(job_.train, job_.programs != nullptr ? job_.programs->device() : Device::Cpu),
+               job_.threads),
       model_(network_.model(job_.rows(), Use::Train)),
       programs_(job_.programs != nullptr ? *job_.programs : own_programs_),
       params_(programs_.begin(model_, Optimizer::slots(job_.train))),
@@ -34,6 +36,8 @@ Trainer::Trainer(TrainJob job)
       recalibrator_(job_, network_, programs_, *source_),
       phases_(job_, params_, length_) {
   flush_denormals(job_.threads);
+  // A trial that does not fit into a device fails before its first step.
+  if (programs_.device() != Device::Cpu) evaluator_.prepare();
   job_.method.schedule(events_, length_);
 }
 

@@ -19,6 +19,13 @@ Schema trial_schema() {
     schema.push_back(std::move(setting));
   }
   const Schema own = {
+      {.key = "train.device",
+       .kind = Kind::Choice,
+       .fallback = "auto",
+       .choices = {"auto", "cpu", "cuda"},
+       .meaning =
+           "what trains the trial; auto is a GPU where this program has the CUDA back end and finds one, else the "
+           "CPU. No part of a trial's identity: results name their device in their provenance"},
       {.key = "init.from",
        .kind = Kind::Path,
        .fallback = "",

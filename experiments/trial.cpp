@@ -17,7 +17,7 @@ std::string TrialSpec::canonical() const {
 bool in_identity(std::string_view key) {
   const std::size_t dot = key.rfind('.');
   const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
-  return key != "ranks" && key != "label" && !key.starts_with("save.") && leaf != "root";
+  return key != "ranks" && key != "label" && key != "train.device" && !key.starts_with("save.") && leaf != "root";
 }
 
 Settings identity_of(const std::string& canonical) {

@@ -41,7 +41,7 @@ struct TrialSpec {
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
 
-// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), and ranks,
+// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), what device trains it, and ranks,
 // which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
 bool in_identity(std::string_view key);
 // The identity with this canonical text.

@@ -1,11 +1,13 @@
 // An accelerator as core/ uses it: memory that the host cannot read, and one queue of work that runs in order. Implemented
 // in kernels/cuda/; a program that is linked without it has no such device. A DeviceStream is used by one thread at a time.
-// Whatever fails throws std::runtime_error with what was asked for; after a fault on the device every later call fails.
+// Whatever fails throws std::runtime_error with what was asked for; after a fault on the device every later call fails, but
+// not after a DeviceMemoryError.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "kernels/exec.h"
@@ -31,6 +33,11 @@ struct DeviceIdentity {
 
 // Called again and again while the host waits, with the seconds that it has waited by now. What it throws ends the wait.
 using Patience = std::function<void(double waited)>;
+
+// The device has not as much memory left as was asked for.
+struct DeviceMemoryError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 class DeviceStream {
  public:

@@ -9,7 +9,9 @@
 
 namespace winnow {
 
-enum class Device : std::uint8_t { Cpu, Cuda };
+// Dry is CUDA with nothing behind it: programs are planned and run as for a GPU, and what they would queue is written down
+// (kernels/dry.h).
+enum class Device : std::uint8_t { Cpu, Cuda, Dry };
 constexpr const char* name_of(Device device) { return device == Device::Cpu ? "CPU" : "CUDA"; }
 
 struct Exec {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/dry.h"
 #include "kernels/exec.h"
 #include "kernels/functors/fold.h"
 #include "kernels/threads.h"
@@ -77,6 +78,7 @@ template <class T, class Load, class Fold, class Store>
 void fold_rows(const Exec& exec, std::int64_t rows, std::int64_t cols, T zero, const Load& load, const Fold& fold,
                const Store& store, T* partial) {
   if (exec.device == Device::Cuda) return cuda::fold_rows(exec, rows, cols, zero, load, fold, store, partial);
+  if (exec.device == Device::Dry) return dry::note_fold<T>(exec, rows, cols, load, store);
   constexpr int kTogether = cpu::kRowsTogether<Load>;
   const std::int64_t chunks = fold_chunks(cols), pieces = (rows + kTogether - 1) / kTogether * chunks;
   const auto piece = [&](std::int64_t at) {

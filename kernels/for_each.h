@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "kernels/dry.h"
 #include "kernels/exec.h"
 #include "kernels/threads.h"
 
@@ -73,6 +74,7 @@ void in_ranges(int threads, std::int64_t n, std::int64_t grain, std::int64_t uni
 template <class Body>
 void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
   if (exec.device == Device::Cuda) return cuda::for_each(exec, n, body);
+  if (exec.device == Device::Dry) return dry::note_loop(exec, n, body);
   cpu::in_ranges(exec.threads, n, grain, 64,
                  [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, body); });
 }
@@ -82,6 +84,7 @@ void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t g
 template <class Body>
 void for_each_checked(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
   if (exec.device == Device::Cuda) return cuda::for_each_checked(exec, n, body);
+  if (exec.device == Device::Dry) return dry::note_loop(exec, n, body);
   std::uint32_t any = 0;
   cpu::in_ranges(exec.threads, n, grain, 64, [&](std::int64_t begin, std::int64_t end) {
     if (cpu::any_not_finite(begin, end, body)) std::atomic_ref<std::uint32_t>(any).store(1);
@@ -98,6 +101,7 @@ constexpr std::int64_t rows_worth(std::int64_t cost) {
 template <class Body>
 void for_rows(const Exec& exec, std::int64_t rows, const Body& body, std::int64_t grain = 1) {
   if (exec.device == Device::Cuda) return cuda::for_each(exec, rows, body);
+  if (exec.device == Device::Dry) return dry::note_loop(exec, rows, body);
   cpu::in_ranges(exec.threads, rows, grain, 1, [&](std::int64_t begin, std::int64_t end) {
     const auto local = loaded(body);
     for (std::int64_t row = begin; row < end; ++row) local(row);

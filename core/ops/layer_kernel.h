@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/op.h"
 #include "kernels/cpu/layers.h"
+#include "kernels/cuda/dry_layer.h"
 #include "kernels/cuda/layers.h"
 
 namespace winnow::ops {
@@ -44,13 +45,13 @@ class LayerKernel final : public Kernel {
   bool bias_;
 };
 
-// `shape_of(direction, in, out, attrs)` reads the layer's shape from a node, `make(shape, direction, threads)` picks a layer.
+// `shape_of(direction, in, out, attrs)` reads the layer's shape from a node, `make(shape, direction, spec)` picks a layer.
 template <class ShapeOf, class Make>
 KernelMaker layer_maker(Direction direction, ShapeOf shape_of, Make make) {
   return [direction, shape_of, make](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
     const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
     return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction,
-                                                                               make(shape, direction, spec.threads));
+                                                                               make(shape, direction, spec));
   };
 }
 
@@ -72,11 +73,12 @@ void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shap
     op.macs = [which, shape_of](auto in, auto out, const Attrs& attrs) {
       return shape_of(which, in, out, attrs).macs();
     };
-    op.kernel.cpu = layer_maker(which, shape_of, [](const auto& shape, Direction d, int threads) {
-      return cpu::make_layer(shape, d, threads);
+    op.kernel.cpu = layer_maker(which, shape_of, [](const auto& shape, Direction d, const KernelSpec& spec) {
+      return cpu::make_layer(shape, d, spec.threads);
     });
-    op.kernel.cuda =
-        layer_maker(which, shape_of, [](const auto& shape, Direction d, int) { return cuda::make_layer(shape, d); });
+    op.kernel.cuda = layer_maker(which, shape_of, [](const auto& shape, Direction d, const KernelSpec& spec) {
+      return spec.device == Device::Dry ? cuda::dry_layer(shape, d) : cuda::make_layer(shape, d);
+    });
     return op;
   };
   OpDef forward = direction("", Direction::Forward, rules.forward, rules.double_forward);

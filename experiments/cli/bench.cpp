@@ -9,11 +9,13 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "distributed/trainer.h"
+#include "experiments/cli/bench_subject.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
 #include "experiments/models/registry.h"
+#include "experiments/run/devices.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -47,12 +49,7 @@ Settings image_settings(const ModelDef& model, const Settings& model_settings) {
   return image;
 }
 
-// What is measured: settings of a trial by section, all of them resolved.
-struct Subject {
-  Settings data, model, method, train;
-};
-
-Subject subject_of(const po::variables_map& given) {
+BenchSubject subject_of(const po::variables_map& given) {
   Settings all;
   if (given.contains("set")) {
     for (const std::string& entry : given["set"].as<std::vector<std::string>>()) {
@@ -67,7 +64,7 @@ Subject subject_of(const po::variables_map& given) {
   if (!all.has("train.lr")) all.set("train.lr", "0.01");
 
   const ModelDef& model = find_model(given["model"].as<std::string>());
-  Subject subject;
+  BenchSubject subject;
   subject.model = resolve(model.schema, all.below("model"));
   subject.model.set("name", model.name);
   Settings data = image_settings(model, subject.model);
@@ -84,6 +81,12 @@ Subject subject_of(const po::variables_map& given) {
   return subject;
 }
 
+std::shared_ptr<DeviceStream> first_gpu() {
+  const GpuSurvey found = survey_gpus();
+  if (found.gpus.empty()) fail(ErrorKind::Unavailable, "--device cuda: {}   (--dry needs no GPU)", found.problem);
+  return cuda::open_stream(0);
+}
+
 struct Measured {
   std::vector<double> seconds, cpu_seconds;  // of each step, ascending
   std::vector<Program::NodeTime> nodes;
@@ -95,13 +98,14 @@ struct Measured {
   double cpu_median() const { return cpu_seconds[cpu_seconds.size() / 2]; }
 };
 
-Measured measure(const Subject& subject, int threads, double budget) {
+Measured measure(const BenchSubject& subject, int threads, double budget, std::shared_ptr<DeviceStream> stream) {
   const ModelDef& model = find_model(subject.model.text("name"));
   const DatasetDef& source = find_dataset("synthetic");
   const std::unique_ptr<Dataset> data = source.open(subject.data);
   const std::unique_ptr<Method> method = make_method(subject.method);
   const std::unique_ptr<Communicator> self = make_self();
   TrainObserver observer;
+  ProgramCache programs(std::move(stream));
   Trainer trainer({.build = [&](std::int64_t batch,
                                 DType compute) { return model.build(subject.model, data->shape(), batch, compute); },
                    .method = *method,
@@ -110,7 +114,8 @@ Measured measure(const Subject& subject, int threads, double budget) {
                    .seeds = {1, 2, 3, 4, 5},
                    .comm = *self,
                    .observer = observer,
-                   .threads = threads});
+                   .threads = threads,
+                   .programs = &programs});
   trainer.start_phase(0);
   for (int i = 0; i < 3; ++i) trainer.train_step();
 
@@ -169,7 +174,7 @@ double gflops(std::int64_t macs, double seconds) {
   return seconds > 0 ? 2e-9 * static_cast<double>(macs) / seconds : 0;
 }
 
-Json as_json(const Measured& measured, const Subject& subject, int threads, bool by_node) {
+Json as_json(const Measured& measured, const BenchSubject& subject, int threads, bool by_node) {
   const auto batch = static_cast<double>(subject.train.integer("batch"));
   Json json = {
       {"model", subject.model.text("name")},
@@ -196,7 +201,7 @@ Json as_json(const Measured& measured, const Subject& subject, int threads, bool
   return json;
 }
 
-void print(const Measured& measured, const Subject& subject, int threads, bool by_node, std::ostream& out) {
+void print(const Measured& measured, const BenchSubject& subject, int threads, bool by_node, std::ostream& out) {
   const auto batch = subject.train.integer("batch");
   out << fmt::format(
       "{} {} {}, batch {}, {}: {:.0f} images/s, {:.2f} ms a step (least {:.2f}), {:.0f} GFLOP/s, "
@@ -219,6 +224,9 @@ void add_bench_options(VerbOptions& options) {
       "method", po::value<std::string>()->default_value("dense"), "see winnow methods")(
       "precision", po::value<std::string>()->default_value("auto"), "auto, f32 or bf16")(
       "batch", po::value<std::int64_t>()->default_value(128), "examples of a step")(
+      "device", po::value<std::string>()->default_value("cpu"), "cpu or cuda")(
+      "dry",
+      "with --device cuda: launches, bytes and memory of a step by plan, and what they take at least; needs no GPU")(
       "threads", po::value<int>()->default_value(1), "of this process")(
       "seconds", po::value<double>()->default_value(5), "how long to measure")(
       "set", po::value<std::vector<std::string>>()->composing(),
@@ -233,9 +241,16 @@ int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream
   const int threads = count_of(given, "threads", 1);
   const double seconds = given["seconds"].as<double>();
   if (!(seconds > 0)) fail(ErrorKind::Usage, "--seconds must be more than 0");
-  const Subject subject = subject_of(given);
-  const Measured measured = measure(subject, threads, seconds);
+  const std::string device = given["device"].as<std::string>();
+  if (device != "cpu" && device != "cuda") fail(ErrorKind::Usage, "--device {}: must be cpu or cuda", device);
+  const BenchSubject subject = subject_of(given);
   const bool by_node = given.contains("nodes");
+  if (given.contains("dry")) {
+    if (device != "cuda") fail(ErrorKind::Usage, "--dry is for --device cuda");
+    print_dry(subject, by_node, given.contains("json"), out);
+    return 0;
+  }
+  const Measured measured = measure(subject, threads, seconds, device == "cuda" ? first_gpu() : nullptr);
   if (given.contains("json")) {
     out << as_json(measured, subject, threads, by_node).dump(2) << "\n";
   } else {

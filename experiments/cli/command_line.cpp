@@ -1,9 +1,4 @@
 #include <fmt/format.h>
-#include <hdf5.h>
-// Only the C interface; the C++ one is deprecated and does not compile without warnings.
-#define OMPI_SKIP_MPICXX 1
-#define MPICH_SKIP_MPICXX 1
-#include <mpi.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,15 +27,7 @@ void print_help(std::ostream& out) {
 }
 
 void print_version(std::ostream& out) {
-  char library[MPI_MAX_LIBRARY_VERSION_STRING] = {};
-  int length = 0;
-  MPI_Get_library_version(library, &length);  // allowed before MPI_Init
-  const std::string_view text(library, static_cast<std::size_t>(length));
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
-  out << build_summary() << "\n"
-      << text.substr(0, text.find_first_of(",\n")) << "\n"
-      << fmt::format("HDF5 {}.{}.{}\n", major, minor, release);
+  out << build_summary() << "\n" << mpi_version() << "\n" << fmt::format("HDF5 {}\n", hdf5_version());
 }
 
 // Every rank finds the same mistake of the user; one says so.
@@ -90,6 +77,8 @@ const std::vector<Verb>& verbs() {
       {"explain", "KEY", "key", "one setting: meaning, type, default, unit, who reads it", add_explain_options,
        run_explain},
       {"bench", "", "", "measures this machine's kernels and training steps", add_bench_options, run_bench},
+      {"doctor", "", "", "what this machine and this build have for training, and what is missing", add_doctor_options,
+       run_doctor},
       {"help", "[VERB]", "verb", "this list, or the options of a verb", add_help_options, run_help},
       {"completion", "SHELL", "shell", "completion of verbs, options and names for bash or zsh", add_completion_options,
        run_completion},

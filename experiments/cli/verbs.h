@@ -30,6 +30,8 @@ int run_report(std::span<const std::string> args, std::ostream& out, std::ostrea
 void add_report_options(VerbOptions& options);
 int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_bench_options(VerbOptions& options);
+int run_doctor(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_doctor_options(VerbOptions& options);
 int run_methods(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 int run_models(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 int run_datasets(std::span<const std::string> args, std::ostream& out, std::ostream& err);

@@ -17,16 +17,15 @@ std::string list_text(const std::vector<std::string>& items) {
 }
 
 // A table is of one kind of arithmetic, or says so.
-void note_precisions(const TrialRows& rows, std::vector<std::string>& notes) {
+void note_unlike(const TrialRows& rows, std::string text, std::string ReportTrial::*what,
+                 std::vector<std::string>& notes) {
   std::map<std::string, int> counts;
   for (const auto& [key, trials] : rows) {
-    for (const ReportTrial* trial : trials) ++counts[trial->precision];
+    for (const ReportTrial* trial : trials) ++counts[trial->*what];
   }
   if (counts.size() < 2) return;
-  std::string text = "trained in different precisions:";
-  for (const auto& [precision, count] : counts)
-    text += fmt::format(" {} {}", count, precision.empty() ? "unknown" : precision);
-  notes.push_back(text);
+  for (const auto& [value, count] : counts) text += fmt::format(" {} {}", count, value.empty() ? "unknown" : value);
+  notes.push_back(std::move(text));
 }
 
 // And of one version of each method, or says so: such rows differ in their id alone.
@@ -76,7 +75,8 @@ void note_baselines(const ComparisonGroup& group, std::vector<std::string>& note
 }  // namespace
 
 void add_notes(const TrialRows& rows, ComparisonGroup& group) {
-  note_precisions(rows, group.notes);
+  note_unlike(rows, "trained in different precisions:", &ReportTrial::precision, group.notes);
+  note_unlike(rows, "trained on different devices:", &ReportTrial::device, group.notes);
   note_versions(rows, group.notes);
   note_baselines(group, group.notes);
 }

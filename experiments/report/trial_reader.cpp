@@ -14,8 +14,10 @@ bool is_recipe(const std::string& key) {
   return key.starts_with("data.") || key.starts_with("model.") || key.starts_with("train.");
 }
 
-// Where the files lay is no part of what was read, what is saved no part of what was trained.
-bool is_of_the_experiment(const std::string& key) { return key != "data.root" && !key.starts_with("save."); }
+// Where the files lay is no part of what was read, what is saved and what computed it no part of what was trained.
+bool is_of_the_experiment(const std::string& key) {
+  return key != "data.root" && key != "train.device" && !key.starts_with("save.");
+}
 
 class SurveyReader {
  public:
@@ -40,6 +42,8 @@ class SurveyReader {
     trial.reason = own("reason");
     trial.digest = own("provenance.data.digest");
     trial.precision = own("provenance.precision");
+    trial.device = own("provenance.device");
+    if (trial.device.empty()) trial.device = "cpu";  // before there were others
     trial.start = own("provenance.lineage.start.digest");
     trial.replicate = static_cast<std::int64_t>(number_of(own("replicate")));
     trial.model = setting("model.name", row);

@@ -20,6 +20,7 @@ struct ReportTrial {
   std::string digest;     // of the data that were read; wherever they lay, equal digests are equal data
   std::string start;      // digest of the result that training started from; empty: it started from none
   std::string density;    // as set; empty if the method has no such setting
+  std::string device;     // "cpu" or "cuda"
   std::string precision;  // that training computed in; `auto` depends on the processor
   std::int64_t replicate = 0;
   std::map<std::string, double> summary;

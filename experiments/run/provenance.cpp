@@ -1,6 +1,11 @@
 #include "experiments/run/provenance.h"
 
 #include <fmt/format.h>
+#include <hdf5.h>
+// Only the C interface; the C++ one is deprecated and does not compile without warnings.
+#define OMPI_SKIP_MPICXX 1
+#define MPICH_SKIP_MPICXX 1
+#include <mpi.h>
 #include <unistd.h>
 #include <winnow_version.h>
 
@@ -8,6 +13,7 @@
 #include <fstream>
 
 #include "distributed/host_name.h"
+#include "experiments/run/devices.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -22,7 +28,8 @@ std::string processor() {
 }
 
 bool allowed(std::string_view name) {
-  for (const char* prefix : {"OMP_", "SLURM_JOB_ID", "SLURM_ARRAY_", "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_"}) {
+  for (const char* prefix : {"OMP_", "CUDA_VISIBLE_DEVICES", "CUDA_MPS_", "SLURM_JOB_ID", "SLURM_ARRAY_",
+                             "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_"}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
@@ -47,9 +54,46 @@ std::map<std::string, std::string> process_provenance() {
   return facts;
 }
 
+std::map<std::string, std::string> device_provenance(std::optional<int> gpu) {
+  if (!gpu) return {{"device", "cpu"}};
+  const GpuSurvey survey = survey_gpus();
+  std::map<std::string, std::string> facts = {{"device", "cuda"},
+                                              {"cuda.driver", cuda_version_text(survey.driver)},
+                                              {"cuda.runtime", cuda_version_text(survey.runtime)}};
+  if (static_cast<std::size_t>(*gpu) < survey.gpus.size()) {
+    const Gpu& one = survey.gpus[static_cast<std::size_t>(*gpu)];
+    facts["gpu.name"] = one.name;
+    facts["gpu.uuid"] = one.uuid;
+    facts["gpu.memory"] = std::to_string(one.memory_bytes);
+    facts["gpu.compute_capability"] = fmt::format("{}.{}", one.major, one.minor);
+  }
+  if (cuda::library_versions != nullptr) {
+    for (const auto& [library, version] : cuda::library_versions()) facts[library + ".version"] = version;
+  }
+  return facts;
+}
+
+std::string mpi_version() {
+  char library[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(library, &length);  // allowed before MPI_Init
+  const std::string_view text(library, static_cast<std::size_t>(length));
+  return std::string(text.substr(0, text.find_first_of(",\n")));
+}
+
+std::string hdf5_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
 std::string build_summary() {
-  return fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION, WINNOW_GIT_REVISION,
-                     WINNOW_COMPILER, WINNOW_BUILD_TYPE, onednn_version());
+  std::string text = fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION,
+                                 WINNOW_GIT_REVISION, WINNOW_COMPILER, WINNOW_BUILD_TYPE, onednn_version());
+  if (cuda::library_versions == nullptr) return text;
+  text += ", CUDA back end:";
+  for (const auto& [library, version] : cuda::library_versions()) text += fmt::format(" {} {}", library, version);
+  return text;
 }
 
 }  // namespace winnow

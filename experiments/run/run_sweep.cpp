@@ -17,6 +17,7 @@
 #include "experiments/run/compare_notes.h"
 #include "experiments/run/console.h"
 #include "experiments/run/cores.h"
+#include "experiments/run/devices.h"
 #include "experiments/run/estimate.h"
 #include "experiments/run/need_order.h"
 #include "experiments/run/shared_sweep.h"
@@ -47,9 +48,9 @@ class SweepRunner {
   int run() {
     prepare();
     // Counted over all trials, not over those that are left: where the last bits of a result depend on the number of
-    // threads, a run that goes on must train as the one before it. A process that MPI lives in should not fork.
-    cores_ = share_cores(cores_of_rank(world_), trials_.size(), options_.workers, options_.threads,
-                         !read_launch().needs_mpi());
+    // threads, a run that goes on must train as the one before it.
+    const int own_cores = cores_of_rank(world_);
+    cores_ = share_cores(own_cores, trials_.size(), workers_wanted(), options_.threads, may_fork_);
     estimate_costs();
     if (world_.rank() == 0) announce();
     const auto notice = world_.notice();
@@ -119,6 +120,12 @@ class SweepRunner {
                                                   : "one at a time";
     console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew,
                               cores_.threads, plural(cores_.threads)));
+    if (uses_gpus()) {
+      console_.line(fmt::format("trials without train.device: cpu are trained on {} GPU{} ({})", devices_.gpus,
+                                plural(devices_.gpus), devices_.name));
+    } else if (!devices_.problem.empty() && cuda::survey_gpus != nullptr) {
+      console_.line("trained on the CPU: " + devices_.problem);
+    }
     for (const int ranks : widths) {
       const int idle = world_.size() % ranks;
       if (idle == 0) continue;
@@ -151,7 +158,25 @@ class SweepRunner {
       archive_sweep(files_, options_.out, sweep_text_);
     });
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
+    devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return is_left(at); }), may_fork_);
   }
+
+  // Of these trials.
+  std::set<std::string> wanted_devices(const std::function<bool(std::size_t)>& of) const {
+    std::set<std::string> wanted;
+    for (std::size_t i = 0; i < trials_.size(); ++i) {
+      const std::string* device = of(i) ? trials_.find(i, kDeviceKey) : nullptr;
+      if (device != nullptr) wanted.insert(*device);
+    }
+    return wanted;
+  }
+
+  // Two processes on one GPU take turns there, so without a word for it there is one for each.
+  int workers_wanted() const {
+    if (options_.workers > 0 || !uses_gpus()) return options_.workers;
+    return std::clamp<int>(devices_.gpus, 1, static_cast<int>(std::max<std::size_t>(trials_.size(), 1)));
+  }
+  bool uses_gpus() const { return devices_.gpus > 0; }
 
   // Of one setup, all trials cost the same.
   void estimate_costs() {
@@ -197,7 +222,8 @@ class SweepRunner {
   bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop) {
     if (list.empty()) return true;
     order(list);
-    if (cores_.workers > 1) return run_workers(list, how);
+    // On a GPU even a single worker is a process of its own: a fault of the device costs one trial.
+    if (cores_.workers > 1 || (uses_gpus() && may_fork_)) return run_workers(list, how);
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     const auto group = world_.split(mine, world_.rank());
     const auto tickets = world_.tickets(TrialDraw::counters(trials_, list));
@@ -205,6 +231,8 @@ class SweepRunner {
       TrialRunner({.trials = trials_,
                    .options = options_,
                    .threads = cores_.threads,
+                   .devices = devices_,
+                   .place = read_launch().local_rank,
                    .sweep_text = sweep_text_,
                    .read_ahead = cores_.read_ahead,
                    .files = files_,
@@ -224,6 +252,7 @@ class SweepRunner {
     return WorkerCrew({.trials = trials_,
                        .options = options_,
                        .threads = cores_.threads,
+                       .devices = devices_,
                        .sweep_text = sweep_text_,
                        .read_ahead = cores_.read_ahead,
                        .files = files_,
@@ -264,6 +293,9 @@ class SweepRunner {
   Files& files_;
   Console console_;
   std::unique_ptr<Mail> mail_;
+  // A process that MPI lives in should not fork.
+  const bool may_fork_ = !read_launch().needs_mpi();
+  RunDevices devices_;
   CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;

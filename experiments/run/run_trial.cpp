@@ -1,10 +1,12 @@
 #include "experiments/run/run_trial.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "core/error.h"
 #include "distributed/agree.h"
+#include "distributed/dry_run.h"
 #include "experiments/accounting/accounting.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
@@ -101,10 +103,24 @@ std::vector<WeightRecord> weight_records(Trainer& trainer) {
   return records;
 }
 
+// UUIDs of all ranks of the group, by rank. Collective.
+std::string uuids_of_group(Communicator& group, const std::string& own) {
+  std::vector<std::string> all;
+  for (int rank = 0; rank < group.size(); ++rank) {
+    std::array<char, 64> text{};
+    if (rank == group.rank()) own.copy(text.data(), text.size() - 1);
+    group.broadcast(std::as_writable_bytes(std::span(text)), rank);
+    all.emplace_back(text.data());
+  }
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
 void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset& data, const Trainer& trainer,
                     Communicator& group, const RunTrialOptions& options) {
   result.provenance = process_provenance();
   auto& facts = result.provenance;
+  facts.merge(device_provenance(options.gpu));
+  if (options.gpu) facts["gpu.uuid"] = uuids_of_group(group, facts["gpu.uuid"]);
   facts["command_line"] = options.command_line;
   facts["sweep.text"] = options.sweep_text;
   facts["data.digest"] = data.digest();
@@ -153,9 +169,32 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, co
 }
 
 // Memory and programs that the next trial of this worker (a thread that trains one trial after the other) may take over.
-ProgramCache& worker_programs() {
-  thread_local ProgramCache programs;
-  return programs;
+ProgramCache& worker_programs(std::optional<int> gpu) {
+  thread_local ProgramCache on_cpu;
+  if (!gpu) return on_cpu;
+  thread_local std::optional<int> opened;
+  thread_local ProgramCache on_gpu;
+  if (opened == gpu) return on_gpu;
+  on_gpu.clear();
+  opened.reset();
+  try {
+    on_gpu = ProgramCache(cuda::open_stream(*gpu));
+    on_gpu.stream()->wait();
+  } catch (const std::exception& error) {
+    fail(ErrorKind::Unavailable, "GPU {} does not start: {}", *gpu, error.what());
+  }
+  opened = gpu;
+  return on_gpu;
+}
+
+// After a trial that failed: was it the device?
+void end_if_lost(const RunTrialOptions& options, const std::string& reason) {
+  if (!options.gpu) return;
+  try {
+    worker_programs(options.gpu).stream()->wait();
+  } catch (const std::exception&) {
+    throw DeviceLost(ErrorKind::Unavailable, fmt::format("GPU {}: {}", *options.gpu, reason));
+  }
 }
 
 // Ranks on several nodes may have other files behind the same path.
@@ -218,7 +257,36 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   result.provenance["phases"] = fmt::format("{}", fmt::join(bench.recorder->phases(), ", "));
 }
 
+// What the trial will hold on its GPU, for a message.
+std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
+  const TrialSetup setup(spec);
+  const Settings train = setup.train();
+  const std::unique_ptr<Method> method = setup.method();
+  const Network network(setup.build(), *method, train, compute_type(train, Device::Cuda), 1);
+  const DryRun plan =
+      dry_run(network, *method, train, train.integer("batch") / group.size(), train.integer("eval_batch"));
+  return fmt::format("the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation",
+                     plan.total(), plan.params, plan.arena + plan.scratch, plan.evaluation);
+}
+
+// Sets up with the memory and programs of this worker's last trial, and where a GPU has no room for both without them.
+void within_memory(const TrialSpec& spec, const Communicator& group, const RunTrialOptions& options,
+                   const std::function<void(ProgramCache&)>& set_up) {
+  ProgramCache& programs = worker_programs(options.gpu);
+  for (bool alone = programs.is_empty();; alone = true) {
+    try {
+      return set_up(programs);
+    } catch (const DeviceMemoryError& error) {
+      programs.clear();  // the next trial may fit
+      if (!alone) continue;
+      fail(ErrorKind::Unavailable, "{}; {}", error.what(), memory_by_plan(spec, group));
+    }
+  }
+}
+
 }  // namespace
+
+void open_gpu(int gpu) { worker_programs(gpu); }
 
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options) {
   TrialResult result;
@@ -226,7 +294,8 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
   const TrialSeeds seeds = seeds_of(spec);
   Bench bench;
   Model dense;
-  const auto set_up = [&] {
+  const auto set_up = [&](ProgramCache& programs) {
+    bench.needed.clear();
     const TrialSetup setup(spec);
     dense = setup.dense();
     bench.method = setup.method();
@@ -247,20 +316,22 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
                                                        .observer = *bench.recorder,
                                                        .threads = options.threads,
                                                        .start = std::move(start),
-                                                       .programs = &worker_programs()});
+                                                       .programs = &programs});
   };
   try {
-    agree(group, set_up);
+    agree(group, [&] { within_memory(spec, group, options, set_up); });
     agree_on_data(group, *bench.data);
     train(bench, dense, seeds, group, options, result);
   } catch (const AgreedError& error) {
     result.outcome = Outcome::Failed;
     result.reason = error.what();
     result.input_unreadable = error.kind() == ErrorKind::Input;
+    if (group.size() == 1) end_if_lost(options, error.what());
   } catch (const std::exception& error) {
     // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
     const auto* known = dynamic_cast<const Error*>(&error);
     if (group.size() > 1 || (known != nullptr && known->kind() == ErrorKind::Stopped)) throw;
+    end_if_lost(options, reason_of(error));
     result.input_unreadable = kind_of(error) == ErrorKind::Input;
     result.outcome = Outcome::Failed;
     result.reason = reason_of(error);

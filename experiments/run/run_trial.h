@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
+#include "core/error.h"
 #include "core/needed.h"
 #include "distributed/communicator.h"
 #include "distributed/trainer.h"
@@ -19,7 +21,8 @@ struct TrialProgress {
 
 struct RunTrialOptions {
   int threads = 1;
-  bool read_ahead = false;  // a core is left over for preparing batches
+  std::optional<int> gpu = {};  // that trains; nothing: the CPU
+  bool read_ahead = false;      // a core is left over for preparing batches
   std::string command_line;
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
@@ -27,7 +30,15 @@ struct RunTrialOptions {
   std::function<Needed(const TrialNeed&)> needed = {};  // the finished trials that this one needs
 };
 
-// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop,
+// The GPU has failed in this process for good: no other trial can be trained on it here.
+struct DeviceLost : Error {
+  using Error::Error;
+};
+
+// Starts the GPU for this thread, which keeps it for all its trials. Error{Unavailable} where it does not start.
+void open_gpu(int gpu);
+
+// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop, DeviceLost,
 // and in a group whatever one rank alone throws while it trains.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 

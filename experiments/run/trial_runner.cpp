@@ -38,6 +38,7 @@ constexpr std::int64_t kOver = -1, kWait = -2;
 }  // namespace
 
 void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how) {
+  if (const auto gpu = job_.devices.gpu_of("auto", job_.place)) open_gpu(*gpu);
   TrialDraw draw({.trials = job_.trials,
                   .files = job_.files,
                   .out = job_.options.out,
@@ -112,6 +113,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
   run.threads = job_.threads;
+  run.gpu = job_.devices.gpu_of(spec, job_.place);
   run.read_ahead = job_.read_ahead;
   run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;
@@ -144,6 +146,8 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     const auto* known = dynamic_cast<const Error*>(&error);
     // On all ranks of the group at the same step.
     if (known != nullptr && known->kind() == ErrorKind::Stopped) return false;
+    // The trial of a worker fails with its process, and another process goes on with the others.
+    if (job_.in_hand != nullptr && dynamic_cast<const DeviceLost*>(&error) != nullptr) throw;
     give_up(spec, group, job_.files, job_.options.out, error);
   }
   if (!leader) return true;

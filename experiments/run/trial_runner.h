@@ -8,6 +8,7 @@
 
 #include "distributed/communicator.h"
 #include "experiments/results/files.h"
+#include "experiments/run/devices.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
@@ -26,6 +27,8 @@ class TrialRunner {
     const TrialTable& trials;
     const RunOptions& options;
     int threads;  // of this process
+    const RunDevices& devices;
+    int place;  // of this process among those on its machine
     const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;

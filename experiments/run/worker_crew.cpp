@@ -6,6 +6,7 @@
 #include "distributed/agree.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/run/run_trial.h"
 #include "experiments/run/stop_request.h"
 
 namespace winnow {
@@ -46,6 +47,8 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
     TrialRunner({.trials = job_.trials,
                  .options = job_.options,
                  .threads = job_.threads,
+                 .devices = job_.devices,
+                 .place = worker,
                  .sweep_text = job_.sweep_text,
                  .read_ahead = job_.read_ahead,
                  .files = job_.files,
@@ -57,6 +60,8 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
                  .settled = job_.settled,
                  .in_hand = &entry.in_hand})
         .run(*self, *tickets, list, how);
+  } catch (const DeviceLost&) {
+    throw;  // out of this process, which ends with its trial
   } catch (const std::exception& error) {
     // The others end too, and the run says why once.
     board_.report(kind_of(error), reason_of(error));

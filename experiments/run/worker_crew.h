@@ -22,6 +22,7 @@ class WorkerCrew {
     const TrialTable& trials;
     const RunOptions& options;
     int threads;  // of each worker
+    const RunDevices& devices;
     const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;

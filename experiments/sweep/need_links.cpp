@@ -8,9 +8,10 @@
 namespace winnow {
 namespace {
 
-// What tells trials of one name apart: all but the method, the name and what is saved.
+// What tells trials of one name apart: all but the method, the name, what is saved and where it is trained.
 bool tells_apart(std::string_view key) {
-  return !key.starts_with("method.") && !key.starts_with("save.") && key != "label" && key != "ranks";
+  return !key.starts_with("method.") && !key.starts_with("save.") && key != "label" && key != "ranks" &&
+         key != "train.device";
 }
 
 void add_references(const Component& component, const Settings& settings, const std::string& prefix,

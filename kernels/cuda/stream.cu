@@ -61,9 +61,9 @@ class CudaStream final : public DeviceStream {
       static_cast<void>(cudaGetLastError());  // no fault of the device: other trials go on
       std::size_t free_bytes = 0, all = 0;
       check(cudaMemGetInfo(&free_bytes, &all), "cudaMemGetInfo");
-      throw std::runtime_error("GPU " + std::to_string(ordinal_) + " is out of memory: " + std::to_string(wanted) +
-                               " bytes are wanted, " + std::to_string(free_bytes) + " of " + std::to_string(all) +
-                               " are free");
+      throw DeviceMemoryError("GPU " + std::to_string(ordinal_) + " is out of memory: " + std::to_string(wanted) +
+                              " bytes are wanted, " + std::to_string(free_bytes) + " of " + std::to_string(all) +
+                              " are free");
     }
     check(status, "cudaMalloc");
     return static_cast<std::byte*>(memory);

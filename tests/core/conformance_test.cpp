@@ -424,6 +424,7 @@ TEST(OpConformanceCoverage, EveryOpWithAKernelIsReached) {
     for (const Node& node : trial.graph().nodes()) reached.insert(node.op);
   }
   for (const std::string& op : op_names()) {
+    if (op.starts_with("test_of_")) continue;  // of program_test.cpp, where it has run before
     EXPECT_TRUE(!find_op(op).kernel.on(Device::Cpu) || reached.contains(op))
         << "op '" << op << "' has no example and no op leads to it";
   }

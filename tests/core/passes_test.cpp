@@ -21,11 +21,11 @@ std::vector<float> wave(std::size_t count, float phase) {
 }
 
 // relu(norm(x) + norm(z)) as a residual block ends; sum of its squares as the loss.
-struct Block {
+struct FusedBlock {
   test::Bench bench;
   ValueId x, z, gamma, sum, out, loss;
 
-  Block() {
+  FusedBlock() {
     const Shape image{3, 2, 2, 4}, channels{4};
     x = bench.leaf("x", image, wave(48, 0.1f));
     z = bench.leaf("z", image, wave(48, 0.7f));
@@ -53,21 +53,21 @@ struct Block {
 };
 
 TEST(FuseNorm, KeepsTheResultsOfAResidualBlock) {
-  Block plain, fused;
+  FusedBlock plain, fused;
   fuse_norm(fused.bench.graph, std::array{fused.loss});
   EXPECT_EQ(fused.ops(fused.loss), (std::multiset<std::string>{"batch_norm", "batch_norm", "mul", "reduce_sum"}));
   EXPECT_FLOAT_EQ(plain.bench.eval(plain.loss)[0], fused.bench.eval(fused.loss)[0]);
 
-  for (Block* block : {&plain, &fused}) {
+  for (FusedBlock* block : {&plain, &fused}) {
     const auto grads = differentiate(block->bench.graph, block->loss, std::array{block->x, block->z, block->gamma});
     EXPECT_EQ(grads.size(), 3u);
   }
-  const auto gradient = [](Block& block, ValueId of) {
+  const auto gradient = [](FusedBlock& block, ValueId of) {
     Graph& graph = block.bench.graph;
     const auto grads = differentiate(graph, block.loss, std::array{of});
     return block.bench.eval(grads[0].grad);
   };
-  for (const auto leaf : {&Block::x, &Block::z, &Block::gamma}) {
+  for (const auto leaf : {&FusedBlock::x, &FusedBlock::z, &FusedBlock::gamma}) {
     const auto a = gradient(plain, plain.*leaf), b = gradient(fused, fused.*leaf);
     ASSERT_EQ(a.size(), b.size());
     for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5f) << i;
@@ -75,14 +75,14 @@ TEST(FuseNorm, KeepsTheResultsOfAResidualBlock) {
 }
 
 TEST(FuseNorm, LeavesValuesThatOthersRead) {
-  Block block;
+  FusedBlock block;
   fuse_norm(block.bench.graph, std::array{block.loss, block.sum});
   EXPECT_EQ(block.ops(block.loss).count("relu"), 1u) << "the sum is an output: its relu must stay apart";
   EXPECT_EQ(block.ops(block.loss).count("add"), 1u);
 }
 
 TEST(NormStatistics, RunningOnesMakeRowsIndependent) {
-  Block block;
+  FusedBlock block;
   set_norm_statistics(block.bench.graph, NormStatistics::Running);
   const auto before = block.bench.eval(block.out);
   block.bench.leaves.at(block.x).span<float>()[47] += 5;  // the last row

@@ -4,21 +4,12 @@
 
 #include "kernels/cuda/vendor/bias_gradient.h"
 #include "kernels/cuda/vendor/convolution_plans.h"
+#include "kernels/cuda/vendor/layer_rules.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/add_bias.h"
 
 namespace winnow::cuda::vendor {
 namespace {
-
-// bf16 goes through tensor cores, whose engines read 16 bytes of channels at a time. f32 without TF32 does not: its engines
-// take any number. Groups are tried as they are, since padding would have to go between them.
-ConvShape padded_shape(ConvShape s) {
-  if (s.dtype == DType::BF16 && s.groups == 1) {
-    s.in = (s.in + 7) / 8 * 8;
-    s.out = (s.out + 7) / 8 * 8;
-  }
-  return s;
-}
 
 std::size_t bytes_of(std::int64_t count, DType type) { return static_cast<std::size_t>(count * size_of(type)); }
 

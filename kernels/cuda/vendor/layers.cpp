@@ -10,29 +10,20 @@
 //     cudnnGetErrorString
 #include "kernels/cuda/vendor/layers.h"
 
+#include "kernels/cuda/vendor/layer_rules.h"
 #include "kernels/cuda/vendor/matrix_layer.h"
 #if WINNOW_CUDNN
 #include "kernels/cuda/vendor/convolution_layer.h"
 #endif
 
 namespace winnow::cuda::vendor {
-namespace {
-
-// Where a convolution touches every pixel by itself, NHWC makes it a linear layer with a row a pixel.
-bool is_matrix_product(const ConvShape& s) {
-  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride == 1 && s.pad == 0 && s.groups == 1;
-}
-
-}  // namespace
 
 std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction) {
   return MatrixLayer::make(shape, direction);
 }
 
 std::unique_ptr<PlannedLayer> make_layer(const ConvShape& s, Direction direction) {
-  if (is_matrix_product(s)) {
-    return make_layer(LinearShape{s.batch * s.height * s.width, s.in, s.out, s.dtype, s.bias}, direction);
-  }
+  if (is_matrix_product(s)) return make_layer(as_matrix_product(s), direction);
 #if WINNOW_CUDNN
   return ConvolutionLayer::make(s, direction);
 #else

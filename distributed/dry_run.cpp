@@ -1,0 +1,62 @@
+#include "distributed/dry_run.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "core/optimizer.h"
+#include "kernels/dry.h"
+#include "kernels/library_workspace.h"
+
+namespace winnow {
+namespace {
+
+DryRun::Part part_of(Program& program, std::int64_t times) {
+  DryRun::Part part{.nodes = program.dry_run(), .values = {}, .times = times};
+  for (std::size_t id = 0; id < program.value_count(); ++id) {
+    const TensorView view = program.view(ValueId(id));
+    part.values.push_back({view.shape, view.dtype});
+  }
+  return part;
+}
+
+// The largest of any node: they run one after another.
+std::size_t workspace_of(const std::vector<DryRun::Part>& parts) {
+  std::size_t most = 0;
+  for (const DryRun::Part& part : parts) {
+    for (const NodeWork& node : part.nodes) {
+      if (node.calls > 0) most = std::max(most, dry::most_library_workspace(node.op.starts_with("conv2d")));
+    }
+  }
+  return most;
+}
+
+}  // namespace
+
+DryRun dry_run(const Network& network, Method& method, const Settings& train, std::int64_t rows,
+               std::int64_t eval_rows) {
+  ProgramCache programs(std::make_shared<dry::Stream>());
+  ParamStore& params = programs.begin(network.model(rows, Use::Train), Optimizer::slots(train));
+  CompiledNetwork& net = programs.compiled(network.training(rows, rows));
+  Program& training = net.program;
+  // Nobody reads what is fed.
+  training.feed(net.images, nullptr);
+  training.feed(net.labels, nullptr);
+  for (const ValueId fed : net.taught) training.feed(fed, nullptr);
+  Optimizer optimizer(train, params, method, training.context());
+
+  DryRun run;
+  run.parts.push_back(part_of(training, Optimizer::passes(train)));
+  run.params = params.bytes() + optimizer.point_bytes();
+  run.arena = training.arena_bytes();
+  run.scratch = training.scratch_bytes();
+  for (Program* program : optimizer.programs()) {
+    run.parts.push_back(part_of(*program, 1));
+    run.scratch += program->arena_bytes() + program->scratch_bytes();
+  }
+  run.workspace = workspace_of(run.parts);
+  const Program& evaluation = programs.compiled(network.evaluation(eval_rows)).program;
+  run.evaluation = evaluation.arena_bytes() + evaluation.scratch_bytes();
+  return run;
+}
+
+}  // namespace winnow

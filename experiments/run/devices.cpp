@@ -1,0 +1,79 @@
+#include "experiments/run/devices.h"
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
+
+#include "core/error.h"
+#include "distributed/agree.h"
+#include "experiments/results/isolated.h"
+
+namespace winnow {
+namespace {
+
+RunDevices devices_here() {
+  const GpuSurvey found = survey_gpus();
+  return {.gpus = static_cast<int>(found.gpus.size()),
+          .name = found.gpus.empty() ? "" : found.gpus.front().name,
+          .problem = found.problem};
+}
+
+// A driver that crashes or does not come back is a reason why there is no GPU.
+RunDevices devices_seen_by_child() {
+  // The address space of the CUDA driver is larger than its memory by far.
+  const IsolationLimits limits{.memory = std::size_t{1} << 46, .cpu_seconds = 60, .wall_seconds = 60};
+  try {
+    const std::vector<std::byte> bytes = run_isolated(
+        "looking for GPUs",
+        [] {
+          const RunDevices here = devices_here();
+          const std::string text =
+              nlohmann::json{{"gpus", here.gpus}, {"name", here.name}, {"problem", here.problem}}.dump();
+          const auto all = std::as_bytes(std::span(text));
+          return std::vector<std::byte>(all.begin(), all.end());
+        },
+        limits);
+    const auto* begin = reinterpret_cast<const char*>(bytes.data());
+    const auto json = nlohmann::json::parse(begin, begin + bytes.size());
+    return {json.at("gpus"), json.at("name"), json.at("problem")};
+  } catch (const std::exception& error) {
+    return {.gpus = 0, .name = "", .problem = reason_of(error)};
+  }
+}
+
+}  // namespace
+
+std::optional<int> RunDevices::gpu_of(const std::string& device, int place) const {
+  if (gpus == 0 || device == "cpu") return std::nullopt;
+  return place % gpus;
+}
+
+std::optional<int> RunDevices::gpu_of(const TrialSpec& spec, int place) const {
+  return gpu_of(spec.settings.has(kDeviceKey) ? spec.settings.text(kDeviceKey) : "cpu", place);
+}
+
+GpuSurvey survey_gpus() {
+  if (cuda::survey_gpus != nullptr) return cuda::survey_gpus();
+  return {.gpus = {}, .problem = "this winnow was built without the CUDA back end"};
+}
+
+RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted, bool in_child) {
+  RunDevices found;
+  const bool needed = wanted.contains("cuda");
+  if (!needed && !wanted.contains("auto")) return found;
+  found = in_child && cuda::survey_gpus != nullptr ? devices_seen_by_child() : devices_here();
+  agree(world, [&] {
+    if (!needed || found.gpus > 0) return;
+    fail(ErrorKind::Unavailable, "{} is cuda, but {}   ({}: auto trains on the CPU then; see winnow doctor)",
+         kDeviceKey, found.problem, kDeviceKey);
+  });
+  std::array<std::uint64_t, 1> lacks = {found.gpus == 0 ? std::uint64_t{1} : 0};
+  world.all_reduce_max(lacks);
+  if (lacks[0] != 0 && found.gpus > 0) found = {.gpus = 0, .name = "", .problem = "a rank of this job has no GPU"};
+  return found;
+}
+
+}  // namespace winnow

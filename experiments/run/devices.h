@@ -1,0 +1,35 @@
+// Where the trials of a run are trained: what `train.device` means here. A plain value. Every rank has a GPU for its trials,
+// or none has, since the ranks of a trial compute alike.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "distributed/communicator.h"
+#include "experiments/trial.h"
+#include "kernels/gpus.h"
+
+namespace winnow {
+
+inline constexpr const char* kDeviceKey = "train.device";
+
+struct RunDevices {
+  int gpus = 0;         // of this rank's machine
+  std::string name;     // of the first one
+  std::string problem;  // why there are none; empty where nobody looked
+
+  // The GPU that process number `place` of this machine trains a trial with this train.device on; nothing: the CPU.
+  std::optional<int> gpu_of(const std::string& device, int place) const;
+  std::optional<int> gpu_of(const TrialSpec& spec, int place) const;
+};
+
+// What there is, seen by this process (kernels/gpus.h).
+GpuSurvey survey_gpus();
+
+// `wanted`: train.device of the trials that are to be trained; nothing is looked for where none asks for it. With `in_child`
+// a process of its own looks, so that this one can still fork others that use the GPUs. Error{Unavailable}, on all ranks,
+// where a trial must have a GPU and a rank has none. Collective over `world`.
+RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted, bool in_child);
+
+}  // namespace winnow

@@ -1,0 +1,129 @@
+// The survey of kernels/gpus.h by the CUDA runtime. Makes no context on any GPU, so it takes none of their memory.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "kernels/gpus.h"
+
+// Of libraries that may be linked, declared here by hand: weak, so that each is asked only where something else needs it.
+extern "C" {
+[[gnu::weak]] std::size_t cublasLtGetVersion();
+[[gnu::weak]] std::size_t cudnnGetVersion();
+[[gnu::weak]] int ncclGetVersion(int* version);
+}
+
+namespace winnow::cuda {
+namespace {
+
+// The least compute capability that this program has code for, as 80. The emulator runs its kernels everywhere.
+int least_capability() {
+#if defined(__CUDA_ARCH_LIST__)
+  constexpr int kArchs[] = {__CUDA_ARCH_LIST__};
+  return *std::min_element(std::begin(kArchs), std::end(kArchs)) / 10;
+#else
+  return 0;
+#endif
+}
+
+// As nvidia-smi writes it.
+std::string uuid_text(const cudaUUID_t& uuid) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
+    text += kDigits[byte / 16];
+    text += kDigits[byte % 16];
+  }
+  return text;
+}
+
+// cudaGetDeviceCount says the same of no driver and of one that is too old.
+std::string why_none(cudaError_t status, const GpuSurvey& found) {
+  const std::string needed = cuda_version_text(found.runtime);
+  if (found.driver == 0) return "no NVIDIA driver is installed, or it does not run";
+  if (status == cudaErrorInsufficientDriver) {
+    return "the NVIDIA driver is too old: it is for CUDA " + cuda_version_text(found.driver) +
+           ", this program needs one for CUDA " + needed;
+  }
+  if (status == cudaErrorNoDevice || status == cudaSuccess) {
+    const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    if (visible == nullptr) return "there is a driver for CUDA " + cuda_version_text(found.driver) + ", but no GPU";
+    return std::string("no GPU is visible: CUDA_VISIBLE_DEVICES is '") + visible + "'";
+  }
+  return std::string("the NVIDIA driver does not work: ") + cudaGetErrorString(status);
+}
+
+}  // namespace
+
+GpuSurvey survey_gpus() {
+  GpuSurvey found;
+  static_cast<void>(cudaRuntimeGetVersion(&found.runtime));
+  static_cast<void>(cudaDriverGetVersion(&found.driver));
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  static_cast<void>(cudaGetLastError());
+  if (status != cudaSuccess || count == 0) {
+    found.problem = why_none(status, found);
+    return found;
+  }
+  for (int at = 0; at < count; ++at) {
+    cudaDeviceProp properties;
+    const cudaError_t asked = cudaGetDeviceProperties(&properties, at);
+    if (asked != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      found.problem = "GPU " + std::to_string(at) + ": " + cudaGetErrorString(asked);
+      found.gpus.clear();
+      return found;
+    }
+    Gpu gpu;
+    gpu.name = properties.name;
+    gpu.uuid = uuid_text(properties.uuid);
+    gpu.memory_bytes = properties.totalGlobalMem;
+    gpu.major = properties.major;
+    gpu.minor = properties.minor;
+    for (int peer = 0; peer < count; ++peer) {
+      int can = 0;
+      if (peer != at && cudaDeviceCanAccessPeer(&can, at, peer) == cudaSuccess && can != 0) gpu.peers.push_back(peer);
+    }
+    found.gpus.push_back(std::move(gpu));
+  }
+  // Numbers of GPUs stay as CUDA has them, so one that is too old is a matter of all: which of them, CUDA_VISIBLE_DEVICES says.
+  for (std::size_t at = 0; at < found.gpus.size(); ++at) {
+    const Gpu& gpu = found.gpus[at];
+    if (10 * gpu.major + gpu.minor >= least_capability()) continue;
+    found.problem = "GPU " + std::to_string(at) + " (" + gpu.name + ") has compute capability " +
+                    std::to_string(gpu.major) + "." + std::to_string(gpu.minor) + ", this program has code for " +
+                    std::to_string(least_capability() / 10) + "." + std::to_string(least_capability() % 10) +
+                    " and later (CUDA_VISIBLE_DEVICES leaves GPUs out)";
+    found.gpus.clear();
+    break;
+  }
+  return found;
+}
+
+std::map<std::string, std::string> library_versions() {
+  std::map<std::string, std::string> versions;
+  // 130200 and 92000 are 13.2.0 and 9.20.0; NCCL's 22809 is 2.28.9.
+  const auto text = [](std::size_t major, std::size_t minor, std::size_t patch) {
+    return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
+  };
+  if (cublasLtGetVersion != nullptr) {
+    const std::size_t v = cublasLtGetVersion();
+    versions["cublaslt"] = text(v / 10000, v / 100 % 100, v % 100);
+  }
+  if (cudnnGetVersion != nullptr) {
+    const std::size_t v = cudnnGetVersion();
+    versions["cudnn"] = text(v / 10000, v / 100 % 100, v % 100);
+  }
+  int v = 0;
+  if (ncclGetVersion != nullptr && ncclGetVersion(&v) == 0) {
+    const auto n = static_cast<std::size_t>(v);
+    versions["nccl"] = text(n / 10000, n / 100 % 100, n % 100);
+  }
+  return versions;
+}
+
+}  // namespace winnow::cuda

@@ -1,0 +1,95 @@
+// The dry device: what CUDA would do, written down and not done. Programs, layers and ops take the same way there as on a
+// GPU, with addresses that nobody follows, so launches and passes over memory are those of the real code. Needs no CUDA.
+//
+// Exec::stream points to a Log. One thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "kernels/device.h"
+#include "kernels/exec.h"
+#include "kernels/functors/fold.h"
+
+namespace winnow::dry {
+
+// A word of a kernel's arguments, which may be an address, and the most bytes that are touched there.
+struct Word {
+  std::uintptr_t at;
+  std::size_t most;
+};
+inline constexpr std::size_t kAll = ~std::size_t{0};
+
+// One kernel, or one call of a library.
+struct Launch {
+  std::vector<Word> words;
+  bool is_call = false;
+  std::size_t scratch_read = 0, scratch_written = 0;  // bytes of temporary memory
+};
+
+class Log {
+ public:
+  void add(Launch launch) { launches_.push_back(std::move(launch)); }
+  std::vector<Launch> take() { return std::exchange(launches_, {}); }  // what was queued since the last call
+
+ private:
+  std::vector<Launch> launches_;
+};
+
+// Memory of a GPU that has as much as anyone asks for: addresses without anything behind them. Downloads are zeros.
+class Stream final : public DeviceStream {
+ public:
+  Device device() const override { return Device::Dry; }
+  void* queue() const override { return log_.get(); }
+
+  std::byte* allocate(std::size_t bytes) override;
+  void release(std::byte*) noexcept override {}
+  void upload(void*, const void*, std::size_t) override {}
+  void download(void* to, const void*, std::size_t bytes) override;
+  void copy(void*, const void*, std::size_t) override {}
+  void zero(void*, std::size_t) override {}
+  void wait() override {}
+  std::unique_ptr<Recording> record(const std::function<void()>&) override;  // throws: what is recorded would be lost
+
+ private:
+  std::unique_ptr<Log> log_ = std::make_unique<Log>();
+  std::uintptr_t next_ = std::uintptr_t{1} << 44;
+};
+
+struct Argument {
+  std::span<const std::byte> bytes;
+  std::size_t most = kAll;
+};
+// A kernel of ours with these arguments.
+void note_kernel(const Exec& exec, std::initializer_list<Argument> arguments, std::size_t scratch_read = 0,
+                 std::size_t scratch_written = 0);
+// A call of a library with these operands.
+void note_call(const Exec& exec, std::initializer_list<const void*> operands, std::size_t scratch_read = 0,
+               std::size_t scratch_written = 0);
+
+template <class T>
+Argument argument(const T& value, std::size_t most = kAll) {
+  return {std::as_bytes(std::span(&value, 1)), most};
+}
+
+template <class Body>
+void note_loop(const Exec& exec, std::int64_t n, const Body& body) {
+  if (n > 0) note_kernel(exec, {argument(body)});
+}
+
+// As kernels/cuda/fold_rows.cuh does it. What stores the result of a row looks at little else.
+template <class T, class Load, class Store>
+void note_fold(const Exec& exec, std::int64_t rows, std::int64_t cols, const Load& load, const Store& store) {
+  const Argument stores = argument(store, 16 * static_cast<std::size_t>(rows));
+  if (fold_chunks(cols) == 1) return note_kernel(exec, {argument(load), stores});
+  const std::size_t partial = sizeof(T) * static_cast<std::size_t>(fold_partials(rows, cols));
+  note_kernel(exec, {argument(load)}, 0, partial);
+  note_kernel(exec, {stores}, partial, 0);
+}
+
+}  // namespace winnow::dry

@@ -1,0 +1,98 @@
+// The dry device: what nodes queue and which memory they go over, without a device.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "core/program.h"
+
+namespace winnow::test {
+namespace {
+
+double passes(const NodeWork& work, ValueId value, bool is_write) {
+  double sum = 0;
+  for (const MemoryPass& pass : work.passes) {
+    if (pass.value == value && pass.is_write == is_write) sum += pass.share;
+  }
+  return sum;
+}
+
+Program dry_program(const Graph& graph, std::initializer_list<ValueId> outputs, std::initializer_list<ValueId> leaves) {
+  const auto stream = std::make_shared<dry::Stream>();
+  std::vector<Binding> bindings;
+  for (const ValueId leaf : leaves) bindings.push_back({leaf, nullptr});
+  Program program(graph, std::vector<ValueId>(outputs), bindings, {stream, 1});
+  for (const ValueId leaf : leaves) program.feed(leaf, nullptr);
+  return program;
+}
+
+TEST(Dry, AnElementwiseOpReadsItsInputsAndWritesItsOutputOnce) {
+  Graph graph;
+  const ValueId a = graph.input("a", {64, 100}), b = graph.input("b", {64, 100});
+  const ValueId sum = graph.emit1("add", {a, b}, {}, "sum");
+  Program program = dry_program(graph, {sum}, {a, b});
+  const std::vector<NodeWork> work = program.dry_run();
+  ASSERT_EQ(work.size(), 1u);
+  EXPECT_EQ(work[0].launches, 1u);
+  EXPECT_EQ(passes(work[0], a, false), 1);
+  EXPECT_EQ(passes(work[0], b, false), 1);
+  EXPECT_EQ(passes(work[0], sum, true), 1);
+  EXPECT_EQ(work[0].passes.size(), 3u);
+}
+
+// In place, as in a program where nothing else reads what it normalises.
+TEST(Dry, BatchNormReadsTwiceAndWritesOnceInItsOwnPlace) {
+  Graph graph;
+  const ValueId a = graph.input("a", {32, 8, 8, 16}),
+                c[4] = {graph.input("g", {16}), graph.input("b", {16}), graph.input("m", {16}), graph.input("v", {16})};
+  const ValueId x = graph.emit1("relu", {a}, {}, "x");
+  const ValueId y = graph.emit1("batch_norm", {x, c[0], c[1], c[2], c[3]}, {{"eps", 1e-5}}, "norm");
+  Program program = dry_program(graph, {y}, {a, c[0], c[1], c[2], c[3]});
+  ASSERT_EQ(program.view(x).data, program.view(y).data);
+  const NodeWork norm = program.dry_run().back();
+  EXPECT_EQ(norm.launches, 3u);
+  EXPECT_NEAR(passes(norm, x, false), 2, 0.01);
+  EXPECT_EQ(passes(norm, y, true), 1);
+}
+
+TEST(Dry, AFoldOfManyColumnsIsTwoLaunches) {
+  for (const std::int64_t columns : {4096, 4097}) {
+    Graph graph;
+    const ValueId x = graph.input("x", {1, columns});
+    const ValueId sum = graph.emit1("reduce_sum", {x}, {}, "sum");
+    Program program = dry_program(graph, {sum}, {x});
+    const NodeWork work = program.dry_run().front();
+    EXPECT_EQ(work.launches, columns > 4096 ? 2u : 1u);
+    EXPECT_EQ(passes(work, x, false), 1);
+    EXPECT_EQ(passes(work, sum, true), 1);
+    EXPECT_EQ(work.scratch_written > 0, columns > 4096);
+    EXPECT_EQ(work.scratch_written, work.scratch_read);
+  }
+}
+
+// bf16: weights are rounded first, and channels are padded to eights.
+TEST(Dry, LayersAreThoseOfNvidiasLibraries) {
+  Graph graph;
+  const ValueId x = graph.input("x", {8, 16, 16, 3}, DType::BF16), w = graph.input("w", {16, 3, 3, 3});
+  const ValueId y = graph.emit1("conv2d", {x, w}, {{"pad", std::int64_t{1}}}, "conv");
+  Program program = dry_program(graph, {y}, {x, w});
+  const NodeWork work = program.dry_run().front();
+  EXPECT_EQ(work.calls, 1u);
+  EXPECT_EQ(work.launches, 2u) << "x is padded, weights are packed";
+  EXPECT_EQ(passes(work, x, false), 1);
+  EXPECT_EQ(passes(work, w, false), 1);
+  EXPECT_EQ(passes(work, y, true), 1);
+  EXPECT_EQ(work.scratch_written, 2u * (8 * 16 * 16 * 8 + 16 * 9 * 8));
+  EXPECT_EQ(work.scratch_read, work.scratch_written);
+}
+
+TEST(Dry, AProgramOfTheCpuIsNone) {
+  Graph graph;
+  const ValueId a = graph.input("a", {4});
+  const ValueId b = graph.emit1("relu", {a}, {}, "b");
+  std::vector<float> values(4);
+  const Binding bound{a, values.data()};
+  Program program(graph, std::vector{b}, std::vector{bound}, 1);
+  EXPECT_THROW(program.dry_run(), Error);
+}
+
+}  // namespace
+}  // namespace winnow::test

@@ -1,0 +1,190 @@
+// Where a run trains: the choice of train.device, what is said where there is no GPU, provenance, and what becomes of trials
+// that do not fit or whose device fails. On the emulated device, which can be without a driver.
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "experiments/results/trial_file.h"
+#include "experiments/run/devices.h"
+#include "experiments/run/run_trial.h"
+#include "tests/device/emulated.h"
+#include "tests/said.h"
+#include "tests/training/run_fixture.h"
+#include "tests/training/whole_trial.h"
+
+#if defined(WINNOW_EMULATED)
+namespace winnow::test {
+namespace {
+
+class Gpus : public RunFixture {
+ protected:
+  Gpus() : RunFixture("  - train.eval_batch: [16, 1000000]\n") {}
+  void SetUp() override {
+    emulator::reset();
+    RunFixture::SetUp();
+  }
+  void TearDown() override {
+    RunFixture::TearDown();
+    emulator::reset();
+  }
+  // Of the trial that fits, after a run.
+  TrialResult result() const {
+    const auto all = files("trials");
+    EXPECT_EQ(all.size(), 1u);
+    return all.empty() ? TrialResult{} : read_trial(all.front());
+  }
+  std::vector<std::filesystem::path> files(const char* folder) const {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(out() / folder)) {
+      if (entry.is_regular_file()) found.push_back(entry.path());
+    }
+    return found;
+  }
+  // With one thread each: a process that has had a team of threads cannot fork workers.
+  RunSaid run(std::vector<std::string> args) const {
+    args.insert(args.begin(), {"run", "--threads", "1"});
+    return winnow(args);
+  }
+};
+
+TEST_F(Gpus, WhyThereIsNoneIsToldApart) {
+  EXPECT_EQ(survey_gpus().problem, "");
+  emulator::set_driver_version(12020);
+  EXPECT_EQ(survey_gpus().problem,
+            "the NVIDIA driver is too old: it is for CUDA 12.2, this program needs one for CUDA 13.0");
+  emulator::set_driver_version(0);
+  EXPECT_EQ(survey_gpus().problem, "no NVIDIA driver is installed, or it does not run");
+  emulator::reset();
+  emulator::set_device_count(0);
+  EXPECT_EQ(survey_gpus().problem, "there is a driver for CUDA 13.0, but no GPU");
+  ::setenv("CUDA_VISIBLE_DEVICES", "7", 1);
+  EXPECT_EQ(survey_gpus().problem, "no GPU is visible: CUDA_VISIBLE_DEVICES is '7'");
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
+TEST_F(Gpus, CudaWithoutOneIsOneLineBeforeAnyTrial) {
+  emulator::set_driver_version(0);
+  const RunSaid said = run({"--device", "cuda"});
+  EXPECT_EQ(said.code, 69);
+  EXPECT_EQ(
+      said.err,
+      "winnow: error: train.device is cuda, but no NVIDIA driver is installed, or it does not run   (train.device: "
+      "auto trains on the CPU then; see winnow doctor)\n");
+  EXPECT_FALSE(std::filesystem::exists(out() / "running"));
+  EXPECT_EQ(run({"--device", "gpu"}).code, 65);
+}
+
+TEST_F(Gpus, AutoWithoutOneTrainsOnTheCpuAndSaysWhy) {
+  emulator::set_device_count(0);
+  const RunSaid said = run({"--strict", "--set", "train.eval_batch=16"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("trained on the CPU: there is a driver for CUDA 13.0, but no GPU")) << said.err;
+  EXPECT_EQ(result().provenance.at("device"), "cpu");
+}
+
+TEST_F(Gpus, ATrialThatDoesNotFitFailsBeforeItsFirstStepAndOthersGoOn) {
+  const RunSaid said = run({"--strict"});
+  EXPECT_EQ(said.code, 3) << said.err;
+  EXPECT_TRUE(said.has("failed: GPU 0 is out of memory: ")) << said.err;
+  EXPECT_TRUE(said.has("the trial is planned with ")) << said.err;
+  EXPECT_TRUE(said.has(" are free")) << said.err;
+  EXPECT_EQ(files("failed").size(), 1u);
+  const TrialResult trained = result();
+  EXPECT_EQ(trained.provenance.at("device"), "cuda");
+  EXPECT_EQ(trained.provenance.at("gpu.name"), "Emulated GPU");
+  EXPECT_EQ(trained.provenance.at("gpu.uuid"), "GPU-01000000-0000-0000-0000-000000000000");
+  EXPECT_EQ(trained.provenance.at("gpu.compute_capability"), "9.0");
+  EXPECT_EQ(trained.provenance.at("cuda.driver"), "13.0");
+  EXPECT_EQ(trained.provenance.at("cuda.runtime"), "13.0");
+}
+
+TEST_F(Gpus, TheDeviceIsNoPartOfATrialsName) {
+  EXPECT_EQ(run({"--set", "train.eval_batch=16"}).code, 0);
+  const TrialResult on_gpu = result();
+  const RunSaid again = run({"--set", "train.eval_batch=16", "--device", "cpu"});
+  EXPECT_TRUE(again.has("1 was done") || !again.has("to train")) << again.err;
+  std::filesystem::remove_all(out());
+  EXPECT_EQ(run({"--set", "train.eval_batch=16", "--device", "cpu"}).code, 0);
+  EXPECT_EQ(result().spec.name(), on_gpu.spec.name());
+  EXPECT_EQ(result().provenance.at("device"), "cpu");
+  EXPECT_NEAR(result().summary.at("final.test_loss"), on_gpu.summary.at("final.test_loss"), 1e-3);
+}
+
+TEST_F(Gpus, WorkersTakeTurnsAtTheGpus) {
+  const RunDevices two{.gpus = 2, .name = "x", .problem = ""};
+  EXPECT_EQ(two.gpu_of("auto", 0), 0);
+  EXPECT_EQ(two.gpu_of("cuda", 3), 1);
+  EXPECT_EQ(two.gpu_of("cpu", 3), std::nullopt);
+  EXPECT_EQ(RunDevices{}.gpu_of("auto", 0), std::nullopt);
+  emulator::set_device_count(2);
+  const RunSaid said = run({"--set", "train.eval_batch=[16, 17, 18]"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("by 2 workers")) << said.err;
+}
+
+TEST_F(Gpus, OneThatDoesNotStartEndsTheRunWithOneLine) {
+  emulator::fail_device(0, cudaErrorECCUncorrectable);
+  const RunSaid said = run({});
+  EXPECT_EQ(said.code, 69) << said.err;
+  EXPECT_TRUE(said.has("GPU 0 does not start: cudaStreamSynchronize: uncorrectable ECC error encountered")) << said.err;
+  EXPECT_FALSE(std::filesystem::exists(out() / "failed")) << "no trial is to blame";
+}
+
+// In a thread of its own, which takes the stream and its memory with it.
+TEST_F(Gpus, AFaultOfTheDeviceIsToldFromAFailureOfTheTrial) {
+  const TrialSpec spec = spec_of("{name: dense}", "epochs: 1, batch: 32, lr: 0.05, precision: f32");
+  std::thread([&] {
+    const auto self = make_self();
+    int asked = 0;
+    RunTrialOptions options;
+    options.gpu = 0;
+    options.stop_requested = [&] {
+      if (++asked == 3) emulator::fail_device(0, cudaErrorIllegalAddress);
+      return false;
+    };
+    EXPECT_THROW(run_trial(spec, *self, options), DeviceLost);
+  }).join();
+  emulator::reset();
+  std::thread([&] {
+    const auto self = make_self();
+    RunTrialOptions options;
+    options.gpu = 0;
+    options.progress = [](const TrialProgress&) { throw std::runtime_error("something of the host"); };
+    const TrialResult result = run_trial(spec, *self, options);
+    EXPECT_EQ(result.outcome, Outcome::Failed);
+    EXPECT_EQ(result.reason, "something of the host");
+  }).join();
+}
+
+TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
+  emulator::set_device_count(2);
+  const Said said = winnow::winnow({"doctor", "--device", "cuda"});
+  EXPECT_EQ(said.code, 0) << said.out;
+  EXPECT_NE(said.out.find("ok    GPU 1      Emulated GPU, 1 GiB, compute capability 9.0, "
+                          "GPU-02000000-0000-0000-0000-000000000000, reaches 0"),
+            std::string::npos)
+      << said.out;
+  EXPECT_NE(said.out.find("ok    training   works on GPU 1"), std::string::npos) << said.out;
+  EXPECT_NE(said.out.find("driver 13.0, runtime 13.0"), std::string::npos) << said.out;
+  emulator::reset();
+  emulator::set_driver_version(0);
+  EXPECT_EQ(winnow::winnow({"doctor"}).code, 0);
+  const Said without = winnow::winnow({"doctor", "--device", "cuda", "--json"});
+  EXPECT_EQ(without.code, 69);
+  const auto json = nlohmann::json::parse(without.out);
+  EXPECT_EQ(json.at("can_train"), false);
+  bool said_why = false;
+  for (const auto& one : json.at("findings")) {
+    said_why = said_why || (one.at("what") == "GPU" && one.at("state") == "none" &&
+                            one.at("costs") == "trials are trained on the CPU");
+  }
+  EXPECT_TRUE(said_why) << without.out;
+  emulator::reset();
+  emulator::fail("launch", 1, cudaErrorLaunchOutOfResources);
+  const Said broken = winnow::winnow({"doctor"});
+  EXPECT_EQ(broken.code, 69);
+  EXPECT_NE(broken.out.find("fail  training   fails on GPU 0: "), std::string::npos) << broken.out;
+}
+
+}  // namespace
+}  // namespace winnow::test
+#endif

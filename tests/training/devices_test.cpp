@@ -1,0 +1,75 @@
+// train.device and --device in a program without the CUDA back end, and `bench --dry`, which needs none.
+#include <nlohmann/json.hpp>
+
+#include "tests/said.h"
+#include "tests/training/run_fixture.h"
+
+namespace winnow::test {
+namespace {
+
+class WithoutGpus : public RunFixture {
+ protected:
+  WithoutGpus() : RunFixture("  - replicate: 1\n") {}
+};
+
+TEST_F(WithoutGpus, CudaIsRefusedBeforeAnyTrialAndAutoIsTheCpu) {
+  const RunSaid refused = winnow({"run", "--device", "cuda"});
+  EXPECT_EQ(refused.code, 69);
+  EXPECT_TRUE(refused.has("train.device is cuda, but this winnow was built without the CUDA back end")) << refused.err;
+  EXPECT_EQ(winnow({"run", "--threads", "1", "--device", "auto", "--strict"}).code, 0);
+  const RunSaid done = winnow({"run", "--threads", "1", "--device", "cuda", "--strict"});
+  EXPECT_EQ(done.code, 0) << "the trial is done, whatever trained it: " << done.err;
+}
+
+TEST_F(WithoutGpus, DoctorSaysWhatIsMissingAndThatTheCpuTrains) {
+  const Said said = winnow::winnow({"doctor"});
+  EXPECT_EQ(said.code, 0) << said.out;
+  for (const char* words :
+       {"processor", "may be used", "MPI", "HDF5", "oneDNN",
+        "none  GPU        this winnow was built without the CUDA back end: trials are trained on the CPU",
+        "ok    training   works on the CPU"}) {
+    EXPECT_NE(said.out.find(words), std::string::npos) << words << "\n" << said.out;
+  }
+  EXPECT_EQ(winnow::winnow({"doctor", "--device", "cuda"}).code, 69);
+  EXPECT_EQ(winnow::winnow({"doctor", "--device", "cpu"}).code, 0);
+  EXPECT_EQ(winnow::winnow({"doctor", "--device", "tpu"}).code, 64);
+}
+
+TEST_F(WithoutGpus, ADryBenchPlansAStepOfAGpu) {
+  const auto dry = [](const char* batch, const char* precision) {
+    const Said said = winnow::winnow({"bench", "--device", "cuda", "--dry", "--json", "--model", "resnet20", "--batch",
+                                      batch, "--precision", precision});
+    EXPECT_EQ(said.code, 0) << said.err;
+    return nlohmann::json::parse(said.out);
+  };
+  const auto one = dry("64", "bf16"), two = dry("128", "bf16"), wide = dry("64", "f32");
+  EXPECT_EQ(one.at("precision"), "bf16");
+  EXPECT_EQ(two.at("flops_per_step"), 2 * one.at("flops_per_step").get<double>());
+  // By hand, an image forward: the stem, three stages, the classifier. Backward twice that, but for the images' gradient.
+  const double stem = 3 * 16 * 9 * 1024, first = 6 * 16 * 16 * 9 * 1024, second = (16 * 32 + 5 * 32 * 32) * 9 * 256,
+               third = (32 * 64 + 5 * 64 * 64) * 9 * 64, classifier = 640;
+  EXPECT_EQ(one.at("flops_per_step"), 64 * 2 * (3 * (stem + first + second + third + classifier) - stem));
+  EXPECT_EQ(two.at("activation_bytes"), 2 * one.at("activation_bytes").get<double>());
+  EXPECT_EQ(wide.at("activation_bytes"), 2 * one.at("activation_bytes").get<double>());
+  // Stem and 18 layers of 16 channels at 32x32, 32 at 16x16, 64 at 8x8, and 10 classes.
+  EXPECT_EQ(one.at("activation_bytes"), 64 * 2.0 * (7 * 16 * 1024 + 6 * 32 * 256 + 6 * 64 * 64 + 10));
+  double launches = 0, bytes = 0;
+  for (const auto& op : one.at("ops")) {
+    launches += op.at("launches").get<double>() + op.at("library_calls").get<double>();
+    bytes += op.at("bytes_read").get<double>() + op.at("bytes_written").get<double>();
+  }
+  EXPECT_EQ(one.at("launches_per_step"), launches);
+  EXPECT_NEAR(bytes, one.at("bytes_read_per_step").get<double>() + one.at("bytes_written_per_step").get<double>(), 1);
+  // No node takes less than its memory or its arithmetic.
+  for (const auto& bound : one.at("bounds_by_data_sheet")) {
+    EXPECT_GE(bound.at("seconds"), bound.at("memory_seconds"));
+    EXPECT_GE(bound.at("seconds"), bound.at("arithmetic_seconds"));
+  }
+  EXPECT_NEAR(one.at("bounds_by_data_sheet")[0].at("memory_seconds").get<double>(), bytes / 2039e9, 1e-9);
+  EXPECT_EQ(winnow::winnow({"bench", "--dry"}).code, 64);
+  const Said real = winnow::winnow({"bench", "--device", "cuda"});
+  EXPECT_EQ(real.code, 69) << real.err;
+}
+
+}  // namespace
+}  // namespace winnow::test
