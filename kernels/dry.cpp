@@ -23,6 +23,8 @@ void Stream::download(void* to, const void*, std::size_t bytes) {
   if (bytes > 0) std::memset(to, 0, bytes);
 }
 
+std::shared_ptr<DeviceStream> Stream::beside() { throw std::logic_error("a dry device has one queue"); }
+void Stream::after(DeviceStream&) { throw std::logic_error("a dry device has one queue"); }
 std::unique_ptr<Recording> Stream::record(const std::function<void()>&) {
   throw std::logic_error("a dry device records nothing");
 }

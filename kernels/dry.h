@@ -45,6 +45,9 @@ class Log {
 class Stream final : public DeviceStream {
  public:
   Device device() const override { return Device::Dry; }
+  DeviceIdentity identity() const override { return {"no device", "dry"}; }
+  int ordinal() const override { return 0; }
+  std::size_t free_bytes() const override { return kAll; }
   void* queue() const override { return log_.get(); }
 
   std::byte* allocate(std::size_t bytes) override;
@@ -54,7 +57,11 @@ class Stream final : public DeviceStream {
   void copy(void*, const void*, std::size_t) override {}
   void zero(void*, std::size_t) override {}
   void wait() override {}
-  std::unique_ptr<Recording> record(const std::function<void()>&) override;  // throws: what is recorded would be lost
+  void be_patient(Patience) override {}
+  // These throw: what another queue or a recording takes would be lost.
+  std::shared_ptr<DeviceStream> beside() override;
+  void after(DeviceStream& other) override;
+  std::unique_ptr<Recording> record(const std::function<void()>&) override;
 
  private:
   std::unique_ptr<Log> log_ = std::make_unique<Log>();

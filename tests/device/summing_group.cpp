@@ -14,7 +14,8 @@
 
 namespace winnow::test {
 
-// What runs on devices is run by one thread at a time (tests/emulator/work.h); the mutex is for what the ranks do themselves.
+// What runs on devices is run by one thread at a time (tests/emulator/work.h), which has the emulator's lock; this mutex is for
+// what the ranks do themselves. So it is taken after the emulator's, and nobody who has it calls the emulator.
 struct SummingGroups::Board {
   struct Sum {
     std::vector<float*> data;  // by rank
@@ -85,8 +86,9 @@ class SummingGroup final : public DeviceGroup {
                            .run = [board = board_, rank, count] { add_up(*board, rank, count); },
                            .ready = [board = board_, rank, data, count] { return arrive(*board, rank, data, count); }});
     if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
+    const std::size_t kernels = emulator::counts(emulator::Within::Direct).kernels;
     const std::lock_guard lock(board_->mutex);
-    board_->kernels_before[rank].push_back(emulator::counts(emulator::Within::Direct).kernels);
+    board_->kernels_before[rank].push_back(kernels);
   }
   void check() override {
     const std::lock_guard lock(board_->mutex);
