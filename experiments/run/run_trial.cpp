@@ -288,12 +288,26 @@ void within_memory(const TrialSpec& spec, const Communicator& group, const RunTr
 
 void open_gpu(int gpu) { worker_programs(gpu); }
 
+GroupDevices::~GroupDevices() {
+  if (ranks_) programs_->clear();
+}
+
+DeviceRanks* GroupDevices::open(Communicator& group, std::optional<int> gpu) {
+  if (group.size() == 1 || !gpu || cuda::nccl == nullptr) return nullptr;
+  if (!ranks_) {
+    programs_ = &worker_programs(gpu);
+    ranks_ = std::make_unique<DeviceRanks>(group, programs_->stream());
+  }
+  return ranks_.get();
+}
+
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options) {
   TrialResult result;
   result.spec = spec;
   const TrialSeeds seeds = seeds_of(spec);
   Bench bench;
   Model dense;
+  DeviceRanks* devices = nullptr;
   const auto set_up = [&](ProgramCache& programs) {
     bench.needed.clear();
     const TrialSetup setup(spec);
@@ -316,9 +330,11 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
                                                        .observer = *bench.recorder,
                                                        .threads = options.threads,
                                                        .start = std::move(start),
-                                                       .programs = &programs});
+                                                       .programs = &programs,
+                                                       .devices = devices});
   };
   try {
+    if (options.devices != nullptr) devices = options.devices->open(group, options.gpu);
     agree(group, [&] { within_memory(spec, group, options, set_up); });
     agree_on_data(group, *bench.data);
     train(bench, dense, seeds, group, options, result);

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "core/error.h"
 #include "core/needed.h"
 #include "distributed/communicator.h"
+#include "distributed/device_ranks.h"
 #include "distributed/trainer.h"
 #include "experiments/trial.h"
 
@@ -19,10 +21,29 @@ struct TrialProgress {
   double images_per_second = 0;
 };
 
+// A group whose ranks have a GPU each, and how they sum there: opened by the first trial that needs it, for all trials of the
+// group, which must outlive it. Made and used by the thread that trains.
+class GroupDevices {
+ public:
+  GroupDevices() = default;
+  ~GroupDevices();
+  GroupDevices(const GroupDevices&) = delete;
+  GroupDevices& operator=(const GroupDevices&) = delete;
+
+  // Collective. Null where sums go through the host: a single rank, no GPU, no NCCL. Error{Site} on all ranks where two of
+  // them have one GPU, or GPUs of two models.
+  DeviceRanks* open(Communicator& group, std::optional<int> gpu);
+
+ private:
+  std::unique_ptr<DeviceRanks> ranks_;
+  ProgramCache* programs_ = nullptr;  // what they recorded must end before the group does
+};
+
 struct RunTrialOptions {
   int threads = 1;
-  std::optional<int> gpu = {};  // that trains; nothing: the CPU
-  bool read_ahead = false;      // a core is left over for preparing batches
+  std::optional<int> gpu = {};      // that trains; nothing: the CPU
+  GroupDevices* devices = nullptr;  // of the group; nothing: several ranks sum through the host
+  bool read_ahead = false;          // a core is left over for preparing batches
   std::string command_line;
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step

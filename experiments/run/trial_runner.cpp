@@ -114,6 +114,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   RunTrialOptions run;
   run.threads = job_.threads;
   run.gpu = job_.devices.gpu_of(spec, job_.place);
+  run.devices = &devices_;
   run.read_ahead = job_.read_ahead;
   run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;

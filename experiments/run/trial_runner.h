@@ -10,6 +10,7 @@
 #include "experiments/results/files.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/run_sweep.h"
+#include "experiments/run/run_trial.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_draw.h"
@@ -54,6 +55,7 @@ class TrialRunner {
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 
   Job job_;
+  GroupDevices devices_;
 };
 
 }  // namespace winnow

@@ -6,6 +6,7 @@
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
 #include "tests/device/thread_ranks.h"
+#include "tests/training/whole_trial.h"
 
 namespace winnow::test {
 namespace {
@@ -79,6 +80,43 @@ std::vector<TrialCase> trials_of_ranks() {
 
 INSTANTIATE_TEST_SUITE_P(Trials, TrialOfRanks, testing::ValuesIn(trials_of_ranks()),
                          [](const auto& at) { return at.param.name; });
+
+#if defined(WINNOW_EMULATED)
+// As `winnow run` trains it: the ranks of a group open their devices at the first trial and keep them for the next.
+TEST(RanksOfARun, SumOnTheDevicesOfItsGroup) {
+  TrialSpec spec = spec_of("{name: rigl, density: 0.2}", "epochs: 1, batch: 32, lr: 0.05");
+  spec.ranks = kRanks;
+  const auto run = [&](bool on_gpus) {
+    std::vector<TrialResult> results(2);
+    EXPECT_EQ(on_ranks(kRanks,
+                       [&](ThreadRank& comm) {
+                         GroupDevices devices;
+                         RunTrialOptions options;
+                         options.devices = &devices;
+                         if (on_gpus) options.gpu = comm.rank();
+                         for (TrialResult& result : results) {
+                           TrialResult mine = run_trial(spec, comm, options);
+                           if (comm.rank() == 0) result = std::move(mine);
+                         }
+                       }),
+              no_errors(kRanks));
+    return results;
+  };
+  const std::vector<TrialResult> expected = run(false);
+  machine_of(kRanks);
+  const std::vector<TrialResult> found = run(true);
+  for (const TrialResult& result : found) {
+    EXPECT_EQ(result.reason, "");
+    EXPECT_NEAR(result.summary.at("final.test_loss"), expected[0].summary.at("final.test_loss"), 0.01);
+    EXPECT_EQ(result.summary.at("bytes.sent"), expected[0].summary.at("bytes.sent"));
+    EXPECT_EQ(result.provenance.at("device"), "cuda");
+  }
+  EXPECT_EQ(found[1].summary.at("final.test_loss"), found[0].summary.at("final.test_loss"));
+  // 8 steps of two trials on two ranks, a bucket and the numbers of the step each, beside the products of three layers.
+  EXPECT_GE(emulator::counts(emulator::Within::Graphs).library, 2u * 2u * 6u * (2u + 8u));
+  expect_clean_machine();
+}
+#endif
 
 }  // namespace
 }  // namespace winnow::test
