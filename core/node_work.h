@@ -21,6 +21,7 @@ struct MemoryPass {
 
 struct NodeWork {
   std::string op, name;
+  bool is_layer = false;  // its outputs are activations
   std::int64_t macs = 0;
   std::size_t launches = 0, calls = 0;                // kernels of winnow, and calls of libraries
   std::size_t scratch_read = 0, scratch_written = 0;  // bytes of temporary memory

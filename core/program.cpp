@@ -329,6 +329,7 @@ std::vector<NodeWork> Program::dry_run() {
     step.kernel->run({step.in, step.out, impl_->exec});
     all.push_back(node_work(impl_->nodes[at], step.in, step.out, log.take()));
     all.back().macs = step.macs;
+    all.back().is_layer = find_op(impl_->nodes[at].op).role == OpRole::Layer;
   }
   return all;
 }

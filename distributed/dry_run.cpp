@@ -19,6 +19,22 @@ DryRun::Part part_of(Program& program, std::int64_t times) {
   return part;
 }
 
+// Beside the programs: images made from the bytes of the data set (core/batch_feeder.h).
+DryRun::Part part_of_batch(const TensorView& images) {
+  NodeWork make{.op = "make_images", .name = "batch"};
+  make.launches = 1;
+  make.scratch_read = static_cast<std::size_t>(images.numel());
+  make.passes = {{ValueId(0), true}};
+  return {.nodes = {make}, .values = {{images.shape, images.dtype}}, .times = 1};
+}
+
+// Losses and counts of a pass, noted in a log (core/scalar_log.h).
+NodeWork work_of_log() {
+  NodeWork log{.op = "log", .name = "losses"};
+  log.launches = 1;
+  return log;
+}
+
 // The largest of any node: they run one after another.
 std::size_t workspace_of(const std::vector<DryRun::Part>& parts) {
   std::size_t most = 0;
@@ -46,6 +62,7 @@ DryRun dry_run(const Network& network, Method& method, const Settings& train, st
 
   DryRun run;
   run.parts.push_back(part_of(training, Optimizer::passes(train)));
+  run.parts.back().nodes.push_back(work_of_log());
   run.params = params.bytes() + optimizer.point_bytes();
   run.arena = training.arena_bytes();
   run.scratch = training.scratch_bytes();
@@ -53,6 +70,7 @@ DryRun dry_run(const Network& network, Method& method, const Settings& train, st
     run.parts.push_back(part_of(*program, 1));
     run.scratch += program->arena_bytes() + program->scratch_bytes();
   }
+  run.parts.push_back(part_of_batch(training.view(net.images)));
   run.workspace = workspace_of(run.parts);
   const Program& evaluation = programs.compiled(network.evaluation(eval_rows)).program;
   run.evaluation = evaluation.arena_bytes() + evaluation.scratch_bytes();

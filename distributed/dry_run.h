@@ -23,8 +23,8 @@ struct DryRun {
     std::vector<Value> values;  // by ValueId
     std::int64_t times = 1;     // in a step
   };
-  std::vector<Part>
-      parts;  // the training program, the update, and what computes the point of an optimiser of two passes
+  // The training program with its log, the update, what computes the point of an optimiser of two passes, the batch.
+  std::vector<Part> parts;
   // Bytes, without what libraries ask for.
   std::size_t params = 0;      // weights, gradients, slots, buffers
   std::size_t arena = 0;       // of the training program

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "core/op.h"
 #include "distributed/dry_run.h"
 #include "experiments/cli/bench_subject.h"
 #include "experiments/data/registry.h"
@@ -62,14 +61,13 @@ DryFigures dry_figures(const BenchSubject& subject) {
       work.macs = times * static_cast<double>(node.macs);
       work.read = times * static_cast<double>(node.scratch_read);
       work.written = times * static_cast<double>(node.scratch_written);
-      const bool is_layer = find_op(node.op).role == OpRole::Layer;
       for (const MemoryPass& pass : node.passes) {
         const auto at = static_cast<std::size_t>(pass.value);
         const auto all = static_cast<double>(part.values[at].bytes());
         (pass.is_write ? work.written : work.read) += times * pass.share * all;
         if (part.values[at].bytes() == twice.parts[p].values[at].bytes()) continue;
         figures.moved += times * pass.share * all;
-        if (is_layer && pass.is_write) figures.activations += all;
+        if (node.is_layer && pass.is_write) figures.activations += all;
       }
       figures.nodes.push_back(std::move(work));
     }

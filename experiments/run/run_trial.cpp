@@ -260,7 +260,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
 // What the trial will hold on its GPU, for a message.
 std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
   const TrialSetup setup(spec);
-  const Settings train = setup.train();
+  const Settings& train = setup.train();
   const std::unique_ptr<Method> method = setup.method();
   const Network network(setup.build(), *method, train, compute_type(train, Device::Cuda), 1);
   const DryRun plan =
