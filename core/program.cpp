@@ -271,6 +271,8 @@ void Program::check() {
   for (const Step& step : impl_->steps) step.kernel->check(found);
 }
 
+void Program::forget_recordings() { impl_->recorded.clear(); }
+
 const RunContext& Program::context() const { return impl_->context; }
 
 void Program::watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues) {

@@ -49,6 +49,8 @@ class Program {
   void run(const RunFeed& feed = {});
   // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.
   void check();
+  // What is recorded is gone; the next runs are recorded anew.
+  void forget_recordings();
   const RunContext& context() const;
   // Calls `ready(value)` during run() as soon as each of `values` is final, on a device: queued; used to overlap communication.
   // Who queues work of its own there and can have it recorded says so with `queues`.

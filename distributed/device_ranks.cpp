@@ -65,6 +65,7 @@ void DeviceRanks::wait_on(double waited) {
 }
 
 void DeviceRanks::give_up(const std::string& why) {
+  if (before_abort_) before_abort_();
   if (group_) group_->abort();
   std::string what = fmt::format("{} of {} ranks", operation_.what, comm_.size());
   if (operation_.messages > 0) {

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "distributed/communicator.h"
 #include "kernels/device_group.h"
@@ -38,6 +40,9 @@ class DeviceRanks {
   };
   void begin(const Operation& operation);
 
+  // Called before the group is given up: NCCL's abort waits until no recording holds a sum any more.
+  void before_abort(std::function<void()> forget) { before_abort_ = std::move(forget); }
+
   static DeviceGroups installed();  // NCCL, or nothing
 
  private:
@@ -48,6 +53,7 @@ class DeviceRanks {
   Communicator& comm_;
   std::shared_ptr<DeviceStream> stream_;
   double time_limit_;
+  std::function<void()> before_abort_;
   std::unique_ptr<Attendance> attendance_;
   std::unique_ptr<DeviceGroup> group_;
   Operation operation_{"opening the group"};

@@ -69,8 +69,12 @@ class ProgramCache {
   void clear() {
     entries_.clear();
     params_.reset();
+    pixels_.clear();
   }
-  bool is_empty() const { return !params_; }
+  bool is_empty() const { return !params_ && pixels_.empty(); }
+  void forget_recordings() {
+    for (const auto& entry : entries_) entry->net.program.forget_recordings();
+  }
 
   // Parameters of a trial that begins, all zero. In the memory of the last trial's if they are the same; otherwise its
   // programs are gone with it.

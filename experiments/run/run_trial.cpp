@@ -297,6 +297,7 @@ DeviceRanks* GroupDevices::open(Communicator& group, std::optional<int> gpu) {
   if (!ranks_) {
     programs_ = &worker_programs(gpu);
     ranks_ = std::make_unique<DeviceRanks>(group, programs_->stream());
+    ranks_->before_abort([programs = programs_] { programs->forget_recordings(); });
   }
   return ranks_.get();
 }
@@ -342,7 +343,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     result.outcome = Outcome::Failed;
     result.reason = error.what();
     result.input_unreadable = error.kind() == ErrorKind::Input;
-    if (group.size() == 1) end_if_lost(options, error.what());
+    end_if_lost(options, error.what());
   } catch (const std::exception& error) {
     // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
     const auto* known = dynamic_cast<const Error*>(&error);

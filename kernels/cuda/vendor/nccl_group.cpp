@@ -57,7 +57,8 @@ class NcclGroup final : public DeviceGroup {
     if (status != ncclInProgress) fail_unless_done(status, "NCCL");
   }
 
-  // Not ncclCommFinalize and ncclCommDestroy, which wait for other ranks and for recordings that are still kept.
+  // Not ncclCommFinalize and ncclCommDestroy, which wait for other ranks. Whoever calls has dropped the recordings that hold
+  // sums of this group: NCCL waits until none does (commDestroySync, localPersistentRefs).
   void abort() noexcept override {
     if (comm_ != nullptr) static_cast<void>(ncclCommAbort(comm_));
     comm_ = nullptr;
