@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "core/scalar_log.h"
-
 namespace winnow {
 namespace {
 
@@ -31,7 +29,8 @@ Evaluation Evaluator::evaluate(Split split) {
   if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
   std::vector<double> sums(3 + net_->reported.size(), 0.0);
   Program& program = net_->program;
-  ScalarLog log(program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  if (!log_) log_.emplace(program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  ScalarLog& log = *log_;
   const auto add_logged = [&] {
     program.check();
     const std::vector<float> logged = log.take();
