@@ -16,7 +16,7 @@ std::byte* Stream::allocate(std::size_t bytes) {
   constexpr std::uintptr_t kAlign = 4096;
   const std::uintptr_t at = next_;
   next_ += (bytes + 2 * kAlign - 1) / kAlign * kAlign;
-  return reinterpret_cast<std::byte*>(at);
+  return reinterpret_cast<std::byte*>(at);  // NOLINT(performance-no-int-to-ptr): an address that nobody follows
 }
 
 void Stream::download(void* to, const void*, std::size_t bytes) {
