@@ -14,8 +14,8 @@ constexpr std::int64_t kTileRows = 4;
 std::int64_t up_to(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
 // Both operands of one product in f32, the sum's axis first, padded with zeros to whole tiles.
-struct Panels {
-  Panels(const MatmulShape& s, std::byte* memory)
+struct MatmulPanels {
+  MatmulPanels(const MatmulShape& s, std::byte* memory)
       : a_width(up_to(s.rows, kTileRows)),
         b_width(up_to(s.cols, kLanes)),
         a(reinterpret_cast<float*>(memory)),
@@ -41,7 +41,7 @@ void pack(const T* from, std::int64_t inner, std::int64_t extent, bool transpose
 }
 
 template <class T>
-void multiply(const MatmulShape& s, const Panels& panels, T* c) {
+void multiply(const MatmulShape& s, const MatmulPanels& panels, T* c) {
   for (std::int64_t row = 0; row < s.rows; row += kTileRows) {
     for (std::int64_t col = 0; col < s.cols; col += kLanes) {
       Vec sum[kTileRows] = {};
@@ -61,13 +61,13 @@ void multiply(const MatmulShape& s, const Panels& panels, T* c) {
 }  // namespace
 
 std::size_t MatmulShape::scratch_bytes(int threads) const {
-  return Panels::bytes(*this) * static_cast<std::size_t>(threads);
+  return MatmulPanels::bytes(*this) * static_cast<std::size_t>(threads);
 }
 
 template <class T>
 void matmul(const MatmulShape& s, const T* a, const T* b, T* c, std::byte* scratch, int threads) {
   share_out(threads, s.count, [&](int thread, std::int64_t begin, std::int64_t end) {
-    const Panels panels(s, scratch + static_cast<std::size_t>(thread) * Panels::bytes(s));
+    const MatmulPanels panels(s, scratch + static_cast<std::size_t>(thread) * MatmulPanels::bytes(s));
     for (std::int64_t i = begin; i < end; ++i) {
       pack(a + i * s.rows * s.inner, s.inner, s.rows, !s.transpose_a, panels.a_width, panels.a);
       pack(b + i * s.inner * s.cols, s.inner, s.cols, s.transpose_b, panels.b_width, panels.b);
