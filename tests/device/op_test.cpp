@@ -1,10 +1,11 @@
 // Every op and every example of it, with its gradients, on a device: what the CPU computes, queued, recorded and replayed.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <set>
+#include <map>
+#include <string>
 
 #include "core/error.h"
 #include "tests/core/op_trial.h"
@@ -20,6 +21,10 @@ RunFeed feed_of(std::uint32_t step) {
 // Has every node one definition for all devices? Then sums are taken in one order as well.
 bool one_definition(OpTrial& trial) {
   return std::ranges::all_of(trial.graph().nodes(), [](const Node& node) { return bool{find_op(node.op).kernel.any}; });
+}
+
+bool has_gradient(const OpCase& at) {
+  return find_op(at.op).reverse && at.example().gradient != OpExample::Gradient::None;
 }
 
 std::vector<std::byte> bytes_of(const Program& program, ValueId value) {
@@ -49,8 +54,7 @@ class OnDevice : public testing::TestWithParam<OpCase> {
   void compare(Variant variant) {
     OpTrial trial(GetParam(), variant);
     std::vector<ValueId> values = trial.node().out;
-    const bool gradient = find_op(GetParam().op).reverse && GetParam().example().gradient != OpExample::Gradient::None;
-    if (gradient && trial.differentiate_functional()) {
+    if (has_gradient(GetParam()) && trial.differentiate_functional()) {
       for (const std::size_t i : trial.differentiable()) values.push_back(trial.gradient(i));
     }
     std::erase(values, kNoValue);
@@ -102,6 +106,38 @@ std::vector<OpCase> bf16_cases() {
 std::string name_of_case(const testing::TestParamInfo<OpCase>& at) {
   return at.param.op + "_" + std::to_string(at.param.index);
 }
+// Prints what the suites above and those of tests/core hold each op to. An op without a kernel for the device, or without
+// an example in a type that it takes, is not tested at all.
+TEST(OpTable, HasEveryOpOnBothDevicesInEveryType) {
+  struct Held {
+    std::size_t cases = 0, in_bf16 = 0, with_gradient = 0;
+    bool exact = true;
+  };
+  std::map<std::string, Held> held;
+  for (const OpCase& at : all_op_cases()) {
+    OpTrial trial(at);
+    Held& op = held[at.op];
+    op.cases += 1;
+    op.in_bf16 += takes_bf16(at) ? 1 : 0;
+    op.with_gradient += has_gradient(at) && trial.differentiate_functional() ? 1 : 0;
+    op.exact = op.exact && one_definition(trial);
+  }
+  fmt::print("{:24} {:>5}  {:>11} {:>11}  {:>10} {:>11}\n", "op", "cases", "CPU f32", "CPU bf16", "device f32",
+             "device bf16");
+  for (const std::string& name : op_names()) {
+    EXPECT_TRUE(find_op(name).kernel.on(Device::Cpu)) << name;
+    EXPECT_TRUE(find_op(name).kernel.on(Device::Cuda)) << name;
+    const Held& op = held[name];
+    EXPECT_GT(op.cases, 0u) << name;
+    fmt::print("{:24} {:>5}  {:>11} {:>11}  {:>10} {:>11}\n", name, op.cases,
+               op.with_gradient > 0 ? "differences" : "values", op.in_bf16 > 0 ? "as f32" : "-",
+               op.exact ? "bits" : "1e-5",
+               op.in_bf16 == 0 ? "-"
+               : op.exact      ? "bits"
+                               : "0.02");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ops, OnDevice, testing::ValuesIn(all_op_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Ops, OnDeviceInBf16, testing::ValuesIn(bf16_cases()), name_of_case);
 
