@@ -9,7 +9,7 @@
 namespace winnow::cpu {
 namespace {
 
-constexpr std::int64_t kBlock = 16;  // output channels that are summed in registers
+constexpr std::int64_t kOutputs = 16;  // output channels that are summed in registers
 
 std::int64_t padded(std::int64_t floats) { return (floats + 15) / 16 * 16; }
 
@@ -155,14 +155,14 @@ class Patches {
   }
   void convolve(std::int64_t left, std::int64_t image, std::int64_t top, std::int64_t start) {
     each_pixel(image, top, start, [&](std::int64_t i, std::int64_t j, T* to) {
-      for (std::int64_t o = 0; o < c_.out; o += kBlock) pixel(left, i * c_.stride, j * c_.stride, o, to);
+      for (std::int64_t o = 0; o < c_.out; o += kOutputs) pixel(left, i * c_.stride, j * c_.stride, o, to);
     });
   }
 
   void pixel(std::int64_t left, std::int64_t row, std::int64_t col, std::int64_t first, T* to) const {
-    const std::int64_t lanes = std::min(kBlock, c_.out - first);
-    float sum[kBlock];
-    for (std::int64_t o = 0; o < kBlock; ++o) {
+    const std::int64_t lanes = std::min(kOutputs, c_.out - first);
+    float sum[kOutputs];
+    for (std::int64_t o = 0; o < kOutputs; ++o) {
       sum[o] = buffers_.bias != nullptr && o < lanes ? buffers_.bias[first + o] : 0.0f;
     }
     for (std::int64_t ky = 0; ky < c_.kernel_h; ++ky) {
@@ -175,9 +175,9 @@ class Patches {
     for (std::int64_t o = 0; o < lanes; ++o) to[first + o] = from_float<T>(sum[o]);
   }
   static void add(float x, const float* filter, std::int64_t lanes, float* sum) {
-    if (lanes == kBlock) {
+    if (lanes == kOutputs) {
 #pragma omp simd
-      for (std::int64_t o = 0; o < kBlock; ++o) sum[o] += x * filter[o];
+      for (std::int64_t o = 0; o < kOutputs; ++o) sum[o] += x * filter[o];
     } else {
       for (std::int64_t o = 0; o < lanes; ++o) sum[o] += x * filter[o];
     }
