@@ -214,6 +214,11 @@ void Program::feed(ValueId leaf, void* data) {
   impl_->context.write(fed_memory(leaf), data, view(leaf).bytes());
 }
 
+void Program::prepare_to_feed(std::span<const ValueId> leaves) {
+  if (!impl_->context.stream()) return;
+  for (const ValueId leaf : leaves) fed_memory(leaf);
+}
+
 std::byte* Program::fed_memory(ValueId leaf) {
   const std::size_t bytes = view(leaf).bytes();
   Memory& memory = impl_->fed[leaf];

@@ -43,6 +43,8 @@ class Program {
   // a device the bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not
   // recorded, so there the leaf reads `data` itself, which must stay as it is until the run is over.
   void feed(ValueId leaf, void* data);
+  // Takes the device's memory of leaves that will be fed, which feed() takes else.
+  void prepare_to_feed(std::span<const ValueId> leaves);
   // Where a device reads a leaf that is fed, for who computes it there.
   std::byte* fed_memory(ValueId leaf);
   // On the CPU it ends with check().

@@ -14,16 +14,18 @@ std::uint64_t new_plans() {
   return next.fetch_add(2);
 }
 
+// Grown where they do not fit. What was queued before still finds what was there.
 template <class T>
-Memory on_device(const std::shared_ptr<DeviceStream>& stream, const std::vector<T>& values) {
-  Memory memory(stream, values.size() * sizeof(T));
-  stream->upload(memory.get(), values.data(), values.size() * sizeof(T));
-  return memory;
+void put(const std::shared_ptr<DeviceStream>& stream, const std::vector<T>& values, Memory& memory) {
+  const std::size_t bytes = values.size() * sizeof(T);
+  if (memory.bytes() < bytes) memory = Memory(stream, bytes);
+  stream->upload(memory.get(), values.data(), bytes);
 }
 
 }  // namespace
 
-DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, std::size_t bucket_bytes)
+DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, bool masks,
+                             std::size_t bucket_bytes)
     : ranks_(ranks), params_(params), net_(net) {
   std::vector<std::int64_t> begins;
   std::int64_t entries = 0;
@@ -41,6 +43,8 @@ DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNet
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     buckets_[b].buffer = reinterpret_cast<float*>(buffers_.get()) + begins[b];
   }
+  tables_ = Memory(ranks.stream(), 2 * net.gradients.size() * sizeof(LiveSegment));
+  if (masks) live_ = Memory(ranks.stream(), static_cast<std::size_t>(entries) * sizeof(std::uint32_t));
   note_numbers();
 }
 
@@ -53,7 +57,7 @@ void DeviceReducer::note_numbers() {
     numbers.push_back({view.data, view.dtype == DType::I32});
   }
   numbers_ = static_cast<std::int64_t>(numbers.size());
-  number_table_ = on_device(ranks_.stream(), numbers);
+  put(ranks_.stream(), numbers, number_table_);
   number_buffer_ = Memory(ranks_.stream(), (numbers.size() + 1) * sizeof(float));
 }
 
@@ -96,11 +100,11 @@ void DeviceReducer::rebuild() {
       }
     }
   }
-  live_ = on_device(ranks_.stream(), live);
+  put(ranks_.stream(), live, live_);
   for (std::size_t s = 0; s < table.size(); ++s) {
     if (first_live[s] >= 0) table[s].live = reinterpret_cast<const std::uint32_t*>(live_.get()) + first_live[s];
   }
-  tables_ = on_device(ranks_.stream(), table);
+  put(ranks_.stream(), table, tables_);
   auto first = first_segment.begin();
   for (Bucket& bucket : buckets_) {
     for (Part& part : bucket.parts) {

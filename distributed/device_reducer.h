@@ -15,7 +15,9 @@ namespace winnow {
 
 class DeviceReducer final : public Reducer {
  public:
-  DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, std::size_t bucket_bytes = kBucketBytes);
+  // `masks`: there may come some, whose memory is taken here.
+  DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, bool masks,
+                std::size_t bucket_bytes = kBucketBytes);
 
   void watch() override;
   void begin_step(bool dense) override;

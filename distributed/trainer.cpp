@@ -36,12 +36,19 @@ Trainer::Trainer(TrainJob job)
       recalibrator_(job_, network_, programs_, *source_),
       phases_(job_, params_, length_) {
   flush_denormals(job_.threads);
-  // A trial that does not fit into a device fails before its first step.
-  if (programs_.device() != Device::Cpu) evaluator_.prepare();
+  if (programs_.device() != Device::Cpu) take_memory();
   job_.method.schedule(events_, length_);
 }
 
 Trainer::~Trainer() = default;
+
+// A trial that does not fit into a device fails before its first step, where its ranks can still hear of it.
+void Trainer::take_memory() {
+  if (job_.method.touches().masks) params_.reserve_masks();
+  evaluator_.prepare();
+  step_->prepare_pixels();
+  evaluator_.prepare_pixels();
+}
 
 std::vector<ParamId> Trainer::prunable() const {
   std::vector<ParamId> ids;

@@ -76,6 +76,7 @@ class Trainer final : public TrainState {
   void log(std::string_view what, std::string_view layer, double value) override;
 
  private:
+  void take_memory();
   Verdict notify(When when, bool gradients = false);
   void check_masks();
   void check_agreed(std::uint64_t digest, const char* what);

@@ -1,6 +1,7 @@
 #include "distributed/training_step.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace winnow {
@@ -57,12 +58,18 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   parts_.push_back(std::make_unique<Part>(
       Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
   now().reducer->watch();
+  net.program.prepare_to_feed(std::array{net.images, net.labels});
+  net.program.prepare_to_feed(net.taught);
   std::size_t memory = 0;
   for (const auto& each : parts_) {
     const Program& program = each->net.program;
     memory += program.arena_bytes() + program.scratch_bytes() + each->optimizer.point_bytes();
   }
   memory_ = std::max(memory_, memory);
+}
+
+void TrainingStep::prepare_pixels() {
+  if (!teacher_) feeder_.prepare_pixels(context(), source_);
 }
 
 void TrainingStep::enter_phase(int phase) {

@@ -27,6 +27,7 @@ class TrainingStep {
     bool finite = true;               // all numbers up to here, on every rank
   };
   static constexpr std::size_t kMostQueued = 32;  // batches between two calls of results()
+  void prepare_pixels();                          // takes the bytes of the data set on a device, where there is room
   void enter_phase(int phase);
   // From here on these parameters rest, in the order of their ids: programs without their gradients and updates.
   void rest(std::span<const ParamId> resting);
