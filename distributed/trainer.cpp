@@ -253,8 +253,12 @@ void Trainer::recalibrate(std::int64_t batches) {
   recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
 }
 
+// All ranks are asked at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and must
+// not while the device of another rank is still in the sums of the last steps: so they meet here, and on no error's way out.
 void Trainer::stop_if(bool asked) {
-  if (asked) throw Error(ErrorKind::Stopped, "stopped on request");
+  if (!asked) return;
+  if (job_.devices != nullptr) check_agreed(static_cast<std::uint64_t>(cursor_.step), "stop at different steps");
+  throw Error(ErrorKind::Stopped, "stopped on request");
 }
 
 void Trainer::report_epoch() {

@@ -85,7 +85,7 @@ class Trainer final : public TrainState {
   std::span<const double> rate_factors();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
-  static void stop_if(bool asked);
+  void stop_if(bool asked);
   void report_epoch();
   bool run_phase();  // the present one; false: it diverged
   StepReport begin_step();

@@ -2,6 +2,7 @@
 // and that ranks that fail, do not come or do not fit are said. On emulated devices alone, since it looks into their queues.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <limits>
 #include <thread>
@@ -121,6 +122,47 @@ TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
                                trainer.train_step();
                              }),
             no_errors(2));
+}
+
+// Stops after two steps, which the last rank is slow to take in.
+class StopsSlowly final : public TrainObserver {
+ public:
+  explicit StopsSlowly(bool slow) : slow_(slow) {}
+  bool stop_requested() override { return ++asked_ > 2; }
+  void step_done(const StepReport&) override {
+    if (slow_) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    ++done;
+  }
+  std::atomic<int> done = 0;
+
+ private:
+  bool slow_;
+  int asked_ = 0;
+};
+
+TEST(DeviceRanks, NoneLeavesAStoppedTrialWhileAnotherIsInItsLastSteps) {
+  machine_of(2);
+  SummingGroups groups;
+  StopsSlowly quick(false), slow(true);
+  int done_when_left = -1;
+  const std::vector<std::string> errors = on_ranks(2, [&](ThreadRank& comm) {
+    DeviceRanks devices(comm, device_of(comm), {.time_limit = 60, .groups = groups.groups()});
+    SmallTrial trial("lenet300", {{"name", "dense"}}, {{"batch", "4"}, {"eval_batch", "10"}}, tiny_images(), {}, &comm);
+    trial.observer = comm.rank() == 0 ? &quick : &slow;
+    ProgramCache programs(devices.stream());
+    TrainJob job = trial.job();
+    job.programs = &programs;
+    job.devices = &devices;
+    Trainer trainer(job);
+    try {
+      trainer.run();
+    } catch (const Error& error) {
+      if (comm.rank() == 0) done_when_left = slow.done;
+      if (error.kind() != ErrorKind::Stopped) throw;
+    }
+  });
+  EXPECT_EQ(errors, no_errors(2));
+  EXPECT_EQ(done_when_left, 2);
 }
 
 TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
