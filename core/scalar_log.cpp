@@ -16,7 +16,6 @@ ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, s
     }
     places.push_back({view.data, view.dtype == DType::F32 ? ScalarPlace::Type::F32 : ScalarPlace::Type::I32});
   }
-  places.push_back({&context_.state()->status.not_finite, ScalarPlace::Type::I32});  // an address of the device
   const auto bytes = std::as_bytes(std::span(places));
   places_ = Memory(context_.stream(), bytes.size());
   values_ = Memory(context_.stream(), most_ * columns_ * sizeof(float));
@@ -27,7 +26,8 @@ void ScalarLog::note() {
   const auto& stream = context_.stream();
   const Exec exec{.device = context_.device(), .stream = stream ? stream->queue() : nullptr};
   for_each(exec, static_cast<std::int64_t>(columns_),
-           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), row(rows_++)});
+           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), static_cast<std::int64_t>(columns_) - 1,
+                         context_.state(), row(rows_++)});
 }
 
 std::vector<float> ScalarLog::take() {

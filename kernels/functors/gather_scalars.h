@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/portable.h"
+#include "kernels/run_state.h"
 
 namespace winnow {
 
@@ -12,15 +13,28 @@ struct ScalarPlace {
   enum class Type : std::uint32_t { F32, I32 };
   const void* at;
   Type type;
+  WINNOW_HD float value() const {
+    return type == Type::F32 ? *static_cast<const float*>(at)
+                             : static_cast<float>(*static_cast<const std::int32_t*>(at));
+  }
 };
 
+// All of them, and behind them whether the run has found something that is not finite, be it one of these: what is queued
+// behind then changes nothing. One lane looks at all, so that what it finds does not depend on the order of lanes.
 struct GatherScalars {
   const ScalarPlace* from;
+  std::int64_t count;
+  RunState* run;
   float* to;
   WINNOW_HD void operator()(std::int64_t i) const {
-    const ScalarPlace& place = from[i];
-    to[i] = place.type == ScalarPlace::Type::F32 ? *static_cast<const float*>(place.at)
-                                                 : static_cast<float>(*static_cast<const std::int32_t*>(place.at));
+    if (i < count) {
+      to[i] = from[i].value();
+      return;
+    }
+    for (std::int64_t each = 0; each < count; ++each) {
+      if (not_finite(from[each].value())) mark_not_finite(run);
+    }
+    to[count] = run->status.not_finite != 0 ? 1.0f : 0.0f;
   }
 };
 
