@@ -58,8 +58,9 @@ class Program {
   // Who queues work of its own there and can have it recorded says so with `queues`.
   struct Queues {
     std::function<void()> last;  // called when all of the run is queued; other queues come together here
-    // What is queued is the same whenever this number is. No two watchers of a program share one.
-    std::function<std::uint64_t()> plan;
+    // What is queued is the same whenever this object is. A recording is for the object itself: one that is gone does not
+    // come again, whatever lies at its address.
+    std::function<std::shared_ptr<const void>()> plan;
   };
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues = {});
   TensorView view(ValueId value) const;  // in the memory of the device

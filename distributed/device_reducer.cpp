@@ -1,18 +1,10 @@
 #include "distributed/device_reducer.h"
 
-#include <atomic>
-
 #include "distributed/device_ranks.h"
 #include "kernels/for_each.h"
 
 namespace winnow {
 namespace {
-
-// Programs, and what they recorded, outlive reducers, so no two plans of a process have one number.
-std::uint64_t new_plans() {
-  static std::atomic<std::uint64_t> next{1};
-  return next.fetch_add(2);
-}
 
 // Grown where they do not fit. What was queued before still finds what was there.
 template <class T>
@@ -66,12 +58,12 @@ void DeviceReducer::watch() {
   for (const auto& [value, id] : net_.gradients) watched.push_back(value);
   net_.program.watch(
       watched, [this](ValueId value) { ready(value); },
-      Program::Queues{.last = [this] { last(); }, .plan = [this] { return plan_ + (dense_ ? 1 : 0); }});
+      Program::Queues{.last = [this] { last(); }, .plan = [this] { return plans_[dense_ ? 1 : 0]; }});
 }
 
 void DeviceReducer::rebuild() {
   revision_ = params_.mask_revision();
-  plan_ = new_plans();
+  for (auto& plan : plans_) plan = std::make_shared<char>();
   masked_ = false;
   std::vector<std::uint32_t> live;
   std::vector<LiveSegment> table;
