@@ -6,8 +6,7 @@
 
 namespace winnow {
 
-ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows)
-    : context_(program.context()), columns_(scalars.size() + 1), most_(rows) {
+Memory scalar_places(const Program& program, std::span<const ValueId> scalars) {
   std::vector<ScalarPlace> places;
   for (const ValueId id : scalars) {
     const TensorView view = program.view(id);
@@ -17,10 +16,17 @@ ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, s
     places.push_back({view.data, view.dtype == DType::F32 ? ScalarPlace::Type::F32 : ScalarPlace::Type::I32});
   }
   const auto bytes = std::as_bytes(std::span(places));
-  places_ = Memory(context_.stream(), bytes.size());
-  values_ = Memory(context_.stream(), most_ * columns_ * sizeof(float));
-  context_.write(places_.get(), bytes.data(), bytes.size());
+  Memory table(program.context().stream(), bytes.size());
+  program.context().write(table.get(), bytes.data(), bytes.size());
+  return table;
 }
+
+ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows)
+    : context_(program.context()),
+      columns_(scalars.size() + 1),
+      most_(rows),
+      places_(scalar_places(program, scalars)),
+      values_(context_.stream(), most_ * columns_ * sizeof(float)) {}
 
 void ScalarLog::note() {
   const auto& stream = context_.stream();

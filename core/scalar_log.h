@@ -10,6 +10,9 @@
 
 namespace winnow {
 
+// Where scalars of a program lie, f32 or i32, as a table of ScalarPlace in the memory where it runs (kernels/functors).
+Memory scalar_places(const Program& program, std::span<const ValueId> scalars);
+
 class ScalarLog {
  public:
   // Columns: `scalars` of the program, f32 or i32, then whether a number of its runs so far was not finite (RunStatus).

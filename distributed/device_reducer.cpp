@@ -1,7 +1,9 @@
 #include "distributed/device_reducer.h"
 
+#include "core/scalar_log.h"
 #include "distributed/device_ranks.h"
 #include "kernels/for_each.h"
+#include "kernels/functors/gather_scalars.h"
 
 namespace winnow {
 namespace {
@@ -43,14 +45,9 @@ DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNet
 void DeviceReducer::note_numbers() {
   std::vector<ValueId> values = {net_.loss, net_.correct};
   for (const Reported& extra : net_.reported) values.push_back(extra.value);
-  std::vector<StepNumber> numbers;
-  for (const ValueId value : values) {
-    const TensorView view = net_.program.view(value);
-    numbers.push_back({view.data, view.dtype == DType::I32});
-  }
-  numbers_ = static_cast<std::int64_t>(numbers.size());
-  put(ranks_.stream(), numbers, number_table_);
-  number_buffer_ = Memory(ranks_.stream(), (numbers.size() + 1) * sizeof(float));
+  numbers_ = static_cast<std::int64_t>(values.size());
+  number_table_ = scalar_places(net_.program, values);
+  number_buffer_ = Memory(ranks_.stream(), (values.size() + 1) * sizeof(float));
 }
 
 void DeviceReducer::watch() {
@@ -136,18 +133,18 @@ void DeviceReducer::ready(ValueId gradient) {
 
 void DeviceReducer::last() {
   DeviceStream &queue = ranks_.group().stream(), &main = *ranks_.stream();
-  const auto* table = reinterpret_cast<const StepNumber*>(number_table_.get());
+  const auto* table = reinterpret_cast<const ScalarPlace*>(number_table_.get());
   auto* buffer = reinterpret_cast<float*>(number_buffer_.get());
   const auto count = static_cast<std::size_t>(numbers_) + 1;
   queue.after(main);
-  for_each(on(queue), numbers_ + 1, GatherNumbers{table, numbers_, on(queue).run, buffer});
+  for_each(on(queue), numbers_ + 1, GatherScalars{table, numbers_, on(queue).run, buffer});
   ranks_.group().all_reduce_sum(buffer, count);
   main.after(queue);
   for (const Bucket& bucket : buckets_) {
     const Part& whole = part(bucket);
     if (whole.count > 0) for_each(on(main), whole.count, ScatterLive{whole.segments, bucket.buffer});
   }
-  for_each(on(main), numbers_ + 1, ScatterNumbers{table, numbers_, on(main).run, buffer});
+  for_each(on(main), numbers_ + 1, ScatterScalars{table, numbers_, on(main).run, buffer});
 }
 
 }  // namespace winnow

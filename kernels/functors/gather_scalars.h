@@ -1,4 +1,4 @@
-// Scalars that lie apart, side by side as f32. Single source for CPU and CUDA.
+// Scalars that lie apart, side by side as f32, and back again. Single source for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,18 @@ namespace winnow {
 // One of them; counts and flags are whole numbers below 2^24.
 struct ScalarPlace {
   enum class Type : std::uint32_t { F32, I32 };
-  const void* at;
+  void* at;
   Type type;
   WINNOW_HD float value() const {
     return type == Type::F32 ? *static_cast<const float*>(at)
                              : static_cast<float>(*static_cast<const std::int32_t*>(at));
+  }
+  WINNOW_HD void set(float value) const {
+    if (type == Type::F32) {
+      *static_cast<float*>(at) = value;
+    } else {
+      *static_cast<std::int32_t*>(at) = static_cast<std::int32_t>(value);
+    }
   }
 };
 
@@ -35,6 +42,18 @@ struct GatherScalars {
       if (not_finite(from[each].value())) mark_not_finite(run);
     }
     to[count] = run->status.not_finite != 0 ? 1.0f : 0.0f;
+  }
+};
+
+// Sums over ranks of what they have gathered, in its place. What one rank found ends the trial on all.
+struct ScatterScalars {
+  const ScalarPlace* to;
+  std::int64_t count;
+  RunState* run;
+  const float* from;
+  WINNOW_HD void operator()(std::int64_t i) const {
+    if (not_finite(from[i]) || (i == count && from[i] > 0)) mark_not_finite(run);
+    if (i < count) to[i].set(from[i]);
   }
 };
 
