@@ -81,6 +81,7 @@ class Dataset {
   virtual std::string digest() const = 0;            // of the files' contents, unpacked; for provenance
   virtual std::string remark() const { return ""; }  // how the files differ from the published ones; empty: not at all
   virtual std::int64_t examples(Split) const = 0;
+  virtual std::size_t pixel_bytes() const { return 0; }  // of all that sources choose from (Batches::chosen)
   // `batch` counts the rows over all ranks; it must be a multiple of slice.ranks.
   virtual std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
                                              Slice slice) = 0;

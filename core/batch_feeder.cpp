@@ -18,6 +18,11 @@ bool BatchFeeder::find_pixels(const RunContext& context, const ChosenBatch& batc
   return pixels_ != nullptr;
 }
 
+void BatchFeeder::prepare_pixels(const RunContext& context, Batches& source) {
+  if (!context.stream()) return;
+  if (const ChosenBatch* chosen = source.chosen(0)) find_pixels(context, *chosen);
+}
+
 std::int64_t BatchFeeder::feed(Program& program, ValueId images, ValueId labels, Batches& source, std::int64_t index) {
   const RunContext& context = program.context();
   const ChosenBatch* chosen = context.stream() ? source.chosen(index) : nullptr;

@@ -12,6 +12,9 @@ namespace winnow {
 
 class BatchFeeder {
  public:
+  // Takes the memory on a device that feed() takes else: the bytes of the data set, as long as they are little of what is
+  // free. So this comes after whatever a trial cannot do without.
+  void prepare_pixels(const RunContext& context, Batches& source);
   // Gives the batch's first row. Queued on a device; on the CPU the program reads the source's images, so the batch must
   // stay valid until it has run.
   std::int64_t feed(Program& program, ValueId images, ValueId labels, Batches& source, std::int64_t index);

@@ -7,9 +7,13 @@ std::vector<std::uint8_t> Mask::replace(std::vector<std::uint8_t> bits) {
   return std::exchange(bits_, std::move(bits));
 }
 
+void Mask::reserve(std::size_t entries) {
+  if (stream_ && device_.bytes() != entries) device_ = Memory(stream_, entries);
+}
+
 void Mask::send() {
   if (!stream_ || sent_ || bits_.empty()) return;
-  if (device_.bytes() != bits_.size()) device_ = Memory(stream_, bits_.size());
+  reserve(bits_.size());
   stream_->upload(device_.get(), bits_.data(), bits_.size());
   sent_ = true;
 }

@@ -21,8 +21,9 @@ class Mask {
   bool at(std::size_t i) const { return bits_.empty() || bits_[i] != 0; }
   std::vector<std::uint8_t> replace(std::vector<std::uint8_t> bits);  // gives what was there
 
-  void send();           // the device has what is here
-  void* memory() const;  // for programs, which do not write it; null: no mask
+  void reserve(std::size_t entries);  // takes the device's memory of such a mask
+  void send();                        // the device has what is here
+  void* memory() const;               // for programs, which do not write it; null: no mask
 
  private:
   std::shared_ptr<DeviceStream> stream_;

@@ -129,6 +129,18 @@ std::span<float> ParamStore::change_slot(ParamId id, int i) {
   return at(id).slots.at(static_cast<std::size_t>(i)).change();
 }
 
+std::size_t ParamStore::reserve_masks() {
+  std::size_t bytes = 0;
+  for (std::size_t p = 0; p < params_.size(); ++p) {
+    if (!is_trained(specs_[p])) continue;
+    const auto entries = static_cast<std::size_t>(specs_[p].shape.numel());
+    params_[p].keep.reserve(entries);
+    params_[p].train.reserve(entries);
+    bytes += 2 * entries;
+  }
+  return bytes;
+}
+
 void ParamStore::send() {
   for (State& state : params_) {
     state.weight.send();

@@ -68,6 +68,8 @@ class ParamStore {
   TensorView slot_memory(ParamId id, int i) const { return at(id).slots.at(static_cast<std::size_t>(i)).memory(); }
   TensorView buffer_memory(std::size_t i) const { return buffers_.at(i).memory(); }
   void* mask_memory(ParamId id, MaskKind kind) const { return mask_of(at(id), kind).memory(); }  // null: no mask
+  // Takes the device's memory of masks of all trained parameters, which send() takes else. Gives its bytes.
+  std::size_t reserve_masks();
   // Said by whoever runs them: before a run the device gets what changed here, and what the run writes is the device's from
   // then on.
   void send();

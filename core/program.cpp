@@ -52,7 +52,7 @@ struct Program::Impl {
   std::map<ValueId, Memory> fed;  // where fed leaves lie
   struct Recorded {
     std::vector<const void*> bound;                  // where the leaves were
-    std::uint64_t plan;                              // of the watcher
+    std::weak_ptr<const void> plan;                  // of the watcher, whose memory is recorded too; null: nobody's
     std::unique_ptr<Recording> recording = nullptr;  // null: it ran once
   };
   std::vector<Recorded> recorded;
@@ -214,6 +214,11 @@ void Program::feed(ValueId leaf, void* data) {
   impl_->context.write(fed_memory(leaf), data, view(leaf).bytes());
 }
 
+void Program::prepare_to_feed(std::span<const ValueId> leaves) {
+  if (!impl_->context.stream()) return;
+  for (const ValueId leaf : leaves) fed_memory(leaf);
+}
+
 std::byte* Program::fed_memory(ValueId leaf) {
   const std::size_t bytes = view(leaf).bytes();
   Memory& memory = impl_->fed[leaf];
@@ -241,10 +246,12 @@ void Program::Impl::run_steps() {
 void Program::Impl::run_queued() {
   constexpr std::size_t kMostRecordings = 4;
   if (profiling || (is_watched() && !queues)) return run_steps();
-  const std::uint64_t plan = queues ? queues->plan() : 0;
+  const std::shared_ptr<const void> plan = queues ? queues->plan() : nullptr;
   std::vector<const void*> bound;
   for (const ValueId leaf : leaves) bound.push_back(views[static_cast<std::size_t>(leaf)].data);
-  const auto same = [&](const Recorded& each) { return each.plan == plan && each.bound == bound; };
+  const auto same = [&](const Recorded& each) {
+    return !each.plan.owner_before(plan) && !plan.owner_before(each.plan) && each.bound == bound;
+  };
   const auto found = std::ranges::find_if(recorded, same);
   if (found == recorded.end()) {
     if (recorded.size() == kMostRecordings) recorded.erase(recorded.begin());

@@ -43,6 +43,8 @@ class Program {
   // a device the bytes are copied into the leaf's own memory, in the order of the stream; the CPU's programs are not
   // recorded, so there the leaf reads `data` itself, which must stay as it is until the run is over.
   void feed(ValueId leaf, void* data);
+  // Takes the device's memory of leaves that will be fed, which feed() takes else.
+  void prepare_to_feed(std::span<const ValueId> leaves);
   // Where a device reads a leaf that is fed, for who computes it there.
   std::byte* fed_memory(ValueId leaf);
   // On the CPU it ends with check().
@@ -56,8 +58,9 @@ class Program {
   // Who queues work of its own there and can have it recorded says so with `queues`.
   struct Queues {
     std::function<void()> last;  // called when all of the run is queued; other queues come together here
-    // What is queued is the same whenever this number is. No two watchers of a program share one.
-    std::function<std::uint64_t()> plan;
+    // What is queued is the same whenever this object is. A recording is for the object itself: one that is gone does not
+    // come again, whatever lies at its address.
+    std::function<std::shared_ptr<const void>()> plan;
   };
   void watch(std::span<const ValueId> values, std::function<void(ValueId)> ready, std::optional<Queues> queues = {});
   TensorView view(ValueId value) const;  // in the memory of the device

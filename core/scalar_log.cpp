@@ -6,8 +6,7 @@
 
 namespace winnow {
 
-ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows)
-    : context_(program.context()), columns_(scalars.size() + 1), most_(rows) {
+Memory scalar_places(const Program& program, std::span<const ValueId> scalars) {
   std::vector<ScalarPlace> places;
   for (const ValueId id : scalars) {
     const TensorView view = program.view(id);
@@ -16,18 +15,25 @@ ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, s
     }
     places.push_back({view.data, view.dtype == DType::F32 ? ScalarPlace::Type::F32 : ScalarPlace::Type::I32});
   }
-  places.push_back({&context_.state()->status.not_finite, ScalarPlace::Type::I32});  // an address of the device
   const auto bytes = std::as_bytes(std::span(places));
-  places_ = Memory(context_.stream(), bytes.size());
-  values_ = Memory(context_.stream(), most_ * columns_ * sizeof(float));
-  context_.write(places_.get(), bytes.data(), bytes.size());
+  Memory table(program.context().stream(), bytes.size());
+  program.context().write(table.get(), bytes.data(), bytes.size());
+  return table;
 }
+
+ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows)
+    : context_(program.context()),
+      columns_(scalars.size() + 1),
+      most_(rows),
+      places_(scalar_places(program, scalars)),
+      values_(context_.stream(), most_ * columns_ * sizeof(float)) {}
 
 void ScalarLog::note() {
   const auto& stream = context_.stream();
   const Exec exec{.device = context_.device(), .stream = stream ? stream->queue() : nullptr};
   for_each(exec, static_cast<std::int64_t>(columns_),
-           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), row(rows_++)});
+           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), static_cast<std::int64_t>(columns_) - 1,
+                         context_.state(), row(rows_++)});
 }
 
 std::vector<float> ScalarLog::take() {

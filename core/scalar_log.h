@@ -10,10 +10,13 @@
 
 namespace winnow {
 
+// Where scalars of a program lie, f32 or i32, as a table of ScalarPlace in the memory where it runs (kernels/functors).
+Memory scalar_places(const Program& program, std::span<const ValueId> scalars);
+
 class ScalarLog {
  public:
   // Columns: `scalars` of the program, f32 or i32, then whether a number of its runs so far was not finite (RunStatus).
-  // Up to `rows` at a time.
+  // Up to `rows` at a time. One of the scalars that is not finite is marked in the program's run state, as its loss is.
   ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows);
 
   // A row of what the runs queued so far leave. Not when full().

@@ -84,14 +84,6 @@ std::string DeviceRanks::absent() {
   return fmt::format("rank{} {} did not come to it", ranks.size() == 1 ? "" : "s", fmt::join(ranks, ", "));
 }
 
-int device_of_rank(Communicator& job, int devices) {
-  const std::unique_ptr<Communicator> node = job.on_node();
-  agree(job, [&] {
-    if (devices == 0) fail(ErrorKind::Site, "there is no GPU here, or no driver for one");
-  });
-  return node->rank() % devices;
-}
-
 void check_devices(Communicator& comm, const DeviceIdentity& own) {
   std::vector<DeviceIdentity> all(static_cast<std::size_t>(comm.size()), own);
   for (int rank = 0; rank < comm.size(); ++rank) {

@@ -60,8 +60,6 @@ class DeviceRanks {
   std::int64_t place_ = 0, said_ = -1;  // operations begun; the last one of which this rank said that it waits
 };
 
-// The device of this rank, of `devices` that it sees: ranks of one machine take one each, in their order. Collective.
-int device_of_rank(Communicator& job, int devices);
 // Throws the same Error{Site} on every rank where two have the same device, or devices of two models. Collective.
 void check_devices(Communicator& comm, const DeviceIdentity& own);
 

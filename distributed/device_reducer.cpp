@@ -1,29 +1,25 @@
 #include "distributed/device_reducer.h"
 
-#include <atomic>
-
+#include "core/scalar_log.h"
 #include "distributed/device_ranks.h"
 #include "kernels/for_each.h"
+#include "kernels/functors/gather_scalars.h"
 
 namespace winnow {
 namespace {
 
-// Programs, and what they recorded, outlive reducers, so no two plans of a process have one number.
-std::uint64_t new_plans() {
-  static std::atomic<std::uint64_t> next{1};
-  return next.fetch_add(2);
-}
-
+// Grown where they do not fit. What was queued before still finds what was there.
 template <class T>
-Memory on_device(const std::shared_ptr<DeviceStream>& stream, const std::vector<T>& values) {
-  Memory memory(stream, values.size() * sizeof(T));
-  stream->upload(memory.get(), values.data(), values.size() * sizeof(T));
-  return memory;
+void put(const std::shared_ptr<DeviceStream>& stream, const std::vector<T>& values, Memory& memory) {
+  const std::size_t bytes = values.size() * sizeof(T);
+  if (memory.bytes() < bytes) memory = Memory(stream, bytes);
+  stream->upload(memory.get(), values.data(), bytes);
 }
 
 }  // namespace
 
-DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, std::size_t bucket_bytes)
+DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, bool masks,
+                             std::size_t bucket_bytes)
     : ranks_(ranks), params_(params), net_(net) {
   std::vector<std::int64_t> begins;
   std::int64_t entries = 0;
@@ -41,20 +37,17 @@ DeviceReducer::DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNet
   for (std::size_t b = 0; b < buckets_.size(); ++b) {
     buckets_[b].buffer = reinterpret_cast<float*>(buffers_.get()) + begins[b];
   }
+  tables_ = Memory(ranks.stream(), 2 * net.gradients.size() * sizeof(LiveSegment));
+  if (masks) live_ = Memory(ranks.stream(), static_cast<std::size_t>(entries) * sizeof(std::uint32_t));
   note_numbers();
 }
 
 void DeviceReducer::note_numbers() {
   std::vector<ValueId> values = {net_.loss, net_.correct};
   for (const Reported& extra : net_.reported) values.push_back(extra.value);
-  std::vector<StepNumber> numbers;
-  for (const ValueId value : values) {
-    const TensorView view = net_.program.view(value);
-    numbers.push_back({view.data, view.dtype == DType::I32});
-  }
-  numbers_ = static_cast<std::int64_t>(numbers.size());
-  number_table_ = on_device(ranks_.stream(), numbers);
-  number_buffer_ = Memory(ranks_.stream(), (numbers.size() + 1) * sizeof(float));
+  numbers_ = static_cast<std::int64_t>(values.size());
+  number_table_ = scalar_places(net_.program, values);
+  number_buffer_ = Memory(ranks_.stream(), (values.size() + 1) * sizeof(float));
 }
 
 void DeviceReducer::watch() {
@@ -62,12 +55,12 @@ void DeviceReducer::watch() {
   for (const auto& [value, id] : net_.gradients) watched.push_back(value);
   net_.program.watch(
       watched, [this](ValueId value) { ready(value); },
-      Program::Queues{.last = [this] { last(); }, .plan = [this] { return plan_ + (dense_ ? 1 : 0); }});
+      Program::Queues{.last = [this] { last(); }, .plan = [this] { return plans_[dense_ ? 1 : 0]; }});
 }
 
 void DeviceReducer::rebuild() {
   revision_ = params_.mask_revision();
-  plan_ = new_plans();
+  for (auto& plan : plans_) plan = std::make_shared<char>();
   masked_ = false;
   std::vector<std::uint32_t> live;
   std::vector<LiveSegment> table;
@@ -96,11 +89,11 @@ void DeviceReducer::rebuild() {
       }
     }
   }
-  live_ = on_device(ranks_.stream(), live);
+  put(ranks_.stream(), live, live_);
   for (std::size_t s = 0; s < table.size(); ++s) {
     if (first_live[s] >= 0) table[s].live = reinterpret_cast<const std::uint32_t*>(live_.get()) + first_live[s];
   }
-  tables_ = on_device(ranks_.stream(), table);
+  put(ranks_.stream(), table, tables_);
   auto first = first_segment.begin();
   for (Bucket& bucket : buckets_) {
     for (Part& part : bucket.parts) {
@@ -140,18 +133,18 @@ void DeviceReducer::ready(ValueId gradient) {
 
 void DeviceReducer::last() {
   DeviceStream &queue = ranks_.group().stream(), &main = *ranks_.stream();
-  const auto* table = reinterpret_cast<const StepNumber*>(number_table_.get());
+  const auto* table = reinterpret_cast<const ScalarPlace*>(number_table_.get());
   auto* buffer = reinterpret_cast<float*>(number_buffer_.get());
   const auto count = static_cast<std::size_t>(numbers_) + 1;
   queue.after(main);
-  for_each(on(queue), numbers_ + 1, GatherNumbers{table, numbers_, on(queue).run, buffer});
+  for_each(on(queue), numbers_ + 1, GatherScalars{table, numbers_, on(queue).run, buffer});
   ranks_.group().all_reduce_sum(buffer, count);
   main.after(queue);
   for (const Bucket& bucket : buckets_) {
     const Part& whole = part(bucket);
     if (whole.count > 0) for_each(on(main), whole.count, ScatterLive{whole.segments, bucket.buffer});
   }
-  for_each(on(main), numbers_ + 1, ScatterNumbers{table, numbers_, on(main).run, buffer});
+  for_each(on(main), numbers_ + 1, ScatterScalars{table, numbers_, on(main).run, buffer});
 }
 
 }  // namespace winnow

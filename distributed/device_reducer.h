@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <memory>
 
 #include "core/memory.h"
 #include "distributed/reducer.h"
@@ -15,7 +16,9 @@ namespace winnow {
 
 class DeviceReducer final : public Reducer {
  public:
-  DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, std::size_t bucket_bytes = kBucketBytes);
+  // `masks`: there may come some, whose memory is taken here.
+  DeviceReducer(DeviceRanks& ranks, ParamStore& params, CompiledNetwork& net, bool masks,
+                std::size_t bucket_bytes = kBucketBytes);
 
   void watch() override;
   void begin_step(bool dense) override;
@@ -52,7 +55,8 @@ class DeviceReducer final : public Reducer {
   Memory number_table_, number_buffer_;
   std::int64_t numbers_ = 0;
   std::uint64_t revision_ = ~std::uint64_t{0};
-  std::uint64_t plan_ = 0;  // of these masks; the next one is that of dense gradients
+  // What programs record it by: of these masks, and of dense gradients.
+  std::array<std::shared_ptr<const void>, 2> plans_;
   bool masked_ = false, dense_ = false;
   std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "distributed/dry_run.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "core/optimizer.h"
@@ -54,16 +55,15 @@ DryRun dry_run(const Network& network, Method& method, const Settings& train, st
   ParamStore& params = programs.begin(network.model(rows, Use::Train), Optimizer::slots(train));
   CompiledNetwork& net = programs.compiled(network.training(rows, rows));
   Program& training = net.program;
-  // Nobody reads what is fed.
-  training.feed(net.images, nullptr);
-  training.feed(net.labels, nullptr);
-  for (const ValueId fed : net.taught) training.feed(fed, nullptr);
+  training.prepare_to_feed(std::array{net.images, net.labels});
+  training.prepare_to_feed(net.taught);
   Optimizer optimizer(train, params, method, training.context());
 
   DryRun run;
   run.parts.push_back(part_of(training, Optimizer::passes(train)));
   run.parts.back().nodes.push_back(work_of_log());
   run.params = params.bytes() + optimizer.point_bytes();
+  if (method.touches().masks) run.params += params.reserve_masks();
   run.arena = training.arena_bytes();
   run.scratch = training.scratch_bytes();
   for (Program* program : optimizer.programs()) {
@@ -72,8 +72,12 @@ DryRun dry_run(const Network& network, Method& method, const Settings& train, st
   }
   run.parts.push_back(part_of_batch(training.view(net.images)));
   run.workspace = workspace_of(run.parts);
-  const Program& evaluation = programs.compiled(network.evaluation(eval_rows)).program;
+  for (const ValueId fed : net.taught) run.batches += training.view(fed).bytes();
+  run.batches += training.view(net.images).bytes() + training.view(net.labels).bytes();
+  const CompiledNetwork& evaluated = programs.compiled(network.evaluation(eval_rows));
+  const Program& evaluation = evaluated.program;
   run.evaluation = evaluation.arena_bytes() + evaluation.scratch_bytes();
+  run.batches += evaluation.view(evaluated.images).bytes() + evaluation.view(evaluated.labels).bytes();
   return run;
 }
 

@@ -26,12 +26,13 @@ struct DryRun {
   // The training program with its log, the update, what computes the point of an optimiser of two passes, the batch.
   std::vector<Part> parts;
   // Bytes, without what libraries ask for.
-  std::size_t params = 0;      // weights, gradients, slots, buffers
+  std::size_t params = 0;      // weights, gradients, slots, masks, buffers
   std::size_t arena = 0;       // of the training program
   std::size_t scratch = 0;     // of the training program and the update
   std::size_t evaluation = 0;  // arena and scratch
+  std::size_t batches = 0;     // of training and evaluation
   std::size_t workspace = 0;   // the most that libraries may ask for besides
-  std::size_t total() const { return params + arena + scratch + evaluation; }
+  std::size_t total() const { return params + arena + scratch + evaluation + batches; }
 };
 
 // `rows`: of this rank, in training and in evaluation.

@@ -17,19 +17,32 @@ double sum_over_examples(std::span<const float> values, const TensorView& labels
 }  // namespace
 
 void Evaluator::prepare() {
-  if (net_ == nullptr) net_ = &programs_.compiled(network_.evaluation(job_.train.integer("eval_batch")));
+  if (net_ != nullptr) return;
+  net_ = &programs_.compiled(network_.evaluation(job_.train.integer("eval_batch")));
+  log_.emplace(net_->program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  net_->program.prepare_to_feed(std::array{net_->images, net_->labels});
+}
+
+void Evaluator::prepare_pixels() {
+  prepare();
+  for (const Split split : {Split::Validation, Split::Test}) {
+    if (job_.data.examples(split) > 0) feeders_[split].prepare_pixels(net_->program.context(), source_of(split));
+  }
+}
+
+EvalSource& Evaluator::source_of(Split split) {
+  auto& source = sources_[split];
+  if (!source) source = job_.data.eval(split, job_.train.integer("eval_batch") * job_.comm.size(), job_.slice());
+  return *source;
 }
 
 Evaluation Evaluator::evaluate(Split split) {
   Evaluation result;
   if (job_.data.examples(split) == 0) return result;
-  const std::int64_t rows = job_.train.integer("eval_batch");
   prepare();
-  auto& source = sources_[split];
-  if (!source) source = job_.data.eval(split, rows * job_.comm.size(), job_.slice());
+  EvalSource& source = source_of(split);
   std::vector<double> sums(3 + net_->reported.size(), 0.0);
   Program& program = net_->program;
-  if (!log_) log_.emplace(program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
   ScalarLog& log = *log_;
   const auto add_logged = [&] {
     program.check();
@@ -40,8 +53,8 @@ Evaluation Evaluator::evaluate(Split split) {
   };
   std::vector<float> observed;  // of the examples of one batch
   programs_.params().send();
-  for (std::int64_t b = 0; b < source->batches(); ++b) {
-    feeders_[split].feed(program, net_->images, net_->labels, *source, b);
+  for (std::int64_t b = 0; b < source.batches(); ++b) {
+    feeders_[split].feed(program, net_->images, net_->labels, source, b);
     program.run();
     log.note();
     if (log.full()) add_logged();
@@ -49,13 +62,13 @@ Evaluation Evaluator::evaluate(Split split) {
     for (std::size_t i = 0; i < net_->reported.size(); ++i) {
       observed.resize(static_cast<std::size_t>(program.view(net_->reported[i].value).numel()));
       program.read(net_->reported[i].value, std::as_writable_bytes(std::span(observed)));
-      sums[3 + i] += sum_over_examples(observed, source->batch(b).labels);
+      sums[3 + i] += sum_over_examples(observed, source.batch(b).labels);
     }
   }
   add_logged();
   programs_.keep(feeders_[split].pixels());
   job_.comm.all_reduce_sum(std::span<double>(sums));
-  result.examples = source->examples();
+  result.examples = source.examples();
   const auto count = static_cast<double>(result.examples);
   result.loss = sums[0] / count;
   result.accuracy = sums[1] / count;

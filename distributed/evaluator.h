@@ -19,7 +19,8 @@ class Evaluator {
 
   // Collective. A split without examples gives zeros.
   Evaluation evaluate(Split split);
-  void prepare();  // takes the memory that evaluation needs
+  void prepare();         // takes the memory that evaluation needs
+  void prepare_pixels();  // and on a device the bytes of the data set, where there is room
   void forget_program() {
     log_.reset();
     net_ = nullptr;
@@ -27,6 +28,8 @@ class Evaluator {
   std::size_t memory_bytes() const;
 
  private:
+  EvalSource& source_of(Split split);
+
   const TrainJob& job_;
   const Network& network_;
   ProgramCache& programs_;

@@ -29,13 +29,10 @@ Launch read_launch() {
   launch.by_mpi = rank || size;
   launch.rank = rank.value_or(0);
   launch.processes = size.value_or(rank ? 0 : 1);
-  launch.local_rank =
-      number_in({"OMPI_COMM_WORLD_LOCAL_RANK", "PMIX_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK"}).value_or(0);
   // Slurm sets SLURM_PROCID and SLURM_NTASKS in batch scripts too; only a step has a number.
   if (std::getenv("SLURM_STEP_ID") != nullptr && !std::getenv("OMPI_COMM_WORLD_SIZE")) {
     launch.processes = number_in({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}).value_or(launch.processes);
     if (!rank) launch.rank = number_in({"SLURM_PROCID"}).value_or(0);
-    launch.local_rank = number_in({"SLURM_LOCALID"}).value_or(launch.local_rank);
   }
   return launch;
 }

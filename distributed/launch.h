@@ -6,8 +6,7 @@ namespace winnow {
 struct Launch {
   bool by_mpi = false;  // MPI_Init finds the other processes
   int rank = 0;
-  int local_rank = 0;  // among those on its node
-  int processes = 1;   // that were started together; 0: only MPI knows
+  int processes = 1;  // that were started together; 0: only MPI knows
   // Alone a process needs no MPI, whatever started it.
   bool needs_mpi() const { return by_mpi && processes != 1; }
 };

@@ -44,7 +44,9 @@ std::vector<std::uint32_t> live_entries(const ParamStore& params, ParamId id) {
 }
 
 std::unique_ptr<Reducer> make_reducer(const TrainJob& job, ParamStore& params, CompiledNetwork& net) {
-  if (job.devices != nullptr && job.comm.size() > 1) return std::make_unique<DeviceReducer>(*job.devices, params, net);
+  if (job.devices != nullptr && job.comm.size() > 1) {
+    return std::make_unique<DeviceReducer>(*job.devices, params, net, job.method.touches().masks);
+  }
   return std::make_unique<HostReducer>(job.comm, params, net);
 }
 

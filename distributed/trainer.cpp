@@ -36,12 +36,19 @@ Trainer::Trainer(TrainJob job)
       recalibrator_(job_, network_, programs_, *source_),
       phases_(job_, params_, length_) {
   flush_denormals(job_.threads);
-  // A trial that does not fit into a device fails before its first step.
-  if (programs_.device() != Device::Cpu) evaluator_.prepare();
+  if (programs_.device() != Device::Cpu) take_memory();
   job_.method.schedule(events_, length_);
 }
 
 Trainer::~Trainer() = default;
+
+// A trial that does not fit into a device fails before its first step, where its ranks can still hear of it.
+void Trainer::take_memory() {
+  if (job_.method.touches().masks) params_.reserve_masks();
+  evaluator_.prepare();
+  step_->prepare_pixels();
+  evaluator_.prepare_pixels();
+}
 
 std::vector<ParamId> Trainer::prunable() const {
   std::vector<ParamId> ids;
@@ -246,8 +253,12 @@ void Trainer::recalibrate(std::int64_t batches) {
   recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
 }
 
+// All ranks are asked at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and must
+// not while the device of another rank is still in the sums of the last steps: so they meet here, and on no error's way out.
 void Trainer::stop_if(bool asked) {
-  if (asked) throw Error(ErrorKind::Stopped, "stopped on request");
+  if (!asked) return;
+  if (job_.devices != nullptr) check_agreed(static_cast<std::uint64_t>(cursor_.step), "stop at different steps");
+  throw Error(ErrorKind::Stopped, "stopped on request");
 }
 
 void Trainer::report_epoch() {

@@ -76,6 +76,7 @@ class Trainer final : public TrainState {
   void log(std::string_view what, std::string_view layer, double value) override;
 
  private:
+  void take_memory();
   Verdict notify(When when, bool gradients = false);
   void check_masks();
   void check_agreed(std::uint64_t digest, const char* what);
@@ -84,7 +85,7 @@ class Trainer final : public TrainState {
   std::span<const double> rate_factors();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
-  static void stop_if(bool asked);
+  void stop_if(bool asked);
   void report_epoch();
   bool run_phase();  // the present one; false: it diverged
   StepReport begin_step();

@@ -1,6 +1,7 @@
 #include "distributed/training_step.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace winnow {
@@ -57,12 +58,18 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   parts_.push_back(std::make_unique<Part>(
       Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
   now().reducer->watch();
+  net.program.prepare_to_feed(std::array{net.images, net.labels});
+  net.program.prepare_to_feed(net.taught);
   std::size_t memory = 0;
   for (const auto& each : parts_) {
     const Program& program = each->net.program;
     memory += program.arena_bytes() + program.scratch_bytes() + each->optimizer.point_bytes();
   }
   memory_ = std::max(memory_, memory);
+}
+
+void TrainingStep::prepare_pixels() {
+  if (!teacher_) feeder_.prepare_pixels(context(), source_);
 }
 
 void TrainingStep::enter_phase(int phase) {
@@ -95,11 +102,12 @@ void TrainingStep::rest(std::span<const ParamId> resting) {
 
 void TrainingStep::gradients(std::int64_t index, std::int64_t step, bool dense) {
   const std::int64_t first_row = feed(index);
-  queued_.push_back(step);
   pass(first_row, step, dense && passes_ == 1, true);
-  if (passes_ == 1) return;
-  const AtPoint there(now().net, params_, now().optimizer.point());
-  pass(first_row, step, dense, false);
+  if (passes_ > 1) {
+    const AtPoint there(now().net, params_, now().optimizer.point());
+    pass(first_row, step, dense, false);
+  }
+  queued_.push_back({step, bytes_sent(), bytes_dense()});
 }
 
 std::vector<TrainingStep::Result> TrainingStep::results() {
@@ -121,7 +129,7 @@ std::vector<TrainingStep::Result> TrainingStep::results() {
       const bool is_flag = i % columns == columns - 1;
       result.finite = result.finite && !not_finite(passes[i]) && !(is_flag && passes[i] > 0);
     }
-    if (finite && !result.finite) note_not_finite(queued_[batch]);
+    if (finite && !result.finite) note_not_finite(batch);
     finite = finite && result.finite;
   }
   queued_.clear();
@@ -164,13 +172,19 @@ void TrainingStep::sum_over_ranks() {
   now().log.replace_last(sums);
 }
 
-// What one rank found, or shows in a loss alone, ends the trial on all, from the step on in which it was.
-void TrainingStep::note_not_finite(std::int64_t step) {
+// What one rank found, or shows in a loss alone, ends the trial on all, from the step on in which it was: this one, or the
+// one before in its update. What was queued behind that has changed nothing, and what it sent does not count.
+void TrainingStep::note_not_finite(std::size_t batch) {
+  const auto step = static_cast<std::uint32_t>(queued_[batch].step);
   RunStatus found = status();
-  if (found.not_finite != 0 && found.since <= static_cast<std::uint32_t>(step)) return;
-  found.not_finite = 1;
-  found.since = static_cast<std::uint32_t>(step);
-  context().set_status(found);
+  if (found.not_finite == 0 || found.since > step) {
+    found.not_finite = 1;
+    found.since = step;
+    context().set_status(found);
+  }
+  const Queued& last = queued_[batch > 0 && found.since < step ? batch - 1 : batch];
+  bytes_sent_ -= bytes_sent() - last.sent;
+  bytes_dense_ -= bytes_dense() - last.dense;
 }
 
 std::int64_t TrainingStep::bytes_sent() const {

@@ -27,6 +27,7 @@ class TrainingStep {
     bool finite = true;               // all numbers up to here, on every rank
   };
   static constexpr std::size_t kMostQueued = 32;  // batches between two calls of results()
+  void prepare_pixels();                          // takes the bytes of the data set on a device, where there is room
   void enter_phase(int phase);
   // From here on these parameters rest, in the order of their ids: programs without their gradients and updates.
   void rest(std::span<const ParamId> resting);
@@ -67,7 +68,7 @@ class TrainingStep {
   std::int64_t feed(std::int64_t index);
   void pass(std::int64_t first_row, std::int64_t step, bool dense, bool first);
   void sum_over_ranks();
-  void note_not_finite(std::int64_t step);
+  void note_not_finite(std::size_t batch);
 
   const TrainJob& job_;
   const Network& network_;
@@ -77,10 +78,14 @@ class TrainingStep {
   BatchFeeder feeder_;
   std::unique_ptr<Teacher> teacher_;  // where the method has one
   int passes_, phase_ = 0;
-  std::vector<std::int64_t> queued_;          // steps of the batches whose results are to come
+  // A batch whose result is to come: its step, and what was sent by its end.
+  struct Queued {
+    std::int64_t step, sent, dense;
+  };
+  std::vector<Queued> queued_;
   std::vector<std::unique_ptr<Part>> parts_;  // the one before, if any, and the present one: turns compile once
   std::size_t memory_ = 0;
-  std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;  // of parts that are gone
+  std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;  // of parts that are gone, less what does not count
 };
 
 }  // namespace winnow

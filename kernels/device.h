@@ -77,8 +77,6 @@ class DeviceStream {
 };
 
 namespace cuda {
-// GPUs that this process sees; 0 where there is none or no driver. Weak, as open_stream.
-[[gnu::weak]] int device_count();
 // A new stream on GPU `ordinal`. Weak: null in programs that are linked without the CUDA back end.
 [[gnu::weak]] std::shared_ptr<DeviceStream> open_stream(int ordinal);
 }  // namespace cuda

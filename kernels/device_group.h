@@ -11,7 +11,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/device.h"
@@ -49,8 +48,6 @@ struct DeviceGroups {
 namespace cuda {
 // NCCL. Weak: null in programs that are linked without it.
 [[gnu::weak]] DeviceGroups nccl();
-// What a result should say of it: its version, and the NCCL_* variables of the environment, by name.
-[[gnu::weak]] std::vector<std::pair<std::string, std::string>> nccl_facts();
 }  // namespace cuda
 
 }  // namespace winnow

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/vendor/layers.h"
 #include "kernels/device_group.h"
+#include "kernels/gpus.h"
 
 namespace {
 
@@ -20,10 +21,9 @@ void report(const char* what, const Shape& shape) {
 
 int main() {
   using winnow::DType;
-  if (winnow::cuda::nccl_facts == nullptr) {
-    std::printf("no NCCL\n");
-  } else {
-    for (const auto& [name, value] : winnow::cuda::nccl_facts()) std::printf("%s %s\n", name.c_str(), value.c_str());
+  if (winnow::cuda::nccl == nullptr) std::printf("no NCCL\n");
+  for (const auto& [name, version] : winnow::cuda::library_versions()) {
+    std::printf("%s %s\n", name.c_str(), version.c_str());
   }
   int devices = 0;
   const cudaError_t status = cudaGetDeviceCount(&devices);

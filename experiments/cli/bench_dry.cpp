@@ -142,6 +142,7 @@ nlohmann::ordered_json as_json(const DryFigures& figures, const BenchSubject& su
                                    {"arena", figures.run.arena},
                                    {"scratch", figures.run.scratch},
                                    {"evaluation", figures.run.evaluation},
+                                   {"batches", figures.run.batches},
                                    {"library_workspace_at_most", figures.run.workspace}}}};
   json["bounds_by_data_sheet"] = nlohmann::ordered_json::array();
   for (const DataSheet& gpu : kDataSheets) {
@@ -183,9 +184,10 @@ void print_dry(const BenchSubject& subject, bool by_node, bool json, std::ostrea
       bytes(all.read), bytes(all.written), figures.moved / figures.activations, bytes(figures.activations));
   out << fmt::format("arithmetic  {:.1f} GFLOP a step\n", 2e-9 * all.macs);
   out << fmt::format(
-      "takes       {} parameters and optimiser, {} arena, {} scratch, {} evaluation, at most {} for libraries\n",
+      "takes       {} parameters and optimiser, {} arena, {} scratch, {} evaluation, {} batches, at most {} for "
+      "libraries\n",
       bytes(figures.run.params), bytes(figures.run.arena), bytes(figures.run.scratch), bytes(figures.run.evaluation),
-      bytes(figures.run.workspace));
+      bytes(figures.run.batches), bytes(figures.run.workspace));
   for (const DataSheet& gpu : kDataSheets) {
     const Bound bound = bound_on(gpu, figures);
     out << fmt::format(

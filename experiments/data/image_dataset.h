@@ -46,6 +46,7 @@ class ImageDataset : public Dataset {
   std::string digest() const override { return data_->digest; }
   std::string remark() const override { return data_->remark; }
   std::int64_t examples(Split split) const override;
+  std::size_t pixel_bytes() const override { return data_->train.pixels.size() + data_->test.pixels.size(); }
   std::unique_ptr<BatchSource> train(std::int64_t batch, std::uint64_t order_seed, std::uint64_t augment_seed,
                                      Slice slice) override;
   std::unique_ptr<EvalSource> eval(Split split, std::int64_t batch, Slice slice) override;

@@ -78,27 +78,27 @@ ImageChoice choice(const ImageSelection& examples, std::int64_t place, const Aug
           static_cast<std::int16_t>(how.dy), static_cast<std::int16_t>(how.dx), how.mirror ? 1 : 0};
 }
 
-// Rows of training batches. Keeps the order of the epoch that was asked for last.
+// Rows of training batches. Keeps the order of the epoch that was asked for last, if there is another one than that of the file.
 class TrainRows {
  public:
   TrainRows(std::shared_ptr<const ImageSelection> examples, const TrainOrder& order, std::int64_t batch,
             std::int64_t first_row)
-      : examples_(std::move(examples)), how_(order), batch_(batch), first_row_(first_row), order_(examples_->places) {}
+      : examples_(std::move(examples)), how_(order), batch_(batch), first_row_(first_row) {}
 
   void operator()(std::int64_t index, std::span<ImageChoice> rows) {
     const std::int64_t per_epoch = examples_->examples() / batch_;
     const auto epoch = static_cast<std::uint32_t>(index / per_epoch);
-    if (how_.shuffle && (!ordered_ || epoch != epoch_)) {
+    if (how_.shuffle && (order_.empty() || epoch != epoch_)) {
       epoch_order(examples_->places, how_.order_seed, epoch, order_);
       epoch_ = epoch;
-      ordered_ = true;
     }
+    const std::vector<std::int64_t>& order = how_.shuffle ? order_ : examples_->places;
     const RngKey key{how_.augment_seed, stream_id("augment"), epoch};
     const bool augmented = how_.augment != AugmentRange{};
     auto position = static_cast<std::uint64_t>((index % per_epoch) * batch_ + first_row_);
     for (ImageChoice& row : rows) {
       const Augmentation how = augmented ? draw_augmentation(how_.augment, key, position) : Augmentation{};
-      row = choice(*examples_, order_[position++], how);
+      row = choice(*examples_, order[position++], how);
     }
   }
 
@@ -108,7 +108,6 @@ class TrainRows {
   std::int64_t batch_, first_row_;
   std::vector<std::int64_t> order_;
   std::uint32_t epoch_ = 0;
-  bool ordered_ = false;
 };
 
 class TrainSource : public BatchSource {
@@ -177,7 +176,7 @@ class PassSource : public EvalSource {
 
 void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, std::uint32_t epoch,
                  std::vector<std::int64_t>& order) {
-  std::copy(places.begin(), places.end(), order.begin());
+  order = places;
   const RngKey key{seed, stream_id("data_order"), epoch};
   for (std::uint64_t i = order.size(); i-- > 1;) std::swap(order[i], order[below(key, i, i + 1)]);
 }

@@ -232,7 +232,7 @@ class SweepRunner {
                    .options = options_,
                    .threads = cores_.threads,
                    .devices = devices_,
-                   .place = read_launch().local_rank,
+                   .place = place_,
                    .sweep_text = sweep_text_,
                    .read_ahead = cores_.read_ahead,
                    .files = files_,
@@ -295,6 +295,7 @@ class SweepRunner {
   std::unique_ptr<Mail> mail_;
   // A process that MPI lives in should not fork.
   const bool may_fork_ = !read_launch().needs_mpi();
+  const int place_ = world_.on_node()->rank();  // among the ranks of this machine, which take its GPUs in turn
   RunDevices devices_;
   CoreShares cores_;
   const TrialTable& trials_;

@@ -265,8 +265,12 @@ std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
   const Network network(setup.build(), *method, train, compute_type(train, Device::Cuda), 1);
   const DryRun plan =
       dry_run(network, *method, train, train.integer("batch") / group.size(), train.integer("eval_batch"));
-  return fmt::format("the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation",
-                     plan.total(), plan.params, plan.arena + plan.scratch, plan.evaluation);
+  const std::size_t pixels = setup.open_data()->pixel_bytes();
+  return fmt::format(
+      "the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation, {} for batches, {} "
+      "for "
+      "the data set, which stays on the host where there is no room for it",
+      plan.total() + pixels, plan.params, plan.arena + plan.scratch, plan.evaluation, plan.batches, pixels);
 }
 
 // Sets up with the memory and programs of this worker's last trial, and where a GPU has no room for both without them.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "kernels/cuda/uuid.cuh"
 #include "kernels/gpus.h"
 
 // Of libraries that may be linked, declared here by hand: weak, so that each is asked only where something else needs it.
@@ -25,19 +26,6 @@ int least_capability() {
 #else
   return 0;
 #endif
-}
-
-// As nvidia-smi writes it.
-std::string uuid_text(const cudaUUID_t& uuid) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text = "GPU-";
-  for (int i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
-    text += kDigits[byte / 16];
-    text += kDigits[byte % 16];
-  }
-  return text;
 }
 
 // cudaGetDeviceCount says the same of no driver and of one that is too old.

@@ -1,7 +1,6 @@
 // Folds and the loss for CUDA: the functors the CPU runs.
 #include "kernels/cuda/fold_rows.cuh"
 #include "kernels/cuda/for_each.cuh"
-#include "kernels/functors/gather_scalars.h"
 #include "kernels/functors/soft_cross_entropy.h"
 #include "kernels/functors/softmax_cross_entropy.h"
 
@@ -19,6 +18,5 @@ WINNOW_FOR_EACH_TYPE(ShuffleOthersRow);
 WINNOW_FOLD_ROWS(std::int32_t, LoadCounted, Sum, StoreMeanRows);
 WINNOW_FOLD_ROWS(LossSums, LoadLoss, AddLosses, StoreLoss);
 WINNOW_FOLD_ROWS(float, LoadRowLoss, Sum, StoreScaledLoss);
-WINNOW_FOR_EACH(GatherScalars);
 
 }  // namespace winnow::cuda

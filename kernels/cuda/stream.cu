@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/uuid.cuh"
 #include "kernels/device.h"
 
 namespace winnow::cuda {
@@ -45,11 +46,7 @@ class CudaStream final : public DeviceStream {
   DeviceIdentity identity() const override {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, ordinal_), "cudaGetDeviceProperties");
-    std::string id;
-    for (const char byte : properties.uuid.bytes) {
-      for (const int shift : {4, 0}) id += "0123456789abcdef"[static_cast<unsigned char>(byte) >> shift & 0xf];
-    }
-    return {properties.name, id};
+    return {properties.name, uuid_text(properties.uuid)};
   }
   void* queue() const override { return stream_; }
 
@@ -149,13 +146,6 @@ class CudaStream final : public DeviceStream {
 };
 
 }  // namespace
-
-int device_count() {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
-  static_cast<void>(cudaGetLastError());
-  return 0;
-}
 
 std::shared_ptr<DeviceStream> open_stream(int ordinal) { return std::make_shared<CudaStream>(ordinal); }
 

@@ -1,12 +1,10 @@
-// What ranks sum, between where a program has it and the buffer that travels: live entries of gradients, and the numbers of a
-// step. Where they lie stands in tables in the memory of the device, so one launch serves many tensors. Single source
-// for CPU and CUDA.
+// Live entries of gradients, between where a program has them and the buffer that travels between ranks. Where they lie stands in
+// a table in the memory of the device, so one launch serves many tensors. Single source for CPU and CUDA.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/portable.h"
-#include "kernels/run_state.h"
 
 namespace winnow {
 
@@ -43,46 +41,6 @@ struct ScatterLive {
   LiveSegments to;
   const float* buffer;
   WINNOW_HD void operator()(std::int64_t i) const { *to.at(i) = buffer[i]; }
-};
-
-// A number of a step that is summed: a loss, or a count.
-struct StepNumber {
-  void* at;
-  bool is_count;  // an int32, exact up to 2^24
-};
-
-// The numbers, and behind them whether this rank found something that is not finite.
-struct GatherNumbers {
-  const StepNumber* numbers;
-  std::int64_t count;
-  const RunState* run;
-  float* buffer;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    if (i == count) {
-      buffer[i] = run->status.not_finite != 0 ? 1.0f : 0.0f;
-    } else if (numbers[i].is_count) {
-      buffer[i] = static_cast<float>(*static_cast<const std::int32_t*>(numbers[i].at));
-    } else {
-      buffer[i] = *static_cast<const float*>(numbers[i].at);
-    }
-  }
-};
-
-// Their sums in their place. What one rank found ends the trial on all.
-struct ScatterNumbers {
-  const StepNumber* numbers;
-  std::int64_t count;
-  RunState* run;
-  const float* buffer;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    if (not_finite(buffer[i]) || (i == count && buffer[i] > 0)) mark_not_finite(run);
-    if (i == count) return;
-    if (numbers[i].is_count) {
-      *static_cast<std::int32_t*>(numbers[i].at) = static_cast<std::int32_t>(buffer[i]);
-    } else {
-      *static_cast<float*>(numbers[i].at) = buffer[i];
-    }
-  }
 };
 
 }  // namespace winnow

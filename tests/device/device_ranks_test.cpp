@@ -2,12 +2,13 @@
 // and that ranks that fail, do not come or do not fit are said. On emulated devices alone, since it looks into their queues.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <limits>
 #include <thread>
 
 #include "kernels/for_each.h"
-#include "kernels/functors/rank_sums.h"
+#include "kernels/functors/gather_scalars.h"
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
 #include "tests/device/thread_ranks.h"
@@ -100,14 +101,14 @@ TEST(DeviceRanks, AMarkOfOneRankIsSummedThoughAllLossesAreFinite) {
     state.feed.step = 9;
     float loss = 0, buffer[] = {2.5f, 7.0f, mark ? 1.0f : 0.0f};
     std::int32_t correct = 0;
-    const StepNumber numbers[] = {{&loss, false}, {&correct, true}};
-    for_each(Exec{}, 3, ScatterNumbers{numbers, 2, &state, buffer});
+    const ScalarPlace numbers[] = {{&loss, ScalarPlace::Type::F32}, {&correct, ScalarPlace::Type::I32}};
+    for_each(Exec{}, 3, ScatterScalars{numbers, 2, &state, buffer});
     EXPECT_EQ(loss, 2.5f);
     EXPECT_EQ(correct, 7);
     EXPECT_EQ(state.status.not_finite, mark ? 1u : 0u);
     EXPECT_EQ(state.status.since, mark ? 9u : 0u);
     float gathered[3];
-    for_each(Exec{}, 3, GatherNumbers{numbers, 2, &state, gathered});
+    for_each(Exec{}, 3, GatherScalars{numbers, 2, &state, gathered});
     EXPECT_EQ(gathered[1], 7.0f);
     EXPECT_EQ(gathered[2], buffer[2]);
   }
@@ -121,6 +122,47 @@ TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
                                trainer.train_step();
                              }),
             no_errors(2));
+}
+
+// Stops after two steps, which the last rank is slow to take in.
+class StopsSlowly final : public TrainObserver {
+ public:
+  explicit StopsSlowly(bool slow) : slow_(slow) {}
+  bool stop_requested() override { return ++asked_ > 2; }
+  void step_done(const StepReport&) override {
+    if (slow_) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    ++done;
+  }
+  std::atomic<int> done = 0;
+
+ private:
+  bool slow_;
+  int asked_ = 0;
+};
+
+TEST(DeviceRanks, NoneLeavesAStoppedTrialWhileAnotherIsInItsLastSteps) {
+  machine_of(2);
+  SummingGroups groups;
+  StopsSlowly quick(false), slow(true);
+  int done_when_left = -1;
+  const std::vector<std::string> errors = on_ranks(2, [&](ThreadRank& comm) {
+    DeviceRanks devices(comm, device_of(comm), {.time_limit = 60, .groups = groups.groups()});
+    SmallTrial trial("lenet300", {{"name", "dense"}}, {{"batch", "4"}, {"eval_batch", "10"}}, tiny_images(), {}, &comm);
+    trial.observer = comm.rank() == 0 ? &quick : &slow;
+    ProgramCache programs(devices.stream());
+    TrainJob job = trial.job();
+    job.programs = &programs;
+    job.devices = &devices;
+    Trainer trainer(job);
+    try {
+      trainer.run();
+    } catch (const Error& error) {
+      if (comm.rank() == 0) done_when_left = slow.done;
+      if (error.kind() != ErrorKind::Stopped) throw;
+    }
+  });
+  EXPECT_EQ(errors, no_errors(2));
+  EXPECT_EQ(done_when_left, 2);
 }
 
 TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
@@ -155,9 +197,8 @@ TEST(DeviceRanks, TwoRanksOnOneDeviceAreRefusedBeforeAGroupIsOpened) {
   const std::vector<std::string> errors = on_ranks(
       2, [&](ThreadRank& comm) { DeviceRanks devices(comm, cuda::open_stream(1), {.groups = groups.groups()}); });
   const std::string said =
-      "ranks 0 and 1 of a trial have the same GPU, Emulated GPU 02000000000000000000000000000000: a trial takes one "
-      "GPU a "
-      "rank";
+      "ranks 0 and 1 of a trial have the same GPU, Emulated GPU GPU-02000000-0000-0000-0000-000000000000: a trial "
+      "takes one GPU a rank";
   EXPECT_EQ(errors, (std::vector<std::string>{said, said}));
 }
 
@@ -175,14 +216,6 @@ TEST(DeviceRanks, AProgramWithoutNcclSaysSoOnAllRanks) {
   const std::vector<std::string> errors =
       on_ranks(2, [&](ThreadRank& comm) { DeviceRanks devices(comm, device_of(comm), {.groups = {}}); });
   EXPECT_EQ(errors, std::vector<std::string>(2, "this winnow was built without NCCL, which sums over GPUs"));
-}
-
-TEST(DeviceRanks, RanksOfAMachineTakeOneDeviceEachAndAMachineWithoutOneIsSaid) {
-  std::vector<int> devices(3, -1);
-  on_ranks(3, [&](ThreadRank& comm) { devices[static_cast<std::size_t>(comm.rank())] = device_of_rank(comm, 2); });
-  EXPECT_EQ(devices, (std::vector<int>{0, 1, 0}));
-  const auto none = on_ranks(2, [](ThreadRank& comm) { device_of_rank(comm, 0); });
-  EXPECT_EQ(none, std::vector<std::string>(2, "there is no GPU here, or no driver for one"));
 }
 
 }  // namespace

@@ -72,9 +72,7 @@ inline void expect_near(const Seen& found, const Seen& expected, double toleranc
 }
 
 // The stream of the device of this rank.
-inline std::shared_ptr<DeviceStream> device_of(Communicator& comm) {
-  return cuda::open_stream(device_of_rank(comm, cuda::device_count()));
-}
+inline std::shared_ptr<DeviceStream> device_of(Communicator& comm) { return cuda::open_stream(comm.rank()); }
 
 #if defined(WINNOW_EMULATED)
 inline void machine_of(int devices, emulator::LaneOrder order = emulator::LaneOrder::Forward) {

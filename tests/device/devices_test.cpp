@@ -86,6 +86,7 @@ TEST_F(Gpus, ATrialThatDoesNotFitFailsBeforeItsFirstStepAndOthersGoOn) {
   EXPECT_EQ(said.code, 3) << said.err;
   EXPECT_TRUE(said.has("failed: GPU 0 is out of memory: ")) << said.err;
   EXPECT_TRUE(said.has("the trial is planned with ")) << said.err;
+  EXPECT_TRUE(said.has(", 5120 for the data set")) << said.err;  // 64 and 16 images of 8 x 8
   EXPECT_TRUE(said.has(" are free")) << said.err;
   EXPECT_EQ(files("failed").size(), 1u);
   const TrialResult trained = result();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/device/emulated.h"
+#include "tests/training/extra_loss.h"
 #include "tests/training/process.h"
 
 namespace winnow::test {
@@ -44,7 +45,7 @@ struct Ended {
 };
 
 std::unique_ptr<Ended> ended(const std::shared_ptr<DeviceStream>& stream, const Pairs& train,
-                             std::function<void(TrainState&)> prepare = {}) {
+                             std::function<void(TrainState&)> prepare = {}, Method* method = nullptr) {
   auto found = std::make_unique<Ended>();
   Pairs settings = {{"batch", "4"}, {"eval_batch", "10"}};
   settings.insert(settings.end(), train.begin(), train.end());
@@ -52,7 +53,7 @@ std::unique_ptr<Ended> ended(const std::shared_ptr<DeviceStream>& stream, const 
   trial.observer = &found->seen;
   found->seen.prepare = std::move(prepare);
   ProgramCache programs(stream);
-  TrainJob job = trial.job();
+  TrainJob job = method != nullptr ? with_method(trial, *method) : trial.job();
   job.programs = &programs;
   Trainer trainer(job);
   found->outcome = trainer.run();
@@ -164,6 +165,26 @@ TEST_F(QueuedSteps, AWeightThatIsNotFiniteEndsTheTrialWhereItDoesOnTheCpu) {
   EXPECT_TRUE(there->seen.steps.back().updated);
   EXPECT_GT(there->outcome.step, 3);
   expect_the_same_end(*ended(open_device(), train, prepare), *there);
+}
+
+// The squares of a weight that doubles with each update, unseen by the loss of the labels.
+TEST_F(QueuedSteps, AnExtraLossThatIsNotFiniteStopsTheUpdatesBehindIt) {
+  const auto prepare = [](TrainState& state) {
+    ParamStore& params = state.params();
+    const std::int64_t inputs = params.specs()[0].shape[1], units = params.specs()[0].shape[0];
+    std::ranges::fill(params.change(ParamId(0)).first(static_cast<std::size_t>(inputs)), 0.0f);
+    for (float& weight : params.change(ParamId(2))) weight *= 1e-6f;
+    params.change(ParamId(2))[static_cast<std::size_t>(3 * units)] = 1e18f;
+  };
+  const Pairs train = {
+      {"epochs", "3"}, {"lr", "1"}, {"momentum", "0"}, {"weight_decay", "3"}, {"schedule.kind", "constant"}};
+  WithLosses method({{WithLosses::Of::Weights, 1, false}});
+  const auto there = ended(nullptr, train, prepare, &method), here = ended(open_device(), train, prepare, &method);
+  EXPECT_FALSE(there->seen.steps.back().updated);
+  EXPECT_EQ(there->outcome.step, 5) << "4e38 is more than the largest number";
+  expect_the_same_end(*here, *there);
+  EXPECT_EQ(std::ranges::max(here->weights), std::ranges::max(there->weights));
+  EXPECT_EQ(std::ranges::min(here->weights), std::ranges::min(there->weights));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // group, on emulated devices.
 #include <gtest/gtest.h>
 
+#include "kernels/gpus.h"
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
 #include "tests/device/thread_ranks.h"
@@ -19,6 +20,9 @@ DeviceGroups groups_of_this_program() {
 #else
   return {};
 #endif
+}
+bool has_groups() {
+  return kEmulated || (cuda::nccl != nullptr && cuda::survey_gpus().gpus.size() >= std::size_t{kRanks});
 }
 
 // By rank.
@@ -45,7 +49,7 @@ std::vector<Seen> on_devices(const TrialCase& of) {
 class TrialOfRanks : public testing::TestWithParam<TrialCase> {};
 
 TEST_P(TrialOfRanks, FollowsTheRanksOfTheCpuAndRepeatsBitForBit) {
-  if (!kEmulated && (cuda::nccl == nullptr || cuda::device_count() < kRanks)) GTEST_SKIP() << "takes NCCL and two GPUs";
+  if (!has_groups()) GTEST_SKIP() << "takes NCCL and two GPUs";
   const Seen expected = on_host(GetParam())[0];
   Seen first;
   for (int round = 0; round < 2; ++round) {
@@ -80,6 +84,28 @@ std::vector<TrialCase> trials_of_ranks() {
 
 INSTANTIATE_TEST_SUITE_P(Trials, TrialOfRanks, testing::ValuesIn(trials_of_ranks()),
                          [](const auto& at) { return at.param.name; });
+
+// Steps that were queued behind the one that went too far have sent nothing that counts. Twice the sum of a step with SAM.
+TEST(RanksThatDiverge, SendAsManyBytesAsThoseOfTheCpu) {
+  if (!has_groups()) GTEST_SKIP() << "takes NCCL and two GPUs";
+  for (const char* optimizer : {"sgd", "sam"}) {
+    for (const char* rate : {"1e6", "1e12"}) {
+      SCOPED_TRACE(std::string(optimizer) + " " + rate);
+      const TrialCase of = {
+          "", "lenet300", {{"name", "dense"}}, {{"optimizer", optimizer}, {"lr", rate}}, tiny_images()};
+      const Seen expected = on_host(of)[0];
+#if defined(WINNOW_EMULATED)
+      machine_of(kRanks);
+#endif
+      for (const Seen& found : on_devices(of)) {
+        EXPECT_TRUE(expected.diverged && found.diverged);
+        EXPECT_EQ(found.losses.size(), expected.losses.size());
+        EXPECT_EQ(found.bytes_sent, expected.bytes_sent);
+        EXPECT_EQ(found.bytes_dense, expected.bytes_dense);
+      }
+    }
+  }
+}
 
 #if defined(WINNOW_EMULATED)
 // As `winnow run` trains it: the ranks of a group open their devices at the first trial and keep them for the next.

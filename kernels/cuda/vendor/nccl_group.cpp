@@ -1,13 +1,11 @@
 // DeviceGroup (kernels/device_group.h) by NCCL. The communicator is a non-blocking one, so no call into NCCL waits: what it
 // answers is asked for again and again, as long as the patience of the group lasts.
 #include <nccl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
-#include <string_view>
 #include <thread>
 
 #include "kernels/cuda/vendor/errors.h"
@@ -119,23 +117,6 @@ DeviceGroups nccl() {
                      const Patience& patience) -> std::unique_ptr<DeviceGroup> {
             return std::make_unique<NcclGroup>(id, rank, size, stream, patience);
           }};
-}
-
-std::vector<std::pair<std::string, std::string>> nccl_facts() {
-  int version = 0;
-  check_nccl(ncclGetVersion(&version), "ncclGetVersion");
-  std::vector<std::pair<std::string, std::string>> facts;
-  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
-    const std::string_view text = *variable;
-    if (!text.starts_with("NCCL_")) continue;
-    const std::size_t equals = std::min(text.find('='), text.size());
-    facts.emplace_back(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
-  }
-  std::ranges::sort(facts);
-  // 10000 major + 100 minor + patch, since 2.9.
-  facts.insert(facts.begin(), {"nccl", std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) +
-                                           "." + std::to_string(version % 100)});
-  return facts;
 }
 
 }  // namespace winnow::cuda
