@@ -4,7 +4,7 @@
 // ranks do not all come is pending until its communicator is aborted. Stricter than NCCL: blocking communicators are refused,
 // and so are ranks that sum different counts, and memory that is not theirs; an abort for which NCCL would wait for ever, since
 // a graph holds collectives, is reported. fail() makes a function that it names return ncclUnhandledCudaError, and
-// "ncclRemoteError" a poll say that a rank is gone. Guarded by the machine's mutex.
+// "ncclRemoteError" a poll say, on every rank from then on, that one is gone. Guarded by the machine's mutex.
 #include <nccl.h>
 
 #include <algorithm>
@@ -37,6 +37,7 @@ struct Clique {
   std::vector<int> devices;  // of ranks; -1 is not there yet
   std::size_t here = 0;
   bool duplicate = false;
+  ncclResult_t error = ncclSuccess;
   std::map<std::size_t, Round> rounds;
 };
 using Queue = std::function<void()>;
@@ -48,7 +49,6 @@ std::string last_error;
 struct ncclComm {
   std::shared_ptr<Clique> clique;
   int rank, device;
-  ncclResult_t error = ncclSuccess;
   bool aborted = false;
   int polls = 2;  // more that say "in progress"
   std::vector<Queue> waiting{};
@@ -57,7 +57,7 @@ struct ncclComm {
 
   std::size_t ranks() const { return clique->devices.size(); }
   ncclResult_t status() const {
-    if (error != ncclSuccess) return error;
+    if (clique->error != ncclSuccess) return clique->error;
     if (clique->here < ranks() || polls > 0) return ncclInProgress;
     if (clique->duplicate) return ncclInvalidUsage;
     const cudaError_t of_device = Machine::instance().devices.at(static_cast<std::size_t>(device)).sticky;
@@ -206,7 +206,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
   return nccl_call("ncclCommGetAsyncError", [&](Machine& machine, Machine::Lock&) {
     const std::shared_ptr<ncclComm> comm = known(machine, handle);
     require(error != nullptr, ncclInvalidArgument, "asyncError argument is NULL");
-    if (strike(machine, "ncclRemoteError") != cudaSuccess) comm->error = ncclRemoteError;
+    if (strike(machine, "ncclRemoteError") != cudaSuccess) comm->clique->error = ncclRemoteError;
     if (comm->polls > 0 && comm->clique->here == comm->ranks() && --comm->polls == 0) {
       for (const Queue& queue : std::exchange(comm->waiting, {})) queue();
     }
