@@ -195,6 +195,34 @@ TEST(AdamStep, ARowHasOneSecondMoment) {
   EXPECT_NEAR(weight[1], -0.113137, 1e-6);
 }
 
+// Only entries that are live count: of gradients 3, 4, 100, 200 the masks leave 3 alone, whose square is the mean of all.
+TEST(AdamStep, ARowsSecondMomentIsOfItsLiveEntries) {
+  const Floats grad{3, 4, 100, 200};
+  const Bytes keep{1, 0, 1, 0}, train{1, 1, 0, 0};
+  const auto second_moment = [&](const Bytes* kept, const Bytes* trained) {
+    RunState run = first_update();
+    float square = 0;
+    const auto at = [](const Bytes* mask) { return mask != nullptr ? mask->data() : nullptr; };
+    fold_rows(Exec{}, 1, 4, SquareAndCount{}, LoadRowSquare{grad.data(), at(kept), at(trained), nullptr, 4}, Sum{},
+              StoreRowSquare{&square, &square, &run, &kNone}, static_cast<SquareAndCount*>(nullptr));
+    return square;
+  };
+  EXPECT_EQ(second_moment(&keep, &train), 9.0f);
+  EXPECT_EQ(second_moment(&keep, nullptr), (9.0f + 10000.0f) / 2);
+  EXPECT_EQ(second_moment(nullptr, &train), 12.5f);
+  double live = 0;
+  for (std::int64_t i = 0; i < 4; ++i) live += LoadSquare{grad.data(), keep.data(), train.data()}(0, i);
+  EXPECT_EQ(live, 9.0);
+}
+
+// Of squares 9 and 16 alone, whatever lies behind them: 10 / 5.
+TEST(OptimizerSteps, TheScaleOfANormIsOfItsOwnSquares) {
+  constexpr double kSquares[] = {9, 16, 1e6}, kTen = 10;
+  float scale = 0;
+  NormScale{kSquares, 2, &kTen, &scale}(0);
+  EXPECT_EQ(scale, 2.0f);
+}
+
 // Vector body, tail and thread ranges give what one weight at a time gives.
 TEST(OptimizerSteps, LengthAndThreadsDoNotChangeABit) {
   RunState run = first_update();

@@ -49,6 +49,7 @@ TEST(DeviceRanks, ARecordedStepTakesItsSumsAlongAndLeavesMpiAlone) {
                                const std::int64_t before = comm.collectives();
                                for (std::size_t step = 0; step < kSteps; ++step) trainer.train_step();
                                met[static_cast<std::size_t>(comm.rank())] = comm.collectives() - before;
+                               EXPECT_EQ(comm.attendance()->heard(comm.rank()), -1) << "no step has to say anything";
                              }),
             no_errors(2));
   EXPECT_EQ(met, (std::vector<std::int64_t>{0, 0}));

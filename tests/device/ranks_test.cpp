@@ -142,6 +142,26 @@ TEST(RanksOfARun, SumOnTheDevicesOfItsGroup) {
   EXPECT_GE(emulator::counts(emulator::Within::Graphs).library, 2u * 2u * 6u * (2u + 8u));
   expect_clean_machine();
 }
+
+// NCCL's abort would wait for ever for recordings that hold sums. The first trial's are there when the second one fails.
+TEST(RanksOfARun, AGroupIsGivenUpAfterItsRecordings) {
+  TrialSpec spec = spec_of("{name: dense}", "epochs: 1, batch: 32, lr: 0.05");
+  spec.ranks = kRanks;
+  machine_of(kRanks);
+  const std::vector<std::string> errors = on_ranks(kRanks, [&](ThreadRank& comm) {
+    GroupDevices devices;
+    RunTrialOptions options;
+    options.devices = &devices;
+    options.gpu = comm.rank();
+    run_trial(spec, comm, options);
+    EXPECT_GT(emulator::live().graph_execs, 0u);
+    if (comm.rank() == 0) emulator::fail("ncclRemoteError", 1, cudaErrorUnknown);
+    run_trial(spec, comm, options);
+  });
+  for (const std::string& error : errors) EXPECT_NE(error, "");
+  EXPECT_NE((errors[0] + errors[1]).find("remote process exited"), std::string::npos) << errors[0] << ", " << errors[1];
+  expect_clean_machine();
+}
 #endif
 
 }  // namespace

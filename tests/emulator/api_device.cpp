@@ -80,33 +80,19 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 
-cudaError_t cudaPeekAtLastError() {
+cudaError_t cudaGetLastError() {
   Machine& machine = Machine::instance();
   HostThread& thread = host_thread();
   const Machine::Lock lock(machine.mutex);
   const cudaError_t sticky = exists(machine, thread.device) ? device_error(machine) : cudaSuccess;
   // A device that failed in another thread's call has not failed here until a call of this thread has said so.
-  return thread.last_error != cudaSuccess && sticky != cudaSuccess ? sticky : thread.last_error;
-}
-
-cudaError_t cudaGetLastError() {
-  const cudaError_t error = cudaPeekAtLastError();
-  Machine& machine = Machine::instance();
-  const Machine::Lock lock(machine.mutex);
-  HostThread& thread = host_thread();
-  if (!exists(machine, thread.device) || device_error(machine) == cudaSuccess) thread.last_error = cudaSuccess;
-  return error;
+  if (thread.last_error != cudaSuccess && sticky != cudaSuccess) return sticky;
+  return std::exchange(thread.last_error, cudaSuccess);
 }
 
 #define WINNOW_ERROR_TEXT(name, number, text) \
   if (error == name) return text;
-#define WINNOW_ERROR_NAME(name, number, text) \
-  if (error == name) return #name;
 const char* cudaGetErrorString(cudaError_t error) {
   WINNOW_CUDA_ERRORS(WINNOW_ERROR_TEXT)
-  return "unrecognized error code";
-}
-const char* cudaGetErrorName(cudaError_t error) {
-  WINNOW_CUDA_ERRORS(WINNOW_ERROR_NAME)
   return "unrecognized error code";
 }

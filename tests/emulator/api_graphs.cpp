@@ -32,11 +32,11 @@ void end_capture(Machine& machine, const std::shared_ptr<Capture>& capture) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
   return call("cudaStreamBeginCapture", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    if (handle == nullptr) return cudaErrorStreamCaptureUnsupported;
+    if (handle == nullptr || mode != cudaStreamCaptureModeThreadLocal) return cudaErrorStreamCaptureUnsupported;
     const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
     if (stream == nullptr) return cudaErrorInvalidResourceHandle;
     if (stream->capture != nullptr) return cudaErrorIllegalState;
-    stream->capture = std::make_shared<Capture>(Capture{handle, mode, std::this_thread::get_id()});
+    stream->capture = std::make_shared<Capture>(Capture{handle, std::this_thread::get_id()});
     machine.captures.push_back(stream->capture);
     return cudaSuccess;
   });
@@ -49,9 +49,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     if (stream == nullptr) return cudaErrorInvalidResourceHandle;
     const std::shared_ptr<Capture> capture = stream->capture;
     if (capture == nullptr) return cudaErrorIllegalState;
-    if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id()) {
-      return cudaErrorStreamCaptureWrongThread;
-    }
+    if (capture->thread != std::this_thread::get_id()) return cudaErrorStreamCaptureWrongThread;
     if (capture->origin != handle) {
       capture->broken = true;
       return cudaErrorStreamCaptureUnmatched;
@@ -62,15 +60,6 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     if (!whole) return cudaErrorStreamCaptureUnjoined;
     const auto made = std::make_shared<CUgraph_st>(CUgraph_st{capture->graph});
     machine.graphs[*graph = made.get()] = made;
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
-  return stream_call("cudaStreamIsCapturing", handle, [&](Machine&, Machine::Lock&, const auto& stream) {
-    *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
-              : stream->capture->broken  ? cudaStreamCaptureStatusInvalidated
-                                         : cudaStreamCaptureStatusActive;
     return cudaSuccess;
   });
 }

@@ -8,78 +8,23 @@ using namespace winnow::emulator;
 
 namespace {
 
-enum class Side { Device, Pinned, Pageable, Nowhere };
+enum class Side { Device, Host, Nowhere };
 
 Side side_of(const Memory& memory, const void* at, std::size_t bytes) {
   if (memory.holds(at, bytes)) return Side::Device;
-  if (memory.pinned(at, bytes)) return Side::Pinned;
   // Beyond the end of something that begins before, or freed.
-  if (at == nullptr || memory.around(at) != nullptr || memory.pinned(at, 1)) return Side::Nowhere;
-  return Side::Pageable;
+  return at == nullptr || memory.around(at) != nullptr ? Side::Nowhere : Side::Host;
 }
 
 bool direction_fits(cudaMemcpyKind kind, bool from_device, bool to_device) {
-  switch (kind) {
-    case cudaMemcpyHostToHost:
-      return !from_device && !to_device;
-    case cudaMemcpyHostToDevice:
-      return !from_device && to_device;
-    case cudaMemcpyDeviceToHost:
-      return from_device && !to_device;
-    case cudaMemcpyDeviceToDevice:
-      return from_device && to_device;
-    case cudaMemcpyDefault:
-      return true;
-  }
-  return false;
+  return from_device == (kind != cudaMemcpyHostToDevice) && to_device == (kind != cudaMemcpyDeviceToHost);
 }
 
-// Memory that is gone when its turn comes.
-void still_there(const Memory& memory, const void* at, std::size_t bytes, Side side) {
-  if (side_of(memory, at, bytes) != side) {
+// Memory of the device that is gone when its turn comes.
+void still_there(const Memory& memory, const void* at, std::size_t bytes) {
+  if (!memory.holds(at, bytes)) {
     throw Failure("it touches memory that was freed while the work was queued", cudaErrorIllegalAddress);
   }
-}
-
-cudaError_t copy(Machine& machine, Machine::Lock& lock, void* to, const void* from, std::size_t bytes,
-                 cudaMemcpyKind kind, cudaStream_t handle, bool waits) {
-  const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-  if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-  if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
-  if (bytes == 0) return cudaSuccess;
-  const Side target = side_of(machine.memory, to, bytes), source = side_of(machine.memory, from, bytes);
-  if (target == Side::Nowhere || source == Side::Nowhere) return cudaErrorInvalidValue;
-  if (!direction_fits(kind, source == Side::Device, target == Side::Device)) return cudaErrorInvalidValue;
-  const bool pageable = target == Side::Pageable || source == Side::Pageable;
-  if (pageable && stream->capture != nullptr) return machine.refuse_in_capture(*stream);
-  Work work{.kind = Kind::Copy, .name = "cudaMemcpyAsync", .run = {}};
-  if (source != Side::Device && target == Side::Device) work.to_device = bytes;
-  if (source == Side::Device && target != Side::Device) work.to_host = bytes;
-  if (source == Side::Pageable) {
-    // CUDA has read pageable memory when the call returns.
-    const auto* first = static_cast<const std::byte*>(from);
-    work.run = [&machine, to, target, held = std::vector<std::byte>(first, first + bytes)] {
-      still_there(machine.memory, to, held.size(), target);
-      std::memcpy(to, held.data(), held.size());
-    };
-  } else {
-    work.run = [&machine, to, target, from, source, bytes] {
-      still_there(machine.memory, to, bytes, target);
-      still_there(machine.memory, from, bytes, source);
-      std::memmove(to, from, bytes);
-    };
-  }
-  const cudaError_t error = machine.enqueue(stream, std::move(work));
-  if (error != cudaSuccess || !(waits || target == Side::Pageable)) return error;
-  return machine.wait_for_stream(lock, stream);
-}
-
-cudaError_t allocate_pinned(const char* name, void** pointer, std::size_t bytes) {
-  return call(name, Needs::NoCapture, [&](Machine& machine, Machine::Lock&) {
-    if (pointer == nullptr) return cudaErrorInvalidValue;
-    *pointer = bytes == 0 ? nullptr : machine.memory.allocate_pinned(bytes);
-    return bytes != 0 && *pointer == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
-  });
 }
 
 }  // namespace
@@ -111,45 +56,48 @@ cudaError_t cudaFree(void* pointer) {
   });
 }
 
-cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
-  return allocate_pinned("cudaHostAlloc", pointer, bytes);
-}
-cudaError_t cudaMallocHost(void** pointer, std::size_t bytes) {
-  return allocate_pinned("cudaMallocHost", pointer, bytes);
-}
-
-cudaError_t cudaFreeHost(void* pointer) {
-  return call("cudaFreeHost", Needs::Device, [&](Machine& machine, Machine::Lock& lock) {
-    if (pointer == nullptr) return device_error(machine);
-    if (const cudaError_t refused = machine.refuse_in_capture(); refused != cudaSuccess) return refused;
-    const cudaError_t error = machine.wait_for_device(lock, host_thread().device);
-    return machine.memory.free_pinned(pointer) ? error : cudaErrorInvalidValue;
-  });
-}
-
-cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
-  return call("cudaMemcpy", Needs::NoCapture, [&](Machine& machine, Machine::Lock& lock) {
-    return copy(machine, lock, to, from, bytes, kind, nullptr, true);
-  });
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+// Memory of the host is pageable: CUDA has read it when the call returns, and waits until it is written.
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
   return call("cudaMemcpyAsync", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    return copy(machine, lock, to, from, bytes, kind, stream, false);
+    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
+    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+    if (kind < cudaMemcpyHostToDevice || kind > cudaMemcpyDeviceToDevice) return cudaErrorInvalidMemcpyDirection;
+    if (bytes == 0) return cudaSuccess;
+    const Side target = side_of(machine.memory, to, bytes), source = side_of(machine.memory, from, bytes);
+    if (target == Side::Nowhere || source == Side::Nowhere) return cudaErrorInvalidValue;
+    if (!direction_fits(kind, source == Side::Device, target == Side::Device)) return cudaErrorInvalidValue;
+    const bool host = target == Side::Host || source == Side::Host;
+    if (host && stream->capture != nullptr) return machine.refuse_in_capture(*stream);
+    Work work{.kind = Kind::Copy, .name = "cudaMemcpyAsync", .run = {}};
+    if (source == Side::Host) {
+      work.to_device = bytes;
+      const auto* first = static_cast<const std::byte*>(from);
+      work.run = [&machine, to, held = std::vector<std::byte>(first, first + bytes)] {
+        still_there(machine.memory, to, held.size());
+        std::memcpy(to, held.data(), held.size());
+      };
+    } else {
+      if (target == Side::Host) work.to_host = bytes;
+      work.run = [&machine, to, target, from, bytes] {
+        if (target == Side::Device) still_there(machine.memory, to, bytes);
+        still_there(machine.memory, from, bytes);
+        std::memmove(to, from, bytes);
+      };
+    }
+    const cudaError_t error = machine.enqueue(stream, std::move(work));
+    return error != cudaSuccess || target == Side::Device ? error : machine.wait_for_stream(lock, stream);
   });
 }
 
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   return call("cudaMemsetAsync", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
     if (bytes == 0) return cudaSuccess;
-    const Side target = side_of(machine.memory, to, bytes);
-    if (target != Side::Device && target != Side::Pinned) return cudaErrorInvalidValue;
-    return machine.enqueue(
-        machine.stream_of(stream),
-        {.kind = Kind::Memset, .name = "cudaMemsetAsync", .run = [&machine, to, target, value, bytes] {
-           still_there(machine.memory, to, bytes, target);
-           std::memset(to, value, bytes);
-         }});
+    if (side_of(machine.memory, to, bytes) != Side::Device) return cudaErrorInvalidValue;
+    return machine.enqueue(machine.stream_of(stream),
+                           {.kind = Kind::Memset, .name = "cudaMemsetAsync", .run = [&machine, to, value, bytes] {
+                              still_there(machine.memory, to, bytes);
+                              std::memset(to, value, bytes);
+                            }});
   });
 }
 

@@ -26,25 +26,6 @@ std::shared_ptr<CUevent_st> event_of(const Machine& machine, cudaEvent_t handle)
   return found == machine.events.end() ? nullptr : found->second;
 }
 
-// A call by which the host looks at an event: body(machine, lock, event). One of a capture breaks that.
-template <class Body>
-cudaError_t look_at_event(const char* name, cudaEvent_t handle, const Body& body) {
-  return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, handle);
-    if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    if (event->capture == nullptr) return body(machine, lock, *event);
-    event->capture->broken = true;
-    return cudaErrorCapturedEvent;
-  });
-}
-
-// What a query answers, which takes time: work goes on.
-cudaError_t answer(Machine& machine, Machine::Lock& lock, int device, bool ready) {
-  if (ready) return machine.wait(lock, device, {});
-  machine.some_progress(lock, device);
-  return cudaErrorNotReady;
-}
-
 }  // namespace
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
@@ -77,7 +58,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
   return stream_call("cudaStreamQuery", handle, [&](Machine& machine, Machine::Lock& lock, const auto& stream) {
     if (const cudaError_t refused = machine.refuse_in_capture(*stream); refused != cudaSuccess) return refused;
-    return answer(machine, lock, stream->device, stream->queue.empty());
+    if (stream->queue.empty()) return machine.wait(lock, stream->device, {});
+    machine.some_progress(lock, stream->device);  // time goes by
+    return cudaErrorNotReady;
   });
 }
 
@@ -97,15 +80,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
   });
 }
 
-cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
-  return enqueue(
-      "cudaLaunchHostFunc", stream,
-      {.kind = Kind::HostFunction, .name = "cudaLaunchHostFunc", .run = [function, data] { function(data); }});
-}
-
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return call("cudaEventCreateWithFlags", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const auto made = std::make_shared<CUevent_st>(CUevent_st{(flags & cudaEventDisableTiming) == 0});
+    if (flags != cudaEventDisableTiming) return cudaErrorNotSupported;
+    const auto made = std::make_shared<CUevent_st>();
     machine.events[*event = made.get()] = made;
     return cudaSuccess;
   });
@@ -127,32 +105,6 @@ cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
     if (stream->capture != nullptr) return cudaSuccess;
     event->moment = std::make_shared<Moment>();
     machine.push(stream, {.reached = event->moment});
-    return cudaSuccess;
-  });
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t of) {
-  return look_at_event("cudaEventSynchronize", of, [&](Machine& machine, Machine::Lock& lock, CUevent_st& event) {
-    ++machine.direct.synchronisations;
-    if (event.moment == nullptr) return machine.wait(lock, host_thread().device, {});
-    return machine.wait(lock, host_thread().device, {event.moment});
-  });
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t of) {
-  return look_at_event("cudaEventQuery", of, [&](Machine& machine, Machine::Lock& lock, CUevent_st& event) {
-    return answer(machine, lock, host_thread().device, event.moment == nullptr || event.moment->reached);
-  });
-}
-
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  return call("cudaEventElapsedTime", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUevent_st> from = event_of(machine, start), to = event_of(machine, end);
-    if (from == nullptr || to == nullptr || !from->timed || !to->timed || !from->moment || !to->moment) {
-      return cudaErrorInvalidResourceHandle;
-    }
-    if (!from->moment->reached || !to->moment->reached) return cudaErrorNotReady;
-    *milliseconds = std::chrono::duration<float, std::milli>(to->moment->when - from->moment->when).count();
     return cudaSuccess;
   });
 }

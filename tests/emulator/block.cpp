@@ -185,7 +185,6 @@ void Block::release_barrier() {
 bool Block::complete(unsigned index) {
   const Lane& self = lanes_[index];
   const unsigned first = index / warpSize * warpSize;
-  unsigned votes = 0;
   for (unsigned i = 0; i < static_cast<unsigned>(warpSize); ++i) {
     if ((self.mask >> i & 1u) == 0) continue;
     const bool gone = first + i >= count_ || lanes_[first + i].state == State::Done;
@@ -194,19 +193,15 @@ bool Block::complete(unsigned index) {
     const bool here = first + i == index || lane.state == State::Waiting;
     if (!here || lane.meeting != self.meeting || lane.mask != self.mask || !same_place(lane.place, self.place))
       return false;
-    votes |= static_cast<unsigned>(lane.value != 0) << i;
   }
   for (unsigned i = 0; i < static_cast<unsigned>(warpSize); ++i) {
     if ((self.mask >> i & 1u) == 0) continue;
     Lane& lane = lanes_[first + i];
-    if (lane.meeting == Meeting::Ballot) {
-      lane.result = votes;
-    } else if (lane.source < 0 || (self.mask >> lane.source & 1u) == 0) {
+    if ((self.mask >> lane.source & 1u) == 0) {
       throw Failure("a shuffle reads lane " + std::to_string(lane.source) + ", which its mask does not name, at " +
                     text_of(self.place));
-    } else {
-      lane.result = lanes_[first + static_cast<unsigned>(lane.source)].value;
     }
+    lane.result = lanes_[first + static_cast<unsigned>(lane.source)].value;
     if (first + i != index) lane.state = State::Ready;
   }
   return true;

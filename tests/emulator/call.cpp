@@ -77,7 +77,7 @@ cudaError_t injected(const char* name) {
 
 bool is_device_memory(const void* at, std::size_t bytes) {
   Machine& machine = Machine::instance();
-  if (host_thread().executing != nullptr && host_thread().executing->kind != Kind::HostFunction) {
+  if (host_thread().executing != nullptr) {
     return machine.memory.holds(at, bytes);  // the lock is this thread's
   }
   const Machine::Lock lock(machine.mutex);

@@ -18,7 +18,7 @@ cudaError_t strike(Machine& machine, const char* name);
 template <class Body>
 cudaError_t call(const char* name, Needs needs, const Body& body) {
   HostThread& thread = host_thread();
-  // Host functions and work of the device must not call the runtime.
+  // Work of the device must not call the runtime.
   if (thread.executing != nullptr) return cudaErrorNotPermitted;
   Machine& machine = Machine::instance();
   Machine::Lock lock(machine.mutex);

@@ -36,8 +36,8 @@ void reset_counts() {
 }
 Live live() {
   Locked machine;
-  return {machine->memory.live(), machine->memory.live_pinned(), machine->streams.size(),      machine->events.size(),
-          machine->graphs.size(), machine->graph_execs.size(),   machine->communicators.size()};
+  return {machine->memory.live(), machine->streams.size(),     machine->events.size(),
+          machine->graphs.size(), machine->graph_execs.size(), machine->communicators.size()};
 }
 std::size_t pending() {
   Locked machine;

@@ -184,7 +184,7 @@ TEST_F(Convolutions, RunInGraphs) {
   ConvolutionPlan plan(kShape, Direction::Forward, kLimit);
   make(kShape, plan.weights_type());
   const cudaStream_t stream = new_stream();
-  EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), cudaSuccess);
+  EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
   plan.run(stream, x.at, w.at, y.at, workspace);
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t exec = nullptr;

@@ -35,13 +35,15 @@ class OnEmulator : public testing::Test {
   template <class T>
   static T* on_device(const std::vector<T>& values) {
     T* at = on_device<T>(values.size());
-    EXPECT_EQ(cudaMemcpy(at, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
+    EXPECT_EQ(cudaMemcpyAsync(at, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(nullptr), cudaSuccess);
     return at;
   }
   template <class T>
   static std::vector<T> read(const T* at, std::size_t count) {
     std::vector<T> values(count);
-    EXPECT_EQ(cudaMemcpy(values.data(), at, count * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess) << first_report();
+    EXPECT_EQ(cudaMemcpyAsync(values.data(), at, count * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess)
+        << first_report();
     return values;
   }
   static std::string first_report() {

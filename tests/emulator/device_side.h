@@ -1,10 +1,9 @@
-// What device code needs that g++ does not know: keywords, the indices of a thread, barriers, shuffles, votes and atomics.
+// What device code needs that g++ does not know: keywords, the indices of a thread, barriers, shuffles and atomics.
 // Included by the emulated <cuda_runtime.h>. All of it belongs to the block that the calling host thread runs
 // (tests/emulator/block.h), so kernels may run on several host threads at once. Atomics on floating point are missing on
 // purpose: their order would change results.
 #pragma once
 
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -45,27 +44,13 @@ namespace winnow::emulator {
 
 // Where in the sources a lane waits.
 using Place = std::source_location;
-enum class Meeting : std::uint8_t { Barrier, WarpBarrier, Shuffle, Ballot };
+enum class Meeting : std::uint8_t { Barrier, Shuffle };
 
 // The running lane waits until all lanes of the block (Barrier) or of `mask` are here. Gives the value of lane `source`
-// of the warp, or the lanes whose value is not 0 (Ballot).
+// of the warp.
 std::uint64_t meet(Meeting meeting, unsigned mask, std::uint64_t value, int source, const Place& place);
 void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name);
 void* dynamic_shared();
-
-inline int lane_of_warp() {
-  return static_cast<int>((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % warpSize);
-}
-
-template <class T>
-T shuffled(unsigned mask, T value, int source, const Place& place) {
-  static_assert(std::is_arithmetic_v<T> && sizeof(T) <= sizeof(std::uint64_t));
-  std::uint64_t word = 0;
-  std::memcpy(&word, &value, sizeof value);
-  word = meet(Meeting::Shuffle, mask, word, source, place);
-  std::memcpy(&value, &word, sizeof value);
-  return value;
-}
 
 }  // namespace winnow::emulator
 
@@ -73,35 +58,18 @@ T shuffled(unsigned mask, T value, int source, const Place& place) {
 #define WINNOW_PLACE const winnow::emulator::Place& place = std::source_location::current()
 
 inline void __syncthreads(WINNOW_PLACE) { winnow::emulator::meet(winnow::emulator::Meeting::Barrier, 0, 0, 0, place); }
-inline void __syncwarp(unsigned mask = ~0u, WINNOW_PLACE) {
-  winnow::emulator::meet(winnow::emulator::Meeting::WarpBarrier, mask, 0, winnow::emulator::lane_of_warp(), place);
-}
 // A lane that would read beyond its `width` lanes gets its own value.
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, int width = warpSize, WINNOW_PLACE) {
-  const int lane = winnow::emulator::lane_of_warp();
-  return winnow::emulator::shuffled(mask, value, (lane & -width) + (source & (width - 1)), place);
-}
-template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize, WINNOW_PLACE) {
-  const int lane = winnow::emulator::lane_of_warp(), step = static_cast<int>(delta);
-  return winnow::emulator::shuffled(mask, value, (lane & (width - 1)) + step < width ? lane + step : lane, place);
+  static_assert(std::is_arithmetic_v<T> && sizeof(T) <= sizeof(std::uint64_t));
+  const int lane = static_cast<int>((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % warpSize),
+            step = static_cast<int>(delta), source = (lane & (width - 1)) + step < width ? lane + step : lane;
+  std::uint64_t word = 0;
+  std::memcpy(&word, &value, sizeof value);
+  word = winnow::emulator::meet(winnow::emulator::Meeting::Shuffle, mask, word, source, place);
+  std::memcpy(&value, &word, sizeof value);
+  return value;
 }
-template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize, WINNOW_PLACE) {
-  const int lane = winnow::emulator::lane_of_warp(), step = static_cast<int>(delta);
-  return winnow::emulator::shuffled(mask, value, (lane & (width - 1)) >= step ? lane - step : lane, place);
-}
-template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize, WINNOW_PLACE) {
-  const int lane = winnow::emulator::lane_of_warp(), source = lane ^ lanes;
-  return winnow::emulator::shuffled(mask, value, source / width > lane / width ? lane : source, place);
-}
-inline unsigned __ballot_sync(unsigned mask, int vote, WINNOW_PLACE) {
-  return static_cast<unsigned>(winnow::emulator::meet(winnow::emulator::Meeting::Ballot, mask, vote != 0, 0, place));
-}
-inline int __any_sync(unsigned mask, int vote, WINNOW_PLACE) { return __ballot_sync(mask, vote, place) != 0; }
-inline int __all_sync(unsigned mask, int vote, WINNOW_PLACE) { return __ballot_sync(mask, vote, place) == mask; }
 
 // One lane runs at a time, so an atomic is a plain update.
 template <class T>
@@ -113,22 +81,4 @@ T atomicAdd(T* at, std::type_identity_t<T> value) {
 template <AtomicInteger T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
   return std::exchange(*at, value < *at ? value : *at);
-}
-template <AtomicInteger T>
-T atomicMax(T* at, std::type_identity_t<T> value) {
-  return std::exchange(*at, *at < value ? value : *at);
-}
-template <AtomicInteger T>
-T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
-  return std::exchange(*at, *at == expected ? value : *at);
-}
-
-inline int __popc(unsigned word) { return std::popcount(word); }
-inline int __clz(int word) { return std::countl_zero(static_cast<unsigned>(word)); }
-inline int __ffs(int word) { return word == 0 ? 0 : std::countr_zero(static_cast<unsigned>(word)) + 1; }
-inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
-inline float __uint_as_float(unsigned word) { return std::bit_cast<float>(word); }
-template <class T>
-T __ldg(const T* at) {
-  return *at;
 }

@@ -8,8 +8,8 @@
 //   - Device memory can be touched only while work is executed: host code that does faults at once. It is fresh as 0xff bytes,
 //     and what lies behind its end is a guard page.
 //   - What a kernel does wrong becomes a report; its device then has an error that stays until reset() or clear_error().
-//   - Stricter than CUDA: lanes named in a mask must be there, captures take no pageable memory and no graph launches,
-//     cudaFree and cudaFreeHost wait for the device, and streams must be created as non-blocking.
+//   - Stricter than CUDA: lanes named in a mask must be there, captures take no memory of the host and no graph launches,
+//     cudaFree waits for the device, streams must be created as non-blocking and events without times.
 //
 // All functions may be called from any thread; tests call reset() first, when no other thread is in a CUDA call.
 #pragma once
@@ -43,9 +43,9 @@ void set_driver_version(int version);
 
 // Calls since the start or reset_counts(): when they are made, and for work in graphs when the graph is launched.
 struct Counts {
-  std::size_t kernels = 0, copies = 0, memsets = 0, host_functions = 0, library = 0;
+  std::size_t kernels = 0, copies = 0, memsets = 0, library = 0;
   std::size_t bytes_to_device = 0, bytes_to_host = 0;
-  // Of direct calls only. Synchronisations are all calls that wait, cudaMemcpy, cudaFree and copies to pageable memory too.
+  // Of direct calls only. Synchronisations are all calls that wait, cudaFree and copies to the host too.
   std::size_t graph_launches = 0, synchronisations = 0;
 };
 enum class Within : std::uint8_t { Direct, Graphs };
@@ -54,8 +54,7 @@ void reset_counts();
 
 // What has been made and not been given back.
 struct Live {
-  std::size_t device_allocations = 0, pinned_allocations = 0, streams = 0, events = 0, graphs = 0, graph_execs = 0,
-              communicators = 0;
+  std::size_t device_allocations = 0, streams = 0, events = 0, graphs = 0, graph_execs = 0, communicators = 0;
   bool operator==(const Live&) const = default;
 };
 Live live();

@@ -91,9 +91,9 @@ Status make_object(T** to, T value) {
   return CUBLAS_STATUS_SUCCESS;
 }
 template <class T>
-Status destroy_object(T* one, Status unknown = kInvalid) {
+Status destroy_object(T* one) {
   const std::lock_guard lock(made_objects().mutex);
-  if (made_objects().objects.erase(one) == 0) return unknown;
+  if (made_objects().objects.erase(one) == 0) return kInvalid;
   delete one;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -199,7 +199,6 @@ Status cublasLtCreate(cublasLtHandle_t* handle) {
   const bool works = injected("cublasLtCreate") == cudaSuccess && cudaGetDevice(&device) == cudaSuccess;
   return works ? make_object(handle, {device}) : CUBLAS_STATUS_NOT_INITIALIZED;
 }
-Status cublasLtDestroy(cublasLtHandle_t handle) { return destroy_object(handle, CUBLAS_STATUS_NOT_INITIALIZED); }
 Status cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type, std::uint64_t rows,
                                   std::uint64_t cols, std::int64_t ld) {
   return make_object(layout, {type, rows, cols, ld});

@@ -1,4 +1,6 @@
 // Captures and graphs: what is recorded, replayed and refused.
+#include <thread>
+
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 #include "tests/emulator/device.h"
@@ -7,9 +9,9 @@ namespace winnow::emulator {
 
 class Graphs : public OnEmulator {
  protected:
-  static cudaStream_t capturing(cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) {
+  static cudaStream_t capturing() {
     const cudaStream_t stream = new_stream();
-    EXPECT_EQ(cudaStreamBeginCapture(stream, mode), cudaSuccess);
+    EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
     return stream;
   }
   static cudaError_t end(cudaStream_t stream) {
@@ -63,16 +65,6 @@ TEST_F(Graphs, ForkAndJoin) {
     EXPECT_EQ(cudaStreamWaitEvent(side, fork), cudaSuccess);
     for_each(exec_on(side), 1, Add<float>{x, x, y});
     for_each(exec_on(stream), 1, Add<float>{x, x, z});
-    EXPECT_EQ(cudaEventQuery(fork), cudaErrorCapturedEvent) << "which breaks it";
-    EXPECT_EQ(end(stream), cudaErrorStreamCaptureInvalidated);
-    EXPECT_EQ(cudaGetLastError(), cudaErrorStreamCaptureInvalidated);
-
-    EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), cudaSuccess);
-    for_each(exec_on(stream), 1, Add<float>{x, x, x});
-    EXPECT_EQ(cudaEventRecord(fork, stream), cudaSuccess);
-    EXPECT_EQ(cudaStreamWaitEvent(side, fork), cudaSuccess);
-    for_each(exec_on(side), 1, Add<float>{x, x, y});
-    for_each(exec_on(stream), 1, Add<float>{x, x, z});
     EXPECT_EQ(cudaEventRecord(join, side), cudaSuccess);
     EXPECT_EQ(cudaStreamWaitEvent(stream, join), cudaSuccess);
     for_each(exec_on(stream), 1, Add<float>{y, z, x});
@@ -87,7 +79,6 @@ TEST_F(Graphs, ForkAndJoin) {
 TEST_F(Graphs, IllegalCallsBreakTheCapture) {
   int host = 0;
   void* memory = on_device<int>(1);
-  cudaStreamCaptureStatus status{};
   const cudaEvent_t outside = new_event();
   EXPECT_EQ(cudaEventRecord(outside), cudaSuccess);
   cudaStream_t stream = nullptr;
@@ -98,15 +89,11 @@ TEST_F(Graphs, IllegalCallsBreakTheCapture) {
       [&] { return cudaDeviceSynchronize(); },
       [&] { return cudaMalloc(&more, 4); },
       [&] { return cudaFree(memory); },
-      [&] { return cudaMallocHost(&more, 4); },
-      [&] { return cudaMemcpy(memory, &host, 4, cudaMemcpyHostToDevice); },
       [&] { return cudaMemcpyAsync(memory, &host, 4, cudaMemcpyHostToDevice, stream); },
   };
   for (const auto& call : unsupported) {
     stream = capturing();
     EXPECT_EQ(call(), cudaErrorStreamCaptureUnsupported);
-    EXPECT_EQ(cudaStreamIsCapturing(stream, &status), cudaSuccess);
-    EXPECT_EQ(status, cudaStreamCaptureStatusInvalidated);
     EXPECT_EQ(cudaMemsetAsync(memory, 0, 4, stream), cudaErrorStreamCaptureInvalidated);
     EXPECT_EQ(end(stream), cudaErrorStreamCaptureInvalidated);
   }
@@ -114,12 +101,15 @@ TEST_F(Graphs, IllegalCallsBreakTheCapture) {
   EXPECT_EQ(cudaStreamWaitEvent(stream, outside), cudaErrorStreamCaptureIsolation);
   EXPECT_EQ(end(stream), cudaErrorStreamCaptureInvalidated);
   EXPECT_EQ(end(stream), cudaErrorIllegalState);
-  EXPECT_EQ(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal), cudaErrorStreamCaptureUnsupported);
+  EXPECT_EQ(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeThreadLocal), cudaErrorStreamCaptureUnsupported);
 }
 
-TEST_F(Graphs, RelaxedCapturesAllowAllocation) {
-  const cudaStream_t stream = capturing(cudaStreamCaptureModeRelaxed);
-  on_device<int>(1);
+TEST_F(Graphs, ACaptureIsOfItsThreadAlone) {
+  const cudaStream_t stream = capturing();
+  std::thread([&] {
+    on_device<int>(1);
+    EXPECT_EQ(end(stream), cudaErrorStreamCaptureWrongThread);
+  }).join();
   EXPECT_EQ(end(stream), cudaSuccess);
 }
 

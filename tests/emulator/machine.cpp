@@ -66,9 +66,6 @@ void count(Counts& counts, const Work& work) {
     case Kind::Memset:
       ++counts.memsets;
       break;
-    case Kind::HostFunction:
-      ++counts.host_functions;
-      break;
     case Kind::Library:
       ++counts.library;
       break;
@@ -102,13 +99,21 @@ void Machine::report(const std::string& work, const std::string& what, int devic
   if (of.sticky == cudaSuccess) of.sticky = error;
 }
 
+bool Machine::is_recorded(const void* owner) const {
+  const auto holds = [&](const std::shared_ptr<const Graph>& graph) {
+    return std::ranges::any_of(graph->nodes, [&](const GraphNode& node) { return node.work.owner == owner; });
+  };
+  const auto any = [&](const auto& handles) {
+    return std::ranges::any_of(handles, [&](const auto& entry) { return holds(entry.second->graph); });
+  };
+  return any(graphs) || any(graph_execs) ||
+         std::ranges::any_of(captures, [&](const auto& capture) { return holds(capture->graph); });
+}
+
 cudaError_t Machine::refuse_in_capture() {
   cudaError_t refused = cudaSuccess;
   for (const std::shared_ptr<Capture>& capture : captures) {
-    const bool own = capture->thread == std::this_thread::get_id();
-    if (capture->mode == cudaStreamCaptureModeRelaxed || (capture->mode == cudaStreamCaptureModeThreadLocal && !own)) {
-      continue;
-    }
+    if (capture->thread != std::this_thread::get_id()) continue;
     capture->broken = true;
     refused = cudaErrorStreamCaptureUnsupported;
   }

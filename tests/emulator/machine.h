@@ -54,6 +54,8 @@ class Machine {
   cudaError_t refuse_in_capture(const CUstream_st& stream);
   void report(const std::string& work, const std::string& what, int device, cudaError_t error);
   void drop_work_of(int device);
+  // Whether a graph that is not destroyed, or a capture under way, holds work of this owner.
+  bool is_recorded(const void* owner) const;
 
   std::mutex mutex;
   std::condition_variable changed;  // something was queued or reached
@@ -77,11 +79,11 @@ class Machine {
   std::multimap<std::string, std::pair<int, cudaError_t>, std::less<>> faults;  // calls to go until it strikes
 
  private:
-  bool execute_one(Lock& lock, int device);
+  bool execute_one(int device);
   bool is_ready(const Work& work);
   bool can_run(const CUstream_st& stream);
-  void execute(Lock& lock, CUstream_st& stream, const Work& work);
-  void execute_head(Lock& lock, CUstream_st& stream);
+  void execute(CUstream_st& stream, const Work& work);
+  void execute_head(CUstream_st& stream);
   std::vector<std::size_t> runnable_nodes(const Queued& head);
 
   CUstream_st* last_run_ = nullptr;

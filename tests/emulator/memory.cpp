@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
 
 namespace winnow::emulator {
@@ -28,8 +27,6 @@ void Memory::clear() {
     munmap(allocation.pages - kPage, allocation.page_bytes + 2 * kPage);
   }
   allocations_.clear();
-  for (const auto& [at, bytes] : pinned_) std::free(const_cast<std::byte*>(at));
-  pinned_.clear();
   open_ = false;
 }
 
@@ -87,29 +84,6 @@ std::size_t Memory::used(int device) const {
 std::size_t Memory::live() const {
   return static_cast<std::size_t>(
       std::count_if(allocations_.begin(), allocations_.end(), [](const auto& entry) { return entry.second.live; }));
-}
-
-void* Memory::allocate_pinned(std::size_t bytes) {
-  auto* at = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded(bytes, kPage)));
-  if (at == nullptr) return nullptr;
-  std::fill_n(at, bytes, kFresh);
-  pinned_[at] = bytes;
-  return at;
-}
-
-bool Memory::free_pinned(void* at) {
-  if (pinned_.erase(static_cast<std::byte*>(at)) == 0) return false;
-  std::free(at);
-  return true;
-}
-
-bool Memory::pinned(const void* at, std::size_t bytes) const {
-  const auto* first = static_cast<const std::byte*>(at);
-  auto next = pinned_.upper_bound(first);
-  if (next == pinned_.begin()) return false;
-  const auto& [begin, size] = *std::prev(next);
-  const auto offset = static_cast<std::size_t>(first - begin);
-  return offset <= size && bytes <= size - offset;
 }
 
 void Memory::open() {

@@ -1,4 +1,4 @@
-// Memory of the emulated devices, and pinned memory of the host. A device allocation has pages of its own between guard pages
+// Memory of the emulated devices. An allocation has pages of its own between guard pages
 // and ends as near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. The pages may be
 // touched only while open. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
 #pragma once
@@ -37,11 +37,6 @@ class Memory {
   std::size_t used(int device) const;  // live bytes, rounded as they are given out
   std::size_t live() const;
 
-  void* allocate_pinned(std::size_t bytes);
-  bool free_pinned(void* at);
-  bool pinned(const void* at, std::size_t bytes) const;
-  std::size_t live_pinned() const { return pinned_.size(); }
-
   void open();
   void close();
   // What is wrong with canaries of the device; empty if nothing is. Open memory.
@@ -52,7 +47,6 @@ class Memory {
   void protect(int protection);
 
   std::map<const std::byte*, Allocation> allocations_;  // by first guard page
-  std::map<const std::byte*, std::size_t> pinned_;
   bool open_ = false;
 };
 

@@ -1,8 +1,11 @@
 // The stand-in of NCCL: results, the states of a communicator, what waits for ever and what is refused.
 #include <nccl.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <thread>
 
+#include "kernels/device_group.h"
 #include "tests/emulator/device.h"
 
 namespace winnow::emulator {
@@ -79,23 +82,17 @@ TEST_F(Nccl, SumsInTheOrderOfRanks) {
   }
 }
 
-TEST_F(Nccl, LargestOfIntegersAndBroadcastsOutOfPlace) {
+TEST_F(Nccl, SumsOutOfPlace) {
   make(2);
-  using Numbers = std::vector<std::uint64_t>;
-  std::uint64_t *from[2] = {on(0, Numbers{1, ~0ull}), on(1, Numbers{5, 2})},
-                *to[2] = {on(0, Numbers{0, 0}), on(1, Numbers{0, 0})};
+  const float* from[2] = {on(0, std::vector<float>{1, 2}), on(1, std::vector<float>{3, 4})};
+  float* to[2] = {on(0, std::vector<float>(2)), on(1, std::vector<float>(2))};
   for (std::size_t rank = 0; rank < 2; ++rank) {
-    ncclAllReduce(from[rank], to[rank], 2, ncclUint64, ncclMax, comms[rank], streams[rank]);
+    ncclAllReduce(from[rank], to[rank], 2, ncclFloat, ncclSum, comms[rank], streams[rank]);
     EXPECT_EQ(settled(comms[rank]), ncclSuccess);
   }
   for (std::size_t rank = 0; rank < 2; ++rank) {
     EXPECT_EQ(wait(rank), cudaSuccess) << first_report();
-    EXPECT_EQ(read(to[rank], 2), (Numbers{5, ~0ull}));
-    EXPECT_EQ(ncclBroadcast(from[rank], to[rank], 2, ncclUint64, 1, comms[rank], streams[rank]), ncclSuccess);
-  }
-  for (std::size_t rank = 0; rank < 2; ++rank) {
-    EXPECT_EQ(wait(rank), cudaSuccess) << first_report();
-    EXPECT_EQ(read(to[rank], 2), (Numbers{5, 2}));
+    EXPECT_EQ(read(to[rank], 2), (std::vector<float>{4, 6}));
   }
 }
 
@@ -130,9 +127,7 @@ TEST_F(Nccl, RanksAreThreads) {
       }
       EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
       found[static_cast<std::size_t>(rank)] = read(at, 10);
-      EXPECT_EQ(ncclCommFinalize(comm), ncclInProgress);
-      while (poll(comm) == ncclInProgress) std::this_thread::yield();
-      EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+      EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -142,24 +137,18 @@ TEST_F(Nccl, RanksAreThreads) {
 
 TEST_F(Nccl, StartsOnceAllRanksAreThere) {
   const ncclUniqueId id = new_id();
-  int number = -1;
   cudaSetDevice(2);
   const ncclComm_t first = start(id, 2, 1);
+  const auto sum_of_nothing = [&](ncclComm_t comm) {
+    return ncclAllReduce(nullptr, nullptr, 0, ncclFloat, ncclSum, comm, nullptr);
+  };
   for (int i = 0; i < 10; ++i) EXPECT_EQ(poll(first), ncclInProgress);
-  EXPECT_EQ(ncclCommCount(first, &number), ncclInvalidArgument) << "not before it is ready";
-  EXPECT_EQ(ncclAllReduce(nullptr, nullptr, 0, ncclFloat, ncclSum, first, nullptr), ncclInvalidArgument);
-  EXPECT_EQ(ncclCommFinalize(first), ncclInvalidArgument);
-  EXPECT_EQ(ncclCommDestroy(first), ncclInvalidArgument);
+  EXPECT_EQ(sum_of_nothing(first), ncclInvalidArgument) << "not before it is ready";
   cudaSetDevice(0);
   const ncclComm_t second = start(id, 2, 0);
-  EXPECT_EQ(ncclCommCount(second, &number), ncclInvalidArgument) << "it has to be polled";
+  EXPECT_EQ(sum_of_nothing(second), ncclInvalidArgument) << "it has to be polled";
   EXPECT_EQ(settled(first), ncclSuccess);
-  EXPECT_EQ(ncclCommCount(first, &number), ncclSuccess);
-  EXPECT_EQ(number, 2);
-  EXPECT_EQ(ncclCommUserRank(first, &number), ncclSuccess);
-  EXPECT_EQ(number, 1);
-  EXPECT_EQ(ncclCommCuDevice(first, &number), ncclSuccess);
-  EXPECT_EQ(number, 2);
+  EXPECT_EQ(sum_of_nothing(first), ncclSuccess);
 }
 
 TEST_F(Nccl, RefusesTwoRanksOnOneDevice) {
@@ -200,18 +189,16 @@ TEST_F(Nccl, RefusesStarts) {
 TEST_F(Nccl, RefusesCalls) {
   make(2);
   float* at = on(0, std::vector<float>(4));
-  const auto reduce = [&](void* buffer, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-    return ncclAllReduce(buffer, buffer, 4, type, op, comm, stream);
+  const auto reduce = [&](void* buffer, int type, int op, ncclComm_t comm, cudaStream_t stream) {
+    return ncclAllReduce(buffer, buffer, 4, static_cast<ncclDataType_t>(type), static_cast<ncclRedOp_t>(op), comm,
+                         stream);
   };
   EXPECT_EQ(reduce(nullptr, ncclFloat, ncclSum, comms[0], streams[0]), ncclInvalidArgument);
-  EXPECT_EQ(reduce(at, ncclFloat, ncclMax, comms[0], streams[0]), ncclInvalidArgument);
+  EXPECT_EQ(reduce(at, ncclFloat, 2, comms[0], streams[0]), ncclInvalidArgument);
+  EXPECT_EQ(reduce(at, 5, ncclSum, comms[0], streams[0]), ncclInvalidArgument);
   EXPECT_EQ(reduce(at, ncclFloat, ncclSum, nullptr, streams[0]), ncclInvalidArgument);
   EXPECT_EQ(reduce(at, ncclFloat, ncclSum, comms[0], streams[1]), ncclUnhandledCudaError) << "a stream of device 1";
-  EXPECT_EQ(ncclBroadcast(at, at, 4, ncclFloat, 2, comms[0], streams[0]), ncclInvalidArgument);
-  EXPECT_EQ(ncclBroadcast(at, at, 4, ncclFloat, -1, comms[0], streams[0]), ncclInvalidArgument);
-  EXPECT_EQ(ncclGroupEnd(), ncclInvalidUsage);
   EXPECT_EQ(ncclCommGetAsyncError(comms[0], nullptr), ncclInvalidArgument);
-  EXPECT_EQ(ncclCommCount(comms[0], nullptr), ncclInvalidArgument);
   fail("ncclAllReduce", 1, cudaErrorLaunchFailure);
   EXPECT_EQ(reduce(at, ncclFloat, ncclSum, comms[0], streams[0]), ncclUnhandledCudaError);
   EXPECT_EQ(ncclAllReduce(at, at, 0, ncclFloat, ncclSum, comms[0], streams[0]), ncclSuccess) << "nothing to do";
@@ -236,7 +223,6 @@ TEST_F(Nccl, ARankThatNeverComesIsWaitedForUntilAnAbort) {
   sum(0, mine, 1);
   cudaSetDevice(0);
   for (int i = 0; i < 100; ++i) ASSERT_EQ(cudaStreamQuery(streams[0]), cudaErrorNotReady);
-  EXPECT_EQ(ncclCommDestroy(comms[0]), ncclInvalidUsage) << "it would wait";
   EXPECT_EQ(ncclCommAbort(comms[0]), ncclSuccess);
   EXPECT_EQ(wait(0), cudaSuccess);
   EXPECT_EQ(read(mine, 1)[0], 1.0f);
@@ -267,28 +253,18 @@ TEST_F(Nccl, ReportsRanksThatDisagree) {
     ASSERT_FALSE(reports().empty()) << what;
     EXPECT_NE(first_report().find(what), std::string::npos) << first_report();
   };
-  const auto reduce = [&](std::size_t rank, void* at, std::size_t count, ncclDataType_t type) {
-    ncclAllReduce(at, at, count, type, type == ncclFloat ? ncclSum : ncclMax, comms[rank], streams[rank]);
+  const auto reduce = [&](std::size_t rank, void* at, std::size_t count) {
+    ncclAllReduce(at, at, count, ncclFloat, ncclSum, comms[rank], streams[rank]);
   };
-  reported([&](std::size_t rank, void* at) { reduce(rank, at, 3 + rank, ncclFloat); }, "of 3, type 7");
-  reported([&](std::size_t rank, void* at) { reduce(rank, at, 2, rank == 0 ? ncclFloat : ncclUint64); }, "type 5");
-  reported([&](std::size_t rank,
-               void* at) { ncclBroadcast(at, at, 2, ncclFloat, static_cast<int>(rank), comms[rank], streams[rank]); },
-           "root 1");
-  reported(
-      [&](std::size_t rank, void* at) {
-        if (rank == 0) reduce(rank, at, 2, ncclFloat);
-        if (rank == 1) ncclBroadcast(at, at, 2, ncclFloat, 0, comms[rank], streams[rank]);
-      },
-      "ncclBroadcast of 2");
-  reported([&](std::size_t rank, void* at) { reduce(rank, at, 5, ncclUint64); }, "recvbuff: not 40");
+  reported([&](std::size_t rank, void* at) { reduce(rank, at, 3 + rank); }, "rank 0 sums 3 numbers, rank 1 4");
+  reported([&](std::size_t rank, void* at) { reduce(rank, at, 10); }, "recvbuff: not 40");
   static float host[8];
-  reported([&](std::size_t rank, void* at) { reduce(rank, rank == 0 ? at : host, 8, ncclFloat); }, "recvbuff: not");
+  reported([&](std::size_t rank, void* at) { reduce(rank, rank == 0 ? at : host, 8); }, "recvbuff: not");
   float* foreign = nullptr;
   reported(
       [&](std::size_t rank, void* at) {
         if (rank == 0) foreign = static_cast<float*>(at);
-        reduce(rank, foreign, 8, ncclFloat);
+        reduce(rank, foreign, 8);
       },
       "recvbuff: not");
   reported(
@@ -310,6 +286,7 @@ TEST_F(Nccl, RunsInGraphs) {
     sum(rank, at[rank], 1);
     EXPECT_EQ(cudaStreamEndCapture(streams[rank], &graph), cudaSuccess);
     EXPECT_EQ(cudaGraphInstantiate(&execs[rank], graph), cudaSuccess);
+    EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
   }
   for (int i = 0; i < 3; ++i) {
     for (std::size_t rank = 0; rank < 2; ++rank) {
@@ -320,49 +297,58 @@ TEST_F(Nccl, RunsInGraphs) {
   for (std::size_t rank = 0; rank < 2; ++rank) {
     EXPECT_EQ(wait(rank), cudaSuccess) << first_report();
     EXPECT_EQ(read(at[rank], 1)[0], 3 * 64.0f);
-    EXPECT_EQ(ncclCommDestroy(comms[rank]), ncclSuccess);
+    EXPECT_EQ(cudaGraphLaunch(execs[rank], streams[rank]), cudaSuccess) << "which waits for the other rank";
+    EXPECT_EQ(cudaGraphExecDestroy(execs[rank]), cudaSuccess);
+    EXPECT_EQ(ncclCommAbort(comms[rank]), ncclSuccess) << "a launch that is queued ends by it";
   }
-  EXPECT_EQ(cudaGraphLaunch(execs[0], streams[0]), cudaSuccess);
-  EXPECT_NE(wait(0), cudaSuccess) << "a communicator that was destroyed";
+  EXPECT_TRUE(reports().empty());
 }
 
-TEST_F(Nccl, Groups) {
+// As NCCL does it, which counts the graphs that hold its collectives and waits until there is none.
+TEST_F(Nccl, AnAbortWaitsForEverForGraphsThatHoldCollectives) {
   make(2);
-  float* at[2] = {on(0, std::vector<float>{1, 10}), on(1, std::vector<float>{2, 20})};
-  EXPECT_EQ(ncclGroupStart(), ncclSuccess);
-  for (std::size_t rank = 0; rank < 2; ++rank) {
-    EXPECT_EQ(ncclAllReduce(at[rank], at[rank], 1, ncclFloat, ncclSum, comms[rank], streams[rank]), ncclSuccess);
-    EXPECT_EQ(ncclBroadcast(at[rank] + 1, at[rank] + 1, 1, ncclFloat, 1, comms[rank], streams[rank]), ncclSuccess);
-  }
-  EXPECT_EQ(ncclGroupEnd(), ncclInProgress);
-  EXPECT_EQ(pending(), 0u);
-  for (std::size_t rank = 0; rank < 2; ++rank) EXPECT_EQ(settled(comms[rank]), ncclSuccess);
-  for (std::size_t rank = 0; rank < 2; ++rank) {
-    EXPECT_EQ(wait(rank), cudaSuccess) << first_report();
-    EXPECT_EQ(read(at[rank], 2), (std::vector<float>{3, 20}));
-  }
-  EXPECT_EQ(ncclGroupStart(), ncclSuccess);
-  EXPECT_EQ(ncclAllReduce(nullptr, at[0], 1, ncclFloat, ncclSum, comms[0], streams[0]), ncclInvalidArgument);
-  EXPECT_EQ(ncclAllReduce(at[1], at[1], 1, ncclFloat, ncclSum, comms[1], streams[1]), ncclSuccess);
-  EXPECT_EQ(ncclGroupEnd(), ncclInvalidArgument) << "and nothing of the group is done";
-  EXPECT_EQ(pending(), 0u);
-}
-
-TEST_F(Nccl, FinalizeWaitsForWorkAndForAll) {
-  make(2);
-  float* at[2] = {on(0, std::vector<float>{1}), on(1, std::vector<float>{2})};
-  for (std::size_t rank = 0; rank < 2; ++rank) sum(rank, at[rank], 1);
-  EXPECT_EQ(ncclCommFinalize(comms[0]), ncclInProgress);
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(poll(comms[0]), ncclInProgress) << "rank 1 has not";
-  EXPECT_EQ(pending(), 0u);
-  EXPECT_EQ(ncclCommFinalize(comms[1]), ncclInProgress);
-  for (const ncclComm_t comm : comms) EXPECT_EQ(settled(comm), ncclSuccess);
-  EXPECT_EQ(ncclCommFinalize(comms[0]), ncclInvalidArgument) << "twice";
-  EXPECT_EQ(ncclAllReduce(at[0], at[0], 1, ncclFloat, ncclSum, comms[0], streams[0]), ncclInvalidUsage);
-  for (const ncclComm_t comm : comms) EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
-  EXPECT_EQ(ncclCommDestroy(comms[0]), ncclInvalidArgument);
-  EXPECT_EQ(ncclCommDestroy(nullptr), ncclSuccess);
+  float* at = on(0, std::vector<float>{1});
+  const auto refused = [&] {
+    EXPECT_EQ(ncclCommAbort(comms[0]), ncclInternalError);
+    EXPECT_NE(first_report().find("a graph that is not destroyed"), std::string::npos);
+    clear_error(0);
+    clear_reports();
+  };
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  EXPECT_EQ(cudaStreamBeginCapture(streams[0], cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  sum(0, at, 1);
+  refused();
+  EXPECT_EQ(cudaStreamEndCapture(streams[0], &graph), cudaSuccess);
+  refused();
+  EXPECT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+  refused();
+  EXPECT_EQ(live().communicators, 2u);
+  EXPECT_EQ(ncclCommAbort(comms[1]), ncclSuccess) << "the graph is not this rank's";
+  EXPECT_EQ(cudaGraphExecDestroy(exec), cudaSuccess);
+  EXPECT_EQ(ncclCommAbort(comms[0]), ncclSuccess);
   EXPECT_EQ(live().communicators, 0u);
+}
+
+// What results keep of it.
+TEST(NcclFacts, VersionAndVariablesByName) {
+  const char* const set[][2] = {{"NCCL_TEST_Z", "a=b"}, {"NCCL_TEST_A", ""}, {"NO_NCCL_TEST", "1"}};
+  for (const auto& [name, value] : set) setenv(name, value, 1);
+  const auto facts = cuda::nccl_facts();
+  for (const auto& [name, value] : set) unsetenv(name);
+  ASSERT_FALSE(facts.empty());
+  EXPECT_EQ(facts[0], (std::pair<std::string, std::string>{"nccl", "2.28.9"}));
+  EXPECT_TRUE(std::is_sorted(facts.begin() + 1, facts.end()));
+  const auto value_of = [&](const char* name) {
+    for (const auto& [known, value] : facts) {
+      if (known == name) return value;
+    }
+    return std::string("none");
+  };
+  EXPECT_EQ(value_of("NCCL_TEST_Z"), "a=b");
+  EXPECT_EQ(value_of("NCCL_TEST_A"), "");
+  EXPECT_EQ(value_of("NO_NCCL_TEST"), "none");
 }
 
 TEST_F(Nccl, SaysWhatFailedElsewhere) {
@@ -371,8 +357,10 @@ TEST_F(Nccl, SaysWhatFailedElsewhere) {
   EXPECT_EQ(poll(comms[0]), ncclRemoteError);
   EXPECT_EQ(poll(comms[0]), ncclRemoteError);
   EXPECT_EQ(ncclAllReduce(nullptr, nullptr, 0, ncclFloat, ncclSum, comms[0], streams[0]), ncclRemoteError);
-  EXPECT_EQ(ncclCommDestroy(comms[0]), ncclRemoteError);
-  EXPECT_EQ(ncclCommAbort(comms[0]), ncclSuccess);
+  EXPECT_EQ(poll(comms[1]), ncclRemoteError) << "every rank hears of it";
+  for (const ncclComm_t comm : comms) EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+  comms.clear(), streams.clear();
+  make(2);
   fail_device(1, cudaErrorIllegalAddress);
   EXPECT_EQ(wait(1), cudaErrorIllegalAddress);
   EXPECT_EQ(poll(comms[1]), ncclUnhandledCudaError);

@@ -11,19 +11,11 @@ namespace {
 constexpr std::chrono::seconds kPatience{20};
 }  // namespace
 
-void Machine::execute(Lock& lock, CUstream_st& stream, const Work& work) {
+void Machine::execute(CUstream_st& stream, const Work& work) {
   HostThread& thread = host_thread();
   thread.executing = &work;
   try {
-    if (work.kind == Kind::HostFunction) {
-      // As CUDA does it: in order, but beside everything else.
-      stream.busy = true;
-      memory.close();
-      lock.unlock();
-      work.run();
-      lock.lock();
-      stream.busy = false;
-    } else if (work.run) {  // not a mark of an event
+    if (work.run) {  // not a mark of an event
       devices[static_cast<std::size_t>(stream.device)].unchecked = true;
       memory.open();
       work.run();
@@ -55,7 +47,7 @@ std::vector<std::size_t> Machine::runnable_nodes(const Queued& head) {
 }
 
 bool Machine::can_run(const CUstream_st& stream) {
-  if (stream.busy || stream.queue.empty()) return false;
+  if (stream.queue.empty()) return false;
   const Queued& head = stream.queue.front();
   if (head.after != nullptr && !head.after->reached) return false;
   if (head.graph != nullptr && !head.graph->nodes.empty()) return !runnable_nodes(head).empty();
@@ -63,26 +55,26 @@ bool Machine::can_run(const CUstream_st& stream) {
 }
 
 // One piece of work of the stream, or one node of the graph at its head.
-void Machine::execute_head(Lock& lock, CUstream_st& stream) {
+void Machine::execute_head(CUstream_st& stream) {
   Queued& head = stream.queue.front();  // stays where it is while others push
   if (head.graph != nullptr && !head.graph->nodes.empty()) {
     const std::vector<std::size_t> nodes = runnable_nodes(head);
     const std::size_t node = nodes[random() % nodes.size()];
     const std::shared_ptr<const Graph> graph = head.graph;
     head.done[node] = true;
-    execute(lock, stream, graph->nodes[node].work);
+    execute(stream, graph->nodes[node].work);
     if (std::find(head.done.begin(), head.done.end(), false) != head.done.end()) return;
   } else {
-    execute(lock, stream, head.work);
+    execute(stream, head.work);
   }
-  if (head.reached != nullptr) *head.reached = {true, std::chrono::steady_clock::now()};
+  if (head.reached != nullptr) head.reached->reached = true;
   stream.queue.pop_front();
   changed.notify_all();
 }
 
 // From the streams of the device; from those of others where it has nothing that can run now. The stream that ran goes on with
 // three chances in four, so that one may get far ahead of another.
-bool Machine::execute_one(Lock& lock, int device) {
+bool Machine::execute_one(int device) {
   std::erase_if(queues, [](const auto& stream) { return stream.use_count() == 1 && stream->queue.empty(); });
   std::vector<std::shared_ptr<CUstream_st>> own, others;
   for (const std::shared_ptr<CUstream_st>& stream : queues) {
@@ -98,7 +90,7 @@ bool Machine::execute_one(Lock& lock, int device) {
   const auto next =
       again != own.end() && random() % 4 != 0 ? again : own.begin() + static_cast<long>(random() % own.size());
   last_run_ = next->get();
-  execute_head(lock, **next);
+  execute_head(**next);
   const int of = (*next)->device;
   if (devices[static_cast<std::size_t>(of)].sticky != cudaSuccess) drop_work_of(of);
   return true;
@@ -106,7 +98,7 @@ bool Machine::execute_one(Lock& lock, int device) {
 
 void Machine::drop_work_of(int device) {
   for (const std::shared_ptr<CUstream_st>& stream : queues) {
-    if (stream->device != device || stream->busy) continue;
+    if (stream->device != device) continue;
     for (const Queued& queued : stream->queue) {
       if (queued.reached != nullptr) queued.reached->reached = true;
     }
@@ -119,7 +111,7 @@ cudaError_t Machine::wait(Lock& lock, int device, const std::vector<std::shared_
   EmulatedDevice& of = devices.at(static_cast<std::size_t>(device));
   const auto reached = [](const std::shared_ptr<Moment>& moment) { return moment->reached; };
   while (!std::all_of(moments.begin(), moments.end(), reached)) {
-    if (execute_one(lock, device)) continue;
+    if (execute_one(device)) continue;
     memory.close();
     if (changed.wait_for(lock, kPatience) == std::cv_status::no_timeout) continue;
     report("synchronisation", "it waits for what nobody queues", device, cudaErrorUnknown);
@@ -159,7 +151,7 @@ cudaError_t Machine::wait_for_device(Lock& lock, int device) {
 // Many pieces at once, since every call opens and closes all memory. Where another rank is needed it gets its turn.
 void Machine::some_progress(Lock& lock, int device) {
   bool any = false;
-  for (std::uint64_t steps = 1 + random() % 64; steps > 0 && execute_one(lock, device); --steps) any = true;
+  for (std::uint64_t steps = 1 + random() % 64; steps > 0 && execute_one(device); --steps) any = true;
   memory.close();
   if (!any) changed.wait_for(lock, std::chrono::milliseconds(1));
 }

@@ -2,7 +2,6 @@
 // event's moment or a graph alive as long as it needs it) and locked with it.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -16,7 +15,6 @@ namespace winnow::emulator {
 // A place in the order of a stream that the device has passed or not.
 struct Moment {
   bool reached = false;
-  std::chrono::steady_clock::time_point when{};
 };
 
 struct GraphNode {
@@ -30,7 +28,6 @@ struct Graph {
 // A capture that began on `origin`. `broken`: an illegal call was made, so that it can only be ended.
 struct Capture {
   CUstream_st* origin;
-  cudaStreamCaptureMode mode;
   std::thread::id thread;
   std::shared_ptr<Graph> graph = std::make_shared<Graph>();
   bool broken = false, ended = false;
@@ -50,13 +47,11 @@ struct Queued {
 struct CUstream_st {
   int device;
   std::deque<winnow::emulator::Queued> queue{};
-  bool busy = false;  // a host function of its runs, without the lock
   std::shared_ptr<winnow::emulator::Capture> capture{};
   std::vector<std::size_t> tail{};  // nodes of the capture that the next one comes after
 };
 
 struct CUevent_st {
-  bool timed;
   std::shared_ptr<winnow::emulator::Moment> moment{};    // of the last record; null before it
   std::shared_ptr<winnow::emulator::Capture> capture{};  // in which it was recorded last
   std::vector<std::size_t> tail{};

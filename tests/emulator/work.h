@@ -14,7 +14,7 @@
 
 namespace winnow::emulator {
 
-enum class Kind : std::uint8_t { Kernel, Copy, Memset, HostFunction, Library };
+enum class Kind : std::uint8_t { Kernel, Copy, Memset, Library };
 
 struct Work {
   Kind kind = Kind::Library;
@@ -26,6 +26,7 @@ struct Work {
   // it must go on saying so. May be empty. For work that needs what another rank queues: false until that has come too.
   std::function<bool()> ready{};
   std::size_t to_device = 0, to_host = 0;  // bytes of a copy
+  const void* owner = nullptr;             // of a library, which may ask whether a graph holds work of it
 };
 
 // An error of work that runs. It becomes a report, and `error` stays the device's.

@@ -26,8 +26,8 @@
 #define WINNOW_ONE_RESULT(name, text) name,
 enum ncclResult_t { WINNOW_NCCL_RESULTS(WINNOW_ONE_RESULT) };
 #undef WINNOW_ONE_RESULT
-enum ncclRedOp_t { ncclSum, ncclProd, ncclMax, ncclMin, ncclAvg };
-enum ncclDataType_t { ncclInt8 = 0, ncclUint8 = 1, ncclUint64 = 5, ncclFloat32 = 7, ncclFloat = 7, ncclBfloat16 = 9 };
+enum ncclRedOp_t { ncclSum };
+enum ncclDataType_t { ncclFloat = 7 };
 
 using ncclComm_t = struct ncclComm*;
 struct ncclUniqueId {
@@ -44,16 +44,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id);
 const char* ncclGetErrorString(ncclResult_t result);
 const char* ncclGetLastError(ncclComm_t comm);
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config);
-ncclResult_t ncclCommFinalize(ncclComm_t comm);
-ncclResult_t ncclCommDestroy(ncclComm_t comm);
 ncclResult_t ncclCommAbort(ncclComm_t comm);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error);
-ncclResult_t ncclCommCount(ncclComm_t comm, int* count);
-ncclResult_t ncclCommCuDevice(ncclComm_t comm, int* device);
-ncclResult_t ncclCommUserRank(ncclComm_t comm, int* rank);
 ncclResult_t ncclAllReduce(const void* send, void* recv, std::size_t count, ncclDataType_t, ncclRedOp_t, ncclComm_t,
                            cudaStream_t);
-ncclResult_t ncclBroadcast(const void* send, void* recv, std::size_t count, ncclDataType_t, int root, ncclComm_t,
-                           cudaStream_t);
-ncclResult_t ncclGroupStart();
-ncclResult_t ncclGroupEnd();
