@@ -42,6 +42,11 @@ std::string duration_text(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string short_time_text(double seconds) {
+  if (seconds < 0.9995e-3) return fmt::format("{:.3g} µs", 1e6 * seconds);
+  return seconds < 0.9995 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
+}
+
 std::size_t display_width(const std::string& utf8) {
   return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), starts_character));
 }

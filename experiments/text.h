@@ -6,9 +6,10 @@
 
 namespace winnow {
 
-std::string count_text(double count);       // 1234567 -> "1.23 M"
-std::string bytes_text(double bytes);       // "1.5 MiB"
-std::string duration_text(double seconds);  // "3 h 05 min"
+std::string count_text(double count);         // 1234567 -> "1.23 M"
+std::string bytes_text(double bytes);         // "1.5 MiB"
+std::string duration_text(double seconds);    // "3 h 05 min"
+std::string short_time_text(double seconds);  // "6.05 µs", "7.6 ms", "1.2 s"
 
 std::size_t display_width(const std::string& utf8);               // in columns of a terminal
 std::string clipped(const std::string& utf8, std::size_t width);  // ends in "..." if something is cut off

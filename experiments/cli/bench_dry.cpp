@@ -15,16 +15,18 @@
 namespace winnow {
 namespace {
 
-// By the data sheets of NVIDIA, dense: A100 80 GB SXM (2021), H100 SXM (2023).
+// By the data sheets of NVIDIA, dense: A100 80 GB SXM (2021), H100 SXM (2023), H200 SXM (2024).
 struct DataSheet {
-  const char* name;
-  double bf16, f32, bandwidth;  // FLOP/s, FLOP/s without TF32, bytes/s
+  const char *name, *driver_name;  // driver_name: a part of what the driver calls it
+  double bf16, f32, bandwidth;     // FLOP/s, FLOP/s without TF32, bytes/s
 };
-constexpr DataSheet kDataSheets[] = {{"A100 SXM 80 GB", 312e12, 19.5e12, 2039e9}, {"H100 SXM", 989e12, 67e12, 3350e9}};
+constexpr DataSheet kDataSheets[] = {{"A100 SXM 80 GB", "A100-SXM4-80GB", 312e12, 19.5e12, 2039e9},
+                                     {"H100 SXM", "H100 80GB HBM3", 989e12, 67e12, 3350e9},
+                                     {"H200 SXM", "NVIDIA H200", 989e12, 67e12, 4800e9}};
 
 struct OpWork {
   std::string op, name;
-  double launches = 0, calls = 0, macs = 0, read = 0, written = 0;
+  double kernels = 0, calls = 0, macs = 0, read = 0, written = 0;
   double bytes() const { return read + written; }
 };
 
@@ -56,7 +58,7 @@ DryFigures dry_figures(const BenchSubject& subject) {
     const auto times = static_cast<double>(part.times);
     for (const NodeWork& node : part.nodes) {
       OpWork work{node.op, node.name};
-      work.launches = times * static_cast<double>(node.launches);
+      work.kernels = times * static_cast<double>(node.launches);
       work.calls = times * static_cast<double>(node.calls);
       work.macs = times * static_cast<double>(node.macs);
       work.read = times * static_cast<double>(node.scratch_read);
@@ -82,7 +84,7 @@ std::vector<OpWork> grouped(const DryFigures& figures, bool by_node) {
     OpWork& group = groups[{node.op, by_node ? node.name : ""}];
     group.op = node.op;
     if (by_node) group.name = node.name;
-    group.launches += node.launches;
+    group.kernels += node.kernels;
     group.calls += node.calls;
     group.macs += node.macs;
     group.read += node.read;
@@ -97,7 +99,7 @@ std::vector<OpWork> grouped(const DryFigures& figures, bool by_node) {
 OpWork total(const DryFigures& figures) {
   OpWork all;
   for (const OpWork& node : figures.nodes) {
-    all.launches += node.launches;
+    all.kernels += node.kernels;
     all.calls += node.calls;
     all.macs += node.macs;
     all.read += node.read;
@@ -130,7 +132,8 @@ nlohmann::ordered_json as_json(const DryFigures& figures, const BenchSubject& su
                                  {"batch", subject.train.integer("batch")},
                                  {"device", "cuda"},
                                  {"dry", true},
-                                 {"launches_per_step", all.launches + all.calls},
+                                 {"launches_per_step", all.kernels + all.calls},
+                                 {"kernels_per_step", all.kernels},
                                  {"library_calls_per_step", all.calls},
                                  {"flops_per_step", 2 * all.macs},
                                  {"bytes_read_per_step", all.read},
@@ -156,7 +159,7 @@ nlohmann::ordered_json as_json(const DryFigures& figures, const BenchSubject& su
   for (const OpWork& group : grouped(figures, by_node)) {
     json["ops"].push_back({{"op", group.op},
                            {"name", group.name},
-                           {"launches", group.launches},
+                           {"kernels", group.kernels},
                            {"library_calls", group.calls},
                            {"bytes_read", group.read},
                            {"bytes_written", group.written},
@@ -177,12 +180,12 @@ void print_dry(const BenchSubject& subject, bool by_node, bool json, std::ostrea
   const auto bytes = [](auto count) { return bytes_text(static_cast<double>(count)); };
   out << fmt::format("{} {} {}, batch {}, on a GPU, planned and not run\n", subject.model.text("name"),
                      subject.method.text("name"), name_of(figures.compute), subject.train.integer("batch"));
-  out << fmt::format("launches    {} a step, {} of them calls of cuBLASLt and cuDNN\n", all.launches + all.calls,
-                     all.calls);
+  out << fmt::format("launches    {} a step: {} kernels of winnow and {} calls of cuBLASLt and cuDNN\n",
+                     all.kernels + all.calls, all.kernels, all.calls);
   out << fmt::format(
       "memory      {} read and {} written a step; {:.1f} passes over the activations ({}: the outputs of all layers)\n",
       bytes(all.read), bytes(all.written), figures.moved / figures.activations, bytes(figures.activations));
-  out << fmt::format("arithmetic  {:.1f} GFLOP a step\n", 2e-9 * all.macs);
+  out << fmt::format("arithmetic  {:.3g} GFLOP a step\n", 2e-9 * all.macs);
   out << fmt::format(
       "takes       {} parameters and optimiser, {} arena, {} scratch, {} evaluation, {} batches, at most {} for "
       "libraries\n",
@@ -190,16 +193,31 @@ void print_dry(const BenchSubject& subject, bool by_node, bool json, std::ostrea
       bytes(figures.run.batches), bytes(figures.run.workspace));
   for (const DataSheet& gpu : kDataSheets) {
     const Bound bound = bound_on(gpu, figures);
-    out << fmt::format(
-        "bound       {}, by its data sheet: {:.2f} ms a step (memory {:.2f}, arithmetic {:.2f}), {:.0f} images/s\n",
-        gpu.name, 1e3 * bound.both, 1e3 * bound.memory, 1e3 * bound.arithmetic,
-        static_cast<double>(subject.train.integer("batch")) / bound.both);
+    out << fmt::format("bound       {}, by its data sheet: {} a step (memory {}, arithmetic {}), {} images/s\n",
+                       gpu.name, short_time_text(bound.both), short_time_text(bound.memory),
+                       short_time_text(bound.arithmetic),
+                       count_text(static_cast<double>(subject.train.integer("batch")) / bound.both));
   }
-  out << fmt::format("\n{:>9} {:>6} {:>11} {:>11} {:>9}  op\n", "launches", "calls", "read", "written", "GFLOP");
-  for (const OpWork& group : grouped(figures, by_node)) {
-    out << fmt::format("{:>9} {:>6} {:>11} {:>11} {:>9.2f}  {} {}\n", group.launches, group.calls, bytes(group.read),
-                       bytes(group.written), 2e-9 * group.macs, group.op, group.name);
+  out << fmt::format("\n{:>8} {:>6} {:>11} {:>11} {:>9}  op\n", "kernels", "calls", "read", "written", "GFLOP");
+  const auto row = [&](const OpWork& of) {
+    out << fmt::format("{:>8} {:>6} {:>11} {:>11} {:>9.3g}  {}{}\n", of.kernels, of.calls, bytes(of.read),
+                       bytes(of.written), 2e-9 * of.macs, of.op, of.name.empty() ? "" : " " + of.name);
+  };
+  for (const OpWork& group : grouped(figures, by_node)) row(group);
+  OpWork sum = all;
+  sum.op = "sum";
+  row(sum);
+}
+
+StepPlan plan_step(const BenchSubject& subject, const std::string& gpu) {
+  const DryFigures figures = dry_figures(subject);
+  const OpWork all = total(figures);
+  StepPlan plan{.kernels = all.kernels, .calls = all.calls, .flops = 2 * all.macs, .bytes = all.bytes(), .sheets = {}};
+  for (const DataSheet& sheet : kDataSheets) {
+    if (gpu.find(sheet.driver_name) == std::string::npos) continue;
+    plan.sheets.push_back({.gpu = sheet.name, .seconds = bound_on(sheet, figures).both, .bandwidth = sheet.bandwidth});
   }
+  return plan;
 }
 
 }  // namespace winnow

@@ -161,7 +161,7 @@ bool find_training(const std::string& where, std::optional<int> gpu, Findings& a
   try {
     const double seconds = train_a_little(gpu ? cuda::open_stream(*gpu) : nullptr);
     all.push_back(
-        {State::Ok, "training", fmt::format("works on {}: {:.2f} ms a step of lenet300", where, 1e3 * seconds)});
+        {State::Ok, "training", fmt::format("works on {}: {} a step of lenet300", where, short_time_text(seconds))});
     return true;
   } catch (const std::exception& error) {
     all.push_back({State::Broken, "training", fmt::format("fails on {}: {}", where, error.what()),
@@ -215,10 +215,16 @@ int run_doctor(std::span<const std::string> args, std::ostream& out, std::ostrea
   find_libraries(all);
   const GpuSurvey survey = survey_gpus();
   find_gpus(survey, all);
-  const bool on_cpu = find_training("the CPU", std::nullopt, all);
+  // What decides the exit code is said last.
+  bool on_cpu = device == "cpu" || find_training("the CPU", std::nullopt, all);
   bool on_gpus = !survey.gpus.empty();
   for (int at = 0; at < static_cast<int>(survey.gpus.size()); ++at) {
     on_gpus = find_training(fmt::format("GPU {}", at), at, all) && on_gpus;
+  }
+  if (device == "cpu") on_cpu = find_training("the CPU", std::nullopt, all);
+  if (device == "cuda" && survey.gpus.empty()) {
+    all.push_back({State::Broken, "training", "does not work on GPUs: " + survey.problem,
+                   "winnow run ends with code 69 where train.device is cuda"});
   }
   // auto takes a GPU where there is one.
   const bool can_train = device == "cpu" || (device == "auto" && survey.gpus.empty()) ? on_cpu : on_gpus;

@@ -107,6 +107,7 @@ void add_sweep_options(po::options_description& options) {
       "set", po::value<Texts>()->composing(),
       "KEY=VALUE: replaces a setting or an axis of the file; KEY=[A, B]: an axis")(
       "only", po::value<Texts>()->composing(), "KEY=VALUE or KEY=[A, B]: only trials that match")(
+      "device", po::value<std::string>(), "what trains: auto, cpu or cuda; as --set train.device=...")(
       "smoke", "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke");
 }
 
@@ -126,6 +127,10 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .remarks = trial_remarks,
                       .depends_on_ranks = depends_on_ranks,
                       .content = start_content};
+  if (given.contains("device")) {
+    const std::string device = given["device"].as<std::string>();
+    arguments.expand.options.push_back({"--device " + device, "train.device=" + device});
+  }
   if (arguments.expand.smoke) arguments.out = Layout(arguments.out).smoke();
   return arguments;
 }

@@ -30,7 +30,7 @@ std::filesystem::path place_of(const boost::program_options::variables_map& give
 // A number of threads or processes, `least` to what one machine can use and is sure to start. Error{Usage} for others.
 int count_of(const boost::program_options::variables_map& given, const char* option, int least);
 
-// SWEEP, -o, --set, --only, --smoke.
+// SWEEP, -o, --set, --only, --device, --smoke.
 void add_sweep_options(boost::program_options::options_description& options);
 struct SweepArguments {
   std::filesystem::path sweep, out;

@@ -17,7 +17,6 @@ namespace po = boost::program_options;
 void add_run_options(VerbOptions& options) {
   add_sweep_options(options);
   options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
-      "device", po::value<std::string>(), "what trains: auto, cpu or cuda; as --set train.device=...")(
       "workers", po::value<int>()->default_value(0),
       "trials trained at the same time, without mpirun; 0: one for each core that this process may use, or for each "
       "GPU")("threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
@@ -40,10 +39,9 @@ std::optional<RunArguments> read_arguments(std::span<const std::string> args, st
   RunArguments arguments{sweep_arguments(given), {}};
   if (given.contains("ranks-per-trial")) {
     // As a setting it is checked like one: it must divide the batch.
-    arguments.sweep.expand.set.push_back(fmt::format("ranks={}", given["ranks-per-trial"].as<int>()));
-  }
-  if (given.contains("device")) {
-    arguments.sweep.expand.set.push_back("train.device=" + given["device"].as<std::string>());
+    const int ranks = given["ranks-per-trial"].as<int>();
+    arguments.sweep.expand.options.push_back(
+        {fmt::format("--ranks-per-trial {}", ranks), fmt::format("ranks={}", ranks)});
   }
   RunOptions& run = arguments.run;
   run.out = arguments.sweep.out;

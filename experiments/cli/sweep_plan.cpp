@@ -8,6 +8,7 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/devices.h"
 
 namespace winnow {
 namespace {
@@ -29,6 +30,7 @@ class Planner {
     correct_times();
     note_bounds();
     note_missing_data();
+    note_missing_gpu();
     return std::move(plan_);
   }
 
@@ -129,10 +131,29 @@ class Planner {
   // Only a note: the machine that plans may lack the data of the machine that trains.
   void note_missing_data() {
     const TrialTable& trials = plan_.sweep.trials;
-    const auto to_train = [&](std::size_t at) { return plan_.done.empty() || !plan_.done.contains(trials.name(at)); };
+    const auto to_train = [&](std::size_t at) { return is_to_train(at); };
     for (const std::string& problem : missing_data(trials.distinct_below("data", to_train))) {
       plan_.sweep.notes.push_back(fmt::format("winnow run would stop on this machine: {}", problem));
     }
+  }
+
+  // Only a note again: plans are made on login nodes.
+  void note_missing_gpu() {
+    const TrialTable& trials = plan_.sweep.trials;
+    std::size_t at = 0;
+    for (; at < trials.size(); ++at) {
+      const std::string* device = trials.find(at, kDeviceKey);
+      if (device != nullptr && *device == "cuda" && is_to_train(at)) break;
+    }
+    if (at == trials.size()) return;
+    const RunDevices here = devices_of_machine();
+    if (here.gpus > 0) return;
+    plan_.sweep.notes.push_back(
+        fmt::format("winnow run would stop on this machine: {} is cuda, but {}", kDeviceKey, here.problem));
+  }
+
+  bool is_to_train(std::size_t at) const {
+    return plan_.done.empty() || !plan_.done.contains(plan_.sweep.trials.name(at));
   }
 
   SweepPlan plan_;

@@ -70,11 +70,12 @@ void compare_notes(Communicator& world, const SweepJob& job) {
   agree(world, [&] { sweep = digest_of(text_of_sweep(job.sweep, job.expand.text)); });
   same_as_rank_0(world, sweep, "another sweep file");
   const RunOptions& run = job.options;
-  same_as_rank_0(
-      world,
-      digest_of(fmt::format("{}\n{}\n{} {} {} {}", fmt::join(job.expand.set, "\n"), fmt::join(job.expand.only, "\n"),
-                            job.expand.smoke, run.threads, run.retry_failed, run.strict)),
-      "other options");
+  std::vector<std::string> set = job.expand.set;
+  for (const OptionSetting& option : job.expand.options) set.push_back(option.setting);
+  same_as_rank_0(world,
+                 digest_of(fmt::format("{}\n{}\n{} {} {} {}", fmt::join(set, "\n"), fmt::join(job.expand.only, "\n"),
+                                       job.expand.smoke, run.threads, run.retry_failed, run.strict)),
+                 "other options");
 }
 
 }  // namespace winnow

@@ -23,6 +23,7 @@ RunDevices devices_here() {
 
 // A driver that crashes or does not come back is a reason why there is no GPU.
 RunDevices devices_seen_by_child() {
+  if (cuda::survey_gpus == nullptr) return devices_here();
   // The address space of the CUDA driver is larger than its memory by far.
   const IsolationLimits limits{.memory = std::size_t{1} << 46, .cpu_seconds = 60, .wall_seconds = 60};
   try {
@@ -55,6 +56,8 @@ std::optional<int> RunDevices::gpu_of(const TrialSpec& spec, int place) const {
   return gpu_of(spec.settings.has(kDeviceKey) ? spec.settings.text(kDeviceKey) : "cpu", place);
 }
 
+RunDevices devices_of_machine() { return devices_seen_by_child(); }
+
 GpuSurvey survey_gpus() {
   if (cuda::survey_gpus != nullptr) return cuda::survey_gpus();
   return {.gpus = {}, .problem = "this winnow was built without the CUDA back end"};
@@ -64,7 +67,7 @@ RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted
   RunDevices found;
   const bool needed = wanted.contains("cuda");
   if (!needed && !wanted.contains("auto")) return found;
-  found = in_child && cuda::survey_gpus != nullptr ? devices_seen_by_child() : devices_here();
+  found = in_child ? devices_seen_by_child() : devices_here();
   agree(world, [&] {
     if (!needed || found.gpus > 0) return;
     fail(ErrorKind::Unavailable, "{} is cuda, but {}   ({}: auto trains on the CPU then; see winnow doctor)",

@@ -27,6 +27,10 @@ struct RunDevices {
 // What there is, seen by this process (kernels/gpus.h).
 GpuSurvey survey_gpus();
 
+// What a run on this machine would have. A process of its own looks, within a minute, so that this one never starts the
+// driver.
+RunDevices devices_of_machine();
+
 // `wanted`: train.device of the trials that are to be trained; nothing is looked for where none asks for it. With `in_child`
 // a process of its own looks, so that this one can still fork others that use the GPUs. Error{Unavailable}, on all ranks,
 // where a trial must have a GPU and a rank has none. Collective over `world`.

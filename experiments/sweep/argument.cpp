@@ -4,12 +4,12 @@
 
 namespace winnow {
 
-NodePtr parse_argument(const std::string& option, const std::string& argument, Diagnostics& problems) {
+NodePtr parse_argument(const std::string& said, const std::string& argument, Diagnostics& problems) {
   const std::size_t equals = argument.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == argument.size()) {
-    fail(ErrorKind::Usage, "{} needs key=value, got '{}'", option, argument);
+    fail(ErrorKind::Usage, "{} needs key=value, got '{}'", said.substr(0, said.find(' ')), argument);
   }
-  const int source = problems.add_argument(option + " " + argument);
+  const int source = problems.add_argument(said);
   const NodePtr value = parse_tree(argument.substr(equals + 1), source, problems);
   if (!value) return nullptr;
   auto map = std::make_shared<YamlNode>();

@@ -8,8 +8,8 @@
 
 namespace winnow {
 
-// A map of one entry; nothing where the value cannot be read, which `problems` then names. Error{Usage} where there is no
+// `said`: the argument as errors show it, "--set train.lr=x". A map of one entry; nothing where the value cannot be read, which `problems` then names. Error{Usage} where there is no
 // key or no value.
-NodePtr parse_argument(const std::string& option, const std::string& argument, Diagnostics& problems);
+NodePtr parse_argument(const std::string& said, const std::string& argument, Diagnostics& problems);
 
 }  // namespace winnow

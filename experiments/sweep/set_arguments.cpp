@@ -40,9 +40,9 @@ SetArguments apply_arguments(const ExpandOptions& options, const Catalog& catalo
     for (const Entry& entry : entries) new_axes.erase(entry.key);
     merge_entries(replacing, std::move(entries));
   };
-  for (const std::string& argument : options.set) {
-    const NodePtr map = parse_argument("--set", argument, problems);
-    if (!map) continue;
+  const auto set = [&](const std::string& said, const std::string& argument) {
+    const NodePtr map = parse_argument(said, argument, problems);
+    if (!map) return;
     std::vector<Entry> values = axis_values(map->members.front(), catalog, problems);
     if (values.empty()) {
       replace(flatten(*map, "", problems));
@@ -50,6 +50,16 @@ SetArguments apply_arguments(const ExpandOptions& options, const Catalog& catalo
       replace({values.front()});
       given.axes[values.front().key] = {values.front().key_place, 0};
       new_axes[values.front().key] = std::move(values);
+    }
+  };
+  for (const std::string& argument : options.set) set("--set " + argument, argument);
+  for (const OptionSetting& option : options.options) {
+    const std::string key = option.setting.substr(0, option.setting.find('='));
+    const auto twice = std::ranges::find(replacing, key, &Entry::key);
+    if (twice != replacing.end()) {
+      problems.error(twice->key_place, fmt::format("'{}' is given by {} too; give one of them", key, option.said));
+    } else {
+      set(option.said, option.setting);
     }
   }
   if (options.smoke) {

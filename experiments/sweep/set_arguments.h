@@ -1,4 +1,4 @@
-// What the options --set and --smoke change in a sweep file.
+// What --set, --smoke and options that give one setting change in a sweep file.
 #pragma once
 
 #include <cstddef>

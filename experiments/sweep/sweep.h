@@ -47,9 +47,16 @@ using TrialRemarks = std::function<std::vector<SettingProblem>(const TrialSpec&)
 // wherever it lies. Throws Error if the file cannot serve.
 using PathContent = std::function<std::string(const std::string& path)>;
 
+// A setting that an option of its own gives.
+struct OptionSetting {
+  std::string said;     // "--device gpu": what stands in its errors
+  std::string setting;  // "train.device=gpu"
+};
+
 struct ExpandOptions {
   // "train.epochs=2": replaces the file's value and any axis of that key.
   std::vector<std::string> set = {};
+  std::vector<OptionSetting> options = {};  // as `set`; both for one setting are refused
   // "method.name=rigl", "method.density=[0.1, 0.05]": keeps what matches all of them.
   std::vector<std::string> only = {};
   bool smoke = false;  // 2 epochs, a little of the data, one trial per case

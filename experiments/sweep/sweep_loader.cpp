@@ -34,7 +34,7 @@ Sweep SweepLoader::load() {
 
 void SweepLoader::read_rules(const Document& document) {
   for (const std::string& argument : options_.only) {
-    const NodePtr map = parse_argument("--only", argument, problems_);
+    const NodePtr map = parse_argument("--only " + argument, argument, problems_);
     auto rule = map ? Rule::read(*map, catalog_, problems_) : std::nullopt;
     if (rule) add_rule(std::move(*rule), true, {"--only " + argument, "", 0});
   }
@@ -98,6 +98,7 @@ void SweepLoader::add(const ResolvedTrial& trial, const Point& point, const Tria
     ++sweep_.duplicates;
     const std::string* label = spec.settings.find("label");
     if (label != nullptr && !label->empty()) aliases_.emplace_back(*label, spec.name());
+    refuse_nameless_axis(spec, point);
   }
   if (added != TrialList::Added::NewConfiguration && added != TrialList::Added::NewRanks) return;
   note_references(spec, point, resolver);
@@ -113,6 +114,26 @@ void SweepLoader::add(const ResolvedTrial& trial, const Point& point, const Tria
   } else if (options_.remarks && !options_.smoke) {  // a smoke trial is short on purpose
     for (const SettingProblem& remark : options_.remarks(spec)) {
       notes_.add("remark", remark.key, resolver.given_place(point, remark.key), remark.text, trials_.configurations());
+    }
+  }
+}
+
+// Two values of a setting that is no part of a name are one trial, which would be trained with the first of them alone.
+// Labels are names of their own.
+void SweepLoader::refuse_nameless_axis(const TrialSpec& spec, const Point& point) {
+  std::optional<TrialSpec> first;
+  for (const auto* entries : {&point.entries, &point.replacing}) {
+    for (const Entry* entry : *entries) {
+      if (in_identity(entry->key) || entry->key == "label") continue;
+      if (!first) first = trials_.first_with(spec.id);
+      const std::string *one = first->settings.find(entry->key), *other = spec.settings.find(entry->key);
+      if (one == nullptr || other == nullptr || *one == *other) continue;
+      problems_.error(entry->key_place,
+                      fmt::format("'{}' is no part of this trial's name: with {} and with {} it is one trial, trained "
+                                  "once",
+                                  entry->key, *one, *other),
+                      fmt::format("give it one value; run the sweep once with each to compare: --set {}={} -o OTHER",
+                                  entry->key, *other));
     }
   }
 }

@@ -40,6 +40,7 @@ class SweepLoader {
   void expand(const Document& document, const Axes& axes);
   TrialSpec identified(TrialSpec spec);
   void add(const ResolvedTrial& trial, const Point& point, const TrialResolver& resolver);
+  void refuse_nameless_axis(const TrialSpec& spec, const Point& point);
   void count_unread(const ResolvedTrial& trial);
   void refuse_unread_arguments();
   void fit_smoke_data(ResolvedTrial& trial, const Point& point, TrialResolver& resolver);

@@ -22,6 +22,8 @@ class TrialList {
   };
   Added add(const TrialSpec& spec);
 
+  // The first one of the list with this id, which must be there.
+  TrialSpec first_with(const std::string& id) const { return trials_[configurations_[by_id_.at(id)].first]; }
   std::size_t configurations() const { return configurations_.size(); }
   std::size_t most_replicates() const;
   // Leaves the list empty.

@@ -3,11 +3,13 @@
 
 Both train the same network with SGD and momentum on one batch size and thread count, in turns, so that
 both meet the same load; the table shows medians over the rounds. PyTorch runs in its two memory formats
-and the faster one counts. A PyTorch on the reference BLAS, which Debian installs, is no peer and is
+and the faster one counts. With --device cuda both train on the GPU, in f32 without TF32, as winnow does, and
+--all-modes adds channels_last in bf16 (autocast), torch.compile and CUDA graphs. On the CPU a PyTorch on the reference BLAS, which Debian installs, is no peer and is
 refused: install libopenblas0-pthread. Some OpenBLAS versions do not know new processors; OPENBLAS_CORETYPE
 (e.g. SkylakeX) then helps them. The first line says how fast PyTorch multiplies matrices here.
 
     tests/bench/compare_torch.py --winnow build/release/winnow [--threads 1] [--batch 128] [--rounds 5]
+    tests/bench/compare_torch.py --winnow build/gpu/winnow --device cuda --all-modes
 """
 import argparse
 import json
@@ -72,45 +74,96 @@ MODELS = {"lenet300": (lenet300, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), 
           "vgg16": (vgg16, (3, 32, 32))}
 
 
-def matrix_gflops(size=512):
+def matrix_gflops(device):
     """What PyTorch's BLAS reaches, in f32."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
+    size = 512 if device == "cpu" else 8192
+    a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
     times = []
     for _ in range(20):
         start = time.perf_counter()
         a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return 2e-9 * size**3 / min(times)
 
 
-def torch_step_seconds(name, options, memory_format):
-    """The median time of a training step."""
+class NotHere(Exception):
+    """This PyTorch, or this device, has no such way to train."""
+
+
+# By name: memory format, autocast to bf16, and how a step is run.
+PLAIN_MODES = {"nchw": (torch.contiguous_format, False, "eager"), "nhwc": (torch.channels_last, False, "eager")}
+ALL_MODES = {**PLAIN_MODES, "nhwc_bf16": (torch.channels_last, True, "eager"),
+             "nhwc_bf16_compile": (torch.channels_last, True, "compile"),
+             "nhwc_bf16_compile_graphs": (torch.channels_last, True, "reduce-overhead"),
+             "nhwc_bf16_graphs": (torch.channels_last, True, "graphs")}
+
+
+def compiled(model, how):
+    if not hasattr(torch, "compile"):
+        raise NotHere(f"PyTorch {torch.__version__} has no torch.compile")
+    return torch.compile(model, mode="reduce-overhead" if how == "reduce-overhead" else "default")
+
+
+def recorded(step, optimizer):
+    """The step as one CUDA graph; as PyTorch's notes on CUDA graphs do it."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(beside)
+    optimizer.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def torch_step_seconds(name, options, mode):
+    """The median time of a training step; on a GPU of steps that are queued together, as winnow bench does."""
+    memory_format, in_bf16, how = ALL_MODES[mode]
+    on_gpu = options.device == "cuda"
+    if how == "graphs" and not on_gpu:
+        raise NotHere("CUDA graphs need a GPU")
     clock = time.thread_time if options.cpu_time else time.perf_counter
     make, shape = MODELS[name]
     torch.manual_seed(1)
-    model = make().to(memory_format=memory_format)
-    images = torch.randn(options.batch, *shape).contiguous(memory_format=memory_format)
-    labels = torch.randint(0, 10, (options.batch,))
+    model = make().to(options.device, memory_format=memory_format)
+    images = torch.randn(options.batch, *shape).to(options.device).contiguous(memory_format=memory_format)
+    labels = torch.randint(0, 10, (options.batch,)).to(options.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    network = compiled(model, how) if how in ("compile", "reduce-overhead") else model
 
     def step():
-        optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(options.device, dtype=torch.bfloat16, enabled=in_bf16, cache_enabled=how != "graphs"):
+            loss = F.cross_entropy(network(images), labels)
+        loss.backward()
         optimizer.step()
 
+    once, together = (recorded(step, optimizer) if how == "graphs" else step), 32 if on_gpu else 1
+
+    def steps():
+        for _ in range(together):
+            once()
+        if on_gpu:
+            torch.cuda.synchronize()
+
     for _ in range(3):
-        step()
+        steps()
     times, end = [], time.perf_counter() + options.seconds
     while len(times) < 3 or time.perf_counter() < end:
         start = clock()
-        step()
-        times.append(clock() - start)
+        steps()
+        times.append((clock() - start) / together)
     return statistics.median(times)
 
 
 def winnow_step_seconds(winnow, name, precision, options):
     command = [winnow, "bench", "--model", name, "--precision", precision, "--batch", str(options.batch), "--threads",
-               str(options.threads), "--seconds", str(options.seconds), "--json"]
+               str(options.threads), "--seconds", str(options.seconds), "--device", options.device, "--json"]
     result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return result["step_seconds"]["cpu_median" if options.cpu_time else "median"]
 
@@ -124,37 +177,56 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--cpu-time", action="store_true", help="time of the thread, for a busy machine; one thread")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--all-modes", action="store_true", help="bf16, torch.compile and CUDA graphs too")
     parser.add_argument("--reference-blas", action="store_true", help="measure even if PyTorch has no fast BLAS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time needs --threads 1")
+    if options.device == "cuda" and (options.cpu_time or not torch.cuda.is_available()):
+        parser.error("--cpu-time is for the CPU" if options.cpu_time else "this PyTorch sees no GPU")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
 
-    gflops = matrix_gflops()
+    gflops = matrix_gflops(options.device)
     with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
         reference = "/blas/libblas.so" in maps.read()
-    if reference and not options.reference_blas:
+    if reference and options.device == "cpu" and not options.reference_blas:
         sys.exit(f"compare_torch: PyTorch uses the reference BLAS ({gflops:.0f} GFLOP/s): install libopenblas0-pthread, "
                  "or give --reference-blas")
 
-    formats = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
-    rows = []
+    rows, left_out = [], {}
     for name in options.models:
         times = {}
         for _ in range(options.rounds):
-            for key, memory_format in formats.items():
-                times.setdefault(key, []).append(torch_step_seconds(name, options, memory_format))
+            for key in ALL_MODES if options.all_modes else PLAIN_MODES:
+                if key in left_out:
+                    continue
+                try:
+                    times.setdefault(key, []).append(torch_step_seconds(name, options, key))
+                except NotHere as reason:
+                    left_out[key] = str(reason)
+                except (RuntimeError, OSError) as error:  # PyTorch's own limits, such as a compiler that is not there
+                    left_out[key] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
             for precision in ("f32", "bf16"):
                 times.setdefault(precision, []).append(
                     winnow_step_seconds(options.winnow, name, precision, options))
-        rows.append({"model": name, **{key: statistics.median(values) for key, values in times.items()}})
+        rows.append({"model": name, **{key: statistics.median(values) if values else None for key, values in times.items()}})
 
     if options.json:
         print(json.dumps({"torch": torch.__version__, "threads": options.threads, "batch": options.batch,
                           "rounds": options.rounds, "cpu_time": options.cpu_time, "cpus": os.cpu_count(), "torch_matrix_gflops": gflops,
-                          "step_seconds": rows}, indent=2))
+                          "device": options.device, "left_out": left_out, "step_seconds": rows}, indent=2))
+        return 0
+    for key, why in left_out.items():
+        print(f"without {key}: {why}")
+    if options.device == "cuda" or options.all_modes:
+        for row in rows:
+            print(f"{row['model']}: " + ", ".join(f"{key} {1e3 * seconds:.3f} ms" for key, seconds in row.items()
+                                                  if key != "model" and seconds is not None))
         return 0
     print(f"PyTorch {torch.__version__}, {options.threads} thread(s), batch {options.batch}, medians of "
           f"{options.rounds} rounds, {'CPU ' if options.cpu_time else ''}milliseconds a step; PyTorch's matrix product "

@@ -70,7 +70,15 @@ TEST_F(Gpus, CudaWithoutOneIsOneLineBeforeAnyTrial) {
       "winnow: error: train.device is cuda, but no NVIDIA driver is installed, or it does not run   (train.device: "
       "auto trains on the CPU then; see winnow doctor)\n");
   EXPECT_FALSE(std::filesystem::exists(out() / "running"));
-  EXPECT_EQ(run({"--device", "gpu"}).code, 65);
+}
+
+TEST_F(Gpus, APlanForThemHasANoteWhereThereIsNone) {
+  const std::string note = "note winnow run would stop on this machine: train.device is cuda, but ";
+  EXPECT_EQ(winnow({"plan", "--device", "cuda"}).out.find(note), std::string::npos);
+  emulator::set_driver_version(0);
+  const RunSaid said = winnow({"plan", "--device", "cuda"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_NE(said.out.find(note + "no NVIDIA driver is installed, or it does not run\n"), std::string::npos) << said.out;
 }
 
 TEST_F(Gpus, AutoWithoutOneTrainsOnTheCpuAndSaysWhy) {
@@ -179,6 +187,8 @@ TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
                             one.at("costs") == "trials are trained on the CPU");
   }
   EXPECT_TRUE(said_why) << without.out;
+  EXPECT_EQ(json.at("findings").back().at("found"),
+            "does not work on GPUs: no NVIDIA driver is installed, or it does not run");
   emulator::reset();
   emulator::fail("launch", 1, cudaErrorLaunchOutOfResources);
   const Said broken = winnow::winnow({"doctor"});

@@ -170,6 +170,33 @@ TEST_F(Identity, AnArgumentThatNobodyReadsIsNoAxis) {
   EXPECT_EQ(one.trials.size(), 3u) << "an axis for those who read it";
 }
 
+// The second value would be left out without a word.
+TEST_F(Identity, AnAxisOverWhatIsNoPartOfANameIsRefusedAtItsPlace) {
+  const std::string dense = kHead + "  method: {name: dense}\n";
+  EXPECT_NE(problems(dense + "axes:\n  - ranks: [1, 2]\n")
+                .find("s.yaml:8:5: error: 'ranks' is no part of this trial's name: with 1 and with 2 it is one trial, "
+                      "trained once\n"),
+            std::string::npos);
+  for (const std::string values : {"ranks: [1, 2]", "data.root: [/a, /b]", "save.weights.form: [csr, none]"}) {
+    EXPECT_NE(problems(dense + "axes: [{" + values + "}]\n").find("s.yaml:7:9: error: '"), std::string::npos) << values;
+    EXPECT_NE(
+        problems(dense + "axes: [{train.lr: [0.1, 0.2]}, {" + values + "}, {replicate: 2}]\n").find(":7:33: error"),
+        std::string::npos)
+        << values;
+    EXPECT_EQ(load(dense + "axes: [{zip: {train.lr: [0.1, 0.2], " + values + "}}]\n").trials.size(), 2u)
+        << "two names, each with its own value";
+  }
+  EXPECT_NE(problems(dense, {.set = {"ranks=[1, 4]"}}).find("--set ranks=[1, 4]: error: 'ranks' is no part"),
+            std::string::npos);
+  EXPECT_NE(problems(kHead + "axes: [{cases: [{name: dense, ranks: 1}, {name: dense, ranks: 3}]}]\n")
+                .find("error: 'ranks' is no part of this trial's name: with 1 and with 3"),
+            std::string::npos);
+  const ExpandOptions counting{.depends_on_ranks = [](const TrialSpec&) { return true; }};
+  EXPECT_EQ(load(dense + "axes: [{ranks: [1, 2]}]\n", counting).trials.size(), 2u)
+      << "where ranks count they are names";
+  EXPECT_EQ(load(dense + "axes: [{ranks: [2, 2]}]\n").trials.size(), 1u) << "one value";
+}
+
 TEST_F(Identity, AVersionOfTrainingCounts) {
   Catalog newer = small_catalog();
   newer.train_version = 2;

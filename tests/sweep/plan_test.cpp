@@ -116,6 +116,13 @@ TEST_F(Plan, SaysThatARecipeIsKnownToDiverge) {
   EXPECT_EQ(lenet5(", lr: 1e-3, optimizer: adam"), "");
 }
 
+TEST_F(Plan, TheDeviceIsNoAxis) {
+  const Said said = plan(kSmall + "  method: {name: dense}\naxes:\n  - train.device: [cpu, cuda]\n");
+  EXPECT_EQ(said.code, 65);
+  EXPECT_NE(said.err.find("s.yaml:6:5: error: 'train.device' is no part of this trial's name"), std::string::npos)
+      << said.err;
+}
+
 TEST_F(Plan, ReadsPipesAndStandardInput) {
   const std::string text = kSmall + "  method: {name: dense}\n";
   const std::string pipe = (folder_ / "pipe").string();

@@ -1,5 +1,6 @@
 // train.device and --device in a program without the CUDA back end, and `bench --dry`, which needs none.
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/said.h"
 #include "tests/training/run_fixture.h"
@@ -21,6 +22,45 @@ TEST_F(WithoutGpus, CudaIsRefusedBeforeAnyTrialAndAutoIsTheCpu) {
   EXPECT_EQ(done.code, 0) << "the trial is done, whatever trained it: " << done.err;
 }
 
+// What is between the end of `before` and the next blank.
+std::string word_after(const std::string& text, const std::string& before) {
+  const std::size_t at = text.find(before);
+  if (at == std::string::npos) return "";
+  const std::size_t from = at + before.size();
+  return text.substr(from, text.find(' ', from) - from);
+}
+
+TEST_F(WithoutGpus, TheTableOfADryBenchAddsUpAndSmallStepsHaveDigits) {
+  const Said said = winnow::winnow({"bench", "--device", "cuda", "--dry", "--model", "lenet300"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  std::istringstream lines(said.out.substr(said.out.find(" kernels")));
+  std::string line;
+  std::getline(lines, line);
+  int kernels = 0, calls = 0, all_kernels = 0, all_calls = 0;
+  while (std::getline(lines, line)) {
+    std::istringstream row(line);
+    int own = 0, library = 0;
+    row >> own >> library;
+    if (line.ends_with("  sum")) {
+      all_kernels = own;
+      all_calls = library;
+      break;
+    }
+    kernels += own;
+    calls += library;
+  }
+  EXPECT_GT(calls, 0);
+  EXPECT_EQ(kernels, all_kernels);
+  EXPECT_EQ(calls, all_calls);
+  EXPECT_NE(
+      said.out.find(fmt::format("launches    {} a step: {} kernels of winnow and {} calls of cuBLASLt and cuDNN\n",
+                                kernels + calls, kernels, calls)),
+      std::string::npos)
+      << said.out;
+  EXPECT_GT(std::stod(word_after(said.out, "H100 SXM, by its data sheet: ")), 0.5) << said.out;
+  EXPECT_GT(std::stod(word_after(said.out, "arithmetic  ")), 0.01) << said.out;
+}
+
 TEST_F(WithoutGpus, DoctorSaysWhatIsMissingAndThatTheCpuTrains) {
   const Said said = winnow::winnow({"doctor"});
   EXPECT_EQ(said.code, 0) << said.out;
@@ -30,9 +70,44 @@ TEST_F(WithoutGpus, DoctorSaysWhatIsMissingAndThatTheCpuTrains) {
         "ok    training   works on the CPU"}) {
     EXPECT_NE(said.out.find(words), std::string::npos) << words << "\n" << said.out;
   }
-  EXPECT_EQ(winnow::winnow({"doctor", "--device", "cuda"}).code, 69);
+  const Said on_gpus = winnow::winnow({"doctor", "--device", "cuda"});
+  EXPECT_EQ(on_gpus.code, 69);
+  const std::string last = on_gpus.out.substr(on_gpus.out.rfind('\n', on_gpus.out.size() - 2) + 1);
+  EXPECT_EQ(last,
+            "fail  training   does not work on GPUs: this winnow was built without the CUDA back end: winnow run ends "
+            "with code 69 where train.device is cuda\n");
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "cpu"}).code, 0);
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "tpu"}).code, 64);
+}
+
+TEST_F(WithoutGpus, APlanSaysThatCudaCannotRunHereAndIsAPlanAllTheSame) {
+  const std::string note =
+      "note winnow run would stop on this machine: train.device is cuda, but this winnow was built without the CUDA "
+      "back end\n";
+  for (const char* device : {"cuda", "auto", "cpu"}) {
+    const RunSaid said = winnow({"plan", "--device", device});
+    EXPECT_EQ(said.code, 0) << said.err;
+    EXPECT_EQ(said.out.find(note) != std::string::npos, device == std::string("cuda")) << device << "\n" << said.out;
+  }
+  EXPECT_NE(winnow({"plan", "--device", "cuda"}).out.find(" --device cuda\n"), std::string::npos) << "the next command";
+  EXPECT_EQ(winnow({"run", "--threads", "1", "--strict"}).code, 0);
+  EXPECT_EQ(winnow({"plan", "--device", "cuda"}).out.find(note), std::string::npos) << "nothing is left to train";
+}
+
+TEST_F(WithoutGpus, AWrongDeviceIsAMistakeOfTheOptionOnEveryVerb) {
+  for (const char* verb : {"plan", "run"}) {
+    const RunSaid said = winnow({verb, "--device", "gpu"});
+    EXPECT_EQ(said.code, 65);
+    EXPECT_TRUE(said.has("--device gpu: error: 'train.device' must be one of auto, cpu, cuda, is gpu")) << said.err;
+    const RunSaid twice = winnow({verb, "--device", "cpu", "--set", "train.device=cuda"});
+    EXPECT_EQ(twice.code, 65);
+    EXPECT_TRUE(twice.has("--set train.device=cuda: error: 'train.device' is given by --device cpu too")) << twice.err;
+  }
+  const Said bench = winnow::winnow({"bench", "--device", "gpu"});
+  EXPECT_EQ(bench.code, 65);
+  EXPECT_NE(bench.err.find("--device gpu: error: 'train.device' must be one of auto, cpu, cuda, is gpu"),
+            std::string::npos)
+      << bench.err;
 }
 
 TEST_F(WithoutGpus, ADryBenchPlansAStepOfAGpu) {
@@ -55,10 +130,12 @@ TEST_F(WithoutGpus, ADryBenchPlansAStepOfAGpu) {
   EXPECT_EQ(one.at("activation_bytes"), 64 * 2.0 * (7 * 16 * 1024 + 6 * 32 * 256 + 6 * 64 * 64 + 10));
   double launches = 0, bytes = 0;
   for (const auto& op : one.at("ops")) {
-    launches += op.at("launches").get<double>() + op.at("library_calls").get<double>();
+    launches += op.at("kernels").get<double>() + op.at("library_calls").get<double>();
     bytes += op.at("bytes_read").get<double>() + op.at("bytes_written").get<double>();
   }
   EXPECT_EQ(one.at("launches_per_step"), launches);
+  EXPECT_EQ(one.at("launches_per_step"),
+            one.at("kernels_per_step").get<double>() + one.at("library_calls_per_step").get<double>());
   EXPECT_NEAR(bytes, one.at("bytes_read_per_step").get<double>() + one.at("bytes_written_per_step").get<double>(), 1);
   // No node takes less than its memory or its arithmetic.
   for (const auto& bound : one.at("bounds_by_data_sheet")) {
