@@ -56,13 +56,15 @@ double share_of(const Named& named, const dry::Launch& launch) {
 }  // namespace
 
 NodeWork node_work(const Node& node, std::span<const TensorView> in, std::span<const TensorView> out,
-                   std::span<const dry::Launch> launches) {
+                   std::span<const dry::Launch> launches, bool launches_count) {
   NodeWork work{.op = node.op, .name = node.name};
   std::vector<Named> values = values_of(node, in, out);
   for (const dry::Launch& launch : launches) {
-    ++(launch.is_call ? work.calls : work.launches);
-    work.scratch_read += launch.scratch_read;
-    work.scratch_written += launch.scratch_written;
+    if (launches_count) {
+      ++(launch.is_call ? work.calls : work.launches);
+      work.scratch_read += launch.scratch_read;
+      work.scratch_written += launch.scratch_written;
+    }
     for (Named& named : values) {
       for (const dry::Word& word : launch.words) {
         if (holds(named.view, word.at)) named.places.insert(word.at);
@@ -72,6 +74,7 @@ NodeWork node_work(const Node& node, std::span<const TensorView> in, std::span<c
   for (const Named& named : values) {
     std::vector<double> shares;
     for (const dry::Launch& launch : launches) {
+      if (!named.is_out && holds(named.view, launch.overwritten)) continue;
       if (const double share = share_of(named, launch); share > 0) shares.push_back(share);
     }
     for (std::size_t i = 0; i < shares.size(); ++i) {

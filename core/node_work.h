@@ -29,8 +29,8 @@ struct NodeWork {
 };
 
 // `in` and `out`: where the values of the node lie. A value that shares its memory with an input is written by the last
-// launch that is given it, others by the first.
+// launch that is given it, others by the first. Launches that several nodes share (`launches_count`: false) count for one.
 NodeWork node_work(const Node& node, std::span<const TensorView> in, std::span<const TensorView> out,
-                   std::span<const dry::Launch> launches);
+                   std::span<const dry::Launch> launches, bool launches_count = true);
 
 }  // namespace winnow

@@ -22,6 +22,12 @@ struct KernelCall {
   const Exec& exec;  // with scratch_bytes() bytes of scratch, shared by all nodes of a program
 };
 
+class Kernel;
+struct NodeCall {
+  Kernel& kernel;
+  KernelCall call;
+};
+
 // One node of a compiled program, on the device it was made for. Owns vendor primitives and packed
 // copies; run() never allocates. What changes from run to run it reads through exec.run as it runs.
 class Kernel {
@@ -29,6 +35,13 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual std::size_t scratch_bytes() const { return 0; }
   virtual void run(const KernelCall& call) = 0;
+  // On a device: whether nodes of this op that follow each other are run by one call of run_together(), where none reads what
+  // another one computes.
+  virtual bool runs_together() const { return false; }
+  // The kernels of all these nodes, this one first.
+  virtual void run_together(std::span<const NodeCall> nodes) {
+    for (const NodeCall& node : nodes) node.kernel.run(node.call);
+  }
   // On the host: throws Error{Input} for what a run found wrong with this node's input and marked in the status.
   virtual void check(const RunStatus&) const {}
 };

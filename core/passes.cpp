@@ -48,6 +48,28 @@ bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) 
   return true;
 }
 
+// For the sake of fuse_gradient_sums(), which asks for every value: who reads it, once and for all.
+class Readers {
+ public:
+  Readers(const Graph& graph, std::span<const ValueId> outputs) : count_(graph.value_count(), 0), last_(count_.size()) {
+    for (const NodeId at : graph.schedule(outputs)) {
+      for (const ValueId id : graph.nodes()[at].in) {
+        if (id == kNoValue) continue;
+        ++count_[static_cast<std::size_t>(id)];
+        last_[static_cast<std::size_t>(id)] = at;
+      }
+    }
+    for (const ValueId id : outputs) count_[static_cast<std::size_t>(id)] += 2;  // someone else as well
+  }
+  NodeId only(ValueId id) const {
+    return count_[static_cast<std::size_t>(id)] == 1 ? last_[static_cast<std::size_t>(id)] : kNoNode;
+  }
+
+ private:
+  std::vector<int> count_;
+  std::vector<NodeId> last_;
+};
+
 }  // namespace
 
 void set_norm_statistics(Graph& graph, NormStatistics statistics) {
@@ -78,6 +100,33 @@ void fuse_norm(Graph& graph, std::span<const ValueId> outputs) {
     if (graph.nodes()[i].op != "batch_norm") continue;
     while (absorb_reader(graph, i, outputs)) {
     }
+  }
+}
+
+void fuse_gradient_sums(Graph& graph, std::span<const ValueId> outputs) {
+  constexpr std::size_t kMore = 7, kPlus = 8;  // inputs of batch_norm_backward
+  const Readers readers(graph, outputs);
+  for (const NodeId at : graph.schedule(outputs)) {
+    if (graph.nodes()[at].op != "batch_norm_backward") continue;
+    const Node* sum = graph.producer(graph.nodes()[at].in[0]);
+    if (sum != nullptr && sum->op == "add" && readers.only(sum->out[0]) == at) {
+      const ValueId one = sum->in[0], other = sum->in[1];
+      graph.node(at).in[0] = one;
+      graph.node(at).in.resize(kMore, kNoValue);
+      graph.node(at).in.push_back(other);
+    }
+    const ValueId dx = graph.nodes()[at].out[0];
+    const NodeId reader = readers.only(dx);
+    if (reader == kNoNode || graph.nodes()[reader].op != "add") continue;
+    const Node& add = graph.nodes()[reader];
+    const ValueId result = add.out[0], other = add.in[add.in[0] == dx ? 1 : 0];
+    // The sum's readers become those of dx: the sum must not be kept where it is, and `other` must not wait for this node.
+    if (std::ranges::find(outputs, result) != outputs.end()) continue;
+    const std::vector<NodeId> before = graph.schedule(std::span(&other, 1));
+    if (std::ranges::find(before, at) != before.end()) continue;
+    graph.node(at).in.resize(kPlus, kNoValue);
+    graph.node(at).in.push_back(other);
+    graph.redirect(result, dx, graph.node_count());
   }
 }
 

@@ -1,5 +1,5 @@
 // Graph to graph: what turns the graph of a model and its methods into one that runs fast. Applied
-// after all edits and before differentiate(). Pure functions of the graph; the same result on every rank.
+// after all edits and before differentiate(), but where one says otherwise. Pure functions of the graph; the same result on every rank.
 #pragma once
 
 #include "core/graph.h"
@@ -22,5 +22,9 @@ void drop_train_only(Graph& graph, std::span<ValueId> outputs);
 // batch_norm -> (add) -> relu, each with one reader, becomes one batch_norm node with attribute
 // "relu" and input `residual`; flops and results stay, two passes over memory go.
 void fuse_norm(Graph& graph, std::span<const ValueId> outputs);
+
+// After differentiate(), for devices: an `add` whose sum only the gradient of a batch norm reads, or which alone reads what that
+// gives, becomes an input of it. Results stay bit for bit, two passes over memory go. No node changes its place.
+void fuse_gradient_sums(Graph& graph, std::span<const ValueId> outputs);
 
 }  // namespace winnow

@@ -23,6 +23,12 @@ struct Step {
   std::size_t reals = 0;  // where those of the node begin in the program's
 };
 
+// Steps that run together.
+struct StepGroup {
+  std::size_t first, last;      // steps first .. last-1
+  std::vector<NodeCall> calls;  // of each
+};
+
 // The maker of the node's kernel; throws if this program cannot run there.
 const KernelMaker& kernel_maker(const Node& node, Device device) {
   const KernelMaker& maker = find_op(node.op).kernel.on(device);
@@ -36,6 +42,7 @@ const KernelMaker& kernel_maker(const Node& node, Device device) {
 
 struct Program::Impl {
   std::vector<Step> steps;
+  std::vector<StepGroup> groups;
   std::vector<Node> nodes;        // of the steps, for profiles
   std::vector<TensorView> views;  // by value
   std::vector<char> known;        // by value: has memory or a binding
@@ -58,8 +65,14 @@ struct Program::Impl {
   std::vector<Recorded> recorded;
 
   explicit Impl(RunContext where) : context(std::move(where)) {}
-  void plan(const Graph& graph, const std::vector<NodeId>& order, std::span<const ValueId> outputs);
+  void group();
+  void plan(const Graph& graph, std::span<const ValueId> outputs);
+  void place();
   void refresh(ValueId value);
+  void run_group(const StepGroup& group) {
+    if (group.calls.size() == 1) return group.calls[0].kernel.run(group.calls[0].call);
+    group.calls[0].kernel.run_together(group.calls);
+  }
   void store_reals();
   void run_steps();
   void run_queued();
@@ -68,39 +81,59 @@ struct Program::Impl {
   }
 };
 
-// Lifetimes of all values the program computes itself; in-place ops join the block of their input.
-void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order, std::span<const ValueId> outputs) {
+// Neighbours whose op runs together on a device, where none reads what another one of them computes.
+void Program::Impl::group() {
+  for (std::size_t at = 0; at < steps.size(); ++at) {
+    const auto reads = [&](std::size_t before) {
+      return std::ranges::any_of(nodes[at].in, [&](ValueId id) {
+        return id != kNoValue && std::ranges::find(nodes[before].out, id) != nodes[before].out.end();
+      });
+    };
+    bool joins = at > 0 && context.stream() && nodes[at].op == nodes[at - 1].op && steps[at].kernel->runs_together();
+    for (std::size_t before = joins ? groups.back().first : at; joins && before < at; ++before) joins = !reads(before);
+    if (!joins) groups.push_back({.first = at, .last = at, .calls = {}});
+    groups.back().last = at + 1;
+  }
+}
+
+// Lifetimes of all values the program computes itself, in groups of steps; in-place ops join the block of their input.
+void Program::Impl::plan(const Graph& graph, std::span<const ValueId> outputs) {
   const auto index = [](ValueId id) { return static_cast<std::size_t>(id); };
   std::vector<std::size_t> last_use(graph.value_count(), 0);
-  for (std::size_t at = 0; at < order.size(); ++at) {
-    for (const ValueId id : graph.nodes()[order[at]].in) {
-      if (id != kNoValue) last_use[index(id)] = at;
+  for (std::size_t at = 0; at < groups.size(); ++at) {
+    for (std::size_t step = groups[at].first; step < groups[at].last; ++step) {
+      for (const ValueId id : nodes[step].in) {
+        if (id != kNoValue) last_use[index(id)] = at;
+      }
     }
   }
-  for (const ValueId id : outputs) last_use[index(id)] = order.size();
+  for (const ValueId id : outputs) last_use[index(id)] = groups.size();
 
   std::vector<PlannedBlock> blocks;
   std::vector<std::size_t> block_of(graph.value_count(), kUnset);
-  for (std::size_t at = 0; at < order.size(); ++at) {
-    const Node& node = graph.nodes()[order[at]];
-    const int inplace = find_op(node.op).inplace;
-    for (std::size_t i = 0; i < node.out.size(); ++i) {
-      const std::size_t id = index(node.out[i]);
-      if (known[id]) continue;  // bound by the caller
-      const std::size_t end = std::max(at, last_use[id]);
-      if (i == 0 && inplace >= 0 && node.in.at(static_cast<std::size_t>(inplace)) != kNoValue) {
-        const std::size_t source = index(node.in[static_cast<std::size_t>(inplace)]);
-        const std::size_t block = block_of[source];
-        if (block != kUnset && last_use[source] == at && blocks[block].last == at &&
-            views[source].bytes() == views[id].bytes() &&
-            std::count(node.in.begin(), node.in.end(), node.in[static_cast<std::size_t>(inplace)]) == 1) {
-          blocks[block].last = end;
-          block_of[id] = block;
-          continue;
+  for (std::size_t at = 0; at < groups.size(); ++at) {
+    const bool alone = groups[at].last - groups[at].first == 1;
+    for (std::size_t step = groups[at].first; step < groups[at].last; ++step) {
+      const Node& node = nodes[step];
+      const int inplace = alone ? find_op(node.op).inplace : -1;
+      for (std::size_t i = 0; i < node.out.size(); ++i) {
+        const std::size_t id = index(node.out[i]);
+        if (known[id]) continue;  // bound by the caller
+        const std::size_t end = std::max(at, last_use[id]);
+        if (i == 0 && inplace >= 0 && node.in.at(static_cast<std::size_t>(inplace)) != kNoValue) {
+          const std::size_t source = index(node.in[static_cast<std::size_t>(inplace)]);
+          const std::size_t block = block_of[source];
+          if (block != kUnset && last_use[source] == at && blocks[block].last == at &&
+              views[source].bytes() == views[id].bytes() &&
+              std::count(node.in.begin(), node.in.end(), node.in[static_cast<std::size_t>(inplace)]) == 1) {
+            blocks[block].last = end;
+            block_of[id] = block;
+            continue;
+          }
         }
+        block_of[id] = blocks.size();
+        blocks.push_back({views[id].bytes(), at, end});
       }
-      block_of[id] = blocks.size();
-      blocks.push_back({views[id].bytes(), at, end});
     }
   }
   arena_bytes = plan_memory(blocks);
@@ -109,6 +142,21 @@ void Program::Impl::plan(const Graph& graph, const std::vector<NodeId>& order, s
     if (block_of[id] == kUnset) continue;
     views[id].data = arena.get() + blocks[block_of[id]].offset;
     known[id] = 1;
+  }
+}
+
+// Steps are told where their values lie.
+void Program::Impl::place() {
+  for (std::size_t at = 0; at < steps.size(); ++at) {
+    for (const ValueId id : nodes[at].in) {
+      steps[at].in.push_back(id == kNoValue ? TensorView{} : views[static_cast<std::size_t>(id)]);
+    }
+    for (const ValueId id : nodes[at].out) steps[at].out.push_back(views[static_cast<std::size_t>(id)]);
+  }
+  for (StepGroup& group : groups) {
+    for (std::size_t at = group.first; at < group.last; ++at) {
+      group.calls.push_back({*steps[at].kernel, {steps[at].in, steps[at].out, exec}});
+    }
   }
 }
 
@@ -154,7 +202,6 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
   for (std::size_t i = 0; i < graph.value_count(); ++i) {
     if (graph.producer(ValueId(i)) == nullptr) impl.leaves.push_back(ValueId(i));
   }
-  impl.plan(graph, order, outputs);
   std::vector<std::size_t> reals_at;
   for (const NodeId at : order) {
     reals_at.push_back(impl.reals.size());
@@ -171,23 +218,20 @@ Program::Program(const Graph& graph, std::span<const ValueId> outputs, std::span
     Step step;
     step.node = at;
     step.reals = reals_at[impl.steps.size()];
-    for (const ValueId id : node.in) {
-      in.push_back(id == kNoValue ? ValueInfo{} : graph.value(id));
-      step.in.push_back(id == kNoValue ? TensorView{} : impl.views[static_cast<std::size_t>(id)]);
-    }
-    for (const ValueId id : node.out) {
-      out.push_back(graph.value(id));
-      step.out.push_back(impl.views[static_cast<std::size_t>(id)]);
-    }
+    for (const ValueId id : node.in) in.push_back(id == kNoValue ? ValueInfo{} : graph.value(id));
+    for (const ValueId id : node.out) out.push_back(graph.value(id));
     step.kernel = kernel_maker(node, device)({node, in, out, threads, reals + step.reals, device});
     if (op.macs) step.macs = op.macs(in, out, node.attrs);
     impl.scratch_bytes = std::max(impl.scratch_bytes, step.kernel->scratch_bytes());
     impl.nodes.push_back(node);
     impl.steps.push_back(std::move(step));
   }
+  impl.group();
+  impl.plan(graph, outputs);
   impl.scratch = Memory(impl.context.stream(), impl.scratch_bytes);
   impl.exec = {device, threads, impl.context.stream() ? impl.context.stream()->queue() : nullptr, impl.scratch.get(),
                impl.context.state()};
+  impl.place();
 }
 
 Program::~Program() = default;
@@ -228,14 +272,16 @@ std::byte* Program::fed_memory(ValueId leaf) {
 }
 
 void Program::Impl::run_steps() {
-  for (Step& step : steps) {
+  for (const StepGroup& group : groups) {
     const double start = profiling ? seconds_now() : 0;
-    step.kernel->run({step.in, step.out, exec});
+    run_group(group);
     if (profiling) {
       if (context.stream()) context.stream()->wait();
-      step.seconds += seconds_now() - start;
+      steps[group.first].seconds += seconds_now() - start;
     }
-    for (const ValueId id : step.ready) ready(id);
+    for (std::size_t at = group.first; at < group.last; ++at) {
+      for (const ValueId id : steps[at].ready) ready(id);
+    }
   }
   if (queues) queues->last();
 }
@@ -332,13 +378,16 @@ std::vector<NodeWork> Program::dry_run() {
   if (impl_->exec.device != Device::Dry) fail(ErrorKind::Internal, "a dry run of a program that is for a device");
   auto& log = *static_cast<dry::Log*>(impl_->exec.stream);
   std::vector<NodeWork> all;
-  for (std::size_t at = 0; at < impl_->steps.size(); ++at) {
-    Step& step = impl_->steps[at];
+  for (const StepGroup& group : impl_->groups) {
     log.take();
-    step.kernel->run({step.in, step.out, impl_->exec});
-    all.push_back(node_work(impl_->nodes[at], step.in, step.out, log.take()));
-    all.back().macs = step.macs;
-    all.back().is_layer = find_op(impl_->nodes[at].op).role == OpRole::Layer;
+    impl_->run_group(group);
+    const std::vector<dry::Launch> launches = log.take();
+    for (std::size_t at = group.first; at < group.last; ++at) {
+      const Step& step = impl_->steps[at];
+      all.push_back(node_work(impl_->nodes[at], step.in, step.out, launches, at == group.first));
+      all.back().macs = step.macs;
+      all.back().is_layer = find_op(impl_->nodes[at].op).role == OpRole::Layer;
+    }
   }
   return all;
 }

@@ -77,7 +77,8 @@ class Program {
   std::size_t arena_bytes() const;  // planned memory, scratch and kernels' own packed copies not counted
   std::size_t scratch_bytes() const;
   std::int64_t macs() const;
-  // Seconds by node since the last call with on = true; measuring costs two clock reads a node.
+  // Seconds by node since the last call with on = true; measuring costs two clock reads a node. Of nodes that run together the
+  // first one has all of it.
   void profile(bool on);
   struct NodeTime {
     std::string op, name;
@@ -86,7 +87,7 @@ class Program {
   };
   std::vector<NodeTime> times() const;
 
-  // On a dry device (kernels/dry.h): what each node queues in a run.
+  // On a dry device (kernels/dry.h): what each node queues in a run. Of nodes that run together the first one has the launches.
   std::vector<NodeWork> dry_run();
 
  private:

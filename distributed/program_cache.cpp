@@ -93,6 +93,7 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
 
 CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params, const std::shared_ptr<DeviceStream>& stream) {
   Finished made = finish(draft, params);
+  if (stream && !draft.at_event) fuse_gradient_sums(made.graph, made.outputs);
   std::vector<ValueId> leaves, buffers;
   for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
   for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);

@@ -30,8 +30,11 @@ std::unique_ptr<Recording> Stream::record(const std::function<void()>&) {
 }
 
 void note_kernel(const Exec& exec, std::initializer_list<Argument> arguments, std::size_t scratch_read,
-                 std::size_t scratch_written) {
-  Launch launch{.words = {}, .scratch_read = scratch_read, .scratch_written = scratch_written};
+                 std::size_t scratch_written, const void* overwritten) {
+  Launch launch{.words = {},
+                .overwritten = reinterpret_cast<std::uintptr_t>(overwritten),
+                .scratch_read = scratch_read,
+                .scratch_written = scratch_written};
   for (const auto& [bytes, most] : arguments) {
     for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= bytes.size(); at += sizeof(std::uintptr_t)) {
       std::uintptr_t word = 0;

@@ -15,6 +15,7 @@
 #include "kernels/device.h"
 #include "kernels/exec.h"
 #include "kernels/functors/fold.h"
+#include "kernels/loops.h"
 
 namespace winnow::dry {
 
@@ -28,6 +29,7 @@ inline constexpr std::size_t kAll = ~std::size_t{0};
 // One kernel, or one call of a library.
 struct Launch {
   std::vector<Word> words;
+  std::uintptr_t overwritten = 0;  // a word of which the memory is written without having been read; 0: none is known
   bool is_call = false;
   std::size_t scratch_read = 0, scratch_written = 0;  // bytes of temporary memory
 };
@@ -74,7 +76,7 @@ struct Argument {
 };
 // A kernel of ours with these arguments.
 void note_kernel(const Exec& exec, std::initializer_list<Argument> arguments, std::size_t scratch_read = 0,
-                 std::size_t scratch_written = 0);
+                 std::size_t scratch_written = 0, const void* overwritten = nullptr);
 // A call of a library with these operands.
 void note_call(const Exec& exec, std::initializer_list<const void*> operands, std::size_t scratch_read = 0,
                std::size_t scratch_written = 0);
@@ -84,15 +86,31 @@ Argument argument(const T& value, std::size_t most = kAll) {
   return {std::as_bytes(std::span(&value, 1)), most};
 }
 
-template <class Body>
-void note_loop(const Exec& exec, std::int64_t n, const Body& body) {
-  if (n > 0) note_kernel(exec, {argument(body)});
+// Of what stores the result of a row: it looks at little else.
+template <class Store>
+Argument stored_by(const Store& store, std::int64_t rows) {
+  return argument(store, 16 * static_cast<std::size_t>(rows));
 }
 
-// As kernels/cuda/fold_rows.cuh does it. What stores the result of a row looks at little else.
+// A functor may say with overwritten() which memory it writes and does not read: it may be that of an input.
+template <class Body>
+void note_loop(const Exec& exec, std::int64_t n, const Body& body) {
+  if (n <= 0) return;
+  const void* overwritten = nullptr;
+  if constexpr (requires { body.overwritten(); }) overwritten = body.overwritten();
+  note_kernel(exec, {argument(body)}, 0, 0, overwritten);
+}
+
+// As kernels/cuda/for_each.cuh does it.
+template <class Body>
+void note_loops(const Exec& exec, std::span<const Loop<Body>> loops) {
+  in_launches(loops, [&](std::span<const Loop<Body>> part) { note_kernel(exec, {{std::as_bytes(part)}}); });
+}
+
+// As kernels/cuda/fold_rows.cuh does it.
 template <class T, class Load, class Store>
 void note_fold(const Exec& exec, std::int64_t rows, std::int64_t cols, const Load& load, const Store& store) {
-  const Argument stores = argument(store, 16 * static_cast<std::size_t>(rows));
+  const Argument stores = stored_by(store, rows);
   if (fold_chunks(cols) == 1) return note_kernel(exec, {argument(load), stores});
   const std::size_t partial = sizeof(T) * static_cast<std::size_t>(fold_partials(rows, cols));
   note_kernel(exec, {argument(load)}, 0, partial);

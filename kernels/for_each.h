@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "kernels/dry.h"
 #include "kernels/exec.h"
+#include "kernels/loops.h"
 #include "kernels/threads.h"
 
 namespace winnow {
@@ -22,7 +24,9 @@ namespace cuda {
 template <class Body>
 [[gnu::weak]] void for_each(const Exec& exec, std::int64_t n, const Body& body);
 template <class Body>
-[[gnu::weak]] void for_each_checked(const Exec& exec, std::int64_t n, const Body& body);
+[[gnu::weak]] void for_each(const Exec& exec, std::span<const Loop<Body>> loops);
+template <class Body>
+[[gnu::weak]] void for_each_checked(const Exec& exec, std::span<const Loop<Body>> loops);
 }  // namespace cuda
 
 namespace cpu {
@@ -79,16 +83,29 @@ void for_each(const Exec& exec, std::int64_t n, const Body& body, std::int64_t g
                  [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, body); });
 }
 
-// The same for a functor of which written(i) is the number it wrote: if any is infinite or NaN, the run state is marked
+// Loops that do not depend on each other; on a device many of them are one launch (loops.h).
+template <class Body>
+void for_each(const Exec& exec, std::span<const Loop<Body>> loops, std::int64_t grain = 16384) {
+  if (exec.device == Device::Cuda) return cuda::for_each(exec, loops);
+  if (exec.device == Device::Dry) return dry::note_loops(exec, loops);
+  for (const Loop<Body>& loop : loops) {
+    cpu::in_ranges(exec.threads, loop.n, grain, 64,
+                   [&](std::int64_t begin, std::int64_t end) { cpu::for_range(begin, end, loop.body); });
+  }
+}
+
+// The same for functors of which written(i) is the number it wrote: if any is infinite or NaN, the run state is marked
 // (run_state.h). Where the loaded functor is stopped(), keep_old(i) leaves the element as it was.
 template <class Body>
-void for_each_checked(const Exec& exec, std::int64_t n, const Body& body, std::int64_t grain = 16384) {
-  if (exec.device == Device::Cuda) return cuda::for_each_checked(exec, n, body);
-  if (exec.device == Device::Dry) return dry::note_loop(exec, n, body);
+void for_each_checked(const Exec& exec, std::span<const Loop<Body>> loops, std::int64_t grain = 16384) {
+  if (exec.device == Device::Cuda) return cuda::for_each_checked(exec, loops);
+  if (exec.device == Device::Dry) return dry::note_loops(exec, loops);
   std::uint32_t any = 0;
-  cpu::in_ranges(exec.threads, n, grain, 64, [&](std::int64_t begin, std::int64_t end) {
-    if (cpu::any_not_finite(begin, end, body)) std::atomic_ref<std::uint32_t>(any).store(1);
-  });
+  for (const Loop<Body>& loop : loops) {
+    cpu::in_ranges(exec.threads, loop.n, grain, 64, [&](std::int64_t begin, std::int64_t end) {
+      if (cpu::any_not_finite(begin, end, loop.body)) std::atomic_ref<std::uint32_t>(any).store(1);
+    });
+  }
   if (any != 0) mark_not_finite(exec.run);
 }
 

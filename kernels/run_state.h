@@ -36,8 +36,13 @@ struct RunStatus {
 };
 
 struct RunState {
+  // Blocks of a kernel that are done, in so many independent counts: which block is the last one, and goes on with what all
+  // of them have written, is found by these. Zero between kernels.
+  static constexpr int kSlots = 64;
+
   RunFeed feed;
   RunStatus status;
+  std::uint32_t blocks_done[kSlots] = {};
 };
 
 // By any number of threads of a run, which all write the same.

@@ -1,6 +1,9 @@
 // batch_norm, optionally fused with a residual sum and a ReLU, and its gradient.
 //   in  x {..., C}, gamma {C}|none, beta {C}|none, running_mean {C}, running_var {C}, residual like
 //   x|none out y, mean {C}, rstd {C}; y = relu?((x - mean) * rstd * gamma + beta + residual)
+// batch_norm_backward: in  dy, x, y|none, gamma|none, beta|none, mean, rstd, (more like dy|none, plus like x|none)
+//   out dx, dgamma, dbeta, dresidual where attribute residual is 1. The gradient of y is dy + more; dx has plus added to it.
+//   Both are what `add` nodes would give (fuse_gradient_sums).
 // attrs: eps, momentum (of PyTorch: the weight of the batch), running (statistics are given), relu.
 #include "kernels/cpu/batch_norm.h"
 
@@ -9,6 +12,8 @@
 #include "core/op.h"
 #include "core/ops/batch_norm_functors.h"
 #include "core/ops/dispatch.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/elementwise.h"
 
 namespace winnow::ops {
 namespace {
@@ -32,7 +37,10 @@ std::vector<ValueInfo> infer_batch_norm_forward(Infos in, const Attrs& attrs) {
 }
 
 std::vector<ValueInfo> infer_batch_norm_backward(Infos in, const Attrs& attrs) {
-  require(in.size() == 7, "takes dy, x, y or none, gamma, beta, mean, rstd");
+  require(in.size() >= 7 && in.size() <= 9, "takes dy, x, y or none, gamma, beta, mean, rstd, more and plus or none");
+  for (std::size_t i = 7; i < in.size(); ++i) {
+    require(!present(in, i) || (in[i].shape == in[1].shape && in[i].dtype == in[1].dtype), "summands must be like x");
+  }
   const Shape channels{in[0].shape[-1]};
   std::vector<ValueInfo> out{{in[1].shape, in[1].dtype}, {channels, DType::F32}, {channels, DType::F32}};
   if (attrs.integer("residual") != 0) out.push_back({in[1].shape, in[1].dtype});
@@ -117,8 +125,11 @@ class BatchNormBackward final : public Kernel {
   template <class T>
   void run_as(const KernelCall& call) {
     const auto &in = call.in, &out = call.out;
+    const auto add = [&](const T* a, const T* b) { for_each(call.exec, out[0].numel(), Add<T>{a, b, out[0].as<T>()}); };
+    const T *more = in.size() > 7 ? in[7].as<T>() : nullptr, *plus = in.size() > 8 ? in[8].as<T>() : nullptr;
+    if (more != nullptr) add(in[0].as<T>(), more);
     cpu::batch_norm_backward<T>(shape_,
-                                {.dy = in[0].as<T>(),
+                                {.dy = more != nullptr ? out[0].as<T>() : in[0].as<T>(),
                                  .x = in[1].as<T>(),
                                  .y = in[2].as<T>(),
                                  .gamma = in[3].as<float>(),
@@ -130,6 +141,7 @@ class BatchNormBackward final : public Kernel {
                                  .dgamma = out[1].as<float>(),
                                  .dbeta = out[2].as<float>()},
                                 call.exec.scratch, threads_);
+    if (plus != nullptr) add(out[0].as<T>(), plus);
   }
   cpu::BatchNormShape shape_;
   int threads_;

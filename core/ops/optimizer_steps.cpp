@@ -62,47 +62,105 @@ UpdateOf update_of(const StepAttrs& attrs, const KernelCall& call, std::size_t s
           .rate_factor = call.in[slots + 5].as<float>()};
 }
 
-void run_sgd(const KernelSpec& spec, const KernelCall& call) {
-  for_each_weight(call.exec, call.out[0].numel(),
-                  SgdStep{update_of(StepAttrs(spec), call, 1), call.in[2].as<float>(), call.out[1].as<float>(),
-                          spec.real("momentum"), spec.node.attrs.integer("nesterov", 0) != 0});
+// The kernel of a rule: step(call) is the functor of a node, and what of a rule is no such functor comes before(call).
+template <class Rule>
+class StepKernel final : public Kernel {
+ public:
+  explicit StepKernel(const KernelSpec& spec) : rule_(spec) {}
+  std::size_t scratch_bytes() const override { return rule_.scratch_bytes(); }
+  void run(const KernelCall& call) override {
+    rule_.before(call);
+    for_each_weight(call.exec, call.out[0].numel(), rule_.step(call));
+  }
+  bool runs_together() const override { return true; }
+  void run_together(std::span<const NodeCall> nodes) override {
+    std::vector<Loop<decltype(rule_.step(nodes[0].call))>> steps;
+    for (const auto& [kernel, call] : nodes) {
+      const Rule& rule = static_cast<StepKernel&>(kernel).rule_;
+      rule.before(call);
+      steps.push_back({call.out[0].numel(), rule.step(call)});
+    }
+    for_each_weight(nodes[0].call.exec, std::span<const typename decltype(steps)::value_type>(steps));
+  }
+
+ private:
+  Rule rule_;
+};
+
+template <class Rule>
+std::unique_ptr<Kernel> make_step(const KernelSpec& spec) {
+  return std::make_unique<StepKernel<Rule>>(spec);
 }
+
+struct NothingBefore {
+  static std::size_t scratch_bytes() { return 0; }
+  static void before(const KernelCall&) {}
+};
+
+class SgdRule : public NothingBefore {
+ public:
+  explicit SgdRule(const KernelSpec& spec)
+      : attrs_(spec), momentum_(spec.real("momentum")), nesterov_(spec.node.attrs.integer("nesterov", 0) != 0) {}
+  SgdStep step(const KernelCall& call) const {
+    return {update_of(attrs_, call, 1), call.in[2].as<float>(), call.out[1].as<float>(), momentum_, nesterov_};
+  }
+
+ private:
+  StepAttrs attrs_;
+  const double* momentum_;
+  bool nesterov_;
+};
 
 struct AdamAttrs : StepAttrs {
   const double *beta1, *beta2, *eps;
   explicit AdamAttrs(const KernelSpec& spec)
       : StepAttrs(spec), beta1(spec.real("beta1")), beta2(spec.real("beta2")), eps(spec.real("eps")) {}
+
+  template <class Squares>
+  AdamStep<Squares> step(const KernelCall& call, const Squares& squares, bool decoupled) const {
+    return {update_of(*this, call, 2),
+            call.in[2].as<float>(),
+            call.out[1].as<float>(),
+            squares,
+            beta1,
+            beta2,
+            eps,
+            decoupled};
+  }
 };
 
-template <class Squares>
-void adam_weights(const AdamAttrs& attrs, const KernelCall& call, const Squares& squares, bool decoupled) {
-  for_each_weight(call.exec, call.out[0].numel(),
-                  AdamStep<Squares>{update_of(attrs, call, 2), call.in[2].as<float>(), call.out[1].as<float>(), squares,
-                                    attrs.beta1, attrs.beta2, attrs.eps, decoupled});
-}
-
 template <bool decoupled>
-void run_adam(const KernelSpec& spec, const KernelCall& call) {
-  adam_weights(AdamAttrs(spec), call, EntrySquares{call.in[3].as<float>(), call.out[2].as<float>()}, decoupled);
-}
-
-class AdamMini final : public Kernel {
+class AdamRule : public NothingBefore {
  public:
-  explicit AdamMini(const KernelSpec& spec)
+  explicit AdamRule(const KernelSpec& spec) : attrs_(spec) {}
+  AdamStep<EntrySquares> step(const KernelCall& call) const {
+    return attrs_.step(call, EntrySquares{call.in[3].as<float>(), call.out[2].as<float>()}, decoupled);
+  }
+
+ private:
+  AdamAttrs attrs_;
+};
+
+class AdamMiniRule {
+ public:
+  explicit AdamMiniRule(const KernelSpec& spec)
       : attrs_(spec),
         rows_(spec.in[3].shape.numel()),
         cols_(spec.in[0].shape.numel() / std::max<std::int64_t>(rows_, 1)) {}
-  std::size_t scratch_bytes() const override {
+  std::size_t scratch_bytes() const {
     return static_cast<std::size_t>(fold_partials(rows_, cols_)) * sizeof(SquareAndCount);
   }
-  void run(const KernelCall& call) override {
+  // The second moments.
+  void before(const KernelCall& call) const {
     const UpdateOf update = update_of(attrs_, call, 2);
     const std::uint8_t* live = call.in.size() > 8 ? call.in[8].as<std::uint8_t>() : update.train;
     fold_rows(call.exec, rows_, cols_, SquareAndCount{},
               LoadRowSquare{update.grad, update.keep, live, update.grad_scale, cols_}, Sum{},
               StoreRowSquare{call.in[3].as<float>(), call.out[2].as<float>(), call.exec.run, attrs_.beta2},
               reinterpret_cast<SquareAndCount*>(call.exec.scratch));
-    adam_weights(attrs_, call, RowSquares{call.out[2].as<float>(), cols_}, true);
+  }
+  AdamStep<RowSquares> step(const KernelCall& call) const {
+    return attrs_.step(call, RowSquares{call.out[2].as<float>(), cols_}, true);
   }
 
  private:
@@ -167,11 +225,26 @@ std::vector<ValueInfo> infer_ascend(Infos in, const Attrs&) {
   return {{in[0].shape, DType::F32}};
 }
 
-void run_ascend(const KernelSpec&, const KernelCall& call) {
-  for_each(call.exec, call.out[0].numel(),
-           Ascend{call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<std::uint8_t>(),
-                  call.in[3].as<std::uint8_t>(), call.in[4].as<float>(), call.out[0].as<float>()});
-}
+class AscendKernel final : public Kernel {
+ public:
+  void run(const KernelCall& call) override {
+    const Loop<Ascend> loop = loop_of(call);
+    for_each(call.exec, std::span(&loop, 1));
+  }
+  bool runs_together() const override { return true; }
+  void run_together(std::span<const NodeCall> nodes) override {
+    std::vector<Loop<Ascend>> loops;
+    for (const NodeCall& node : nodes) loops.push_back(loop_of(node.call));
+    for_each(nodes[0].call.exec, std::span<const Loop<Ascend>>(loops));
+  }
+
+ private:
+  static Loop<Ascend> loop_of(const KernelCall& call) {
+    return {call.out[0].numel(),
+            {call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<std::uint8_t>(),
+             call.in[3].as<std::uint8_t>(), call.in[4].as<float>(), call.out[0].as<float>()}};
+  }
+};
 
 }  // namespace
 
@@ -180,7 +253,7 @@ void define_optimizer_steps() {
   define_op({.name = "sgd_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 1); },
              .defaults = defaults,
-             .kernel = {.any = plain_kernel(run_sgd)},
+             .kernel = {.any = make_step<SgdRule>},
              .examples = {
                  example("momentum", 1, {{"momentum", 0.9}, {"weight_decay", 0.1}}),
                  example("nesterov", 1, {{"momentum", 0.9}, {"nesterov", std::int64_t{1}}, {"weight_decay", 0.1}})}});
@@ -188,12 +261,12 @@ void define_optimizer_steps() {
   define_op({.name = "adam_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
              .defaults = defaults,
-             .kernel = {.any = plain_kernel(run_adam<false>)},
+             .kernel = {.any = make_step<AdamRule<false>>},
              .examples = {example("decay in the gradient", 2, adam)}});
   define_op({.name = "adamw_step",
              .infer = [](Infos in, const Attrs&) { return infer_step(in, 2); },
              .defaults = defaults,
-             .kernel = {.any = plain_kernel(run_adam<true>)},
+             .kernel = {.any = make_step<AdamRule<true>>},
              .examples = {example("decay apart", 2, adam)}});
   OpExample mini = example("a second moment a row", 2, adam), long_row = example("a long vector", 2, adam, {9000});
   mini.in[3].shape = slot_per_row(mini.in[0].shape);
@@ -208,7 +281,7 @@ void define_optimizer_steps() {
                    return infer_step(in.size() == 9 ? in.first(8) : in, 2, slot_per_row);
                  },
              .defaults = defaults,
-             .kernel = {.any = [](const KernelSpec& spec) { return std::make_unique<AdamMini>(spec); }},
+             .kernel = {.any = make_step<AdamMiniRule>},
              .examples = {mini, long_row, live}});
   OpExample two{.label = "two parameters, masks",
                 .in = {{Shape{4, 5}}, {Shape{4, 5}, DType::U8}, {Shape{4, 5}, DType::U8}}};
@@ -233,7 +306,10 @@ void define_optimizer_steps() {
                .in = {{Shape{7, 5}}, {Shape{7, 5}}, {Shape{7, 5}, DType::U8}, {Shape{7, 5}, DType::U8}, {Shape{1}}}};
   up.gradient = OpExample::Gradient::None;
   up.bf16 = false;
-  define_op({.name = "ascend", .infer = infer_ascend, .kernel = {.any = plain_kernel(run_ascend)}, .examples = {up}});
+  define_op({.name = "ascend",
+             .infer = infer_ascend,
+             .kernel = {.any = [](const KernelSpec&) { return std::make_unique<AscendKernel>(); }},
+             .examples = {up}});
 }
 
 }  // namespace winnow::ops

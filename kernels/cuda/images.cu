@@ -1,4 +1,5 @@
 // Batch norm, pooling and convolution by hashing for CUDA: the functors that also run on the CPU.
+#include "kernels/cuda/fold_columns.cuh"
 #include "kernels/cuda/fold_rows.cuh"
 #include "kernels/cuda/for_each.cuh"
 #include "kernels/functors/batch_norm.h"
@@ -9,13 +10,15 @@
 namespace winnow::cuda {
 
 WINNOW_FOR_EACH(UseRunningStatistics);
-WINNOW_FOR_EACH_TYPE(BatchNormSums);
-WINNOW_FOR_EACH_TYPE(BatchNormApply);
-WINNOW_FOR_EACH_TYPE(BatchNormGradientSums);
-WINNOW_FOR_EACH_TYPE(BatchNormBackwardApply);
-WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<float>);
-WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchStatistics<bf16>);
-WINNOW_FOLD_ROWS(PairOf<double>, LoadChunkSums, AddPairs, StoreBatchNormGradients);
+#define WINNOW_BATCH_NORM(T)                                              \
+  WINNOW_FOLD_COLUMNS(BatchNormSums<T>, StoreBatchStatistics<T>);         \
+  WINNOW_FOR_EACH(BatchNormApply<T, 1>);                                  \
+  WINNOW_FOR_EACH(BatchNormApply<T, 4>);                                  \
+  WINNOW_FOLD_COLUMNS(BatchNormGradientSums<T>, StoreBatchNormGradients); \
+  WINNOW_FOR_EACH(BatchNormBackwardApply<T, 1>);                          \
+  WINNOW_FOR_EACH(BatchNormBackwardApply<T, 4>)
+WINNOW_BATCH_NORM(float);
+WINNOW_BATCH_NORM(bf16);
 
 WINNOW_FOR_EACH(MakeImages);
 

@@ -18,6 +18,6 @@ WINNOW_FOLD_ROWS(double, LoadSquare, Sum, StoreRow<double>);
 WINNOW_FOLD_ROWS(SquareAndCount, LoadRowSquare, Sum, StoreRowSquare);
 WINNOW_FOR_EACH(ClipScale);
 WINNOW_FOR_EACH(NormScale);
-WINNOW_FOR_EACH(Ascend);
+WINNOW_FOR_EACH_LOOP(Ascend);
 
 }  // namespace winnow::cuda

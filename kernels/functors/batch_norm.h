@@ -1,44 +1,16 @@
-// Batch norm over the rows of an array {rows, channels}, fused with a residual sum and a ReLU, and its gradient. Sums are taken
-// in float over chunks of rows, one thread a chunk and channel, neighbours on neighbouring channels, and the chunks are folded in
-// double; the chunks are fixed by the shape. T is float or bf16. Single source for CPU and CUDA.
+// Batch norm over the rows of an array {rows, channels}, fused with a residual sum and a ReLU, and its gradient. What is summed
+// stands in the order of fold_columns.h; neighbouring threads go over neighbouring vectors of channels. T is float or bf16. Single
+// source for CPU and CUDA.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/functors/fold_columns.h"
 #include "kernels/portable.h"
 #include "kernels/run_state.h"
 
 namespace winnow {
-
-// How rows are cut into chunks of `chunk_rows`.
-struct RowChunks {
-  std::int64_t rows, channels, chunk_rows;
-  WINNOW_HD std::int64_t chunks() const { return (rows + chunk_rows - 1) / chunk_rows; }
-  WINNOW_HD std::int64_t first(std::int64_t chunk) const { return chunk * chunk_rows; }
-  WINNOW_HD std::int64_t last(std::int64_t chunk) const {
-    return first(chunk) + chunk_rows < rows ? first(chunk) + chunk_rows : rows;
-  }
-};
-
-template <class Number>
-struct PairOf {
-  Number first, second;
-};
-struct AddPairs {
-  WINNOW_HD PairOf<double> operator()(PairOf<double> a, PairOf<double> b) const {
-    return {a.first + b.first, a.second + b.second};
-  }
-};
-// The chunks' sums of a channel, from {chunks, channels}.
-struct LoadChunkSums {
-  const PairOf<float>* sums;
-  std::int64_t channels;
-  WINNOW_HD PairOf<double> operator()(std::int64_t channel, std::int64_t chunk) const {
-    const PairOf<float> at = sums[chunk * channels + channel];
-    return {static_cast<double>(at.first), static_cast<double>(at.second)};
-  }
-};
 
 // What a channel is multiplied by and what is added: y = x * scale + shift. Null gamma counts as 1, beta as 0.
 struct BatchNormChannels {
@@ -47,22 +19,43 @@ struct BatchNormChannels {
   WINNOW_HD float shift(std::int64_t c) const { return (beta == nullptr ? 0.0f : beta[c]) - mean[c] * scale(c); }
 };
 
+// Those of neighbouring channels.
+template <int width>
+struct ChannelsOfVector {
+  float scale[width], shift[width];
+  WINNOW_HD ChannelsOfVector(const BatchNormChannels& channels, std::int64_t c) {
+    for (int k = 0; k < width; ++k) {
+      scale[k] = channels.scale(c + k);
+      shift[k] = channels.shift(c + k);
+    }
+  }
+};
+
 // Sums of x - x[0] and of its square, which keeps a large mean from hiding a small variance.
 template <class T>
 struct BatchNormSums {
-  RowChunks rows;
   const T* x;
-  PairOf<float>* sums;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t chunk = i / rows.channels, c = i % rows.channels, last = rows.last(chunk);
-    const float origin = to_float(x[c]);
-    float sum = 0, squares = 0;
-    for (std::int64_t row = rows.first(chunk); row < last; ++row) {
-      const float d = to_float(x[row * rows.channels + c]) - origin;
-      sum += d;
-      squares += d * d;
+  std::int64_t channels;
+
+  template <int width>
+  struct Columns {
+    const T* x;
+    std::int64_t channels;
+    float origin[width];
+    WINNOW_HD void add(std::int64_t row, float* sum, float* squares) const {
+      const auto at = load_vector<width>(x + row * channels);
+      for (int k = 0; k < width; ++k) {
+        const float d = to_float(at.element[k]) - origin[k];
+        sum[k] += d;
+        squares[k] += d * d;
+      }
     }
-    sums[i] = {sum, squares};
+  };
+  template <int width>
+  WINNOW_HD Columns<width> columns(std::int64_t c) const {
+    Columns<width> made{x + c, channels, {}};
+    for (int k = 0; k < width; ++k) made.origin[k] = to_float(x[c + k]);
+    return made;
   }
 };
 
@@ -101,58 +94,109 @@ struct UseRunningStatistics {
   }
 };
 
-template <class T>
+// Which rows a thread of an elementwise pass takes, so that neighbours are on neighbouring vectors: `i` is a vector of channels
+// and the first of the rows, which are `stride` apart.
+struct RowSteps {
+  std::int64_t rows, channels, stride;
+  template <int width>
+  WINNOW_HD std::int64_t channel(std::int64_t i) const {
+    return i % (channels / width) * width;
+  }
+  template <int width>
+  WINNOW_HD std::int64_t first_row(std::int64_t i) const {
+    return i / (channels / width);
+  }
+};
+
+template <class T, int width>
 struct BatchNormApply {
-  RowChunks rows;
+  RowSteps steps;
   BatchNormChannels channels;
   const T *x, *residual;  // residual may be null
   T* y;
   bool relu;
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t chunk = i / rows.channels, c = i % rows.channels, last = rows.last(chunk);
-    const float scale = channels.scale(c), shift = channels.shift(c);
-    for (std::int64_t row = rows.first(chunk); row < last; ++row) {
-      const std::int64_t at = row * rows.channels + c;
-      float value = to_float(x[at]) * scale + shift;
-      if (residual != nullptr) value += to_float(residual[at]);
-      y[at] = from_float<T>(relu && value < 0 ? 0.0f : value);
+    const std::int64_t c = steps.channel<width>(i);
+    const ChannelsOfVector<width> of(channels, c);
+    for (std::int64_t row = steps.first_row<width>(i); row < steps.rows; row += steps.stride) {
+      const std::int64_t at = row * steps.channels + c;
+      const auto in = load_vector<width>(x + at);
+      VectorOf<width, T> add{}, out;
+      if (residual != nullptr) add = load_vector<width>(residual + at);
+      for (int k = 0; k < width; ++k) {
+        float value = to_float(in.element[k]) * of.scale[k] + of.shift[k];
+        if (residual != nullptr) value += to_float(add.element[k]);
+        out.element[k] = from_float<T>(relu && value < 0 ? 0.0f : value);
+      }
+      store_vector(y + at, out);
     }
   }
 };
 
 // The gradient behind the ReLU, where that was open. Its sign is computed again from x, or read from y where a residual
-// took part.
+// took part. The gradient may come as two parts, whose sum is rounded as an `add` would have it.
 enum class ReluGate : std::uint8_t { None, FromX, FromY };
 template <class T>
 struct GatedGradient {
-  const T *dy, *x, *y;
+  const T *dy, *more;  // more may be null
+  const T *x, *y;
   ReluGate gate;
-  WINNOW_HD float operator()(std::int64_t at, float scale, float shift) const {
-    const float g = to_float(dy[at]);
-    if (gate == ReluGate::None) return g;
-    const float gated = gate == ReluGate::FromX ? to_float(x[at]) * scale + shift : to_float(y[at]);
-    return gated <= 0 ? 0.0f : g;
+
+  template <int width>
+  struct Values {
+    float g[width], x[width];
+  };
+  template <int width>
+  WINNOW_HD Values<width> values(std::int64_t at, const ChannelsOfVector<width>& of) const {
+    const auto dys = load_vector<width>(dy + at), xs = load_vector<width>(x + at);
+    VectorOf<width, T> mores{}, ys{};
+    if (more != nullptr) mores = load_vector<width>(more + at);
+    if (gate == ReluGate::FromY) ys = load_vector<width>(y + at);
+    Values<width> made;
+    for (int k = 0; k < width; ++k) {
+      made.x[k] = to_float(xs.element[k]);
+      made.g[k] = to_float(dys.element[k]);
+      if (more != nullptr) made.g[k] = to_float(from_float<T>(made.g[k] + to_float(mores.element[k])));
+      if (gate == ReluGate::None) continue;
+      const float gated = gate == ReluGate::FromX ? made.x[k] * of.scale[k] + of.shift[k] : to_float(ys.element[k]);
+      if (gated <= 0) made.g[k] = 0.0f;
+    }
+    return made;
   }
 };
 
-// Sums of the gradient g and of g * (x - mean).
+// Sums of the gradient g and of g * (x - mean). The residual's gradient is g.
 template <class T>
 struct BatchNormGradientSums {
-  RowChunks rows;
-  BatchNormChannels channels;
+  BatchNormChannels of;
   GatedGradient<T> gradient;
-  PairOf<float>* sums;
-  WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t chunk = i / rows.channels, c = i % rows.channels, last = rows.last(chunk);
-    const float scale = channels.scale(c), shift = channels.shift(c), mean = channels.mean[c];
-    float sum = 0, product = 0;
-    for (std::int64_t row = rows.first(chunk); row < last; ++row) {
-      const std::int64_t at = row * rows.channels + c;
-      const float g = gradient(at, scale, shift);
-      sum += g;
-      product += g * (to_float(gradient.x[at]) - mean);
+  std::int64_t channels;
+  T* dresidual;  // may be null
+
+  template <int width>
+  struct Columns {
+    GatedGradient<T> gradient;
+    std::int64_t channels, first;
+    T* dresidual;
+    ChannelsOfVector<width> of;
+    float mean[width];
+    WINNOW_HD void add(std::int64_t row, float* sum, float* product) const {
+      const std::int64_t at = row * channels + first;
+      const auto values = gradient.template values<width>(at, of);
+      VectorOf<width, T> out;
+      for (int k = 0; k < width; ++k) {
+        sum[k] += values.g[k];
+        product[k] += values.g[k] * (values.x[k] - mean[k]);
+        out.element[k] = from_float<T>(values.g[k]);
+      }
+      if (dresidual != nullptr) store_vector(dresidual + at, out);
     }
-    sums[i] = {sum, product};
+  };
+  template <int width>
+  WINNOW_HD Columns<width> columns(std::int64_t c) const {
+    Columns<width> made{gradient, channels, c, dresidual, {of, c}, {}};
+    for (int k = 0; k < width; ++k) made.mean[k] = of.mean[c + k];
+    return made;
   }
 };
 
@@ -174,22 +218,36 @@ struct StoreBatchNormGradients {
 };
 
 // May run in place of dy.
-template <class T>
+template <class T, int width>
 struct BatchNormBackwardApply {
-  RowChunks rows;
+  RowSteps steps;
   BatchNormChannels channels;
   GatedGradient<T> gradient;
   const PairOf<float>* bend;
-  T *dx, *dresidual;  // dresidual may be null
+  const T* plus;  // null: nothing is added to dx. Rounded as an `add` of both would have it.
+  T* dx;
+  // For dry runs: memory that is written and not read.
+  const void* overwritten() const { return dx == gradient.dy ? nullptr : dx; }
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t chunk = i / rows.channels, c = i % rows.channels, last = rows.last(chunk);
-    const float scale = channels.scale(c), shift = channels.shift(c), mean = channels.mean[c];
-    const float slope = bend[c].first, offset = bend[c].second;
-    for (std::int64_t row = rows.first(chunk); row < last; ++row) {
-      const std::int64_t at = row * rows.channels + c;
-      const float g = gradient(at, scale, shift), centred = to_float(gradient.x[at]) - mean;
-      if (dresidual != nullptr) dresidual[at] = from_float<T>(g);
-      dx[at] = from_float<T>(scale * g + (slope * centred + offset));
+    const std::int64_t c = steps.channel<width>(i);
+    const ChannelsOfVector<width> of(channels, c);
+    float mean[width], slope[width], offset[width];
+    for (int k = 0; k < width; ++k) {
+      mean[k] = channels.mean[c + k];
+      slope[k] = bend[c + k].first;
+      offset[k] = bend[c + k].second;
+    }
+    for (std::int64_t row = steps.first_row<width>(i); row < steps.rows; row += steps.stride) {
+      const std::int64_t at = row * steps.channels + c;
+      const auto values = gradient.template values<width>(at, of);
+      VectorOf<width, T> add{}, out;
+      if (plus != nullptr) add = load_vector<width>(plus + at);
+      for (int k = 0; k < width; ++k) {
+        const float bent = slope[k] * (values.x[k] - mean[k]) + offset[k];
+        out.element[k] = from_float<T>(of.scale[k] * values.g[k] + bent);
+        if (plus != nullptr) out.element[k] = from_float<T>(to_float(add.element[k]) + to_float(out.element[k]));
+      }
+      store_vector(dx + at, out);
     }
   }
 };

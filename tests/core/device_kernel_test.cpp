@@ -155,6 +155,36 @@ TEST(DeviceKernels, OptionalInputsOfBatchNormMayBeAbsent) {
   }
 }
 
+// What fuse_gradient_sums() makes of it: dy in two parts, a summand of dx, or both.
+TEST(DeviceKernels, GradientsOfBatchNormTakeSummands) {
+  const DeviceCase cases[] = {test::norm_case({40, 17}, false, false, false),
+                              test::norm_case({40, 8}, false, true, false),
+                              test::norm_case({900, 4}, false, true, true)};
+  for (const DeviceCase& c : cases) {
+    OpTrial trial(c.op, c.example);
+    for (const NodeRun& run : test::node_runs(trial, device_feed(false), has_own_kernel)) {
+      if (run.node().op != "batch_norm_backward") continue;
+      for (const auto& [more, plus] : {std::pair(true, false), std::pair(false, true), std::pair(true, true)}) {
+        std::vector<ValueInfo> infos;
+        std::vector<Tensor> in;
+        for (std::size_t i = 0; i < run.input_count(); ++i) {
+          infos.push_back(run.input_info(i));
+          in.push_back(infos[i].shape.rank() == 0 ? Tensor{} : run.input(i).clone());
+        }
+        for (const bool given : {more, plus}) {
+          infos.push_back(given ? run.input_info(1) : ValueInfo{});
+          in.push_back(given ? run.input(1).clone() : Tensor{});
+          if (given && more) in.back().as<float>()[3] = 0.75f;
+        }
+        Node node = run.node();
+        node.in.resize(infos.size(), kNoValue);
+        const std::vector<ValueInfo> out = find_op(node.op).infer(infos, node.attrs);
+        expect_right(NodeRun(node, std::move(infos), out, std::move(in)));
+      }
+    }
+  }
+}
+
 TEST(DeviceKernels, BandsAreDrawnAnewAtEveryStepAndAsOnTheCpu) {
   const DeviceCase c = test::wavelet_case({1, 8, 8, 3}, "2d", {1, 2, 3});
   OpTrial trial(c.op, c.example);

@@ -48,9 +48,50 @@ TEST(Dry, BatchNormReadsTwiceAndWritesOnceInItsOwnPlace) {
   Program program = dry_program(graph, {y}, {a, c[0], c[1], c[2], c[3]});
   ASSERT_EQ(program.view(x).data, program.view(y).data);
   const NodeWork norm = program.dry_run().back();
-  EXPECT_EQ(norm.launches, 3u);
+  EXPECT_EQ(norm.launches, 2u);
   EXPECT_NEAR(passes(norm, x, false), 2, 0.01);
   EXPECT_EQ(passes(norm, y, true), 1);
+}
+
+// The residual's gradient is the gated sum of both parts, which is all that the second pass reads beside x; dx takes the
+// place of dy, which is not read again.
+TEST(Dry, TheGradientOfBatchNormReadsItsSummandsOnce) {
+  Graph graph;
+  const Shape image{32, 8, 8, 16}, channels{16};
+  const ValueId a = graph.input("a", image), x = graph.input("x", image), y = graph.input("y", image),
+                more = graph.input("more", image), gamma = graph.input("gamma", channels),
+                beta = graph.input("beta", channels), mean = graph.input("mean", channels),
+                rstd = graph.input("rstd", channels);
+  const ValueId dy = graph.emit1("relu", {a}, {}, "dy");
+  const auto out = graph.emit("batch_norm_backward", {dy, x, y, gamma, beta, mean, rstd, more},
+                              {{"running", std::int64_t{0}}, {"relu", std::int64_t{1}}, {"residual", std::int64_t{1}}});
+  Program program = dry_program(graph, {out[0], out[3]}, {a, x, y, more, gamma, beta, mean, rstd});
+  ASSERT_EQ(program.view(dy).data, program.view(out[0]).data);
+  const NodeWork norm = program.dry_run().back();
+  EXPECT_EQ(norm.launches, 2u);
+  for (const ValueId once : {dy, y, more}) EXPECT_EQ(passes(norm, once, false), 1) << graph.value(once).name;
+  EXPECT_EQ(passes(norm, x, false), 2);
+  EXPECT_EQ(passes(norm, out[0], true), 1);
+  EXPECT_EQ(passes(norm, out[3], true), 1);
+}
+
+TEST(Dry, NodesThatRunTogetherShareTheirLaunch) {
+  Graph graph;
+  const ValueId w[] = {graph.input("w0", {300}), graph.input("w1", {7, 5})};
+  const ValueId g[] = {graph.input("g0", {300}), graph.input("g1", {7, 5})};
+  const ValueId s = graph.input("s", {1});
+  ValueId up[2];
+  for (int i = 0; i < 2; ++i) up[i] = graph.emit1("ascend", {w[i], g[i], kNoValue, kNoValue, s}, {}, "up");
+  Program program = dry_program(graph, {up[0], up[1]}, {w[0], w[1], g[0], g[1], s});
+  const std::vector<NodeWork> work = program.dry_run();
+  ASSERT_EQ(work.size(), 2u);
+  EXPECT_EQ(work[0].launches, 1u);
+  EXPECT_EQ(work[1].launches, 0u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(passes(work[i], w[i], false), 1);
+    EXPECT_EQ(passes(work[i], g[i], false), 1);
+    EXPECT_EQ(passes(work[i], up[i], true), 1);
+  }
 }
 
 TEST(Dry, AFoldOfManyColumnsIsTwoLaunches) {

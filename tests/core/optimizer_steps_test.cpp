@@ -118,6 +118,34 @@ TEST(SgdStep, PruningWinsOverFreezing) {
   EXPECT_EQ(velocity[0], 0);
 }
 
+// Loops of several parameters are the steps of each, whichever masks they have.
+TEST(SgdStep, StepsOfManyParametersAreThoseOfEach) {
+  RunState run = first_update();
+  constexpr std::size_t kParams = 9;
+  const Bytes mask{1, 0, 1, 1, 0};
+  std::vector<Floats> grad, weight[2], velocity[2];
+  std::vector<Loop<SgdStep>> loops;
+  for (std::size_t p = 0; p < kParams; ++p) {
+    const auto of = static_cast<float>(p);
+    grad.push_back({of, 1, -of, 2, 0.5f});
+    for (int way : {0, 1}) {
+      weight[way].push_back({1, of, 3, -of, 5});
+      velocity[way].push_back({0, 1, of, 1, 0});
+    }
+  }
+  for (int way : {0, 1}) {
+    for (std::size_t p = 0; p < kParams; ++p) {
+      SgdStep step = sgd(run, grad[p], weight[way][p], velocity[way][p]);
+      if (p % 2 == 1) step.keep = mask.data();
+      if (p % 3 == 1) step.train = mask.data();
+      way == 0 ? apply(run, 5, step) : loops.push_back({5, step});
+    }
+  }
+  for_each_weight({.run = &run}, std::span<const Loop<SgdStep>>(loops));
+  EXPECT_EQ(weight[0], weight[1]);
+  EXPECT_EQ(velocity[0], velocity[1]);
+}
+
 using AdamOfEntries = AdamStep<EntrySquares>;
 
 AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floats& mean, Floats& square,

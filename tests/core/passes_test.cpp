@@ -81,6 +81,65 @@ TEST(FuseNorm, LeavesValuesThatOthersRead) {
   EXPECT_EQ(block.ops(block.loss).count("add"), 1u);
 }
 
+// Residual blocks of both kinds: y = relu(norm(x)), z = relu(norm(y * w) + y), out = z + relu(norm(z)) * w.
+struct ResidualBlocks : FusedBlock {
+  ValueId w;
+  explicit ResidualBlocks() {
+    Graph& graph = bench.graph;
+    w = bench.leaf("w", {3, 2, 2, 4}, wave(48, 1.3f));
+    const ValueId y = graph.emit1("relu", {norm(x, "n0")}, {}, "y");
+    const ValueId inner = norm(graph.emit1("mul", {y, w}, {}, "yw"), "n1");
+    const ValueId z0 = graph.emit1("relu", {graph.emit1("add", {inner, y}, {}, "sum1")}, {}, "z0");
+    const ValueId active = graph.emit1("relu", {norm(z0, "n2")}, {}, "active");
+    const ValueId last = graph.emit1("add", {z0, graph.emit1("mul", {active, w}, {}, "aw")}, {}, "last");
+    loss = graph.emit1("reduce_sum", {graph.emit1("mul", {last, last}, {}, "squares1")}, {}, "loss1");
+    fuse_norm(graph, std::array{loss});
+  }
+};
+
+TEST(FuseGradientSums, KeepsTheBitsAndLeavesNoSumsOfGradients) {
+  ResidualBlocks plain, fused;
+  std::vector<ValueId> outputs[2];
+  for (auto* block : {&plain, &fused}) {
+    const std::array wanted{block->x, block->gamma, block->w};
+    for (const Gradient& g : differentiate(block->bench.graph, block->loss, wanted)) {
+      outputs[block == &fused].push_back(g.grad);
+    }
+  }
+  fuse_gradient_sums(fused.bench.graph, outputs[1]);
+  const auto sums = [](const ResidualBlocks& block, const std::vector<ValueId>& of) {
+    const auto& graph = block.bench.graph;
+    return std::ranges::count_if(graph.schedule(of), [&](NodeId at) {
+      return graph.nodes()[at].op == "add" && graph.value(graph.nodes()[at].out[0]).shape.rank() == 4;
+    });
+  };
+  EXPECT_EQ(sums(plain, outputs[0]), sums(fused, outputs[1]) + 2) << "of y and of z0";
+  const auto values = [](ResidualBlocks& block, const std::vector<ValueId>& of) {
+    Program program = block.bench.compile(of);
+    program.run(block.bench.context);
+    std::vector<std::vector<float>> all;
+    for (const ValueId id : of) {
+      const TensorView view = program.view(id);
+      all.emplace_back(view.as<float>(), view.as<float>() + view.numel());
+    }
+    return all;
+  };
+  EXPECT_EQ(values(plain, outputs[0]), values(fused, outputs[1]));
+}
+
+TEST(FuseGradientSums, LeavesSumsThatOthersRead) {
+  ResidualBlocks block;
+  Graph& graph = block.bench.graph;
+  std::vector<ValueId> outputs;
+  for (const Gradient& g : differentiate(graph, block.loss, std::array{block.x})) outputs.push_back(g.grad);
+  const std::vector<NodeId> before = graph.schedule(outputs);
+  for (const NodeId at : before) {
+    if (graph.nodes()[at].op == "add") outputs.push_back(graph.nodes()[at].out[0]);
+  }
+  fuse_gradient_sums(graph, outputs);
+  EXPECT_EQ(graph.schedule(outputs).size(), before.size());
+}
+
 TEST(NormStatistics, RunningOnesMakeRowsIndependent) {
   FusedBlock block;
   set_norm_statistics(block.bench.graph, NormStatistics::Running);

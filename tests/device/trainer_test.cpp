@@ -45,7 +45,8 @@ std::vector<TrialCase> trials() {
       {"ranks", "lenet300", {{"name", "gmp"}, {"density", "0.2"}}, {}, tiny, 0.02, true},
       {"ranks_with_statistics", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny, 0.02, true},
       {"resnet20", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
-      {"resnet20_in_bf16", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.05},
+      // Sums of batch norms have another order than on the CPU, and what bf16 then rounds differently grows with the layers.
+      {"resnet20_in_bf16", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.08},
       {"lenet5_in_bf16", "lenet5", {{"name", "dense"}}, {{"precision", "bf16"}}, small, 0.05},
   };
   for (const Recipe& recipe : each_method()) {

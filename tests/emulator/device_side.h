@@ -78,6 +78,7 @@ template <AtomicInteger T>
 T atomicAdd(T* at, std::type_identity_t<T> value) {
   return std::exchange(*at, static_cast<T>(*at + value));
 }
+inline void __threadfence() {}
 template <AtomicInteger T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
   return std::exchange(*at, value < *at ? value : *at);
