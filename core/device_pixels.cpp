@@ -25,9 +25,11 @@ std::shared_ptr<const DevicePixels> pixels_on(const std::shared_ptr<DeviceStream
     if (auto copy = one.copy.lock()) return copy;
   }
   if (pixels.bytes.size() > stream->free_bytes() / 4) return nullptr;
-  auto copy = std::make_shared<DevicePixels>(DevicePixels{pixels.owner, Memory(stream, pixels.bytes.size())});
-  stream->upload(copy->memory.get(), pixels.bytes.data(), pixels.bytes.size());
-  stream->wait();  // other streams will read it
+  // On a queue of its own: whoever lets go of it last, the queue of the first one may be in use, or be recorded.
+  const std::shared_ptr<DeviceStream> own = stream->beside();
+  auto copy = std::make_shared<DevicePixels>(DevicePixels{pixels.owner, Memory(own, pixels.bytes.size())});
+  own->upload(copy->memory.get(), pixels.bytes.data(), pixels.bytes.size());
+  own->wait();  // other streams will read it
   known.push_back({pixels.bytes.data(), stream->ordinal(), copy});
   return copy;
 }

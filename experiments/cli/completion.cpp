@@ -39,6 +39,7 @@ Words values_of(const Verb& verb, const std::string& option) {
   if (option == "model") return words_of(catalog().models);
   if (option == "precision") return {"auto", "f32", "bf16"};
   if (option == "device") return {"auto", "cpu", "cuda"};
+  if (option == "trials-per-device") return {"auto", "1", "2", "4", "8"};
   if (option == "verb") return verb_names();
   if (option == "shell") return {"bash", "zsh"};
   if (option == "key") return setting_keys();

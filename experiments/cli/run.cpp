@@ -1,5 +1,6 @@
 #include "experiments/run/run_sweep.h"
 
+#include <charconv>
 #include <optional>
 #include <ostream>
 #include <span>
@@ -19,7 +20,10 @@ void add_run_options(VerbOptions& options) {
   options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
       "workers", po::value<int>()->default_value(0),
       "trials trained at the same time, without mpirun; 0: one for each core that this process may use, or for each "
-      "GPU")("threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
+      "GPU")("trials-per-device", po::value<std::string>()->default_value("auto"),
+             "trials that each of these trains at once on its GPU: a number, or auto: more and more, as long as that "
+             "is faster")("threads", po::value<int>()->default_value(0),
+                          "threads of one trial; 0: the cores that are left for it")(
       "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
       "quiet,q", "no progress, only what went wrong");
 }
@@ -30,6 +34,18 @@ struct RunArguments {
   SweepArguments sweep;
   RunOptions run;
 };
+
+// 0: auto.
+int trials_per_device(const std::string& text) {
+  constexpr int kMost = 64;
+  if (text == "auto") return 0;
+  int count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (problem != std::errc() || end != text.data() + text.size() || count < 1 || count > kMost) {
+    fail(ErrorKind::Usage, "--trials-per-device must be auto or 1 to {}, is '{}'", kMost, text);
+  }
+  return count;
+}
 
 // Nothing if help was asked for.
 std::optional<RunArguments> read_arguments(std::span<const std::string> args, std::ostream& out) {
@@ -47,6 +63,7 @@ std::optional<RunArguments> read_arguments(std::span<const std::string> args, st
   run.out = arguments.sweep.out;
   run.threads = count_of(given, "threads", 0);
   run.workers = count_of(given, "workers", 0);
+  run.trials_per_device = trials_per_device(given["trials-per-device"].as<std::string>());
   run.retry_failed = !given.contains("no-retry");
   run.strict = given.contains("strict");
   run.quiet = given.contains("quiet");
@@ -54,6 +71,10 @@ std::optional<RunArguments> read_arguments(std::span<const std::string> args, st
   for (const std::string& arg : args) run.command_line += " " + arg;
   if (read_launch().needs_mpi() && run.workers > 0) {
     fail(ErrorKind::Usage, "--workers is for a run without mpirun or srun, whose ranks do the same");
+  }
+  if (read_launch().needs_mpi() && run.trials_per_device > 1) {
+    fail(ErrorKind::Usage,
+         "--trials-per-device is for a run without mpirun or srun, whose ranks train a trial at a time");
   }
   return arguments;
 }

@@ -3,9 +3,10 @@
 //   write_once     a whole read-only file appears under its name, or none; the first writer wins
 //   replace        a file changes from one whole state to another (rename)
 // Errors are Error{Io} (Error{Input} when a file to read is missing or no file): the path and the system's
-// words. Two processes may write the same names at once; a Files belongs to one thread at a time.
+// words. Two processes may write the same names at once, and all threads of one may use its PosixFiles.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -86,7 +87,7 @@ class Files {
   Path write_temporary(const Path& path, Bytes bytes, Manner manner);
   void discard(const Path& temporary) noexcept;
 
-  Way way_ = Way::Unnamed;  // the first that works here
+  std::atomic<Way> way_ = Way::Unnamed;  // the first that works here
 };
 
 class PosixFiles : public Files {

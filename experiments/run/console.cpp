@@ -92,6 +92,11 @@ void Console::end(const TrialRow& row, TrialEnd end, const std::string& text) {
   end == TrialEnd::Failed ? problem(said) : line(said);
 }
 
+void Console::give_back(const std::string& name, const std::string& text) {
+  running_.erase(name);
+  problem(fmt::format("{}  {}", terminal_.live ? short_name(name) : name, text));
+}
+
 void Console::line(const std::string& text) {
   if (!quiet_) problem(text);
 }

@@ -44,6 +44,8 @@ class Console {
   void update(const TrialRow& row);
   // A trial ended: "[3/18] NAME LABEL, PLACE  TEXT", where 3 trials have ended now; a terminal gets the start of NAME.
   void end(const TrialRow& row, TrialEnd end, const std::string& text);
+  // A trial is not in work any more and will be again: "NAME  TEXT".
+  void give_back(const std::string& name, const std::string& text);
   void line(const std::string& text);
   void problem(const std::string& text);  // said even where quiet was asked for
   // Draws, if it is time to. `now`: for tests.

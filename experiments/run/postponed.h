@@ -6,8 +6,9 @@
 namespace winnow {
 
 // The greater counts where groups say different things. Waiting: what it needs was not done; Taken: a group dealt with it;
-// InWorkElsewhere: another run had it in work when its turn came.
-enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere };
+// InWorkElsewhere: another run had it in work when its turn came; Suspect: its process ended while it had several in hand,
+// any of which may be the reason.
+enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere, Suspect };
 
 void note(Postponed& place, Postponed what);  // by any number of processes at once
 

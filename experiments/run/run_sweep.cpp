@@ -42,6 +42,7 @@ class SweepRunner {
         trials_(sweep.trials),
         sweep_text_(sweep.text),
         costs_(sweep.trials.size()),
+        step_costs_(sweep.trials.size()),
         postponed_(sweep.trials.size(), Postponed::Untouched),
         desk_(console_, *mail_, trials_, costs_) {}
 
@@ -97,13 +98,16 @@ class SweepRunner {
       // What another run has in work comes last: two runs on one directory share it.
       if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
       if (go_on) go_on = run_round(ranks, take_postponed(Postponed::InWorkElsewhere), InWorkElsewhere::Train, stop);
+      // What ended its process together with others is alone in it now: who ends it again is to blame.
+      if (go_on) go_on = run_round(ranks, take_postponed(Postponed::Suspect), InWorkElsewhere::Train, stop, 1);
     }
     return go_on;
   }
 
   void announce() {
     std::set<int> widths;
-    std::size_t left = 0, at_a_time = static_cast<std::size_t>(cores_.workers);
+    std::size_t left = 0;
+    auto at_a_time = static_cast<std::size_t>(cores_.workers * std::max(1, at_once_on_gpu()));
     double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
@@ -115,14 +119,18 @@ class SweepRunner {
     if (left == 0) return;
     console_.begin(left, cost, at_a_time);
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
-    const std::string crew = world_.size() > 1    ? fmt::format("on {} ranks", world_.size())
-                             : cores_.workers > 1 ? fmt::format("by {} workers (--workers N)", cores_.workers)
-                                                  : "one at a time";
+    const std::string crew = world_.size() > 1       ? fmt::format("on {} ranks", world_.size())
+                             : cores_.workers > 1    ? fmt::format("by {} workers (--workers N)", cores_.workers)
+                             : at_once_on_gpu() != 1 ? "by a worker"
+                                                     : "one at a time";
     console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew,
                               cores_.threads, plural(cores_.threads)));
     if (uses_gpus()) {
-      console_.line(fmt::format("trials without train.device: cpu are trained on {} GPU{} ({})", devices_.gpus,
-                                plural(devices_.gpus), devices_.name));
+      const std::string at_once = at_once_on_gpu() == 0  ? ", as many at once as make it faster (--trials-per-device N)"
+                                  : at_once_on_gpu() > 1 ? fmt::format(", {} at once on each", at_once_on_gpu())
+                                                         : "";
+      console_.line(fmt::format("trials without train.device: cpu are trained on {} GPU{} ({}){}", devices_.gpus,
+                                plural(devices_.gpus), devices_.name, at_once));
     } else if (!devices_.problem.empty() && cuda::survey_gpus != nullptr) {
       console_.line("trained on the CPU: " + devices_.problem);
     }
@@ -177,17 +185,27 @@ class SweepRunner {
     return std::clamp<int>(devices_.gpus, 1, static_cast<int>(std::max<std::size_t>(trials_.size(), 1)));
   }
   bool uses_gpus() const { return devices_.gpus > 0; }
+  // Trials that a worker trains at once; 0: as many as make it faster.
+  int at_once_on_gpu() const { return uses_gpus() && may_fork_ ? options_.trials_per_device : 1; }
+
+  // Seconds of a trial, and of a step of it.
+  static std::pair<double, double> estimated_times(const TrialSpec& spec) {
+    const TrialEstimate found = estimate(spec);
+    double steps = 0;
+    for (const Phase& phase : found.phases) steps += static_cast<double>(phase.last_step - phase.first_step);
+    return {found.seconds, found.seconds / std::max(steps, 1.0)};
+  }
 
   // Of one setup, all trials cost the same.
   void estimate_costs() {
     agree(world_, [&] {
       if (world_.rank() != 0) return;
-      std::vector<std::optional<double>> known(trials_.setups());
+      std::vector<std::optional<std::pair<double, double>>> known(trials_.setups());
       for (std::size_t i = 0; i < trials_.size(); ++i) {
         if (!is_left(i)) continue;
-        std::optional<double>& seconds = known[trials_.setup(i)];
-        if (!seconds) seconds = estimate(trials_[i]).seconds;
-        costs_[i] = *seconds;
+        if (!known[trials_.setup(i)]) known[trials_.setup(i)] = estimated_times(trials_[i]);
+        costs_[i] = known[trials_.setup(i)]->first;
+        step_costs_[i] = known[trials_.setup(i)]->second;
       }
     });
     world_.broadcast(std::as_writable_bytes(std::span(costs_)), 0);
@@ -219,11 +237,13 @@ class SweepRunner {
   }
 
   // False, on all ranks: asked to stop.
-  bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop) {
+  bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop,
+                 std::optional<int> at_once = {}) {
     if (list.empty()) return true;
     order(list);
     // On a GPU even a single worker is a process of its own: a fault of the device costs one trial.
-    if (cores_.workers > 1 || (uses_gpus() && may_fork_)) return run_workers(list, how);
+    if (cores_.workers > 1 || (uses_gpus() && may_fork_))
+      return run_workers(list, how, at_once.value_or(at_once_on_gpu()));
     const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
     const auto group = world_.split(mine, world_.rank());
     const auto tickets = world_.tickets(TrialDraw::counters(trials_, list));
@@ -247,8 +267,13 @@ class SweepRunner {
     return finish_round(stop);
   }
 
-  bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how) {
+  // `at_once`: trials that each trains; 0: as many as make it faster.
+  bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
     const int workers = static_cast<int>(std::min(static_cast<std::size_t>(cores_.workers), list.size()));
+    constexpr int kMostAtOnce = 16;  // where nobody says
+    const int share = (static_cast<int>(list.size()) + workers - 1) / workers;
+    const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
+                                  .from_the_start = at_once > 0};
     return WorkerCrew({.trials = trials_,
                        .options = options_,
                        .threads = cores_.threads,
@@ -259,9 +284,10 @@ class SweepRunner {
                        .desk = desk_,
                        .tally = tally_,
                        .postponed = postponed_,
+                       .step_costs = step_costs_,
                        .depths = needs_.depth,
                        .settled = settled_},
-                      workers, TrialDraw::counters(trials_, list))
+                      workers, each, TrialDraw::counters(trials_, list))
         .run(list, how);
   }
 
@@ -302,6 +328,7 @@ class SweepRunner {
   const std::string& sweep_text_;
   std::vector<Found> found_;          // of each trial, before any training
   std::vector<double> costs_;         // of each trial that is left: seconds by estimate
+  std::vector<double> step_costs_;    // and of a step of it, on the rank that plans
   std::vector<Postponed> postponed_;  // of each trial
   NeedOrder needs_;
   int settled_ = 0;                                           // trials up to this depth wait for nobody any more

@@ -16,10 +16,11 @@ namespace winnow {
 
 struct RunOptions {
   std::filesystem::path out;
-  int threads = 0;           // of one trial on one rank; 0: its share of the cores it may use
-  int workers = 0;           // processes that train at the same time, without MPI; 0: one for each core
-  bool retry_failed = true;  // trials with a failure record are tried again
-  bool strict = false;       // exit code 3 if some trials failed or diverged
+  int threads = 0;            // of one trial on one rank; 0: its share of the cores it may use
+  int workers = 0;            // processes that train at the same time, without MPI; 0: one for each core
+  int trials_per_device = 0;  // that train at the same time on a GPU, without MPI; 0: as many as make it faster
+  bool retry_failed = true;   // trials with a failure record are tried again
+  bool strict = false;        // exit code 3 if some trials failed or diverged
   bool quiet = false;
   std::string command_line;
 };

@@ -169,11 +169,18 @@ std::map<std::string, std::vector<float>> start_values(const TrialSpec& spec, co
 }
 
 // Memory and programs that the next trial of this worker (a thread that trains one trial after the other) may take over.
+struct WorkerPrograms {
+  ProgramCache on_cpu, on_gpu;
+  std::optional<int> opened;  // the GPU that on_gpu is of
+};
+WorkerPrograms& own_programs() {
+  thread_local WorkerPrograms own;
+  return own;
+}
+
 ProgramCache& worker_programs(std::optional<int> gpu) {
-  thread_local ProgramCache on_cpu;
+  auto& [on_cpu, on_gpu, opened] = own_programs();
   if (!gpu) return on_cpu;
-  thread_local std::optional<int> opened;
-  thread_local ProgramCache on_gpu;
   if (opened == gpu) return on_gpu;
   on_gpu.clear();
   opened.reset();
@@ -257,15 +264,18 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   result.provenance["phases"] = fmt::format("{}", fmt::join(bench.recorder->phases(), ", "));
 }
 
-// What the trial will hold on its GPU, for a message.
-std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
+DryRun plan_on_gpu(const TrialSpec& spec, int ranks) {
   const TrialSetup setup(spec);
   const Settings& train = setup.train();
   const std::unique_ptr<Method> method = setup.method();
   const Network network(setup.build(), *method, train, compute_type(train, Device::Cuda), 1);
-  const DryRun plan =
-      dry_run(network, *method, train, train.integer("batch") / group.size(), train.integer("eval_batch"));
-  const std::size_t pixels = setup.open_data()->pixel_bytes();
+  return dry_run(network, *method, train, train.integer("batch") / ranks, train.integer("eval_batch"));
+}
+
+// What the trial will hold on its GPU, for a message.
+std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
+  const DryRun plan = plan_on_gpu(spec, group.size());
+  const std::size_t pixels = TrialSetup(spec).open_data()->pixel_bytes();
   return fmt::format(
       "the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation, {} for batches, {} "
       "for "
@@ -282,7 +292,7 @@ void within_memory(const TrialSpec& spec, const Communicator& group, const RunTr
       return set_up(programs);
     } catch (const DeviceMemoryError& error) {
       programs.clear();  // the next trial may fit
-      if (!alone) continue;
+      if (!alone || (options.wait_for_room && options.wait_for_room())) continue;
       fail(ErrorKind::Unavailable, "{}; {}", error.what(), memory_by_plan(spec, group));
     }
   }
@@ -291,6 +301,11 @@ void within_memory(const TrialSpec& spec, const Communicator& group, const RunTr
 }  // namespace
 
 void open_gpu(int gpu) { worker_programs(gpu); }
+std::size_t planned_gpu_bytes(const TrialSpec& spec) {
+  const DryRun plan = plan_on_gpu(spec, 1);
+  return plan.total() + plan.workspace;
+}
+void release_gpu_memory() { own_programs().on_gpu.clear(); }
 
 GroupDevices::~GroupDevices() {
   if (ranks_) programs_->clear();
@@ -306,7 +321,10 @@ DeviceRanks* GroupDevices::open(Communicator& group, std::optional<int> gpu) {
   return ranks_.get();
 }
 
-TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options) {
+namespace {
+
+// `no_room`: it failed after it had begun, as the GPU had no more memory.
+TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options, bool& no_room) {
   TrialResult result;
   result.spec = spec;
   const TrialSeeds seeds = seeds_of(spec);
@@ -344,6 +362,7 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     agree_on_data(group, *bench.data);
     train(bench, dense, seeds, group, options, result);
   } catch (const AgreedError& error) {
+    if (error.kind() == ErrorKind::Stopped) throw;
     result.outcome = Outcome::Failed;
     result.reason = error.what();
     result.input_unreadable = error.kind() == ErrorKind::Input;
@@ -353,11 +372,24 @@ TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrial
     const auto* known = dynamic_cast<const Error*>(&error);
     if (group.size() > 1 || (known != nullptr && known->kind() == ErrorKind::Stopped)) throw;
     end_if_lost(options, reason_of(error));
+    no_room = dynamic_cast<const DeviceMemoryError*>(&error) != nullptr;
     result.input_unreadable = kind_of(error) == ErrorKind::Input;
     result.outcome = Outcome::Failed;
     result.reason = reason_of(error);
   }
   return result;
+}
+
+}  // namespace
+
+TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options) {
+  while (true) {
+    bool no_room = false;
+    TrialResult result = attempt(spec, group, options, no_room);
+    if (!no_room) return result;
+    release_gpu_memory();
+    if (!options.wait_for_room || !options.wait_for_room()) return result;
+  }
 }
 
 }  // namespace winnow

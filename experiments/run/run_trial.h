@@ -48,6 +48,8 @@ struct RunTrialOptions {
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
+  // The GPU has no room for the trial, which holds nothing of it now. True: it may fit now. Nothing: it never will.
+  std::function<bool()> wait_for_room = {};
   std::function<Needed(const TrialNeed&)> needed = {};  // the finished trials that this one needs
 };
 
@@ -58,6 +60,10 @@ struct DeviceLost : Error {
 
 // Starts the GPU for this thread, which keeps it for all its trials. Error{Unavailable} where it does not start.
 void open_gpu(int gpu);
+// What the trial will hold on its GPU, by plan, and what libraries may ask for besides.
+std::size_t planned_gpu_bytes(const TrialSpec& spec);
+// Gives back what this thread keeps on a GPU of its last trial.
+void release_gpu_memory();
 
 // Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop, DeviceLost,
 // and in a group whatever one rank alone throws while it trains.

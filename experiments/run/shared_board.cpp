@@ -32,12 +32,13 @@ class SharedNotice final : public Notice {
 
 }  // namespace
 
-SharedBoard::SharedBoard(int workers, std::size_t trials, std::size_t counters) {
+SharedBoard::SharedBoard(int workers, int at_once, std::size_t trials, std::size_t counters)
+    : at_once_(static_cast<std::size_t>(at_once)) {
   // Between processes only what the processor itself makes atomic works.
   static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
   static_assert(std::is_trivially_destructible_v<Common> && std::is_trivially_destructible_v<Entry>);
   static_assert(sizeof(Common) % alignof(Entry) == 0 && sizeof(Entry) % alignof(std::atomic<std::int64_t>) == 0);
-  const auto count = static_cast<std::size_t>(workers);
+  const std::size_t count = static_cast<std::size_t>(workers) * at_once_;
   bytes_ = sizeof(Common) + count * sizeof(Entry) + counters * sizeof(std::atomic<std::int64_t>) +
            trials * sizeof(Postponed);
   memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,6 +1,7 @@
 // What a run and the workers it forks share: memory in which tickets are drawn, the word to stop is given, and each worker
 // notes what it has in hand and how its trials ended. Made before the fork. Tickets, the word and the error may be used by
-// all at once; a worker's own entry is written by it alone, and read when it has ended.
+// all at once; a worker has an entry for each trial that it trains at once, which one thread of it writes, and which is read
+// when it has ended.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,7 @@ namespace winnow {
 class SharedBoard {
  public:
   // With so many counters in tickets(). Every trial is untouched.
-  SharedBoard(int workers, std::size_t trials, std::size_t counters);
+  SharedBoard(int workers, int at_once, std::size_t trials, std::size_t counters);
   ~SharedBoard();
   SharedBoard(const SharedBoard&) = delete;
   SharedBoard& operator=(const SharedBoard&) = delete;
@@ -29,10 +30,13 @@ class SharedBoard {
   std::unique_ptr<Notice> notice();
 
   struct Entry {
-    std::int64_t in_hand = -1;  // position of the trial that is being trained
+    std::atomic<std::int64_t> in_hand{-1};  // position of the trial that is being trained
     Tally tally;
   };
-  Entry& entry(int worker) { return entries_[static_cast<std::size_t>(worker)]; }
+  std::span<Entry> entries() { return entries_; }
+  std::span<Entry> entries(int worker) {
+    return entries_.subspan(static_cast<std::size_t>(worker) * at_once_, at_once_);
+  }
   std::span<Postponed> postponed() { return postponed_; }
 
   // What keeps the run from going on, as the first worker that met it says.
@@ -47,7 +51,7 @@ class SharedBoard {
     ErrorKind kind = ErrorKind::Internal;
     char text[kLongestText + 1] = {};
   };
-  std::size_t bytes_;
+  std::size_t at_once_, bytes_;
   void* memory_;
   Common* common_;
   std::span<Entry> entries_;

@@ -8,6 +8,8 @@
 namespace winnow {
 namespace {
 
+constexpr std::array kStopSignals = {SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP, SIGINT};
+
 // Set by the signal handler and by nothing else.
 std::atomic<bool> told{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
@@ -29,7 +31,7 @@ void use_own_stack() {
 void catch_stop_signals() {
   told.store(false);
   use_own_stack();
-  for (const int signal : {SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP, SIGINT}) {
+  for (const int signal : kStopSignals) {
     struct sigaction action = {};
     if ((signal == SIGHUP || signal == SIGINT) && sigaction(signal, nullptr, &action) == 0 &&
         action.sa_handler == SIG_IGN) {
@@ -42,6 +44,15 @@ void catch_stop_signals() {
     sigaction(signal, &action, nullptr);
   }
 }
+
+StopSignalsBlocked::StopSignalsBlocked() {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (const int signal : kStopSignals) sigaddset(&blocked, signal);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+}
+
+StopSignalsBlocked::~StopSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 bool StopRequest::operator()() {
   if (stop_) return true;

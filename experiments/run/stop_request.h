@@ -1,8 +1,9 @@
 // A wish to stop: the signals that ask for one, and the word that passes it on, so that a signal to one process stops
-// the whole job. The signal handlers are the process's own; one StopRequest per process, used from one thread.
+// the whole job. The signal handlers are the process's own; each thread that asks has a StopRequest.
 #pragma once
 
 #include <chrono>
+#include <csignal>
 
 #include "distributed/communicator.h"
 
@@ -11,6 +12,18 @@ namespace winnow {
 // From here on TERM, USR1, USR2, XCPU, HUP and INT set a flag instead of ending the process; INT only once, so that a
 // second Ctrl-C ends it at once. HUP and INT stay ignored where they were (nohup, jobs in the background).
 void catch_stop_signals();
+
+// While one lives, threads that are started leave these signals to the others: their handlers' memory is that of one thread.
+class StopSignalsBlocked {
+ public:
+  StopSignalsBlocked();
+  ~StopSignalsBlocked();
+  StopSignalsBlocked(const StopSignalsBlocked&) = delete;
+  StopSignalsBlocked& operator=(const StopSignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 class StopRequest {
  public:

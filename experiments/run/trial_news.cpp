@@ -82,6 +82,8 @@ void FrontDesk::tell(const TrialNews& news) {
   listen();
 }
 
+void FrontDesk::give_back(std::size_t at, const std::string& why) { console_.give_back(trials_.name(at), why); }
+
 void FrontDesk::tell_line(const std::string& line) {
   if (const auto news = decode(line)) {
     show(*news);

@@ -48,6 +48,8 @@ class FrontDesk final : public NewsDesk {
   FrontDesk(Console& console, Mail& mail, const TrialTable& trials, std::span<const double> costs)
       : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
   void tell(const TrialNews& news) override;
+  // It is not in work any more and has not ended.
+  void give_back(std::size_t at, const std::string& why);
   void tell_line(const std::string& line);  // of a worker: news, or the words of a library
   void listen() override;                   // takes in the mail that is there, and draws if it is time to
 

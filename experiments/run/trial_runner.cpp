@@ -22,6 +22,24 @@ constexpr std::chrono::milliseconds kLookEvery{100};
 // A leader's word to its group in place of the position of a trial.
 constexpr std::int64_t kOver = -1, kWait = -2;
 
+// A trial that is being trained, as the meter sees it.
+class MeteredTrial {
+ public:
+  MeteredTrial(LaneMeter& meter, std::size_t at) : meter_(meter), at_(at) { meter_.began(); }
+  ~MeteredTrial() { meter_.ended(); }
+  MeteredTrial(const MeteredTrial&) = delete;
+  MeteredTrial& operator=(const MeteredTrial&) = delete;
+  void is_at(std::int64_t step) {
+    if (step > step_) meter_.stepped(at_, step - step_);  // it may have begun again
+    step_ = step;
+  }
+
+ private:
+  LaneMeter& meter_;
+  std::size_t at_;
+  std::int64_t step_ = 0;
+};
+
 // A rank of a group failed where the others wait for it, so the job ends; first the reason goes where the trial's user
 // looks for it. All ranks may have failed alike: the leader speaks at once, and its word ends the others.
 [[noreturn]] void give_up(const TrialSpec& spec, Communicator& group, Files& files, const std::filesystem::path& out,
@@ -47,6 +65,7 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
                   .settled = job_.settled},
                  list, tickets);
   for (bool go_on = true; go_on;) {
+    if (job_.seat != nullptr) job_.seat->before_trial();
     const bool stop = job_.stop();  // on every rank, so that a word to stop is passed on at once
     std::int64_t word = kOver;
     if (group.rank() == 0 && !stop) {
@@ -56,16 +75,29 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
     group.broadcast(std::as_writable_bytes(std::span(&word, 1)), 0);
     if (word == kOver) return;
     if (word == kWait) {  // all ranks look up again and again: none waits in a collective for another group's trial
+      if (job_.seat != nullptr) job_.seat->settled();
       job_.news.listen();
       std::this_thread::sleep_for(kLookEvery);
       continue;
     }
     const auto at = static_cast<std::size_t>(word);
-    if (job_.in_hand != nullptr) *job_.in_hand = word;
+    take_in_hand(word);
     const TrialSpec spec = job_.trials[at];
     if (is_free(at, spec, group, how)) go_on = train(at, spec, group);
-    if (job_.in_hand != nullptr) *job_.in_hand = -1;
+    take_in_hand(-1);
+    if (job_.seat != nullptr) job_.seat->settled();
   }
+}
+
+void TrialRunner::take_in_hand(std::int64_t at) {
+  if (job_.in_hand != nullptr) *job_.in_hand = at;
+}
+
+bool TrialRunner::wait_for_room(const std::function<void()>& meanwhile) const {
+  if (job_.seat == nullptr) return false;
+  if (job_.seat->wait_for_room(meanwhile)) return true;
+  if (job_.stop()) fail(ErrorKind::Stopped, "stopped on request");
+  return false;
 }
 
 // Whether a trial is still to be trained: another run may work on the same directory.
@@ -122,11 +154,23 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   run.needed = [this](const TrialNeed& need) { return load_needed(job_.files, job_.options.out, need); };
   std::optional<ProgressFile> progress_file;
   TrialNews news{.at = at};
+  std::optional<MeteredTrial> metered;
+  run.wait_for_room = [&] {
+    metered.reset();
+    return wait_for_room([&] {
+      if (progress_file) progress_file->update(news.progress);
+    });
+  };
   const double start = seconds_now();
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
     job_.news.tell(news);
     run.progress = [&, told = start](const TrialProgress& p) mutable {
+      if (job_.seat != nullptr && !metered) {
+        job_.seat->settled();
+        metered.emplace(*job_.meter, at);
+      }
+      if (metered) metered->is_at(p.step);
       news.progress.step = p.step;
       news.progress.steps = p.steps;
       news.progress.loss = p.train_loss;
@@ -151,9 +195,12 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     if (job_.in_hand != nullptr && dynamic_cast<const DeviceLost*>(&error) != nullptr) throw;
     give_up(spec, group, job_.files, job_.options.out, error);
   }
+  metered.reset();
   if (!leader) return true;
   news.seconds = seconds_now() - start;
-  job_.news.tell(settle(spec, result, std::move(news)));
+  const TrialNews end = settle(spec, result, std::move(news));
+  take_in_hand(-1);  // if this process dies now, it is settled
+  job_.news.tell(end);
   return true;
 }
 

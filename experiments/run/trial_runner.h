@@ -1,7 +1,8 @@
-// One process that draws trials of a sweep and trains them, alone or as a rank of a group: whether a trial is still free, how
+// One process, or a thread of one, that draws trials of a sweep and trains them, alone or as a rank of a group: whether a trial is still free, how
 // it ended, what is recorded and said of it. One thread; borrows all it is given.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -9,6 +10,8 @@
 #include "distributed/communicator.h"
 #include "experiments/results/files.h"
 #include "experiments/run/devices.h"
+#include "experiments/run/gpu_share.h"
+#include "experiments/run/lane_meter.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/run_trial.h"
 #include "experiments/run/stop_request.h"
@@ -39,7 +42,11 @@ class TrialRunner {
     std::span<Postponed> postponed;  // by trial
     std::span<const int> depths;     // as in TrialDraw::Job
     int settled;
-    std::int64_t* in_hand = nullptr;  // where there is one: the trial that is being trained, or -1
+    // Of a worker: the trial that is being trained, or -1.
+    std::atomic<std::int64_t>* in_hand = nullptr;
+    // Of a thread that trains beside others on a GPU.
+    GpuShare::Seat* seat = nullptr;
+    LaneMeter* meter = nullptr;
   };
   explicit TrialRunner(const Job& job) : job_(job) {}
 
@@ -50,6 +57,8 @@ class TrialRunner {
  private:
   bool is_free(std::size_t at, const TrialSpec& spec, Communicator& group, InWorkElsewhere how);
   bool leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how);
+  bool wait_for_room(const std::function<void()>& meanwhile) const;
+  void take_in_hand(std::int64_t at);
   bool train(std::size_t at, const TrialSpec& spec, Communicator& group);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);

@@ -1,5 +1,6 @@
-// A round of trials trained by processes of this run's own. What a worker's death leaves undone is settled here: its trial
-// is recorded as failed. One thread; borrows all it is given.
+// A round of trials trained by processes of this run's own, each of which may train several at once on its GPU. What a
+// worker's death leaves undone is settled here: its trial is recorded as failed. Of several nobody knows which one it was; they
+// are Suspect, to be trained one at a time. One thread; borrows all it is given.
 #pragma once
 
 #include <cstdint>
@@ -28,24 +29,36 @@ class WorkerCrew {
     Files& files;
     FrontDesk& desk;
     Tally& tally;
-    std::span<Postponed> postponed;  // by trial
-    std::span<const int> depths;     // as in TrialRunner::Job
+    std::span<Postponed> postponed;      // by trial
+    std::span<const double> step_costs;  // by trial: expected seconds of a step
+    std::span<const int> depths;         // as in TrialRunner::Job
     int settled;
   };
+  // How many trials a worker trains at once.
+  struct AtOnce {
+    int most = 1;
+    bool from_the_start = true;  // else more and more, as long as that pays
+  };
   // `counters`: of TrialDraw for the list that is to be run.
-  WorkerCrew(const Job& job, int workers, std::size_t counters)
-      : job_(job), board_(workers, job.trials.size(), counters), workers_(workers) {}
+  WorkerCrew(const Job& job, int workers, AtOnce at_once, std::size_t counters)
+      : job_(job), board_(workers, at_once.most, job.trials.size(), counters), workers_(workers), at_once_(at_once) {}
 
   // False: asked to stop. Throws what kept a worker from going on and is not the fault of its trial.
   bool run(std::span<const std::size_t> list, InWorkElsewhere how);
 
  private:
   void work(int worker, std::span<const std::size_t> list, InWorkElsewhere how);
+  void train(int worker, int lane, std::span<const std::size_t> list, InWorkElsewhere how, GpuShare* share,
+             LaneMeter* meter);
   void lose(const WorkerDeath& death);
+  bool is_settled(std::size_t at);
+  void give_back_what_was_lost(std::span<const std::size_t> list);
 
   Job job_;
   SharedBoard board_;
   int workers_;
+  AtOnce at_once_;
+  bool any_died_ = false;
   int died_idle_ = 0;  // with no trial in hand
 };
 

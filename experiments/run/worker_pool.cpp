@@ -41,6 +41,11 @@ WorkerPool::~WorkerPool() {
   }
 }
 
+void WorkerPool::end_worker(const std::exception& error) {
+  std::cerr << reason_of(error) << std::endl;
+  std::_Exit(static_cast<int>(kind_of(error)));
+}
+
 // False: the system has no room for one more.
 bool WorkerPool::start(int worker) {
   std::array<int, 2> pipe{};
@@ -60,14 +65,12 @@ bool WorkerPool::start(int worker) {
     ::dup2(pipe[1], STDERR_FILENO);
     ::close(pipe[0]);
     ::close(pipe[1]);
-    int code = EXIT_SUCCESS;
     try {
       hooks_.work(worker);
     } catch (const std::exception& error) {
-      std::cerr << reason_of(error) << std::endl;
-      code = static_cast<int>(kind_of(error));
+      end_worker(error);
     }
-    std::_Exit(code);  // nothing of the parent's is tidied up or flushed twice
+    std::_Exit(EXIT_SUCCESS);  // nothing of the parent's is tidied up or flushed twice
   }
   ::close(pipe[1]);
   ::fcntl(pipe[0], F_SETFL, O_NONBLOCK);

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ class WorkerPool {
   ~WorkerPool();  // kills what still runs
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // For work() that other threads still take part in: ends the worker as an exception that leaves work() does.
+  [[noreturn]] static void end_worker(const std::exception& error);
 
   // Returns when all have ended. Error{Unavailable} if not one can be started.
   void run(int workers);

@@ -66,7 +66,7 @@ TEST(WorkerPool, AnExceptionAndAnExitOfALibraryAreDeaths) {
 }
 
 TEST(WorkerPool, AnotherTakesThePlaceOfADeadOne) {
-  SharedBoard board(2, 0, 1);
+  SharedBoard board(2, 1, 0, 1);
   const auto tickets = board.tickets();
   const Ran ran(
       2,
@@ -81,11 +81,11 @@ TEST(WorkerPool, AnotherTakesThePlaceOfADeadOne) {
 }
 
 TEST(SharedBoard, TheWordToStopAndTheFirstErrorReachAll) {
-  SharedBoard board(2, 3, 1);
+  SharedBoard board(2, 2, 3, 1);
   const Ran ran(2, [&](int worker) {
     if (worker == 0) {
       board.postponed()[1] = Postponed::Waiting;
-      board.entry(0).tally[Tally::Trained] = 4;
+      board.entries(1).front().tally[Tally::Trained] = 4;
       board.report(ErrorKind::Io, "the disk is full");
       board.report(ErrorKind::Io, "the disk is still full");
       board.notice()->give();
@@ -95,7 +95,7 @@ TEST(SharedBoard, TheWordToStopAndTheFirstErrorReachAll) {
   });
   EXPECT_TRUE(ran.deaths.empty());
   EXPECT_EQ(board.postponed()[1], Postponed::Waiting);
-  EXPECT_EQ(board.entry(0).tally[Tally::Trained], 4);
+  EXPECT_EQ(board.entries(1).front().tally[Tally::Trained], 4);
   ASSERT_TRUE(board.reported());
   EXPECT_EQ(board.reported()->kind(), ErrorKind::Io);
   EXPECT_STREQ(board.reported()->what(), "the disk is full");
