@@ -1,8 +1,12 @@
-// Feeds batches to a program. On a device that has the bytes of the data set only the choice of examples is sent, and images
-// are made there; elsewhere the images are. Owns its memory on the device and shares the bytes. Not synchronised.
+// Feeds batches to a program. On a device images are made from the bytes of the data set: all of them lie there, or, where
+// they would take too much of its memory, those of a batch are sent with it. Owns its memory on the device and shares the
+// data set's. Not synchronised.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "core/batch.h"
 #include "core/device_pixels.h"
@@ -22,11 +26,15 @@ class BatchFeeder {
   const std::shared_ptr<const DevicePixels>& pixels() const { return pixels_; }
 
  private:
-  bool find_pixels(const RunContext& context, const ChosenBatch& batch);
+  void find_pixels(const RunContext& context, const ChosenBatch& batch);
+  // The bytes of the chosen examples, one behind the other; gives the rows that choose from those.
+  std::span<const ImageChoice> send_some(const RunContext& context, const ChosenBatch& batch);
 
-  const void* looked_for_ = nullptr;  // the bytes that find_pixels() looked for last
-  std::shared_ptr<const DevicePixels> pixels_;
-  Memory choices_, scale_, shift_;
+  const void* looked_for_ = nullptr;            // the bytes that find_pixels() looked for last
+  std::shared_ptr<const DevicePixels> pixels_;  // null: too much for the device
+  Memory some_pixels_, choices_, scale_, shift_;
+  std::vector<std::uint8_t> gathered_;
+  std::vector<ImageChoice> gathered_rows_;
 };
 
 }  // namespace winnow

@@ -277,9 +277,8 @@ std::string memory_by_plan(const TrialSpec& spec, const Communicator& group) {
   const DryRun plan = plan_on_gpu(spec, group.size());
   const std::size_t pixels = TrialSetup(spec).open_data()->pixel_bytes();
   return fmt::format(
-      "the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation, {} for batches, {} "
-      "for "
-      "the data set, which stays on the host where there is no room for it",
+      "the trial is planned with {} bytes: {} for parameters, {} for training, {} for evaluation, {} for batches, "
+      "{} for the data set, which stays on the host where there is no room for it",
       plan.total() + pixels, plan.params, plan.arena + plan.scratch, plan.evaluation, plan.batches, pixels);
 }
 

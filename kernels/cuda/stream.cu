@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/staging.cuh"
 #include "kernels/cuda/uuid.cuh"
 #include "kernels/device.h"
 
@@ -75,9 +76,12 @@ class CudaStream final : public DeviceStream {
   }
 
   void upload(void* to, const void* from, std::size_t bytes) override {
-    constexpr std::size_t kStagedAtOnce = std::size_t{64} << 10;  // of more the call may wait for the queue
-    if (patience_ && bytes > kStagedAtOnce) wait();
-    transfer(to, from, bytes, cudaMemcpyHostToDevice);
+    constexpr std::size_t kCopiedAtOnce = std::size_t{64}
+                                          << 10;  // by CUDA itself; of more the call may wait for the queue
+    if (bytes <= kCopiedAtOnce) return transfer(to, from, bytes, cudaMemcpyHostToDevice);
+    staging_.upload(stream_, to, from, bytes, [&](cudaEvent_t event) {
+      look_until_over([&] { return cudaEventQuery(event); }, "cudaEventQuery");
+    });
   }
   void download(void* to, const void* from, std::size_t bytes) override {
     if (patience_) wait();  // the copy itself waits without patience
@@ -92,22 +96,7 @@ class CudaStream final : public DeviceStream {
   }
   void wait() override {
     if (!patience_) return check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-    using std::chrono::duration;
-    using std::chrono::steady_clock;
-    const steady_clock::time_point start = steady_clock::now();
-    while (true) {
-      const cudaError_t status = cudaStreamQuery(stream_);
-      if (status != cudaErrorNotReady) return check(status, "cudaStreamQuery");
-      static_cast<void>(cudaGetLastError());  // it is none
-      const double waited = duration<double>(steady_clock::now() - start).count();
-      patience_(waited);
-      // A step takes milliseconds; a rank that is late, seconds.
-      if (waited < 0.02) {
-        std::this_thread::yield();
-      } else {
-        std::this_thread::sleep_for(std::chrono::microseconds(200));
-      }
-    }
+    look_until_over([&] { return cudaStreamQuery(stream_); }, "cudaStreamQuery");
   }
   void be_patient(Patience patience) override { patience_ = std::move(patience); }
 
@@ -136,6 +125,25 @@ class CudaStream final : public DeviceStream {
   }
 
  private:
+  template <class Query>
+  void look_until_over(const Query& query, const char* call) {
+    using std::chrono::duration;
+    using std::chrono::steady_clock;
+    const steady_clock::time_point start = steady_clock::now();
+    while (true) {
+      const cudaError_t status = query();
+      if (status != cudaErrorNotReady) return check(status, call);
+      static_cast<void>(cudaGetLastError());  // it is none
+      const double waited = duration<double>(steady_clock::now() - start).count();
+      if (patience_) patience_(waited);
+      // A step takes milliseconds; a rank that is late, seconds.
+      if (waited < 0.02) {
+        std::this_thread::yield();
+      } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+      }
+    }
+  }
   void transfer(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
     if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "cudaMemcpyAsync");
   }
@@ -143,6 +151,7 @@ class CudaStream final : public DeviceStream {
   cudaStream_t stream_ = nullptr;
   cudaEvent_t reached_ = nullptr;  // where another stream waits for this one
   Patience patience_;
+  Staging staging_;
 };
 
 }  // namespace

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -29,11 +31,13 @@ class Watcher final : public TrainObserver {
     const emulator::Counts counts = emulator::counts(emulator::Within::Direct);
     waits.push_back(counts.synchronisations);
     sent.push_back(counts.bytes_to_device);
+    least_free = std::min(least_free, open_device()->free_bytes());
 #endif
   }
   void step_done(const StepReport& report) override { steps.push_back(report); }
   std::function<void(TrainState&)> prepare;
   std::vector<std::size_t> waits, sent;
+  std::size_t least_free = SIZE_MAX;
   std::vector<StepReport> steps;
 };
 
@@ -106,6 +110,31 @@ TEST_F(QueuedSteps, ADataSetThatIsLargeForTheDeviceStaysOnTheHost) {
   EXPECT_EQ(pixels_on(open_device(), pixels)->memory.bytes(), bytes.size());
   emulator::set_memory_limit(3 << 20);
   EXPECT_EQ(pixels_on(open_device(), pixels), nullptr);
+}
+
+TEST_F(QueuedSteps, ExamplesOfALargeDataSetGoWithTheirBatchAndChangeNoBit) {
+  const Pairs train = {{"epochs", "2"}, {"lr", "0.01"}};
+  const std::size_t all = open_device()->free_bytes();
+  const auto small = ended(open_device(), train);
+  emulator::reset();
+  emulator::set_memory_limit(all - small->seen.least_free);  // all but the pixels is in use when they are asked for
+  const auto large = ended(open_device(), train);
+  EXPECT_EQ(large->weights, small->weights);
+  const std::vector<std::size_t>& sent = large->seen.sent;
+  EXPECT_GT(sent[10] - sent[9], 4u * 8 * 8 * 3) << "bytes of four examples";
+  EXPECT_LT(sent[10] - sent[9], 4u * 8 * 8 * 3 * sizeof(float)) << "but no images";
+}
+
+TEST_F(QueuedSteps, AnUploadOfManyBlocksIsWhatItWasWhenItWasAskedFor) {
+  const auto stream = open_device();
+  std::vector<std::uint32_t> numbers(5u << 20), found(numbers.size());
+  std::iota(numbers.begin(), numbers.end(), 0u);
+  const std::vector<std::uint32_t> expected = numbers;
+  const Memory memory(stream, numbers.size() * sizeof numbers[0]);
+  stream->upload(memory.get(), numbers.data(), memory.bytes());
+  std::ranges::fill(numbers, 7u);
+  stream->download(found.data(), memory.get(), memory.bytes());
+  EXPECT_EQ(found, expected);
 }
 #endif
 

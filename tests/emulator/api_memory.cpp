@@ -8,12 +8,13 @@ using namespace winnow::emulator;
 
 namespace {
 
-enum class Side { Device, Host, Nowhere };
+enum class Side { Device, Pinned, Host, Nowhere };
 
 Side side_of(const Memory& memory, const void* at, std::size_t bytes) {
   if (memory.holds(at, bytes)) return Side::Device;
+  if (memory.pinned(at, bytes)) return Side::Pinned;
   // Beyond the end of something that begins before, or freed.
-  return at == nullptr || memory.around(at) != nullptr ? Side::Nowhere : Side::Host;
+  return at == nullptr || memory.around(at) != nullptr || memory.pinned(at, 1) ? Side::Nowhere : Side::Host;
 }
 
 bool direction_fits(cudaMemcpyKind kind, bool from_device, bool to_device) {
@@ -56,7 +57,23 @@ cudaError_t cudaFree(void* pointer) {
   });
 }
 
-// Memory of the host is pageable: CUDA has read it when the call returns, and waits until it is written.
+cudaError_t cudaMallocHost(void** pointer, std::size_t bytes) {
+  return call("cudaMallocHost", Needs::NoCapture, [&](Machine& machine, Machine::Lock&) {
+    *pointer = machine.memory.allocate_pinned(bytes);
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaFreeHost(void* pointer) {
+  return call("cudaFreeHost", Needs::Device, [&](Machine& machine, Machine::Lock& lock) {
+    if (const cudaError_t refused = machine.refuse_in_capture(); refused != cudaSuccess) return refused;
+    const cudaError_t error = machine.wait_for_device(lock, host_thread().device);
+    return machine.memory.free_pinned(pointer) ? error : cudaErrorInvalidValue;
+  });
+}
+
+// Pageable memory of the host CUDA has read when the call returns, or it waits until that is written; pinned memory when the
+// copy's turn comes.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t handle) {
   return call("cudaMemcpyAsync", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
     const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
@@ -69,23 +86,23 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     const bool host = target == Side::Host || source == Side::Host;
     if (host && stream->capture != nullptr) return machine.refuse_in_capture(*stream);
     Work work{.kind = Kind::Copy, .name = "cudaMemcpyAsync", .run = {}};
+    if (source != Side::Device) work.to_device = bytes;
+    if (target != Side::Device) work.to_host = bytes;
     if (source == Side::Host) {
-      work.to_device = bytes;
       const auto* first = static_cast<const std::byte*>(from);
       work.run = [&machine, to, held = std::vector<std::byte>(first, first + bytes)] {
         still_there(machine.memory, to, held.size());
         std::memcpy(to, held.data(), held.size());
       };
     } else {
-      if (target == Side::Host) work.to_host = bytes;
-      work.run = [&machine, to, target, from, bytes] {
+      work.run = [&machine, to, target, from, source, bytes] {
         if (target == Side::Device) still_there(machine.memory, to, bytes);
-        still_there(machine.memory, from, bytes);
+        if (source == Side::Device) still_there(machine.memory, from, bytes);
         std::memmove(to, from, bytes);
       };
     }
     const cudaError_t error = machine.enqueue(stream, std::move(work));
-    return error != cudaSuccess || target == Side::Device ? error : machine.wait_for_stream(lock, stream);
+    return error != cudaSuccess || target != Side::Host ? error : machine.wait_for_stream(lock, stream);
   });
 }
 

@@ -94,6 +94,20 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
               [&](Machine& machine, Machine::Lock&) { return release(machine, machine.events, event); });
 }
 
+cudaError_t cudaEventQuery(cudaEvent_t of) {
+  return call("cudaEventQuery", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
+    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (event->capture != nullptr) {
+      event->capture->broken = true;
+      return cudaErrorCapturedEvent;
+    }
+    if (event->moment == nullptr || event->moment->reached) return machine.wait(lock, host_thread().device, {});
+    machine.some_progress(lock, host_thread().device);  // time goes by
+    return cudaErrorNotReady;
+  });
+}
+
 cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
   return stream_call("cudaEventRecord", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
     const std::shared_ptr<CUevent_st> event = event_of(machine, of);

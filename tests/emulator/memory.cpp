@@ -27,6 +27,7 @@ void Memory::clear() {
     munmap(allocation.pages - kPage, allocation.page_bytes + 2 * kPage);
   }
   allocations_.clear();
+  pinned_.clear();
   open_ = false;
 }
 
@@ -84,6 +85,22 @@ std::size_t Memory::used(int device) const {
 std::size_t Memory::live() const {
   return static_cast<std::size_t>(
       std::count_if(allocations_.begin(), allocations_.end(), [](const auto& entry) { return entry.second.live; }));
+}
+
+void* Memory::allocate_pinned(std::size_t bytes) {
+  std::vector<std::byte> block(bytes, kFresh);
+  std::byte* const at = block.data();
+  pinned_.emplace(at, std::move(block));
+  return at;
+}
+
+bool Memory::pinned(const void* at, std::size_t bytes) const {
+  const auto* first = static_cast<const std::byte*>(at);
+  const auto next = pinned_.upper_bound(first);
+  if (next == pinned_.begin()) return false;
+  const auto& [begin, block] = *std::prev(next);
+  const auto offset = static_cast<std::size_t>(first - begin);
+  return offset <= block.size() && bytes <= block.size() - offset;
 }
 
 void Memory::open() {

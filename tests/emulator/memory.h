@@ -1,4 +1,4 @@
-// Memory of the emulated devices. An allocation has pages of its own between guard pages
+// Memory of the emulated devices, and pinned memory of the host. An allocation on a device has pages of its own between guard pages
 // and ends as near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. The pages may be
 // touched only while open. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
 #pragma once
@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace winnow::emulator {
 
@@ -37,6 +38,11 @@ class Memory {
   std::size_t used(int device) const;  // live bytes, rounded as they are given out
   std::size_t live() const;
 
+  // Pinned memory of the host, filled with 0xff. free_pinned() is false where none begins.
+  void* allocate_pinned(std::size_t bytes);
+  bool free_pinned(const void* at) { return pinned_.erase(static_cast<const std::byte*>(at)) > 0; }
+  bool pinned(const void* at, std::size_t bytes) const;  // whether the bytes lie in one block
+
   void open();
   void close();
   // What is wrong with canaries of the device; empty if nothing is. Open memory.
@@ -46,7 +52,8 @@ class Memory {
  private:
   void protect(int protection);
 
-  std::map<const std::byte*, Allocation> allocations_;  // by first guard page
+  std::map<const std::byte*, Allocation> allocations_;         // by first guard page
+  std::map<const std::byte*, std::vector<std::byte>> pinned_;  // by first byte
   bool open_ = false;
 };
 

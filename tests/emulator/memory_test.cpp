@@ -70,4 +70,28 @@ TEST_F(Memories, ThatOfTheHostIsReadAndWrittenBeforeTheCallReturns) {
   EXPECT_EQ(host, 1);
 }
 
+TEST_F(Memories, PinnedIsReadWhenTheCopysTurnComes) {
+  void* pinned = nullptr;
+  int found = 0, *device = on_device<int>(1);
+  ASSERT_EQ(cudaMallocHost(&pinned, sizeof(int)), cudaSuccess);
+  cudaEvent_t read = nullptr;
+  ASSERT_EQ(cudaEventCreateWithFlags(&read, cudaEventDisableTiming), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(read), cudaSuccess) << "never recorded";
+  *static_cast<int*>(pinned) = 1;
+  EXPECT_EQ(cudaMemcpyAsync(device, pinned, sizeof(int), cudaMemcpyHostToDevice), cudaSuccess);
+  EXPECT_EQ(cudaEventRecord(read), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(read), cudaErrorNotReady);
+  *static_cast<int*>(pinned) = 2;
+  while (cudaEventQuery(read) == cudaErrorNotReady) {
+  }
+  *static_cast<int*>(pinned) = 3;
+  EXPECT_EQ(cudaMemcpyAsync(&found, device, sizeof(int), cudaMemcpyDeviceToHost), cudaSuccess);
+  EXPECT_EQ(found, 2);
+  EXPECT_EQ(cudaMemcpyAsync(device, static_cast<int*>(pinned) + 1, sizeof(int), cudaMemcpyHostToDevice),
+            cudaErrorInvalidValue);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaEventDestroy(read), cudaSuccess);
+}
+
 }  // namespace winnow::emulator
