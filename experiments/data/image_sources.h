@@ -26,7 +26,7 @@ struct TrainOrder {
   AugmentRange augment;
 };
 
-// The order of `epoch`: a Fisher-Yates shuffle of `places` keyed by (seed, epoch), into `order` of the same size.
+// The order of `epoch`: a Fisher-Yates shuffle of `places` keyed by (seed, epoch), into `order`.
 void epoch_order(const std::vector<std::int64_t>& places, std::uint64_t seed, std::uint32_t epoch,
                  std::vector<std::int64_t>& order);
 

@@ -99,7 +99,6 @@ TEST(MemoryOfTheLastTrial, MakesRoomForTheRanksOfAGroup) {
   TrialSpec spec = spec_of("{name: rigl, density: 0.2}", "epochs: 1, batch: 64, lr: 0.05, eval_batch: 64");
   spec.ranks = kRanks;
   machine_of(kRanks);
-  std::vector<std::string> reasons(kRanks, "none");
   int missing = 0;
   EXPECT_EQ(on_ranks(kRanks,
                      [&](ThreadRank& comm) {
@@ -116,7 +115,7 @@ TEST(MemoryOfTheLastTrial, MakesRoomForTheRanksOfAGroup) {
                          if (comm.rank() == 0) was[0] = was_to_come(nth) ? 1 : 0;
                          comm.all_reduce_max(was);
                          if (was[0] != 0) break;
-                         missing += comm.rank() == 0 ? 1 : 0;
+                         if (comm.rank() == 0) ++missing;
                        }
                      }),
             no_errors(kRanks));
