@@ -12,25 +12,21 @@
 
 #include "kernels/exec.h"
 
-// Shared memory of a block, static as an array `name` and dynamic as a pointer. The emulator of the tests has its own.
+// Shared memory of a block, as an array `name`. The emulator of the tests has its own.
 #if !defined(WINNOW_EMULATED)
 #define WINNOW_SHARED(type, name, count) __shared__ type name[count]
-#define WINNOW_DYNAMIC_SHARED(type, name)                          \
-  extern __shared__ __align__(16) unsigned char dynamic_shared_[]; \
-  type* name = reinterpret_cast<type*>(dynamic_shared_)
 #endif
 
 namespace winnow::cuda {
 
 struct Grid {
   unsigned blocks = 1, threads = 256;
-  std::size_t shared_bytes = 0;
 };
 
 // Enough blocks for `items` threads, at most `most`: the kernels stride over what is left.
 inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t most = 65536) {
   const std::int64_t blocks = (items + threads - 1) / threads;
-  return {static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, most)), threads, 0};
+  return {static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, most)), threads};
 }
 
 inline void check(cudaError_t status, const char* call) {
@@ -41,9 +37,9 @@ template <class... Params, class... Args>
 void launch(const Exec& exec, const Grid& grid, void (*kernel)(Params...), const Args&... args) {
   const auto stream = static_cast<cudaStream_t>(exec.stream);
 #if !defined(WINNOW_EMULATED)
-  kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
+  kernel<<<grid.blocks, grid.threads, 0, stream>>>(args...);
 #else  // tests/emulator
-  emulator::launch(kernel, grid.blocks, grid.threads, grid.shared_bytes, stream, args...);
+  emulator::launch(kernel, grid.blocks, grid.threads, stream, args...);
 #endif
   check(cudaGetLastError(), "kernel launch");
 }

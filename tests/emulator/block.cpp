@@ -10,17 +10,10 @@ namespace winnow::emulator {
 namespace {
 
 constexpr std::size_t kStackBytes = std::size_t{128} << 10;
-constexpr std::size_t kAlignment = 256;
 
-uint3 index_of(std::uint64_t linear, const dim3& extent) {
-  return {static_cast<unsigned>(linear % extent.x), static_cast<unsigned>(linear / extent.x % extent.y),
-          static_cast<unsigned>(linear / extent.x / extent.y)};
-}
-
-template <class T>
-void put_in_order(std::vector<T>& order, std::size_t count, LaneOrder wanted, std::mt19937_64& random) {
+void put_in_order(std::vector<unsigned>& order, unsigned count, LaneOrder wanted, std::mt19937_64& random) {
   order.resize(count);
-  std::iota(order.begin(), order.end(), T{0});
+  std::iota(order.begin(), order.end(), 0u);
   if (wanted == LaneOrder::Backward) std::reverse(order.begin(), order.end());
   if (wanted == LaneOrder::Shuffled) std::shuffle(order.begin(), order.end(), random);
 }
@@ -45,27 +38,20 @@ Block& Block::of_this_thread() {
   return block;
 }
 
-Block::Block() : arena_(kArenaBytes + kAlignment) {
-  void* at = arena_.data();
-  std::size_t space = arena_.size();
-  shared_ = static_cast<std::byte*>(std::align(kAlignment, kArenaBytes, at, space));
-}
+Block::Block() = default;
 Block::~Block() = default;
 
 void Block::run(const KernelLaunch& launch, LaneOrder order, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   launch_ = &launch;
-  gridDim = launch.grid;
-  blockDim = launch.block;
-  count_ = launch.block.x * launch.block.y * launch.block.z;
+  gridDim.x = launch.grid;
+  blockDim.x = count_ = launch.block;
   arrays_.clear();
-  add_array(nullptr, launch.shared_bytes, kAlignment, "dynamic shared memory");
-  const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
-  std::vector<std::uint64_t> blocks_in_order;
-  put_in_order(blocks_in_order, blocks, order, random);
-  for (const std::uint64_t block : blocks_in_order) {
+  std::vector<unsigned> blocks_in_order;
+  put_in_order(blocks_in_order, launch.grid, order, random);
+  for (const unsigned block : blocks_in_order) {
     put_in_order(lane_order_, count_, order, random);
-    blockIdx = index_of(block, launch.grid);
+    blockIdx.x = block;
     try {
       run_block();
     } catch (...) {
@@ -106,7 +92,7 @@ void Block::run_block() {
       if (failure_ != nullptr) break;
       if (lanes_[at].state != State::Ready) continue;
       lanes_[at].state = State::Running;
-      threadIdx = index_of(at, launch_->block);
+      threadIdx.x = at;
       resume(*lanes_[at].worker);
       moved = true;
     }
@@ -123,7 +109,7 @@ void Block::call_lanes(Worker& worker) {
       worker.lane = lane_order_[next_++];
       lanes_[worker.lane].state = State::Running;
       lanes_[worker.lane].worker = &worker;
-      threadIdx = index_of(worker.lane, launch_->block);
+      threadIdx.x = worker.lane;
       try {
         launch_->thread();
       } catch (const std::exception&) {  // not what unwinds a fiber

@@ -33,7 +33,6 @@ class Block {
   // For the lane that runs.
   std::uint64_t meet(Meeting meeting, unsigned mask, std::uint64_t value, int source, const Place& place);
   void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name);
-  void* dynamic_shared();
 
  private:
   enum class State : std::uint8_t { New, Running, Waiting, Ready, Done };
@@ -51,6 +50,10 @@ class Block {
     const void* tag;
     std::size_t begin, bytes;
     std::string name;
+  };
+
+  struct alignas(256) Arena {
+    std::byte bytes[kArenaBytes];
   };
 
   void run_block();
@@ -74,9 +77,9 @@ class Block {
   std::vector<unsigned> lane_order_;
   unsigned count_ = 0, next_ = 0, done_ = 0, at_barrier_ = 0;
   std::exception_ptr failure_;
-  std::vector<std::byte> arena_;
-  std::byte* shared_ = nullptr;      // the aligned part of the arena
-  std::vector<SharedArray> arrays_;  // the first one is the dynamic memory
+  const std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
+  std::byte* const shared_ = arena_->bytes;
+  std::vector<SharedArray> arrays_;
 };
 
 }  // namespace winnow::emulator

@@ -23,10 +23,7 @@ std::string kernel_name(const KernelLaunch& launch) {
 }
 
 bool launchable(const KernelLaunch& launch) {
-  const dim3 &grid = launch.grid, &block = launch.block;
-  const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
-  return threads > 0 && threads <= Block::kMostThreads && block.z <= 64 && grid.x > 0 && grid.y > 0 && grid.z > 0 &&
-         grid.x < 1u << 31 && grid.y < 1u << 16 && grid.z < 1u << 16;
+  return launch.block > 0 && launch.block <= Block::kMostThreads && launch.grid > 0 && launch.grid < 1u << 31;
 }
 
 // Kernels are launched on streams of the device that is current.
@@ -89,7 +86,6 @@ void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
     const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
     if (!launchable(launch)) return cudaErrorInvalidConfiguration;
     if (!is_of_current_device(on)) return cudaErrorInvalidResourceHandle;
-    if (launch.shared_bytes > Block::kMostShared) return cudaErrorInvalidValue;
     std::string name = kernel_name(launch);
     return machine.enqueue(
         on, {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {

@@ -25,19 +25,13 @@
   static constexpr char name##_tag = 0;      \
   auto& name = *static_cast<type(*)[count]>( \
       ::winnow::emulator::shared_array(&name##_tag, sizeof(type) * (count), alignof(type), #name))
-// The dynamic shared memory of the launch, as a pointer.
-#define WINNOW_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::winnow::emulator::dynamic_shared())
 
-struct uint3 {
-  unsigned x, y, z;
-};
+// Launches have one dimension.
 struct dim3 {
-  unsigned x = 1, y = 1, z = 1;
-  constexpr dim3(unsigned of_x = 1, unsigned of_y = 1, unsigned of_z = 1) : x(of_x), y(of_y), z(of_z) {}
+  unsigned x = 0;
 };
 
-inline constinit thread_local uint3 threadIdx{}, blockIdx{};
-inline constinit thread_local dim3 blockDim{}, gridDim{};
+inline constinit thread_local dim3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{};
 inline constexpr int warpSize = 32;
 
 namespace winnow::emulator {
@@ -50,7 +44,6 @@ enum class Meeting : std::uint8_t { Barrier, Shuffle };
 // of the warp.
 std::uint64_t meet(Meeting meeting, unsigned mask, std::uint64_t value, int source, const Place& place);
 void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name);
-void* dynamic_shared();
 
 }  // namespace winnow::emulator
 
@@ -62,8 +55,8 @@ inline void __syncthreads(WINNOW_PLACE) { winnow::emulator::meet(winnow::emulato
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize, WINNOW_PLACE) {
   static_assert(std::is_arithmetic_v<T> && sizeof(T) <= sizeof(std::uint64_t));
-  const int lane = static_cast<int>((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % warpSize),
-            step = static_cast<int>(delta), source = (lane & (width - 1)) + step < width ? lane + step : lane;
+  const int lane = static_cast<int>(threadIdx.x % warpSize), step = static_cast<int>(delta),
+            source = (lane & (width - 1)) + step < width ? lane + step : lane;
   std::uint64_t word = 0;
   std::memcpy(&word, &value, sizeof value);
   word = winnow::emulator::meet(winnow::emulator::Meeting::Shuffle, mask, word, source, place);
@@ -72,14 +65,12 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
 }
 
 // One lane runs at a time, so an atomic is a plain update.
-template <class T>
-concept AtomicInteger = std::integral<T> && sizeof(T) >= 4;
-template <AtomicInteger T>
+template <std::integral T>
 T atomicAdd(T* at, std::type_identity_t<T> value) {
   return std::exchange(*at, static_cast<T>(*at + value));
 }
 inline void __threadfence() {}
-template <AtomicInteger T>
+template <std::integral T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
   return std::exchange(*at, value < *at ? value : *at);
 }

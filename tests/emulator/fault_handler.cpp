@@ -20,16 +20,12 @@ void on_fault(int, siginfo_t* info, void*) {
   if (allocation != nullptr) {
     char text[512];
     const Work* work = host_thread().executing;
-    const bool kernel = work != nullptr && work->kind == Kind::Kernel;
     int length =
         std::snprintf(text, sizeof text, "emulator: %.200s", work != nullptr ? work->name.c_str() : "host code");
     const auto add = [&](const char* format, auto... values) {
       length += std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), format, values...);
     };
-    if (kernel) {
-      add(", block %u %u %u, thread %u %u %u,", blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y,
-          threadIdx.z);
-    }
+    if (work != nullptr && work->kind == Kind::Kernel) add(", block %u, thread %u,", blockIdx.x, threadIdx.x);
     add(" touches device memory, byte %td of an allocation of %zu%s\n", at - allocation->begin, allocation->bytes,
         allocation->live ? "" : " that was freed");
     if (write(STDERR_FILENO, text, std::strlen(text)) < 0) _exit(1);

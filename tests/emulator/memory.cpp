@@ -99,8 +99,7 @@ bool Memory::pinned(const void* at, std::size_t bytes) const {
   const auto next = pinned_.upper_bound(first);
   if (next == pinned_.begin()) return false;
   const auto& [begin, block] = *std::prev(next);
-  const auto offset = static_cast<std::size_t>(first - begin);
-  return offset <= block.size() && bytes <= block.size() - offset;
+  return first + bytes <= begin + block.size();
 }
 
 void Memory::open() {

@@ -37,8 +37,6 @@ void* Block::shared_array(const void* tag, std::size_t bytes, std::size_t alignm
   return shared_ + at->begin;
 }
 
-void* Block::dynamic_shared() { return shared_; }
-
 void Block::check_shared() const {
   for (const SharedArray& array : arrays_) {
     const std::byte* guard = shared_ + array.begin + array.bytes;
@@ -54,6 +52,5 @@ std::uint64_t meet(Meeting meeting, unsigned mask, std::uint64_t value, int sour
 void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name) {
   return Block::of_this_thread().shared_array(tag, bytes, alignment, name);
 }
-void* dynamic_shared() { return Block::of_this_thread().dynamic_shared(); }
 
 }  // namespace winnow::emulator

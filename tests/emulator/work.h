@@ -47,18 +47,16 @@ bool is_device_memory(const void* at, std::size_t bytes);
 struct KernelLaunch {
   const void* function;
   const char* parameters;  // names the kernel where the linker cannot
-  dim3 grid, block;
-  std::size_t shared_bytes;
+  unsigned grid, block;
   std::function<void()> thread;  // one thread of the kernel, with the arguments of the launch
 };
 void launch_kernel(cudaStream_t stream, KernelLaunch launch);
 
-// kernel<<<grid, block, shared_bytes, stream>>>(args...), for launch.cuh. Arguments are copied now; what goes wrong is what
+// kernel<<<grid, block, 0, stream>>>(args...), for launch.cuh. Arguments are copied now; what goes wrong is what
 // cudaGetLastError() says.
 template <class... Params, class... Args>
-void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
-            const Args&... args) {
-  launch_kernel(stream, {reinterpret_cast<const void*>(kernel), __PRETTY_FUNCTION__, grid, block, shared_bytes,
+void launch(void (*kernel)(Params...), unsigned grid, unsigned block, cudaStream_t stream, const Args&... args) {
+  launch_kernel(stream, {reinterpret_cast<const void*>(kernel), __PRETTY_FUNCTION__, grid, block,
                          [kernel, frozen = std::tuple<Params...>(args...)] { std::apply(kernel, frozen); }});
 }
 
