@@ -16,6 +16,7 @@
 #include "core/memory.h"
 #include "distributed/communicator.h"
 #include "distributed/device_ranks.h"
+#include "kernels/gpus.h"
 
 namespace winnow {
 namespace {
@@ -49,10 +50,8 @@ class OnHost final : public Summed {
 
 class OnDevice final : public Summed {
  public:
-  OnDevice(Communicator& comm, std::size_t count)
-      : stream_(cuda::open_stream(device_of_rank(comm, cuda::device_count()))),
-        ranks_(comm, stream_),
-        values_(stream_, count * sizeof(float)) {}
+  OnDevice(Communicator& comm, std::size_t count, int gpu)
+      : stream_(cuda::open_stream(gpu)), ranks_(comm, stream_), values_(stream_, count * sizeof(float)) {}
   std::string where() const override { return stream_->identity().model + ", NCCL"; }
   void set(const std::vector<float>& values) override {
     stream_->upload(values_.get(), values.data(), values.size() * sizeof(float));
@@ -131,13 +130,13 @@ int run(int argc, char** argv) {
   }
   const std::unique_ptr<Communicator> world = make_world();
   try {
-    if (device == "cuda" && (cuda::device_count == nullptr || cuda::device_count() == 0)) {
-      fail(ErrorKind::Unavailable, "no GPU, or built without CUDA");
-    }
     const std::size_t most = static_cast<std::size_t>(mebibytes) << 18;
     std::unique_ptr<Summed> summed;
     if (device == "cuda") {
-      summed = std::make_unique<OnDevice>(*world, most);
+      const std::size_t gpus = cuda::survey_gpus != nullptr ? cuda::survey_gpus().gpus.size() : 0;
+      if (gpus == 0) fail(ErrorKind::Unavailable, "no GPU, or built without CUDA");
+      const auto place = static_cast<std::size_t>(world->on_node()->rank());
+      summed = std::make_unique<OnDevice>(*world, most, static_cast<int>(place % gpus));
     } else {
       summed = std::make_unique<OnHost>(*world, most);
     }
