@@ -101,7 +101,7 @@ template <int width, class Sums, class Store>
 void fold_columns(const Exec& exec, const ColumnFold& fold, const Sums& sums, const Store& store,
                   PairOf<float>* partial) {
   const auto slots = static_cast<unsigned>(std::min<std::int64_t>(fold.tiles, RunState::kSlots));
-  const Grid grid{slots * static_cast<unsigned>(fold.chunks), ColumnFold::kThreads, 0};
+  const Grid grid{slots * static_cast<unsigned>(fold.chunks), ColumnFold::kThreads};
   launch(exec, grid, fold_columns_kernel<width, Sums, Store>, fold, slots, sums, store, partial,
          &exec.run->blocks_done[0]);
 }
