@@ -331,26 +331,6 @@ TEST_F(Nccl, AnAbortWaitsForEverForGraphsThatHoldCollectives) {
   EXPECT_EQ(live().communicators, 0u);
 }
 
-// What results keep of it.
-TEST(NcclFacts, VersionAndVariablesByName) {
-  const char* const set[][2] = {{"NCCL_TEST_Z", "a=b"}, {"NCCL_TEST_A", ""}, {"NO_NCCL_TEST", "1"}};
-  for (const auto& [name, value] : set) setenv(name, value, 1);
-  const auto facts = cuda::nccl_facts();
-  for (const auto& [name, value] : set) unsetenv(name);
-  ASSERT_FALSE(facts.empty());
-  EXPECT_EQ(facts[0], (std::pair<std::string, std::string>{"nccl", "2.28.9"}));
-  EXPECT_TRUE(std::is_sorted(facts.begin() + 1, facts.end()));
-  const auto value_of = [&](const char* name) {
-    for (const auto& [known, value] : facts) {
-      if (known == name) return value;
-    }
-    return std::string("none");
-  };
-  EXPECT_EQ(value_of("NCCL_TEST_Z"), "a=b");
-  EXPECT_EQ(value_of("NCCL_TEST_A"), "");
-  EXPECT_EQ(value_of("NO_NCCL_TEST"), "none");
-}
-
 TEST_F(Nccl, SaysWhatFailedElsewhere) {
   make(2);
   fail("ncclRemoteError", 1, cudaErrorUnknown);
