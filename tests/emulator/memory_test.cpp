@@ -72,7 +72,7 @@ TEST_F(Memories, ThatOfTheHostIsReadAndWrittenBeforeTheCallReturns) {
 
 TEST_F(Memories, PinnedIsReadWhenTheCopysTurnComes) {
   void* pinned = nullptr;
-  int found = 0, *device = on_device<int>(1);
+  int found = 0, *device = on_device<int>(2);
   ASSERT_EQ(cudaMallocHost(&pinned, sizeof(int)), cudaSuccess);
   cudaEvent_t read = nullptr;
   ASSERT_EQ(cudaEventCreateWithFlags(&read, cudaEventDisableTiming), cudaSuccess);
@@ -80,15 +80,14 @@ TEST_F(Memories, PinnedIsReadWhenTheCopysTurnComes) {
   *static_cast<int*>(pinned) = 1;
   EXPECT_EQ(cudaMemcpyAsync(device, pinned, sizeof(int), cudaMemcpyHostToDevice), cudaSuccess);
   EXPECT_EQ(cudaEventRecord(read), cudaSuccess);
-  EXPECT_EQ(cudaEventQuery(read), cudaErrorNotReady);
   *static_cast<int*>(pinned) = 2;
+  EXPECT_EQ(cudaEventQuery(read), cudaErrorNotReady);
   while (cudaEventQuery(read) == cudaErrorNotReady) {
   }
   *static_cast<int*>(pinned) = 3;
   EXPECT_EQ(cudaMemcpyAsync(&found, device, sizeof(int), cudaMemcpyDeviceToHost), cudaSuccess);
   EXPECT_EQ(found, 2);
-  EXPECT_EQ(cudaMemcpyAsync(device, static_cast<int*>(pinned) + 1, sizeof(int), cudaMemcpyHostToDevice),
-            cudaErrorInvalidValue);
+  EXPECT_EQ(cudaMemcpyAsync(device, pinned, 2 * sizeof(int), cudaMemcpyHostToDevice), cudaErrorInvalidValue);
   EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
   EXPECT_EQ(cudaFreeHost(pinned), cudaErrorInvalidValue);
   EXPECT_EQ(cudaEventDestroy(read), cudaSuccess);
