@@ -38,16 +38,25 @@ bool GpuShare::Seat::wait_for_turn(Lock& lock, const std::function<void()>& mean
     return share_.waiting_.front() == this && share_.trying_ == nullptr &&
            (!tried_ || share_.given_back_ || share_.holders_ == 0);
   };
+  const auto leave = [&] {
+    share_.waiting_.remove(this);
+    share_.changed_.notify_all();
+  };
   bool go_on = true;
   while (go_on && !my_turn()) {
     share_.changed_.wait_for(lock, kLookWhileWaiting);
     lock.unlock();
-    meanwhile();
-    go_on = hooks_.look();
+    try {
+      meanwhile();
+      go_on = hooks_.look();
+    } catch (...) {
+      lock.lock();
+      leave();  // or those behind would wait for ever
+      throw;
+    }
     lock.lock();
   }
-  share_.waiting_.remove(this);
-  share_.changed_.notify_all();
+  leave();
   if (!go_on) return false;
   share_.given_back_ = false;
   share_.trying_ = this;

@@ -186,7 +186,12 @@ class SweepRunner {
   }
   bool uses_gpus() const { return devices_.gpus > 0; }
   // Trials that a worker trains at once; 0: as many as make it faster.
-  int at_once_on_gpu() const { return uses_gpus() && may_fork_ ? options_.trials_per_device : 1; }
+  int at_once_on_gpu() const {
+    if (!uses_gpus() || !may_fork_) return 1;
+    // Processes that share a GPU do not know what the others are about to take.
+    const bool shared = options_.workers > devices_.gpus;
+    return options_.trials_per_device == 0 && shared ? 1 : options_.trials_per_device;
+  }
 
   // Seconds of a trial, and of a step of it.
   static std::pair<double, double> estimated_times(const TrialSpec& spec) {

@@ -1,5 +1,7 @@
 #include "experiments/run/worker_lanes.h"
 
+#include <system_error>
+
 #include "experiments/run/stop_request.h"
 
 namespace winnow {
@@ -11,13 +13,18 @@ constexpr std::chrono::milliseconds kLookAtLanes{50};
 
 void WorkerLanes::start(int lanes) {
   const StopSignalsBlocked blocked;  // they are this thread's to note
-  for (int i = 0; i < lanes; ++i) {
-    threads_.emplace_back([this, lane = static_cast<int>(threads_.size())] {
-      job_.train(lane);
-      const std::lock_guard lock(mutex_);
-      ++ended_;
-      changed_.notify_one();
-    });
+  try {
+    for (int i = 0; i < lanes; ++i) {
+      threads_.emplace_back([this, lane = static_cast<int>(threads_.size())] {
+        job_.train(lane);
+        const std::lock_guard lock(mutex_);
+        ++ended_;
+        changed_.notify_one();
+      });
+    }
+  } catch (const std::system_error&) {  // a limit on threads: those there are do the work
+    if (threads_.empty()) throw;
+    no_more_ = true;
   }
 }
 
@@ -26,7 +33,7 @@ int WorkerLanes::run() {
   std::unique_lock lock(mutex_);
   while (ended_ < static_cast<int>(threads_.size())) {
     changed_.wait_for(lock, kLookAtLanes);
-    if (job_.all_at_once || count_.settled() || ended_ > 0) continue;
+    if (job_.all_at_once || no_more_ || count_.settled() || ended_ > 0) continue;
     lock.unlock();
     grow();
     lock.lock();

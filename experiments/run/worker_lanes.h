@@ -37,6 +37,7 @@ class WorkerLanes {
   Job job_;
   TrialCount count_;
   std::vector<std::thread> threads_;
+  bool no_more_ = false;  // the system gives no further thread
   std::mutex mutex_;
   std::condition_variable changed_;
   int ended_ = 0;

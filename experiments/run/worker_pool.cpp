@@ -42,7 +42,7 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::end_worker(const std::exception& error) {
-  std::cerr << reason_of(error) << std::endl;
+  std::cerr << reason_of(error) + "\n" << std::flush;  // at once: other threads may say something, too
   std::_Exit(static_cast<int>(kind_of(error)));
 }
 

@@ -74,7 +74,9 @@ GpuSurvey survey_gpus() {
     gpu.minor = properties.minor;
     for (int peer = 0; peer < count; ++peer) {
       int can = 0;
-      if (peer != at && cudaDeviceCanAccessPeer(&can, at, peer) == cudaSuccess && can != 0) gpu.peers.push_back(peer);
+      if (peer == at) continue;
+      if (cudaDeviceCanAccessPeer(&can, at, peer) != cudaSuccess) static_cast<void>(cudaGetLastError());
+      if (can != 0) gpu.peers.push_back(peer);
     }
     found.gpus.push_back(std::move(gpu));
   }

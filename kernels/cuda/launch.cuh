@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/device.h"
 #include "kernels/exec.h"
 
 // Shared memory of a block, as an array `name`. The emulator of the tests has its own.
@@ -30,7 +31,11 @@ inline Grid grid_for(std::int64_t items, unsigned threads = 256, std::int64_t mo
 }
 
 inline void check(cudaError_t status, const char* call) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string(call) + ": " + cudaGetErrorString(status));
+  if (status == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // it is told here; a fault of the device stays
+  const std::string text = std::string(call) + ": " + cudaGetErrorString(status);
+  if (status == cudaErrorMemoryAllocation) throw DeviceMemoryError(text);
+  throw std::runtime_error(text);
 }
 
 template <class... Params, class... Args>

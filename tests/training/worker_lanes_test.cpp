@@ -46,7 +46,8 @@ int lanes_of(int most_useful, int most, bool all_at_once) {
                           [&](int) {
                             meter.began();
                             while (std::chrono::steady_clock::now() < end) {
-                              meter.stepped(0, 1000 / std::max(1, meter.training() / most_useful));
+                              const int each = std::max(1, meter.training() / most_useful);
+                              meter.stepped(0, 1000 / (each * each));
                               std::this_thread::sleep_for(std::chrono::milliseconds(5));
                             }
                             meter.ended();

@@ -1,12 +1,17 @@
 #include "kernels/cuda/vendor/convolution_plans.h"
 
+#include <cuda_runtime.h>
+
 #include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <string>
 
+#include "kernels/cuda/vendor/errors.h"
 #include "kernels/cuda/vendor/handle_pool.h"
 #include "kernels/cuda/vendor/settings.h"
+#include "kernels/device.h"
 
 namespace winnow::cuda::vendor {
 namespace {
@@ -33,6 +38,12 @@ std::shared_ptr<ConvolutionPlan> made(const ConvShape& shape, Direction directio
   try {
     return std::make_shared<ConvolutionPlan>(shape, direction, kConvolutionWorkspace);
   } catch (const NoPlan&) {
+    // Where memory is short that may be all that is wrong, and another way would give other bits.
+    std::size_t free = 0, all = 0;
+    if (cudaMemGetInfo(&free, &all) == cudaSuccess && free < kConvolutionWorkspace) {
+      throw DeviceMemoryError("cuDNN finds no plan for " + describe(shape, direction) + " while " +
+                              std::to_string(free) + " bytes are free");
+    }
     return nullptr;
   }
 }
