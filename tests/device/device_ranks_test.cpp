@@ -21,12 +21,12 @@ namespace {
 using emulator::Within;
 
 // Steps of a trial on as many devices, each rank with its trainer.
-std::vector<std::string> steps_on_devices(int ranks, SummingGroups& groups, double time_limit,
+std::vector<std::string> steps_on_devices(int ranks, const DeviceGroups& groups, double time_limit,
                                           const std::function<void(ThreadRank&, Trainer&)>& work,
                                           const std::string& model = "lenet300") {
   machine_of(ranks);
   return on_ranks(ranks, [&](ThreadRank& comm) {
-    DeviceRanks devices(comm, device_of(comm), {.time_limit = time_limit, .groups = groups.groups()});
+    DeviceRanks devices(comm, device_of(comm), {.time_limit = time_limit, .groups = groups});
     Pairs data = tiny_images();
     data.insert(data.end(), {{"examples", "24"}, {"test_examples", "12"}});
     SmallTrial trial(model, {{"name", "dense"}}, {{"batch", "12"}, {"eval_batch", "12"}}, data, {}, &comm);
@@ -44,7 +44,7 @@ TEST(DeviceRanks, ARecordedStepTakesItsSumsAlongAndLeavesMpiAlone) {
   constexpr std::size_t kRanks = 2, kSteps = 5, kSums = 2;  // one bucket, and the numbers of the step
   SummingGroups groups;
   std::vector<std::int64_t> met(kRanks, -1);
-  EXPECT_EQ(steps_on_devices(kRanks, groups, 60,
+  EXPECT_EQ(steps_on_devices(kRanks, groups.groups(), 60,
                              [&](ThreadRank& comm, Trainer& trainer) {
                                const std::int64_t before = comm.collectives();
                                for (std::size_t step = 0; step < kSteps; ++step) trainer.train_step();
@@ -65,7 +65,7 @@ TEST(DeviceRanks, ARecordedStepTakesItsSumsAlongAndLeavesMpiAlone) {
 TEST(DeviceRanks, ASumIsQueuedInTheMidstOfTheReversePass) {
   SummingGroups groups;
   EXPECT_EQ(steps_on_devices(
-                2, groups, 60,
+                2, groups.groups(), 60,
                 [&](ThreadRank& comm, Trainer& trainer) {
                   while (comm.rank() == 1 && groups.kernels_before(0).size() < 3) std::this_thread::yield();
                   trainer.train_step();
@@ -80,7 +80,7 @@ TEST(DeviceRanks, ASumIsQueuedInTheMidstOfTheReversePass) {
 TEST(DeviceRanks, WhatOneRankFindsEndsTheTrialOnAllAtTheSameStep) {
   SummingGroups groups;
   std::vector<StepReport> reports(2);
-  EXPECT_EQ(steps_on_devices(2, groups, 60,
+  EXPECT_EQ(steps_on_devices(2, groups.groups(), 60,
                              [&](ThreadRank& comm, Trainer& trainer) {
                                trainer.train_step();
                                const auto rank = static_cast<std::size_t>(comm.rank());
@@ -117,7 +117,7 @@ TEST(DeviceRanks, AMarkOfOneRankIsSummedThoughAllLossesAreFinite) {
 
 TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
   SummingGroups groups;
-  EXPECT_EQ(steps_on_devices(2, groups, 30,
+  EXPECT_EQ(steps_on_devices(2, groups.groups(), 30,
                              [&](ThreadRank& comm, Trainer& trainer) {
                                if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(700));
                                trainer.train_step();
@@ -166,8 +166,7 @@ TEST(DeviceRanks, NoneLeavesAStoppedTrialWhileAnotherIsInItsLastSteps) {
   EXPECT_EQ(done_when_left, 2);
 }
 
-TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
-  SummingGroups groups;
+void expect_the_absent_rank_is_named(const DeviceGroups& groups) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> errors = steps_on_devices(3, groups, 1, [&](ThreadRank& comm, Trainer& trainer) {
     for (int step = 0; step < (comm.rank() == 1 ? 3 : 4); ++step) trainer.train_step();  // recorded steps as well
@@ -178,6 +177,16 @@ TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
   EXPECT_EQ(errors, (std::vector<std::string>{said, "", said}));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
   expect_clean_machine();
+}
+
+TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
+  SummingGroups groups;
+  expect_the_absent_rank_is_named(groups.groups());
+}
+
+TEST(DeviceRanks, ARankThatDoesNotComeToNcclIsNamedAfterTheTimeLimit) {
+  if (cuda::nccl == nullptr) GTEST_SKIP() << "built without NCCL";
+  expect_the_absent_rank_is_named(cuda::nccl());
 }
 
 TEST(DeviceRanks, AGroupThatCannotBeOpenedIsSaidByTheRankThatFailsAndTheOthersDoNotWaitForEver) {

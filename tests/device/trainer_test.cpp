@@ -40,6 +40,7 @@ std::vector<TrialCase> trials() {
   const Pairs small = small_images(), tiny = tiny_images();
   std::vector<TrialCase> all = {
       {"adam_clipped", "lenet300", {{"name", "dense"}}, {{"optimizer", "adam"}, {"clip_norm", "0.5"}}, tiny},
+      {"adamw", "lenet300", {{"name", "dense"}}, {{"optimizer", "adamw"}}, tiny},
       {"adam_mini", "lenet300", {{"name", "dense"}}, {{"optimizer", "adam_mini"}}, tiny},
       {"sam", "lenet300", {{"name", "dense"}}, {{"optimizer", "sam"}}, tiny},
       {"ranks", "lenet300", {{"name", "gmp"}, {"density", "0.2"}}, {}, tiny, 0.02, true},

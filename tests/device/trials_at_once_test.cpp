@@ -251,6 +251,26 @@ TEST_F(AtOnceLost, AFaultOfTheDeviceCostsNoneOfSeveralTrials) {
   EXPECT_EQ(digests(), alone);
 }
 
+TEST_F(AtOnceLost, AFaultOfTheDeviceIsTheFailureOfATrialThatIsAlone) {
+  auto expected = digests_alone();
+  const std::string bad = longest();
+  expected.erase(bad);
+  std::signal(SIGURG, fault_of_the_device);
+  const Onlooker onlooker(out(), [&](const Running& running) {
+    const auto found = std::ranges::find(running, bad, &RunningTrial::name);
+    if (found == running.end()) return true;
+    ::kill(static_cast<pid_t>(found->process), SIGURG);
+    return false;
+  });
+  const RunSaid said = run("1");
+  std::signal(SIGURG, SIG_DFL);
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("2 trained, 0 diverged, 1 failed")) << said.err;
+  EXPECT_EQ(digests(), expected);
+  const std::string reason = reason_why_failed(bad);
+  EXPECT_NE(reason.find("an illegal memory access was encountered"), std::string::npos) << reason;
+}
+
 }  // namespace
 }  // namespace winnow::test
 #endif

@@ -7,12 +7,12 @@
 
 #include "core/optimizers/optimizer_rule.h"
 #include "core/touched.h"
-#include "tests/training/process.h"
+#include "tests/training/resumed.h"
 
 namespace winnow {
 namespace {
 
-using test::Pairs;
+using test::expect_equal_after_stops;
 using test::Process;
 using test::Recipe;
 
@@ -29,29 +29,6 @@ bool work_together(const Recipe& recipe) {
     return false;
   }
   return true;
-}
-
-// `stops`: batches between one stop and the next; the last counts on.
-void expect_equal_after_stops(const Recipe& recipe, const std::vector<std::int64_t>& stops, const Pairs& train = {}) {
-  Process whole(recipe, train);
-  ASSERT_TRUE(whole.run());
-  MemoryState expected = whole.ended();
-
-  std::size_t stop = 0;
-  auto process = std::make_unique<Process>(recipe, train);
-  for (;; ++stop) {
-    ASSERT_LT(stop, 1000u) << "does not come to an end";
-    process->batches_left = stops[std::min(stop, stops.size() - 1)];
-    if (process->run()) break;
-    MemoryState state;
-    process->trainer->save(state);
-    process = std::make_unique<Process>(recipe, train);
-    process->trainer->load(state);
-    EXPECT_EQ(state.unread(), std::vector<std::string>{}) << "saved and not read";
-  }
-  EXPECT_GE(stop, stops.size() == 1 ? 7u : 2u) << "stopped too seldom to prove anything";
-  MemoryState now = process->ended();
-  EXPECT_EQ(test::difference(expected, now), "");
 }
 
 class Resume : public testing::TestWithParam<Recipe> {};
