@@ -106,7 +106,8 @@ double copy_rate(const std::shared_ptr<DeviceStream>& stream) {
 
 }  // namespace
 
-Measured measure_steps(const BenchSubject& subject, int threads, double budget, std::shared_ptr<DeviceStream> stream) {
+Measured measure_steps(const BenchSubject& subject, int threads, double budget,
+                       const std::shared_ptr<DeviceStream>& stream) {
   const ModelDef& model = find_model(subject.model.text("name"));
   const std::unique_ptr<Dataset> data = find_dataset("synthetic").open(subject.data);
   const std::unique_ptr<Method> method = make_method(subject.method);

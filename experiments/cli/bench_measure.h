@@ -30,6 +30,7 @@ struct Measured {
 };
 
 // For about `budget` seconds; without a stream on the CPU.
-Measured measure_steps(const BenchSubject& subject, int threads, double budget, std::shared_ptr<DeviceStream> stream);
+Measured measure_steps(const BenchSubject& subject, int threads, double budget,
+                       const std::shared_ptr<DeviceStream>& stream);
 
 }  // namespace winnow

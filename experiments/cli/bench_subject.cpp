@@ -63,7 +63,7 @@ ExpandOptions arguments_of(const po::variables_map& given) {
   if (given.contains("set")) expand.set = given["set"].as<std::vector<std::string>>();
   for (const std::string& argument : expand.set) {
     const bool is_read = std::ranges::any_of(
-        std::initializer_list<const char*>{"data", "model", "method", "train"}, [&](const std::string section) {
+        std::initializer_list<const char*>{"data", "model", "method", "train"}, [&](const std::string& section) {
           return argument.starts_with(section + ".") || argument.starts_with(section + "=");
         });
     if (!is_read && argument.find('=') != std::string::npos) {
