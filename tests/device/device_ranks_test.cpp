@@ -30,10 +30,10 @@ std::vector<std::string> steps_on_devices(int ranks, const DeviceGroups& groups,
     Pairs data = tiny_images();
     data.insert(data.end(), {{"examples", "24"}, {"test_examples", "12"}});
     SmallTrial trial(model, {{"name", "dense"}}, {{"batch", "12"}, {"eval_batch", "12"}}, data, {}, &comm);
-    const auto programs = std::make_shared<ProgramCache>(devices.stream());
-    devices.before_abort([programs] { programs->forget_recordings(); });
+    ProgramCache programs(devices.stream());
+    devices.before_abort([&programs] { programs.forget_recordings(); });
     TrainJob job = trial.job();
-    job.programs = programs.get();
+    job.programs = &programs;
     job.devices = &devices;
     Trainer trainer(job);
     trainer.start_phase(0);
