@@ -16,6 +16,8 @@
 namespace winnow {
 namespace {
 
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // bytes
+
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
   char text[MPI_MAX_ERROR_STRING];
@@ -294,7 +296,11 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiWork>(request);
   }
   void broadcast(std::span<std::byte> data, int root) override {
-    check(MPI_Bcast(data.data(), static_cast<int>(data.size()), MPI_BYTE, root, comm_), "MPI_Bcast");
+    do {  // MPI counts in int
+      const auto part = data.first(std::min(data.size(), kMostAtOnce));
+      check(MPI_Bcast(part.data(), static_cast<int>(part.size()), MPI_BYTE, root, comm_), "MPI_Bcast");
+      data = data.subspan(part.size());
+    } while (!data.empty());
   }
   [[noreturn]] void abort(int code) noexcept override {
     MPI_Abort(MPI_COMM_WORLD, code);

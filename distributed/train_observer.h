@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -42,6 +43,11 @@ struct EpochReport {
   bool trained() const { return !std::isnan(learning_rate); }
 };
 
+// What a run should do before it goes on.
+enum class Wish : std::uint8_t { GoOn, Save, Stop };
+// Writes all that a later run of the same job goes on from.
+using SaveRun = std::function<void(StateWriter&)>;
+
 class TrainObserver {
  public:
   virtual ~TrainObserver() = default;
@@ -59,7 +65,8 @@ class TrainObserver {
   virtual void probed(std::int64_t /*examples*/) {}        // forward and backward outside training
   virtual void recalibrated(std::int64_t /*examples*/) {}  // forward outside training, with the present masks
   virtual void working() {}                                // between batches of evaluation and scoring
-  virtual bool stop_requested() { return false; }          // asked before every step; then run() throws Error{Stopped}
+  virtual Wish wish() { return Wish::GoOn; }               // asked before every step; the same on all ranks
+  virtual void save_run(const SaveRun&, Wish) {}           // where the wish is to save or to stop, before run() does so
   virtual void save(StateWriter&) const {}
   virtual void load(StateReader&, TrainState&) {}  // the state is that of the run that goes on
 };

@@ -253,12 +253,13 @@ void Trainer::recalibrate(std::int64_t batches) {
   recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
 }
 
-// All ranks are asked at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and must
+// All ranks wish the same at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and must
 // not while the device of another rank is still in the sums of the last steps: so they meet here, and on no error's way out.
-void Trainer::stop_if(bool asked) {
-  if (!asked) return;
+void Trainer::obey(Wish wish) {
+  if (wish == Wish::GoOn) return;
   if (job_.devices != nullptr) check_agreed(static_cast<std::uint64_t>(cursor_.step), "stop at different steps");
-  throw Error(ErrorKind::Stopped, "stopped on request");
+  job_.observer.save_run([this](StateWriter& out) { save(out); }, wish);
+  if (wish == Wish::Stop) throw Error(ErrorKind::Stopped, "stopped on request");
 }
 
 void Trainer::report_epoch() {
@@ -306,13 +307,15 @@ bool Trainer::run_phase() {
   const std::int64_t every = job_.train.integer("eval_every") * length_.steps_per_epoch;
   while (cursor_.step < phase_.last_step) {
     const bool queues = step_->queues() && !acts_in_step();
-    const bool snapshot = phases_.wants_snapshot(phase_, cursor_.step), stop = job_.observer.stop_requested();
-    if ((!queues || snapshot || stop || queued_.size() == TrainingStep::kMostQueued) && !settle()) return false;
+    const bool snapshot = phases_.wants_snapshot(phase_, cursor_.step);
+    const Wish wish = job_.observer.wish();
+    if ((!queues || snapshot || wish != Wish::GoOn || queued_.size() == TrainingStep::kMostQueued) && !settle())
+      return false;
     if (snapshot) {
       sync_buffers();
       phases_.keep_snapshot(cursor_.step);
     }
-    stop_if(stop);
+    obey(wish);
     job_.observer.step_started();
     const double start = seconds_now();
     const StepReport report = queues ? queue_step() : train_step();
@@ -372,7 +375,7 @@ Trainer::Outcome Trainer::run() {
   if (cursor_.phase < 0) start_phase(0);
   if (!cursor_.ended) outcome.diverged = !run_phase();
   while (!outcome.diverged && phases_.phase(cursor_.phase + 1)) {
-    stop_if(job_.observer.stop_requested());
+    obey(job_.observer.wish());
     start_phase(cursor_.phase + 1);
     outcome.diverged = !run_phase();
   }

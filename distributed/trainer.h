@@ -36,7 +36,7 @@ class Trainer final : public TrainState {
     std::int64_t skipped = 0;  // batches without an update
     std::int64_t bytes_sent = 0, bytes_dense = 0;
   };
-  // From where the cursor stands: the beginning, or where load() put it. Error{Stopped} when the observer asks for it,
+  // From where the cursor stands: the beginning, or where load() put it. Error{Stopped} when the observer wishes it,
   // before a step; save() then gives the state that a later run goes on from.
   Outcome run();
 
@@ -85,7 +85,7 @@ class Trainer final : public TrainState {
   std::span<const double> rate_factors();
   void sync_buffers();
   double rate_at(std::int64_t step) const;
-  void stop_if(bool asked);
+  void obey(Wish wish);
   void report_epoch();
   bool run_phase();  // the present one; false: it diverged
   StepReport begin_step();

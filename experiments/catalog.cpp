@@ -43,6 +43,13 @@ Schema trial_schema() {
        .range = Range{1, 1e9},
        .unit = "steps",
        .meaning = "distance of two rows of the step metrics"},
+      {.key = "save.checkpoint.every",
+       .kind = Kind::Int,
+       .fallback = "300",
+       .range = Range{0, 1e7},
+       .unit = "s",
+       .meaning = "time between two checkpoints of a trial in progress, from which it goes on after its process was "
+                  "killed; 0: only when the run is told to stop, which always saves"},
       {.key = "save.weights.form",
        .kind = Kind::Choice,
        .fallback = "auto",

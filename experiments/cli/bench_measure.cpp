@@ -43,7 +43,7 @@ class StepClock final : public TrainObserver {
     since_ = now;
     cpu_since_ = cpu;
   }
-  bool stop_requested() override { return seconds_.size() >= 3 && seconds_now() >= end_; }
+  Wish wish() override { return seconds_.size() >= 3 && seconds_now() >= end_ ? Wish::Stop : Wish::GoOn; }
 
   void give(Measured& measured) {
     measured.seconds = std::move(seconds_);

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
@@ -48,10 +49,15 @@ class Forgetter {
     return chosen;
   }
 
-  void check_trial(const std::string& name) const {
+  // What there is of a trial, and its name.
+  std::string find_trial(const std::string& name) const {
     if (in_work_.contains(name)) fail(ErrorKind::Usage, "{} is being trained; stop its run first", name);
-    if (published_.contains(name) || (is_trial_name(name) && files_.exists(Layout(out_).failure(name)))) return;
-    fail(ErrorKind::Input, "{}: has no result and no failure of '{}'; a trial is named as <id>-r<replicate>",
+    const Layout layout(out_);
+    if (published_.contains(name)) return "result " + name;
+    if (is_trial_name(name) && files_.exists(layout.failure(name))) return "failure " + name;
+    if (is_trial_name(name) && files_.exists(layout.checkpoints(name))) return "checkpoint " + name;
+    fail(ErrorKind::Input,
+         "{}: has no result, no failure and no checkpoint of '{}'; a trial is named as <id>-r<replicate>",
          out_.string(), name);
   }
 
@@ -63,15 +69,14 @@ class Forgetter {
                            plan.written.empty() ? "of an older winnow" : "last run " + plan.written,
                            counted(plan.trials.size(), "trial"), results);
     }
-    for (const std::string& trial : trials) {
-      said_ << fmt::format("  {} {}\n", published_.contains(trial) ? "result" : "failure", trial);
-    }
+    for (const std::string& trial : trials) said_ << fmt::format("  {}\n", trial);
   }
 
   void forget(const std::vector<WrittenPlan>& plans, const Strings& trials) {
     for (const std::string& trial : trials) {
       forget_failure(files_, out_, trial);
       files_.remove(Layout(out_).trial(trial));
+      CheckpointFolder(files_, out_, trial).clear();
     }
     if (!plans.empty()) forget_plans(files_, out_, plans);
   }
@@ -116,7 +121,7 @@ void add_forget_options(VerbOptions& options) {
       "plan", po::value<Strings>()->composing(),
       "ID: this plan, by the start of its file's name in plans/; without it all but the last that was run and those in "
       "work")("trial", po::value<Strings>()->composing(),
-              "NAME: the result of this trial, or its failure; no plan unless --plan names it")(
+              "NAME: the result of this trial, its failure and its checkpoints; no plan unless --plan names it")(
       "yes", "removes; without it winnow only says what would go");
 }
 
@@ -127,7 +132,8 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
   PosixFiles files;
   Forgetter forgetter(files, place, out);
   const Strings trials = texts_of(*given, "trial"), named = texts_of(*given, "plan");
-  for (const std::string& trial : trials) forgetter.check_trial(trial);
+  Strings found;
+  for (const std::string& trial : trials) found.push_back(forgetter.find_trial(trial));
   std::vector<WrittenPlan> plans;
   if (trials.empty() || !named.empty()) plans = forgetter.choose_plans(named);
   if (plans.empty() && trials.empty()) {
@@ -137,7 +143,7 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
   const bool yes = given->contains("yes");
   if (yes) forgetter.forget(plans, trials);
   out << (yes ? "removed from " : "would be removed from ") << place.string() << "\n";
-  forgetter.describe(plans, trials);
+  forgetter.describe(plans, found);
   if (!yes) out << "nothing is removed without --yes\n";
   return 0;
 }

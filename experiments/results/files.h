@@ -60,7 +60,8 @@ class Files {
   virtual std::optional<Stamp> stamp(const Path& path) = 0;  // nothing: no such file; Error{Input}: a link to nothing
   bool exists(const Path& path) { return stamp(path).has_value(); }
   bool is_folder(const Path& path);
-  virtual void remove(const Path& path) = 0;  // no error if it is missing
+  // A file, or a folder if it is empty; no error if it is missing.
+  virtual void remove(const Path& path) = 0;
   virtual void make_folders(const Path& folder) = 0;
 
  protected:

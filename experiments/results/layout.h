@@ -18,10 +18,12 @@ class Layout {
   std::filesystem::path trials() const { return root_ / "trials"; }
   std::filesystem::path failures() const { return root_ / "failed"; }
   std::filesystem::path running() const { return root_ / "running"; }
+  std::filesystem::path checkpoints() const { return root_ / "checkpoints"; }
   // `name` is TrialSpec::name(): "<id>-r<replicate>".
   std::filesystem::path trial(const std::string& name) const { return root_ / trial_in(name); }
   std::filesystem::path failure(const std::string& name) const { return failures() / (name + ".json"); }
   std::filesystem::path progress(const std::string& name) const { return running() / (name + ".json"); }
+  std::filesystem::path checkpoints(const std::string& name) const { return checkpoints() / name; }
   static std::filesystem::path trial_in(const std::string& name) {
     return std::filesystem::path("trials") / name.substr(0, 2) / (name + ".h5");
   }

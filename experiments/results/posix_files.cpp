@@ -102,7 +102,8 @@ std::optional<Files::Stamp> PosixFiles::stamp(const Path& path) {
 }
 
 void PosixFiles::remove(const Path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) io_error(path, "remove", errno);
+  if (::remove(path.c_str()) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST) return;
+  io_error(path, "remove", errno);
 }
 
 void PosixFiles::make_folders(const Path& folder) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "core/error.h"
 #include "distributed/agree.h"
@@ -10,42 +9,15 @@
 #include "experiments/accounting/accounting.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/agreed_wish.h"
 #include "experiments/run/provenance.h"
 #include "experiments/run/trial_recorder.h"
 #include "experiments/run/trial_setup.h"
+#include "experiments/run/weight_state.h"
 #include "experiments/sweep/identity.h"
 
 namespace winnow {
 namespace {
-
-// A request to stop reaches one rank first; all ranks of a group must end at the same step. They compare notes about
-// twice a second, after a number of steps that all of them work out from the slowest one's time.
-class AgreedStop {
- public:
-  AgreedStop(Communicator& group, std::function<bool()> requested) : group_(group), requested_(std::move(requested)) {}
-  bool operator()() {
-    if (!requested_) return false;
-    const bool mine = requested_();  // at every step, so that a word to stop is passed on at once
-    if (group_.size() == 1) return mine;
-    if (++steps_ < interval_) return false;
-    const auto now = std::chrono::steady_clock::now();
-    const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(now - compared_).count();
-    std::uint64_t notes[] = {mine ? 1u : 0u, static_cast<std::uint64_t>(spent)};
-    group_.all_reduce_max(notes);
-    const std::uint64_t fitting = kCompareEvery * interval_ / std::max<std::uint64_t>(notes[1], 1);
-    interval_ = std::clamp<std::uint64_t>(fitting, 1, 4 * interval_);
-    steps_ = 0;
-    compared_ = std::chrono::steady_clock::now();
-    return notes[0] != 0;
-  }
-
- private:
-  static constexpr std::uint64_t kCompareEvery = 500'000;  // microseconds
-  Communicator& group_;
-  std::function<bool()> requested_;
-  std::uint64_t interval_ = 1, steps_ = 0;  // steps between two comparisons, and since the last
-  std::chrono::steady_clock::time_point compared_ = std::chrono::steady_clock::now();
-};
 
 // Zeros of a prunable tensor without a mask are stored as those of a mask are. A zero has no sign then.
 void name_zeros(WeightRecord& record) {
@@ -234,12 +206,48 @@ void take_needed(const TrialSpec& spec, const RunTrialOptions& options, Bench& b
   }
 }
 
+bool stores_weights(const TrialSpec& spec) { return spec.settings.text("save.weights.form") != "none"; }
+
+void keep_start_weights(Bench& bench, TrialResult& result) {
+  if (result.spec.settings.text("save.weights.when") != "both" || !stores_weights(result.spec)) return;
+  bench.recorder->at_start([&] { result.start_weights = weight_records(*bench.trainer); });
+}
+
+// Puts the trial where its newest checkpoint was taken, if there is one. False: what there is does not fit, and what is set
+// up is of no use any more. Collective.
+bool go_on(Bench& bench, TrialCheckpoints& checkpoints, Communicator& group, TrialResult& result) {
+  try {
+    std::optional<MemoryState> state = checkpoints.newest();
+    if (!state) return true;
+    agree(group, [&] {
+      PrefixReader run(*state, "run"), start(*state, "start");
+      bench.trainer->load(run);
+      result.start_weights = restore_weights(start);
+      const std::vector<std::string> unread = state->unread();
+      if (!unread.empty()) fail(ErrorKind::Input, "it has '{}', which this trial has not", unread.front());
+    });
+    return true;
+  } catch (const Error& error) {  // the same on all ranks
+    if (error.kind() != ErrorKind::Input) throw;
+    checkpoints.refuse(error.what());
+    return false;
+  }
+}
+
+void keep_checkpoints(Bench& bench, TrialCheckpoints& checkpoints, const TrialResult& result) {
+  bench.recorder->on_save([&](const SaveRun& save, Wish wish) {
+    const auto save_all = [&](StateWriter& out) {
+      PrefixWriter run(out, "run"), start(out, "start");
+      save(run);
+      save_weights(start, result.start_weights);
+    };
+    checkpoints.keep(save_all, bench.trainer->step(), wish);
+  });
+}
+
 void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicator& group,
            const RunTrialOptions& options, TrialResult& result) {
   Trainer& trainer = *bench.trainer;
-  const bool both = result.spec.settings.text("save.weights.when") == "both";
-  const bool none = result.spec.settings.text("save.weights.form") == "none";
-  if (both && !none) bench.recorder->at_start([&] { result.start_weights = weight_records(trainer); });
   const Trainer::Outcome outcome = trainer.run();
   if (outcome.diverged) {
     result.outcome = Outcome::Diverged;
@@ -259,7 +267,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   Facts facts;
   bench.method->report(trainer, facts);
   for (const auto& [name, value] : facts) result.summary[name] = value;  // methods name theirs "method.*"
-  if (!none) result.weights = weight_records(trainer);
+  if (stores_weights(result.spec)) result.weights = weight_records(trainer);
   add_provenance(result, seeds, *bench.data, trainer, group, options);
   result.provenance["phases"] = fmt::format("{}", fmt::join(bench.recorder->phases(), ", "));
 }
@@ -330,6 +338,12 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
   Bench bench;
   Model dense;
   DeviceRanks* devices = nullptr;
+  std::optional<TrialCheckpoints> checkpoints;
+  std::function<Wish()> wish = AgreedWish(group, [&] {
+    if (options.stop_requested && options.stop_requested()) return Wish::Stop;
+    return checkpoints && checkpoints->due() ? Wish::Save : Wish::GoOn;
+  });
+  if (!options.stop_requested && options.checkpoints == nullptr) wish = nullptr;
   const auto set_up = [&](ProgramCache& programs) {
     bench.needed.clear();
     const TrialSetup setup(spec);
@@ -341,8 +355,7 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
     bench.train = setup.train();
     Model edited = setup.edited(*bench.method);
     std::map<std::string, std::vector<float>> start = start_values(spec, dense, edited, result);
-    bench.recorder = std::make_unique<TrialRecorder>(spec, dense, std::move(edited), options,
-                                                     AgreedStop(group, options.stop_requested));
+    bench.recorder = std::make_unique<TrialRecorder>(spec, dense, std::move(edited), options, wish);
     bench.trainer = std::make_unique<Trainer>(TrainJob{.build = setup.build(),
                                                        .method = *bench.method,
                                                        .data = *bench.data,
@@ -354,12 +367,20 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
                                                        .start = std::move(start),
                                                        .programs = &programs,
                                                        .devices = devices});
+    keep_start_weights(bench, result);
   };
+  const auto set_up_all = [&] { agree(group, [&] { within_memory(spec, group, options, set_up); }); };
   try {
     if (options.devices != nullptr) devices = options.devices->open(group, options.gpu);
-    agree(group, [&] { within_memory(spec, group, options, set_up); });
+    set_up_all();
     agree_on_data(group, *bench.data);
+    if (options.checkpoints != nullptr) {
+      checkpoints.emplace(*options.checkpoints, spec, group, name_of(bench.trainer->network().compute()));
+      if (!go_on(bench, *checkpoints, group, result)) set_up_all();
+      keep_checkpoints(bench, *checkpoints, result);
+    }
     train(bench, dense, seeds, group, options, result);
+    if (checkpoints) result.provenance["attempts"] = fmt::format("{}", fmt::join(checkpoints->attempts(), "; "));
   } catch (const AgreedError& error) {
     if (error.kind() == ErrorKind::Stopped) throw;
     result.outcome = Outcome::Failed;

@@ -11,6 +11,7 @@
 #include "distributed/communicator.h"
 #include "distributed/device_ranks.h"
 #include "distributed/trainer.h"
+#include "experiments/run/trial_checkpoints.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -51,6 +52,7 @@ struct RunTrialOptions {
   // The GPU has no room for the trial, which holds nothing of it now. True: it may fit now. Nothing: it never will.
   std::function<bool()> wait_for_room = {};
   std::function<Needed(const TrialNeed&)> needed = {};  // the finished trials that this one needs
+  const CheckpointPlace* checkpoints = nullptr;         // nothing: it always begins, and a stop loses it
 };
 
 // The GPU has failed in this process for good: no other trial can be trained on it here.
@@ -65,7 +67,7 @@ std::size_t planned_gpu_bytes(const TrialSpec& spec);
 // Gives back what this thread keeps on a GPU of its last trial.
 void release_gpu_memory();
 
-// Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop, DeviceLost,
+// From the trial's newest checkpoint, if there is one. Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop, DeviceLost,
 // and in a group whatever one rank alone throws while it trains.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
@@ -81,6 +82,7 @@ void clear_leftovers(Files& files, const std::filesystem::path& out) {
     files.clear_leftovers(folder);
   }
   for (const auto& folder : files.list(layout.trials())) files.clear_leftovers(layout.trials() / folder);
+  clear_old_checkpoints(files, out);
 }
 
 bool is_in_work(Files& files, const std::filesystem::path& out, const std::string& name) {

@@ -74,6 +74,7 @@ void FrontDesk::show(const TrialNews& news) {
     console_.end(row, *news.end, news.text);
   } else {
     console_.update(row);
+    if (!news.text.empty()) console_.line(fmt::format("{}  {}", row.name, news.text));
   }
 }
 

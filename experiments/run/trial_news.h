@@ -21,7 +21,7 @@ struct TrialNews {
   Progress progress = {};
   double seconds = 0;                // since it began
   std::optional<TrialEnd> end = {};  // nothing: it goes on
-  std::string text = {};             // how it ended
+  std::string text = {};             // how it ended, or while it goes on what is to be said of it
 };
 
 std::string encode(const TrialNews& news);

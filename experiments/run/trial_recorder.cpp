@@ -21,9 +21,9 @@ Column column(std::string name, const Rows& rows, Get get, std::string unit, std
 }  // namespace
 
 TrialRecorder::TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
-                             std::function<bool()> stop)
+                             std::function<Wish()> wish)
     : options_(options),
-      stop_(std::move(stop)),
+      wish_(std::move(wish)),
       edited_(std::move(edited)),
       layers_(count_layers(edited_)),
       every_(spec.settings.integer("save.metrics.every")),

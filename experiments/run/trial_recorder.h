@@ -18,10 +18,12 @@ class TrialRecorder final : public TrainObserver {
  public:
   // `dense`: the model without the method, `edited`: with it; any batch.
   TrialRecorder(const TrialSpec& spec, const Model& dense, Model edited, const RunTrialOptions& options,
-                std::function<bool()> stop);
+                std::function<Wish()> wish);
 
   // Called once, when the first training run is about to begin.
   void at_start(std::function<void()> keep) { at_start_ = std::move(keep); }
+  // Called when the run can be saved and is wished to be.
+  void on_save(std::function<void(const SaveRun&, Wish)> keep) { on_save_ = std::move(keep); }
 
   void phase_started(const Phase& phase, TrainState& state) override;
   void masks_changed(TrainState& state) override;
@@ -35,7 +37,10 @@ class TrialRecorder final : public TrainObserver {
   void probed(std::int64_t examples) override;
   void recalibrated(std::int64_t examples) override;
   void working() override;
-  bool stop_requested() override { return stop_ && stop_(); }
+  Wish wish() override { return wish_ ? wish_() : Wish::GoOn; }
+  void save_run(const SaveRun& save, Wish wish) override {
+    if (on_save_) on_save_(save, wish);
+  }
   void save(StateWriter& out) const override;  // all but what at_start() keeps, which its owner has
   void load(StateReader& in, TrainState& state) override;
 
@@ -59,8 +64,9 @@ class TrialRecorder final : public TrainObserver {
   void fill_accuracies(std::map<std::string, double>& summary) const;
 
   const RunTrialOptions& options_;
-  std::function<bool()> stop_;
+  std::function<Wish()> wish_;
   std::function<void()> at_start_;
+  std::function<void(const SaveRun&, Wish)> on_save_;
   std::vector<std::string> losses_;  // names of the extra ones
   Model edited_;                     // as it is now
   std::vector<LayerCount> layers_;

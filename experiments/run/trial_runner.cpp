@@ -161,6 +161,12 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
       if (progress_file) progress_file->update(news.progress);
     });
   };
+  const CheckpointPlace checkpoints{job_.files, job_.options.out, [&](const std::string& line) {
+                                      news.text = line;
+                                      job_.news.tell(news);
+                                      news.text.clear();
+                                    }};
+  run.checkpoints = &checkpoints;
   const double start = seconds_now();
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
@@ -212,11 +218,16 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
     if (result.input_unreadable) ++job_.tally[Tally::Unreadable];
     news.end = TrialEnd::Failed;
     news.text = "failed: " + result.reason;
-  } else if (publish(job_.files, job_.options.out, result) == Published::AlreadyThere) {
+    return news;
+  }
+  const Published published = publish(job_.files, job_.options.out, result);
+  clear_checkpoints(job_.files, job_.options.out, spec.name());
+  if (published == Published::AlreadyThere) {
     std::vector<std::string> problems;
     const Found found = find_result(job_.files, job_.options.out, spec.name(), problems);
     return elsewhere(found, problems, std::move(news));
-  } else if (result.outcome == Outcome::Diverged) {
+  }
+  if (result.outcome == Outcome::Diverged) {
     ++job_.tally[Tally::Diverged];
     news.end = TrialEnd::Diverged;
     news.text = "diverged: " + result.reason;

@@ -130,7 +130,7 @@ TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
 class StopsSlowly final : public TrainObserver {
  public:
   explicit StopsSlowly(bool slow) : slow_(slow) {}
-  bool stop_requested() override { return ++asked_ > 2; }
+  Wish wish() override { return ++asked_ > 2 ? Wish::Stop : Wish::GoOn; }
   void step_done(const StepReport&) override {
     if (slow_) std::this_thread::sleep_for(std::chrono::milliseconds(200));
     ++done;

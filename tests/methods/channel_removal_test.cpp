@@ -366,7 +366,7 @@ TEST(ChannelRemoval, ReachesSnapshotsAndSavedStates) {
   Trainer trainer = trial.make(), resumed = other.make();
   class AfterTwoSteps final : public TrainObserver {
    public:
-    bool stop_requested() override { return left-- == 0; }
+    Wish wish() override { return left-- == 0 ? Wish::Stop : Wish::GoOn; }
     int left = 0;
   } stop;
   trial.observer = &stop;

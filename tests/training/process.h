@@ -70,7 +70,7 @@ class Process {
     Model edited = dense;
     GraphEditor editor(edited, trial_.train());
     trial_.method().edit(editor);
-    recorder.emplace(spec_, dense, edited, options_, [this] { return batches_left-- == 0; });
+    recorder.emplace(spec_, dense, edited, options_, [this] { return batches_left-- == 0 ? Wish::Stop : Wish::GoOn; });
     trial_.observer = &*recorder;
     TrainJob job = trial_.job();
     job.programs = programs;

@@ -1,0 +1,125 @@
+#include "experiments/results/checkpoint_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "experiments/data/digest.h"
+#include "experiments/results/container.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/plan_file.h"
+
+namespace winnow {
+namespace {
+
+constexpr const char* kCheckpointSchema = "winnow-checkpoint";
+constexpr int kCheckpointVersion = 1;
+constexpr const char* kEnding = ".ck";
+// As words in the note, which has a greatest length.
+constexpr std::size_t kMostAttempts = 12;
+
+std::vector<std::string> newest_attempts(const std::vector<std::string>& attempts) {
+  const std::size_t left_out = attempts.size() - std::min(attempts.size(), kMostAttempts);
+  return {attempts.begin() + static_cast<std::ptrdiff_t>(left_out), attempts.end()};
+}
+
+bool is_checkpoint(const std::string& name) {
+  const std::filesystem::path path(name);
+  const std::string stem = path.stem().string();
+  return path.extension() == kEnding && stem.size() == 8 &&
+         std::ranges::all_of(stem, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string checkpoint_name(std::uint64_t number) { return fmt::format("{:08}{}", number, kEnding); }
+
+}  // namespace
+
+std::vector<std::byte> encode_checkpoint(const CheckpointNote& note, std::vector<std::byte> state) {
+  const nlohmann::json json = {{"schema", kCheckpointSchema}, {"schema_version", kCheckpointVersion},
+                               {"trial", note.trial},         {"writer", note.writer},
+                               {"precision", note.precision}, {"ranks", note.ranks},
+                               {"step", note.step},           {"attempts", newest_attempts(note.attempts)},
+                               {"sha256", sha256_hex(state)}};
+  return sealed(std::move(state), json.dump());
+}
+
+Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& label) {
+  const Unsealed content = unsealed(bytes);
+  if (content.seal != Seal::Whole) fail(ErrorKind::Input, "{}: is damaged or no checkpoint", label);
+  Checkpoint checkpoint;
+  try {
+    const auto json = nlohmann::json::parse(content.note);
+    if (json.at("schema") != kCheckpointSchema || json.at("schema_version") != kCheckpointVersion) {
+      fail(ErrorKind::Input, "{}: is of another version of winnow", label);
+    }
+    checkpoint.note = {.trial = json.at("trial"),
+                       .writer = json.at("writer"),
+                       .precision = json.at("precision"),
+                       .ranks = json.at("ranks"),
+                       .step = json.at("step"),
+                       .attempts = json.at("attempts").get<std::vector<std::string>>()};
+    if (json.at("sha256") != sha256_hex(content.image)) fail(ErrorKind::Input, "{}: is damaged", label);
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorKind::Input, "{}: is no checkpoint of winnow", label);
+  }
+  const std::size_t size = content.image.size();
+  bytes.resize(size);
+  checkpoint.state = std::move(bytes);
+  return checkpoint;
+}
+
+CheckpointFolder::CheckpointFolder(Files& files, const std::filesystem::path& out, const std::string& trial)
+    : files_(files), folder_(Layout(out).checkpoints(trial)), trial_(trial) {}
+
+std::vector<std::string> CheckpointFolder::names() {
+  std::vector<std::string> found = files_.list(folder_);
+  std::erase_if(found, [](const std::string& name) { return !is_checkpoint(name); });
+  return found;
+}
+
+void CheckpointFolder::keep(std::span<const std::byte> bytes) {
+  std::vector<std::string> there = names();
+  std::uint64_t number = there.empty() ? 1 : std::stoull(there.back()) + 1;
+  while (!files_.write_once(folder_ / checkpoint_name(number), bytes)) ++number;  // another process took it
+  for (std::size_t i = 0; i + kKept <= there.size(); ++i) files_.remove(folder_ / there[i]);
+}
+
+std::optional<Checkpoint> CheckpointFolder::newest(std::vector<std::string>& problems) {
+  std::vector<std::string> there = names();
+  for (; !there.empty(); there.pop_back()) {
+    const std::filesystem::path path = folder_ / there.back();
+    try {
+      Checkpoint checkpoint = decode_checkpoint(files_.read(path), path.string());
+      if (checkpoint.note.trial == trial_) return checkpoint;
+      problems.push_back(fmt::format("{}: is a checkpoint of another trial", path.string()));
+    } catch (const Error& error) {
+      problems.emplace_back(error.what());
+    }
+  }
+  return std::nullopt;
+}
+
+void CheckpointFolder::clear() {
+  for (const std::string& name : names()) files_.remove(folder_ / name);
+  files_.remove(folder_);
+}
+
+void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept {
+  try {
+    CheckpointFolder(files, out, trial).clear();
+  } catch (const std::exception&) {  // of no use any more, and in nobody's way
+  }
+}
+
+void clear_old_checkpoints(Files& files, const std::filesystem::path& out) {
+  const Layout layout(out);
+  for (const std::string& trial : files.list(layout.checkpoints())) {
+    if (!is_trial_name(trial)) continue;
+    files.clear_leftovers(layout.checkpoints(trial));
+    if (files.exists(layout.trial(trial))) clear_checkpoints(files, out, trial);
+  }
+}
+
+}  // namespace winnow

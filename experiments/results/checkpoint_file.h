@@ -1,0 +1,58 @@
+// checkpoints/<trial>/<number>.ck: what a trial that is not done goes on from. Published whole, never changed, the newest two
+// kept; docs/formats.md has the layout. A CheckpointFolder is one trial's, used by one thread at a time; two processes
+// may use one folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/results/files.h"
+
+namespace winnow {
+
+// What must be known of a checkpoint before it is used.
+struct CheckpointNote {
+  std::string trial;      // TrialSpec::name()
+  std::string writer;     // the winnow that wrote it
+  std::string precision;  // of the computation
+  int ranks = 1;
+  std::int64_t step = 0;
+  std::vector<std::string> attempts = {};  // of the trial so far, in words
+};
+
+struct Checkpoint {
+  CheckpointNote note;
+  std::vector<std::byte> state;  // core/state_bytes.h
+};
+
+std::vector<std::byte> encode_checkpoint(const CheckpointNote& note, std::vector<std::byte> state);
+// Error{Input} for what is damaged or no checkpoint.
+Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& label);
+
+class CheckpointFolder {
+ public:
+  CheckpointFolder(Files& files, const std::filesystem::path& out, const std::string& trial);
+
+  void keep(std::span<const std::byte> bytes);  // as the newest; it is on disk when the call returns
+  // The newest that is whole; of each that is not, a line in `problems`.
+  std::optional<Checkpoint> newest(std::vector<std::string>& problems);
+  void clear();
+
+ private:
+  static constexpr std::size_t kKept = 2;
+  std::vector<std::string> names();  // oldest first
+
+  Files& files_;
+  std::filesystem::path folder_;
+  std::string trial_;
+};
+
+// Those of a trial that has a result. That they cannot be removed is no error: the next run tries again.
+void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept;
+// Of all trials that have a result by now, and what writers that died left behind.
+void clear_old_checkpoints(Files& files, const std::filesystem::path& out);
+
+}  // namespace winnow
