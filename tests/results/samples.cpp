@@ -15,17 +15,6 @@ RngKey key_of(const std::string& name, std::uint32_t step) { return {7, stream_i
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "winnow-results-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 SeededInit seeded_normal(const std::string& name, std::int64_t fan_in) {
   return {{InitSpec::Kind::KaimingNormal, 0, fan_in, 10}, key_of("init/" + name, 0)};
 }

@@ -1,24 +1,12 @@
-// Small trial results for the tests of result files, and a folder that goes away with the test.
+// Small trial results for the tests of result files.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "experiments/trial.h"
+#include "tests/temporary_folder.h"
 
 namespace winnow::test {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline constexpr const char* kCreated = "2026-11-21T12:00:00Z";
 

@@ -344,8 +344,8 @@ TEST(Forget, ByNameAResultOrThePlanOfNow) {
     return std::string();
   };
   files.replace(folder.path() / "x.json", "{}");
-  EXPECT_NE(refused({out, "--trial", "../x", "--yes"}).find("no result and no failure"), std::string::npos);
-  EXPECT_NE(refused({out, "--trial", result, "--yes"}).find("no result and no failure"), std::string::npos);
+  EXPECT_NE(refused({out, "--trial", "../x", "--yes"}).find("no result, no failure and no checkpoint"), std::string::npos);
+  EXPECT_NE(refused({out, "--trial", result, "--yes"}).find("no result, no failure and no checkpoint"), std::string::npos);
   EXPECT_NE(refused({out, "--plan", "zzz"}).find("no plan 'zzz'"), std::string::npos);
   EXPECT_NE(refused({"/nowhere/at/all"}).find("no such directory"), std::string::npos);
   {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/state_bytes.h"
 #include "tests/training/process.h"
 
 namespace winnow::test {
@@ -38,10 +39,12 @@ inline void expect_equal_after_stops(const Recipe& recipe, const std::vector<std
     ASSERT_LT(stop, 1000u) << "does not come to an end";
     now->process.batches_left = stops[std::min(stop, stops.size() - 1)];
     if (now->process.run()) break;
-    MemoryState state;
-    now->process.trainer->save(state);
+    BytesWriter file;
+    now->process.trainer->save(file);
     now.reset();
     now = begin();
+    MemoryState state;
+    add_blocks(state, file.take(), "checkpoint");
     now->process.trainer->load(state);
     EXPECT_EQ(state.unread(), std::vector<std::string>{}) << "saved and not read";
   }

@@ -5,7 +5,6 @@
 #include <thread>
 #include <vector>
 
-#include "experiments/results/trial_file.h"
 #include "tests/training/whole_trial.h"
 
 namespace winnow::test {
@@ -17,17 +16,7 @@ std::string digest_of(const TrialSpec& spec, int threads) {
   RunTrialOptions options;
   options.threads = threads;
   options.read_ahead = true;
-  const auto folder = std::filesystem::path(::testing::TempDir()) /
-                      ("winnow-side-" + std::to_string(getpid()) + "-" +
-                       std::to_string(std::hash<std::thread::id>()(std::this_thread::get_id())));
-  PosixFiles files;
-  publish(files, folder, run_trial(spec, *self, options));
-  std::string digest;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) digest = read_header(files, entry.path()).content_digest;
-  }
-  std::filesystem::remove_all(folder);
-  return digest;
+  return content_digest(run_trial(spec, *self, options));
 }
 
 TEST(SideBySideOnTheCpu, TrialsGiveTheResultsThatEachGivesAlone) {

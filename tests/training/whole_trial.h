@@ -8,9 +8,12 @@
 #include <fstream>
 #include <string>
 
+#include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
 #include "experiments/run/run_trial.h"
 #include "experiments/run/trial_setup.h"
 #include "experiments/sweep/sweep.h"
+#include "tests/temporary_folder.h"
 #include "tests/training/small_trial.h"
 
 namespace winnow::test {
@@ -40,6 +43,14 @@ inline TrialResult result_of(const TrialSpec& spec) {
     return sample_needed(TrialSetup(spec).build(), need.method, need.role, false);
   };
   return run_trial(spec, *self, options);
+}
+
+// Of all that a published file would have but for what is measured.
+inline std::string content_digest(const TrialResult& result) {
+  const TemporaryFolder folder;
+  PosixFiles files;
+  publish(files, folder.path(), result);
+  return read_header(files, Layout(folder.path()).trial(result.spec.name())).content_digest;
 }
 
 template <class... Texts>

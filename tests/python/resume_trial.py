@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A trial in progress is killed and goes on: resume_trial.py WINNOW MPIEXEC
+
+Trials of two ranks, each killed at random moments by SIGTERM and SIGKILL (of all processes and of one), have the results of
+trials that were left alone; no step before the newest checkpoint is trained again, and no checkpoint is left at the end.
+"""
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from runs import ENVIRONMENT, digests
+
+WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+LIMIT = 120  # seconds
+
+SWEEP = """
+sweep: long
+trial:
+  ranks: RANKS
+  data:  {name: synthetic, height: 16, width: 16, channels: 1, examples: EXAMPLES, test_examples: 200, validation: 64}
+  model: {name: lenet300}
+  train: {epochs: 8, batch: 64, lr: 0.02, precision: f32}
+save: {checkpoint: {every: 1}, weights: {when: both}}
+axes:
+  - cases:
+CASES
+    key: method.name
+"""
+IMP = "      - {name: imp, method.levels: 2}"
+RIGL = "      - {name: rigl, model.name: resnet20, method.density: 0.3, train.epochs: 2}"
+
+
+def write_sweep(folder, cases, ranks=2, examples=6400):
+    path = folder / f"{ranks}.yaml"
+    path.write_text(SWEEP.replace("RANKS", str(ranks)).replace("EXAMPLES", str(examples)).replace("CASES", "\n".join(cases)))
+    return path
+
+
+def command(sweep, out, ranks):
+    return [MPIEXEC, "--oversubscribe", "-n", str(ranks), str(WINNOW), "run", str(sweep), "-o", str(out), "--threads", "1"]
+
+
+def finish(sweep, out, ranks=2):
+    done = subprocess.run(command(sweep, out, ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stderr
+
+
+def ranks_of(job):
+    """The processes of winnow below mpirun."""
+    found = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in found]
+
+
+def end(job, how):
+    """What the job said, after it ended within ten seconds of being hit."""
+    if how == "TERM":
+        job.send_signal(signal.SIGTERM)
+    elif how == "one rank":
+        victims = ranks_of(job)
+        assert len(victims) == 2, victims
+        os.kill(random.choice(victims), signal.SIGKILL)
+    else:
+        os.killpg(job.pid, signal.SIGKILL)
+    hit = time.monotonic()
+    said = job.communicate(timeout=30)[1]
+    assert time.monotonic() - hit < 10, f"{how}: it took {time.monotonic() - hit:.1f} s to end\n{said}"
+    return said
+
+
+def killed(sweep, out, how, seconds):
+    """Runs for that long. What it said, or nothing if it had ended by itself."""
+    job = subprocess.Popen(command(sweep, out, 2), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                           start_new_session=True)
+    try:
+        job.wait(timeout=seconds)
+        return None
+    except subprocess.TimeoutExpired:
+        return end(job, how)
+
+
+def newest_step(out):
+    """By trial, from the note at the end of its newest checkpoint."""
+    steps = {}
+    for folder in (out / "checkpoints").glob("*"):
+        newest = sorted(folder.glob("*.ck"))[-1:]
+        for path in newest:
+            steps[folder.name] = int(re.search(rb'"step":(\d+)', path.read_bytes()[-4096:]).group(1))
+    return steps
+
+
+def goes_on(said):
+    return {name: int(step) for name, step in re.findall(r"(\S+)  goes on from step (\d+)", said)}
+
+
+def killed_again_and_again(folder):
+    sweep = write_sweep(folder, [IMP, RIGL])
+    finish(sweep, folder / "alone")
+    alone = digests(folder / "alone")
+    assert len(alone) == 2
+    out = folder / "killed"
+    resumed = 0
+    for attempt in range(40):
+        if resumed >= 6:
+            break
+        before = newest_step(out)
+        said = killed(sweep, out, ["TERM", "all", "one rank"][attempt % 3], random.uniform(1.8, 3))
+        if said is None:
+            break
+        for name, step in goes_on(said).items():
+            assert step == before[name], f"goes on from {step}, saved was {before}"
+            resumed += 1
+    finish(sweep, out)
+    assert digests(out) == alone, f"{digests(out)}\n{alone}"
+    assert not list((out / "checkpoints").glob("*/*.ck"))
+    assert resumed >= 3, f"went on {resumed} times: proves too little"
+    print(f"killed {attempt} times, went on {resumed} times")
+
+
+def with_other_ranks(folder):
+    """Without batch norm the number of ranks is no part of a trial's identity, so another number may finish it."""
+    import h5py
+
+    out = folder / "other"
+    sweep = write_sweep(folder, [IMP])
+    assert killed(sweep, out, "TERM", 3) is not None
+    said = finish(write_sweep(folder, [IMP], ranks=1), out, ranks=1)
+    assert len(goes_on(said)) == 1, said
+    with h5py.File(next((out / "trials").glob("*/*.h5"))) as f:
+        attempts = f["provenance/attempts"][()].decode().split("; ")
+    assert len(attempts) == 2 and " 2 ranks, " in attempts[0] and " 1 rank, " in attempts[1], attempts
+
+
+def main():
+    random.seed(int(os.environ.get("WINNOW_SEED", "1")))
+    with tempfile.TemporaryDirectory() as folder:
+        with_other_ranks(Path(folder))
+        killed_again_and_again(Path(folder))
+
+
+main()

@@ -1,0 +1,155 @@
+// A whole trial that is stopped and goes on from its checkpoint in another process has the result of one that was left
+// alone, and whatever is wrong with a checkpoint is said and costs time only.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "core/state_bytes.h"
+#include "experiments/results/checkpoint_file.h"
+#include "experiments/results/layout.h"
+#include "tests/results/faulty_files.h"
+#include "tests/training/whole_trial.h"
+
+namespace winnow::test {
+namespace {
+
+// One trial in an output directory of its own.
+class KeptTrial {
+ public:
+  explicit KeptTrial(TrialSpec spec) : spec_(std::move(spec)) {}
+
+  // Nothing: it was stopped before its n-th step, counted in this run.
+  std::optional<std::string> run(std::int64_t stop_before = -1, Files* files = nullptr) {
+    said_.clear();
+    const auto self = make_self();
+    const CheckpointPlace place{files != nullptr ? *files : files_, out_.path(),
+                                [this](const std::string& line) { said_ += line + "\n"; }};
+    RunTrialOptions options;
+    options.checkpoints = &place;
+    options.stop_requested = [&] { return stop_before-- == 0; };
+    options.needed = [&](const TrialNeed& need) {
+      return sample_needed(TrialSetup(spec_).build(), need.method, need.role, false);
+    };
+    try {
+      const TrialResult result = run_trial(spec_, *self, options);
+      attempts_ = result.provenance.contains("attempts") ? result.provenance.at("attempts") : "";
+      return content_digest(result);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Stopped) << error.what();
+      return std::nullopt;
+    }
+  }
+  const std::string& said() const { return said_; }
+  const std::string& attempts() const { return attempts_; }
+  CheckpointFolder folder() { return {files_, out_.path(), spec_.name()}; }
+  Checkpoint newest() {
+    std::vector<std::string> problems;
+    return folder().newest(problems).value();
+  }
+
+ private:
+  TemporaryFolder out_;
+  PosixFiles files_;
+  TrialSpec spec_;
+  std::string said_, attempts_;
+};
+
+struct Kept {
+  std::string name, method, train, model;
+};
+void PrintTo(const Kept& kept, std::ostream* out) { *out << kept.name; }
+TrialSpec whole_spec(const Kept& kept) {
+  return spec_of(kept.method, kept.train, "save: {weights: {when: both}}\n", kept.model, 16);
+}
+
+class StoppedTrial : public testing::TestWithParam<Kept> {};
+
+TEST_P(StoppedTrial, EndsWithTheResultOfOneThatWasLeftAlone) {
+  const TrialSpec spec = whole_spec(GetParam());
+  const std::optional<std::string> alone = KeptTrial(spec).run();
+  ASSERT_TRUE(alone);
+  KeptTrial trial(spec);
+  std::optional<std::string> result;
+  int stops = 0;
+  // Before the first step; within an epoch; and further, where masks, phases and channels have changed.
+  for (const std::int64_t steps : {0, 3, 5, 9, 14, -1}) {
+    result = trial.run(steps);
+    EXPECT_EQ(trial.said().starts_with("goes on from step "), stops > 0) << trial.said();
+    if (result) break;
+    ++stops;
+  }
+  EXPECT_GE(stops, 3);
+  EXPECT_EQ(result, alone);
+  EXPECT_EQ(std::ranges::count(trial.attempts(), ';'), stops) << trial.attempts();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, StoppedTrial,
+    testing::Values(Kept{"dense", "{name: dense}", "epochs: 3, batch: 32, lr: 0.05", "lenet300"},
+                    Kept{"rigl_with_batch_norm", "{name: rigl, density: 0.3, delta_t: 4it}",
+                         "epochs: 3, batch: 32, lr: 0.05, optimizer: adam", "resnet20"},
+                    Kept{"imp", "{name: imp, levels: 2}", "epochs: 2, batch: 32, lr: 0.05", "lenet300"},
+                    Kept{"freezenet", "{name: freezenet, density: 0.2}", "epochs: 3, batch: 32, lr: 0.02", "lenet5"},
+                    Kept{"interspace", "{name: interspace}", "epochs: 3, batch: 32, lr: 0.02", "lenet5"},
+                    Kept{"born_again", "{name: born_again}", "epochs: 3, batch: 32, lr: 0.02", "lenet300"}),
+    [](const auto& at) { return at.param.name; });
+
+class Checkpointed : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(trial_.run(10), std::nullopt); }
+  // The newest one with another note or state.
+  void change(const std::function<void(Checkpoint&)>& how) {
+    Checkpoint now = trial_.newest();
+    how(now);
+    trial_.folder().keep(encode_checkpoint(now.note, now.state));
+  }
+  void expect_begins_again(const std::string& why) {
+    const auto result = trial_.run();
+    EXPECT_EQ(result, alone_);
+    EXPECT_NE(trial_.said().find(why), std::string::npos) << trial_.said();
+    EXPECT_EQ(std::ranges::count(trial_.attempts(), ';'), 0) << trial_.attempts();
+  }
+
+  TrialSpec spec_ = whole_spec({"", "{name: snip, density: 0.2}", "epochs: 3, batch: 32, lr: 0.05", "lenet300"});
+  std::optional<std::string> alone_ = KeptTrial(spec_).run();
+  KeptTrial trial_{spec_};
+};
+
+TEST_F(Checkpointed, OfAnotherWinnowIsNotMixedWithThisOne) {
+  change([](Checkpoint& at) { at.note.writer = "winnow 0.0"; });
+  expect_begins_again("begins again: its checkpoint was written by winnow 0.0");
+}
+
+TEST_F(Checkpointed, OfAnotherPrecisionIsNotMixedWithThisOne) {
+  change([](Checkpoint& at) { at.note.precision = "bf16"; });
+  expect_begins_again("begins again: its checkpoint is of a computation in bf16, this one is in f32");
+}
+
+TEST_F(Checkpointed, ThatDoesNotFitIsRefused) {
+  change([](Checkpoint& at) { at.state = bytes_of(MemoryState()); });
+  expect_begins_again("begins again: its checkpoint does not fit: saved state has no ");
+  ASSERT_EQ(trial_.run(10), std::nullopt);
+  change([](Checkpoint& at) { at.state.resize(at.state.size() - 1); });
+  expect_begins_again("begins again: its checkpoint does not fit: ");
+  ASSERT_EQ(trial_.run(10), std::nullopt);
+  change([](Checkpoint& at) {
+    MemoryState more;
+    add_blocks(more, at.state, "");
+    more.put_value("all/run/more", std::int64_t{1});
+    at.state = bytes_of(more);
+  });
+  expect_begins_again("it has 'run/more', which this trial has not");
+}
+
+TEST_F(Checkpointed, ThatCannotBeWrittenIsSaidAndTrainingGoesOn) {
+  FaultyFiles counting;
+  EXPECT_EQ(trial_.run(5, &counting), std::nullopt);
+  for (int at = 0; at < counting.operations(); ++at) {
+    FaultyFiles files(Fault::NoSpace, at);
+    EXPECT_EQ(trial_.run(0, &files), std::nullopt) << "a stop is a stop, whatever the disk does";
+    EXPECT_NE(trial_.said().find("No space left on device"), std::string::npos) << at << trial_.said();
+  }
+  EXPECT_EQ(trial_.run(), alone_);
+}
+
+}  // namespace
+}  // namespace winnow::test
