@@ -85,12 +85,14 @@ void FrontDesk::tell(const TrialNews& news) {
 
 void FrontDesk::give_back(std::size_t at, const std::string& why) { console_.give_back(trials_.name(at), why); }
 
-void FrontDesk::tell_line(const std::string& line) {
+FrontDesk::Line FrontDesk::tell_line(const std::string& line) {
   if (const auto news = decode(line)) {
     show(*news);
-  } else if (!line.empty() && line.front() != kMark) {
-    console_.line(line);
+    return news->end ? Line::End : Line::News;
   }
+  if (line.empty() || line.front() == kMark) return Line::News;  // cut short
+  console_.line(line);
+  return Line::Words;
 }
 
 void FrontDesk::listen() {

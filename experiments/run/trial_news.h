@@ -50,8 +50,10 @@ class FrontDesk final : public NewsDesk {
   void tell(const TrialNews& news) override;
   // It is not in work any more and has not ended.
   void give_back(std::size_t at, const std::string& why);
-  void tell_line(const std::string& line);  // of a worker: news, or the words of a library
-  void listen() override;                   // takes in the mail that is there, and draws if it is time to
+  // Of a worker: news, or the words of a library. What it was.
+  enum class Line { Words, News, End };  // End: of a trial
+  Line tell_line(const std::string& line);
+  void listen() override;  // takes in the mail that is there, and draws if it is time to
 
  private:
   void show(const TrialNews& news);

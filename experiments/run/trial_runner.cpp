@@ -93,6 +93,13 @@ void TrialRunner::take_in_hand(std::int64_t at) {
   if (job_.in_hand != nullptr) *job_.in_hand = at;
 }
 
+// If this process dies from here on, the trial is settled.
+void TrialRunner::end(const TrialNews& news) {
+  note(job_.postponed[news.at], Postponed::Ended);
+  take_in_hand(-1);
+  job_.news.tell(news);
+}
+
 bool TrialRunner::wait_for_room(const std::function<void()>& meanwhile) const {
   if (job_.seat == nullptr) return false;
   if (job_.seat->wait_for_room(meanwhile)) return true;
@@ -110,14 +117,14 @@ bool TrialRunner::is_free(std::size_t at, const TrialSpec& spec, Communicator& g
 bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how) {
   std::vector<std::string> problems;
   if (const Found found = find_result(job_.files, job_.options.out, spec.name(), problems); found != Found::Nothing) {
-    job_.news.tell(elsewhere(found, problems, {.at = at}));
+    end(elsewhere(found, problems, {.at = at}));
     return false;
   }
   if (const auto reason = missing_need(job_.files, job_.options.out, spec)) {
     TrialResult result;
     result.outcome = Outcome::Failed;
     result.reason = *reason;
-    job_.news.tell(settle(spec, result, {.at = at}));
+    end(settle(spec, result, {.at = at}));
     return false;
   }
   if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec.name())) {
@@ -204,9 +211,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   metered.reset();
   if (!leader) return true;
   news.seconds = seconds_now() - start;
-  const TrialNews end = settle(spec, result, std::move(news));
-  take_in_hand(-1);  // if this process dies now, it is settled
-  job_.news.tell(end);
+  end(settle(spec, result, std::move(news)));
   return true;
 }
 

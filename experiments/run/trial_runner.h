@@ -59,6 +59,7 @@ class TrialRunner {
   bool leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how);
   bool wait_for_room(const std::function<void()>& meanwhile) const;
   void take_in_hand(std::int64_t at);
+  void end(const TrialNews& news);
   bool train(std::size_t at, const TrialSpec& spec, Communicator& group);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);

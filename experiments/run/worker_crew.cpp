@@ -18,7 +18,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   const auto notice = board_.notice();
   StopRequest stop(*notice);
   WorkerPool pool({.work = [&](int worker) { work(worker, list, how); },
-                   .say = [&](const std::string& line) { job_.desk.tell_line(line); },
+                   .say = [&](const std::string& line) { return hear(line); },
                    .died =
                        [&](const WorkerDeath& death) {
                          lose(death);
@@ -31,12 +31,20 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
                        }});
   pool.run(workers_);
   for (const SharedBoard::Entry& entry : board_.entries()) job_.tally += entry.tally;
-  if (any_died_ && at_once_.most > 1) give_back_what_was_lost(list);
+  if (any_died_) give_back_what_was_lost(list);
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
                          [](Postponed now, Postponed before) { return std::max(now, before); });
   if (const auto error = board_.reported()) throw *error;
   // Looked at here and now: a word given since the last look would be lost, and with it the reason why trials are missing.
   return !stop() && !notice->heard();
+}
+
+// A worker's last words are those of the trial that it has in hand when it dies: no news, and nothing that was said while
+// another one had not ended.
+WorkerPool::LastWords WorkerCrew::hear(const std::string& line) {
+  const FrontDesk::Line what = job_.desk.tell_line(line);
+  if (what == FrontDesk::Line::End) return WorkerPool::LastWords::None;
+  return what == FrontDesk::Line::Words ? WorkerPool::LastWords::These : WorkerPool::LastWords::AsBefore;
 }
 
 // In the worker's process.
@@ -57,7 +65,7 @@ void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsew
 void WorkerCrew::train(int worker, int lane, std::span<const std::size_t> list, InWorkElsewhere how, GpuShare* share,
                        LaneMeter* meter) {
   const auto self = make_self();
-  const auto tickets = board_.tickets();
+  const auto tickets = this->tickets();
   const auto notice = board_.notice();
   const auto news = news_by_pipe();
   StopRequest stop(*notice);
@@ -96,10 +104,12 @@ void WorkerCrew::train(int worker, int lane, std::span<const std::size_t> list, 
 
 // Published already when its process died?
 bool WorkerCrew::is_settled(std::size_t at) {
+  if (board_.postponed()[at] == Postponed::Ended) return true;
   std::vector<std::string> problems;
   const Found found = find_result(job_.files, job_.options.out, job_.trials.name(at), problems);
   if (found != Found::Done && found != Found::Diverged) return false;
   ++job_.tally[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
+  note(board_.postponed()[at], Postponed::Ended);
   return true;
 }
 
@@ -119,6 +129,7 @@ void WorkerCrew::lose(const WorkerDeath& death) {
     const std::string reason = "its process " + death.reason;
     record_failure(job_.files, job_.options.out, job_.trials[in_hand.front()], reason);
     ++job_.tally[Tally::Failed];
+    note(board_.postponed()[in_hand.front()], Postponed::Ended);
     job_.desk.tell({.at = in_hand.front(), .end = TrialEnd::Failed, .text = "failed: " + reason});
     return;
   }
@@ -129,15 +140,12 @@ void WorkerCrew::lose(const WorkerDeath& death) {
   }
 }
 
-// A thread that had just drawn a trial when its process died had not noted it yet.
+// A thread that had just drawn a trial when its process died had not noted it yet. Files do not tell: one of a failure may be
+// an earlier run's.
 void WorkerCrew::give_back_what_was_lost(std::span<const std::size_t> list) {
   for (const std::size_t at : list) {
     const Postponed what = board_.postponed()[at];
-    const std::string name = job_.trials.name(at);
-    if (what != Postponed::Untouched && what != Postponed::Taken) continue;
-    const Layout layout(job_.options.out);
-    if (job_.files.exists(layout.trial(name)) || job_.files.exists(layout.failure(name))) continue;
-    note(board_.postponed()[at], Postponed::Suspect);
+    if (what == Postponed::Untouched || what == Postponed::Taken) note(board_.postponed()[at], Postponed::Suspect);
   }
 }
 

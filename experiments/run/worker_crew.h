@@ -3,7 +3,7 @@
 // are Suspect, to be trained one at a time. One thread; borrows all it is given.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <span>
 
 #include "experiments/results/files.h"
@@ -42,14 +42,21 @@ class WorkerCrew {
   // `counters`: of TrialDraw for the list that is to be run.
   WorkerCrew(const Job& job, int workers, AtOnce at_once, std::size_t counters)
       : job_(job), board_(workers, at_once.most, job.trials.size(), counters), workers_(workers), at_once_(at_once) {}
+  virtual ~WorkerCrew() = default;
+  WorkerCrew(const WorkerCrew&) = delete;
+  WorkerCrew& operator=(const WorkerCrew&) = delete;
 
   // False: asked to stop. Throws what kept a worker from going on and is not the fault of its trial.
   bool run(std::span<const std::size_t> list, InWorkElsewhere how);
+
+ protected:
+  virtual std::unique_ptr<Tickets> tickets() { return board_.tickets(); }  // for a thread of a worker
 
  private:
   void work(int worker, std::span<const std::size_t> list, InWorkElsewhere how);
   void train(int worker, int lane, std::span<const std::size_t> list, InWorkElsewhere how, GpuShare* share,
              LaneMeter* meter);
+  WorkerPool::LastWords hear(const std::string& line);
   void lose(const WorkerDeath& death);
   bool is_settled(std::size_t at);
   void give_back_what_was_lost(std::span<const std::size_t> list);

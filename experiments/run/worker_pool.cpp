@@ -81,6 +81,11 @@ bool WorkerPool::start(int worker) {
   return true;
 }
 
+void WorkerPool::hear(Process& process, const std::string& line) {
+  const LastWords words = hooks_.say(line);
+  if (words != LastWords::AsBefore) process.last = words == LastWords::These ? line : "";
+}
+
 void WorkerPool::listen(Process& process) {
   std::array<char, 4096> piece;
   while (process.said >= 0) {
@@ -93,8 +98,7 @@ void WorkerPool::listen(Process& process) {
     }
     process.line.append(piece.data(), static_cast<std::size_t>(got));
     for (std::size_t end; (end = process.line.find('\n')) != std::string::npos; process.line.erase(0, end + 1)) {
-      process.last = process.line.substr(0, end);
-      hooks_.say(process.last);
+      hear(process, process.line.substr(0, end));
     }
   }
 }
@@ -105,7 +109,7 @@ void WorkerPool::reap(int worker) {
   const pid_t ended = ::waitpid(process.id, &status, WNOHANG);
   if (ended != process.id) return;
   listen(process);  // what it said before
-  if (!process.line.empty()) hooks_.say(process.last = process.line);
+  if (!process.line.empty()) hear(process, process.line);
   if (process.said >= 0) ::close(process.said);
   const std::string last = process.last;
   process = {};

@@ -14,16 +14,18 @@ namespace winnow {
 // How a worker ended that did not return from its work.
 struct WorkerDeath {
   int worker = 0;
-  std::string reason;  // one line: "ended by signal 11 (Segmentation fault): <its last line>"
+  std::string reason;  // one line: "ended by signal 11 (Segmentation fault): <its last words>"
 };
 
 class WorkerPool {
  public:
+  // What a line of a worker makes of the last words that its death is told with.
+  enum class LastWords { These, AsBefore, None };
   struct Hooks {
     std::function<void(int worker)> work;  // in the worker's process; an exception that leaves it is a death
-    std::function<void(const std::string& line)> say;  // each whole line that a worker writes to standard error
-    std::function<bool(const WorkerDeath&)> died;      // true: start another in its place
-    std::function<void()> tick;                        // every kTick at least, while workers run
+    std::function<LastWords(const std::string& line)> say;  // each whole line that a worker writes to standard error
+    std::function<bool(const WorkerDeath&)> died;           // true: start another in its place
+    std::function<void()> tick;                             // every kTick at least, while workers run
   };
   explicit WorkerPool(Hooks hooks) : hooks_(std::move(hooks)) {}
   ~WorkerPool();  // kills what still runs
@@ -43,9 +45,10 @@ class WorkerPool {
     pid_t id = -1;     // -1: none
     int said = -1;     // the reading end of its standard error
     std::string line;  // the beginning of one
-    std::string last;  // the last whole one
+    std::string last;  // words, by Hooks::say
   };
   bool start(int worker);
+  void hear(Process& process, const std::string& line);
   void listen(Process& process);
   void reap(int worker);
 

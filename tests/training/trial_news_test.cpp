@@ -48,10 +48,11 @@ TEST(FrontDesk, ShowsTheEndOfATrialAndTheWordsOfALibraryButNoBrokenNews) {
   const TrialTable trials(std::span(&spec, 1));
   FrontDesk desk(console, *mail, trials, std::span(&cost, 1));
   console.begin(1, 1, 1);
-  desk.tell_line(encode({.at = 0}));
-  desk.tell_line(encode({.at = 0, .end = TrialEnd::Trained, .text = "test 0.5"}));
-  desk.tell_line("a library speaks");
-  desk.tell_line(encode({.at = 0}).substr(0, 9));
+  using Line = FrontDesk::Line;
+  EXPECT_EQ(desk.tell_line(encode({.at = 0})), Line::News);
+  EXPECT_EQ(desk.tell_line(encode({.at = 0, .end = TrialEnd::Trained, .text = "test 0.5"})), Line::End);
+  EXPECT_EQ(desk.tell_line("a library speaks"), Line::Words);
+  EXPECT_EQ(desk.tell_line(encode({.at = 0}).substr(0, 9)), Line::News);
   const std::string said = out.str();
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
   EXPECT_TRUE(said.starts_with("[1/1] 0123456789abcdef0123-r0 ")) << said;

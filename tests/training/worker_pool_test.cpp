@@ -16,12 +16,20 @@
 namespace winnow {
 namespace {
 
+using LastWords = WorkerPool::LastWords;
+
 // Runs `work` in `workers` processes; what they said and how they died. A dead one is replaced `replacements` times.
 struct Ran {
   std::vector<std::string> lines, deaths;
   Ran(int workers, std::function<void(int)> work, int replacements = 0) {
     WorkerPool({.work = std::move(work),
-                .say = [this](const std::string& line) { lines.push_back(line); },
+                .say =
+                    [this](const std::string& line) {
+                      lines.push_back(line);
+                      return line.starts_with("news")  ? LastWords::AsBefore
+                             : line.starts_with("end") ? LastWords::None
+                                                       : LastWords::These;
+                    },
                 .died =
                     [&](const WorkerDeath& death) {
                       deaths.push_back(death.reason);
@@ -56,6 +64,19 @@ TEST(WorkerPool, ADeathHasItsSignalAndLastWords) {
     die(SIGSEGV);
   });
   EXPECT_EQ(ran.deaths, std::vector<std::string>{"ended by signal 11 (Segmentation fault): about to fall"});
+}
+
+TEST(WorkerPool, LastWordsAreNoNewsAndNothingFromBeforeAnEnd) {
+  const Ran after_news(1, [](int) {
+    std::cerr << "about to fall\nnews of a step" << std::endl;
+    die(SIGSEGV);
+  });
+  EXPECT_EQ(after_news.deaths, std::vector<std::string>{"ended by signal 11 (Segmentation fault): about to fall"});
+  const Ran after_an_end(1, [](int) {
+    std::cerr << "a remark on another trial\nend of that" << std::endl;
+    die(SIGSEGV);
+  });
+  EXPECT_EQ(after_an_end.deaths, std::vector<std::string>{"ended by signal 11 (Segmentation fault)"});
 }
 
 TEST(WorkerPool, AnExceptionAndAnExitOfALibraryAreDeaths) {

@@ -1,0 +1,123 @@
+// What becomes of trials whose worker dies: at which moment, and with which words. On the CPU.
+#include "experiments/run/worker_crew.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+#include <sstream>
+
+#include "experiments/results/failure_file.h"
+#include "tests/training/run_fixture.h"
+
+namespace winnow::test {
+namespace {
+
+// Its worker dies when it has drawn the first trial, before it can note that.
+class DyingTickets final : public Tickets {
+ public:
+  explicit DyingTickets(std::unique_ptr<Tickets> of) : of_(std::move(of)) {}
+  std::int64_t next(std::size_t counter) override {
+    const std::int64_t ticket = of_->next(counter);
+    if (counter == 0 && ticket == 0) ::kill(::getpid(), SIGKILL);
+    return ticket;
+  }
+
+ private:
+  std::unique_ptr<Tickets> of_;
+};
+
+class UnluckyCrew final : public WorkerCrew {
+ public:
+  using WorkerCrew::WorkerCrew;
+
+ protected:
+  std::unique_ptr<Tickets> tickets() override { return std::make_unique<DyingTickets>(WorkerCrew::tickets()); }
+};
+
+// Replicates 0 and 2 speak before their first step; the process of each but 0 dies as it writes the result.
+class SpeakingFiles final : public PosixFiles {
+ protected:
+  void write(int file, Bytes bytes, const Path& path) override {
+    const std::string place = path.string();
+    const auto is = [&](const char* words) { return place.find(words) != std::string::npos; };
+    for (const char* replicate : {"-r0", "-r2"}) {
+      if (is("/running/") && is(replicate)) std::cerr << "words of " << replicate << "\n" << std::flush;
+    }
+    if (is("/trials/") && !is("-r0")) ::kill(::getpid(), SIGKILL);
+    PosixFiles::write(file, bytes, path);
+  }
+};
+
+class Crew : public RunFixture {
+ protected:
+  Crew() : RunFixture("  - replicate: 3\n") {}
+  void SetUp() override {
+    RunFixture::SetUp();
+    for (const TrialSpec& spec : trials()) specs_.push_back(spec);
+    options_.out = out();
+  }
+  // One worker, with one trial at a time, or room for two.
+  template <class Of>
+  void run(Files& files, int most) {
+    table_ = TrialTable(specs_);
+    postponed_.assign(table_.size(), Postponed::Untouched);
+    const std::vector<double> costs(table_.size(), 1.0);
+    const std::vector<int> depths(table_.size(), 0);
+    const std::vector<std::size_t> list = {0, 1, 2};
+    std::ostringstream said;
+    Console console(false, false, said, Terminal{});
+    const auto mail = make_self()->mail();
+    FrontDesk desk(console, *mail, table_, costs);
+    Of crew({.trials = table_,
+             .options = options_,
+             .threads = 1,
+             .devices = devices_,
+             .sweep_text = "",
+             .read_ahead = false,
+             .files = files,
+             .desk = desk,
+             .tally = tally_,
+             .postponed = postponed_,
+             .step_costs = costs,
+             .depths = depths,
+             .settled = 0},
+            1, {.most = most, .from_the_start = false}, TrialDraw::counters(table_, list));
+    EXPECT_TRUE(crew.run(list, InWorkElsewhere::Postpone)) << said.str();
+  }
+  std::string reason(std::size_t at) { return failure_reason(files_, out(), specs_[at].name()).value_or(""); }
+
+  std::vector<TrialSpec> specs_;
+  TrialTable table_;
+  RunOptions options_;
+  RunDevices devices_;
+  Tally tally_;
+  std::vector<Postponed> postponed_;
+};
+
+// The record of an earlier failure says nothing of this run, and that of this run is no reason to train a trial again.
+TEST_F(Crew, ATrialThatIsLostAsItIsDrawnIsGivenBackAlsoIfItHasFailedBefore) {
+  record_failure(files_, out(), specs_[0], "no luck");
+  specs_[2].needs.push_back({"dense", "teacher", "method.teacher", "00aa-r0"});
+  for (const int most : {1, 2}) {
+    tally_ = {};
+    run<UnluckyCrew>(files_, most);
+    EXPECT_EQ(postponed_, (std::vector{Postponed::Suspect, Postponed::Ended, Postponed::Ended})) << most;
+    EXPECT_EQ(tally_[Tally::Trained] + tally_[Tally::Elsewhere], 1) << most;
+    EXPECT_EQ(tally_[Tally::Failed], 1) << most;
+    EXPECT_EQ(reason(2), "its teacher 00aa-r0 has no result");
+  }
+}
+
+TEST_F(Crew, OnlyWordsOfTheTrialItselfAreTheReasonOfItsFailure) {
+  SpeakingFiles files;
+  run<WorkerCrew>(files, 1);
+  EXPECT_EQ(tally_[Tally::Trained], 1);
+  const std::string killed = "its process ended by signal 9 (Killed), perhaps for want of memory";
+  EXPECT_EQ(reason(1), killed) << "neither news nor the words of the trial before";
+  EXPECT_EQ(reason(2), killed + ": words of -r2") << "which news followed";
+  EXPECT_EQ(postponed_, std::vector(3, Postponed::Ended));
+}
+
+}  // namespace
+}  // namespace winnow::test
