@@ -17,6 +17,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -119,6 +120,13 @@ class Child {
   const IsolationLimits& limits_;
 };
 
+// Held from the opening of a pipe until this process has closed the child's end: a child that another thread starts meanwhile
+// would have that end, too, and keep this process from seeing that its own has died.
+std::mutex& one_start_at_a_time() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 // This process's end of one child: its items are first, first + step, ... below end.
 class Worker {
  public:
@@ -169,6 +177,7 @@ class Worker {
 
  private:
   void start() {
+    std::unique_lock lock(one_start_at_a_time());
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
       fail(ErrorKind::Unavailable, "cannot start a process to read files in: {}", std::strerror(errno));
@@ -176,11 +185,13 @@ class Worker {
     heard_ = Clock::now();
     pid_ = ::fork();
     if (pid_ == 0) {
+      lock.unlock();  // the work may start children of its own
       ::close(ends[0]);
       Child(ends[1], work_, limits_).run(next_, end_, step_);
     }
     const int code = errno;
     ::close(ends[1]);
+    lock.unlock();
     in_ = ends[0];
     if (pid_ < 0) {
       fail(ErrorKind::Unavailable, "cannot start a process to read files in: {}", std::strerror(code));

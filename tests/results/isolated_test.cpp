@@ -2,11 +2,15 @@
 #include "experiments/results/isolated.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <span>
+#include <thread>
 
 namespace winnow::test {
 namespace {
@@ -92,6 +96,33 @@ TEST(Isolated, AChildThatWaitsForeverIsGivenUp) {
       limits);
   EXPECT_EQ(answers.problems.count(0), 1u);
   EXPECT_EQ(answers.texts.at(1), "fine");
+}
+
+// Called by fork() in the process that stays: the first thread waits there, with its child's end of the pipe open.
+std::atomic<bool> first_waits = false, other_began = false;
+thread_local bool is_first = false;
+void wait_for_the_other() {
+  if (!is_first || first_waits.exchange(true)) return;
+  for (int i = 0; i < 200 && !other_began; ++i) ::usleep(1000);
+  ::usleep(200'000);  // it has started its own child by now, unless it is kept from that
+}
+
+TEST(Isolated, ADeathIsSeenWhateverAnotherThreadsChildDoes) {
+  ASSERT_EQ(::pthread_atfork(nullptr, wait_for_the_other, nullptr), 0);
+  std::jthread other([] {
+    while (!first_waits) ::usleep(1000);
+    other_began = true;
+    run(1, [](std::size_t) {
+      ::sleep(4);
+      return std::string();
+    });
+  });
+  is_first = true;
+  const auto start = std::chrono::steady_clock::now();
+  const Answers answers = run(1, [](std::size_t) -> std::string { ::_exit(0); });
+  is_first = false;
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
+  EXPECT_EQ(answers.problems.count(0), 1u);
 }
 
 TEST(Isolated, OneItemThrowsWhatIsWrong) {
