@@ -373,6 +373,7 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
   try {
     if (options.devices != nullptr) devices = options.devices->open(group, options.gpu);
     set_up_all();
+    if (options.memory_taken) options.memory_taken();
     agree_on_data(group, *bench.data);
     if (options.checkpoints != nullptr) {
       checkpoints.emplace(*options.checkpoints, spec, group, name_of(bench.trainer->network().compute()));

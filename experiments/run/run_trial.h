@@ -49,6 +49,7 @@ struct RunTrialOptions {
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
+  std::function<void()> memory_taken = {};  // it holds what it needs of memory to train
   // The GPU has no room for the trial, which holds nothing of it now. True: it may fit now. Nothing: it never will.
   std::function<bool()> wait_for_room = {};
   std::function<Needed(const TrialNeed&)> needed = {};  // the finished trials that this one needs

@@ -174,15 +174,16 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
                                       news.text.clear();
                                     }};
   run.checkpoints = &checkpoints;
+  // Not at its first step: probes before that may take long, and no memory of the GPU.
+  run.memory_taken = [this] {
+    if (job_.seat != nullptr) job_.seat->settled();
+  };
   const double start = seconds_now();
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
     job_.news.tell(news);
     run.progress = [&, told = start](const TrialProgress& p) mutable {
-      if (job_.seat != nullptr && !metered) {
-        job_.seat->settled();
-        metered.emplace(*job_.meter, at);
-      }
+      if (job_.meter != nullptr && !metered) metered.emplace(*job_.meter, at);
       if (metered) metered->is_at(p.step);
       news.progress.step = p.step;
       news.progress.steps = p.steps;
