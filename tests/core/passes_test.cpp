@@ -5,20 +5,16 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <set>
 
 #include "core/autodiff.h"
 #include "tests/core/run_graph.h"
+#include "tests/core/wave.h"
 
 namespace winnow {
 namespace {
 
-std::vector<float> wave(std::size_t count, float phase) {
-  std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i) values[i] = std::sin(phase + 1.7f * static_cast<float>(i));
-  return values;
-}
+using test::wave;
 
 // relu(norm(x) + norm(z)) as a residual block ends; sum of its squares as the loss.
 struct FusedBlock {

@@ -9,16 +9,11 @@
 #include "core/program.h"
 #include "kernels/functors/optimizer_steps.h"
 #include "kernels/loops.h"
+#include "tests/core/wave.h"
 #include "tests/device/emulated.h"
 
 namespace winnow::test {
 namespace {
-
-std::vector<float> ripples(std::size_t count, float phase) {
-  std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i) values[i] = std::sin(phase + 0.7f * static_cast<float>(i));
-  return values;
-}
 
 // Steps of many parameters of all sizes, some of them with a mask, written where the weights are.
 class Steps {
@@ -35,11 +30,11 @@ class Steps {
                     velocity = graph_.input("velocity", {n}), keep = graph_.input("keep", {n}, DType::U8);
       const auto out = graph_.emit("sgd_step", {weight, grad, velocity, keep, kNoValue, kNoValue, kNoValue},
                                    {{"momentum", 0.9}, {"weight_decay", 0.01}}, "step");
-      void* const at = filled(ripples(n, phase));
+      void* const at = filled(wave(n, phase));
       bound.insert(bound.end(), {{weight, at}, {out[0], at}});
-      grads_.push_back(reinterpret_cast<float*>(filled(ripples(n, phase + 1))));
+      grads_.push_back(reinterpret_cast<float*>(filled(wave(n, phase + 1))));
       bound.push_back({grad, grads_.back()});
-      void* const slot = filled(ripples(n, phase + 2));
+      void* const slot = filled(wave(n, phase + 2));
       bound.insert(bound.end(), {{velocity, slot}, {out[1], slot}});
       bound.push_back({keep, p < kMasked ? filled(std::vector<std::uint8_t>(n, p % 2)) : nullptr});
       outputs.insert(outputs.end(), out.begin(), out.end());
@@ -104,7 +99,7 @@ struct Ascents {
   ValueId sum = graph.emit1("add", {s0, s2}, {}, "sum");
 
   std::vector<float> eval(const RunContext& context) {
-    const std::vector<float> values = ripples(900, 0.3f), slope = ripples(900, 2), scale{0.5f};
+    const std::vector<float> values = wave(900, 0.3f), slope = wave(900, 2), scale{0.5f};
     const auto in = [&](const std::vector<float>& of) {
       Memory memory(context.stream(), of.size() * sizeof(float));
       context.write(memory.get(), of.data(), of.size() * sizeof(float));
