@@ -6,26 +6,17 @@
 #include "experiments/results/trial_file.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/run_trial.h"
-#include "tests/device/emulated.h"
+#include "tests/device/run_on_emulated.h"
 #include "tests/said.h"
-#include "tests/training/run_fixture.h"
 #include "tests/training/whole_trial.h"
 
 #if defined(WINNOW_EMULATED)
 namespace winnow::test {
 namespace {
 
-class Gpus : public RunFixture {
+class Gpus : public RunOnEmulated {
  protected:
-  Gpus() : RunFixture("  - train.eval_batch: [16, 1000000]\n") {}
-  void SetUp() override {
-    emulator::reset();
-    RunFixture::SetUp();
-  }
-  void TearDown() override {
-    RunFixture::TearDown();
-    emulator::reset();
-  }
+  Gpus() : RunOnEmulated("  - train.eval_batch: [16, 1000000]\n") {}
   // Of the trial that fits, after a run.
   TrialResult result() const {
     const auto all = files("trials");
@@ -38,11 +29,6 @@ class Gpus : public RunFixture {
       if (entry.is_regular_file()) found.push_back(entry.path());
     }
     return found;
-  }
-  // With one thread each: a process that has had a team of threads cannot fork workers.
-  RunSaid run(std::vector<std::string> args) const {
-    args.insert(args.begin(), {"run", "--threads", "1"});
-    return winnow(args);
   }
 };
 

@@ -1,51 +1,48 @@
 // Several trials at once on one GPU, as `winnow run` trains them: the bits that each has alone, and what a failure, a fault, a
 // want of memory and a word to stop do to those beside it.
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
-#include <csignal>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/sweep_state.h"
 #include "tests/device/emulated.h"
-#include "tests/training/run_fixture.h"
 
 #if defined(WINNOW_EMULATED)
+#include "tests/device/run_on_emulated.h"
+
 namespace winnow::test {
 namespace {
 
 using Running = std::vector<RunningTrial>;
 
-// A process that looks at what a run has in work, until it ends with the one that made it.
-class Onlooker {
+// A number that this process shares with the workers that it forks.
+class Shared {
  public:
-  // `look`: false when it has seen enough.
-  Onlooker(const std::filesystem::path& out, const std::function<bool(const Running&)>& look) {
-    process_ = ::fork();
-    if (process_ != 0) return;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    PosixFiles files;
-    while (look(read_running(files, out, unix_now()))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    std::_Exit(0);
+  Shared() {
+    void* const memory = ::mmap(nullptr, sizeof(Number), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    number_ = new (memory) Number(0);
   }
-  ~Onlooker() {
-    ::kill(process_, SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-  }
-  Onlooker(const Onlooker&) = delete;
-  Onlooker& operator=(const Onlooker&) = delete;
+  ~Shared() { ::munmap(number_, sizeof(Number)); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  std::atomic<int>& operator*() const { return *number_; }
 
  private:
-  pid_t process_;
+  using Number = std::atomic<int>;
+  Number* number_;
 };
 
-class AtOnce : public RunFixture {
+class AtOnce : public RunOnEmulated {
  protected:
   explicit AtOnce(const std::string& axes =
                       "  - cases:\n"
@@ -54,19 +51,24 @@ class AtOnce : public RunFixture {
                       "      - {name: gmp, method.density: 0.2, train.optimizer: adam, train.lr: 0.001}\n"
                       "    key: method.name\n"
                       "  - replicate: 2\n")
-      : RunFixture(axes) {}
-  void SetUp() override {
-    emulator::reset();
-    RunFixture::SetUp();
-  }
-  void TearDown() override {
-    RunFixture::TearDown();
-    emulator::reset();
-  }
-  // With one thread each: a process that has had a team of threads cannot fork workers.
+      : RunOnEmulated(axes) {}
   RunSaid run(const std::string& at_once, std::vector<std::string> more = {}) const {
-    more.insert(more.begin(), {"run", "--device", "cuda", "--threads", "1", "--trials-per-device", at_once});
-    return winnow(more);
+    more.insert(more.begin(), {"--device", "cuda", "--trials-per-device", at_once});
+    return RunOnEmulated::run(more);
+  }
+  // In a worker, whose trials wait in a launch until so many are in work.
+  Running in_work(std::size_t trials) const {
+    PosixFiles files;
+    for (int looks = 0; looks < 60'000; ++looks) {
+      Running running = read_running(files, out(), unix_now());
+      if (running.size() >= trials) return running;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return {};
+  }
+  bool is_training(const std::string& trial) const {
+    PosixFiles files;
+    return is_in_work(files, out(), trial);
   }
   // What counts of each result.
   std::map<std::string, std::string> digests() const {
@@ -111,27 +113,20 @@ TEST_F(AtOnce, ResultsAreThoseOfTrialsAlone) {
 }
 
 TEST_F(AtOnce, TheRunSaysHowManyAndShowsAllInWork) {
-  const std::vector<std::string> longer = {"--set", "train.epochs=8"};
-  int seen[2];
-  ASSERT_EQ(::pipe(seen), 0);
-  {
-    const Onlooker onlooker(out(), [&](const Running& running) {
-      if (running.size() < 3) return true;
-      const bool of_one = running[0].process == running[1].process && running[1].process == running[2].process;
-      const char word = of_one ? 'y' : 'n';
-      return ::write(seen[1], &word, 1) != 1;
-    });
-    const RunSaid said = run("3", longer);
-    EXPECT_EQ(said.code, 0) << said.err;
-    EXPECT_TRUE(said.has("6 of 6 trials to train by a worker, 1 thread each")) << said.err;
-    EXPECT_TRUE(said.has("on 1 GPU (Emulated GPU), 3 at once on each")) << said.err;
-    EXPECT_TRUE(said.has("[6/6] ")) << said.err;
-  }
-  ::close(seen[1]);
-  char word = ' ';
-  EXPECT_EQ(::read(seen[0], &word, 1), 1) << "never were three in work";
-  EXPECT_EQ(word, 'y') << "not by threads of one process";
-  ::close(seen[0]);
+  const Shared of_one_process;
+  emulator::before_launches([&] {
+    if (*of_one_process != 0) return;
+    const Running running = in_work(3);
+    const bool same =
+        running.size() == 3 && running[0].process == running[1].process && running[1].process == running[2].process;
+    *of_one_process = same ? 1 : 2;
+  });
+  const RunSaid said = run("3");
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("6 of 6 trials to train by a worker, 1 thread each")) << said.err;
+  EXPECT_TRUE(said.has("on 1 GPU (Emulated GPU), 3 at once on each")) << said.err;
+  EXPECT_TRUE(said.has("[6/6] ")) << said.err;
+  EXPECT_EQ(*of_one_process, 1) << "never were three in work, or not in one process";
 }
 
 TEST_F(AtOnce, WrongNumbersAreOneLine) {
@@ -167,17 +162,15 @@ TEST_F(AtOnce, ATrialThatDoesNotFitBesideOthersWaitsForThem) {
 TEST_F(AtOnce, AWordToStopEndsAllOfThemAndTheRestIsTrainedByTheNextRun) {
   const std::vector<std::string> longer = {"--set", "train.epochs=12"};
   const auto alone = digests_alone(longer);
-  {
-    const pid_t self = ::getpid();
-    const Onlooker onlooker(out(), [&](const Running& running) {
-      if (running.size() < 3) return true;
-      ::kill(self, SIGTERM);
-      return false;
-    });
-    const RunSaid said = run("3", longer);
-    EXPECT_EQ(said.code, 75) << said.err;
-    EXPECT_TRUE(said.has("stopped on request")) << said.err;
-  }
+  const Shared asked;
+  emulator::before_launches([&, run = ::getpid()] {
+    if (*asked != 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));  // or they end before they hear of it
+    if (*asked == 0 && in_work(3).size() == 3 && (*asked).exchange(1) == 0) ::kill(run, SIGTERM);
+  });
+  const RunSaid said = run("3", longer);
+  emulator::before_launches({});
+  EXPECT_EQ(said.code, 75) << said.err;
+  EXPECT_TRUE(said.has("stopped on request")) << said.err;
   EXPECT_LT(digests().size(), alone.size());
   EXPECT_FALSE(std::filesystem::exists(out() / "failed")) << "a stop is no failure";
   EXPECT_TRUE(files_.list(Layout(out()).running()).empty()) << "heartbeats of trials that ended";
@@ -187,10 +180,10 @@ TEST_F(AtOnce, AWordToStopEndsAllOfThemAndTheRestIsTrainedByTheNextRun) {
 
 class AtOnceLost : public AtOnce {
  protected:
-  AtOnceLost() : AtOnce("  - train.epochs: [40, 10, 11]\n") {}
+  AtOnceLost() : AtOnce("  - train.epochs: [4, 2, 3]\n") {}
   std::string longest() const {
     for (const TrialSpec& spec : trials()) {
-      if (spec.settings.text("train.epochs").starts_with("40")) return spec.name();
+      if (spec.settings.text("train.epochs").starts_with("4")) return spec.name();
     }
     ADD_FAILURE() << "the sweep has another number of epochs";
     return "";
@@ -200,10 +193,9 @@ class AtOnceLost : public AtOnce {
 // Once its process is killed while it has all three in hand.
 TEST_F(AtOnceLost, TrialsOfAProcessThatIsKilledAreTrainedAlone) {
   const auto alone = digests_alone();
-  const Onlooker onlooker(out(), [&](const Running& running) {
-    if (running.size() < 3) return true;
-    ::kill(static_cast<pid_t>(running.front().process), SIGKILL);
-    return false;
+  const Shared killed;
+  emulator::before_launches([&] {
+    if (*killed == 0 && in_work(3).size() == 3 && (*killed).exchange(1) == 0) ::kill(::getpid(), SIGKILL);
   });
   const RunSaid said = run("3");
   EXPECT_EQ(said.code, 0) << said.err;
@@ -218,32 +210,30 @@ TEST_F(AtOnceLost, ATrialThatEndsItsProcessAloneAsWellHasFailed) {
   auto expected = digests_alone();
   const std::string bad = longest();
   expected.erase(bad);
-  const Onlooker onlooker(out(), [&, together = false](const Running& running) mutable {
-    together = together || running.size() == 3;
-    const auto found = std::ranges::find(running, bad, &RunningTrial::name);
-    if (together && found != running.end()) ::kill(static_cast<pid_t>(found->process), SIGKILL);
-    return true;
+  const Shared killed;
+  emulator::before_launches([&] {
+    const bool together = *killed == 0;
+    if (together ? in_work(3).size() == 3 : is_training(bad)) {
+      *killed = 1;
+      ::kill(::getpid(), SIGKILL);
+    }
   });
   const RunSaid said = run("3");
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("2 trained, 0 diverged, 1 failed")) << said.err;
   EXPECT_EQ(digests(), expected);
-  EXPECT_EQ(reason_why_failed(bad).find("its process ended by signal 9"), 0u) << reason_why_failed(bad);
+  EXPECT_EQ(reason_why_failed(bad), "its process ended by signal 9 (Killed), perhaps for want of memory");
 }
-
-// The onlooker's signal comes to the thread that trains nothing.
-void fault_of_the_device(int) { emulator::fail_device(0, cudaErrorIllegalAddress); }
 
 TEST_F(AtOnceLost, AFaultOfTheDeviceCostsNoneOfSeveralTrials) {
   const auto alone = digests_alone();
-  std::signal(SIGURG, fault_of_the_device);
-  const Onlooker onlooker(out(), [&](const Running& running) {
-    if (running.size() < 3) return true;
-    ::kill(static_cast<pid_t>(running.front().process), SIGURG);
-    return false;
+  const Shared struck;
+  emulator::before_launches([&] {
+    if (*struck == 0 && in_work(3).size() == 3 && (*struck).exchange(1) == 0) {
+      emulator::fail_device(0, cudaErrorIllegalAddress);
+    }
   });
   const RunSaid said = run("3");
-  std::signal(SIGURG, SIG_DFL);
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("given back, to be trained alone: its process, with ")) << said.err;
   EXPECT_TRUE(said.has("an illegal memory access was encountered")) << said.err;
@@ -255,15 +245,10 @@ TEST_F(AtOnceLost, AFaultOfTheDeviceIsTheFailureOfATrialThatIsAlone) {
   auto expected = digests_alone();
   const std::string bad = longest();
   expected.erase(bad);
-  std::signal(SIGURG, fault_of_the_device);
-  const Onlooker onlooker(out(), [&](const Running& running) {
-    const auto found = std::ranges::find(running, bad, &RunningTrial::name);
-    if (found == running.end()) return true;
-    ::kill(static_cast<pid_t>(found->process), SIGURG);
-    return false;
+  emulator::before_launches([&] {
+    if (is_training(bad)) emulator::fail_device(0, cudaErrorIllegalAddress);
   });
   const RunSaid said = run("1");
-  std::signal(SIGURG, SIG_DFL);
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("2 trained, 0 diverged, 1 failed")) << said.err;
   EXPECT_EQ(digests(), expected);

@@ -75,6 +75,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
+  announce_launch();
   return stream_call("cudaGraphLaunch", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
     const auto found = machine.graph_execs.find(exec);
     if (found == machine.graph_execs.end()) return cudaErrorInvalidResourceHandle;

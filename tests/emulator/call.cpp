@@ -47,6 +47,14 @@ cudaError_t strike(Machine& machine, const char* name) {
   return struck;
 }
 
+void announce_launch() {
+  Machine& machine = Machine::instance();
+  Machine::Lock lock(machine.mutex);
+  const std::function<void()> call = machine.before_launches;
+  lock.unlock();
+  if (call) call();
+}
+
 cudaError_t entry_error(Machine& machine, const char* name, Needs needs) {
   if (const cudaError_t fault = strike(machine, name); fault != cudaSuccess) return fault;
   if (machine.driver_version < CUDART_VERSION / 1000 * 1000) return cudaErrorInsufficientDriver;
@@ -82,6 +90,7 @@ bool is_device_memory(const void* at, std::size_t bytes) {
 }
 
 void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
+  announce_launch();
   call("launch", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
     const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
     if (!launchable(launch)) return cudaErrorInvalidConfiguration;

@@ -11,6 +11,8 @@ enum class Needs : std::uint8_t { Driver, Device, WorkingDevice, NoCapture };
 
 // The error with which the call ends at once, or cudaSuccess. Locked.
 cudaError_t entry_error(Machine& machine, const char* name, Needs needs);
+// Before a launch, not locked: what the test has to say to it.
+void announce_launch();
 // The fault that strikes this call, if one does. Locked.
 cudaError_t strike(Machine& machine, const char* name);
 

@@ -34,6 +34,7 @@ void reset_counts() {
   Locked machine;
   machine->direct = machine->in_graphs = {};
 }
+void before_launches(std::function<void()> call) { Locked()->before_launches = std::move(call); }
 Live live() {
   Locked machine;
   return {machine->memory.live(), machine->streams.size(),     machine->events.size(),

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,10 @@ struct Counts {
 enum class Within : std::uint8_t { Direct, Graphs };
 Counts counts(Within within);
 void reset_counts();
+
+// Called by each thread that launches a kernel or a graph, before it does, until reset(): how a test has something happen while
+// work is under way.
+void before_launches(std::function<void()> call);
 
 // What has been made and not been given back.
 struct Live {

@@ -40,6 +40,7 @@ void Machine::reset() {
   direct = in_graphs = {};
   reports.clear();
   faults.clear();
+  before_launches = {};
   devices.assign(1, {});
   host_thread() = {};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -76,6 +77,7 @@ class Machine {
   std::vector<std::shared_ptr<Capture>> captures;  // under way
   Counts direct, in_graphs;
   std::vector<Report> reports;
+  std::function<void()> before_launches;
   std::multimap<std::string, std::pair<int, cudaError_t>, std::less<>> faults;  // calls to go until it strikes
 
  private:
