@@ -75,12 +75,13 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
     Operands found(shape);
     std::vector<Memory> memory;
     for (Bytes* operand : found.all()) memory.emplace_back(stream, operand->size());
-    constexpr std::size_t kAligned = 64;  // and no more
-    const Bytes noise(kAligned + layer->scratch_bytes(), std::byte{0xff});
+    // Aligned to 64 bytes and no more, with as much before and behind it that is not the layer's.
+    const std::size_t scratch_bytes = layer->scratch_bytes(), margin = (scratch_bytes / 256 + 1) * 256 + 64;
+    const Bytes noise(margin + scratch_bytes + margin, std::byte{0xff});
     const Memory workspace(stream, noise.size());
     const LayerBuffers buffers{memory[0].get(), memory[1].get(), shape.bias ? memory[2].get() : nullptr,
                                memory[3].get()};
-    const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get() + kAligned};
+    const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get() + margin};
     std::unique_ptr<Recording> recording;
     std::vector<Bytes> first;
     for (int round = 0; round < 4; ++round) {
@@ -96,6 +97,12 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
         stream->download(now.all()[i]->data(), memory[i].get(), memory[i].bytes());
         results.push_back(*now.all()[i]);
       }
+      Bytes left(noise.size());
+      stream->download(left.data(), workspace.get(), left.size());
+      EXPECT_TRUE(std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(margin), noise.begin()))
+          << "wrote before its scratch memory";
+      EXPECT_TRUE(std::equal(left.end() - static_cast<std::ptrdiff_t>(margin), left.end(), noise.begin()))
+          << "wrote behind its scratch memory";
       if (round == 0) first = results;
       EXPECT_EQ(results, first) << "round " << round << " by " << layer->implementation();
     }
@@ -141,6 +148,9 @@ std::vector<LayerCase> layer_cases() {
       {"pointwise_stride_2",
        with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0, s.stride = 2; })},
       {"lenet", with([](ConvShape& s) { s.in = 6, s.kernel_h = s.kernel_w = 5, s.pad = 0, s.bias = true; })},
+      // So many that the gradient of the bias has partial sums, beside operands with more channels than the layer has.
+      {"many_rows",
+       with([](ConvShape& s) { s.batch = 5, s.height = s.width = 30, s.in = 3, s.out = 5, s.bias = true; })},
       {"depthwise", with([](ConvShape& s) { s.groups = 16; })},
       {"linear", with([](ConvShape& s) {
          s.batch = 32, s.height = s.width = s.kernel_h = s.kernel_w = 1, s.pad = 0, s.in = 49, s.out = 10,
