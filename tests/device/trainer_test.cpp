@@ -58,6 +58,24 @@ std::vector<TrialCase> trials() {
   return all;
 }
 
+// Cropped and mirrored by the device, as the trial's seed has it.
+TEST(DeviceTrial, AugmentsImagesAsTheCpuDoes) {
+  TrialCase plain{"plain", "lenet300", {{"name", "dense"}}, {{"lr", "0.05"}}, tiny_images()}, augmented = plain;
+  augmented.data.emplace_back("augment", "standard");
+  const Seen without = train_here(plain, nullptr), expected = train_here(augmented, nullptr);
+#if defined(WINNOW_EMULATED)
+  machine_of(1);
+#endif
+  const Seen found = train_here(augmented, open_device());
+  expect_near(found, expected, 0.02);
+  ASSERT_EQ(without.losses.size(), expected.losses.size());
+  bool differs = false;
+  for (std::size_t i = 0; i < without.losses.size(); ++i) {
+    differs = differs || std::abs(without.losses[i] - expected.losses[i]) > 0.1 * expected.losses[i];
+  }
+  EXPECT_TRUE(differs) << "it is not seen whether images are augmented";
+}
+
 INSTANTIATE_TEST_SUITE_P(Trials, DeviceTrial, testing::ValuesIn(trials()),
                          [](const auto& at) { return at.param.name; });
 
