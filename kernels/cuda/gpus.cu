@@ -18,7 +18,7 @@ extern "C" {
 namespace winnow::cuda {
 namespace {
 
-// The least compute capability that this program has code for, as 80. The emulator runs its kernels everywhere.
+// The least compute capability that this program has code for, as 80.
 int least_capability() {
 #if defined(__CUDA_ARCH_LIST__)
   constexpr int kArchs[] = {__CUDA_ARCH_LIST__};

@@ -1,5 +1,10 @@
 // Where a run trains: the choice of train.device, what is said where there is no GPU, provenance, and what becomes of trials
 // that do not fit or whose device fails. On the emulated device, which can be without a driver.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -45,6 +50,24 @@ TEST_F(Gpus, WhyThereIsNoneIsToldApart) {
   ::setenv("CUDA_VISIBLE_DEVICES", "7", 1);
   EXPECT_EQ(survey_gpus().problem, "no GPU is visible: CUDA_VISIBLE_DEVICES is '7'");
   ::unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
+TEST_F(Gpus, OneOlderThanTheCodeIsOneLineBeforeAnyTrial) {
+  emulator::set_compute_capability(80);
+  EXPECT_EQ(survey_gpus().problem, "");
+  emulator::set_compute_capability(75);
+  const std::string problem =
+      "GPU 0 (Emulated GPU) has compute capability 7.5, this program has code for 8.0 and later (CUDA_VISIBLE_DEVICES "
+      "leaves GPUs out)";
+  const RunSaid said = run({"--device", "cuda"});
+  EXPECT_EQ(said.code, 69);
+  EXPECT_EQ(said.err, "winnow: error: train.device is cuda, but " + problem +
+                          "   (train.device: auto trains on the CPU then; see winnow doctor)\n");
+  EXPECT_FALSE(std::filesystem::exists(out() / "running"));
+  const Said doctor = winnow::winnow({"doctor"});
+  EXPECT_EQ(doctor.code, 0) << doctor.out;
+  EXPECT_NE(doctor.out.find("none  GPU        " + problem + ": trials are trained on the CPU\n"), std::string::npos)
+      << doctor.out;
 }
 
 TEST_F(Gpus, CudaWithoutOneIsOneLineBeforeAnyTrial) {
@@ -180,6 +203,30 @@ TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
   const Said broken = winnow::winnow({"doctor"});
   EXPECT_EQ(broken.code, 69);
   EXPECT_NE(broken.out.find("fail  training   fails on GPU 0: "), std::string::npos) << broken.out;
+}
+
+TEST_F(Gpus, DoctorSaysWhetherTheDaemonOfMpsRuns) {
+  const std::filesystem::path place = folder_ / "mps", id = place / "nvidia-cuda-mps-control.pid";
+  std::filesystem::create_directories(place);
+  ::setenv("CUDA_MPS_PIPE_DIRECTORY", place.c_str(), 1);
+  const auto line = [] {
+    const std::string text = winnow::winnow({"doctor"}).out;
+    const std::size_t at = text.find(" MPS ");
+    EXPECT_NE(at, std::string::npos) << text;
+    const std::size_t begin = text.rfind('\n', at) + 1;
+    return text.substr(begin, text.find('\n', at) - begin);
+  };
+  const std::string none =
+      "none  MPS        no control daemon at " + place.string() + ": processes that share a GPU take turns";
+  EXPECT_EQ(line(), none);
+  const pid_t ended = ::fork();
+  if (ended == 0) std::_Exit(0);
+  ::waitpid(ended, nullptr, 0);
+  std::ofstream(id) << ended << "\n";
+  EXPECT_EQ(line(), none) << "it has left its file behind";
+  std::ofstream(id) << ::getpid() << "\n";
+  EXPECT_EQ(line(), fmt::format("ok    MPS        the control daemon runs as process {}", ::getpid()));
+  ::unsetenv("CUDA_MPS_PIPE_DIRECTORY");
 }
 
 }  // namespace

@@ -49,11 +49,14 @@ struct Ended {
 };
 
 std::unique_ptr<Ended> ended(const std::shared_ptr<DeviceStream>& stream, const Pairs& train,
-                             std::function<void(TrainState&)> prepare = {}, Method* method = nullptr) {
+                             std::function<void(TrainState&)> prepare = {}, Method* method = nullptr,
+                             const Pairs& data = {}) {
   auto found = std::make_unique<Ended>();
   Pairs settings = {{"batch", "4"}, {"eval_batch", "10"}};
   settings.insert(settings.end(), train.begin(), train.end());
-  SmallTrial trial("lenet300", {{"name", "dense"}}, settings, kTiny);
+  Pairs images = kTiny;
+  images.insert(images.end(), data.begin(), data.end());
+  SmallTrial trial("lenet300", {{"name", "dense"}}, settings, images);
   trial.observer = &found->seen;
   found->seen.prepare = std::move(prepare);
   ProgramCache programs(stream);
@@ -86,6 +89,43 @@ TEST_F(QueuedSteps, TheHostDoesNotWaitWithinAnEpochAndSendsNoImages) {
     EXPECT_EQ(found->seen.waits[step], found->seen.waits[step - 1]) << "step " << step;
     EXPECT_LT(found->seen.sent[step] - found->seen.sent[step - 1], 300u) << "step " << step;
   }
+}
+
+// Several times as many as are queued at once, with no event among them.
+TEST_F(QueuedSteps, TheHostWaitsOnceForAFullQueueOfALongEpoch) {
+  constexpr std::size_t kSteps = 160;
+  static_assert(kSteps > 4 * TrainingStep::kMostQueued);
+  const Pairs train = {{"epochs", "1"}, {"lr", "0.01"}}, data = {{"examples", std::to_string(4 * kSteps)}};
+  const auto here = ended(open_device(), train, {}, nullptr, data), there = ended(nullptr, train, {}, nullptr, data);
+  ASSERT_EQ(here->seen.waits.size(), kSteps);
+  std::vector<std::size_t> waited;
+  for (std::size_t step = 3; step < kSteps; ++step) {
+    if (here->seen.waits[step] > here->seen.waits[step - 1]) waited.push_back(step);
+  }
+  EXPECT_EQ(waited, (std::vector<std::size_t>{32, 64, 96, 128}));
+  ASSERT_EQ(here->seen.steps.size(), kSteps);
+  for (std::size_t i = 0; i < kSteps; ++i) {
+    const double expected = there->seen.steps[i].loss;
+    EXPECT_EQ(here->seen.steps[i].step, there->seen.steps[i].step);
+    EXPECT_NEAR(here->seen.steps[i].loss, expected, 0.02 * expected) << "step " << i;
+  }
+}
+
+// The update belongs to a trial (its optimiser's and its method's memory); training and evaluation are of the shape.
+TEST_F(QueuedSteps, ASecondTrialOfAShapeRecordsItsUpdateAndNothingElse) {
+  ProgramCache programs(open_device());
+  const auto recordings_of = [&](const char* rate) {
+    emulator::reset_counts();
+    SmallTrial trial("lenet300", {{"name", "dense"}},
+                     {{"batch", "4"}, {"eval_batch", "10"}, {"epochs", "2"}, {"lr", rate}}, kTiny);
+    TrainJob job = trial.job();
+    job.programs = &programs;
+    Trainer(job).run();
+    return emulator::counts(emulator::Within::Direct).recordings;
+  };
+  EXPECT_EQ(recordings_of("0.01"), 3u) << "of training, update and evaluation";
+  EXPECT_EQ(recordings_of("0.02"), 1u);
+  EXPECT_EQ(recordings_of("0.01"), 1u);
 }
 
 TEST_F(QueuedSteps, ADataSetIsSentOnceForAllTrialsOfAWorker) {

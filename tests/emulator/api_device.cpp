@@ -48,7 +48,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->sharedMemPerBlock = Block::kMostShared;
     properties->warpSize = warpSize;
     properties->maxThreadsPerBlock = static_cast<int>(Block::kMostThreads);
-    properties->major = 9;
+    properties->major = machine.compute_capability / 10;
+    properties->minor = machine.compute_capability % 10;
     properties->multiProcessorCount = 4;
     return cudaSuccess;
   });

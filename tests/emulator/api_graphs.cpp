@@ -70,6 +70,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
     if (found == machine.graphs.end()) return cudaErrorInvalidValue;
     const auto made = std::make_shared<CUgraphExec_st>(CUgraphExec_st{found->second->graph});
     machine.graph_execs[*exec = made.get()] = made;
+    ++machine.direct.recordings;
     return cudaSuccess;
   });
 }

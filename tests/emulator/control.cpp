@@ -27,6 +27,7 @@ void set_lane_order(LaneOrder order, std::uint64_t seed) {
 void set_stream_seed(std::uint64_t seed) { Locked()->random.seed(seed); }
 void set_device_count(int count) { Locked()->devices.assign(static_cast<std::size_t>(count), {}); }
 void set_memory_limit(std::size_t bytes) { Locked()->memory_limit = bytes; }
+void set_compute_capability(int capability) { Locked()->compute_capability = capability; }
 void set_driver_version(int version) { Locked()->driver_version = version; }
 
 Counts counts(Within within) { return within == Within::Direct ? Locked()->direct : Locked()->in_graphs; }

@@ -39,6 +39,8 @@ void set_stream_seed(std::uint64_t seed);
 void set_device_count(int count);
 // Of each device; cudaMemGetInfo tells it.
 void set_memory_limit(std::size_t bytes);
+// Of each device, 90 at the start. The sources are built as if they had code for 80 and later.
+void set_compute_capability(int capability);
 // As cudaDriverGetVersion gives it, 13000 at the start. A lower one is too old.
 void set_driver_version(int version);
 
@@ -46,8 +48,8 @@ void set_driver_version(int version);
 struct Counts {
   std::size_t kernels = 0, copies = 0, memsets = 0, library = 0;
   std::size_t bytes_to_device = 0, bytes_to_host = 0;
-  // Of direct calls only. Synchronisations are all calls that wait, cudaFree and copies to the host too.
-  std::size_t graph_launches = 0, synchronisations = 0;
+  // Of direct calls only. Recordings are graphs that were made to be launched. Synchronisations are all calls that wait, cudaFree and copies to the host too.
+  std::size_t graph_launches = 0, recordings = 0, synchronisations = 0;
 };
 enum class Within : std::uint8_t { Direct, Graphs };
 Counts counts(Within within);

@@ -27,6 +27,7 @@ void Machine::reset() {
   lane_seed = launches = 0;
   random.seed(0);
   memory_limit = std::size_t{1} << 30;
+  compute_capability = 90;
   driver_version = CUDART_VERSION;
   queues.clear();
   last_run_ = nullptr;

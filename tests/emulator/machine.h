@@ -65,7 +65,7 @@ class Machine {
   std::uint64_t lane_seed = 0, launches = 0;
   std::mt19937_64 random;  // of streams
   std::size_t memory_limit = std::size_t{1} << 30;
-  int driver_version = CUDART_VERSION;
+  int compute_capability = 90, driver_version = CUDART_VERSION;
   std::vector<EmulatedDevice> devices;
   Memory memory;
   std::vector<std::shared_ptr<CUstream_st>> queues;  // streams, and destroyed ones that have work left
