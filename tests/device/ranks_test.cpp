@@ -3,6 +3,9 @@
 // group, on emulated devices.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "distributed/training_step.h"
 #include "kernels/gpus.h"
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
@@ -104,6 +107,31 @@ TEST(RanksThatDiverge, SendAsManyBytesAsThoseOfTheCpu) {
         EXPECT_EQ(found.bytes_dense, expected.bytes_dense);
       }
     }
+  }
+}
+
+// What one rank finds is marked on all, from the batch on in which it was: whoever asks a rank is told the same.
+TEST(RanksThatDiverge, AreMarkedAlikeThoughOneOfThemFoundIt) {
+  constexpr std::int64_t kStep = 7;
+  std::vector<RunStatus> marks(kRanks);
+  const auto work = [&](ThreadRank& comm) {
+    SmallTrial trial("lenet300", {{"name", "dense"}}, {{"batch", "4"}}, tiny_images(), {}, &comm);
+    const TrainJob job = trial.job();
+    const Network network(job.build, job.method, job.train, DType::F32, 1);
+    ProgramCache programs;
+    ParamStore& params = programs.begin(network.model(job.rows(), Use::Train), Optimizer::slots(job.train));
+    const auto source = job.data.train(job.batch(), job.seeds.data_order, job.seeds.augment, job.slice());
+    TrainingStep step(job, network, programs, *source);
+    step.enter_phase(0);
+    if (comm.rank() == 1) params.change(ParamId(0))[0] = HUGE_VALF;
+    step.gradients(0, kStep, false);
+    EXPECT_FALSE(step.results().at(0).finite);
+    marks[static_cast<std::size_t>(comm.rank())] = step.status();
+  };
+  EXPECT_EQ(on_ranks(kRanks, work), no_errors(kRanks));
+  for (const RunStatus& mark : marks) {
+    EXPECT_NE(mark.not_finite, 0u);
+    EXPECT_EQ(mark.since, kStep);
   }
 }
 
