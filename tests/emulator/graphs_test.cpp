@@ -53,6 +53,27 @@ TEST_F(Graphs, RecordsAndReplaysWithFrozenArguments) {
   EXPECT_EQ(live().graphs + live().graph_execs, 0u);
 }
 
+TEST_F(Graphs, LaunchesAreAnnouncedUntilTheMachineIsReset) {
+  int announced = 0;
+  std::size_t queued = 0;
+  before_launches([&] {
+    ++announced;
+    queued = pending();  // may ask the machine
+  });
+  float* x = on_device<float>(1);
+  const cudaStream_t stream = capturing();
+  for_each(exec_on(stream), 1, Add<float>{x, x, x});
+  const cudaGraphExec_t exec = instance(stream);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(cudaGraphLaunch(exec, stream), cudaSuccess);
+  EXPECT_EQ(announced, 3);
+  EXPECT_EQ(queued, 1u) << "before the second launch of the graph";
+  EXPECT_EQ(counts(Within::Direct).recordings, 1u);
+  reset();
+  x = on_device<float>(1);
+  for_each(exec_on(new_stream()), 1, Add<float>{x, x, x});
+  EXPECT_EQ(announced, 3);
+}
+
 TEST_F(Graphs, ForkAndJoin) {
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
     reset();
