@@ -1,6 +1,7 @@
 # Where nvcc is present the CUDA sources are compiled: they share their functors with the CPU kernels, so a functor that does
-# not compile for the device is found here and now. Where NVIDIA's libraries are present as well, `winnow_cuda` is what a
-# program links to run on a device. nvcc is called by hand, so that a machine without it can still configure the project.
+# not compile for the device is found here and now. Where NVIDIA's libraries are present as well, `winnow_cuda_kernels`
+# is what a program links to run on a device, and `winnow_cuda_module` what it loads then (kernels/gpu_libraries.h). nvcc is
+# called by hand, so that a machine without it can still configure the project.
 find_program(WINNOW_NVCC nvcc HINTS /usr/local/cuda/bin)
 if(NOT WINNOW_CUDA_OBJECTS OR NOT WINNOW_NVCC)
   message(STATUS "winnow: no nvcc, CUDA sources are not compiled")
@@ -70,7 +71,7 @@ if(WINNOW_CUBLASLT)
     list(FILTER vendor_sources EXCLUDE REGEX "/nccl_[a-z]+\\.cpp$")
   endif()
   add_library(winnow_cuda_vendor OBJECT ${vendor_sources})
-  set_target_properties(winnow_cuda_vendor PROPERTIES UNITY_BUILD OFF)
+  set_target_properties(winnow_cuda_vendor PROPERTIES UNITY_BUILD OFF POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(winnow_cuda_vendor PRIVATE winnow_options)
   # Four fifths of the time that cudnn-frontend takes to compile go into optimising what runs once for each shape of a layer.
   set_source_files_properties("${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/vendor/convolution_plan.cpp"
@@ -88,17 +89,28 @@ if(WINNOW_CUBLASLT)
 
   # Objects and not an archive: what the ops run are weak references (kernels/for_each.h), for which a linker takes nothing out
   # of an archive.
-  add_library(winnow_cuda INTERFACE)
-  target_link_libraries(winnow_cuda INTERFACE winnow_options ${cuda_objects} ${vendor_objects}
-    CUDA::cublasLt CUDA::cudart_static)
+  add_library(winnow_cuda_kernels INTERFACE)
+  target_link_libraries(winnow_cuda_kernels INTERFACE winnow_options ${cuda_objects} CUDA::cudart_static)
+  add_dependencies(winnow_cuda_kernels winnow_cuda_code)
+
+  set(vendor_libraries CUDA::cublasLt)
   if(WINNOW_CUDNN)
-    target_link_libraries(winnow_cuda INTERFACE "${WINNOW_CUDNN_LIBRARY}" CUDA::nvrtc)
+    list(APPEND vendor_libraries "${WINNOW_CUDNN_LIBRARY}" CUDA::nvrtc)
   endif()
   if(WINNOW_NCCL)
-    target_link_libraries(winnow_cuda INTERFACE "${WINNOW_NCCL_LIBRARY}")
+    list(APPEND vendor_libraries "${WINNOW_NCCL_LIBRARY}")
   endif()
+  # Has the CUDA runtime once more, as each of NVIDIA's libraries has: all of them share the driver's context.
+  add_library(winnow_cuda_module MODULE ${vendor_objects})
+  set_target_properties(winnow_cuda_module PROPERTIES OUTPUT_NAME winnow_cuda LINKER_LANGUAGE CXX
+    INSTALL_RPATH_USE_LINK_PATH TRUE)
+  target_link_libraries(winnow_cuda_module PRIVATE ${vendor_libraries} CUDA::cudart_static)
+
+  # All in one, for tests.
+  add_library(winnow_cuda INTERFACE)
+  target_link_libraries(winnow_cuda INTERFACE winnow_cuda_kernels ${vendor_objects} ${vendor_libraries})
   target_include_directories(winnow_cuda SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS})
-  add_dependencies(winnow_cuda winnow_cuda_code winnow_cuda_vendor)
+  add_dependencies(winnow_cuda winnow_cuda_vendor)
 
   # Does a program link, and start where there is no device?
   add_executable(cuda_links EXCLUDE_FROM_ALL tests/cuda_links.cpp)

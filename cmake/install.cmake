@@ -1,6 +1,5 @@
 # `cmake --install build/release --prefix PREFIX`: the program, its manual page and completions, the reader of result files,
 # plots, documents and examples.
-include(GNUInstallDirs)
 install(TARGETS winnow RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(PROGRAMS tools/winnow.py tools/plot.py DESTINATION "${CMAKE_INSTALL_DATADIR}/winnow")
 install(DIRECTORY examples DESTINATION "${CMAKE_INSTALL_DATADIR}/winnow")

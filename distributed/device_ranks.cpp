@@ -8,10 +8,14 @@
 
 #include "core/error.h"
 #include "distributed/agree.h"
+#include "kernels/gpu_libraries.h"
 
 namespace winnow {
 
-DeviceGroups DeviceRanks::installed() { return cuda::nccl != nullptr ? cuda::nccl() : DeviceGroups{}; }
+DeviceGroups DeviceRanks::installed() {
+  const auto nccl = cuda::open_stream != nullptr ? cuda::libraries().nccl : nullptr;
+  return nccl != nullptr ? nccl() : DeviceGroups{};
+}
 
 DeviceRanks::DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream)
     : DeviceRanks(comm, std::move(stream), Options{}) {}

@@ -1,5 +1,5 @@
 // Ranks that have a device each and sum buffers of their devices over all of them. Implemented in kernels/cuda/vendor by NCCL;
-// a program that is linked without it has no such groups. A group is used by one thread, and by all its ranks in the same
+// a program without it has no such groups (kernels/gpu_libraries.h). A group is used by one thread, and by all its ranks in the same
 // order. It queues and does not wait for other ranks, but where a library connects ranks at their first sum: then with the
 // patience that the group was opened with. What is recorded with a group is of no use without it, and must end before it.
 //
@@ -44,10 +44,5 @@ struct DeviceGroups {
                                              const Patience& patience)>
       open;
 };
-
-namespace cuda {
-// NCCL. Weak: null in programs that are linked without it.
-[[gnu::weak]] DeviceGroups nccl();
-}  // namespace cuda
 
 }  // namespace winnow

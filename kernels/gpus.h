@@ -1,9 +1,8 @@
-// What GPUs this process sees, and the libraries that it would use them with. Plain values. Looking starts the CUDA driver in
+// What GPUs this process sees. Plain values. Looking starts the CUDA driver in
 // this process, which no child that is forked afterwards can use.
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -23,10 +22,8 @@ struct GpuSurvey {
 };
 
 namespace cuda {
-// Never throws. Weak: null in programs that are linked without the CUDA back end.
+// Never throws, and needs no library but the driver's. Weak: null in programs that are linked without the CUDA back end.
 [[gnu::weak]] GpuSurvey survey_gpus();
-// Versions of the libraries that this program is linked with: "cublaslt", "cudnn", "nccl". Needs no driver. Weak too.
-[[gnu::weak]] std::map<std::string, std::string> library_versions();
 }  // namespace cuda
 
 // "13.0" of 13000; "none" of 0.

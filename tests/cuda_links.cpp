@@ -5,24 +5,21 @@
 #include <cstdio>
 #include <exception>
 
-#include "kernels/cuda/vendor/layers.h"
-#include "kernels/device_group.h"
-#include "kernels/gpus.h"
+#include "kernels/cuda/vendor/libraries.h"
 
 namespace {
 
-template <class Shape>
-void report(const char* what, const Shape& shape) {
-  const auto layer = winnow::cuda::vendor::make_layer(shape, winnow::Direction::Forward);
+void report(const char* what, const std::unique_ptr<winnow::PlannedLayer>& layer) {
   std::printf("%s: %s\n", what, layer == nullptr ? "no vendor library computes it" : layer->implementation().c_str());
 }
 
 }  // namespace
 
 int main() {
-  using winnow::DType;
-  if (winnow::cuda::nccl == nullptr) std::printf("no NCCL\n");
-  for (const auto& [name, version] : winnow::cuda::library_versions()) {
+  using winnow::Direction, winnow::DType;
+  const winnow::cuda::Libraries& libraries = *winnow_cuda_libraries();
+  if (libraries.nccl == nullptr) std::printf("no NCCL\n");
+  for (const auto& [name, version] : libraries.versions()) {
     std::printf("%s %s\n", name.c_str(), version.c_str());
   }
   int devices = 0;
@@ -32,8 +29,9 @@ int main() {
     return 0;
   }
   try {
-    report("linear layer", winnow::LinearShape{128, 784, 300, DType::F32, true});
-    report("convolution", winnow::ConvShape{32, 32, 32, 16, 16, 3, 3, 1, 1, 1, DType::BF16, false});
+    report("linear layer", libraries.linear({128, 784, 300, DType::F32, true}, Direction::Forward));
+    report("convolution",
+           libraries.convolution({32, 32, 32, 16, 16, 3, 3, 1, 1, 1, DType::BF16, false}, Direction::Forward));
   } catch (const std::exception& error) {
     std::printf("%s\n", error.what());
     return 1;

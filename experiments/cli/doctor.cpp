@@ -23,6 +23,7 @@
 #include "experiments/run/devices.h"
 #include "experiments/run/provenance.h"
 #include "experiments/text.h"
+#include "kernels/gpu_libraries.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -88,6 +89,27 @@ void find_mps(Findings& all) {
                  runs ? "" : "processes that share a GPU take turns"});
 }
 
+void find_cuda_libraries(Findings& all) {
+  std::map<std::string, std::string> versions;
+  try {
+    versions = cuda::libraries().versions();
+  } catch (const std::exception& error) {
+    all.push_back({State::Missing, "libraries", fmt::format("NVIDIA's cannot be loaded: {}", error.what()),
+                   "no trial can be trained on a GPU"});
+    return;
+  }
+  const std::pair<std::string, std::pair<const char*, const char*>> libraries[] = {
+      {"cublaslt", {"cuBLASLt", "linear layers are computed by their definition, slowly"}},
+      {"cudnn", {"cuDNN", "convolutions are computed by their definition, slowly"}},
+      {"nccl", {"NCCL", "gradients of a trial on several GPUs go through the host and MPI"}}};
+  for (const auto& [key, said] : libraries) {
+    const auto found = versions.find(key);
+    const bool linked = found != versions.end();
+    all.push_back({linked ? State::Ok : State::Missing, said.first, linked ? found->second : "not linked",
+                   linked ? "" : said.second});
+  }
+}
+
 void find_gpus(const GpuSurvey& survey, Findings& all) {
   if (!survey.problem.empty()) all.push_back({State::Missing, "GPU", survey.problem, "trials are trained on the CPU"});
   for (std::size_t at = 0; at < survey.gpus.size(); ++at) {
@@ -101,21 +123,11 @@ void find_gpus(const GpuSurvey& survey, Findings& all) {
     all.push_back({State::Ok, fmt::format("GPU {}", at), text,
                    alone ? "gradients of trials on several GPUs go through the host" : ""});
   }
-  if (cuda::library_versions == nullptr) return;
+  if (cuda::survey_gpus == nullptr) return;
   all.push_back(
       {survey.driver > 0 ? State::Ok : State::Missing, "CUDA",
        fmt::format("driver {}, runtime {}", cuda_version_text(survey.driver), cuda_version_text(survey.runtime))});
-  const auto versions = cuda::library_versions();
-  const std::pair<std::string, std::pair<const char*, const char*>> libraries[] = {
-      {"cublaslt", {"cuBLASLt", "linear layers are computed by their definition, slowly"}},
-      {"cudnn", {"cuDNN", "convolutions are computed by their definition, slowly"}},
-      {"nccl", {"NCCL", "gradients of a trial on several GPUs go through the host and MPI"}}};
-  for (const auto& [key, said] : libraries) {
-    const auto found = versions.find(key);
-    const bool linked = found != versions.end();
-    all.push_back({linked ? State::Ok : State::Missing, said.first, linked ? found->second : "not linked",
-                   linked ? "" : said.second});
-  }
+  find_cuda_libraries(all);
   if (!survey.gpus.empty()) find_mps(all);
 }
 

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "experiments/results/isolated.h"
+#include "kernels/gpu_libraries.h"
 
 namespace winnow {
 namespace {
@@ -59,8 +60,19 @@ std::optional<int> RunDevices::gpu_of(const TrialSpec& spec, int place) const {
 RunDevices devices_of_machine() { return devices_seen_by_child(); }
 
 GpuSurvey survey_gpus() {
-  if (cuda::survey_gpus != nullptr) return cuda::survey_gpus();
-  return {.gpus = {}, .problem = "this winnow was built without the CUDA back end"};
+  if (cuda::survey_gpus == nullptr) return {.gpus = {}, .problem = "this winnow was built without the CUDA back end"};
+  return with_libraries(cuda::survey_gpus(), [] { cuda::libraries(); });
+}
+
+GpuSurvey with_libraries(GpuSurvey found, const std::function<void()>& load) {
+  if (found.gpus.empty()) return found;
+  try {
+    load();
+  } catch (const std::exception& error) {
+    found.gpus.clear();
+    found.problem = fmt::format("NVIDIA's libraries cannot be loaded: {}", error.what());
+  }
+  return found;
 }
 
 RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted, bool in_child) {
@@ -68,6 +80,7 @@ RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted
   const bool needed = wanted.contains("cuda");
   if (!needed && !wanted.contains("auto")) return found;
   found = in_child ? devices_seen_by_child() : devices_here();
+  if (found.gpus > 0) cuda::libraries();  // once for all processes that are forked
   agree(world, [&] {
     if (!needed || found.gpus > 0) return;
     fail(ErrorKind::Unavailable, "{} is cuda, but {}   ({}: auto trains on the CPU then; see winnow doctor)",

@@ -2,6 +2,7 @@
 // or none has, since the ranks of a trial compute alike.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,8 +25,12 @@ struct RunDevices {
   std::optional<int> gpu_of(const TrialSpec& spec, int place) const;
 };
 
-// What there is, seen by this process (kernels/gpus.h).
+// What there is, seen by this process (kernels/gpus.h). A GPU is of use with NVIDIA's libraries alone, which are loaded where
+// there is one.
 GpuSurvey survey_gpus();
+
+// `found`, or why its GPUs are of no use: what `load` throws.
+GpuSurvey with_libraries(GpuSurvey found, const std::function<void()>& load);
 
 // What a run on this machine would have. A process of its own looks, within a minute, so that this one never starts the
 // driver.

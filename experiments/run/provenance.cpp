@@ -14,6 +14,7 @@
 
 #include "distributed/host_name.h"
 #include "experiments/run/devices.h"
+#include "kernels/gpu_libraries.h"
 #include "kernels/processor.h"
 
 namespace winnow {
@@ -67,9 +68,7 @@ std::map<std::string, std::string> device_provenance(std::optional<int> gpu) {
     facts["gpu.memory"] = std::to_string(one.memory_bytes);
     facts["gpu.compute_capability"] = fmt::format("{}.{}", one.major, one.minor);
   }
-  if (cuda::library_versions != nullptr) {
-    for (const auto& [library, version] : cuda::library_versions()) facts[library + ".version"] = version;
-  }
+  for (const auto& [library, version] : cuda::libraries().versions()) facts[library + ".version"] = version;
   return facts;
 }
 
@@ -88,12 +87,10 @@ std::string hdf5_version() {
 }
 
 std::string build_summary() {
-  std::string text = fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}", WINNOW_VERSION,
-                                 WINNOW_GIT_REVISION, WINNOW_COMPILER, WINNOW_BUILD_TYPE, onednn_version());
-  if (cuda::library_versions == nullptr) return text;
-  text += ", CUDA back end:";
-  for (const auto& [library, version] : cuda::library_versions()) text += fmt::format(" {} {}", library, version);
-  return text;
+  // NVIDIA's libraries are not loaded for this; winnow doctor names them.
+  return fmt::format("winnow {} (git {}, {}, {}), CPU back end: oneDNN {}{}", WINNOW_VERSION, WINNOW_GIT_REVISION,
+                     WINNOW_COMPILER, WINNOW_BUILD_TYPE, onednn_version(),
+                     cuda::survey_gpus != nullptr ? ", CUDA back end" : "");
 }
 
 }  // namespace winnow

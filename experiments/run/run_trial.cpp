@@ -15,6 +15,7 @@
 #include "experiments/run/trial_setup.h"
 #include "experiments/run/weight_state.h"
 #include "experiments/sweep/identity.h"
+#include "kernels/gpu_libraries.h"
 
 namespace winnow {
 namespace {
@@ -319,7 +320,7 @@ GroupDevices::~GroupDevices() {
 }
 
 DeviceRanks* GroupDevices::open(Communicator& group, std::optional<int> gpu) {
-  if (group.size() == 1 || !gpu || cuda::nccl == nullptr) return nullptr;
+  if (group.size() == 1 || !gpu || cuda::libraries().nccl == nullptr) return nullptr;
   if (!ranks_) {
     programs_ = &worker_programs(gpu);
     ranks_ = std::make_unique<DeviceRanks>(group, programs_->stream());

@@ -1,10 +1,7 @@
 #include "kernels/cuda/dry_layer.h"
 
 #include "kernels/cuda/vendor/layer_rules.h"
-#include "kernels/cuda/vendor/layers.h"
 #include "kernels/cuda/vendor/settings.h"
-#include "kernels/device.h"
-#include "kernels/direct_layer.h"
 #include "kernels/dry.h"
 #include "kernels/fold_rows.h"
 #include "kernels/library_workspace.h"
@@ -112,20 +109,13 @@ class DryConvolutionLayer final : public PlannedLayer {
   Direction direction_;
 };
 
-bool by_definition() {
-  std::unique_ptr<PlannedLayer> (*const by_vendor)(const LinearShape&, Direction) = vendor::make_layer;
-  return open_stream != nullptr && by_vendor == nullptr;
-}
-
 }  // namespace
 
 std::unique_ptr<PlannedLayer> dry_layer(const LinearShape& shape, Direction direction) {
-  if (by_definition()) return std::make_unique<DirectLayer>(shape, direction);
   return std::make_unique<DryMatrixLayer>(shape, direction);
 }
 
 std::unique_ptr<PlannedLayer> dry_layer(const ConvShape& shape, Direction direction) {
-  if (by_definition()) return std::make_unique<DirectLayer>(shape, direction);
   if (vendor::is_matrix_product(shape)) return dry_layer(vendor::as_matrix_product(shape), direction);
   return std::make_unique<DryConvolutionLayer>(shape, direction);
 }

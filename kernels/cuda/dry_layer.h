@@ -8,8 +8,7 @@
 
 namespace winnow::cuda {
 
-// Of a program that has the CUDA back end, what make_layer gives it: layers by NVIDIA's libraries where those are linked, else
-// by their definition. Of another program, layers by all of the libraries.
+// What make_layer gives a program that has the CUDA back end with all of NVIDIA's libraries.
 std::unique_ptr<PlannedLayer> dry_layer(const ConvShape& shape, Direction direction);
 std::unique_ptr<PlannedLayer> dry_layer(const LinearShape& shape, Direction direction);
 

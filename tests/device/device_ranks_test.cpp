@@ -9,6 +9,7 @@
 
 #include "kernels/for_each.h"
 #include "kernels/functors/gather_scalars.h"
+#include "kernels/gpu_libraries.h"
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
 #include "tests/device/thread_ranks.h"
@@ -186,8 +187,9 @@ TEST(DeviceRanks, ARankThatDoesNotComeIsNamedAfterTheTimeLimit) {
 }
 
 TEST(DeviceRanks, ARankThatDoesNotComeToNcclIsNamedAfterTheTimeLimit) {
-  if (cuda::nccl == nullptr) GTEST_SKIP() << "built without NCCL";
-  expect_the_absent_rank_is_named(cuda::nccl());
+  const auto nccl = cuda::libraries().nccl;
+  if (nccl == nullptr) GTEST_SKIP() << "built without NCCL";
+  expect_the_absent_rank_is_named(nccl());
 }
 
 TEST(DeviceRanks, AGroupThatCannotBeOpenedIsSaidByTheRankThatFailsAndTheOthersDoNotWaitForEver) {

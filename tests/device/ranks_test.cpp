@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "distributed/training_step.h"
+#include "kernels/gpu_libraries.h"
 #include "kernels/gpus.h"
 #include "tests/device/device_trial.h"
 #include "tests/device/summing_group.h"
@@ -17,7 +18,7 @@ namespace {
 
 constexpr int kRanks = 2;
 DeviceGroups groups_of_this_program() {
-  if (cuda::nccl != nullptr) return cuda::nccl();
+  if (const auto nccl = cuda::libraries().nccl; nccl != nullptr) return nccl();
 #if defined(WINNOW_EMULATED)
   return SummingGroups().groups();
 #else
@@ -25,7 +26,7 @@ DeviceGroups groups_of_this_program() {
 #endif
 }
 bool has_groups() {
-  return kEmulated || (cuda::nccl != nullptr && cuda::survey_gpus().gpus.size() >= std::size_t{kRanks});
+  return kEmulated || (cuda::libraries().nccl != nullptr && cuda::survey_gpus().gpus.size() >= std::size_t{kRanks});
 }
 
 // By rank.

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "experiments/run/devices.h"
 #include "tests/said.h"
 #include "tests/training/run_fixture.h"
 
@@ -78,6 +79,20 @@ TEST_F(WithoutGpus, DoctorSaysWhatIsMissingAndThatTheCpuTrains) {
             "with code 69 where train.device is cuda\n");
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "cpu"}).code, 0);
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "tpu"}).code, 64);
+}
+
+TEST(Devices, GpusWithoutNvidiasLibrariesAreNoGpusAndTheReasonIsOneLine) {
+  const GpuSurvey seen{.gpus = std::vector<Gpu>(2), .problem = "", .driver = 13000, .runtime = 13000};
+  const auto missing = [] { throw std::runtime_error("libcudnn.so.9: cannot open shared object file"); };
+  const GpuSurvey none = with_libraries(seen, missing);
+  EXPECT_TRUE(none.gpus.empty());
+  EXPECT_EQ(none.problem, "NVIDIA's libraries cannot be loaded: libcudnn.so.9: cannot open shared object file");
+  EXPECT_EQ(none.driver, 13000);
+  const GpuSurvey all = with_libraries(seen, [] {});
+  EXPECT_EQ(all.gpus.size(), 2);
+  EXPECT_EQ(all.problem, "");
+  EXPECT_EQ(with_libraries(GpuSurvey{.gpus = {}, .problem = "no driver"}, missing).problem, "no driver")
+      << "nothing is loaded";
 }
 
 TEST_F(WithoutGpus, APlanSaysThatCudaCannotRunHereAndIsAPlanAllTheSame) {

@@ -12,9 +12,8 @@
 
 namespace winnow::cuda::vendor {
 
-// Null where the libraries have no way, or this build has not the library. Operands must be 16-byte aligned.
-// Weak, as in kernels/for_each.h: programs without a CUDA back end link, and never get here.
-[[gnu::weak]] std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direction);
-[[gnu::weak]] std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction);
+// As Libraries (kernels/gpu_libraries.h) has them.
+std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direction);
+std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction);
 
 }  // namespace winnow::cuda::vendor

@@ -9,15 +9,15 @@
 #include <thread>
 
 #include "kernels/cuda/vendor/errors.h"
-#include "kernels/device_group.h"
+#include "kernels/cuda/vendor/libraries.h"
 
 static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 18, 0), "winnow needs NCCL 2.18 or later");
 
-namespace winnow::cuda {
+namespace winnow::cuda::vendor {
 namespace {
 
 void check_nccl(ncclResult_t status, const char* call) {
-  if (status != ncclSuccess) vendor::fail(call, ncclGetErrorString(status));
+  if (status != ncclSuccess) fail(call, ncclGetErrorString(status));
 }
 
 class NcclGroup final : public DeviceGroup {
@@ -25,7 +25,7 @@ class NcclGroup final : public DeviceGroup {
   NcclGroup(std::span<const std::byte> id, int rank, int size, DeviceStream& beside, const Patience& patience)
       : rank_(rank), size_(size), patience_(patience), stream_(beside.beside()) {
     ncclUniqueId unique;
-    if (id.size() != sizeof unique) vendor::fail("ncclCommInitRankConfig", "this is no id of NCCL");
+    if (id.size() != sizeof unique) fail("ncclCommInitRankConfig", "this is no id of NCCL");
     std::memcpy(&unique, id.data(), sizeof unique);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -64,7 +64,7 @@ class NcclGroup final : public DeviceGroup {
 
  private:
   void require_open(const char* call) const {
-    if (comm_ == nullptr) vendor::fail(call, "the ranks were given up before");
+    if (comm_ == nullptr) fail(call, "the ranks were given up before");
   }
   ncclResult_t state() const {
     ncclResult_t status = ncclSuccess;
@@ -77,7 +77,7 @@ class NcclGroup final : public DeviceGroup {
     std::string text = ncclGetErrorString(status);
     if (more != nullptr && *more != '\0') text.append(": ").append(more);
     std::ranges::replace(text, '\n', ' ');
-    vendor::fail(call, text);
+    fail(call, text);
   }
   // Until the call has done what the host has to do for it: queued its work, or connected ranks.
   void finish(ncclResult_t status, const char* call) const {
@@ -119,4 +119,4 @@ DeviceGroups nccl() {
           }};
 }
 
-}  // namespace winnow::cuda
+}  // namespace winnow::cuda::vendor
