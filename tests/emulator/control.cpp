@@ -1,4 +1,6 @@
 // What tests call (emulator.h).
+#include <atomic>
+
 #include "tests/emulator/machine.h"
 
 namespace winnow::emulator {
@@ -49,7 +51,11 @@ std::size_t pending() {
 }
 
 void fail(std::string_view call, int nth, cudaError_t error) { Locked()->faults.emplace(call, std::pair{nth, error}); }
-void fail_device(int device, cudaError_t error) { Locked().device(device).coming = error; }
+// Without the lock, which the thread that a signal interrupts may hold.
+void fail_device(int device, cudaError_t error) {
+  EmulatedDevice& of = Machine::instance().devices.at(static_cast<std::size_t>(device));
+  std::atomic_ref(of.coming).store(error);
+}
 void clear_error(int device) {
   Locked machine;
   machine.device(device).coming = machine.device(device).sticky = cudaSuccess;

@@ -72,7 +72,7 @@ std::size_t pending();
 // "launch" for a kernel.
 void fail(std::string_view call, int nth, cudaError_t error);
 // A sticky error, as cudaErrorIllegalAddress: the next call that waits for this device returns it, and every call after that.
-// What is queued then is dropped.
+// What is queued then is dropped. A signal handler may call it.
 void fail_device(int device, cudaError_t error);
 // The device has no error any more, which CUDA cannot do.
 void clear_error(int device);

@@ -1,6 +1,7 @@
 // How the machine executes what is queued (machine.h): one thing at a time, from streams at random, in every order that streams
 // and events allow.
 #include <algorithm>
+#include <atomic>
 
 #include "tests/emulator/machine.h"
 
@@ -125,7 +126,7 @@ cudaError_t Machine::wait(Lock& lock, int device, const std::vector<std::shared_
     }
   }
   memory.close();
-  if (of.sticky == cudaSuccess) of.sticky = std::exchange(of.coming, cudaSuccess);
+  if (of.sticky == cudaSuccess) of.sticky = std::atomic_ref(of.coming).exchange(cudaSuccess);
   if (of.sticky != cudaSuccess) drop_work_of(device);
   return of.sticky;
 }
