@@ -20,7 +20,11 @@ bool all_canaries(const std::byte* begin, const std::byte* end) {
 
 }  // namespace
 
-Memory::~Memory() { clear(); }
+Memory::Memory() : key_(pkey_alloc(0, PKEY_DISABLE_ACCESS)) {}
+Memory::~Memory() {
+  clear();
+  if (key_ >= 0) pkey_free(key_);
+}
 
 void Memory::clear() {
   for (const auto& [guard, allocation] : allocations_) {
@@ -28,7 +32,7 @@ void Memory::clear() {
   }
   allocations_.clear();
   pinned_.clear();
-  open_ = false;
+  close();
 }
 
 void* Memory::allocate(int device, std::size_t bytes) {
@@ -42,7 +46,11 @@ void* Memory::allocate(int device, std::size_t bytes) {
   std::fill(pages, begin, kCanary);
   std::fill(begin, begin + bytes, kFresh);
   std::fill(begin + bytes, pages + page_bytes, kCanary);
-  if (!open_) mprotect(pages, page_bytes, PROT_NONE);
+  if (key_ >= 0) {
+    pkey_mprotect(pages, page_bytes, PROT_READ | PROT_WRITE, key_);
+  } else if (!open_) {
+    mprotect(pages, page_bytes, PROT_NONE);
+  }
   allocations_[guard] = {pages, page_bytes, begin, bytes, device, true};
   return begin;
 }
@@ -102,18 +110,20 @@ bool Memory::pinned(const void* at, std::size_t bytes) const {
   return first + bytes <= begin + block.size();
 }
 
-void Memory::open() {
-  if (!open_) protect(PROT_READ | PROT_WRITE);
-  open_ = true;
-}
-void Memory::close() {
-  if (open_) protect(PROT_NONE);
-  open_ = false;
-}
+void Memory::open() { set_open(true); }
+void Memory::close() { set_open(false); }
 
-void Memory::protect(int protection) {
+void Memory::set_open(bool open) {
+  if (open == open_) return;
+  open_ = open;
+  if (key_ >= 0) {
+    pkey_set(key_, open ? 0 : PKEY_DISABLE_ACCESS);
+    return;
+  }
   for (const auto& [guard, allocation] : allocations_) {
-    if (allocation.live) mprotect(allocation.pages, allocation.page_bytes, protection);
+    if (allocation.live) {
+      mprotect(allocation.pages, allocation.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Memory of the emulated devices, and pinned memory of the host. An allocation on a device has pages of its own between guard pages
 // and ends as near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. The pages may be
-// touched only while open. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
+// touched only while open, and where the processor has protection keys by the thread that opened them. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,7 @@ class Memory {
     const std::byte* end() const { return begin + bytes; }
   };
 
+  Memory();
   ~Memory();
 
   // Filled with 0xff. Null where the host has none.
@@ -50,8 +51,11 @@ class Memory {
   void clear();
 
  private:
-  void protect(int protection);
+  void set_open(bool open);
 
+  // A protection key of all pages, which a thread opens and closes by an instruction. -1: there is none, and each allocation is
+  // opened and closed by a system call.
+  const int key_;
   std::map<const std::byte*, Allocation> allocations_;         // by first guard page
   std::map<const std::byte*, std::vector<std::byte>> pinned_;  // by first byte
   bool open_ = false;
