@@ -14,6 +14,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +40,7 @@ QUICK = {
     "MinJobAge": 3600,
 }
 # A requeued job waits until the credentials of its last start have expired, which is 120 s by default.
-REQUEUE_DELAY = 5
+REQUEUE_DELAY = 10
 
 
 def missing(with_accounting=False):
@@ -196,7 +197,15 @@ class Cluster:
         self.command("scontrol", "update", f"NodeName=node{index}", "State=RESUME", check=False)  # refused where it is well
 
     def ctld_kill(self):
+        """As a crash would: what happened in the last seconds is not in its saved state."""
         self.daemons["slurmctld"].kill()
+
+    def ctld_stop(self):
+        """As for maintenance: it saves its state before."""
+        daemon = self.daemons["slurmctld"]
+        os.kill(daemon.pid, signal.SIGTERM)
+        self._until("slurmctld ends", lambda: not daemon.running())
+        daemon.kill()
 
     def ctld_start(self):
         self._start("slurmctld", "-D")
@@ -294,8 +303,8 @@ class Cluster:
     def _until(self, what, holds, timeout=60):
         deadline = time.monotonic() + timeout
         while not holds():
-            dead = [name for name, daemon in self.daemons.items() if not daemon.running()]
-            if dead or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
+                dead = [name for name, daemon in self.daemons.items() if not daemon.running()]
                 raise RuntimeError(f"not within {timeout} s: {what}; ended: {dead or 'none'}\n{self.log_tail()}")
             time.sleep(0.1)
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Stands in for winnow in the tests of batch scripts: trial.py FOLDER SHARD --steps N [--exits CODE,CODE,...] [--last RANK]
+
+Counts to N in a file of its shard and rank, ten steps a second, and goes on there when started again. On TERM or USR2 it saves
+and exits with 75. --exits says with which code the first, second, ... start ends at once, the last one for all that follow if
+the list ends in "...", and 0 is none; 139 is a real segmentation fault.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("folder", type=pathlib.Path)
+arguments.add_argument("shard", type=int)
+arguments.add_argument("--steps", type=int, default=5)
+arguments.add_argument("--exits", default="")
+arguments.add_argument("--last", type=int, default=99, help="the last rank that --exits is for")
+arguments.add_argument("--deaf", action="store_true", help="does not stop when told to")
+chosen = arguments.parse_args()
+rank = int(os.environ.get("SLURM_PROCID", "0"))
+start = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+name = chosen.folder / f"shard{chosen.shard}.rank{rank}"
+told = []
+
+
+def say(what, **more):
+    line = json.dumps(dict(what=what, start=start, node=os.environ.get("SLURMD_NODENAME"), pid=os.getpid(), at=time.time(), **more))
+    with open(f"{name}.events", "a") as events:
+        events.write(line + "\n")
+
+
+ASKED = (signal.SIGTERM, signal.SIGUSR2)
+for number in ASKED:
+    signal.signal(number, lambda number, _: told.append(signal.Signals(number).name))
+
+step = int(pathlib.Path(f"{name}.count").read_text()) if os.path.exists(f"{name}.count") else 0
+say("start", step=step)
+codes = chosen.exits.removesuffix(",...").split(",") if chosen.exits else []
+if rank <= chosen.last and (start < len(codes) or chosen.exits.endswith(",...")):
+    code = int(codes[min(start, len(codes) - 1)])
+    if code == 139:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if code:
+        with contextlib.suppress(FileExistsError), open(os.environ["WINNOW_EXIT_FILE"], "x") as first:
+            first.write(str(code))
+        sys.exit(code)
+while step < chosen.steps and (chosen.deaf or not told):
+    time.sleep(0.1)
+    step += 1
+    pathlib.Path(f"{name}.count.new").write_text(str(step))
+    os.replace(f"{name}.count.new", f"{name}.count")
+signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)  # Python forgets its handlers before it has ended, and would die of a second one
+stopped = step < chosen.steps
+say("stop" if stopped else "done", step=step, signals=told)
+sys.exit(75 if stopped else 0)
