@@ -29,7 +29,8 @@ told = []
 
 
 def say(what, **more):
-    line = json.dumps(dict(what=what, start=start, node=os.environ.get("SLURMD_NODENAME"), pid=os.getpid(), at=time.time(), **more))
+    node = os.environ.get("SLURMD_NODENAME")
+    line = json.dumps(dict(what=what, start=start, node=node, pid=os.getpid(), at=time.time(), **more))
     with open(f"{name}.events", "a") as events:
         events.write(line + "\n")
 
@@ -40,6 +41,7 @@ for number in ASKED:
 
 step = int(pathlib.Path(f"{name}.count").read_text()) if os.path.exists(f"{name}.count") else 0
 say("start", step=step)
+print(f"start {start} of rank {rank}", flush=True)
 codes = chosen.exits.removesuffix(",...").split(",") if chosen.exits else []
 if rank <= chosen.last and (start < len(codes) or chosen.exits.endswith(",...")):
     code = int(codes[min(start, len(codes) - 1)])
