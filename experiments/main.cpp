@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "experiments/cli/verbs.h"
+#include "experiments/run/exit_file.h"
 
 namespace {
 
@@ -30,5 +31,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (!args.empty() && (args.front() == "run" || args.front() == "bench")) let_threads_sleep(argv);
-  return winnow::run_command_line(args, std::cout, std::cerr);
+  const int code = winnow::run_command_line(args, std::cout, std::cerr);
+  winnow::note_exit_code(code);
+  return code;
 }

@@ -19,6 +19,7 @@
 #include "experiments/run/cores.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/estimate.h"
+#include "experiments/run/exit_file.h"
 #include "experiments/run/need_order.h"
 #include "experiments/run/shared_sweep.h"
 #include "experiments/run/stop_request.h"
@@ -359,6 +360,7 @@ int run_sweep(Communicator& world, Files& files, const std::function<std::option
     if (world.size() == 1) throw;
     // Others may wait for this rank, now or later; the next run goes on from what is published.
     std::cerr << fmt::format("winnow: error: rank {}: {}\n", world.rank(), reason_of(error)) << std::flush;
+    note_exit_code(static_cast<int>(kind_of(error)));
     world.abort(static_cast<int>(kind_of(error)));
     throw;
   }
