@@ -24,7 +24,7 @@ inline const std::vector<ExitCode>& exit_codes() {
       {69, "device, library, network or memory unavailable"},
       {70, "internal error: a bug"},
       {74, "reading or writing failed, of a file or standard output: disk full, no permission, error of the disk"},
-      {75, "stopped on request, everything finished is saved"},
+      {75, "stopped on request, everything finished and the state of what is in work is saved"},
       {78, "the machine or the launch does not fit the plan"}};
   return codes;
 }

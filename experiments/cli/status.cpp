@@ -38,9 +38,15 @@ std::vector<std::string> needs_of(const PlannedTrial& trial) {
   return needs;
 }
 
-std::string missing_line(const PlannedTrial& trial) {
+// "": the next run of it begins it.
+std::string saved_text(const SweepStatus& status, const std::string& trial) {
+  const auto found = status.saved.find(trial);
+  return found == status.saved.end() ? "" : fmt::format("  saved at step {}", found->second);
+}
+
+std::string missing_line(const SweepStatus& status, const PlannedTrial& trial) {
   const std::vector<std::string> needs = needs_of(trial);
-  return trial.name + "  " + label_of(settings_of_plan(trial.canonical)) +
+  return trial.name + "  " + label_of(settings_of_plan(trial.canonical)) + saved_text(status, trial.name) +
          (needs.empty() ? "" : fmt::format("  after {}", fmt::join(needs, ", ")));
 }
 
@@ -64,18 +70,20 @@ void list(const Screen& screen, Colour colour, const std::string& title, const I
 void print_running(const Screen& screen, const SweepStatus& s) {
   if (s.running.empty()) return;
   TextTable table;
-  table.columns = {{"running", false, 0, {}}, {"done", true, 0, {}}, {"step", true, 4, {}},
-                   {"loss", true, 3, {}},     {"test", true, 1, {}}, {"images/s", true, 2, {}},
-                   {"left", true, 1, {}},     {"on", false, 5, {}},  {"trial", false, 6, {}}};
+  table.columns = {{"running", false, 0, {}}, {"done", true, 0, {}},  {"step", true, 4, {}},     {"saved", true, 3, {}},
+                   {"loss", true, 3, {}},     {"test", true, 1, {}},  {"images/s", true, 2, {}}, {"left", true, 1, {}},
+                   {"on", false, 5, {}},      {"trial", false, 6, {}}};
   for (const RunningTrial& t : s.running) {
     if (table.rows() == kListedItems) break;
     const Progress& p = t.progress;
     const double share = p.steps > 0 ? static_cast<double>(p.step) / static_cast<double>(p.steps) : 0;
     const auto left = seconds_left_of(t, s.mean_seconds);
+    const auto saved = s.saved.find(t.name);
     const std::string cells[] = {
         clipped(t.label, std::max<std::size_t>(std::min(screen.width(), std::size_t{120}) / 2, 12)),
         fmt::format("{:.0f} %", 100 * share),
         fmt::format("{}/{}", p.step, p.steps),
+        saved == s.saved.end() ? "-" : std::to_string(saved->second),
         p.loss ? fmt::format("{:.4f}", *p.loss) : "-",
         percent(p.test_acc),
         p.images_per_second > 0 ? fmt::format("{:.0f}", p.images_per_second) : "-",
@@ -117,15 +125,17 @@ void print(const Screen& screen, const SweepStatus& s) {
   screen.out << screen.terminal.paint(Colour::Green, progress) << clipped(speed, screen.width() - progress.size())
              << "\n";
   print_running(screen, s);
-  list(screen, Colour::Yellow, "stopped without a word (the next run starts them again)", s.stale,
-       [](const RunningTrial& t) { return fmt::format("{}  {}  {}", t.name, t.label, t.host); });
+  list(screen, Colour::Yellow, "stopped without a word (the next run goes on with them)", s.stale,
+       [&](const RunningTrial& t) {
+         return fmt::format("{}  {}  {}{}", t.name, t.label, t.host, saved_text(s, t.name));
+       });
   list(screen, Colour::Red, "diverged", s.diverged, [](const std::string& name) { return name; });
   list(screen, Colour::Red, "failed (the next run tries them again)", s.failed, [](const FailureRecord& f) {
     return fmt::format("{}  {}  ({})", f.name, f.reason, counted(static_cast<std::size_t>(f.attempts), "attempt"));
   });
   list(screen, Colour::Red, "unreadable (where it is damaged: remove the file to run the trial again)", s.damaged,
        [](const SweepStatus::Damaged& d) { return d.reason; });
-  list(screen, Colour::Yellow, "missing", s.missing, missing_line);
+  list(screen, Colour::Yellow, "missing", s.missing, [&](const PlannedTrial& trial) { return missing_line(s, trial); });
 }
 
 void print_part(const Screen& screen, const SweepStatus& status, bool all) {
@@ -148,7 +158,12 @@ void watch(const Screen& screen, const std::filesystem::path& place, bool all) {
   }
 }
 
-nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
+Json saved_json(const SweepStatus& status, const std::string& trial) {
+  const auto found = status.saved.find(trial);
+  return found == status.saved.end() ? Json() : Json(found->second);
+}
+
+nlohmann::ordered_json running_json(const SweepStatus& status, const std::vector<RunningTrial>& trials) {
   auto rows = nlohmann::ordered_json::array();
   for (const RunningTrial& t : trials) {
     rows.push_back({{"name", t.name},
@@ -157,6 +172,7 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
                     {"ranks", t.ranks},
                     {"step", t.progress.step},
                     {"steps", t.progress.steps},
+                    {"saved_step", saved_json(status, t.name)},
                     {"loss", t.progress.loss ? nlohmann::ordered_json(*t.progress.loss) : nullptr},
                     {"test_acc", t.progress.test_acc ? nlohmann::ordered_json(*t.progress.test_acc) : nullptr},
                     {"images_per_second", t.progress.images_per_second},
@@ -166,19 +182,20 @@ nlohmann::ordered_json running_json(const std::vector<RunningTrial>& trials) {
 }
 
 nlohmann::ordered_json json_of(const SweepStatus& s) {
-  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.2"}, {"planned", s.planned}, {"done", s.done.size()}};
+  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.3"}, {"planned", s.planned}, {"done", s.done.size()}};
   json["diverged"] = s.diverged;
   json["failed"] = Json::array();
   for (const auto& f : s.failed) {
     json["failed"].push_back({{"name", f.name}, {"reason", f.reason}, {"time", f.time}, {"attempts", f.attempts}});
   }
-  json["running"] = running_json(s.running);
-  json["stale"] = running_json(s.stale);
+  json["running"] = running_json(s, s.running);
+  json["stale"] = running_json(s, s.stale);
   json["damaged"] = Json::array();
   for (const auto& d : s.damaged) json["damaged"].push_back({{"name", d.name}, {"reason", d.reason}});
   json["missing"] = Json::array();
   for (const auto& m : s.missing)
-    json["missing"].push_back({{"name", m.name}, {"settings", m.canonical}, {"needs", needs_of(m)}});
+    json["missing"].push_back(
+        {{"name", m.name}, {"settings", m.canonical}, {"saved_step", saved_json(s, m.name)}, {"needs", needs_of(m)}});
   json["earlier"] = s.earlier;
   json["seconds_per_trial"] = s.mean_seconds;
   json["trials_per_hour"] = s.trials_per_hour ? Json(*s.trials_per_hour) : Json();

@@ -101,6 +101,20 @@ std::optional<Checkpoint> CheckpointFolder::newest(std::vector<std::string>& pro
   return std::nullopt;
 }
 
+std::optional<std::int64_t> CheckpointFolder::newest_step() {
+  for (std::vector<std::string> there = names(); !there.empty(); there.pop_back()) {
+    try {
+      const Files::End end = files_.read_end(folder_ / there.back(), kNoteReach);
+      const auto note = note_of(end.bytes, end.file_size);
+      const auto json = nlohmann::json::parse(note.value_or(""), nullptr, false);
+      if (json.is_object() && json.value("trial", "") == trial_) return json.at("step").get<std::int64_t>();
+    } catch (const nlohmann::json::exception&) {  // the one before may say it
+    } catch (const Error&) {                      // removed by now
+    }
+  }
+  return std::nullopt;
+}
+
 void CheckpointFolder::clear() {
   for (const std::string& name : names()) files_.remove(folder_ / name);
   files_.remove(folder_);
@@ -111,6 +125,15 @@ void clear_checkpoints(Files& files, const std::filesystem::path& out, const std
     CheckpointFolder(files, out, trial).clear();
   } catch (const std::exception&) {  // of no use any more, and in nobody's way
   }
+}
+
+std::map<std::string, std::int64_t> saved_steps(Files& files, const std::filesystem::path& out) {
+  std::map<std::string, std::int64_t> steps;
+  for (const std::string& trial : files.list(Layout(out).checkpoints())) {
+    if (!is_trial_name(trial)) continue;
+    if (const auto step = CheckpointFolder(files, out, trial).newest_step()) steps.emplace(trial, *step);
+  }
+  return steps;
 }
 
 void clear_old_checkpoints(Files& files, const std::filesystem::path& out) {

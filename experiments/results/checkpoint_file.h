@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ class CheckpointFolder {
   void keep(std::span<const std::byte> bytes);  // as the newest; it is on disk when the call returns
   // The newest that is whole; of each that is not, a line in `problems`.
   std::optional<Checkpoint> newest(std::vector<std::string>& problems);
+  // That of the newest, as it says itself; nothing: there is none that says so.
+  std::optional<std::int64_t> newest_step();
   void clear();
 
  private:
@@ -52,6 +55,8 @@ class CheckpointFolder {
 
 // Those of a trial that has a result. That they cannot be removed is no error: the next run tries again.
 void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept;
+// By trial, for those that have one: the step at which its newest was taken.
+std::map<std::string, std::int64_t> saved_steps(Files& files, const std::filesystem::path& out);
 // Of all trials that have a result by now, and what writers that died left behind.
 void clear_old_checkpoints(Files& files, const std::filesystem::path& out);
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "experiments/data/digest.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
@@ -257,7 +258,10 @@ void forget_plans(Files& files, const std::filesystem::path& out, std::span<cons
     for (const PlannedTrial& trial : plan.trials) forgotten.erase(trial.name);
   }
   // While a plan is there its trials are known; so what hangs on it goes first.
-  for (const std::string& name : forgotten) forget_failure(files, out, name);
+  for (const std::string& name : forgotten) {
+    forget_failure(files, out, name);
+    CheckpointFolder(files, out, name).clear();
+  }
   for (const WrittenPlan& plan : read_plans(files, out)) {
     if (is_forgotten(plan) && plan.path != layout.plan()) files.remove(plan.path);
   }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/result_index.h"
 #include "experiments/results/trial_file.h"
@@ -182,6 +183,8 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
     settled(failure.name);
     status.failed.push_back(std::move(failure));
   }
+  status.saved = saved_steps(files, out);
+  std::erase_if(status.saved, [&](const auto& trial) { return has_result(trial.first); });
   for (auto& [name, canonical] : known) status.missing.push_back({name, canonical});
   status.earlier.assign(earlier.begin(), earlier.end());
   status.seconds_left = time_left(of_current_plans(status));

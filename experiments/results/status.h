@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,14 +33,15 @@ struct SweepStatus {
   std::vector<std::string> earlier;
   std::vector<std::string> done;  // finished trials, sorted; diverged ones stand apart, sorted as well
   std::vector<std::string> diverged;
-  std::vector<FailureRecord> failed;      // of trials without a result
-  std::vector<RunningTrial> running;      // live ones
-  std::vector<RunningTrial> stale;        // heartbeats whose process is gone or silent
-  std::vector<Damaged> damaged;           // result files that cannot be used; the reason says why
-  std::vector<PlannedTrial> missing;      // planned, and none of the above
-  double mean_seconds = 0;                // of one finished trial, 0 if none is
-  std::optional<double> trials_per_hour;  // over the results of the last hour before the newest
-  std::optional<double> seconds_left;     // until the current plans are done, from what runs now and mean_seconds
+  std::vector<FailureRecord> failed;          // of trials without a result
+  std::vector<RunningTrial> running;          // live ones
+  std::vector<RunningTrial> stale;            // heartbeats whose process is gone or silent
+  std::vector<Damaged> damaged;               // result files that cannot be used; the reason says why
+  std::vector<PlannedTrial> missing;          // planned, and none of the above
+  std::map<std::string, std::int64_t> saved;  // by trial without a result: the step that its next run goes on from
+  double mean_seconds = 0;                    // of one finished trial, 0 if none is
+  std::optional<double> trials_per_hour;      // over the results of the last hour before the newest
+  std::optional<double> seconds_left;         // until the current plans are done, from what runs now and mean_seconds
 };
 
 // Of one running trial: from what it has done so far, where that says something; else from what others took (0: unknown).

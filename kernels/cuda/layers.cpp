@@ -2,26 +2,29 @@
 
 #include <utility>
 
+#include "kernels/device.h"
 #include "kernels/direct_layer.h"
 #include "kernels/gpu_libraries.h"
 
 namespace winnow::cuda {
 namespace {
 
-// By a library where one has a way, else by the definition.
+// By a library where one has a way, else by the definition; so in a program without the back end, which runs that on the host.
 template <class LayerShape>
-std::unique_ptr<PlannedLayer> fastest_layer(std::unique_ptr<PlannedLayer> by_library, const LayerShape& shape,
-                                            Direction direction) {
+std::unique_ptr<PlannedLayer> fastest_layer(std::unique_ptr<PlannedLayer> (*Libraries::*way)(const LayerShape&,
+                                                                                             Direction),
+                                            const LayerShape& shape, Direction direction) {
+  std::unique_ptr<PlannedLayer> by_library = open_stream != nullptr ? (libraries().*way)(shape, direction) : nullptr;
   return by_library ? std::move(by_library) : std::make_unique<DirectLayer>(shape, direction);
 }
 
 }  // namespace
 
 std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direction) {
-  return fastest_layer(libraries().convolution(shape, direction), shape, direction);
+  return fastest_layer(&Libraries::convolution, shape, direction);
 }
 std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction) {
-  return fastest_layer(libraries().linear(shape, direction), shape, direction);
+  return fastest_layer(&Libraries::linear, shape, direction);
 }
 
 }  // namespace winnow::cuda

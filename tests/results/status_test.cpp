@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -11,6 +12,7 @@
 
 #include "core/error.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/container.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/survey.h"
@@ -344,8 +346,10 @@ TEST(Forget, ByNameAResultOrThePlanOfNow) {
     return std::string();
   };
   files.replace(folder.path() / "x.json", "{}");
-  EXPECT_NE(refused({out, "--trial", "../x", "--yes"}).find("no result, no failure and no checkpoint"), std::string::npos);
-  EXPECT_NE(refused({out, "--trial", result, "--yes"}).find("no result, no failure and no checkpoint"), std::string::npos);
+  EXPECT_NE(refused({out, "--trial", "../x", "--yes"}).find("no result, no failure and no checkpoint"),
+            std::string::npos);
+  EXPECT_NE(refused({out, "--trial", result, "--yes"}).find("no result, no failure and no checkpoint"),
+            std::string::npos);
   EXPECT_NE(refused({out, "--plan", "zzz"}).find("no plan 'zzz'"), std::string::npos);
   EXPECT_NE(refused({"/nowhere/at/all"}).find("no such directory"), std::string::npos);
   {
@@ -363,6 +367,10 @@ TEST(Forget, KilledAtAnyOperationWholePlansAreLeftAndItCanBeCalledAgain) {
     write_plan(sound, out, old);
     date_plan(sound, read_plans(sound, out).front().path, "2020-01-01T00:00:00Z");
     record_failure(sound, out, sample_trial(1).spec, "a reason");
+    for (const int number : {1, 3}) {
+      const std::string name = sample_trial(number).spec.name();
+      CheckpointFolder(sound, out, name).keep(encode_checkpoint({.trial = name, .writer = "", .precision = ""}, {}));
+    }
     write_plan(sound, out, std::vector{planned(sample_trial(3).spec)});
   };
   const auto forget = [](Files& files, const std::filesystem::path& out) {
@@ -387,8 +395,37 @@ TEST(Forget, KilledAtAnyOperationWholePlansAreLeftAndItCanBeCalledAgain) {
       forget(sound, folder.path());
       EXPECT_EQ(read_plan(sound, folder.path()), std::vector{planned(sample_trial(3).spec)});
       EXPECT_TRUE(read_failures(sound, folder.path()).empty());
+      EXPECT_EQ(sound.list(Layout(folder.path()).checkpoints()), std::vector{sample_trial(3).spec.name()});
     }
   }
+}
+
+TEST(Status, SaysFromWhichStepTrialsWithoutAResultGoOn) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const TrialSpec done = sample_trial(1).spec, begun = sample_trial(2).spec, untouched = sample_trial(3).spec;
+  write_plan(files, folder.path(), std::vector{planned(done), planned(begun), planned(untouched)});
+  for (const TrialSpec& spec : {done, begun}) {
+    CheckpointFolder kept(files, folder.path(), spec.name());
+    for (const std::int64_t step : {40, 80}) {
+      kept.keep(encode_checkpoint({.trial = spec.name(), .writer = "", .precision = "", .step = step}, {}));
+    }
+  }
+  publish(files, folder.path(), sample_trial(1), kCreated);
+  const std::map<std::string, std::int64_t> expected = {{begun.name(), 80}};
+  EXPECT_EQ(read_status(files, folder.path(), unix_now()).saved, expected);
+  const std::string out = folder.path().string(), screen = said_by(run_status, {out});
+  EXPECT_NE(screen.find("  saved at step 80"), std::string::npos) << screen;
+  const auto json = nlohmann::json::parse(said_by(run_status, {out, "--json"}));
+  EXPECT_EQ(json["missing"].size(), 2u);
+  for (const auto& trial : json["missing"]) {
+    EXPECT_EQ(trial["saved_step"], trial["name"] == begun.name() ? nlohmann::json(80) : nlohmann::json());
+  }
+  // Its newest is damaged: the one before counts.
+  const auto newest = Layout(folder.path()).checkpoints(begun.name()) / "00000002.ck";
+  files.remove(newest);
+  std::ofstream(newest) << "nothing";
+  EXPECT_EQ(read_status(files, folder.path(), unix_now()).saved.at(begun.name()), 40);
 }
 
 TEST(Status, WrongArgumentsAndAMissingDirectoryAreErrors) {
