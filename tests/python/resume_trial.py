@@ -6,7 +6,6 @@ trials that were left alone; no step before the newest checkpoint is trained aga
 """
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, digests
+from runs import ENVIRONMENT, digests, goes_on, newest_step
 
 WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
 LIMIT = 120  # seconds
@@ -83,20 +82,6 @@ def killed(sweep, out, how, seconds):
         return None
     except subprocess.TimeoutExpired:
         return end(job, how)
-
-
-def newest_step(out):
-    """By trial, from the note at the end of its newest checkpoint."""
-    steps = {}
-    for folder in (out / "checkpoints").glob("*"):
-        newest = sorted(folder.glob("*.ck"))[-1:]
-        for path in newest:
-            steps[folder.name] = int(re.search(rb'"step":(\d+)', path.read_bytes()[-4096:]).group(1))
-    return steps
-
-
-def goes_on(said):
-    return {name: int(step) for name, step in re.findall(r"(\S+)  goes on from step (\d+)", said)}
 
 
 def killed_again_and_again(folder):

@@ -15,64 +15,21 @@ import unittest
 
 import cluster
 import side_by_side
+from case import START, Case
 
 HERE = pathlib.Path(__file__).resolve().parent
-TEMPLATE = (HERE.parents[1] / "slurm/array.sbatch.in").read_text()
-SRUN = "srun --mpi=pmix --kill-on-bad-exit=1 --gpu-bind=none"
-START = 60  # seconds that a loaded machine may take to start a job
 
 
-class Case(unittest.TestCase):
-    """Tests of one cluster; each has a folder and submits the template, filled in."""
+class Trial(Case):
+    """The stand-in is what runs."""
 
-    options = {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.slurm = cls.enterClassContext(cluster.Cluster(**cls.options))
-
-    def setUp(self):
-        self.folder = self.slurm.folder / self.id().rpartition(".")[2]
-        self.folder.mkdir()
-
-    def script(self, program="", array="0", offset=0, time="60", notice=60, crashes=2, directives=(), launch=SRUN, change=None):
-        values = {
-            "NAME": "test", "ARRAY": array, "TIME": time, "NOTICE": notice, "LOGS": self.folder, "OFFSET": offset,
-            "DIRECTIVES": "\n".join(f"#SBATCH {words}" for words in ("--ntasks=2 --gpus-per-node=1", *directives)),
-            "CRASHES": crashes, "LAUNCH": launch,
-            "COMMAND": f'{shlex.quote(sys.executable)} {HERE}/trial.py {self.folder} "$SHARD" {program}',
-        }
-        text = TEMPLATE
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", str(value))
-        for old, new in (change or {}).items():
-            self.assertEqual(text.count(old), 1, f"the template has no '{old}'")
-            text = text.replace(old, new)
-        path = self.folder / f"{offset}.sbatch"
-        path.write_text(text)
-        return path
-
-    def submit(self, *arguments, **values):
-        return self.slurm.sbatch(self.script(*arguments, **values))
-
-    def wait(self, job, state, timeout, restarts=None):
-        try:
-            return self.slurm.wait(job, {state}, timeout, restarts)
-        except AssertionError as wrong:
-            logs = "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.iterdir())
-                             if path.suffix in (".out", ".events"))
-            raise AssertionError(f"{wrong}\n{logs}") from None
+    def command(self, program):
+        return f'{shlex.quote(sys.executable)} {HERE}/trial.py {self.folder} "$SHARD" {program}'
 
     def events(self, what, shard=0, rank=0):
         path = self.folder / f"shard{shard}.rank{rank}.events"
         lines = path.read_text().splitlines() if path.exists() else []
         return [event for event in map(json.loads, lines) if event["what"] == what]
-
-    def until(self, what, holds, timeout=START):
-        deadline = time.monotonic() + timeout
-        while not holds():
-            self.assertLess(time.monotonic(), deadline, f"not within {timeout} s: {what}\n{self.slurm.log_tail()}")
-            time.sleep(0.1)
 
     def running(self, job, shard=0, restarts=0):
         """Waits until both ranks of the job have caught signals for a moment."""
@@ -89,13 +46,8 @@ class Case(unittest.TestCase):
             for stop in self.events("stop", rank=rank):
                 self.assertEqual(starts[stop["start"] + 1], stop["step"])
 
-    def check_stays(self, job, state, restarts=0):
-        time.sleep(cluster.REQUEUE_DELAY + 6)
-        record = self.slurm.job(job)
-        self.assertEqual((record["JobState"], record["Restarts"]), (state, str(restarts)), record)
 
-
-class Events(Case):
+class Events(Trial):
     # JobRequeue=0, as at some sites: a job that may be requeued has to say so.
     options = dict(nodes=4, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
         "normal": "Nodes=node[0-1] Default=YES PriorityTier=1 PreemptMode=OFF",
@@ -233,7 +185,7 @@ class Events(Case):
         self.assertGreaterEqual(self.requeue_the_array_id(change=bare)[1], 1)
 
 
-class NodeDown(Case):
+class NodeDown(Trial):
     options = dict(nodes=2, gpus=1)
 
     def test_a_lost_node_costs_what_was_not_saved(self):
@@ -250,7 +202,7 @@ class NodeDown(Case):
         self.until(f"{node} is there again", lambda: self.slurm.command(*state).stdout.strip() == "idle")
 
 
-class ControllerAway(Case):
+class ControllerAway(Trial):
     # How long scontrol itself goes on asking, 120 s by default; it is 18 s with this.
     options = dict(nodes=1, gpus=1, settings={"SlurmctldTimeout": 3})
 
@@ -268,7 +220,7 @@ class ControllerAway(Case):
         self.check_nothing_is_lost()
 
 
-class Accounting(Case):
+class Accounting(Trial):
     options = dict(nodes=1, gpus=1, with_accounting=True, max_submit_jobs=3)
 
     def test_a_limit_of_jobs_counts_every_task_and_sacct_every_start(self):

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""A sweep through what Slurm does to its jobs: sweep_test.py WINNOW [CLASS.TEST]
+
+The real program on two ranks through slurm/array.sbatch.in in a real Slurm. Whatever happens to a job, its trial goes on from
+where it was saved, and all results are those of a sweep that nobody disturbed. Without Slurm the test counts as skipped.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import cluster
+import side_by_side
+from case import SRUN, START, Case
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "python"))
+from runs import ENVIRONMENT, digests, newest_step  # noqa: E402
+
+WINNOW = pathlib.Path(sys.argv[1]).resolve()
+KILL_WAIT = 15  # seconds between TERM and KILL; Slurm's own default is 30
+LIMIT = 240  # seconds that a trial may take beside all others on a loaded machine
+
+SWEEP = """
+sweep: disturbed
+trial:
+  ranks: 2
+  data:  {name: synthetic, height: 16, width: 16, channels: 1, examples: 3200, test_examples: 200, validation: 64}
+  model: {name: lenet300}
+  train: {epochs: 16, batch: 64, lr: 0.02, precision: f32}
+save: {checkpoint: {every: 1}, weights: {when: both}}
+axes:
+  - cases:
+      - {name: imp, method.levels: 2}
+      - {name: rigl, model.name: resnet20, method.density: 0.3, train.epochs: 2}
+    key: method.name
+"""
+RUN = f"{shlex.quote(str(WINNOW))} run"
+
+
+def process_state(pid, key):
+    """A line of what the kernel says of it, or nothing if it is gone."""
+    try:
+        return re.search(rf"^{key}:\s*(\S+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE).group(1)
+    except OSError:
+        return ""
+
+
+class Sweeps(Case):
+    # A node says that it has killed a step when it has, after KillWait. Where slurmctld does not wait that long for the answer
+    # (MessageTimeout) it sends the same once more a minute later, and would end the next start of the job.
+    settings = {"JobRequeue": 0, "KillWait": KILL_WAIT, "MessageTimeout": 2 * KILL_WAIT}
+    options = dict(nodes=5, cpus=32, gpus=16, settings=settings, partitions={
+        "normal": "Nodes=node0 Default=YES PriorityTier=1 PreemptMode=OFF",
+        "graceful": "Nodes=node1 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
+        "sudden": "Nodes=node2 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
+        "urgent": "Nodes=node[1-2] PriorityTier=10 PreemptMode=OFF",
+        "fragile": "Nodes=node[3-4] PriorityTier=1 PreemptMode=OFF",
+    })
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.sweep = cls.slurm.folder / "sweep.yaml"
+        cls.sweep.write_text(SWEEP)
+        thread = cls.enterClassContext(concurrent.futures.ThreadPoolExecutor(1))
+        cls.undisturbed = thread.submit(cls.run_undisturbed)
+
+    @classmethod
+    def run_undisturbed(cls):
+        out = cls.slurm.folder / "undisturbed"
+        command = ["mpirun", "--oversubscribe", "-n", "2", str(WINNOW), "run", str(cls.sweep), "-o", str(out), "--threads", "1",
+                   "--device", "cpu"]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
+        if done.returncode != 0:
+            raise AssertionError(f"undisturbed: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return digests(out)
+
+    def setUp(self):
+        super().setUp()
+        self.out = self.folder / "out"
+
+    def command(self, only):
+        return f"{RUN} {self.sweep} -o {self.out} --threads 1 --device cpu --only method.name={only}"
+
+    def submit(self, only, **values):
+        """The log says the code by which the script decides."""
+        return super().submit(only, change={'case "$rc:': 'echo "exit code $rc"\ncase "$rc:'}, **values)
+
+    def log(self, job, index=0):
+        path = self.folder / f"{job}_{index}.out"
+        return path.read_text() if path.exists() else ""
+
+    def ranks(self):
+        """The processes of winnow that work on this test's folder, by rank."""
+        found = {}
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if words[0] != str(WINNOW).encode() or str(self.out).encode() not in words:
+                    continue
+                environment = dict(word.partition(b"=")[::2] for word in (process / "environ").read_bytes().split(b"\0"))
+                rank = int(environment[b"SLURM_PROCID"])
+                found[rank] = min(int(process.name), found.get(rank, sys.maxsize))  # not a child that reads a result for it
+            except (OSError, KeyError):
+                pass
+        return found
+
+    def heartbeats(self):
+        return {path: json.loads(path.read_text()) for path in (self.out / "running").glob("*.json")}
+
+    def at_work(self):
+        """Both ranks by their numbers, or nothing before they have begun with a trial."""
+        processes = self.ranks()
+        begun = any(beat["process"] in processes.values() for beat in self.heartbeats().values())
+        return processes if begun and len(processes) == 2 else None
+
+    def halt(self, beyond=0):
+        """Stops both ranks, and returns them, when a checkpoint lies beyond that step. A fast machine would have trained all
+        before a second is over and Slurm does what is asked of it, so the ranks only go on for moments. Slurm sends CONT before
+        TERM, and KILL needs none."""
+        self.until("both ranks are at work", self.at_work, timeout=LIMIT)
+        processes = self.at_work()
+
+        def send(number):
+            for pid in processes.values():
+                os.kill(pid, number)
+
+        def saved():
+            return any(step > beyond for step in newest_step(self.out).values())
+
+        moment = 0.1
+        while not saved():
+            send(signal.SIGSTOP)
+            time.sleep(1)  # as long as a checkpoint lasts
+            send(signal.SIGCONT)
+            moment *= 2  # a slow machine takes many of them to get to its first step
+            self.assertLess(moment, LIMIT, f"no checkpoint beyond step {beyond}: {newest_step(self.out)}\n{self.logs()}")
+            end = time.monotonic() + moment
+            while not saved() and time.monotonic() < end:
+                time.sleep(0.01)
+        send(signal.SIGSTOP)
+        return processes
+
+    def goes_on_from(self, job, before, start=1):
+        """Waits until a start of the job goes on, which must be from the newest checkpoint of the one before."""
+        said = lambda: re.findall(r"(\S+)  goes on from step (\d+)\n", self.log(job))
+        self.until(f"start {start} goes on", lambda: len(said()) >= start, timeout=LIMIT)
+        self.assertEqual(said()[-1], (before[0], str(before[1])), self.log(job))
+
+    def waits_to_go_on(self, job, restarts=1):
+        """The trial and the step that it will go on from: all of its processes are gone, and no start has read it yet."""
+        self.slurm.wait(job, {"PENDING"}, START + 60, restarts)
+        self.assertEqual(self.ranks(), {})
+        ((name, step),) = newest_step(self.out).items()
+        return name, step
+
+    def check_results(self, starts):
+        """As if nobody had disturbed it; `starts` of each trial by the steps that they went on from."""
+        import h5py
+
+        found = digests(self.out)
+        undisturbed = self.undisturbed.result()
+        self.assertEqual(len(undisturbed), 2)
+        self.assertEqual(found, {name: undisturbed[name] for name in found})
+        attempts = []
+        for path in sorted((self.out / "trials").glob("*/*.h5")):
+            with h5py.File(path) as f:
+                attempts.append([int(text.rpartition(" ")[2]) for text in f["provenance/attempts"][()].decode().split("; ")])
+        self.assertEqual(attempts, starts)
+        left = [path for folder in ("checkpoints", "running", "failed") for path in (self.out / folder).glob("*")]
+        self.assertEqual(left, [])
+        self.assertEqual(self.ranks(), {})
+
+    def ends_well(self, job, restarts, index=0):
+        self.wait(f"{job}_{index}", "COMPLETED", LIMIT, restarts)
+
+    def test_before_the_time_limit_it_saves_and_goes_on_without_losing_a_step(self):
+        """Slurm looks at time limits every 30 s only; the signal waits for the ranks, which are halted."""
+        job = self.submit("imp", time="1", notice=59, crashes=0)
+        processes = self.halt()
+        (at,) = self.heartbeats().values()
+
+        def told(pid):
+            return int(process_state(pid, "ShdPnd") or "0", 16) >> (signal.SIGUSR2 - 1) & 1
+
+        self.until("both ranks are told", lambda: all(map(told, processes.values())), timeout=90)
+        for pid in processes.values():
+            os.kill(pid, signal.SIGCONT)
+        before = self.waits_to_go_on(f"{job}_0")
+        self.assertGreaterEqual(before[1], at["step"])
+        self.assertIn("exit code 75\n", self.log(job))
+        self.goes_on_from(job, before)
+        self.slurm.command("scontrol", "update", f"JobId={job}_0", "TimeLimit=60")  # or it is told once more
+        self.ends_well(job, restarts=1)
+        self.check_results([[0, before[1]]])
+
+    def preempt(self, only, partition, node, **values):
+        job = self.submit(only, crashes=0, directives=[f"--partition={partition}"], **values)
+        self.halt()
+        self.slurm.sbatch("--partition=urgent", f"--nodelist={node}", "--exclusive", "--wrap=sleep 3")
+        before = self.waits_to_go_on(f"{job}_0")
+        first_start = self.log(job)
+        self.goes_on_from(job, before)
+        self.ends_well(job, restarts=1)
+        self.check_results([[0, before[1]]])
+        return first_start
+
+    def test_preempted_with_grace_time_it_saves_and_goes_on(self):
+        self.assertIn("exit code 75\n", self.preempt("rigl", "graceful", "node1"))
+
+    def test_killed_by_a_preemption_it_goes_on_from_its_newest_checkpoint(self):
+        """Without GraceTime there is TERM too, and KILL after KillWait: the ranks are made deaf to reach that."""
+        deaf = f"{SRUN} env --block-signal=TERM --block-signal=USR2"
+        self.assertNotIn("exit code 75\n", self.preempt("imp", "sudden", "node2", launch=deaf))
+
+    def test_a_lost_node_costs_what_was_not_saved_and_its_heartbeat_keeps_nobody_waiting(self):
+        job = self.submit("rigl", directives=["--partition=fragile"])
+        self.halt()
+        node = self.slurm.job(f"{job}_0")["NodeList"]
+        self.slurm.node_down(int(node[-1]))
+        before = self.waits_to_go_on(f"{job}_0")
+        # The nodes of this cluster are one host. On another host nobody sees that the process is gone, and the heartbeat is fresh.
+        ((path, left),) = self.heartbeats().items()
+        path.write_text(json.dumps(dict(left, host="lost", updated=int(time.time()) + START)))
+        self.slurm.wait(f"{job}_0", {"RUNNING"}, START, 1)
+        began = time.monotonic()
+        self.goes_on_from(job, before)
+        self.assertLess(time.monotonic() - began, START)
+        self.assertNotEqual(self.slurm.job(f"{job}_0")["NodeList"], node)
+        self.ends_well(job, restarts=1)
+        self.check_results([[0, before[1]]])
+
+    def test_cancelled_it_saves_and_stays_cancelled_and_goes_on_when_submitted_again(self):
+        job = self.submit("imp")
+        self.halt()
+        self.slurm.command("scancel", f"{job}_0")
+        self.wait(f"{job}_0", "CANCELLED", START)
+        self.until("all its processes end", lambda: not self.ranks() and "exit code 75\n" in self.log(job))
+        self.assertEqual(self.heartbeats(), {})
+        ((name, step),) = newest_step(self.out).items()
+        self.check_stays(f"{job}_0", "CANCELLED")
+        again = self.submit("imp")
+        self.goes_on_from(again, (name, step))
+        self.ends_well(again, restarts=0)
+        self.check_results([[0, step]])
+
+    def test_each_rank_that_dies_ends_all_within_seconds_and_the_trial_goes_on(self):
+        job = self.submit("rigl", crashes=2)
+        starts = [0]
+        for start, victim in enumerate((1, 0)):
+            processes = self.halt(beyond=starts[-1])
+            os.kill(processes[victim], signal.SIGKILL)
+            # It waits for the dead one inside MPI and does not hear TERM: srun kills it KillWait later.
+            self.until("the other rank ends", lambda: not self.ranks(), timeout=KILL_WAIT + 10)
+            before = self.waits_to_go_on(f"{job}_0", restarts=start + 1)
+            self.assertEqual(len((self.folder / f"{job}_0.crashes").read_text().splitlines()), start + 1)
+            self.goes_on_from(job, before, start + 1)
+            starts.append(before[1])
+        self.ends_well(job, restarts=2)
+        self.check_results([starts])
+
+    def test_tasks_of_an_array_share_a_sweep(self):
+        job = self.submit("$(cut -d' ' -f$((SHARD + 1)) <<<'imp rigl')", array="0-1")
+        for index in (0, 1):
+            self.ends_well(job, restarts=0, index=index)
+            self.assertIn(": 0 already done, 1 trained, 0 diverged, 0 failed", self.log(job, index))
+        self.assertEqual(len(digests(self.out)), 2)
+        self.check_results([[0], [0]])
+
+
+def load_tests(loader, tests, _):
+    return side_by_side.SideBySide(tests)
+
+
+if __name__ == "__main__":
+    cluster.skip_unless_there()
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
