@@ -151,7 +151,9 @@ class Sweeps(Case):
 
     def goes_on_from(self, job, before, start=1):
         """Waits until a start of the job goes on, which must be from the newest checkpoint of the one before."""
-        said = lambda: re.findall(r"(\S+)  goes on from step (\d+)\n", self.log(job))
+        def said():
+            return re.findall(r"(\S+)  goes on from step (\d+)\n", self.log(job))
+
         self.until(f"start {start} goes on", lambda: len(said()) >= start, timeout=LIMIT)
         self.assertEqual(said()[-1], (before[0], str(before[1])), self.log(job))
 
