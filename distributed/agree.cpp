@@ -40,12 +40,19 @@ void agree(Communicator& comm, const std::function<void()>& work) {
   throw AgreedError(ErrorKind{kind}, text, own);
 }
 
-void share_text(Communicator& comm, std::string& text, int root) {
-  std::uint64_t length = text.size();
+namespace {
+
+void share_all_of(Communicator& comm, auto& elements, int root) {
+  std::uint64_t length = elements.size();
   comm.broadcast(std::as_writable_bytes(std::span(&length, 1)), root);
-  text.resize(length);
-  comm.broadcast(std::as_writable_bytes(std::span(text)), root);
+  elements.resize(length);
+  comm.broadcast(std::as_writable_bytes(std::span(elements)), root);
 }
+
+}  // namespace
+
+void share_text(Communicator& comm, std::string& text, int root) { share_all_of(comm, text, root); }
+void share_bytes(Communicator& comm, std::vector<std::byte>& bytes, int root) { share_all_of(comm, bytes, root); }
 
 bool same_on_all(Communicator& comm, std::uint64_t value) {
   std::uint64_t bounds[2] = {value, ~value};

@@ -1,10 +1,12 @@
 // How ranks compare notes, so that what goes wrong on one of them is known to all and said once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
@@ -27,8 +29,9 @@ class AgreedError final : public Error {
 // failed, which names that rank unless it is 0. Collective; `work` itself must hold no collective call.
 void agree(Communicator& comm, const std::function<void()>& work);
 
-// `text` becomes that of rank `root`. Collective.
+// `text` or `bytes` become those of rank `root`. Collective.
 void share_text(Communicator& comm, std::string& text, int root);
+void share_bytes(Communicator& comm, std::vector<std::byte>& bytes, int root);
 
 // Do all ranks have the same value? Collective.
 bool same_on_all(Communicator& comm, std::uint64_t value);

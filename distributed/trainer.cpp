@@ -253,8 +253,8 @@ void Trainer::recalibrate(std::int64_t batches) {
   recalibrator_.recalibrate(cursor_.batches, batches, cursor_.step);
 }
 
-// All ranks wish the same at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and must
-// not while the device of another rank is still in the sums of the last steps: so they meet here, and on no error's way out.
+// All ranks wish the same at the same step, with nothing queued any more. Whoever stops gives up the group of devices, and
+// must not while the device of another rank is still in the sums of the last steps: so they meet here, and on no error's way out.
 void Trainer::obey(Wish wish) {
   if (wish == Wish::GoOn) return;
   if (job_.devices != nullptr) check_agreed(static_cast<std::uint64_t>(cursor_.step), "stop at different steps");

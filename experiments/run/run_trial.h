@@ -68,8 +68,8 @@ std::size_t planned_gpu_bytes(const TrialSpec& spec);
 // Gives back what this thread keeps on a GPU of its last trial.
 void release_gpu_memory();
 
-// From the trial's newest checkpoint, if there is one. Collective over `group`; the result is complete on its rank 0. Throws Error{Stopped} when asked to stop, DeviceLost,
-// and in a group whatever one rank alone throws while it trains.
+// From the trial's newest checkpoint, if there is one. Collective over `group`; the result is complete on its rank 0. Throws
+// Error{Stopped} when asked to stop, DeviceLost, and in a group whatever one rank alone throws while it trains.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 
 }  // namespace winnow

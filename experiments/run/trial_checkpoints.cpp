@@ -68,14 +68,6 @@ class BlocksBelow final : public StateWriter {
   std::string prefix_;
 };
 
-// `bytes` of rank `root`, on all ranks. Collective.
-void share_bytes(Communicator& group, std::vector<std::byte>& bytes, int root) {
-  std::uint64_t size = bytes.size();
-  group.broadcast(std::as_writable_bytes(std::span(&size, 1)), root);
-  bytes.resize(size);
-  if (size > 0) group.broadcast(std::span(bytes), root);
-}
-
 // What went wrong; "": nothing.
 std::string write_checkpoint(CheckpointFolder& folder, const CheckpointNote& note, std::vector<std::byte> state) {
   try {
@@ -167,29 +159,38 @@ bool TrialCheckpoints::due() const {
 }
 
 std::vector<std::byte> TrialCheckpoints::gather(const SaveRun& save) {
-  MemoryState own, all;
+  BytesWriter file;
+  if (group_.size() == 1) {
+    PrefixWriter all(file, kAll);
+    save(all);
+    return file.take();
+  }
+  MemoryState own;
   save(own);
   BlockDigests digests;
-  if (group_.size() > 1 && group_.rank() == 0) own.copy_to(digests);
+  if (group_.rank() == 0) {
+    own.copy_to(digests);
+    PrefixWriter all(file, kAll);
+    own.copy_to(all);
+  }
   std::string known = digests.text();
   share_text(group_, known, 0);
-  if (group_.rank() == 0) {
-    PrefixWriter shared(all, kAll);
-    own.copy_to(shared);
-  }
   for (int rank = 1; rank < group_.size(); ++rank) {
     std::vector<std::byte> bytes;
     if (group_.rank() == rank) {
-      BytesWriter writer;
-      PrefixWriter below(writer, of_rank(rank));
+      BytesWriter message;
+      PrefixWriter below(message, of_rank(rank));
       OtherBlocks other(below, known);
       own.copy_to(other);
-      bytes = writer.take();
+      bytes = message.take();
     }
     share_bytes(group_, bytes, rank);
-    if (group_.rank() == 0) add_blocks(all, bytes, spec_.name());
+    if (group_.rank() != 0) continue;
+    MemoryState others;
+    add_blocks(others, bytes, spec_.name());
+    others.copy_to(file);
   }
-  return group_.rank() == 0 ? bytes_of(all) : std::vector<std::byte>{};
+  return group_.rank() == 0 ? file.take() : std::vector<std::byte>{};
 }
 
 void TrialCheckpoints::keep(const SaveRun& save, std::int64_t step, Wish wish) {
