@@ -1,8 +1,8 @@
 # `cmake --install build/release --prefix PREFIX`: the program, its manual page and completions, the reader of result files,
-# plots, documents and examples.
+# plots, documents, examples and profiles for Slurm.
 install(TARGETS winnow RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(PROGRAMS tools/winnow.py tools/plot.py DESTINATION "${CMAKE_INSTALL_DATADIR}/winnow")
-install(DIRECTORY examples DESTINATION "${CMAKE_INSTALL_DATADIR}/winnow")
+install(DIRECTORY examples slurm DESTINATION "${CMAKE_INSTALL_DATADIR}/winnow")
 install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES README.md DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 

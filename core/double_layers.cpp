@@ -86,6 +86,14 @@ void conv2d(const DoubleCall& call) {
       }
     }
   });
+  for (std::int64_t i = 0; call.out.size() == 2 && i < call.out_info[0].shape.numel(); ++i) {
+    const double y = call.out[0][i];
+    call.out[1][i % s.out] += y;
+    call.out[1][s.out + i % s.out] += y * y;
+  }
+  if (call.node.attrs.integer("relu", 0) == 0) return;
+  double* y = call.out[0];
+  for (std::int64_t i = 0; i < call.out_info[0].shape.numel(); ++i) y[i] = y[i] < 0 ? 0.0 : y[i];
 }
 
 void conv2d_backward_data(const DoubleCall& call) {

@@ -82,16 +82,28 @@ std::vector<ValueInfo> Graph::inferred(std::string_view op, std::string_view nam
 std::vector<ValueId> Graph::emit(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {
   attrs.fill_in(find_op(op).defaults);
   std::vector<ValueInfo> outputs = inferred(op, name, in, attrs);
-  Node node{std::string(op), std::move(name), std::move(in), {}, std::move(attrs)};
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
+  nodes_.push_back({std::string(op), std::move(name), std::move(in), {}, std::move(attrs)});
+  add_outputs(node_count() - 1, std::move(outputs));
+  return nodes_.back().out;
+}
+
+std::vector<ValueId> Graph::extend(NodeId id, std::string attr, Attr value) {
+  Node& node = nodes_.at(id);
+  node.attrs.set(std::move(attr), std::move(value));
+  add_outputs(id, inferred(node.op, node.name, node.in, node.attrs));
+  return nodes_[id].out;
+}
+
+// Values for those outputs that the node has not yet.
+void Graph::add_outputs(NodeId id, std::vector<ValueInfo> outputs) {
+  Node& node = nodes_[id];
+  for (std::size_t i = node.out.size(); i < outputs.size(); ++i) {
     ValueInfo& out = outputs[i];
     if (out.name.empty()) out.name = i == 0 ? node.name : fmt::format("{}:{}", node.name, i);
     values_.push_back(std::move(out));
-    producer_.push_back(static_cast<std::int64_t>(nodes_.size()));
+    producer_.push_back(id);
     node.out.push_back(ValueId(values_.size() - 1));
   }
-  nodes_.push_back(std::move(node));
-  return nodes_.back().out;
 }
 
 ValueId Graph::emit1(std::string_view op, std::vector<ValueId> in, Attrs attrs, std::string name) {

@@ -74,6 +74,9 @@ class Graph {
   ValueId constant(double value, const Shape& shape, std::string name);
   ValueId scaled(ValueId value, double factor, const std::string& name);
 
+  // Sets an attribute of a node by which it gives more than before. What it gave stays; the rest is new. Gives all of it.
+  std::vector<ValueId> extend(NodeId id, std::string attr, Attr value);
+
   // Nodes with position < `before` that read `from` read `to` instead. Shapes and types must agree.
   void redirect(ValueId from, ValueId to, NodeId before);
   Node& node(NodeId id) { return nodes_[id]; }
@@ -100,6 +103,7 @@ class Graph {
  private:
   std::vector<ValueInfo> inferred(std::string_view op, std::string_view name, std::span<const ValueId> in,
                                   const Attrs& attrs) const;
+  void add_outputs(NodeId id, std::vector<ValueInfo> outputs);
   std::vector<ValueInfo> values_;
   std::vector<std::int64_t> producer_;  // by value: node position, or -1
   std::vector<Node> nodes_;

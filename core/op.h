@@ -165,6 +165,9 @@ struct OpDef {
   bool mixes_examples = false;
   bool train_only = false;  // outside training the node is the identity on input 0 (dropout of all kinds)
   ChannelRule channels = {};
+  // Of an op that with attribute `sums` gives the sums of output 0 and of its square by channel: does the kernel for this
+  // device have them while it writes output 0, so that they cost no pass over it? Absent: the op gives none.
+  std::function<bool(const KernelSpec&)> sums_come_along = {};
   std::vector<OpExample> examples = {};
 };
 

@@ -32,7 +32,7 @@ bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) 
   const Node& reader = graph.nodes()[at];
   const ValueId result = reader.out[0];
   if (std::find(outputs.begin(), outputs.end(), result) != outputs.end()) return false;
-  const bool has_residual = node.in.size() == 6 && node.in[5] != kNoValue;
+  const bool has_residual = node.in.size() > 5 && node.in[5] != kNoValue;
   if (reader.op == "relu") {
     graph.node(norm).attrs.set("relu", std::int64_t{1});
   } else if (reader.op == "add" && !has_residual) {
@@ -48,7 +48,7 @@ bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) 
   return true;
 }
 
-// For the sake of fuse_gradient_sums(), which asks for every value: who reads it, once and for all.
+// For passes that ask for every value: who reads it, once and for all.
 class Readers {
  public:
   Readers(const Graph& graph, std::span<const ValueId> outputs) : count_(graph.value_count(), 0), last_(count_.size()) {
@@ -69,6 +69,16 @@ class Readers {
   std::vector<int> count_;
   std::vector<NodeId> last_;
 };
+
+bool sums_come_along(const Graph& graph, NodeId at, Device device) {
+  const Node& node = graph.nodes()[at];
+  const OpDef& op = find_op(node.op);
+  if (!op.sums_come_along) return false;
+  std::vector<ValueInfo> in, out;
+  for (const ValueId id : node.in) in.push_back(id == kNoValue ? ValueInfo{} : graph.value(id));
+  for (const ValueId id : node.out) out.push_back(graph.value(id));
+  return op.sums_come_along({.node = node, .in = in, .out = out, .threads = 1, .reals = nullptr, .device = device});
+}
 
 }  // namespace
 
@@ -103,6 +113,26 @@ void fuse_norm(Graph& graph, std::span<const ValueId> outputs) {
   }
 }
 
+FusedStatistics fuse_statistics(Graph& graph, std::span<const ValueId> outputs, Device device) {
+  constexpr std::size_t kSums = 6;  // input of batch_norm
+  FusedStatistics found;
+  const Readers readers(graph, outputs);
+  for (const NodeId at : graph.schedule(outputs)) {
+    if (graph.nodes()[at].op != "batch_norm" || graph.nodes()[at].attrs.integer("running", 0) != 0) continue;
+    ++found.norms;
+    const ValueId x = graph.nodes()[at].in[0];
+    const Node* producer = graph.producer(x);
+    if (producer == nullptr || readers.only(x) != at) continue;
+    const auto layer = static_cast<NodeId>(producer - graph.nodes().data());
+    if (!sums_come_along(graph, layer, device)) continue;
+    const ValueId sums = graph.extend(layer, "sums", std::int64_t{1}).back();
+    graph.node(at).in.resize(kSums, kNoValue);
+    graph.node(at).in.push_back(sums);
+    ++found.fused;
+  }
+  return found;
+}
+
 void fuse_gradient_sums(Graph& graph, std::span<const ValueId> outputs) {
   constexpr std::size_t kMore = 7, kPlus = 8;  // inputs of batch_norm_backward
   const Readers readers(graph, outputs);
@@ -127,6 +157,23 @@ void fuse_gradient_sums(Graph& graph, std::span<const ValueId> outputs) {
     graph.node(at).in.resize(kPlus, kNoValue);
     graph.node(at).in.push_back(other);
     graph.redirect(result, dx, graph.node_count());
+  }
+}
+
+void fuse_relu(Graph& graph, std::span<const ValueId> outputs) {
+  const Readers readers(graph, outputs);
+  for (const NodeId at : graph.schedule(outputs)) {
+    const Node& node = graph.nodes()[at];
+    if (node.op != "conv2d" || node.in.size() != 3 || node.in[2] == kNoValue) continue;
+    const Shape& weights = graph.value(node.in[1]).shape;
+    if (weights[2] * weights[3] == 1) continue;
+    const ValueId y = node.out[0];
+    const NodeId reader = readers.only(y);
+    if (reader == kNoNode || graph.nodes()[reader].op != "relu") continue;
+    const ValueId result = graph.nodes()[reader].out[0];
+    if (std::ranges::find(outputs, result) != outputs.end()) continue;
+    graph.node(at).attrs.set("relu", std::int64_t{1});
+    graph.redirect(result, y, graph.node_count());
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/graph.h"
+#include "kernels/exec.h"
 
 namespace winnow {
 
@@ -23,8 +24,21 @@ void drop_train_only(Graph& graph, std::span<ValueId> outputs);
 // "relu" and input `residual`; flops and results stay, two passes over memory go.
 void fuse_norm(Graph& graph, std::span<const ValueId> outputs);
 
+// For devices, after fuse_norm: where a batch norm that takes its statistics from the batch is the only reader of a layer whose
+// kernel has the sums for them as it writes, it takes those (attribute `sums` of the layer, last input of the batch norm) and
+// does not read its input twice. Everything else stays as it is.
+struct FusedStatistics {
+  int fused = 0, norms = 0;  // of `norms` that take statistics from the batch
+};
+FusedStatistics fuse_statistics(Graph& graph, std::span<const ValueId> outputs, Device device);
+
 // After differentiate(), for devices: an `add` whose sum only the gradient of a batch norm reads, or which alone reads what that
 // gives, becomes an input of it. Results stay bit for bit, two passes over memory go. No node changes its place.
 void fuse_gradient_sums(Graph& graph, std::span<const ValueId> outputs);
+
+// After differentiate(), for devices: a relu that alone reads a conv2d with bias becomes its attribute "relu", so that bias and ReLU
+// are one pass behind the product. Bits stay as they are where the bias was a pass of its own, as for layers of cuDNN. Not where a
+// library adds the bias: 1x1 kernels and linear layers.
+void fuse_relu(Graph& graph, std::span<const ValueId> outputs);
 
 }  // namespace winnow

@@ -130,6 +130,13 @@ Schema other_settings() {
        .choices = {"auto", "f32", "bf16"},
        .meaning = "compute type of activations; auto is bf16 on a GPU, and where the processor has bf16 instructions. "
                   "Weights, loss and statistics are f32 always"},
+      {.key = "fuse_statistics",
+       .kind = Kind::Bool,
+       .fallback = "false",
+       .meaning =
+           "on a GPU: a convolution in front of a batch norm sums its output by channel while it writes it, where "
+           "cuDNN has a way, so that the batch norm reads it once less. No part of a trial's identity: results "
+           "say in their provenance for how many batch norms it was so"},
       {.key = "eval_every",
        .kind = Kind::Int,
        .fallback = "1",

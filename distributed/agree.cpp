@@ -4,6 +4,7 @@
 #include <span>
 
 #include "distributed/host_name.h"
+#include "distributed/ranks_lost.h"
 
 namespace winnow {
 
@@ -22,6 +23,8 @@ void agree(Communicator& comm, const std::function<void()>& work) {
   std::string text;
   try {
     work();
+  } catch (const RanksLost&) {  // there is nobody to agree with
+    throw;
   } catch (const std::exception& error) {
     own = std::current_exception();
     kind = static_cast<std::int32_t>(kind_of(error));

@@ -22,7 +22,8 @@ class Work {
   virtual void wait() = 0;
 };
 
-// Counters from which every process of a job can draw without a server: 0, 1, 2, ... each handed out once.
+// Counters from which every process of a job can draw, whatever the others are doing: 0, 1, 2, ... each handed out once.
+// Rank 0's are there until the last rank has drawn.
 class Tickets {
  public:
   virtual ~Tickets() = default;
@@ -72,6 +73,12 @@ class Communicator {
   virtual void all_reduce_max(std::span<std::uint64_t> data) = 0;
   virtual std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t> data) = 0;
   virtual void broadcast(std::span<std::byte> data, int root) = 0;
+  // Who of the others, on this machine, has ended or stands still, so that waiting is in vain. Cheap, and meets nobody.
+  struct LostPeer {
+    std::string who;  // "rank 3 (process 4711) has ended"
+    bool ended;
+  };
+  virtual std::optional<LostPeer> lost_peer() { return std::nullopt; }
   // Ends all ranks of the job at once; used when one of them cannot go on.
   [[noreturn]] virtual void abort(int code) noexcept = 0;
 };

@@ -1,13 +1,12 @@
 #include "distributed/device_ranks.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "distributed/agree.h"
+#include "distributed/ranks_lost.h"
 #include "kernels/gpu_libraries.h"
 
 namespace winnow {
@@ -35,13 +34,13 @@ DeviceRanks::DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> strea
   attendance_ = comm_.attendance();
   try {
     group_ = options.groups.open(std::as_bytes(std::span(id)), comm_.rank(), comm_.size(), *stream_,
-                                 [this](double waited) { wait_on(waited); });
+                                 [this](double waited) { wait_on(waited, true); });
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
     fail(ErrorKind::Unavailable, "{} of {} ranks: {}", operation_.what, comm_.size(), error.what());
   }
-  stream_->be_patient([this](double waited) { wait_on(waited); });
+  stream_->be_patient([this](double waited) { wait_on(waited, false); });
 }
 
 DeviceRanks::~DeviceRanks() { stream_->be_patient({}); }
@@ -51,12 +50,57 @@ void DeviceRanks::begin(const Operation& operation) {
   ++place_;
 }
 
-void DeviceRanks::wait_on(double waited) {
+void DeviceRanks::sum(float* data, std::size_t count) {
+  try {
+    group_->all_reduce_sum(data, count);
+  } catch (const RanksLost&) {  // by its patience
+    throw;
+  } catch (const std::exception& error) {
+    lose(error.what());
+    throw_lost();
+  }
+}
+
+void DeviceRanks::lose(const std::string& why) {
+  lost_ = fmt::format("{} of {} ranks", operation_.what, comm_.size());
+  if (operation_.messages > 0) {
+    lost_ += fmt::format(" ({} message{}, {} bytes)", operation_.messages, operation_.messages == 1 ? "" : "s",
+                         operation_.bytes);
+  }
+  lost_ += ": " + why;
+}
+
+// What calls from within the group may be in the midst of a recording, which holds sums for which the abort would wait for
+// ever. So that only throws; the recording ends on the way out, and the first wait for the stream after it, or the end of the
+// group, aborts.
+void DeviceRanks::wait_on(double waited, bool within_group) {
+  if (lost_.empty()) {
+    const std::string why = why_lost(waited);
+    if (why.empty()) return;
+    lose(why);
+  }
+  if (!within_group) {
+    if (before_abort_) before_abort_();
+    if (group_) group_->abort();
+  }
+  throw_lost();
+}
+
+void DeviceRanks::throw_lost() const {
+  throw RanksLost(lost_, peer_ended_ ? RanksLost::Why::Ended : RanksLost::Why::Other);
+}
+
+// Empty: nothing is known against them.
+std::string DeviceRanks::why_lost(double waited) {
+  if (const auto peer = comm_.lost_peer()) {
+    peer_ended_ = peer->ended;
+    return peer->who;
+  }
   if (group_) {
     try {
       group_->check();
     } catch (const std::exception& error) {
-      give_up(error.what());
+      return error.what();
     }
   }
   // Late enough that no step has to say anything, early enough to be heard before anybody gives up.
@@ -65,27 +109,9 @@ void DeviceRanks::wait_on(double waited) {
     said_ = place_;
   }
   if (said_ == place_) attendance_->heard(comm_.rank());  // takes in what the others say
-  if (waited > time_limit_) give_up(fmt::format("not done after {} s; {}", time_limit_, absent()));
-}
-
-void DeviceRanks::give_up(const std::string& why) {
-  if (before_abort_) before_abort_();
-  if (group_) group_->abort();
-  std::string what = fmt::format("{} of {} ranks", operation_.what, comm_.size());
-  if (operation_.messages > 0) {
-    what += fmt::format(" ({} message{}, {} bytes)", operation_.messages, operation_.messages == 1 ? "" : "s",
-                        operation_.bytes);
-  }
-  fail(ErrorKind::Unavailable, "{}: {}", what, why);
-}
-
-std::string DeviceRanks::absent() {
-  std::vector<int> ranks;
-  for (int rank = 0; rank < comm_.size(); ++rank) {
-    if (rank != comm_.rank() && attendance_->heard(rank) < place_) ranks.push_back(rank);
-  }
-  if (ranks.empty()) return "every rank says that it waits for it";
-  return fmt::format("rank{} {} did not come to it", ranks.size() == 1 ? "" : "s", fmt::join(ranks, ", "));
+  if (waited <= time_limit_) return "";
+  return fmt::format("not done after {} s; {}", time_limit_,
+                     who_is_absent(*attendance_, comm_.rank(), comm_.size(), place_));
 }
 
 void check_devices(Communicator& comm, const DeviceIdentity& own) {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "distributed/communicator.h"
+#include "distributed/ranks_lost.h"
 #include "kernels/device_group.h"
 
 namespace winnow {
@@ -19,7 +20,7 @@ namespace winnow {
 class DeviceRanks {
  public:
   struct Options {
-    double time_limit = 600;  // seconds that a rank may be late
+    double time_limit = rank_time_limit();  // seconds that a rank may be late
     DeviceGroups groups = installed();
   };
   // Collective. Error{Site} on all ranks alike where they cannot make a group: two of one device, devices of two models, no
@@ -30,7 +31,9 @@ class DeviceRanks {
   DeviceRanks(const DeviceRanks&) = delete;
   DeviceRanks& operator=(const DeviceRanks&) = delete;
 
-  DeviceGroup& group() { return *group_; }
+  DeviceStream& queue() { return group_->stream(); }  // for sums, beside that of the computation
+  // As DeviceGroup::all_reduce_sum(). Throws RanksLost.
+  void sum(float* data, std::size_t count);
   const std::shared_ptr<DeviceStream>& stream() const { return stream_; }  // of the computation
 
   // What all ranks are about to queue, in words for the error of a wait that they keep from ending.
@@ -46,9 +49,10 @@ class DeviceRanks {
   static DeviceGroups installed();  // NCCL, or nothing
 
  private:
-  void wait_on(double waited);
-  [[noreturn]] void give_up(const std::string& why);
-  std::string absent();
+  void wait_on(double waited, bool within_group);
+  std::string why_lost(double waited);
+  void lose(const std::string& why);
+  [[noreturn]] void throw_lost() const;
 
   Communicator& comm_;
   std::shared_ptr<DeviceStream> stream_;
@@ -57,6 +61,8 @@ class DeviceRanks {
   std::unique_ptr<Attendance> attendance_;
   std::unique_ptr<DeviceGroup> group_;
   Operation operation_{"opening the group"};
+  std::string lost_;                    // why the ranks are given up; empty: they are not
+  bool peer_ended_ = false;             // that is it
   std::int64_t place_ = 0, said_ = -1;  // operations begun; the last one of which this rank said that it waits
 };
 

@@ -125,20 +125,20 @@ void DeviceReducer::ready(ValueId gradient) {
   Bucket& bucket = buckets_[bucket_of_.at(gradient)];
   const Part& whole = part(bucket);
   if (--bucket.missing > 0 || whole.count == 0) return;
-  DeviceStream& queue = ranks_.group().stream();
+  DeviceStream& queue = ranks_.queue();
   queue.after(*ranks_.stream());
   for_each(on(queue), whole.count, GatherLive{whole.segments, bucket.buffer});
-  ranks_.group().all_reduce_sum(bucket.buffer, static_cast<std::size_t>(whole.count));
+  ranks_.sum(bucket.buffer, static_cast<std::size_t>(whole.count));
 }
 
 void DeviceReducer::last() {
-  DeviceStream &queue = ranks_.group().stream(), &main = *ranks_.stream();
+  DeviceStream &queue = ranks_.queue(), &main = *ranks_.stream();
   const auto* table = reinterpret_cast<const ScalarPlace*>(number_table_.get());
   auto* buffer = reinterpret_cast<float*>(number_buffer_.get());
   const auto count = static_cast<std::size_t>(numbers_) + 1;
   queue.after(main);
   for_each(on(queue), numbers_ + 1, GatherScalars{table, numbers_, on(queue).run, buffer});
-  ranks_.group().all_reduce_sum(buffer, count);
+  ranks_.sum(buffer, count);
   main.after(queue);
   for (const Bucket& bucket : buckets_) {
     const Part& whole = part(bucket);

@@ -62,6 +62,7 @@ DryRun dry_run(const Network& network, Method& method, const Settings& train, st
   DryRun run;
   run.parts.push_back(part_of(training, Optimizer::passes(train)));
   run.parts.back().nodes.push_back(work_of_log());
+  run.statistics = net.statistics;
   run.params = params.bytes() + optimizer.point_bytes();
   if (method.touches().masks) run.params += params.reserve_masks();
   run.arena = training.arena_bytes();

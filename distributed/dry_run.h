@@ -32,6 +32,7 @@ struct DryRun {
   std::size_t evaluation = 0;  // arena and scratch
   std::size_t batches = 0;     // of training and evaluation
   std::size_t workspace = 0;   // the most that libraries may ask for besides
+  FusedStatistics statistics = {};
   std::size_t total() const { return params + arena + scratch + evaluation + batches; }
 };
 

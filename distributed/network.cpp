@@ -113,6 +113,7 @@ ProgramDraft Network::training(std::int64_t batch, std::int64_t denominator, std
   set_norm_statistics(draft.model.graph, NormStatistics::Batch);
   for (const ParamId id : resting) draft.model.param(id).trainable = false;
   if (!resting.empty()) rest_norms(draft.model, resting);
+  draft.fuse_statistics = train_.flag("fuse_statistics");
   return draft;
 }
 

@@ -17,6 +17,7 @@ struct Finished {
   std::vector<Binding> bindings;
   std::vector<std::pair<ValueId, ParamId>> gradients;
   std::vector<CompiledNetwork::Named> named;
+  FusedStatistics statistics;
 };
 
 // A program at an event reads the host's copy, which it has bound anew before it runs.
@@ -27,8 +28,8 @@ void* buffer_of(const ProgramDraft& draft, const ParamStore& params, std::size_t
   return draft.at_event ? const_cast<float*>(params.buffer(i).data()) : params.buffer_memory(i).data;
 }
 
-// Fuses and differentiates the draft's graph.
-Finished finish(const ProgramDraft& draft, ParamStore& params) {
+// Fuses and differentiates the draft's graph, for the device that runs it.
+Finished finish(const ProgramDraft& draft, ParamStore& params, Device device) {
   const bool into_params = draft.use == Use::Train;
   const bool gradients = draft.use != Use::Evaluate && draft.objective != kNoValue;
   Graph graph = draft.model.graph;
@@ -40,6 +41,8 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
   for (const NamedValue& named : draft.named) outputs.push_back(named.value);
   if (draft.objective != kNoValue && draft.objective != draft.loss) outputs.push_back(draft.objective);
   fuse_norm(graph, outputs);
+  FusedStatistics statistics;
+  if (draft.fuse_statistics && device != Device::Cpu) statistics = fuse_statistics(graph, outputs, device);
   std::vector<Binding> bindings = {{draft.model.input, nullptr}};
   if (draft.labels != kNoValue) bindings.push_back({draft.labels, nullptr});
   for (const ValueId fed : draft.taught) bindings.push_back({fed, nullptr});
@@ -88,12 +91,19 @@ Finished finish(const ProgramDraft& draft, ParamStore& params) {
       outputs.push_back(gradient.grad);
     }
   }
-  return {std::move(graph), std::move(outputs), std::move(bindings), std::move(grads), std::move(named)};
+  if (device != Device::Cpu) {
+    fuse_gradient_sums(graph, outputs);
+    fuse_relu(graph, outputs);
+  }
+  return {std::move(graph), std::move(outputs), std::move(bindings), std::move(grads), std::move(named), statistics};
+}
+
+Device device_of(const ProgramDraft& draft, const std::shared_ptr<DeviceStream>& stream) {
+  return stream && !draft.at_event ? stream->device() : Device::Cpu;
 }
 
 CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params, const std::shared_ptr<DeviceStream>& stream) {
-  Finished made = finish(draft, params);
-  if (stream && !draft.at_event) fuse_gradient_sums(made.graph, made.outputs);
+  Finished made = finish(draft, params, device_of(draft, stream));
   std::vector<ValueId> leaves, buffers;
   for (const ParamSpec& spec : draft.model.params) leaves.push_back(spec.value);
   for (const BufferSpec& spec : draft.model.buffers) buffers.push_back(spec.value);
@@ -108,7 +118,8 @@ CompiledNetwork compile(const ProgramDraft& draft, ParamStore& params, const std
           std::move(leaves),
           std::move(buffers),
           std::move(made.named),
-          draft.taught};
+          draft.taught,
+          made.statistics};
 }
 
 // Is the program that comes of them the same, but for real numbers that it reads in memory?
@@ -122,8 +133,9 @@ bool same(const ProgramDraft& a, const ProgramDraft& b) {
   const auto same_named = [](const NamedValue& x, const NamedValue& y) {
     return x.name == y.name && x.value == y.value;
   };
-  return a.use == b.use && a.threads == b.threads && a.at_event == b.at_event && values(a) == values(b) &&
-         a.reported == b.reported && a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
+  return a.use == b.use && a.threads == b.threads && a.at_event == b.at_event &&
+         a.fuse_statistics == b.fuse_statistics && values(a) == values(b) && a.reported == b.reported &&
+         a.taught == b.taught && std::ranges::equal(a.named, b.named, same_named) &&
          std::ranges::equal(a.model.params, b.model.params, same_param) &&
          std::ranges::equal(a.model.buffers, b.model.buffers, {}, &BufferSpec::value, &BufferSpec::value) &&
          a.model.graph.same_but_reals(b.model.graph);
@@ -157,7 +169,7 @@ CompiledNetwork& ProgramCache::compiled(ProgramDraft draft) {
     ++reused_;
     entry.used = true;
     RunContext(entry.net.program.context()).set_status({});  // nothing that an earlier trial marked
-    if (!equal(entry)) entry.net.program.set_reals(finish(draft, *params_).graph);
+    if (!equal(entry)) entry.net.program.set_reals(finish(draft, *params_, device_of(draft, stream_)).graph);
     entry.draft = std::move(draft);
     return entry.net;
   }

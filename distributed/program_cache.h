@@ -13,6 +13,7 @@
 #include "core/device_pixels.h"
 #include "core/method.h"
 #include "core/param_store.h"
+#include "core/passes.h"
 #include "core/program.h"
 
 namespace winnow {
@@ -36,6 +37,7 @@ struct ProgramDraft {
   int threads = 1;
   bool at_event = false;               // it runs on the CPU, wherever the trial is trained
   std::vector<NamedValue> named = {};  // of a probe's edit: their values and gradients are kept
+  bool fuse_statistics = false;        // of training on a device: fuse_statistics() of core/passes.h
 };
 
 // A compiled network and the values its user binds and reads.
@@ -56,6 +58,7 @@ struct CompiledNetwork {
   };
   std::vector<Named> named = {};
   std::vector<ValueId> taught = {};  // as in the draft
+  FusedStatistics statistics = {};   // zeros where the draft does not ask for it, or the program is the CPU's
 };
 
 class ProgramCache {

@@ -384,6 +384,14 @@ Trainer::Outcome Trainer::run() {
     outcome.diverged = !std::isfinite(cursor_.test_loss);
   }
   sync_buffers();
+  const bool diverged = outcome.diverged;
+  outcome = so_far();
+  outcome.diverged = diverged;
+  return outcome;
+}
+
+Trainer::Outcome Trainer::so_far() {
+  Outcome outcome;
   const RunStatus status = step_->status();
   outcome.step = status.not_finite != 0 ? status.since : cursor_.step;
   outcome.skipped = cursor_.skipped;

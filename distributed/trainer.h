@@ -39,6 +39,7 @@ class Trainer final : public TrainState {
   // From where the cursor stands: the beginning, or where load() put it. Error{Stopped} when the observer wishes it,
   // before a step; save() then gives the state that a later run goes on from.
   Outcome run();
+  Outcome so_far();  // of a run that was stopped
 
   Evaluation evaluate(Split split) { return evaluator_.evaluate(split); }
   const Network& network() const { return network_; }
@@ -47,6 +48,8 @@ class Trainer final : public TrainState {
   const std::map<ParamId, Encoded>& encoded() const { return encoded_; }
   std::size_t memory_bytes() const;  // parameters, state, planned activations and scratch of this rank, at most so far
   Program& training_program() { return step_->program(); }
+  // Of the training program in which nothing rests.
+  const FusedStatistics& fused_statistics() const { return step_->statistics(); }
   // What is left of the tensors that model and method build; empty: all (TrainState::remove_channels).
   const ChannelCut& kept() const { return network_.kept(); }
 

@@ -44,6 +44,7 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramC
       source_(source),
       passes_(Optimizer::passes(job.train)) {
   add_part({});
+  statistics_ = now().net.statistics;
 }
 
 void TrainingStep::add_part(std::vector<ParamId> resting) {

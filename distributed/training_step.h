@@ -50,6 +50,7 @@ class TrainingStep {
   std::int64_t bytes_sent() const;  // as Reducer says, of all passes so far
   std::int64_t bytes_dense() const;
   Program& program() { return now().net.program; }
+  const FusedStatistics& statistics() const { return statistics_; }
   std::size_t memory_bytes() const;  // the most that was planned at one time
 
  private:
@@ -85,6 +86,7 @@ class TrainingStep {
   std::vector<Queued> queued_;
   std::vector<std::unique_ptr<Part>> parts_;  // the one before, if any, and the present one: turns compile once
   std::size_t memory_ = 0;
+  FusedStatistics statistics_;                     // where nothing rests
   std::int64_t bytes_sent_ = 0, bytes_dense_ = 0;  // of parts that are gone, less what does not count
 };
 

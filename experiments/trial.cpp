@@ -5,7 +5,7 @@
 
 namespace winnow {
 
-std::string TrialSpec::canonical() const {
+std::string canonical_of(const Settings& identity) {
   std::vector<std::string> lines;
   for (const auto& [key, value] : identity.values()) lines.push_back(key + "=" + value + "\n");
   std::ranges::sort(lines);  // not quite the order of the keys: "a.b=" comes before "a="
@@ -14,10 +14,14 @@ std::string TrialSpec::canonical() const {
   return text;
 }
 
+std::string TrialSpec::canonical() const { return canonical_of(identity); }
+
+bool is_of_the_device(std::string_view key) { return key == "train.device" || key == "train.fuse_statistics"; }
+
 bool in_identity(std::string_view key) {
   const std::size_t dot = key.rfind('.');
   const std::string_view leaf = dot == std::string_view::npos ? key : key.substr(dot + 1);
-  return key != "ranks" && key != "label" && key != "train.device" && !key.starts_with("save.") && leaf != "root";
+  return key != "ranks" && key != "label" && !is_of_the_device(key) && !key.starts_with("save.") && leaf != "root";
 }
 
 Settings identity_of(const std::string& canonical) {
@@ -30,6 +34,13 @@ Settings identity_of(const std::string& canonical) {
   return identity;
 }
 
+std::optional<Outcome> outcome_named(std::string_view name) {
+  for (const Outcome outcome : {Outcome::Done, Outcome::Diverged, Outcome::Stopped}) {
+    if (name == name_of(outcome)) return outcome;
+  }
+  return std::nullopt;
+}
+
 const char* name_of(Outcome outcome) {
   switch (outcome) {
     case Outcome::Done:
@@ -38,6 +49,8 @@ const char* name_of(Outcome outcome) {
       return "diverged";
     case Outcome::Failed:
       return "failed";
+    case Outcome::Stopped:
+      return "stopped";
   }
   return "unknown";
 }

@@ -41,14 +41,20 @@ struct TrialSpec {
   std::string name() const { return id + "-r" + std::to_string(replicate); }
 };
 
-// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), what device trains it, and ranks,
+// What trains a trial, and by which ways there: as its processor and its threads, no part of what is trained.
+bool is_of_the_device(std::string_view key);
+// False for what does not change the mathematics: save.*, what a trial is called, where data lie (`*.root`), what is of the device, and ranks,
 // which count only where batch norm sees the rows of one rank (ExpandOptions::depends_on_ranks).
 bool in_identity(std::string_view key);
+std::string canonical_of(const Settings& identity);
 // The identity with this canonical text.
 Settings identity_of(const std::string& canonical);
 
-enum class Outcome : std::uint8_t { Done, Diverged, Failed };
-const char* name_of(Outcome);  // "done", "diverged", "failed"
+// Stopped: by a rule of the sweep, at a point from which it can go on.
+enum class Outcome : std::uint8_t { Done, Diverged, Failed, Stopped };
+const char* name_of(Outcome);  // "done", "diverged", "failed", "stopped"
+// Of what a file holds: nothing for a trial that failed, which has none, and for other words.
+std::optional<Outcome> outcome_named(std::string_view name);
 
 // A table by columns; all columns have the same length.
 struct Column {
@@ -80,7 +86,7 @@ struct WeightRecord {
 struct TrialResult {
   TrialSpec spec;
   Outcome outcome = Outcome::Done;
-  std::string reason;                     // of a divergence or failure, one line
+  std::string reason;                     // of a divergence or failure, one line; of a stop: the rule
   bool input_unreadable = false;          // the failure is that of a file to read: the run's exit code says so
   std::map<std::string, double> summary;  // names, units and meanings: experiments/results/summary.h
   Table epochs, steps, events, layers;

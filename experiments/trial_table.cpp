@@ -62,6 +62,13 @@ TrialSpec TrialTable::at(std::size_t at) const {
   return (*this)[at];
 }
 
+std::unordered_map<std::string, std::size_t> TrialTable::positions() const {
+  std::unordered_map<std::string, std::size_t> by_name;
+  by_name.reserve(size());
+  for (std::size_t at = 0; at < size(); ++at) by_name.emplace(name(at), at);
+  return by_name;
+}
+
 std::string TrialTable::name(std::size_t at) const { return id(at) + "-r" + std::to_string(replicate(at)); }
 
 std::span<const TrialTable::Need> TrialTable::needs_of(std::size_t at) const {

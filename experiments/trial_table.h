@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "experiments/settings_table.h"
@@ -40,6 +41,7 @@ class TrialTable {
   // Parts of a trial, for what looks at all of them.
   std::string id(std::size_t at) const { return id_of(setups_[trials_[at].setup].id); }
   std::string name(std::size_t at) const;
+  std::unordered_map<std::string, std::size_t> positions() const;  // by name
   int ranks(std::size_t at) const { return setups_[trials_[at].setup].ranks; }
   std::int64_t replicate(std::size_t at) const { return trials_[at].replicate; }
   bool has_needs(std::size_t at) const { return !needs_of(at).empty(); }

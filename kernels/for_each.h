@@ -3,7 +3,8 @@
 //
 // On the CPU the loops are below. For CUDA the functor must stand in a list of kernels/cuda/*.cu,
 // where nvcc instantiates it; tools/check-device-lists compares those lists with what ops call.
-// A functor with loaded() (portable.h) is loaded once a range or thread.
+// A functor with loaded() (portable.h) is loaded once a range or thread. One with operands() (functors/chunk.h) takes several
+// elements at once on a device, as it does on the CPU where the compiler vectorises its loop.
 #pragma once
 
 #include <algorithm>

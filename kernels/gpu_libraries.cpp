@@ -1,7 +1,9 @@
 #include "kernels/gpu_libraries.h"
 
 #include <dlfcn.h>
+#include <winnow_sources.h>
 
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 
@@ -29,6 +31,11 @@ const Libraries& load() {
   const fs::path module = module_beside(fs::read_symlink("/proc/self/exe"));
   void* const loaded = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (loaded == nullptr) throw std::runtime_error(dlerror());
+  const auto* sources = static_cast<const char*>(dlsym(loaded, "winnow_cuda_sources"));
+  if (sources == nullptr || std::strcmp(sources, WINNOW_KERNEL_SOURCES) != 0) {
+    throw std::runtime_error(module.string() + " is of another build than this program (" +
+                             (sources == nullptr ? "an older one" : sources) + ", not " + WINNOW_KERNEL_SOURCES + ")");
+  }
   const auto entry = reinterpret_cast<decltype(&winnow_cuda_libraries)>(dlsym(loaded, "winnow_cuda_libraries"));
   if (entry == nullptr) throw std::runtime_error(dlerror());
   return *entry();

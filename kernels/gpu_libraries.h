@@ -14,7 +14,8 @@
 namespace winnow::cuda {
 
 struct Libraries {
-  // Null where the libraries have no way, or this build has not the library. Operands must be 16-byte aligned.
+  // Null where the libraries have no way, with sums where the shape wants them, or this build has not the library. Operands
+  // must be 16-byte aligned.
   std::unique_ptr<PlannedLayer> (*linear)(const LinearShape& shape, Direction direction);
   std::unique_ptr<PlannedLayer> (*convolution)(const ConvShape& shape, Direction direction);
   DeviceGroups (*nccl)();                            // null in builds without NCCL

@@ -19,6 +19,7 @@ struct ConvShape {
   std::int64_t batch, height, width, in, out, kernel_h, kernel_w, stride, pad, groups;
   DType dtype;
   bool bias;
+  bool sums = false;  // forward: those of y and of y * y by channel as well, {2, out} in f32
   WINNOW_HD std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
   WINNOW_HD std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
   std::int64_t macs() const { return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w; }
@@ -43,6 +44,7 @@ struct LayerBuffers {
   void* weights;
   void* bias;
   void* y;
+  void* sums = nullptr;  // of a layer that writes_sums()
 };
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -55,6 +57,8 @@ class PlannedLayer {
   PlannedLayer& operator=(const PlannedLayer&) = delete;
   virtual std::size_t scratch_bytes() const = 0;
   virtual void run(const LayerBuffers& buffers, const Exec& exec) = 0;
+  // Where the shape asks for sums: whether they come along. If not, the caller has to read y for them.
+  virtual bool writes_sums() const { return false; }
   // For the benchmark: who computes it and how.
   virtual std::string implementation() const = 0;
 };

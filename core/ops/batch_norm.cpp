@@ -1,6 +1,7 @@
 // batch_norm, optionally fused with a residual sum and a ReLU, and its gradient.
 //   in  x {..., C}, gamma {C}|none, beta {C}|none, running_mean {C}, running_var {C}, residual like
-//   x|none out y, mean {C}, rstd {C}; y = relu?((x - mean) * rstd * gamma + beta + residual)
+//   x|none, sums {2, C}|none   out y, mean {C}, rstd {C}; y = relu?((x - mean) * rstd * gamma + beta + residual)
+//   The sums are those of x and x * x by channel; a kernel may take the statistics from them and need not (fuse_statistics).
 // batch_norm_backward: in  dy, x, y|none, gamma|none, beta|none, mean, rstd, (more like dy|none, plus like x|none)
 //   out dx, dgamma, dbeta, dresidual where attribute residual is 1. The gradient of y is dy + more; dx has plus added to it.
 //   Both are what `add` nodes would give (fuse_gradient_sums).
@@ -23,7 +24,8 @@ using Infos = std::span<const ValueInfo>;
 bool present(Infos in, std::size_t i) { return i < in.size() && in[i].shape.rank() > 0; }
 
 std::vector<ValueInfo> infer_batch_norm_forward(Infos in, const Attrs& attrs) {
-  require(in.size() == 5 || in.size() == 6, "takes x, gamma, beta, running_mean, running_var and residual or none");
+  require(in.size() >= 5 && in.size() <= 7,
+          "takes x, gamma, beta, running_mean, running_var, residual or none and sums or none");
   const ValueInfo& x = in[0];
   require(x.shape.rank() >= 2 && is_float(x.dtype), "x must be {..., channels} in f32 or bf16");
   const Shape channels{x.shape[-1]};
@@ -32,6 +34,8 @@ std::vector<ValueInfo> infer_batch_norm_forward(Infos in, const Attrs& attrs) {
             fmt::format("parameters and statistics must be {} in f32", channels.text()));
   }
   require(!present(in, 5) || (in[5].shape == x.shape && in[5].dtype == x.dtype), "the residual must be like x");
+  require(!present(in, 6) || (in[6].shape == Shape{2, channels[0]} && in[6].dtype == DType::F32),
+          "the sums must be two of each channel in f32");
   require(attrs.real("eps") > 0, "eps must be positive");
   return {{x.shape, x.dtype}, {channels, DType::F32}, {channels, DType::F32}};
 }
@@ -52,7 +56,7 @@ void reverse_batch_norm(Reverse& pass) {
   if (dy == kNoValue) return;
   const Node& node = pass.node();
   const bool relu = node.attrs.integer("relu", 0) != 0;
-  const bool residual = node.in.size() == 6 && node.in[5] != kNoValue;
+  const bool residual = node.in.size() > 5 && node.in[5] != kNoValue;
   const bool gated_residual = relu && residual && pass.wants(5);
   const auto grads = pass.graph().emit(
       "batch_norm_backward",
@@ -96,7 +100,7 @@ class ForwardKernel final : public Kernel {
     const auto& in = call.in;
     cpu::batch_norm_forward<T>(shape_,
                                {.x = in[0].as<T>(),
-                                .residual = in.size() == 6 ? in[5].as<T>() : nullptr,
+                                .residual = in.size() > 5 ? in[5].as<T>() : nullptr,
                                 .gamma = in[1].as<float>(),
                                 .beta = in[2].as<float>(),
                                 .running_mean = in[3].as<float>(),

@@ -30,15 +30,17 @@ class BatchNormOfFunctors : public Kernel {
   // Two numbers a channel, behind the sums.
   PairOf<float>* bend(const Exec& exec) const { return reinterpret_cast<PairOf<float>*>(exec.scratch + bend_at()); }
 
-  // body.operator()<width>(steps) is the functor. A thread takes up to eight rows, so that the channels' numbers are worth
-  // loading, but fewer where that would leave less than some 65536 threads.
-  template <class Body>
+  // body.operator()<width>(steps) is the functor; `kMost` is the most channels that a thread takes at once. It takes up to eight
+  // rows, so that the channels' numbers are worth loading, but fewer where that would leave less than some 65536 threads.
+  template <int kMost, class Body>
   void apply(const Exec& exec, const Body& body) const {
-    const std::int64_t each = std::clamp<std::int64_t>(fold_.rows * fold_.vectors / 65536, 1, 8);
-    const RowSteps steps{fold_.rows, fold_.channels, (fold_.rows + each - 1) / each};
     const auto with_width = [&]<int width>() {
-      for_rows(exec, steps.stride * fold_.vectors, body.template operator()<width>(steps), rows_worth(each * width));
+      const std::int64_t vectors = fold_.channels / width;
+      const std::int64_t each = std::clamp<std::int64_t>(fold_.rows * vectors / 65536, 1, 8);
+      const RowSteps steps{fold_.rows, fold_.channels, (fold_.rows + each - 1) / each};
+      for_rows(exec, steps.stride * vectors, body.template operator()<width>(steps), rows_worth(each * width));
     };
+    if (fold_.channels % kMost == 0) return with_width.template operator()<kMost>();
     fold_.vector == 1 ? with_width.template operator()<1>() : with_width.template operator()<ColumnFold::kVector>();
   }
 
@@ -65,17 +67,22 @@ class ForwardOfFunctors final : public BatchNormOfFunctors {
     const auto &in = call.in, &out = call.out;
     const Exec& exec = call.exec;
     const T* x = in[0].as<T>();
-    const T* residual = in.size() == 6 ? in[5].as<T>() : nullptr;
+    const T* residual = in.size() > 5 ? in[5].as<T>() : nullptr;
+    const float* sums = in.size() > 6 ? in[6].as<float>() : nullptr;
     auto *running_mean = in[3].as<float>(), *running_var = in[4].as<float>();
     auto *mean = out[1].as<float>(), *rstd = out[2].as<float>();
     if (running_) {
       for_each(exec, fold_.channels, UseRunningStatistics{running_mean, running_var, mean, rstd, eps_});
     } else {
-      fold(exec, BatchNormSums<T>{x, fold_.channels},
-           StoreBatchStatistics<T>{x, fold_.rows, eps_, momentum_, mean, rstd, running_mean, running_var, exec.run});
+      const BatchStatistics of_batch{fold_.rows, eps_, momentum_, mean, rstd, running_mean, running_var, exec.run};
+      if (sums != nullptr) {
+        for_each(exec, fold_.channels, StatisticsFromSums{sums, fold_.channels, of_batch});
+      } else {
+        fold(exec, BatchNormSums<T>{x, fold_.channels}, StoreBatchStatistics<T>{x, of_batch});
+      }
     }
     const BatchNormChannels channels{in[1].as<float>(), in[2].as<float>(), mean, rstd};
-    apply(exec, [&]<int width>(const RowSteps& steps) {
+    apply<16 / sizeof(T)>(exec, [&]<int width>(const RowSteps& steps) {
       return BatchNormApply<T, width>{steps, channels, x, residual, out[0].as<T>(), relu_};
     });
   }
@@ -107,7 +114,8 @@ class BackwardOfFunctors final : public BatchNormOfFunctors {
          StoreBatchNormGradients{channels, fold_.rows, running_, out[1].as<float>(), out[2].as<float>(), bend(exec)});
     // The residual's gradient is summed and gated already.
     if (dresidual != nullptr) gradient = {dresidual, nullptr, x, nullptr, ReluGate::None};
-    apply(exec, [&]<int width>(const RowSteps& steps) {
+    // Not eight channels in bf16: what a thread knows of each would take more registers than let four blocks live side by side.
+    apply<ColumnFold::kVector>(exec, [&]<int width>(const RowSteps& steps) {
       return BatchNormBackwardApply<T, width>{steps, channels, gradient, bend(exec), plus, out[0].as<T>()};
     });
   }

@@ -1,4 +1,7 @@
-// conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32.
+// conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32. Attribute "relu": a
+// ReLU behind the bias.
+//   in  x, weights, bias|none   out y, and {2, out} where attribute sums is 1: y and y * y summed by channel. No gradient
+//   goes through the sums.
 #include "core/double_ops.h"
 #include "core/error.h"
 #include "core/ops/dispatch.h"
@@ -27,8 +30,11 @@ ConvShape conv_shape(const Shape& x, const Shape& w, const Attrs& attrs, DType d
 
 ConvShape conv2d_shape(Direction direction, Infos in, Infos out, const Attrs& attrs) {
   switch (direction) {
-    case Direction::Forward:
-      return conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
+    case Direction::Forward: {
+      ConvShape shape = conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
+      shape.sums = out.size() == 2;
+      return shape;
+    }
     case Direction::BackwardData:
       return conv_shape(out[0].shape, in[1].shape, attrs, in[0].dtype, false);
     default:
@@ -50,7 +56,11 @@ std::vector<ValueInfo> infer_conv2d_forward(Infos in, const Attrs& attrs) {
   require(s.height + 2 * s.pad >= s.kernel_h && s.width + 2 * s.pad >= s.kernel_w,
           "the kernel is larger than the padded image");
   require(!s.bias || (in[2].shape[0] == s.out && in[2].dtype == DType::F32), "bias must be {out} in f32");
-  return {{Shape{s.batch, s.out_height(), s.out_width(), s.out}, in[0].dtype}};
+  require(!has_relu(attrs) || s.bias, "a convolution with a ReLU has a bias");
+  require(!has_relu(attrs) || attrs.integer("sums", 0) == 0, "a convolution has a ReLU or sums, not both");
+  std::vector<ValueInfo> out{{Shape{s.batch, s.out_height(), s.out_width(), s.out}, in[0].dtype}};
+  if (attrs.integer("sums", 0) != 0) out.push_back({Shape{2, s.out}, DType::F32});
+  return out;
 }
 
 std::vector<ValueInfo> infer_conv2d_backward_data(Infos in, const Attrs& attrs) {
@@ -71,10 +81,11 @@ std::vector<ValueInfo> infer_conv2d_backward_weights(Infos in, const Attrs& attr
 }
 
 void reverse_conv2d(Reverse& pass) {
-  const ValueId dy = pass.out_grad(0);
+  ValueId dy = pass.out_grad(0);
   if (dy == kNoValue) return;
   const Node& node = pass.node();
   Graph& graph = pass.graph();
+  if (has_relu(node.attrs)) dy = graph.emit1("relu_backward", {dy, node.out[0]}, {}, node.name + "/grad");
   const Shape x = graph.value(node.in[0]).shape, w = graph.value(node.in[1]).shape;
   Attrs attrs{{"stride", node.attrs.integer("stride", 1)},
               {"pad", node.attrs.integer("pad", 0)},
@@ -117,11 +128,21 @@ void resize_conv2d(const KeptEntries& kept, const Node& node, Attrs& attrs) {
   if (depthwise) attrs.set("groups", std::ssize(kept.kept(node.in[0], 3)));
 }
 
+// Do the sums of a node come along with y on this device?
+bool sums_come_along(const KernelSpec& spec) {
+  ConvShape shape = conv2d_shape(Direction::Forward, spec.in, spec.out, spec.node.attrs);
+  shape.sums = true;
+  if (spec.device == Device::Cpu) return false;
+  const auto layer = spec.device == Device::Dry ? cuda::dry_layer(shape, Direction::Forward)
+                                                : cuda::make_layer(shape, Direction::Forward);
+  return layer->writes_sums();
+}
+
 struct Case {
   const char* label;
   Shape x, w;
   std::int64_t stride, pad, groups;
-  bool bias;
+  bool bias, sums = false, relu = false;
 };
 
 std::vector<OpExample> conv2d_examples() {
@@ -132,15 +153,22 @@ std::vector<OpExample> conv2d_examples() {
       {"1 channel, 5x5, bias", {2, 9, 9, 1}, {20, 1, 5, 5}, 1, 0, 1, true},
       {"20 channels, 5x5, bias", {2, 7, 7, 20}, {10, 20, 5, 5}, 1, 0, 1, true},
       {"odd sizes", {3, 5, 7, 5}, {7, 5, 3, 3}, 2, 1, 1, true},
+      {"bias and ReLU", {2, 6, 6, 3}, {16, 3, 3, 3}, 1, 1, 1, true, false, true},
       {"4 groups", {2, 5, 5, 16}, {8, 4, 3, 3}, 1, 1, 4, false},
       {"depthwise", {2, 6, 6, 16}, {16, 1, 3, 3}, 1, 1, 16, false},
       {"depthwise, stride 2, 20 channels, bias", {2, 7, 7, 20}, {20, 1, 3, 3}, 2, 1, 20, true},
+      {"with sums", {2, 6, 6, 16}, {16, 16, 3, 3}, 1, 1, 1, false, true},
+      {"1x1, 3 channels, with sums", {2, 5, 5, 3}, {8, 3, 1, 1}, 1, 0, 1, false, true},
+      {"5 groups, bias, with sums", {2, 5, 5, 10}, {15, 2, 3, 3}, 1, 1, 5, true, true},
   };
   std::vector<OpExample> result;
   for (const Case& c : cases) {
     OpExample example{c.label, {{c.x, DType::F32, "x"}, {c.w, DType::F32, "weight"}}};
     if (c.bias) example.in.push_back({Shape{c.w[0]}, DType::F32, "bias"});
     example.attrs = {{"stride", c.stride}, {"pad", c.pad}, {"groups", c.groups}};
+    if (c.sums) example.attrs.set("sums", std::int64_t{1});
+    if (c.relu) example.attrs.set("relu", std::int64_t{1});
+    if (c.relu) example.bf16 = false;  // the product is rounded once more, before the bias
     result.push_back(std::move(example));
   }
   return result;
@@ -157,7 +185,8 @@ void define_conv2d() {
                 in_double::conv2d_backward_data,
                 in_double::conv2d_backward_weights,
                 reverse_conv2d,
-                {tie_conv2d_channels, resize_conv2d}},
+                {tie_conv2d_channels, resize_conv2d},
+                sums_come_along},
                conv2d_shape, conv2d_examples());
 }
 

@@ -2,33 +2,49 @@
 // with one PlannedLayer as its kernel. For core/ops/ only.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <type_traits>
 
 #include "core/error.h"
 #include "core/op.h"
+#include "core/ops/dispatch.h"
+#include "core/ops/output_sums.h"
 #include "kernels/cpu/layers.h"
 #include "kernels/cuda/dry_layer.h"
 #include "kernels/cuda/layers.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/add_bias.h"
 
 namespace winnow::ops {
 
 // Where the operands of a layer are in a node's inputs and outputs, by direction:
-//   Forward          in x, weights, bias?   out y
+//   Forward          in x, weights, bias?   out y, sums?
 //   BackwardData     in dy, weights         out dx
 //   BackwardWeights  in x, dy               out dweights, dbias?
+// With attribute "relu" the forward layer has no bias of its own: bias and ReLU follow it in one pass.
 template <class LayerShape>
 class LayerKernel final : public Kernel {
  public:
-  LayerKernel(const LayerShape& shape, Direction direction, std::unique_ptr<PlannedLayer> layer)
-      : layer_(std::move(layer)), direction_(direction), bias_(shape.bias) {}
-  std::size_t scratch_bytes() const override { return layer_->scratch_bytes(); }
+  LayerKernel(const LayerShape& shape, Direction direction, bool relu, std::unique_ptr<PlannedLayer> layer)
+      : layer_(std::move(layer)), direction_(direction), bias_(shape.bias), relu_(relu) {
+    if constexpr (std::is_same_v<LayerShape, ConvShape>) {
+      sums_ = shape.sums && layer_->writes_sums();
+      if (shape.sums && !sums_) own_sums_.emplace(shape);
+    }
+  }
+  std::size_t scratch_bytes() const override {
+    return std::max(layer_->scratch_bytes(), own_sums_ ? own_sums_->scratch_bytes() : 0);
+  }
   void run(const KernelCall& call) override {
     const auto in = [&](std::size_t i) { return call.in[i].data; };
     const auto out = [&](std::size_t i) { return call.out[i].data; };
     switch (direction_) {
       case Direction::Forward:
-        layer_->run({in(0), in(1), bias_ ? in(2) : nullptr, out(0)}, call.exec);
+        layer_->run({in(0), in(1), bias_ ? in(2) : nullptr, out(0), sums_ ? out(1) : nullptr}, call.exec);
+        if (own_sums_) own_sums_->run(call.exec, out(0), call.out[1].as<float>());
+        if (relu_) add_bias_and_relu(call);
         break;
       case Direction::BackwardData:
         layer_->run({out(0), in(1), nullptr, in(0)}, call.exec);
@@ -40,18 +56,29 @@ class LayerKernel final : public Kernel {
   }
 
  private:
+  static void add_bias_and_relu(const KernelCall& call) {
+    with_float_type(call.out[0].dtype, [&]<class T>() {
+      T* y = call.out[0].as<T>();
+      const std::int64_t channels = call.in[2].numel();
+      for_each(call.exec, call.out[0].numel(), AddBiasRelu<T>{{call.in[2].as<float>(), y, y, channels}});
+    });
+  }
   std::unique_ptr<PlannedLayer> layer_;
   Direction direction_;
-  bool bias_;
+  bool bias_, relu_, sums_ = false;
+  std::optional<OutputSums> own_sums_;  // where the layer does not write them
 };
+
+inline bool has_relu(const Attrs& attrs) { return attrs.integer("relu", 0) != 0; }
 
 // `shape_of(direction, in, out, attrs)` reads the layer's shape from a node, `make(shape, direction, spec)` picks a layer.
 template <class ShapeOf, class Make>
 KernelMaker layer_maker(Direction direction, ShapeOf shape_of, Make make) {
   return [direction, shape_of, make](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
-    const auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
-    return std::make_unique<LayerKernel<std::remove_const_t<decltype(shape)>>>(shape, direction,
-                                                                               make(shape, direction, spec));
+    auto shape = shape_of(direction, spec.in, spec.out, spec.node.attrs);
+    const bool relu = direction == Direction::Forward && has_relu(spec.node.attrs);
+    if (relu) shape.bias = false;
+    return std::make_unique<LayerKernel<decltype(shape)>>(shape, direction, relu, make(shape, direction, spec));
   };
 }
 
@@ -63,6 +90,7 @@ struct LayerRules {
   DoubleOp double_forward, double_backward_data, double_backward_weights;
   decltype(OpDef::reverse) reverse;
   ChannelRule channels;
+  decltype(OpDef::sums_come_along) sums_come_along = {};
 };
 
 // Defines `name`, `name`_backward_data and `name`_backward_weights.
@@ -85,6 +113,7 @@ void define_layer(const std::string& name, const LayerRules& rules, ShapeOf shap
   forward.role = OpRole::Layer;
   forward.reverse = rules.reverse;
   forward.channels = rules.channels;
+  forward.sums_come_along = rules.sums_come_along;
   forward.examples = std::move(examples);
   define_op(std::move(forward));
   define_op(direction("_backward_data", Direction::BackwardData, rules.backward_data, rules.double_backward_data));

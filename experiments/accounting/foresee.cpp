@@ -83,6 +83,37 @@ NetworkCount count_of(const Model& edited, const EntryCounts& entries, const std
   return count;
 }
 
+// Codes of a derived weight are stored under the name of the parameter behind it.
+std::int64_t own_bits_of(const LeafCount& leaf, const NetworkCount& count) {
+  if (leaf.bits.own >= 0) return leaf.bits.own;
+  for (std::size_t i = 0; i < count.layers.size(); ++i) {
+    const std::vector<ParamId>& leaves = count.layers[i].leaves;
+    if (!leaves.empty() && leaves.front() == leaf.id && count.merged[i].bits.own >= 0) return count.merged[i].bits.own;
+  }
+  return -1;
+}
+
+std::vector<ForetoldTensor> tensors_of(const Model& network, const NetworkCount& count, const EntryCounts& entries) {
+  std::vector<ForetoldTensor> tensors;
+  for (const LeafCount& leaf : count.leaves) {
+    const ParamSpec& spec = *leaf.spec;
+    if (spec.role == ParamRole::Score) continue;  // they choose a mask and are not stored
+    const EntryCount& entry = entries[static_cast<std::size_t>(leaf.id)];
+    tensors.push_back({.numel = spec.shape.numel(),
+                       .rows = spec.shape.rank() >= 2 ? spec.shape[0] : 1,
+                       .kept = entry.kept,
+                       .live = entry.live,
+                       .untouched = entry.untouched,
+                       .own_bits = own_bits_of(leaf, count)});
+  }
+  for (const BufferSpec& buffer : network.buffers) {
+    if (!buffer.stored) continue;
+    const std::int64_t numel = buffer.shape.numel();
+    tensors.push_back({.numel = numel, .kept = numel, .live = numel, .is_buffer = true});
+  }
+  return tensors;
+}
+
 }  // namespace
 
 Foreseen foresee(const TrialOutline& trial) {
@@ -94,7 +125,7 @@ Foreseen foresee(const TrialOutline& trial) {
   const auto scored = static_cast<double>(forecast.scoring_batches * trial.batch + forecast.scoring_images);
   const double dense_macs = macs_dense(count_layers(trial.dense)) + macs_of_products(trial.dense);
   const double beside = forecast.forwards_beside * dense_macs;  // of a batch, whatever the masks are
-  Foreseen result{.summary = {}, .train_macs = 3 * dense_macs * scored};
+  Foreseen result{.summary = {}, .tensors = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
   Model network = trial.edited;
@@ -141,7 +172,9 @@ Foreseen foresee(const TrialOutline& trial) {
           batch * static_cast<double>(one.batches) * (step_cost(layers).forward + macs_of_products(network));
     }
   }
-  const NetworkCount count = count_of(network, masks.entries(network.params), forecast.codes);
+  const EntryCounts entries = masks.entries(network.params);
+  const NetworkCount count = count_of(network, entries, forecast.codes);
+  result.tensors = tensors_of(network, count, entries);
   result.summary = summary_of(trial.dense, network, count);
   result.equal_shares = forecast.equal_shares;
   result.upper_bound = forecast.upper_bound;

@@ -69,11 +69,13 @@ Json gpu_json(const Measured& measured) {
                {"bytes_per_second", per_second(plan.bytes, measured)},
                {"copy_bytes_per_second", measured.copied},
                {"share_of_copy", per_second(plan.bytes, measured) / measured.copied}};
+  if (measured.statistics.norms > 0) json["statistics_fused"] = statistics_json(measured.statistics);
   json["by_data_sheet"] = Json::array();
   for (const StepPlan::Sheet& sheet : plan.sheets) {
     json["by_data_sheet"].push_back({{"gpu", sheet.gpu},
                                      {"step_seconds_at_least", sheet.seconds},
                                      {"share_of_bound", sheet.seconds / measured.median()},
+                                     {"share_of_peak", per_second(plan.flops, measured) / sheet.peak},
                                      {"share_of_bandwidth", per_second(plan.bytes, measured) / sheet.bandwidth}});
   }
   return json;
@@ -86,10 +88,14 @@ void print_gpu(const Measured& measured, std::ostream& out) {
                      rate_text(per_second(plan.bytes, measured), "B/s"),
                      100 * per_second(plan.bytes, measured) / measured.copied, rate_text(measured.copied, "B/s"),
                      plan.kernels + plan.calls);
+  if (measured.statistics.norms > 0) out << "  " << statistics_text(measured.statistics) << "\n";
   for (const StepPlan::Sheet& sheet : plan.sheets) {
     out << fmt::format(
-        "  data sheet of {}: at least {} a step ({:.1f} % of the time taken), {:.1f} % of its bandwidth\n", sheet.gpu,
-        short_time_text(sheet.seconds), 100 * sheet.seconds / measured.median(),
+        "  data sheet of {}: at least {} a step ({:.1f} % of the time taken), {:.1f} % of its {} FLOP/s, {:.1f} % of "
+        "its "
+        "bandwidth\n",
+        sheet.gpu, short_time_text(sheet.seconds), 100 * sheet.seconds / measured.median(),
+        100 * per_second(plan.flops, measured) / sheet.peak, name_of(measured.compute),
         100 * per_second(plan.bytes, measured) / sheet.bandwidth);
   }
   out << "  node by node, each waited for:\n";

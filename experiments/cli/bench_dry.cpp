@@ -19,6 +19,7 @@ namespace {
 struct DataSheet {
   const char *name, *driver_name;  // driver_name: a part of what the driver calls it
   double bf16, f32, bandwidth;     // FLOP/s, FLOP/s without TF32, bytes/s
+  double peak(DType compute) const { return compute == DType::BF16 ? bf16 : f32; }
 };
 constexpr DataSheet kDataSheets[] = {{"A100 SXM 80 GB", "A100-SXM4-80GB", 312e12, 19.5e12, 2039e9},
                                      {"H100 SXM", "H100 80GB HBM3", 989e12, 67e12, 3350e9},
@@ -116,7 +117,7 @@ Bound bound_on(const DataSheet& gpu, const DryFigures& figures) {
   Bound bound;
   for (const OpWork& node : figures.nodes) {
     const double memory = node.bytes() / gpu.bandwidth;
-    const double arithmetic = 2 * node.macs / (figures.compute == DType::BF16 ? gpu.bf16 : gpu.f32);
+    const double arithmetic = 2 * node.macs / gpu.peak(figures.compute);
     bound.memory += memory;
     bound.arithmetic += arithmetic;
     bound.both += std::max(memory, arithmetic);
@@ -147,6 +148,7 @@ nlohmann::ordered_json as_json(const DryFigures& figures, const BenchSubject& su
                                    {"evaluation", figures.run.evaluation},
                                    {"batches", figures.run.batches},
                                    {"library_workspace_at_most", figures.run.workspace}}}};
+  if (figures.run.statistics.norms > 0) json["statistics_fused"] = statistics_json(figures.run.statistics);
   json["bounds_by_data_sheet"] = nlohmann::ordered_json::array();
   for (const DataSheet& gpu : kDataSheets) {
     const Bound bound = bound_on(gpu, figures);
@@ -170,6 +172,15 @@ nlohmann::ordered_json as_json(const DryFigures& figures, const BenchSubject& su
 
 }  // namespace
 
+std::string statistics_text(const FusedStatistics& statistics) {
+  return fmt::format("statistics of {} of {} batch norms come from the convolutions in front of them", statistics.fused,
+                     statistics.norms);
+}
+
+nlohmann::ordered_json statistics_json(const FusedStatistics& statistics) {
+  return {{"fused", statistics.fused}, {"batch_norms", statistics.norms}};
+}
+
 void print_dry(const BenchSubject& subject, bool by_node, bool json, std::ostream& out) {
   const DryFigures figures = dry_figures(subject);
   if (json) {
@@ -185,6 +196,7 @@ void print_dry(const BenchSubject& subject, bool by_node, bool json, std::ostrea
   out << fmt::format(
       "memory      {} read and {} written a step; {:.1f} passes over the activations ({}: the outputs of all layers)\n",
       bytes(all.read), bytes(all.written), figures.moved / figures.activations, bytes(figures.activations));
+  if (figures.run.statistics.norms > 0) out << "fused       " << statistics_text(figures.run.statistics) << "\n";
   out << fmt::format("arithmetic  {:.3g} GFLOP a step\n", 2e-9 * all.macs);
   out << fmt::format(
       "takes       {} parameters and optimiser, {} arena, {} scratch, {} evaluation, {} batches, at most {} for "
@@ -215,7 +227,10 @@ StepPlan plan_step(const BenchSubject& subject, const std::string& gpu) {
   StepPlan plan{.kernels = all.kernels, .calls = all.calls, .flops = 2 * all.macs, .bytes = all.bytes(), .sheets = {}};
   for (const DataSheet& sheet : kDataSheets) {
     if (gpu.find(sheet.driver_name) == std::string::npos) continue;
-    plan.sheets.push_back({.gpu = sheet.name, .seconds = bound_on(sheet, figures).both, .bandwidth = sheet.bandwidth});
+    plan.sheets.push_back({.gpu = sheet.name,
+                           .seconds = bound_on(sheet, figures).both,
+                           .bandwidth = sheet.bandwidth,
+                           .peak = sheet.peak(figures.compute)});
   }
   return plan;
 }

@@ -152,6 +152,7 @@ Measured measure_steps(const BenchSubject& subject, int threads, double budget,
   program.profile(false);
   result.macs = program.macs();
   result.compute = trainer.network().compute();
+  result.statistics = trainer.fused_statistics();
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   result.memory = stream ? static_cast<std::int64_t>(trainer.memory_bytes()) : usage.ru_maxrss * 1024;

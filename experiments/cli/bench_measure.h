@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/passes.h"
 #include "core/program.h"
 #include "experiments/cli/bench_subject.h"
 #include "kernels/device.h"
@@ -24,6 +25,7 @@ struct Measured {
   std::string gpu = {};
   double copied = 0;  // bytes/s that a copy within its memory reads and writes
   StepPlan plan = {};
+  FusedStatistics statistics = {};
 
   double median() const { return seconds[seconds.size() / 2]; }
   double cpu_median() const { return cpu_seconds[cpu_seconds.size() / 2]; }

@@ -6,6 +6,7 @@
 #include "experiments/cli/verbs.h"
 #include "experiments/results/container.h"
 #include "experiments/results/survey.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -69,7 +70,7 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
   if (!given->contains("replace")) check_not_poorer(before, survey, target);
   write_survey(files, survey, folder, target, given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
   const std::size_t count = rows_of(survey.trials);
-  out << fmt::format("{}: {} of {} trials, {} without a result\n", target.string(), count, survey.planned,
+  out << fmt::format("{}: {} of {}, {} without a result\n", target.string(), count, counted(survey.planned, "trial"),
                      survey.planned - count);
   return 0;
 }

@@ -41,8 +41,8 @@ int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream&
     return static_cast<int>(ErrorKind::Usage);
   }
   const std::string& word = args.front();
-  // Of all that mpirun may start only a run needs more than one process.
-  if (word != "run" && read_launch().rank != 0) return 0;
+  // Of all that mpirun may start only what trains needs more than one process.
+  if (word != "run" && word != "verify" && read_launch().rank != 0) return 0;
   if (word == "--help" || word == "-h") {
     print_help(out);
     return 0;
@@ -62,9 +62,24 @@ const std::vector<Verb>& verbs() {
       {"plan", "SWEEP", "sweep", "expands and checks a sweep file and says what it will cost; writes nothing",
        add_plan_options, run_plan},
       {"run", "SWEEP", "sweep", "trains what is missing; the same command again goes on", add_run_options, run_run},
+      {"submit", "SWEEP", "sweep", "submits what is missing to Slurm as job arrays; returns at once",
+       add_submit_options, run_submit},
+      {"reconcile", "[OUT]", "place", "asks Slurm what became of submissions whose answer was lost",
+       add_reconcile_options, run_reconcile},
+      {"cancel", "[OUT]", "place", "cancels the jobs that were submitted from a folder, and no others",
+       add_cancel_options, run_cancel},
       {"status", "[OUT]", "place", "what of a sweep is done, running, failed and missing", add_status_options,
        run_status},
+      {"show", "ID", "trial", "one trial: its settings, what became of it, the runs that had it in work, its files",
+       add_show_options, run_show},
+      {"tail", "[SWEEP|OUT]", "sweep", "metrics of trials at work as they come, until all have ended", add_tail_options,
+       run_tail},
+      {"retry", "[SWEEP|OUT]", "sweep", "clears the marks of trials that failed or were given up after crashes",
+       add_retry_options, run_retry},
       {"collect", "[OUT]", "place", "gathers the results into one survey file", add_collect_options, run_collect},
+      {"verify", "[OUT|FILE...]", "place",
+       "checks digests, completeness and surveys; or trains a trial again and compares", add_verify_options,
+       run_verify},
       {"report", "[SURVEY|OUT]", "place", "tables, statistics and plots of a survey", add_report_options, run_report},
       {"forget", "[OUT]", "place", "removes plans that nobody wants any more; shows which before it does",
        add_forget_options, run_forget},

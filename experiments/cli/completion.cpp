@@ -41,6 +41,7 @@ Words values_of(const Verb& verb, const std::string& option) {
   if (option == "device") return {"auto", "cpu", "cuda"};
   if (option == "trials-per-device") return {"auto", "1", "2", "4", "8"};
   if (option == "verb") return verb_names();
+  if (option == "launch") return {"auto", "srun", "mpirun", "none"};
   if (option == "shell") return {"bash", "zsh"};
   if (option == "key") return setting_keys();
   if (option == "sort" || option == "columns") {

@@ -14,6 +14,7 @@
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/status.h"
+#include "experiments/results/trial_file.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -55,6 +56,7 @@ class Forgetter {
     const Layout layout(out_);
     if (published_.contains(name)) return "result " + name;
     if (is_trial_name(name) && files_.exists(layout.failure(name))) return "failure " + name;
+    if (is_trial_name(name) && files_.exists(layout.stopped(name))) return "stopped " + name;
     if (is_trial_name(name) && files_.exists(layout.checkpoints(name))) return "checkpoint " + name;
     fail(ErrorKind::Input,
          "{}: has no result, no failure and no checkpoint of '{}'; a trial is named as <id>-r<replicate>",
@@ -76,6 +78,7 @@ class Forgetter {
     for (const std::string& trial : trials) {
       forget_failure(files_, out_, trial);
       files_.remove(Layout(out_).trial(trial));
+      forget_stopped(files_, out_, trial);
       CheckpointFolder(files_, out_, trial).clear();
     }
     if (!plans.empty()) forget_plans(files_, out_, plans);

@@ -9,6 +9,7 @@
 #include "experiments/data/raw_file.h"
 #include "experiments/data/registry.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/shard_plan.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/run/trial_setup.h"
 
@@ -46,7 +47,8 @@ std::optional<po::variables_map> parse_arguments(const char* name, std::span<con
   verb.add_options(options);
   options.add_options()("help,h", "this text");
   po::positional_options_description place;
-  if (*verb.place != '\0') place.add(verb.place, 1);
+  if (*verb.place != '\0')
+    place.add(verb.place, std::string_view(verb.argument).find("...") == std::string_view::npos ? 1 : -1);
   po::variables_map given;
   try {
     const std::vector<std::string> words(args.begin(), args.end());
@@ -93,8 +95,19 @@ int count_of(const po::variables_map& given, const char* option, int least) {
   return count;
 }
 
+std::string deal_name(const po::variables_map& given) {
+  if (!given.contains("deal")) return "";
+  const std::string& name = given["deal"].as<std::string>();
+  if (is_deal_name(name)) return name;
+  fail(ErrorKind::Usage, "--deal must be a name of up to 64 letters, digits, - and _, is '{}'", name);
+}
+
 std::filesystem::path place_of(const po::variables_map& given) {
   if (given.contains("place")) return given["place"].as<std::string>();
+  return default_place();
+}
+
+std::filesystem::path default_place() {
   PosixFiles files;
   const Layout here(".");
   return files.exists(here.plan()) || files.exists(here.trials()) ? "." : kDefaultOut;
@@ -111,6 +124,10 @@ void add_sweep_options(po::options_description& options) {
       "smoke", "2 epochs, 1 % of the data or two batches, one trial per case, results in OUT/smoke");
 }
 
+void add_ranks_option(po::options_description& options) {
+  options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together");
+}
+
 SweepArguments sweep_arguments(const po::variables_map& given) {
   if (!given.contains("sweep")) fail(ErrorKind::Usage, "which sweep file?   (winnow init writes one to start from)");
   const auto texts = [&](const char* name) {
@@ -123,13 +140,18 @@ SweepArguments sweep_arguments(const po::variables_map& given) {
                       .only = texts("only"),
                       .smoke = given.contains("smoke"),
                       .smoke_fraction = smoke_fraction,
-                      .check = check_trial,
+                      .check = check_of_sweep(),
                       .remarks = trial_remarks,
                       .depends_on_ranks = depends_on_ranks,
                       .content = start_content};
   if (given.contains("device")) {
     const std::string device = given["device"].as<std::string>();
     arguments.expand.options.push_back({"--device " + device, "train.device=" + device});
+  }
+  if (given.contains("ranks-per-trial")) {
+    // As a setting it is checked like one: it must divide the batch.
+    const int ranks = given["ranks-per-trial"].as<int>();
+    arguments.expand.options.push_back({fmt::format("--ranks-per-trial {}", ranks), fmt::format("ranks={}", ranks)});
   }
   if (arguments.expand.smoke) arguments.out = Layout(arguments.out).smoke();
   return arguments;

@@ -26,12 +26,20 @@ void print_verb_help(const std::string& verb, std::ostream& out);
 
 // The output directory that a reader was given; else the working directory if it is one, else kDefaultOut.
 std::filesystem::path place_of(const boost::program_options::variables_map& given);
+std::filesystem::path default_place();  // where none was given
 
 // A number of threads or processes, `least` to what one machine can use and is sure to start. Error{Usage} for others.
 int count_of(const boost::program_options::variables_map& given, const char* option, int least);
 
+// Parts of a sweep for jobs that know nothing of each other.
+inline constexpr int kMostShards = 100'000;
+// Of --deal; empty: not given. Error{Usage} for what cannot be one.
+std::string deal_name(const boost::program_options::variables_map& given);
+
 // SWEEP, -o, --set, --only, --device, --smoke.
 void add_sweep_options(boost::program_options::options_description& options);
+// --ranks-per-trial, of the verbs that train.
+void add_ranks_option(boost::program_options::options_description& options);
 struct SweepArguments {
   std::filesystem::path sweep, out;
   ExpandOptions expand;  // with the checks of this build

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "experiments/cli/sweep_plan.h"
+#include "experiments/run/rung_table.h"
+#include "experiments/run/shard_assignment.h"
 
 namespace winnow {
 namespace {
@@ -24,22 +26,61 @@ Json json_of(std::span<const TrialNeed> needs) {
   return list;
 }
 
+Json space_json(const SweepPlan& plan) {
+  const SpaceNeeded space = space_of(plan);
+  return {{"files", space.files},
+          {"bytes", space.bytes},
+          {"result_bytes", space.result_bytes},
+          {"result_bytes_measured_by", plan.results.sizes.size()},
+          {"files_in_work", space.files_in_work},
+          {"bytes_in_work", space.bytes_in_work}};
+}
+
+Json stop_json(const StopRule& rule, const TrialTable& trials) {
+  const RungForecast known = forecast(rule, trials);
+  Json groups = Json::array();
+  for (const auto& [group, rungs] : known.groups) {
+    Json list = Json::array();
+    for (const auto& rung : rungs)
+      list.push_back({{"epochs", rung.epochs}, {"trials", rung.trials}, {"go_on", rung.go_on}});
+    groups.push_back({{"group", group}, {"rungs", std::move(list)}});
+  }
+  return {{"rule", rule.text()},
+          {"groups", std::move(groups)},
+          {"epochs", known.epochs},
+          {"epochs_without", known.full},
+          {"finished", known.finished}};
+}
+
+Json shards_json(const SweepPlan& plan) {
+  Json parts = Json::array();
+  for (const PlannedShard& part : parts_of(plan)) {
+    parts.push_back({{"trials", part.trials}, {"done", part.done}, {"seconds", part.seconds}});
+  }
+  const ShardLoad load = load_of(plan.shards->plan.costs, plan.shards->plan.shard_of, plan.shards->count);
+  return {{"count", plan.shards->count}, {"deal", plan.shards->deal},       {"dealt", plan.shards->dealt},
+          {"seconds_mean", load.mean},   {"seconds_longest", load.longest}, {"parts", std::move(parts)}};
+}
+
 Json head_of(const SweepPlan& plan) {
   const SweepPlan::Totals totals = plan.totals();
   Json json = {{"schema", "winnow-plan"},
-               {"schema_version", "1.3"},
+               {"schema_version", "1.4"},
                {"sweep", plan.sweep.name},
                {"configurations", plan.sweep.configurations},
                {"duplicates", plan.sweep.duplicates},
                {"done", totals.done},
                {"seconds", totals.seconds},
-               {"seconds_measured_by", plan.measured.size()},
+               {"seconds_measured_by", plan.results.times.size()},
                {"flops", totals.flops}};
   json["left_out"] = Json::array();
   for (const LeftOut& left : plan.sweep.left_out) {
     json["left_out"].push_back({{"rule", left.rule}, {"where", left.where}, {"count", left.count}});
   }
   json["notes"] = plan.sweep.notes;
+  json["space"] = space_json(plan);
+  if (plan.sweep.stop) json["stop"] = stop_json(*plan.sweep.stop, plan.sweep.trials);
+  if (plan.shards) json["shards"] = shards_json(plan);
   return json;
 }
 
@@ -59,7 +100,7 @@ void print_json(std::ostream& out, const SweepPlan& plan) {
     out << dump({{"name", spec.name()},
                  {"id", spec.id},
                  {"replicate", spec.replicate},
-                 {"done", plan.done.contains(spec.name())},
+                 {"done", plan.is_done(at)},
                  {"ranks", spec.ranks},
                  {"params", cost.params},
                  {"kept", cost.kept},
@@ -70,6 +111,8 @@ void print_json(std::ostream& out, const SweepPlan& plan) {
                  {"memory_bytes", cost.memory_bytes},
                  {"flops", cost.flops},
                  {"seconds", cost.seconds},
+                 {"result_bytes", cost.result_bytes},
+                 {"checkpoint_bytes", cost.checkpoint_bytes},
                  {"phases", json_of(plan.phases[configuration.phases])},
                  {"needs", json_of(spec.needs)},
                  {"settings", spec.settings.values()}});

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <map>
 #include <ostream>
-#include <unordered_map>
 
 #include "experiments/cli/sweep_plan.h"
 #include "experiments/report/text_table.h"
@@ -124,8 +123,7 @@ void print_order(std::ostream& out, const SweepPlan& plan, bool all) {
   const TrialTable& trials = plan.sweep.trials;
   const NeedOrder order = need_order(trials, std::vector<double>(trials.size(), 0.0));
   if (order.deepest == 0) return;
-  std::unordered_map<std::string, std::size_t> by_name;
-  for (std::size_t at = 0; at < trials.size(); ++at) by_name[trials.name(at)] = at;
+  const auto by_name = trials.positions();
   const auto called = [&](std::size_t at) {
     return fmt::format("{} {}", name_in_sweep(trials, at), trials.id(at).substr(0, 10));
   };
@@ -176,11 +174,15 @@ void print_text(std::ostream& out, const SweepPlan& plan, bool all, bool events)
   print_table(out, plan, all);
   print_phases(out, plan);
   print_order(out, plan, all);
-  const std::string source = plan.measured.size() == 0 ? "a rule of thumb until trials are done"
-                                                       : "from " + counted(plan.measured.size(), "finished trial");
+  const std::string source = plan.results.times.size() == 0
+                                 ? "a rule of thumb until trials are done"
+                                 : "from " + counted(plan.results.times.size(), "finished trial");
   out << fmt::format("\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
                      duration_text(totals.seconds), source, count_text(totals.flops), bytes_text(totals.memory));
-  out << fmt::format("next   winnow run {}\n", plan.run_arguments);
+  out << space_text(plan) << stop_text(plan);
+  if (plan.shards) print_shards(out, plan, all);
+  out << fmt::format("next   winnow run {}{}\n", plan.run_arguments,
+                     plan.shards ? fmt::format(" --shard I/{}", plan.shards->count) : "");
   if (events) print_events(out, plan);
 }
 

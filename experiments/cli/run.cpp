@@ -17,15 +17,21 @@ namespace po = boost::program_options;
 
 void add_run_options(VerbOptions& options) {
   add_sweep_options(options);
-  options.add_options()("ranks-per-trial", po::value<int>(), "ranks that train one trial together")(
+  add_ranks_option(options);
+  options.add_options()(
       "workers", po::value<int>()->default_value(0),
       "trials trained at the same time, without mpirun; 0: one for each core that this process may use, or for each "
       "GPU")("trials-per-device", po::value<std::string>()->default_value("auto"),
              "trials that each of these trains at once on its GPU: a number, or auto: more and more, as long as that "
              "is faster")("threads", po::value<int>()->default_value(0),
                           "threads of one trial; 0: the cores that are left for it")(
-      "no-retry", "leave trials alone that failed before")("strict", "exit code 3 if a trial failed or diverged")(
-      "quiet,q", "no progress, only what went wrong");
+      "shard", po::value<std::string>(),
+      "I/N: only one of N parts that take about as long each, I from 0 to N - 1; each by a job of its own")(
+      "deal", po::value<std::string>(),
+      "NAME: with --shard, what all jobs that are submitted together call their parts; a new name deals out anew what "
+      "is "
+      "not done by then")("no-retry", "leave trials alone that failed before")(
+      "strict", "exit code 3 if a trial failed or diverged")("quiet,q", "no progress, only what went wrong");
 }
 
 namespace {
@@ -47,23 +53,37 @@ int trials_per_device(const std::string& text) {
   return count;
 }
 
+RunOptions::Shard shard_of(const std::string& text) {
+  RunOptions::Shard shard{.number = -1, .of = 0};
+  const char* const end = text.data() + text.size();
+  const auto number = std::from_chars(text.data(), end, shard.number);
+  if (number.ptr != end && *number.ptr == '/') {
+    const auto of = std::from_chars(number.ptr + 1, end, shard.of);
+    if (of.ec == std::errc() && of.ptr == end && shard.of <= kMostShards && shard.number >= 0 &&
+        shard.number < shard.of) {
+      return shard;
+    }
+  }
+  fail(ErrorKind::Usage, "--shard must be I/N with I from 0 to N - 1 and N up to {}, is '{}'", kMostShards, text);
+}
+
 // Nothing if help was asked for.
 std::optional<RunArguments> read_arguments(std::span<const std::string> args, std::ostream& out) {
   const auto parsed = parse_arguments("run", args, out);
   if (!parsed) return std::nullopt;
   const po::variables_map& given = *parsed;
   RunArguments arguments{sweep_arguments(given), {}};
-  if (given.contains("ranks-per-trial")) {
-    // As a setting it is checked like one: it must divide the batch.
-    const int ranks = given["ranks-per-trial"].as<int>();
-    arguments.sweep.expand.options.push_back(
-        {fmt::format("--ranks-per-trial {}", ranks), fmt::format("ranks={}", ranks)});
-  }
   RunOptions& run = arguments.run;
   run.out = arguments.sweep.out;
   run.threads = count_of(given, "threads", 0);
   run.workers = count_of(given, "workers", 0);
   run.trials_per_device = trials_per_device(given["trials-per-device"].as<std::string>());
+  if (given.contains("shard")) run.shard = shard_of(given["shard"].as<std::string>());
+  if (const std::string deal = deal_name(given); run.shard) {
+    run.shard->deal = deal;
+  } else if (!deal.empty()) {
+    fail(ErrorKind::Usage, "--deal says which shards --shard I/N is one of, and there is no --shard");
+  }
   run.retry_failed = !given.contains("no-retry");
   run.strict = given.contains("strict");
   run.quiet = given.contains("quiet");

@@ -1,41 +1,31 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
 #include <thread>
 
 #include "experiments/cli/options.h"
+#include "experiments/cli/status_json.h"
+#include "experiments/cli/submission_json.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/report/text_table.h"
 #include "experiments/results/status.h"
 #include "experiments/run/terminal.h"
-#include "experiments/sweep/need_links.h"
+#include "experiments/submit/submission.h"
 #include "experiments/text.h"
 
 namespace winnow {
 namespace {
 
-using Json = nlohmann::ordered_json;
 constexpr std::size_t kListedItems = 20;  // of each kind on the screen; --json has all
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", *fraction * 100) : "-";
-}
-
-// Names of the trials that one needs, of its own replicate as in every sweep.
-std::vector<std::string> needs_of(const PlannedTrial& trial) {
-  const Settings settings = settings_of_plan(trial.canonical);
-  std::vector<std::string> needs;
-  if (!settings.has("method.name")) return needs;
-  for (const NeedReference& reference : need_references(catalog(), settings)) {
-    needs.push_back(settings.text(reference.key) + trial.name.substr(trial.name.rfind("-r")));
-  }
-  return needs;
 }
 
 // "": the next run of it begins it.
@@ -45,7 +35,7 @@ std::string saved_text(const SweepStatus& status, const std::string& trial) {
 }
 
 std::string missing_line(const SweepStatus& status, const PlannedTrial& trial) {
-  const std::vector<std::string> needs = needs_of(trial);
+  const std::vector<std::string> needs = needed_by(trial);
   return trial.name + "  " + label_of(settings_of_plan(trial.canonical)) + saved_text(status, trial.name) +
          (needs.empty() ? "" : fmt::format("  after {}", fmt::join(needs, ", ")));
 }
@@ -108,10 +98,80 @@ void print_earlier(const Screen& screen, const SweepStatus& all) {
                           settled < all.earlier.size() ? "   (winnow forget removes the plan)" : ""));
 }
 
+// What became of the time that trials took; "": nothing is known.
+std::string spent_text(const TimeSpent& spent) {
+  const double all = spent.all();
+  if (all < 1) return "";
+  const auto share = [all](double seconds) { return 100 * seconds / all; };
+  return fmt::format(
+      "useful {:.1f} %   lost to preemption {:.1f} %   to failures {:.1f} %   not saved yet {:.1f} %   of {}",
+      share(spent.useful), share(spent.preempted), share(spent.failed), share(spent.unsaved), duration_text(all));
+}
+
+// Each process, or job, that is at work.
+void print_live(const Screen& screen, const std::vector<LiveRun>& runs) {
+  if (runs.empty()) return;
+  TextTable table;
+  table.columns = {{"run", false, 0, {}},     {"done", true, 0, {}},     {"in work", true, 3, {}},
+                   {"trials/h", true, 1, {}}, {"images/s", true, 2, {}}, {"left", true, 1, {}},
+                   {"on", false, 4, {}}};
+  for (const LiveRun& run : runs) {
+    if (table.rows() == kListedItems) break;
+    const auto rate = run.trials_per_hour(), left = run.seconds_left();
+    const std::string cells[] = {fmt::format("{}.a{}", run.part, run.attempt),
+                                 fmt::format("{:.1f}/{}", run.done, run.trials),
+                                 std::to_string(run.in_work),
+                                 rate ? fmt::format("{:.{}f}", *rate, *rate < 10 ? 1 : 0) : "-",
+                                 run.images_per_second > 0 ? fmt::format("{:.0f}", run.images_per_second) : "-",
+                                 left ? duration_text(*left) : "-",
+                                 run.host};
+    for (std::size_t i = 0; i < table.columns.size(); ++i) table.columns[i].cells.push_back(cells[i]);
+  }
+  table.fitted(screen.width()).text(screen.out);
+  if (runs.size() > kListedItems)
+    screen.line(fmt::format("and {} more runs (--json lists all)", runs.size() - kListedItems));
+}
+
+// The job of the newest submission that has one.
+std::int64_t last_job(const std::vector<Submission>& all) {
+  const auto last = std::find_if(all.rbegin(), all.rend(),
+                                 [](const Submission& one) { return one.state == Submission::State::Submitted; });
+  return last == all.rend() ? 0 : last->job;
+}
+
+// As the records say it: Slurm is not asked.
+void print_submissions(const Screen& screen, Files& files, const std::filesystem::path& place) {
+  try {
+    const std::vector<Submission> all = read_submissions(files, place);
+    if (all.empty()) return;
+    const std::string command = "winnow reconcile " + shell_quoted(place.string());
+    std::vector<std::string> open;
+    std::size_t jobs = 0;
+    for (const Submission& one : all) {
+      jobs += one.state == Submission::State::Submitted ? 1 : 0;
+      if (one.state == Submission::State::Uncertain) open.push_back(shards_text(one));
+    }
+    if (!open.empty()) {
+      screen.out << screen.terminal.paint(
+                        Colour::Red,
+                        clipped(fmt::format("Slurm  {} uncertain, shards {}: {} settles it",
+                                            counted(open.size(), "submission"), fmt::join(open, " and "), command),
+                                screen.width()))
+                 << "\n";
+    } else if (jobs > 0) {
+      screen.line(fmt::format("Slurm  {} submitted, the last one {}: {} says what became of them", counted(jobs, "job"),
+                              last_job(all), command));
+    }
+  } catch (const Error& error) {
+    screen.line(fmt::format("Slurm  what was submitted is not known: {}", error.what()));
+  }
+}
+
 void print(const Screen& screen, const SweepStatus& s) {
-  const std::size_t settled = s.done.size() + s.diverged.size();
+  const std::size_t settled = s.done.size() + s.diverged.size() + s.stopped.size();
   std::string counts = fmt::format("done {}  diverged {}  failed {}  running {}  missing {}", s.done.size(),
                                    s.diverged.size(), s.failed.size(), s.running.size(), s.missing.size());
+  if (!s.stopped.empty()) counts += fmt::format("  stopped {}", s.stopped.size());
   if (!s.damaged.empty()) counts += fmt::format("  damaged {}", s.damaged.size());
   screen.line(counts + fmt::format("  of {}   {} %", s.planned, s.planned == 0 ? 0 : settled * 100 / s.planned));
   std::string speed;
@@ -124,6 +184,8 @@ void print(const Screen& screen, const SweepStatus& s) {
   const std::string progress = bar(share, std::min<std::size_t>(room, 42));
   screen.out << screen.terminal.paint(Colour::Green, progress) << clipped(speed, screen.width() - progress.size())
              << "\n";
+  if (const std::string spent = spent_text(s.runs.spent); !spent.empty()) screen.line(spent);
+  print_live(screen, s.runs.live);
   print_running(screen, s);
   list(screen, Colour::Yellow, "stopped without a word (the next run goes on with them)", s.stale,
        [&](const RunningTrial& t) {
@@ -138,10 +200,11 @@ void print(const Screen& screen, const SweepStatus& s) {
   list(screen, Colour::Yellow, "missing", s.missing, [&](const PlannedTrial& trial) { return missing_line(s, trial); });
 }
 
-void print_part(const Screen& screen, const SweepStatus& status, bool all) {
-  if (all) return print(screen, status);
-  print(screen, of_current_plans(status));
-  print_earlier(screen, status);
+void print_part(const Screen& screen, Files& files, const std::filesystem::path& place, const SweepStatus& status,
+                bool all) {
+  print(screen, all ? status : of_current_plans(status));
+  if (!all) print_earlier(screen, status);
+  print_submissions(screen, files, place);
 }
 
 // Until nothing runs and nothing is missing, or somebody has seen enough.
@@ -150,57 +213,12 @@ void watch(const Screen& screen, const std::filesystem::path& place, bool all) {
   for (;;) {
     std::ostringstream text;
     const SweepStatus status = read_status(files, place, unix_now());
-    print_part({text, screen.terminal}, status, all);
+    print_part({text, screen.terminal}, files, place, status, all);
     if (screen.terminal.live) screen.out << "\033[H\033[J";
     screen.out << text.str() << (screen.terminal.live ? "" : "\n") << std::flush;
     if (!screen.out || (status.running.empty() && of_current_plans(status).missing.empty())) return;
     std::this_thread::sleep_for(std::chrono::seconds(screen.terminal.live ? 2 : 30));
   }
-}
-
-Json saved_json(const SweepStatus& status, const std::string& trial) {
-  const auto found = status.saved.find(trial);
-  return found == status.saved.end() ? Json() : Json(found->second);
-}
-
-nlohmann::ordered_json running_json(const SweepStatus& status, const std::vector<RunningTrial>& trials) {
-  auto rows = nlohmann::ordered_json::array();
-  for (const RunningTrial& t : trials) {
-    rows.push_back({{"name", t.name},
-                    {"label", t.label},
-                    {"host", t.host},
-                    {"ranks", t.ranks},
-                    {"step", t.progress.step},
-                    {"steps", t.progress.steps},
-                    {"saved_step", saved_json(status, t.name)},
-                    {"loss", t.progress.loss ? nlohmann::ordered_json(*t.progress.loss) : nullptr},
-                    {"test_acc", t.progress.test_acc ? nlohmann::ordered_json(*t.progress.test_acc) : nullptr},
-                    {"images_per_second", t.progress.images_per_second},
-                    {"updated", t.updated}});
-  }
-  return rows;
-}
-
-nlohmann::ordered_json json_of(const SweepStatus& s) {
-  Json json = {{"schema", "winnow-status"}, {"schema_version", "1.3"}, {"planned", s.planned}, {"done", s.done.size()}};
-  json["diverged"] = s.diverged;
-  json["failed"] = Json::array();
-  for (const auto& f : s.failed) {
-    json["failed"].push_back({{"name", f.name}, {"reason", f.reason}, {"time", f.time}, {"attempts", f.attempts}});
-  }
-  json["running"] = running_json(s, s.running);
-  json["stale"] = running_json(s, s.stale);
-  json["damaged"] = Json::array();
-  for (const auto& d : s.damaged) json["damaged"].push_back({{"name", d.name}, {"reason", d.reason}});
-  json["missing"] = Json::array();
-  for (const auto& m : s.missing)
-    json["missing"].push_back(
-        {{"name", m.name}, {"settings", m.canonical}, {"saved_step", saved_json(s, m.name)}, {"needs", needs_of(m)}});
-  json["earlier"] = s.earlier;
-  json["seconds_per_trial"] = s.mean_seconds;
-  json["trials_per_hour"] = s.trials_per_hour ? Json(*s.trials_per_hour) : Json();
-  json["seconds_left"] = s.seconds_left ? Json(*s.seconds_left) : Json();
-  return json;
 }
 
 }  // namespace
@@ -216,6 +234,9 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
   if (!given) return 0;
   const std::filesystem::path place = place_of(*given);
   const Screen screen{out, out.rdbuf() == std::cout.rdbuf() ? terminal_of(STDOUT_FILENO) : Terminal()};
+  if (given->contains("watch") && given->contains("json")) {
+    fail(ErrorKind::Usage, "--watch is for people, --json for programs: give one of them");
+  }
   if (given->contains("watch")) {
     watch(screen, place, given->contains("all"));
     return 0;
@@ -223,9 +244,9 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
   PosixFiles files;
   const SweepStatus status = read_status(files, place, unix_now());
   if (given->contains("json")) {
-    out << json_of(status).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+    write_json(out, status_json(files, place, status));
   } else {
-    print_part(screen, status, given->contains("all"));
+    print_part(screen, files, place, status, given->contains("all"));
   }
   return 0;
 }

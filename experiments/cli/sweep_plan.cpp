@@ -5,9 +5,7 @@
 #include <unordered_map>
 
 #include "experiments/data/missing_data.h"
-#include "experiments/results/layout.h"
-#include "experiments/results/status.h"
-#include "experiments/results/trial_file.h"
+#include "experiments/results/plan_file.h"
 #include "experiments/run/devices.h"
 
 namespace winnow {
@@ -21,13 +19,12 @@ class Planner {
               .configurations = {},
               .configuration = {},
               .phases = {},
-              .measured = {},
-              .done = {}} {}
+              .results = {}} {}
 
   SweepPlan plan() {
     find_configurations();
     find_results();
-    correct_times();
+    correct_estimates();
     note_bounds();
     note_missing_data();
     note_missing_gpu();
@@ -55,7 +52,11 @@ class Planner {
   void add_configuration(std::size_t first) {
     PlannedConfiguration& configuration = plan_.configurations.emplace_back();
     configuration.first = static_cast<TrialTable::Index>(first);
-    configuration.cost = estimate(plan_.sweep.trials[first]);
+    const TrialSpec spec = plan_.sweep.trials[first];
+    configuration.cost = estimator_(spec);
+    // Every result has the text of the sweep file.
+    configuration.cost.result_bytes += static_cast<double>(plan_.sweep.text.size());
+    configuration.plan_line = static_cast<std::uint32_t>(planned(spec).canonical.size());
     std::vector<Phase> phases = std::exchange(configuration.cost.phases, {});
     std::string words;
     for (const Phase& phase : phases) words += fmt::format("{} {} {}\n", phase.name, phase.first_step, phase.last_step);
@@ -64,49 +65,29 @@ class Planner {
     if (is_new) plan_.phases.push_back(std::move(phases));
   }
 
+  // What keeps a result from counting is a note.
   void find_results() {
     const TrialTable& trials = plan_.sweep.trials;
     PosixFiles files;
-    const std::vector<std::string> published = published_trials(files, plan_.arguments.out);
-    for (std::size_t at = 0; at < trials.size() && !published.empty(); ++at) {
-      const std::string name = trials.name(at);
-      if (!std::ranges::binary_search(published, name)) continue;
-      const auto result = result_of(files, name);
-      if (!result) continue;
-      PlannedConfiguration& configuration = plan_.configurations[plan_.configuration[trials.setup(at)]];
-      ++configuration.done;
-      plan_.done.insert(name);
-      // Finished trials correct the estimates of the others; a diverged one ended early.
-      if (result->outcome == Outcome::Done) {
-        plan_.measured.add(trials[at], configuration.cost.seconds, result->seconds);
-      }
+    plan_.results = known_results(files, plan_.arguments.out, trials, [this](std::size_t at) {
+      const TrialEstimate& cost = plan_.of(at).cost;
+      return Expected{cost.seconds, cost.result_bytes};
+    });
+    for (std::size_t at = 0; at < trials.size(); ++at) {
+      if (plan_.is_done(at)) ++plan_.configurations[plan_.configuration[trials.setup(at)]].done;
+    }
+    for (const std::string& problem : plan_.results.problems) {
+      plan_.sweep.notes.push_back(fmt::format("{}: not counted as done", problem));
     }
   }
 
-  // Nothing if it cannot be read: that is no result, and a note says so.
-  std::optional<TrialNote> result_of(Files& files, const std::string& name) {
-    const auto path = Layout(plan_.arguments.out).trial(name);
-    try {
-      TrialNote note = read_note(files, path);
-      check_owner(path, note.name);
-      return note;
-    } catch (const Error& error) {
-      if (!is_unreadable(error)) throw;
-      plan_.sweep.notes.push_back(fmt::format("{}: not counted as done", error.what()));
-      return std::nullopt;
-    }
-  }
-
-  void correct_times() {
-    if (plan_.measured.size() == 0) return;
-    const TrialTable& trials = plan_.sweep.trials;
-    std::map<std::string, double> factors;
+  void correct_estimates() {
+    if (plan_.results.times.size() == 0) return;
+    const auto of_time = plan_.results.times.factors(plan_.sweep.trials);
+    const auto of_size = plan_.results.sizes.factors(plan_.sweep.trials);
     for (PlannedConfiguration& one : plan_.configurations) {
-      std::string kind;
-      for (const char* key : {"data.name", "model.name", "method.name"}) kind += trials.text(one.first, key) + "\n";
-      const auto [factor, is_new] = factors.try_emplace(kind, 1.0);
-      if (is_new) factor->second = plan_.measured.factor(trials[one.first]);
-      one.cost.seconds *= factor->second;
+      one.cost.seconds *= of_time(one.first);
+      one.cost.result_bytes *= of_size(one.first);
     }
   }
 
@@ -131,7 +112,7 @@ class Planner {
   // Only a note: the machine that plans may lack the data of the machine that trains.
   void note_missing_data() {
     const TrialTable& trials = plan_.sweep.trials;
-    const auto to_train = [&](std::size_t at) { return is_to_train(at); };
+    const auto to_train = [&](std::size_t at) { return !plan_.is_done(at); };
     for (const std::string& problem : missing_data(trials.distinct_below("data", to_train))) {
       plan_.sweep.notes.push_back(fmt::format("winnow run would stop on this machine: {}", problem));
     }
@@ -143,7 +124,7 @@ class Planner {
     std::size_t at = 0;
     for (; at < trials.size(); ++at) {
       const std::string* device = trials.find(at, kDeviceKey);
-      if (device != nullptr && *device == "cuda" && is_to_train(at)) break;
+      if (device != nullptr && *device == "cuda" && !plan_.is_done(at)) break;
     }
     if (at == trials.size()) return;
     const RunDevices here = devices_of_machine();
@@ -152,11 +133,8 @@ class Planner {
         fmt::format("winnow run would stop on this machine: {} is cuda, but {}", kDeviceKey, here.problem));
   }
 
-  bool is_to_train(std::size_t at) const {
-    return plan_.done.empty() || !plan_.done.contains(plan_.sweep.trials.name(at));
-  }
-
   SweepPlan plan_;
+  Estimator estimator_;
   std::map<std::string, std::uint32_t> phases_;
 };
 
@@ -172,6 +150,12 @@ SweepPlan::Totals SweepPlan::totals() const {
     if (left > 0) totals.memory = std::max(totals.memory, static_cast<double>(one.cost.memory_bytes));
   }
   return totals;
+}
+
+double SweepPlan::seconds_left(std::size_t trial) const {
+  if (!results.is_open(trial)) return 0;
+  const PlannedConfiguration& one = of(trial);
+  return one.cost.seconds * sweep.trials.ranks(one.first);
 }
 
 SweepPlan make_plan(SweepArguments arguments) { return Planner(std::move(arguments)).plan(); }

@@ -20,12 +20,26 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
 void add_plan_options(VerbOptions& options);
 int run_run(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_run_options(VerbOptions& options);
+int run_submit(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_submit_options(VerbOptions& options);
+int run_reconcile(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_reconcile_options(VerbOptions& options);
+int run_cancel(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_cancel_options(VerbOptions& options);
 int run_status(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_status_options(VerbOptions& options);
+int run_show(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_show_options(VerbOptions& options);
+int run_tail(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_tail_options(VerbOptions& options);
+int run_retry(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_retry_options(VerbOptions& options);
 int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_collect_options(VerbOptions& options);
 int run_forget(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_forget_options(VerbOptions& options);
+int run_verify(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+void add_verify_options(VerbOptions& options);
 int run_report(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_report_options(VerbOptions& options);
 int run_bench(std::span<const std::string> args, std::ostream& out, std::ostream& err);
@@ -47,7 +61,8 @@ void add_man_options(VerbOptions& options);
 
 struct Verb {
   const char* name;
-  const char* argument;               // the one that needs no name, as help shows it: "SWEEP"; empty: there is none
+  // The one that needs no name, as help shows it: "SWEEP"; "[FILE...]": there may be several; empty: there is none.
+  const char* argument;
   const char* place;                  // the option that it fills: "sweep"
   const char* meaning;                // one line of `winnow --help`
   void (*add_options)(VerbOptions&);  // all but --help

@@ -146,7 +146,10 @@ const std::vector<DataColumn>& data_columns() {
         {"gap_paired", true, [](const ComparisonRow& r) { return r.gap ? std::string(r.paired ? "1" : "0") : ""; }},
         {"best_test_acc_sd", true, [](const ComparisonRow& r) { return exact(r.best_acc.deviation); }},
     };
-    for (const SummaryField& field : summary_fields()) all.push_back(mean_of(field));
+    for (const SummaryField& field : summary_fields()) {
+      // Rows are of finished trials.
+      if (std::string_view(field.name) != "stopped.epoch") all.push_back(mean_of(field));
+    }
     all.push_back({"id", false, [](const ComparisonRow& r) { return r.id; }});
     all.push_back(
         {"replicates", false, [](const ComparisonRow& r) { return fmt::format("{}", fmt::join(r.replicates, " ")); }});

@@ -103,6 +103,22 @@ ComparisonRow row_of(const Trials& trials, const Trials& method_trials) {
   return row;
 }
 
+bool is_stopped(const ReportTrial* trial) { return trial->state == name_of(Outcome::Stopped); }
+
+StoppedConfiguration stopped_of(const std::string& title, const Trials& trials, const Trials& method_trials) {
+  const ComparisonRow row = row_of(trials, method_trials);
+  StoppedConfiguration stopped{.label = title + ", " + row.label(), .id = row.id, .by_epoch = {}};
+  for (const ReportTrial* trial : trials) {
+    const auto epoch = trial->summary.find("stopped.epoch");
+    if (is_stopped(trial)) {
+      ++stopped.by_epoch[epoch == trial->summary.end() ? 0 : epoch->second];
+    } else {
+      ++(trial->state == name_of(Outcome::Done) ? stopped.finished : stopped.diverged);
+    }
+  }
+  return stopped;
+}
+
 std::map<std::int64_t, double> accuracy_by_replicate(const Trials& trials) {
   std::map<std::int64_t, double> values;
   for (const ReportTrial* trial : trials) {
@@ -227,13 +243,19 @@ Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
     if (!is_chosen(&trial)) continue;
     if (trial.state == name_of(Outcome::Done)) {
       ++comparison.done;
+    } else if (trial.state == name_of(Outcome::Stopped)) {
+      if (std::ranges::find(comparison.rules, trial.reason) == comparison.rules.end()) {
+        comparison.rules.push_back(trial.reason);
+      }
     } else {
       comparison.diverged.push_back(
           {trial.name, trial.state, trial.reason, trial.model + "/" + trial.method + "/" + trial.density});
     }
   }
 
-  for (const auto& [key, rows] : groups) {
+  std::ranges::sort(comparison.rules);
+
+  for (auto& [key, rows] : groups) {
     ComparisonGroup group;
     std::vector<const Texts*> recipes;
     for (const auto& [other, unused] : groups) {
@@ -253,6 +275,18 @@ Comparison compare(const Survey& survey, const std::vector<std::string>& only) {
     for (const auto& [unused, members] : rows) {
       auto& all = by_method[members.front()->method];
       all.insert(all.end(), members.begin(), members.end());
+    }
+    for (auto row = rows.begin(); row != rows.end();) {
+      if (std::ranges::none_of(row->second, &is_stopped)) {
+        ++row;
+        continue;
+      }
+      Trials chosen;
+      std::ranges::copy_if(row->second, std::back_inserter(chosen), is_chosen);
+      if (!chosen.empty()) {
+        comparison.stopped.push_back(stopped_of(group.title, chosen, by_method[chosen.front()->method]));
+      }
+      row = rows.erase(row);
     }
     std::set<std::string> only_baseline;  // ids
     for (const auto& [unused, members] : rows) {

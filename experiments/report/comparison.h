@@ -35,13 +35,22 @@ struct ComparisonGroup {
   std::vector<std::string> notes;  // what a reader must know of all rows
 };
 
+// A configuration of which a rule stopped some trials: in no table, since what is left of it was chosen.
+struct StoppedConfiguration {
+  std::string label, id;                   // "resnet20 on cifar10, rigl 0.1 (alpha=0.3)"
+  std::map<double, std::size_t> by_epoch;  // how many stopped there
+  std::size_t finished = 0, diverged = 0;
+};
+
 struct Comparison {
   // One for each model, data (by their digest, not by their path) and training recipe.
   std::vector<ComparisonGroup> groups;
   std::size_t planned = 0, done = 0;
   std::vector<MissingTrial> diverged;  // state "diverged" with the reason
   std::vector<MissingTrial> missing;
-  std::vector<std::string> only;  // what the trials were chosen by; empty: all
+  std::vector<StoppedConfiguration> stopped;
+  std::vector<std::string> rules;  // that stopped trials, in words
+  std::vector<std::string> only;   // what the trials were chosen by; empty: all
 };
 
 // `only`: rules as of `winnow run --only`, which choose the rows. Dense rows are the baseline of those whether or not they

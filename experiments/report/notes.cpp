@@ -77,6 +77,7 @@ void note_baselines(const ComparisonGroup& group, std::vector<std::string>& note
 void add_notes(const TrialRows& rows, ComparisonGroup& group) {
   note_unlike(rows, "trained in different precisions:", &ReportTrial::precision, group.notes);
   note_unlike(rows, "trained on different devices:", &ReportTrial::device, group.notes);
+  note_unlike(rows, "statistics of batch norms come from different sums:", &ReportTrial::sums, group.notes);
   note_versions(rows, group.notes);
   note_baselines(group, group.notes);
 }

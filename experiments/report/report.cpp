@@ -11,6 +11,7 @@
 #include "experiments/report/columns.h"
 #include "experiments/report/text_table.h"
 #include "experiments/report/trial_reader.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -23,8 +24,13 @@ std::size_t count_state(const Comparison& comparison, const std::string& state) 
 }
 
 std::string coverage(const Comparison& c) {
-  std::string text = fmt::format("{} trials: {} done, {} diverged, {} failed, {} missing", c.planned, c.done,
+  std::string text = fmt::format("{}: {} done, {} diverged, {} failed, {} missing", counted(c.planned, "trial"), c.done,
                                  c.diverged.size(), count_state(c, "failed"), count_state(c, "missing"));
+  std::size_t stopped = 0;
+  for (const StoppedConfiguration& one : c.stopped) {
+    for (const auto& [epoch, trials] : one.by_epoch) stopped += trials;
+  }
+  if (stopped > 0) text += fmt::format(", {} stopped early", stopped);
   for (const char* state : {"running", "damaged"}) {
     if (count_state(c, state) > 0) text += fmt::format(", {} {}", count_state(c, state), state);
   }
@@ -114,6 +120,26 @@ std::vector<std::string> absent_lines(const Comparison& comparison) {
   return lines;
 }
 
+// First whose doing it is; then a line for each configuration.
+std::vector<std::string> stopped_lines(const Comparison& comparison) {
+  std::vector<std::string> lines;
+  for (const std::string& rule : comparison.rules) {
+    const bool by_test = rule.find("{metric: test_") != std::string::npos;
+    lines.push_back("by " + rule + (by_test ? ", so the test accuracies of those left are too good" : ""));
+  }
+  for (const StoppedConfiguration& one : comparison.stopped) {
+    std::vector<std::string> parts;
+    for (const auto& [epoch, trials] : one.by_epoch)
+      parts.push_back(fmt::format("{} stopped after {} ep", trials, epoch));
+    if (one.finished > 0) parts.push_back(fmt::format("{} finished", one.finished));
+    if (one.diverged > 0) parts.push_back(fmt::format("{} diverged", one.diverged));
+    lines.push_back(fmt::format("{}  {}: {}", one.label, one.id.substr(0, 8), fmt::join(parts, ", ")));
+  }
+  return lines;
+}
+
+constexpr const char* kStoppedTitle = "stopped early: in no table, since those left of a configuration were chosen";
+
 void legend(std::ostream& out, const TextTable& shown, const char* bullet) {
   for (const ReportColumn& column : report_columns()) {
     const bool there = std::any_of(shown.columns.begin(), shown.columns.end(),
@@ -143,6 +169,9 @@ void write_text(const Comparison& comparison, const ReportOptions& options, std:
   }
   out << "\n";
   legend(out, seen, "");
+  const auto stopped = stopped_lines(comparison);
+  if (!stopped.empty()) out << "\n" << kStoppedTitle << "\n";
+  for (const auto& line : stopped) out << "  " << line << "\n";
   const auto lines = absent_lines(comparison);
   if (!lines.empty()) out << "\nnot in the tables\n";
   for (std::size_t i = 0; i < std::min(lines.size(), kListedLines); ++i) out << "  " << lines[i] << "\n";
@@ -166,6 +195,10 @@ void write_markdown(const Comparison& comparison, const ReportOptions& options, 
   }
   out << "\n";
   legend(out, seen, "- ");
+  const auto stopped = stopped_lines(comparison);
+  if (!stopped.empty())
+    out << "\n## Stopped early\n\nIn no table, since those left of a configuration were chosen.\n\n";
+  for (const auto& line : stopped) out << "- " << line << "\n";
   const auto lines = absent_lines(comparison);
   if (!lines.empty()) out << "\n## Not in the tables\n\n";
   for (const auto& line : lines) out << "- " << line << "\n";
@@ -196,6 +229,9 @@ void write_latex(const Comparison& comparison, const ReportOptions& options, std
     seen.columns.insert(seen.columns.end(), table.columns.begin(), table.columns.end());
   }
   legend(out, seen, "% ");
+  const auto stopped = stopped_lines(comparison);
+  if (!stopped.empty()) out << "% " << kStoppedTitle << "\n";
+  for (const auto& line : stopped) out << "% " << line << "\n";
   for (const auto& line : absent_lines(comparison)) out << "% " << line << "\n";
 }
 
@@ -241,6 +277,19 @@ void write_json(const Comparison& comparison, const ReportOptions& options, std:
       rows.push_back(std::move(entry));
     }
     json["groups"].push_back({{"title", group.title}, {"notes", group.notes}, {"rows", std::move(rows)}});
+  }
+  if (!comparison.stopped.empty()) {
+    auto list = nlohmann::ordered_json::array();
+    for (const StoppedConfiguration& one : comparison.stopped) {
+      auto epochs = nlohmann::ordered_json::array();
+      for (const auto& [epoch, trials] : one.by_epoch) epochs.push_back({{"epoch", epoch}, {"trials", trials}});
+      list.push_back({{"label", one.label},
+                      {"id", one.id},
+                      {"finished", one.finished},
+                      {"diverged", one.diverged},
+                      {"stopped", std::move(epochs)}});
+    }
+    json["stopped"] = {{"rules", comparison.rules}, {"configurations", std::move(list)}};
   }
   json["absent"] = nlohmann::ordered_json::array();
   for (const auto* list : {&comparison.diverged, &comparison.missing}) {

@@ -16,7 +16,7 @@ bool is_recipe(const std::string& key) {
 
 // Where the files lay is no part of what was read, what is saved and what computed it no part of what was trained.
 bool is_of_the_experiment(const std::string& key) {
-  return key != "data.root" && key != "train.device" && !key.starts_with("save.");
+  return key != "data.root" && !is_of_the_device(key) && !key.starts_with("save.");
 }
 
 class SurveyReader {
@@ -44,6 +44,8 @@ class SurveyReader {
     trial.precision = own("provenance.precision");
     trial.device = own("provenance.device");
     if (trial.device.empty()) trial.device = "cpu";  // before there were others
+    const std::string fused = own("provenance.statistics.fused");
+    trial.sums = fused.empty() || fused.starts_with("0 ") ? "batch norms" : "convolutions";
     trial.start = own("provenance.lineage.start.digest");
     trial.replicate = static_cast<std::int64_t>(number_of(own("replicate")));
     trial.model = setting("model.name", row);

@@ -22,6 +22,7 @@ struct ReportTrial {
   std::string density;    // as set; empty if the method has no such setting
   std::string device;     // "cpu" or "cuda"
   std::string precision;  // that training computed in; `auto` depends on the processor
+  std::string sums;  // whose the sums for batch norms were: "batch norms" or "convolutions" (train.fuse_statistics)
   std::int64_t replicate = 0;
   std::map<std::string, double> summary;
 };

@@ -10,6 +10,7 @@
 #include "experiments/results/container.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
+#include "experiments/results/trial_file.h"
 
 namespace winnow {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 constexpr const char* kCheckpointSchema = "winnow-checkpoint";
 constexpr int kCheckpointVersion = 1;
 constexpr const char* kEnding = ".ck";
+constexpr const char* kCrashEnding = ".crash";
 // As words in the note, which has a greatest length.
 constexpr std::size_t kMostAttempts = 12;
 
@@ -25,14 +27,28 @@ std::vector<std::string> newest_attempts(const std::vector<std::string>& attempt
   return {attempts.begin() + static_cast<std::ptrdiff_t>(left_out), attempts.end()};
 }
 
-bool is_checkpoint(const std::string& name) {
+bool is_numbered(const std::string& name, const char* ending) {
   const std::filesystem::path path(name);
   const std::string stem = path.stem().string();
-  return path.extension() == kEnding && stem.size() == 8 &&
+  return path.extension() == ending && stem.size() == 8 &&
          std::ranges::all_of(stem, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string checkpoint_name(std::uint64_t number) { return fmt::format("{:08}{}", number, kEnding); }
+struct CrashNote {
+  std::int64_t step;
+  std::string reason;
+};
+std::optional<CrashNote> crash_in(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  const auto step = json.find("step"), reason = json.find("reason");
+  if (step == json.end() || !step->is_number_integer() || reason == json.end() || !reason->is_string()) {
+    return std::nullopt;
+  }
+  return CrashNote{step->get<std::int64_t>(), reason->get<std::string>()};
+}
+
+std::string numbered(std::uint64_t number, const char* ending) { return fmt::format("{:08}{}", number, ending); }
 
 }  // namespace
 
@@ -42,7 +58,8 @@ std::vector<std::byte> encode_checkpoint(const CheckpointNote& note, std::vector
                                {"precision", note.precision}, {"ranks", note.ranks},
                                {"step", note.step},           {"attempts", newest_attempts(note.attempts)},
                                {"sha256", sha256_hex(state)}};
-  return sealed(std::move(state), json.dump());
+  // A name of bytes that are no UTF-8 is no reason to lose the state.
+  return sealed(std::move(state), json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& label) {
@@ -73,21 +90,24 @@ Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& la
 CheckpointFolder::CheckpointFolder(Files& files, const std::filesystem::path& out, const std::string& trial)
     : files_(files), folder_(Layout(out).checkpoints(trial)), trial_(trial) {}
 
-std::vector<std::string> CheckpointFolder::names() {
+std::vector<std::string> CheckpointFolder::names(const char* ending) {
   std::vector<std::string> found = files_.list(folder_);
-  std::erase_if(found, [](const std::string& name) { return !is_checkpoint(name); });
+  std::erase_if(found, [&](const std::string& name) { return !is_numbered(name, ending); });
   return found;
 }
 
 void CheckpointFolder::keep(std::span<const std::byte> bytes) {
-  std::vector<std::string> there = names();
+  std::vector<std::string> there = names(kEnding);
   std::uint64_t number = there.empty() ? 1 : std::stoull(there.back()) + 1;
-  while (!files_.write_once(folder_ / checkpoint_name(number), bytes)) ++number;  // another process took it
-  for (std::size_t i = 0; i + kKept <= there.size(); ++i) files_.remove(folder_ / there[i]);
+  while (!files_.write_once(folder_ / numbered(number, kEnding), bytes)) ++number;  // another process took it
+  try {
+    for (std::size_t i = 0; i + kKept <= there.size(); ++i) files_.remove(folder_ / there[i]);
+  } catch (const Error&) {  // the new one is on disk all the same, and the next one tries again
+  }
 }
 
 std::optional<Checkpoint> CheckpointFolder::newest(std::vector<std::string>& problems) {
-  std::vector<std::string> there = names();
+  std::vector<std::string> there = names(kEnding);
   for (; !there.empty(); there.pop_back()) {
     const std::filesystem::path path = folder_ / there.back();
     try {
@@ -102,7 +122,7 @@ std::optional<Checkpoint> CheckpointFolder::newest(std::vector<std::string>& pro
 }
 
 std::optional<std::int64_t> CheckpointFolder::newest_step() {
-  for (std::vector<std::string> there = names(); !there.empty(); there.pop_back()) {
+  for (std::vector<std::string> there = names(kEnding); !there.empty(); there.pop_back()) {
     try {
       const Files::End end = files_.read_end(folder_ / there.back(), kNoteReach);
       const auto note = note_of(end.bytes, end.file_size);
@@ -116,8 +136,61 @@ std::optional<std::int64_t> CheckpointFolder::newest_step() {
 }
 
 void CheckpointFolder::clear() {
-  for (const std::string& name : names()) files_.remove(folder_ / name);
+  for (const std::string& name : names(kEnding)) files_.remove(folder_ / name);
+  forget_crashes();
   files_.remove(folder_);
+}
+
+std::size_t CheckpointFolder::crashes() {
+  const std::vector<std::string> there = names(kCrashEnding);
+  return there.empty() ? 0 : std::stoull(there.back());
+}
+
+std::filesystem::path CheckpointFolder::crash_path(std::size_t number) const {
+  return folder_ / numbered(number, kCrashEnding);
+}
+
+void CheckpointFolder::forget_crashes() {
+  for (const std::string& name : names(kCrashEnding)) files_.remove(folder_ / name);
+}
+
+void CheckpointFolder::note_crash(std::size_t number, const std::string& reason) {
+  const std::string text = crash_text(newest_step().value_or(0), reason, now_utc());
+  files_.write_once(crash_path(number), std::as_bytes(std::span(text)));
+}
+
+std::optional<std::string> CheckpointFolder::given_up() {
+  const std::vector<std::string> there = names(kCrashEnding);
+  const std::int64_t step = newest_step().value_or(0);
+  std::size_t in_vain = 0;
+  std::string last;
+  for (const std::string& name : there) {
+    const auto crash = crash_in(text_of(files_.read(folder_ / name)));
+    if (!crash || crash->step != step) continue;
+    last = crash->reason;
+    ++in_vain;
+  }
+  if (in_vain < kMostCrashes) return std::nullopt;
+  return fmt::format("given up after {} crashes {}, the last one: {}", in_vain,
+                     step == 0 ? "before anything was saved" : fmt::format("after step {} was saved", step), last);
+}
+
+std::vector<std::filesystem::path> CheckpointFolder::damaged_crashes() {
+  std::vector<std::filesystem::path> found;
+  for (const std::string& name : names(kCrashEnding)) {
+    try {
+      if (!crash_in(text_of(files_.read(folder_ / name)))) found.push_back(folder_ / name);
+    } catch (const Error&) {
+      if (files_.exists(folder_ / name)) throw;  // else it was removed by now: the trial has a result
+    }
+  }
+  return found;
+}
+
+std::string crash_text(std::int64_t step, const std::string& reason, const std::string& time) {
+  nlohmann::json json = {{"step", step}, {"reason", reason}};
+  if (!time.empty()) json["time"] = time;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept {

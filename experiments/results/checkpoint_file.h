@@ -42,16 +42,30 @@ class CheckpointFolder {
   std::optional<Checkpoint> newest(std::vector<std::string>& problems);
   // That of the newest, as it says itself; nothing: there is none that says so.
   std::optional<std::int64_t> newest_step();
-  void clear();
+  void clear();  // removes all of it, crashes too
+
+  // checkpoints/<trial>/<number>.crash: that the trial's process died, as others saw it or as it said itself (CrashWatch).
+  std::size_t crashes();  // the number of the last one
+  std::filesystem::path crash_path(std::size_t number) const;
+  // The first one to note a crash by its number, from 1, is heard; the others saw the same one.
+  void note_crash(std::size_t number, const std::string& reason);
+  // Why it is not tried again: kMostCrashes since it last came further.
+  std::optional<std::string> given_up();
+  void forget_crashes();
+  std::vector<std::filesystem::path> damaged_crashes();  // notes that say nothing
+  static constexpr std::size_t kMostCrashes = 3;
 
  private:
   static constexpr std::size_t kKept = 2;
-  std::vector<std::string> names();  // oldest first
+  std::vector<std::string> names(const char* ending);  // oldest first
 
   Files& files_;
   std::filesystem::path folder_;
   std::string trial_;
 };
+
+// What a note of a crash says; `step`: that was saved.
+std::string crash_text(std::int64_t step, const std::string& reason, const std::string& time = "");
 
 // Those of a trial that has a result. That they cannot be removed is no error: the next run tries again.
 void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept;

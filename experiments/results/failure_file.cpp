@@ -16,7 +16,7 @@ FailureRecord read_failure(Files& files, const std::filesystem::path& path) {
     const auto json = nlohmann::json::parse(text_of(files.read(path)));
     return {name, json.value("reason", ""), json.value("time", ""), json.value("attempts", 1)};
   } catch (const nlohmann::json::exception&) {
-    return {name, "its failure record is damaged", "", 1};
+    return {name, "its failure record is damaged", "", 1, true};
   } catch (const Error& error) {
     return {name, error.what(), "", 1};
   }

@@ -17,6 +17,7 @@ struct FailureRecord {
   std::string reason;  // one line
   std::string time;    // UTC, of the last attempt
   int attempts = 1;
+  bool damaged = false;  // then `reason` says so
 };
 
 // Counts the attempts of an earlier record of the same trial.

@@ -117,7 +117,7 @@ Files::Made Files::make(const Path& path, Bytes bytes) {
     discard(temporary);
     throw;
   }
-  if (!moved) remove(temporary);
+  if (!moved) discard(temporary);  // what has its name is there, whatever becomes of this one
   return made;
 }
 
@@ -147,6 +147,26 @@ void Files::replace(const Path& path, Bytes bytes, Manner manner) {
 
 void Files::replace(const Path& path, std::string_view text, Manner manner) {
   replace(path, std::as_bytes(std::span(text.data(), text.size())), manner);
+}
+
+std::unique_ptr<Files::Growing> Files::grow(const Path& path) {
+  if (exists(path)) return nullptr;
+  std::unique_ptr<Growing> file;
+  try {
+    file = std::make_unique<Growing>(*this, open(path, Open::New).value(), path);
+  } catch (const Error&) {
+    if (exists(path)) return nullptr;  // another process was faster
+    throw;
+  }
+  sync_folder(folder_of(path));
+  return file;
+}
+
+Files::Growing::~Growing() {
+  try {
+    files_.close(file_, path_);
+  } catch (...) {  // what had to be on disk was synced
+  }
 }
 
 void Files::check_publishing(const Path& folder) {

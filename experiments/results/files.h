@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +33,23 @@ class Files {
   };
   void replace(const Path& path, Bytes bytes, Manner manner = Manner{.read_only = false, .synced = true});
   void replace(const Path& path, std::string_view text, Manner manner = Manner{.read_only = false, .synced = true});
+
+  // A file that grows and is never opened for writing again: what a killed process leaves at its end is not written over.
+  class Growing {
+   public:
+    Growing(Files& files, int file, Path path) : files_(files), file_(file), path_(std::move(path)) {}
+    ~Growing();
+    Growing(const Growing&) = delete;
+    Growing& operator=(const Growing&) = delete;
+    void append(Bytes bytes) { files_.write(file_, bytes, path_); }
+    void sync() { files_.sync(file_, path_); }
+
+   private:
+    Files& files_;
+    int file_;
+    Path path_;
+  };
+  std::unique_ptr<Growing> grow(const Path& path);  // nothing: there is a file of this name
 
   // Publishes and removes a small file in `folder`, which is made if it is missing. Error{Site} if nothing can be
   // published on its file system.

@@ -12,22 +12,15 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/shard_plan.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/sweep/identity.h"
 
 namespace winnow {
 namespace {
 
 constexpr const char* kPlanHeader = "# winnow-plan 1.0\tname\tsettings";
 constexpr std::string_view kWritten = "# written ";
-
-// The same trials are the same plan, in whatever order.
-std::string digest_of(std::vector<std::string> names) {
-  std::ranges::sort(names);
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  Sha256 sum;
-  for (const auto& name : names) sum.update(name);
-  return sum.hex().substr(0, 20);
-}
 
 // Goes through a plan of perhaps a million lines without a copy of it: `each` gets the name and the settings of every trial.
 // When it was written.
@@ -130,7 +123,7 @@ class PlanText {
     names_.push_back(std::move(name));
   }
   void write(Files& files, const Layout& layout) && {
-    files.replace(layout.plans() / (digest_of(std::move(names_)) + ".tsv"), std::exchange(text_, {}));
+    files.replace(layout.plans() / (plan_digest(std::move(names_)) + ".tsv"), std::exchange(text_, {}));
     write_union(files, layout);
   }
 
@@ -193,11 +186,47 @@ void write_plan(Files& files, const std::filesystem::path& out, const TrialTable
   std::move(plan).write(files, Layout(out));
 }
 
-void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text) {
+std::string plan_digest(std::vector<std::string> names) {
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  Sha256 sum;
+  for (const auto& name : names) sum.update(name);
+  return sum.hex().substr(0, 20);
+}
+
+std::string plan_digest(const TrialTable& trials) {
+  std::vector<std::string> names;
+  names.reserve(trials.size());
+  for (std::size_t at = 0; at < trials.size(); ++at) names.push_back(trials.name(at));
+  return plan_digest(std::move(names));
+}
+
+std::optional<std::string> plan_fault(const WrittenPlan& plan) {
+  std::vector<std::string> names;
+  names.reserve(plan.trials.size());
+  std::string last, id;
+  for (const PlannedTrial& trial : plan.trials) {
+    if (id.empty() || trial.canonical != last) {  // replicates mostly follow each other
+      last = trial.canonical;
+      id = trial_id(canonical_of(settings_of_plan(last)));
+    }
+    if (trial.name.substr(0, trial.name.rfind("-r")) != id) {
+      return fmt::format("the settings of {} are not those of its id", trial.name);
+    }
+    names.push_back(trial.name);
+  }
+  if (plan_digest(std::move(names)) == plan.path.stem().string()) return std::nullopt;
+  return "its trials are not those that it is named by";
+}
+
+std::string archive_name(std::string_view text) {
   Sha256 sum;
   sum.update(text);
-  files.write_once(Layout(out).sweeps() / (sum.hex().substr(0, 20) + ".yaml"),
-                   std::as_bytes(std::span(text.data(), text.size())));
+  return sum.hex().substr(0, 20) + ".yaml";
+}
+
+void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text) {
+  files.write_once(Layout(out).sweeps() / archive_name(text), std::as_bytes(std::span(text.data(), text.size())));
 }
 
 std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out) {
@@ -216,6 +245,12 @@ std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& o
   std::erase_if(rest.trials, [&](const PlannedTrial& trial) { return known.contains(trial.name); });
   plans.push_back(std::move(rest));
   return plans;
+}
+
+std::optional<WrittenPlan> read_plan_of(Files& files, const std::filesystem::path& out, const std::string& digest) {
+  const auto path = Layout(out).plans() / (digest + ".tsv");
+  if (!files.exists(path)) return std::nullopt;
+  return read_one(files, path);
 }
 
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out) {
@@ -260,10 +295,13 @@ void forget_plans(Files& files, const std::filesystem::path& out, std::span<cons
   // While a plan is there its trials are known; so what hangs on it goes first.
   for (const std::string& name : forgotten) {
     forget_failure(files, out, name);
+    forget_stopped(files, out, name);
     CheckpointFolder(files, out, name).clear();
   }
   for (const WrittenPlan& plan : read_plans(files, out)) {
-    if (is_forgotten(plan) && plan.path != layout.plan()) files.remove(plan.path);
+    if (!is_forgotten(plan) || plan.path == layout.plan()) continue;
+    forget_shards(files, out, plan.path.stem().string());
+    files.remove(plan.path);
   }
   write_union(files, layout, forgotten);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -39,11 +40,20 @@ struct WrittenPlan {
 // Plans of other sweeps stay: a directory can serve several, and none of their results may drop out of sight.
 void write_plan(Files& files, const std::filesystem::path& out, std::span<const PlannedTrial> trials);
 void write_plan(Files& files, const std::filesystem::path& out, const TrialTable& trials);
+// Of the trials' names, in whatever order; the name of its file.
+std::string plan_digest(std::vector<std::string> names);
+std::string plan_digest(const TrialTable& trials);
+// Whether a plan of plans/ says what it was written with, which its name and the names of its trials are digests of: what is
+// wrong, in words, or nothing.
+std::optional<std::string> plan_fault(const WrittenPlan& plan);
 // sweeps/<digest>.yaml: the text of a sweep file as it was run, once.
 void archive_sweep(Files& files, const std::filesystem::path& out, const std::string& text);
+std::string archive_name(std::string_view text);  // of its file
 // The last that was run first; plan.tsv, with what no other plan has, is the end. A damaged line is Error{Input} with
 // its number.
 std::vector<WrittenPlan> read_plans(Files& files, const std::filesystem::path& out);
+// That of one sweep, by its digest; nothing: there is none.
+std::optional<WrittenPlan> read_plan_of(Files& files, const std::filesystem::path& out, const std::string& digest);
 // Every trial of every plan once, in that order. Empty if there is no plan.
 std::vector<PlannedTrial> read_plan(Files& files, const std::filesystem::path& out);
 

@@ -108,8 +108,14 @@ void PosixFiles::remove(const Path& path) {
 
 void PosixFiles::make_folders(const Path& folder) {
   std::error_code code;
+  std::vector<Path> missing;  // the innermost first
+  for (Path path = folder; !path.empty() && !std::filesystem::exists(path, code); path = path.parent_path()) {
+    missing.push_back(path);
+  }
   std::filesystem::create_directories(folder, code);
   if (code) io_error(folder, "create", code.value());
+  // What is synced in a folder is lost with it, unless its own name is on disk, too.
+  for (const Path& made : missing) sync_folder(made.has_parent_path() ? made.parent_path() : Path("."));
 }
 
 std::optional<int> PosixFiles::open(const Path& path, Open how) {
@@ -177,6 +183,7 @@ void PosixFiles::rename(const Path& from, const Path& to) {
 
 void PosixFiles::sync_folder(const Path& folder) {
   const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0 && errno == EACCES) return;  // of a folder above ours that others may not list
   if (handle < 0) io_error(folder, "save", errno);
   // Some file systems refuse to sync a folder; its entries are then as safe as they can be.
   const int code = ::fsync(handle) == 0 ? 0 : errno;

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <random>
 
 #include "core/error.h"
 #include "distributed/host_name.h"
+#include "distributed/node_peers.h"
 #include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 
@@ -19,10 +19,7 @@ namespace {
 bool process_is_gone(std::int64_t process) {
   if (process <= 0) return false;
   if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
-  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text;
-  std::getline(file, text);
-  return text.compare(text.rfind(')') + 1, 2, " Z") == 0;
+  return state_of_process(process).letter == 'Z';
 }
 
 }  // namespace
@@ -60,7 +57,8 @@ ProgressFile::~ProgressFile() {
 }
 
 void ProgressFile::update(const Progress& progress) {
-  if (std::chrono::steady_clock::now() - written_ >= kEvery) write(progress);
+  const bool first = !std::exchange(knows_steps_, knows_steps_ || progress.steps > 0) && progress.steps > 0;
+  if (first || std::chrono::steady_clock::now() - written_ >= kEvery) write(progress);
 }
 
 void ProgressFile::write(const Progress& progress) {
@@ -77,6 +75,7 @@ void ProgressFile::write(const Progress& progress) {
                                        {"updated", unix_now()},
                                        {"step", progress.step},
                                        {"steps", progress.steps},
+                                       {"from", progress.from},
                                        {"loss", number_or_null(progress.loss)},
                                        {"test_acc", number_or_null(progress.test_acc)},
                                        {"images_per_second", progress.images_per_second}};
@@ -101,6 +100,7 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
     trial.updated = json.value("updated", std::int64_t{0});
     trial.progress.step = json.value("step", std::int64_t{0});
     trial.progress.steps = json.value("steps", std::int64_t{0});
+    trial.progress.from = json.value("from", std::int64_t{0});
     trial.progress.loss = number_in(json, "loss");
     trial.progress.test_acc = number_in(json, "test_acc");
     trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);

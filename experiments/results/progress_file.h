@@ -16,6 +16,7 @@ namespace winnow {
 
 struct Progress {
   std::int64_t step = 0, steps = 0;  // optimiser steps done and planned
+  std::int64_t from = 0;             // the step that this process went on from
   std::optional<double> loss, test_acc;
   double images_per_second = 0;
 };
@@ -28,7 +29,7 @@ class ProgressFile {
   ProgressFile(const ProgressFile&) = delete;
   ProgressFile& operator=(const ProgressFile&) = delete;
 
-  // Cheap: writes only if the last write is kEvery or more ago.
+  // Cheap: writes only the first steps, and then if the last write is kEvery or more ago.
   void update(const Progress& progress);
 
   static constexpr std::chrono::seconds kEvery{5};
@@ -44,6 +45,7 @@ class ProgressFile {
   int ranks_;
   std::int64_t started_;  // Unix seconds
   std::chrono::steady_clock::time_point written_;
+  bool knows_steps_ = false;
 };
 
 struct RunningTrial {

@@ -1,7 +1,7 @@
 #include "experiments/results/result_index.h"
 
 #include <charconv>
-#include <sstream>
+#include <string_view>
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
@@ -15,25 +15,44 @@ constexpr const char* kIndexHeader =
 // A file that changed as late as this before it was looked at may change again without a change of its times.
 constexpr std::int64_t kTooYoung = 2'000'000'000;  // ns
 
+// The text up to the next `end`, or all of it; moves behind it.
+std::string_view take_index_field(std::string_view& text, char end) {
+  const std::size_t at = text.find(end);
+  const std::string_view part = text.substr(0, at);
+  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
+  return part;
+}
+
+template <class T>
+bool take_index_number(std::string_view& line, T& value) {
+  const std::string_view field = take_index_field(line, '\t');
+  const auto read = std::from_chars(field.data(), field.data() + field.size(), value);
+  return read.ec == std::errc() && read.ptr == field.data() + field.size();
+}
+
 }  // namespace
 
 ResultIndex::ResultIndex(Files& files, const std::filesystem::path& out) : files_(files), path_(Layout(out).index()) {
   try {
     if (!files_.exists(path_)) return;
-    std::istringstream lines(text_of(files_.read(path_)));
-    std::string line, name, state;
-    if (!std::getline(lines, line) || line != kIndexHeader) return;
-    while (std::getline(lines, line)) {
-      std::istringstream fields(line);
+    const std::string text = text_of(files_.read(path_));
+    std::string_view lines = text;
+    if (take_index_field(lines, '\n') != kIndexHeader) return;
+    while (!lines.empty()) {
+      std::string_view line = take_index_field(lines, '\n');
       Entry entry;
       Files::Stamp& stamp = entry.stamp;
-      if (!(fields >> name >> stamp.size >> stamp.inode >> stamp.modified >> stamp.changed >> state >>
-            entry.note.created >> entry.note.seconds)) {
-        continue;
-      }
+      const std::string_view name = take_index_field(line, '\t');
+      bool whole = take_index_number(line, stamp.size) && take_index_number(line, stamp.inode) &&
+                   take_index_number(line, stamp.modified) && take_index_number(line, stamp.changed);
+      const std::string_view state = take_index_field(line, '\t');
+      entry.note.created = take_index_field(line, '\t');
+      whole = whole && take_index_number(line, entry.note.seconds);
+      if (!whole || name.empty() || entry.note.created.empty()) continue;
       entry.note.name = name;
       entry.note.outcome = state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done;
-      entries_[name] = std::move(entry);
+      // Lines are sorted by name.
+      entries_.insert_or_assign(entries_.end(), entry.note.name, std::move(entry));
     }
   } catch (const Error&) {
     entries_.clear();

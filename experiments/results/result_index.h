@@ -17,6 +17,7 @@ class ResultIndex {
   // Whatever is wrong with an index, it is an empty one. `files` must outlive this.
   ResultIndex(Files& files, const std::filesystem::path& out);
 
+  bool has(const std::string& name) const { return entries_.contains(name); }
   // Of a file that was found whole when it had this stamp; nullptr: it has to be read.
   const TrialNote* find(const std::string& name, const Files::Stamp& stamp) const;
   void put(const std::string& name, const Files::Stamp& stamp, TrialNote note);

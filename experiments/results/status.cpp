@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <exception>
 #include <map>
 #include <set>
+#include <span>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "experiments/results/checkpoint_file.h"
@@ -51,16 +56,53 @@ std::optional<double> time_left(const SweepStatus& status) {
   return std::max(longest, left / at_a_time);
 }
 
+// A result, or why there is none.
+struct LookedAt {
+  TrialNote note = {};
+  std::exception_ptr problem = {};
+};
+
+// Of many, by several threads: each waits for its file system.
+std::vector<LookedAt> look_at(Files& files, const Layout& layout, std::span<const std::string> names,
+                              const ResultIndex& index) {
+  constexpr std::size_t kManyResults = 4096, kMostLookers = 8;
+  std::vector<LookedAt> found(names.size());
+  const auto look = [&](std::size_t from, std::size_t until) {
+    for (std::size_t at = from; at < until; ++at) {
+      try {
+        const auto path = layout.trial(names[at]);
+        const auto stamp = index.has(names[at]) ? files.stamp(path) : std::nullopt;
+        const TrialNote* indexed = stamp ? index.find(names[at], *stamp) : nullptr;
+        found[at].note = indexed != nullptr ? *indexed : read_note(files, path);
+        check_owner(path, found[at].note.name);
+      } catch (...) {
+        found[at].problem = std::current_exception();
+      }
+    }
+  };
+  const std::size_t lookers =
+      names.size() < kManyResults ? 1 : std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostLookers);
+  std::vector<std::jthread> others;
+  for (std::size_t i = 1; i < lookers; ++i) {
+    others.emplace_back(look, names.size() * i / lookers, names.size() * (i + 1) / lookers);
+  }
+  look(0, names.size() / lookers);
+  others.clear();
+  return found;
+}
+
 }  // namespace
 
 std::optional<double> seconds_left_of(const RunningTrial& trial, double mean_seconds) {
   const Progress& progress = trial.progress;
-  const double share =
-      progress.steps > 0 ? static_cast<double>(progress.step) / static_cast<double>(progress.steps) : 0.0;
+  const auto share_of = [&](std::int64_t steps) {
+    return progress.steps > 0 ? static_cast<double>(steps) / static_cast<double>(progress.steps) : 0.0;
+  };
+  const double done_here = share_of(progress.step - progress.from);
   const auto taken = static_cast<double>(trial.updated - trial.started);
-  if (share > 0.02 && taken > 0) return taken * (1 - std::min(share, 1.0)) / share;
+  if (done_here > 0.02 && taken > 0) return taken * std::max(0.0, 1 - share_of(progress.step)) / done_here;
   if (mean_seconds <= 0) return std::nullopt;
-  return std::max(0.0, mean_seconds - taken);
+  return std::max(0.0, mean_seconds * (1 - share_of(progress.from)) - taken);
 }
 
 void check_output_directory(Files& files, const std::filesystem::path& out) {
@@ -97,6 +139,7 @@ SweepStatus of_current_plans(SweepStatus status) {
   const auto of_earlier = [&](const auto& trial) { return is_earlier(trial.name); };
   std::erase_if(status.done, is_earlier);
   std::erase_if(status.diverged, is_earlier);
+  std::erase_if(status.stopped, is_earlier);
   std::erase_if(status.failed, of_earlier);
   std::erase_if(status.stale, of_earlier);
   std::erase_if(status.damaged, of_earlier);
@@ -109,27 +152,30 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   check_output_directory(files, out);
   const Layout layout(out);
   SweepStatus status;
-  std::map<std::string, std::string> known;  // without a state so far, with its settings
+  std::unordered_map<std::string, std::string> known;  // without a state so far, with its settings
   auto in_work = read_running(files, out, now);
   std::set<std::string> live;
   for (const RunningTrial& trial : in_work) {
     if (!trial.stale) live.insert(trial.name);
   }
-  const PlansByTime plans = plans_by_time(read_plans(files, out), live);
-  std::set<std::string> current = live;
-  for (const auto* part : {&plans.current, &plans.earlier}) {
-    for (const WrittenPlan& plan : *part) {
-      for (const PlannedTrial& trial : plan.trials) {
-        known.emplace(trial.name, trial.canonical);
-        if (part == &plans.current) current.insert(trial.name);
+  PlansByTime plans = plans_by_time(read_plans(files, out), live);
+  std::unordered_set<std::string> current(live.begin(), live.end());
+  for (auto* part : {&plans.current, &plans.earlier}) {
+    for (WrittenPlan& plan : *part) {
+      for (PlannedTrial& trial : plan.trials) {
+        if (part == &plans.current && !plans.earlier.empty()) current.insert(trial.name);
+        known.emplace(std::move(trial.name), std::move(trial.canonical));
       }
     }
   }
+  // Where there is but one plan, none of its trials can be of an earlier one.
+  const bool all_current = plans.earlier.empty();
   const bool any_plan = !known.empty();
   std::set<std::string> earlier;
   const auto count = [&](const std::string& name) {
     ++status.planned;
-    if (any_plan && !current.contains(name)) earlier.insert(name);
+    const bool is_current = (all_current && known.contains(name)) || current.contains(name);
+    if (any_plan && !is_current) earlier.insert(name);
   };
   for (const auto& [name, canonical] : known) count(name);
   const auto settled = [&](const std::string& name) { known.erase(name); };
@@ -138,18 +184,14 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   double seconds = 0;
   const auto published = published_trials(files, out);
   const ResultIndex index(files, out);
-  const auto note_of = [&](const std::string& name) {
-    const auto path = layout.trial(name);
-    const auto stamp = files.stamp(path);
-    const TrialNote* indexed = stamp ? index.find(name, *stamp) : nullptr;
-    return indexed != nullptr ? *indexed : read_note(files, path);
-  };
-  for (const auto& name : published) {
+  const std::vector<LookedAt> results = look_at(files, layout, published, index);
+  for (std::size_t at = 0; at < published.size(); ++at) {
+    const std::string& name = published[at];
     const bool unplanned = !known.contains(name);
     settled(name);
     try {
-      const TrialNote note = note_of(name);
-      check_owner(layout.trial(name), note.name);
+      if (results[at].problem) std::rethrow_exception(results[at].problem);
+      const TrialNote& note = results[at].note;
       if (unplanned) count(name);
       if (const auto time = unix_time(note.created)) times.push_back(*time);
       if (note.outcome == Outcome::Diverged) {
@@ -183,9 +225,18 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
     settled(failure.name);
     status.failed.push_back(std::move(failure));
   }
+  for (std::string& name : stopped_trials(files, out)) {
+    const bool is_failed = std::ranges::find(status.failed, name, &FailureRecord::name) != status.failed.end();
+    if (is_failed || live.contains(name)) continue;
+    if (!known.contains(name)) count(name);
+    settled(name);
+    status.stopped.push_back(std::move(name));
+  }
   status.saved = saved_steps(files, out);
+  status.runs = account_of_runs(files, out, now);
   std::erase_if(status.saved, [&](const auto& trial) { return has_result(trial.first); });
-  for (auto& [name, canonical] : known) status.missing.push_back({name, canonical});
+  for (auto& [name, canonical] : known) status.missing.push_back({name, std::move(canonical)});
+  std::ranges::sort(status.missing, {}, &PlannedTrial::name);
   status.earlier.assign(earlier.begin(), earlier.end());
   status.seconds_left = time_left(of_current_plans(status));
   return status;

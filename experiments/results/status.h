@@ -12,6 +12,7 @@
 #include "experiments/results/failure_file.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
+#include "experiments/results/run_account.h"
 
 namespace winnow {
 
@@ -33,12 +34,14 @@ struct SweepStatus {
   std::vector<std::string> earlier;
   std::vector<std::string> done;  // finished trials, sorted; diverged ones stand apart, sorted as well
   std::vector<std::string> diverged;
+  std::vector<std::string> stopped;           // by a rule, or waiting for its decision; sorted
   std::vector<FailureRecord> failed;          // of trials without a result
   std::vector<RunningTrial> running;          // live ones
   std::vector<RunningTrial> stale;            // heartbeats whose process is gone or silent
   std::vector<Damaged> damaged;               // result files that cannot be used; the reason says why
   std::vector<PlannedTrial> missing;          // planned, and none of the above
   std::map<std::string, std::int64_t> saved;  // by trial without a result: the step that its next run goes on from
+  RunAccount runs;                            // all so far, and what became of their time
   double mean_seconds = 0;                    // of one finished trial, 0 if none is
   std::optional<double> trials_per_hour;      // over the results of the last hour before the newest
   std::optional<double> seconds_left;         // until the current plans are done, from what runs now and mean_seconds

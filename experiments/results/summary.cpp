@@ -43,6 +43,7 @@ const std::vector<SummaryField>& summary_fields() {
       {"dim.union", "count", "number of prunable values ever trained"},
       {"dead_layers", "count",
        "prunable tensors without a non-zero entry; under a mask also without one that training updates"},
+      {"stopped.epoch", "epoch", "of a trial that a rule stopped: how far it was trained"},
       {"steps", "count", "optimiser updates"},
       {"steps.skipped", "count", "batches that updated masks in place of weights"},
       {"seconds.total", "s", "wall time of the trial"},

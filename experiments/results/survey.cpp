@@ -12,6 +12,7 @@
 #include "experiments/results/status.h"
 #include "experiments/results/summary.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/results/trial_record.h"
 
 namespace winnow {
 namespace {
@@ -171,7 +172,7 @@ Table trial_table(const std::vector<TrialResult>& trials, const std::vector<Tria
     std::set<std::string> entries;
     for (const TrialResult& trial : trials) {
       for (const auto& [name, value] : trial.*of) {
-        if (!name.starts_with("env.") && name != "sweep.text") entries.insert(name);
+        if (is_in_survey(name)) entries.insert(name);
       }
     }
     for (const auto& name : entries) {
@@ -210,11 +211,17 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   std::vector<TrialHeader> headers;
   std::set<std::string> unreadable;
   LongTable epochs, layers;
-  const auto names = published_trials(files, out);
+  auto names = published_trials(files, out);
   std::vector<std::filesystem::path> paths;
   for (const auto& name : names) paths.push_back(layout.trial(name));
+  for (const auto& name : stopped_trials(files, out)) {
+    if (files.exists(layout.failure(name))) continue;  // it went on, and failed
+    names.push_back(name);
+    paths.push_back(layout.stopped(name));
+  }
   const auto skip = [&](std::size_t i, const Error& error) {
     if (!is_unreadable(error)) throw error;
+    if (paths[i] == layout.stopped(names[i]) && !files.exists(paths[i])) return;  // it went on meanwhile
     survey.missing.push_back({names[i], "damaged", error.what(), ""});
     unreadable.insert(names[i]);
   };
@@ -233,10 +240,21 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   read_trials(files, paths, take, skip);
   std::set<std::size_t> first = epochs.first_trials();
   first.insert(layers.first_trials().begin(), layers.first_trials().end());
+  // A file may be damaged where its record is not; another trial says the same of a column.
+  constexpr std::size_t kMostTries = 8;
   for (const std::size_t trial : first) {
-    const TrialResult whole = read_trial(files, layout.trial(headers[trial].name));
-    epochs.describe(whole.epochs);
-    layers.describe(whole.layers);
+    for (std::size_t at = trial; at < std::min(trials.size(), trial + kMostTries); ++at) {
+      try {
+        const std::string& name = headers[at].name;
+        const bool stopped = headers[at].outcome == Outcome::Stopped;
+        const TrialResult whole = read_trial(files, stopped ? layout.stopped(name) : layout.trial(name));
+        epochs.describe(whole.epochs);
+        layers.describe(whole.layers);
+        break;
+      } catch (const Error& error) {
+        if (!is_unreadable(error)) throw;
+      }
+    }
   }
   survey.epochs = epochs.take();
   survey.layers = layers.take();
@@ -252,7 +270,10 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   };
   for (const auto& failed : status.failed) add(failed.name, "failed", failed.reason, "");
   for (const auto& running : status.running) add(running.name, "running", "", running.label);
+  std::set<std::string> there;  // a trial that goes on after a stop is both
+  for (const TrialHeader& header : headers) there.insert(header.name);
   for (const auto& missing : status.missing) add(missing.name, "missing", "", missing.canonical);
+  std::erase_if(survey.missing, [&](const MissingTrial& trial) { return there.contains(trial.name); });
   std::map<std::string, std::string> planned;
   for (auto& trial : read_plan(files, out)) planned[trial.name] = std::move(trial.canonical);
   for (auto& missing : survey.missing) {

@@ -33,12 +33,12 @@ Table missing_table(const std::vector<MissingTrial>& missing) {
   return {{{"name", names}, {"state", states}, {"reason", reasons}, {"settings", settings}}};
 }
 
-void link_weights(Hdf5File& file, const std::vector<std::string>& names, const std::filesystem::path& out,
-                  const std::filesystem::path& survey) {
+void link_weights(Hdf5File& file, const std::vector<std::string>& names,
+                  const std::vector<std::filesystem::path>& paths, const std::filesystem::path& survey) {
   const auto folder = std::filesystem::absolute(survey).parent_path().lexically_normal();
-  for (const auto& name : names) {
-    const auto path = std::filesystem::absolute(Layout(out).trial(name)).lexically_normal();
-    file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + name);
+  for (std::size_t row = 0; row < names.size(); ++row) {
+    const auto path = std::filesystem::absolute(paths[row]).lexically_normal();
+    file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + names[row]);
   }
 }
 
@@ -66,7 +66,8 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
   std::vector<std::filesystem::path> paths;
   for (std::size_t row = 0; row < rows_of(survey.trials); ++row) {
     names.push_back(cell_text(survey.trials, "name", row));
-    paths.push_back(Layout(out).trial(names.back()));
+    const bool stopped = cell_text(survey.trials, "state", row) == name_of(Outcome::Stopped);
+    paths.push_back(stopped ? Layout(out).stopped(names.back()) : Layout(out).trial(names.back()));
   }
   std::vector<std::vector<std::byte>> images;  // before the file is open, since children make them
   if (weights == SurveyWeights::Pack) images = weights_images(files, paths);
@@ -85,7 +86,7 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
   write_dictionary(file, "/settings", survey.settings);
   file.make_group("/weights");
   set_encoding(file, "/weights", "dict", "0.1.0");
-  if (weights == SurveyWeights::Link) link_weights(file, names, out, path);
+  if (weights == SurveyWeights::Link) link_weights(file, names, paths, path);
   for (std::size_t row = 0; row < images.size(); ++row) {
     file.copy_from(Hdf5File::from_bytes(images[row], paths[row].string()), "/weights", "/weights/" + names[row]);
     images[row] = {};

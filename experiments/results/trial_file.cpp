@@ -4,7 +4,11 @@
 #include <array>
 #include <chrono>
 #include <ctime>
+#include <future>
+#include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "core/error.h"
 #include "experiments/data/digest.h"
@@ -15,6 +19,8 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/summary.h"
 #include "experiments/results/trial_codec.h"
+#include "experiments/results/trial_content.h"
+#include "experiments/results/trial_record.h"
 #include "winnow_version.h"
 
 namespace winnow {
@@ -22,15 +28,13 @@ namespace {
 
 constexpr const char* kSchema = "winnow-trial";
 constexpr int kMajor = 1;
-constexpr const char* kVersion = "1.3";
-// What the content digest covers. Anything else at the top of a file is a note that somebody added.
-constexpr std::array kMembers = {"/settings", "/summary", "/metrics",       "/events",
-                                 "/layers",   "/weights", "/weights_start", "/lineage"};
+constexpr const char* kVersion = "1.4";
 // Tables take a share of the file; a few KiB that unpack to GiB are no result of a training. Weights may be all zero.
 constexpr std::size_t kLeastLargest = std::size_t{64} << 20, kLargestFactor = 64;
 constexpr IsolationLimits kForWeights = {.memory = std::size_t{16} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
 constexpr const char* kFormSetting = "save.weights.form";
 
+constexpr std::size_t kIdDigits = 20;
 constexpr const char* kSettings = "/settings/json";
 // What decides no figure: how a trial is called, where its files lay, what is saved. Beside what the machine says of itself,
 // so that the digest of two equal trials is the same.
@@ -47,7 +51,7 @@ std::string settings_json(const TrialSpec& spec, bool circumstances) {
   for (const auto& [key, value] : spec.settings.values()) {
     if (is_circumstance(spec, key) == circumstances) object[key] = value;
   }
-  return object.dump();
+  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);  // paths are any bytes
 }
 
 Settings settings_of(const Hdf5File& file, const std::string& circumstances) {
@@ -100,8 +104,7 @@ void write_weights(Hdf5File& file, const std::string& group, const std::vector<W
 
 Outcome outcome_of(const Hdf5File& file) {
   const std::string state = file.text("/", "state");
-  if (state == name_of(Outcome::Done)) return Outcome::Done;
-  if (state == name_of(Outcome::Diverged)) return Outcome::Diverged;
+  if (const auto outcome = outcome_named(state)) return *outcome;
   file.damaged("/@state", fmt::format("has the unknown value '{}'", state));
 }
 
@@ -116,18 +119,6 @@ TrialHeader header_of(const Hdf5File& file) {
   header.writer = file.text("/", "writer");
   header.content_digest = file.text("/", "content_digest");
   return header;
-}
-
-// Over everything that counts: identity and outcome, and all members without what the machine decides.
-std::string trial_digest(const Hdf5File& file) {
-  Sha256 sum;
-  sum.update(fmt::format("{} {} {} {}\n", file.text("/", "id"), file.integer("/", "replicate"), file.text("/", "state"),
-                         file.text("/", "reason")));
-  sum.update(file.digest([&](const std::string& path) {
-    const bool member = std::ranges::find(kMembers, path) != kMembers.end();
-    return path.rfind('/') == 0 ? !member : file.has(path, "measured");
-  }));
-  return sum.hex();
 }
 
 constexpr ContainerKind kTrial = {kSchema, kMajor, trial_digest};
@@ -149,8 +140,8 @@ TrialNote parsed_note(const std::string& text, const std::string& label) {
     if (json.value("schema", "") != kSchema) fail(ErrorKind::Input, "{}: is not a {} file", label, kSchema);
     check_version(json.value("schema_version", ""), kMajor, label);
     const std::string state = json.value("state", "");
-    return {json.value("name", ""), state == name_of(Outcome::Diverged) ? Outcome::Diverged : Outcome::Done,
-            json.value("created", ""), json.value("seconds", 0.0)};
+    return {json.value("name", ""), outcome_named(state).value_or(Outcome::Done), json.value("created", ""),
+            json.value("seconds", 0.0)};
   } catch (const nlohmann::json::exception&) {
     fail(ErrorKind::Input, "{}: has a note that is none of winnow's", label);
   }
@@ -174,8 +165,7 @@ TrialNote note_from_content(const std::vector<std::byte>& bytes, const std::file
 
 enum class Part { All, Survey };
 
-ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path, Part part = Part::All) {
-  const Hdf5File file = open_trial(bytes, path);
+ReadTrial decoded(const Hdf5File& file, Part part = Part::All) {
   TrialHeader header = header_of(file);
   TrialResult result;
   result.spec.id = header.id;
@@ -196,6 +186,9 @@ ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path&
   }
   result.lineage = read_dictionary(file, "/lineage");
   return {std::move(header), std::move(result)};
+}
+ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  return decoded(open_trial(bytes, path));
 }
 
 std::vector<WeightRecord> decoded_weights(std::span<const std::byte> bytes, const std::filesystem::path& path,
@@ -218,9 +211,8 @@ std::string now_utc() {
 }
 
 std::vector<std::byte> encode_trial(const TrialResult& result, const std::string& created) {
-  if (result.outcome != Outcome::Done && result.outcome != Outcome::Diverged) {
-    fail(ErrorKind::Internal, "trial {} is {}; only finished and diverged trials have a result file",
-         result.spec.name(), name_of(result.outcome));
+  if (result.outcome == Outcome::Failed) {
+    fail(ErrorKind::Internal, "trial {} failed; such trials have no result file", result.spec.name());
   }
   Hdf5File file = Hdf5File::create();
   set_encoding(file, "/", "dict", "0.1.0");
@@ -253,8 +245,13 @@ std::vector<std::byte> encode_trial(const TrialResult& result, const std::string
 
   file.set("/", "content_digest", trial_digest(file));
   const auto seconds = result.summary.find("seconds.total");
-  return sealed(file.bytes(), note_text({result.spec.name(), result.outcome, created,
-                                         seconds == result.summary.end() ? 0.0 : seconds->second}));
+  const std::string note =
+      note_text({result.spec.name(), result.outcome, created, seconds == result.summary.end() ? 0.0 : seconds->second});
+  std::vector<std::byte> image = file.bytes();
+  // Of what was written, read back: it says what the HDF5 content says.
+  const auto record = encode_record(decoded(Hdf5File::from_bytes(image, result.spec.name()), Part::Survey));
+  image.insert(image.end(), record.begin(), record.end());
+  return sealed(std::move(image), note_with_record(note, record));
 }
 
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result) {
@@ -266,7 +263,33 @@ Published publish(Files& files, const std::filesystem::path& out, const TrialRes
   const auto path = Layout(out).trial(result.spec.name());
   const bool made = files.write_once(path, encode_trial(result, created));
   if (made) forget_failure(files, out, result.spec.name());
+  forget_stopped(files, out, result.spec.name());
   return made ? Published::New : Published::AlreadyThere;
+}
+
+void publish_stopped(Files& files, const std::filesystem::path& out, const TrialResult& result) {
+  files.replace(Layout(out).stopped(result.spec.name()), std::span<const std::byte>(encode_trial(result, now_utc())),
+                {.read_only = true, .synced = true});
+  forget_failure(files, out, result.spec.name());
+}
+
+void forget_stopped(Files& files, const std::filesystem::path& out, const std::string& name) {
+  files.remove(Layout(out).stopped(name));
+}
+
+std::vector<std::string> stopped_trials(Files& files, const std::filesystem::path& out) {
+  std::vector<std::string> names;
+  const Layout layout(out);
+  for (const auto& folder : files.list(layout.stopped())) {
+    for (const auto& file : files.list(layout.stopped() / folder)) {
+      std::string name = file.substr(0, file.rfind('.'));
+      if (file.ends_with(".h5") && file.starts_with(folder) && !files.exists(layout.trial(name))) {
+        names.push_back(std::move(name));
+      }
+    }
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 TrialHeader read_header(Files& files, const std::filesystem::path& path) {
@@ -299,15 +322,132 @@ ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   return unpacked<ReadTrial>(run_isolated(path.string(), [&] { return packed(decoded(bytes, path)); }));
 }
 
+namespace {
+
+// By all cores: a record is read without the HDF5 library.
+void read_records(Files& files, std::span<const std::filesystem::path> paths, std::span<std::optional<ReadTrial>> found,
+                  std::map<std::size_t, Error>& problems) {
+  constexpr std::size_t kMostThreads = 8, kForAThread = 64;
+  const std::size_t threads = std::clamp<std::size_t>(
+      paths.size() / kForAThread, 1, std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostThreads));
+  std::mutex writing;
+  const auto read_some = [&](std::size_t first) {
+    for (std::size_t i = first; i < paths.size(); i += threads) {
+      try {
+        found[i] = read_record(files, paths[i]);
+      } catch (const Error& error) {
+        const std::lock_guard lock(writing);
+        problems.emplace(i, error);
+      }
+    }
+  };
+  std::vector<std::future<void>> others;
+  for (std::size_t thread = 1; thread < threads; ++thread) {
+    others.push_back(std::async(std::launch::async, read_some, thread));
+  }
+  read_some(0);
+  for (auto& other : others) other.get();
+}
+
+}  // namespace
+
 void read_trials(Files& files, std::span<const std::filesystem::path> paths,
                  const std::function<void(std::size_t, ReadTrial)>& take,
                  const std::function<void(std::size_t, const Error&)>& failed) {
+  // Those without a record need a child process for their HDF5 content; in parts, since they are taken in order.
+  constexpr std::size_t kPart = 1024;
+  for (std::size_t begin = 0; begin < paths.size(); begin += kPart) {
+    const auto part = paths.subspan(begin, std::min(kPart, paths.size() - begin));
+    std::vector<std::optional<ReadTrial>> found(part.size());
+    std::vector<std::size_t> rest;
+    std::map<std::size_t, Error> problems;
+    read_records(files, part, found, problems);
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if (!found[i] && !problems.contains(i)) rest.push_back(i);
+    }
+    run_isolated(
+        rest.size(),
+        {.work =
+             [&](std::size_t i) {
+               return packed(decoded(open_trial(files.read(part[rest[i]]), part[rest[i]]), Part::Survey));
+             },
+         .label = [&](std::size_t i) { return part[rest[i]].string(); },
+         .succeeded = [&](std::size_t i,
+                          const std::vector<std::byte>& bytes) { found[rest[i]] = unpacked<ReadTrial>(bytes); },
+         .failed = [&](std::size_t i, const Error& error) { problems.emplace(rest[i], error); }});
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if (found[i]) {
+        take(begin + i, std::move(*found[i]));
+      } else {
+        failed(begin + i, problems.at(i));
+      }
+    }
+  }
+}
+
+ReadTrial examined_trial(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  const std::string label = path.string();
+  const Hdf5File file = open_container(bytes, label, kTrial);
+  if (file.text("/", "content_digest") != trial_digest(file)) {
+    fail(ErrorKind::Input, "{}: its content does not match its digest", label);
+  }
+  for (const std::string which : {"/weights", "/weights_start"}) {
+    if (!file.has(which)) continue;
+    for (const auto& name : file.children(which)) read_weight(file, which, name);
+  }
+  ReadTrial trial = decoded(file);
+  const std::string canonical = trial.result.spec.canonical();
+  if (sha256_hex(std::as_bytes(std::span(canonical))).substr(0, kIdDigits) != trial.header.id) {
+    fail(ErrorKind::Input, "{}: its settings are not those of the id {}", label, trial.header.id);
+  }
+  const auto record = record_in(bytes, label);
+  if (record && encode_record(*record) != encode_record(trial)) {
+    fail(ErrorKind::Input, "{}: its record for surveys says something else than its content", label);
+  }
+  return trial;
+}
+
+std::vector<ContentDifference> trial_differences(Files& files, const std::filesystem::path& first,
+                                                 const std::filesystem::path& second, double tolerance) {
+  const auto before = files.read(first), after = files.read(second);
+  const auto bytes = run_isolated(
+      first.string(),
+      [&] {
+        const Hdf5File one = open_container(before, first.string(), kTrial);
+        const Hdf5File other = open_container(after, second.string(), kTrial);
+        auto json = nlohmann::json::array();
+        for (const ContentDifference& difference : content_differences(one, other, tolerance)) {
+          json.push_back(
+              {difference.object, difference.what, fmt::format("{}", difference.largest), difference.allowed});
+        }
+        const auto cbor = nlohmann::json::to_cbor(json);
+        const auto raw = std::as_bytes(std::span(cbor));
+        return std::vector<std::byte>(raw.begin(), raw.end());
+      },
+      kForWeights);
+  std::vector<ContentDifference> differences;
+  const auto* begin = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  for (const auto& each : nlohmann::json::from_cbor(begin, begin + bytes.size())) {
+    differences.push_back({each.at(0), each.at(1), std::stod(each.at(2).get<std::string>()), each.at(3)});
+  }
+  return differences;
+}
+
+void examine_trials(Files& files, std::span<const std::filesystem::path> paths,
+                    const std::function<void(std::size_t, ReadTrial)>& take,
+                    const std::function<void(std::size_t, const Error&)>& failed) {
   run_isolated(
       paths.size(),
-      {.work = [&](std::size_t i) { return packed(decoded(files.read(paths[i]), paths[i], Part::Survey)); },
+      {.work =
+           [&](std::size_t i) {
+             ReadTrial trial = examined_trial(files.read(paths[i]), paths[i]);
+             trial.result.epochs = trial.result.steps = trial.result.events = trial.result.layers = {};
+             return packed(trial);
+           },
        .label = [&](std::size_t i) { return paths[i].string(); },
        .succeeded = [&](std::size_t i, const std::vector<std::byte>& bytes) { take(i, unpacked<ReadTrial>(bytes)); },
-       .failed = failed});
+       .failed = failed},
+      kForWeights);
 }
 
 TrialResult read_trial(const std::filesystem::path& path) {

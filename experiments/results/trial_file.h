@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "experiments/results/files.h"
+#include "experiments/results/trial_content.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -36,6 +37,13 @@ enum class Published { New, AlreadyThere };
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result);
 Published publish(Files& files, const std::filesystem::path& out, const TrialResult& result,
                   const std::string& created);
+
+// stopped/<id[:2]>/<id>-r<replicate>.h5: what is known of a trial that a rule of its sweep stopped, or that waits for its decision.
+// Replaced when it comes further; removed when there is a result.
+void publish_stopped(Files& files, const std::filesystem::path& out, const TrialResult& result);
+void forget_stopped(Files& files, const std::filesystem::path& out, const std::string& name);
+// Names of those without a result, sorted.
+std::vector<std::string> stopped_trials(Files& files, const std::filesystem::path& out);
 
 // A truncated or damaged file is Error{Input}, one of a newer major version Error{Settings}; nothing is changed.
 TrialHeader read_header(Files& files, const std::filesystem::path& path);
@@ -62,6 +70,16 @@ TrialResult read_trial(const std::filesystem::path& path);
 void read_trials(Files& files, std::span<const std::filesystem::path> paths,
                  const std::function<void(std::size_t, ReadTrial)>& take,
                  const std::function<void(std::size_t, const Error&)>& failed);
+// All that can be known of a file without training: every byte, the digest of its content, that its settings have its id, that
+// each weight can be decoded, and that its record says the same. For work in a child process.
+ReadTrial examined_trial(std::span<const std::byte> bytes, const std::filesystem::path& path);
+// The same of many, by several processes, in order; without tables.
+void examine_trials(Files& files, std::span<const std::filesystem::path> paths,
+                    const std::function<void(std::size_t, ReadTrial)>& take,
+                    const std::function<void(std::size_t, const Error&)>& failed);
+// In what the contents of two results differ (trial_content.h).
+std::vector<ContentDifference> trial_differences(Files& files, const std::filesystem::path& first,
+                                                 const std::filesystem::path& second, double tolerance);
 // For readers of an output directory, where a file's name says whose result it is: a copy or a
 // renamed file is Error{Input}, so that no result counts twice.
 void check_owner(const std::filesystem::path& path, const std::string& name);

@@ -73,8 +73,10 @@ void compare_notes(Communicator& world, const SweepJob& job) {
   std::vector<std::string> set = job.expand.set;
   for (const OptionSetting& option : job.expand.options) set.push_back(option.setting);
   same_as_rank_0(world,
-                 digest_of(fmt::format("{}\n{}\n{} {} {} {}", fmt::join(set, "\n"), fmt::join(job.expand.only, "\n"),
-                                       job.expand.smoke, run.threads, run.retry_failed, run.strict)),
+                 digest_of(fmt::format("{}\n{}\n{} {} {} {} {} {} {}", fmt::join(set, "\n"),
+                                       fmt::join(job.expand.only, "\n"), job.expand.smoke, run.threads,
+                                       run.retry_failed, run.strict, run.shard ? run.shard->number : -1,
+                                       run.shard ? run.shard->of : 0, run.shard ? run.shard->deal : "")),
                  "other options");
 }
 

@@ -22,16 +22,18 @@ constexpr std::size_t kMostPlaces = 3;
 // Less than that of a trial says little about the rest of it.
 constexpr double kTelling = 0.02;
 
-double share_of(const TrialRow& row) {
-  return row.steps > 0 ? std::clamp(static_cast<double>(row.step) / static_cast<double>(row.steps), 0.0, 1.0) : 0;
+double share_of(const TrialRow& row, std::int64_t steps) {
+  return row.steps > 0 ? std::clamp(static_cast<double>(steps) / static_cast<double>(row.steps), 0.0, 1.0) : 0;
 }
+double share_of(const TrialRow& row) { return share_of(row, row.step); }
+double share_done_here(const TrialRow& row) { return share_of(row, row.step - row.from); }
 
 // From its own speed, or else from `pace`, the seconds that a unit of cost takes.
 std::optional<double> seconds_left_of(const TrialRow& row, std::optional<double> pace) {
-  const double share = share_of(row);
-  if (share > kTelling) return row.seconds * (1 - share) / share;
+  const double here = share_done_here(row);
+  if (here > kTelling) return row.seconds * (1 - share_of(row)) / here;
   if (!pace) return std::nullopt;
-  return std::max(0.0, row.cost * *pace - row.seconds);
+  return std::max(0.0, row.cost * *pace * (1 - share_of(row, row.from)) - row.seconds);
 }
 
 std::string percent(double fraction) { return fmt::format("{:.2f} %", 100 * fraction); }
@@ -154,8 +156,8 @@ double Console::share_done() const {
 std::optional<double> Console::pace() const {
   double cost = trained_cost_, seconds = trained_seconds_;
   for (const auto& [name, row] : running_) {
-    if (share_of(row) <= kTelling) continue;
-    cost += row.cost * share_of(row);
+    if (share_done_here(row) <= kTelling) continue;
+    cost += row.cost * share_done_here(row);
     seconds += row.seconds;
   }
   return cost > 0 ? std::optional(seconds / cost) : std::nullopt;
@@ -177,7 +179,7 @@ std::optional<double> Console::seconds_left() const {
 }
 
 std::string Console::summary() const {
-  std::string text = fmt::format("{} of {} trials", sum(ended_), std::max(trials_, sum(ended_)));
+  std::string text = fmt::format("{} of {}", sum(ended_), counted(std::max(trials_, sum(ended_)), "trial"));
   for (const auto& [end, what] : {std::pair{TrialEnd::Diverged, "diverged"}, {TrialEnd::Failed, "failed"}}) {
     if (count(ended_, end) > 0) text += fmt::format(", {} {}", count(ended_, end), what);
   }
@@ -190,7 +192,7 @@ std::string Console::summary() const {
 }
 
 std::string Console::head(std::size_t columns) const {
-  std::string counts = fmt::format("{} of {} trials", sum(ended_), std::max(trials_, sum(ended_)));
+  std::string counts = fmt::format("{} of {}", sum(ended_), counted(std::max(trials_, sum(ended_)), "trial"));
   for (const auto& [end, what] : {std::pair{TrialEnd::Diverged, "diverged"}, {TrialEnd::Failed, "failed"}}) {
     if (count(ended_, end) > 0) counts += fmt::format("  {} {}", count(ended_, end), what);
   }

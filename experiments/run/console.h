@@ -21,13 +21,15 @@ struct TrialRow {
   std::string label;  // "rigl 0.05"
   std::string place;  // what its accuracy may be compared within: "lenet300 on fashion-mnist"
   std::int64_t step = 0, steps = 0;
+  std::int64_t from = 0;                           // the step that it went on from
   std::optional<double> loss = {}, test_acc = {};  // test_acc: a fraction
   double images_per_second = 0;                    // 0: not known yet
   double seconds = 0;                              // since it began
   double cost = 1;                                 // expected seconds; only ratios between trials count
 };
 
-enum class TrialEnd { Trained, Diverged, Failed, Elsewhere };
+// Left: at a rung, from where it may go on.
+enum class TrialEnd { Trained, Diverged, Failed, Elsewhere, Left };
 
 class Console {
  public:

@@ -1,5 +1,6 @@
 #include "experiments/run/devices.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -17,9 +18,11 @@ namespace {
 
 RunDevices devices_here() {
   const GpuSurvey found = survey_gpus();
-  return {.gpus = static_cast<int>(found.gpus.size()),
-          .name = found.gpus.empty() ? "" : found.gpus.front().name,
-          .problem = found.problem};
+  RunDevices here{.gpus = static_cast<int>(found.gpus.size()),
+                  .name = found.gpus.empty() ? "" : found.gpus.front().name,
+                  .problem = found.problem};
+  for (const Gpu& gpu : found.gpus) here.uuids.push_back(gpu.uuid);
+  return here;
 }
 
 // A driver that crashes or does not come back is a reason why there is no GPU.
@@ -32,15 +35,21 @@ RunDevices devices_seen_by_child() {
         "looking for GPUs",
         [] {
           const RunDevices here = devices_here();
-          const std::string text =
-              nlohmann::json{{"gpus", here.gpus}, {"name", here.name}, {"problem", here.problem}}.dump();
+          const std::string text = nlohmann::json{
+              {"gpus", here.gpus},
+              {"name", here.name},
+              {"problem", here.problem},
+              {"uuids", here.uuids}}.dump();
           const auto all = std::as_bytes(std::span(text));
           return std::vector<std::byte>(all.begin(), all.end());
         },
         limits);
     const auto* begin = reinterpret_cast<const char*>(bytes.data());
     const auto json = nlohmann::json::parse(begin, begin + bytes.size());
-    return {json.at("gpus"), json.at("name"), json.at("problem")};
+    return {.gpus = json.at("gpus"),
+            .name = json.at("name"),
+            .problem = json.at("problem"),
+            .uuids = json.at("uuids").get<std::vector<std::string>>()};
   } catch (const std::exception& error) {
     return {.gpus = 0, .name = "", .problem = reason_of(error)};
   }
@@ -50,7 +59,18 @@ RunDevices devices_seen_by_child() {
 
 std::optional<int> RunDevices::gpu_of(const std::string& device, int place) const {
   if (gpus == 0 || device == "cpu") return std::nullopt;
-  return place % gpus;
+  if (usable() == 0) return place % gpus;
+  int gpu = 0;
+  for (int before = place % usable(); lost.contains(gpu) || before-- > 0;) ++gpu;
+  return gpu;
+}
+
+int RunDevices::usable() const { return gpus - static_cast<int>(lost.size()); }
+
+std::optional<int> RunDevices::number_in(const GpuSurvey& now, int gpu) const {
+  const auto found = std::ranges::find(now.gpus, uuids.at(static_cast<std::size_t>(gpu)), &Gpu::uuid);
+  if (found == now.gpus.end()) return std::nullopt;
+  return static_cast<int>(found - now.gpus.begin());
 }
 
 std::optional<int> RunDevices::gpu_of(const TrialSpec& spec, int place) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "distributed/communicator.h"
 #include "experiments/trial.h"
@@ -16,13 +17,18 @@ namespace winnow {
 inline constexpr const char* kDeviceKey = "train.device";
 
 struct RunDevices {
-  int gpus = 0;         // of this rank's machine
-  std::string name;     // of the first one
-  std::string problem;  // why there are none; empty where nobody looked
+  int gpus = 0;                         // of this rank's machine
+  std::string name;                     // of the first one
+  std::string problem;                  // why there are none; empty where nobody looked
+  std::vector<std::string> uuids = {};  // by number
+  std::set<int> lost = {};              // numbers of those that did not start; where that is all, it counts for nothing
 
+  int usable() const;
   // The GPU that process number `place` of this machine trains a trial with this train.device on; nothing: the CPU.
   std::optional<int> gpu_of(const std::string& device, int place) const;
   std::optional<int> gpu_of(const TrialSpec& spec, int place) const;
+  // The number that this GPU has `now`: those behind one that is gone move up. Nothing: it is gone.
+  std::optional<int> number_in(const GpuSurvey& now, int gpu) const;
 };
 
 // What there is, seen by this process (kernels/gpus.h). A GPU is of use with NVIDIA's libraries alone, which are loaded where

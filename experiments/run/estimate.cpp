@@ -9,6 +9,7 @@
 #include "core/train_settings.h"
 #include "experiments/accounting/foresee.h"
 #include "experiments/accounting/layer_count.h"
+#include "experiments/results/result_size.h"
 #include "experiments/run/trial_setup.h"
 
 namespace winnow {
@@ -19,8 +20,8 @@ constexpr double kFlopsPerSecondF32 = 1.6e11, kFlopsPerSecondBf16 = 2.6e11;
 constexpr double kSecondsPerStep = 2e-4;
 constexpr std::int64_t kBytesPerParam = 12;  // weight, gradient, momentum
 
-std::string network_of(const TrialSpec& spec) {
-  return spec.settings.text("data.name") + " " + spec.settings.text("model.name");
+std::string network_of(const TrialTable& trials, std::size_t at) {
+  return trials.text(at, "data.name") + " " + trials.text(at, "model.name");
 }
 
 std::int64_t parameters(const Model& model) {
@@ -78,6 +79,12 @@ TrialEstimate estimate(const TrialSpec& spec) {
     steps += static_cast<double>(phase->last_step - phase->first_step);
     e.phases.push_back(std::move(*phase));
   }
+  e.epochs = static_cast<std::int64_t>(steps) / length.steps_per_epoch;
+  const TableRows tables{.epochs = e.epochs,
+                         .steps = static_cast<std::int64_t>(steps) / spec.settings.integer("save.metrics.every")};
+  e.result_bytes = expected_result_bytes(foreseen.tensors, spec.settings, tables);
+  e.checkpoint_bytes = expected_checkpoint_bytes(foreseen.tensors, std::ssize(Optimizer::slots(train)));
+
   const double macs = macs_dense(count_layers(edited)) + macs_of_products(edited);
   const double computed = 6.0 * macs * steps * static_cast<double>(passes * batch);
   const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
@@ -85,28 +92,47 @@ TrialEstimate estimate(const TrialSpec& spec) {
   return e;
 }
 
-void MeasuredTimes::add(const TrialSpec& spec, double estimated, double taken) {
-  if (estimated <= 0 || taken <= 0) return;
-  seen_.push_back({network_of(spec), spec.settings.text("method.name"), taken / estimated});
+const TrialEstimate& Estimator::operator()(const TrialSpec& spec) {
+  // A sampled density makes as many as there are trials.
+  constexpr std::size_t kMostRemembered = 4096;
+  if (known_.size() >= kMostRemembered) known_.clear();
+  const auto [place, is_new] = known_.try_emplace(cost_key(spec));
+  if (is_new) place->second = estimate(spec);
+  return place->second;
 }
 
-double MeasuredTimes::factor(const TrialSpec& spec) const {
-  const std::string network = network_of(spec);
-  const std::string& method = spec.settings.text("method.name");
-  const std::function<bool(const Seen&)> nearness[] = {
-      [&](const Seen& s) { return s.network == network && s.method == method; },
-      [&](const Seen& s) { return s.network == network; }, [](const Seen&) { return true; }};
-  for (const auto& near : nearness) {
-    std::vector<double> ratios;
-    for (const Seen& s : seen_) {
-      if (near(s)) ratios.push_back(s.ratio);
+void MeasuredRatios::add(const TrialTable& trials, std::size_t at, double estimated, double taken) {
+  if (estimated <= 0 || taken <= 0) return;
+  seen_[network_of(trials, at)][trials.text(at, "method.name")].push_back(taken / estimated);
+  ++size_;
+}
+
+double MeasuredRatios::factor(const TrialTable& trials, std::size_t at) const {
+  Ratios ratios;
+  const auto add = [&](const Ratios& more) { ratios.insert(ratios.end(), more.begin(), more.end()); };
+  if (const auto network = seen_.find(network_of(trials, at)); network != seen_.end()) {
+    const auto method = network->second.find(trials.text(at, "method.name"));
+    if (method != network->second.end()) add(method->second);
+    for (const auto& [name, of_method] : network->second) {
+      if (method == network->second.end()) add(of_method);
     }
-    if (ratios.empty()) continue;
-    const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
-    std::ranges::nth_element(ratios, middle);
-    return *middle;
+  } else {
+    for (const auto& [name, methods] : seen_) {
+      for (const auto& [method, of_method] : methods) add(of_method);
+    }
   }
-  return 1;
+  if (ratios.empty()) return 1;
+  const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+  std::ranges::nth_element(ratios, middle);
+  return *middle;
+}
+
+std::function<double(std::size_t)> MeasuredRatios::factors(const TrialTable& trials) const {
+  return [this, &trials, known = std::map<std::string, double>()](std::size_t at) mutable {
+    const auto [place, is_new] = known.try_emplace(network_of(trials, at) + " " + trials.text(at, "method.name"), 1.0);
+    if (is_new) place->second = factor(trials, at);
+    return place->second;
+  };
 }
 
 }  // namespace winnow

@@ -1,8 +1,6 @@
 #include "experiments/run/need_order.h"
 
 #include <algorithm>
-#include <string>
-#include <unordered_map>
 
 namespace winnow {
 namespace {
@@ -16,8 +14,7 @@ struct Dependents {
 Dependents dependents_of(const TrialTable& trials) {
   Dependents dependents{std::vector<std::vector<std::size_t>>(trials.size()),
                         std::vector<std::size_t>(trials.size(), 0)};
-  std::unordered_map<std::string, std::size_t> by_name;
-  for (std::size_t i = 0; i < trials.size(); ++i) by_name.emplace(trials.name(i), i);
+  const auto by_name = trials.positions();
   for (std::size_t i = 0; i < trials.size(); ++i) {
     for (const TrialNeed& need : trials.needs(i)) {
       const auto needed = by_name.find(need.trial);

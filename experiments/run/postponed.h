@@ -6,8 +6,8 @@
 namespace winnow {
 
 // The greater counts where groups say different things. Waiting: what it needs was not done; Taken: a group dealt with it;
-// InWorkElsewhere: another run had it in work when its turn came; Suspect: its process ended while it had several in hand,
-// any of which may be the reason; Ended: it has a result or a record of a failure by this run, or a result of another one.
+// InWorkElsewhere: another run had it in work when its turn came; Suspect: its process ended, and it may be the
+// reason or one of several in hand; Ended: it has a result or a record of a failure by this run, or a result of another one.
 enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere, Suspect, Ended };
 
 void note(Postponed& place, Postponed what);  // by any number of processes at once

@@ -30,7 +30,7 @@ std::string processor() {
 
 bool allowed(std::string_view name) {
   for (const char* prefix : {"OMP_", "CUDA_VISIBLE_DEVICES", "CUDA_MPS_", "NCCL_", "SLURM_JOB_ID", "SLURM_ARRAY_",
-                             "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_"}) {
+                             "SLURM_PROCID", "OMPI_COMM_WORLD_SIZE", "DNNL_", "WINNOW_CUDNN_PLANS"}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;

@@ -12,15 +12,23 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "distributed/launch.h"
+#include "distributed/ranks_lost.h"
 #include "experiments/data/missing_data.h"
 #include "experiments/results/plan_file.h"
+#include "experiments/results/run_account.h"
+#include "experiments/results/trial_file.h"
 #include "experiments/run/compare_notes.h"
 #include "experiments/run/console.h"
 #include "experiments/run/cores.h"
+#include "experiments/run/crash_watch.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/estimate.h"
 #include "experiments/run/exit_file.h"
 #include "experiments/run/need_order.h"
+#include "experiments/run/rule_state.h"
+#include "experiments/run/run_journal.h"
+#include "experiments/run/shard_assignment.h"
+#include "experiments/run/shard_costs.h"
 #include "experiments/run/shared_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
@@ -42,22 +50,61 @@ class SweepRunner {
         mail_(world.mail()),
         trials_(sweep.trials),
         sweep_text_(sweep.text),
+        rule_(sweep.stop ? &*sweep.stop : nullptr),
         costs_(sweep.trials.size()),
         step_costs_(sweep.trials.size()),
+        mine_(sweep.trials.size(), 1),
         postponed_(sweep.trials.size(), Postponed::Untouched),
         desk_(console_, *mail_, trials_, costs_) {}
 
   int run() {
     prepare();
+    try {
+      const int code = train_all();
+      if (journal_) journal_->end(code);
+      return code;
+    } catch (const RanksLost&) {
+      throw;  // by whom, the journal does not know: a mark beside it says that one crashed
+    } catch (const std::exception& error) {
+      if (journal_) journal_->end(static_cast<int>(kind_of(error)));
+      throw;
+    }
+  }
+
+ private:
+  int train_all() {
     // Counted over all trials, not over those that are left: where the last bits of a result depend on the number of
     // threads, a run that goes on must train as the one before it.
     const int own_cores = cores_of_rank(world_);
     cores_ = share_cores(own_cores, trials_.size(), workers_wanted(), options_.threads, may_fork_);
     estimate_costs();
     if (world_.rank() == 0) announce();
+    if (world_.rank() == 0) keep_journal();
+    int attempt = journal_ ? journal_->attempt() : 0;
+    world_.broadcast(std::as_writable_bytes(std::span(&attempt, 1)), 0);
+    if (attempt > 0) crash_mark_ = crash_mark(options_.out, part(), attempt);
     const auto notice = world_.notice();
     StopRequest stop(*notice);
     needs_ = need_order(trials_, costs_);
+    const bool go_on = rule_ != nullptr ? run_by_rule(stop) : run_all(stop);
+    world_.all_reduce_sum(std::span<double>(tally_.counts));
+    take_in_all_mail();
+    if (!go_on) {
+      if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
+      return static_cast<int>(ErrorKind::Stopped);
+    }
+    if (world_.rank() == 0) {
+      console_.line(summary(found_of_mine(), tally_, options_.retry_failed));
+      if (rule_ != nullptr) say_stopped();
+      console_.line("next   winnow report " + shell_quoted(options_.out.string()));
+    }
+    const std::vector<Found> found = found_of_mine();
+    if (any_unreadable(found, tally_)) return static_cast<int>(ErrorKind::Input);
+    return options_.strict && !all_well(found, tally_, options_.retry_failed) ? 3 : 0;
+  }
+
+  // False, on all ranks: asked to stop.
+  bool run_all(StopRequest& stop) {
     std::vector<std::size_t> left;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (is_left(i)) left.push_back(i);
@@ -72,22 +119,72 @@ class SweepRunner {
       if (!go_on || settled_ < needs_.deepest || left.size() < before) continue;
       fail(ErrorKind::Internal, "trials wait for others that have ended");
     }
-    world_.all_reduce_sum(std::span<double>(tally_.counts));
-    take_in_all_mail();
-    if (!go_on) {
-      if (world_.rank() == 0) console_.line("stopped on request; the same command goes on with what is missing");
-      return static_cast<int>(ErrorKind::Stopped);
-    }
-    if (world_.rank() == 0) {
-      console_.line(summary(found_, tally_, options_.retry_failed));
-      console_.line("next   winnow report " + shell_quoted(options_.out.string()));
-    }
-    if (any_unreadable(found_, tally_)) return static_cast<int>(ErrorKind::Input);
-    return options_.strict && !all_well(found_, tally_, options_.retry_failed) ? 3 : 0;
+    return go_on;
   }
 
- private:
+  // In each round groups train what is due, and whatever that lets past a rung. What is due after it was lost with its
+  // process, or nobody was there any more to take it up.
+  bool run_by_rule(StopRequest& stop) {
+    // The same ones again: another run on this directory has them in hand, or decides about them. What it leaves is for the
+    // next run.
+    constexpr int kMostTries = 5;
+    int in_vain = 0;
+    for (std::vector<std::size_t> due = due_by_rule(true), before; !due.empty();
+         before = due, due = due_by_rule(false)) {
+      in_vain = due == before ? in_vain + 1 : 0;
+      if (in_vain == kMostTries) {
+        if (world_.rank() == 0) {
+          console_.problem(fmt::format("{} left to another run on this directory, or to the next one",
+                                       counted(due.size(), "trial")));
+        }
+        return true;
+      }
+      if (in_vain > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+      std::ranges::fill(postponed_, Postponed::Untouched);
+      if (!run_rounds(due, stop)) return false;
+    }
+    return true;
+  }
+
+  // Collective. `first`: before any training of this run, which tries again what failed before.
+  std::vector<std::size_t> due_by_rule(bool first) {
+    std::vector<char> due(trials_.size(), 0);
+    agree(world_, [&] {
+      if (world_.rank() == 0)
+        due = RuleState(files_, options_.out, *rule_, trials_).due(found_, first && options_.retry_failed);
+    });
+    world_.broadcast(std::as_writable_bytes(std::span(due)), 0);
+    std::vector<std::size_t> list;
+    for (std::size_t at = 0; at < due.size(); ++at) {
+      if (due[at] != 0) list.push_back(at);
+    }
+    return list;
+  }
+
+  void say_stopped() {
+    const auto names = stopped_trials(files_, options_.out);
+    std::size_t stopped = 0;
+    for (std::size_t at = 0; at < trials_.size(); ++at) {
+      stopped += std::ranges::binary_search(names, trials_.name(at)) ? 1 : 0;
+    }
+    console_.line(fmt::format("{} of {} stopped by {}", stopped, counted(trials_.size(), "trial"), rule_->text()));
+  }
+
+  void keep_journal() {
+    std::size_t left = 0;
+    for (std::size_t at = 0; at < trials_.size(); ++at) left += is_left(at) ? 1 : 0;
+    if (left == 0) return;
+    journal_.emplace(files_, options_.out,
+                     RunJournal::Facts{
+                         .part = part(), .command_line = options_.command_line, .ranks = world_.size(), .trials = left},
+                     [this](const std::string& line) { console_.problem(line); });
+    desk_.keep(&*journal_);
+  }
+
+  std::string part() const { return options_.shard ? fmt::format("s{:04}", options_.shard->number) : "run"; }
+
   bool is_left(std::size_t at) const {
+    if (mine_[at] == 0) return false;
     return found_[at] == Found::Nothing || (options_.retry_failed && found_[at] == Found::FailedBefore);
   }
 
@@ -99,8 +196,10 @@ class SweepRunner {
       // What another run has in work comes last: two runs on one directory share it.
       if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
       if (go_on) go_on = run_round(ranks, take_postponed(Postponed::InWorkElsewhere), InWorkElsewhere::Train, stop);
-      // What ended its process together with others is alone in it now: who ends it again is to blame.
-      if (go_on) go_on = run_round(ranks, take_postponed(Postponed::Suspect), InWorkElsewhere::Train, stop, 1);
+      // What ended its process is alone in the next one, until it has a result or has ended too many.
+      for (std::vector<std::size_t> suspects; go_on && !(suspects = take_postponed(Postponed::Suspect)).empty();) {
+        go_on = run_round(ranks, suspects, InWorkElsewhere::Train, stop, 1);
+      }
     }
     return go_on;
   }
@@ -124,7 +223,8 @@ class SweepRunner {
                              : cores_.workers > 1    ? fmt::format("by {} workers (--workers N)", cores_.workers)
                              : at_once_on_gpu() != 1 ? "by a worker"
                                                      : "one at a time";
-    console_.line(fmt::format("{} of {} trials to train {}, {} thread{} each", left, trials_.size(), crew,
+    const auto all = static_cast<std::size_t>(std::ranges::count(mine_, char{1}));
+    console_.line(fmt::format("{} of {} to train {}, {} thread{} each", left, counted(all, "trial"), crew,
                               cores_.threads, plural(cores_.threads)));
     if (uses_gpus()) {
       const std::string at_once = at_once_on_gpu() == 0  ? ", as many at once as make it faster (--trials-per-device N)"
@@ -145,6 +245,12 @@ class SweepRunner {
   // What is wrong is said before any training. Rank 0 looks at the disk, so that all ranks agree on what is missing.
   void prepare() {
     agree(world_, [&] {
+      if (rule_ != nullptr && options_.shard && options_.shard->of > 1) {
+        fail(ErrorKind::Usage,
+             "a sweep with a rule that stops trials ({}) is for one job, which has all that compete, and not for shard "
+             "{} of {}",
+             rule_->text(), options_.shard->number, options_.shard->of);
+      }
       int widest = 1;
       for (std::size_t i = 0; i < trials_.size(); ++i) widest = std::max(widest, trials_.ranks(i));
       if (widest <= world_.size()) return;
@@ -160,14 +266,44 @@ class SweepRunner {
       files_.check_publishing(options_.out);
       clear_leftovers(files_, options_.out);
       std::vector<std::string> problems;
-      found_ = find_results(files_, options_.out, trials_, problems);
+      if (options_.shard) find_shard();
+      found_ = find_results(files_, options_.out, trials_, mine_, problems);
       for (const std::string& problem : problems) console_.problem("warning: " + problem);
+      if (rule_ != nullptr) leave_out_stopped();
       find_data();
       write_plan(files_, options_.out, trials_);
       archive_sweep(files_, options_.out, sweep_text_);
     });
+    world_.broadcast(std::as_writable_bytes(std::span(mine_)), 0);
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
     devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return is_left(at); }), may_fork_);
+  }
+
+  // Of what is left, a rule lets some stay where they are.
+  void leave_out_stopped() {
+    const std::vector<char> due = RuleState(files_, options_.out, *rule_, trials_).due(found_, options_.retry_failed);
+    for (std::size_t at = 0; at < found_.size(); ++at) {
+      if (due[at] == 0 && found_[at] == Found::Nothing) found_[at] = Found::Stopped;
+    }
+  }
+
+  std::vector<Found> found_of_mine() const {
+    std::vector<Found> found;
+    for (std::size_t at = 0; at < found_.size(); ++at) {
+      if (mine_[at] != 0) found.push_back(found_[at]);
+    }
+    return found;
+  }
+
+  // All jobs of the sweep go by what the first of them makes out.
+  void find_shard() {
+    const auto& [number, of, deal] = *options_.shard;
+    const ShardPlan plan = agreed_shards(files_, options_.out, trials_, {of, deal});
+    mine_ = trials_of_shard(trials_, plan.shard_of, number);
+    const ShardLoad load = load_of(plan.costs, plan.shard_of, of);
+    console_.line(fmt::format(
+        "shard {}/{}: {} of {}, with what they need; the longest shard takes {:.1f} % longer than the mean", number, of,
+        std::ranges::count(mine_, char{1}), counted(trials_.size(), "trial"), 100 * load.above_mean()));
   }
 
   // Of these trials.
@@ -267,7 +403,9 @@ class SweepRunner {
                    .tally = tally_,
                    .postponed = postponed_,
                    .depths = needs_.depth,
-                   .settled = settled_})
+                   .settled = settled_,
+                   .crash_mark = crash_mark_,
+                   .rule = rule_})
           .run(*group, *tickets, list, how);
     }
     return finish_round(stop);
@@ -275,7 +413,9 @@ class SweepRunner {
 
   // `at_once`: trials that each trains; 0: as many as make it faster.
   bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
-    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(cores_.workers), list.size()));
+    // A single trial can let others past a rung.
+    const std::size_t most = rule_ != nullptr ? trials_.size() : list.size();
+    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(cores_.workers), most));
     constexpr int kMostAtOnce = 16;  // where nobody says
     const int share = (static_cast<int>(list.size()) + workers - 1) / workers;
     const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
@@ -292,7 +432,8 @@ class SweepRunner {
                        .postponed = postponed_,
                        .step_costs = step_costs_,
                        .depths = needs_.depth,
-                       .settled = settled_},
+                       .settled = settled_,
+                       .rule = rule_},
                       workers, each, TrialDraw::counters(trials_, list))
         .run(list, how);
   }
@@ -332,30 +473,37 @@ class SweepRunner {
   CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;
+  const StopRule* rule_;              // null: every trial is trained to its end
   std::vector<Found> found_;          // of each trial, before any training
   std::vector<double> costs_;         // of each trial that is left: seconds by estimate
   std::vector<double> step_costs_;    // and of a step of it, on the rank that plans
+  std::vector<char> mine_;            // of each trial: is it of this shard
   std::vector<Postponed> postponed_;  // of each trial
   NeedOrder needs_;
   int settled_ = 0;                                           // trials up to this depth wait for nobody any more
   FrontDesk desk_;                                            // rank 0's
   std::unique_ptr<NewsDesk> by_mail_ = news_by_mail(*mail_);  // the others'
+  std::optional<RunJournal> journal_;                         // rank 0's
+  std::filesystem::path crash_mark_;                          // of the journal
   Tally tally_;
 };
 
-}  // namespace
-
-int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& read) {
+// What goes wrong on one rank leaves none of the others waiting.
+int run_on_all(Communicator& world, const std::function<int()>& work) {
   catch_stop_signals();
+  catch_crashes();
   try {
-    const auto job = read();
-    if (!job) return 0;
-    const Sweep sweep = shared_sweep(world, *job);
-    return SweepRunner(sweep, job->options, world, files).run();
+    return work();
   } catch (const AgreedError& error) {
     if (world.rank() != 0) return static_cast<int>(error.kind());
     if (error.own()) std::rethrow_exception(error.own());
     throw;
+  } catch (const RanksLost& error) {
+    // Whoever is left is told by the launcher, and may be saving: nobody is ended from here.
+    std::cerr << fmt::format("winnow: error: rank {}: {}\n", world.rank(), error.what()) << std::flush;
+    note_exit_code(static_cast<int>(error.kind()));
+    std::cout.flush();
+    std::_Exit(static_cast<int>(error.kind()));
   } catch (const std::exception& error) {
     if (world.size() == 1) throw;
     // Others may wait for this rank, now or later; the next run goes on from what is published.
@@ -364,6 +512,21 @@ int run_sweep(Communicator& world, Files& files, const std::function<std::option
     world.abort(static_cast<int>(kind_of(error)));
     throw;
   }
+}
+
+}  // namespace
+
+int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& read) {
+  return run_on_all(world, [&] {
+    const auto job = read();
+    if (!job) return 0;
+    const Sweep sweep = shared_sweep(world, *job);
+    return SweepRunner(sweep, job->options, world, files).run();
+  });
+}
+
+int run_sweep(Communicator& world, Files& files, const Sweep& sweep, const RunOptions& options) {
+  return run_on_all(world, [&] { return SweepRunner(sweep, options, world, files).run(); });
 }
 
 }  // namespace winnow

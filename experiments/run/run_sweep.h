@@ -19,8 +19,13 @@ struct RunOptions {
   int threads = 0;            // of one trial on one rank; 0: its share of the cores it may use
   int workers = 0;            // processes that train at the same time, without MPI; 0: one for each core
   int trials_per_device = 0;  // that train at the same time on a GPU, without MPI; 0: as many as make it faster
-  bool retry_failed = true;   // trials with a failure record are tried again
-  bool strict = false;        // exit code 3 if some trials failed or diverged
+  struct Shard {
+    int number, of;         // 0 to of - 1
+    std::string deal = {};  // the name of the deal that it is of
+  };
+  std::optional<Shard> shard = {};  // only this part of the trials
+  bool retry_failed = true;         // trials with a failure record are tried again
+  bool strict = false;              // exit code 3 if some trials failed or diverged
   bool quiet = false;
   std::string command_line;
 };
@@ -35,5 +40,7 @@ struct SweepJob {
   RunOptions options;
 };
 int run_sweep(Communicator& world, Files& files, const std::function<std::optional<SweepJob>()>& read);
+// The same of a sweep that every rank has.
+int run_sweep(Communicator& world, Files& files, const Sweep& sweep, const RunOptions& options);
 
 }  // namespace winnow

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "distributed/dry_run.h"
+#include "distributed/ranks_lost.h"
 #include "experiments/accounting/accounting.h"
 #include "experiments/data/raw_file.h"
 #include "experiments/results/trial_file.h"
@@ -99,6 +100,9 @@ void add_provenance(TrialResult& result, const TrialSeeds& seeds, const Dataset&
   facts["data.digest"] = data.digest();
   if (!data.remark().empty()) facts["data.remark"] = data.remark();
   facts["precision"] = name_of(trainer.network().compute());
+  if (const FusedStatistics& statistics = trainer.fused_statistics(); statistics.norms > 0) {
+    facts["statistics.fused"] = fmt::format("{} of {}", statistics.fused, statistics.norms);
+  }
   facts["ranks"] = std::to_string(group.size());
   facts["threads"] = std::to_string(options.threads);
   facts["seed.init"] = std::to_string(seeds.init);
@@ -161,7 +165,7 @@ ProgramCache& worker_programs(std::optional<int> gpu) {
     on_gpu = ProgramCache(cuda::open_stream(*gpu));
     on_gpu.stream()->wait();
   } catch (const std::exception& error) {
-    fail(ErrorKind::Unavailable, "GPU {} does not start: {}", *gpu, error.what());
+    throw GpuDoesNotStart(ErrorKind::Unavailable, fmt::format("GPU {} does not start: {}", *gpu, error.what()));
   }
   opened = gpu;
   return on_gpu;
@@ -246,10 +250,23 @@ void keep_checkpoints(Bench& bench, TrialCheckpoints& checkpoints, const TrialRe
   });
 }
 
+bool is_left(const Bench& bench, const RunTrialOptions& options) {
+  return options.leave_after && bench.recorder && bench.recorder->has_reached(*options.leave_after);
+}
+
 void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicator& group,
            const RunTrialOptions& options, TrialResult& result) {
   Trainer& trainer = *bench.trainer;
-  const Trainer::Outcome outcome = trainer.run();
+  Trainer::Outcome outcome;
+  try {
+    outcome = trainer.run();
+  } catch (const Error& error) {  // at the same step on all ranks
+    if (error.kind() != ErrorKind::Stopped || !is_left(bench, options)) throw;
+    outcome = trainer.so_far();
+    result.outcome = Outcome::Stopped;
+    result.summary["stopped.epoch"] = bench.recorder->epochs();
+    result.start_weights.clear();  // as all weights, they are in the checkpoint
+  }
   if (outcome.diverged) {
     result.outcome = Outcome::Diverged;
     result.reason = fmt::format("a loss, weight or running statistic became infinite or NaN at step {} (lr {})",
@@ -268,7 +285,7 @@ void train(Bench& bench, const Model& dense, const TrialSeeds& seeds, Communicat
   Facts facts;
   bench.method->report(trainer, facts);
   for (const auto& [name, value] : facts) result.summary[name] = value;  // methods name theirs "method.*"
-  if (stores_weights(result.spec)) result.weights = weight_records(trainer);
+  if (stores_weights(result.spec) && result.outcome != Outcome::Stopped) result.weights = weight_records(trainer);
   add_provenance(result, seeds, *bench.data, trainer, group, options);
   result.provenance["phases"] = fmt::format("{}", fmt::join(bench.recorder->phases(), ", "));
 }
@@ -340,11 +357,12 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
   Model dense;
   DeviceRanks* devices = nullptr;
   std::optional<TrialCheckpoints> checkpoints;
-  std::function<Wish()> wish = AgreedWish(group, [&] {
+  AgreedWish agreed(group, [&] {
     if (options.stop_requested && options.stop_requested()) return Wish::Stop;
     return checkpoints && checkpoints->due() ? Wish::Save : Wish::GoOn;
   });
-  if (!options.stop_requested && options.checkpoints == nullptr) wish = nullptr;
+  std::function<Wish()> wish = [&] { return is_left(bench, options) ? Wish::Stop : agreed(); };
+  if (!options.stop_requested && options.checkpoints == nullptr && !options.leave_after) wish = nullptr;
   const auto set_up = [&](ProgramCache& programs) {
     bench.needed.clear();
     const TrialSetup setup(spec);
@@ -389,6 +407,8 @@ TrialResult attempt(const TrialSpec& spec, Communicator& group, const RunTrialOp
     result.reason = error.what();
     result.input_unreadable = error.kind() == ErrorKind::Input;
     end_if_lost(options, error.what());
+  } catch (const RanksLost&) {  // also of a trial that is alone: of those whom it tells how far it is
+    throw;
   } catch (const std::exception& error) {
     // Alone, a trial that fails is a record; in a group the others may be waiting for this rank, so the job must end.
     const auto* known = dynamic_cast<const Error*>(&error);

@@ -49,6 +49,8 @@ struct RunTrialOptions {
   std::string sweep_text;                                   // the sweep file with all that it extends
   std::function<void(const TrialProgress&)> progress = {};  // called on rank 0 of the group, at every step
   std::function<bool()> stop_requested = {};
+  // Where it is evaluated after so many epochs first, the trial is saved and left, as Outcome::Stopped. The same on all ranks.
+  std::optional<std::int64_t> leave_after = {};
   std::function<void()> memory_taken = {};  // it holds what it needs of memory to train
   // The GPU has no room for the trial, which holds nothing of it now. True: it may fit now. Nothing: it never will.
   std::function<bool()> wait_for_room = {};
@@ -61,7 +63,12 @@ struct DeviceLost : Error {
   using Error::Error;
 };
 
-// Starts the GPU for this thread, which keeps it for all its trials. Error{Unavailable} where it does not start.
+// The GPU could not be used from the start: no trial is to blame.
+struct GpuDoesNotStart : Error {
+  using Error::Error;
+};
+
+// Starts the GPU for this thread, which keeps it for all its trials. Throws GpuDoesNotStart{Unavailable}.
 void open_gpu(int gpu);
 // What the trial will hold on its GPU, by plan, and what libraries may ask for besides.
 std::size_t planned_gpu_bytes(const TrialSpec& spec);

@@ -4,12 +4,14 @@
 // when it has ended.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/error.h"
 #include "distributed/communicator.h"
@@ -32,6 +34,9 @@ class SharedBoard {
   struct Entry {
     std::atomic<std::int64_t> in_hand{-1};  // position of the trial that is being trained
     Tally tally;
+    bool through = false;            // it saw the end of the list, or a word to stop
+    std::array<char, 400> no_gpu{};  // why its GPU did not start; empty: it did, or it has none
+    void note_no_gpu(std::string_view why) noexcept { no_gpu.back() = 0, why.copy(no_gpu.data(), no_gpu.size() - 1); }
   };
   std::span<Entry> entries() { return entries_; }
   std::span<Entry> entries(int worker) {

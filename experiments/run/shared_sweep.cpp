@@ -43,6 +43,9 @@ Sweep shared_sweep(Communicator& world, const SweepJob& job) {
   compare_contents(world, job.expand, sweep);
   sweep.trials.each_column([&](auto& column) { share_column(world, column); });
   share_text(world, sweep.text, 0);
+  std::string rule = sweep.stop ? to_json(*sweep.stop) : "";
+  share_text(world, rule, 0);
+  if (!rule.empty()) sweep.stop = stop_rule_of(rule);
   return sweep;
 }
 

@@ -11,6 +11,7 @@
 #include "experiments/results/result_index.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -60,13 +61,17 @@ std::optional<std::string> missing_need(Files& files, const std::filesystem::pat
 }
 
 std::vector<Found> find_results(Files& files, const std::filesystem::path& out, const TrialTable& trials,
-                                std::vector<std::string>& problems) {
+                                std::span<const char> wanted, std::vector<std::string>& problems) {
   const std::vector<std::string> published = published_trials(files, out);
   std::set<std::string> failed;
   for (const FailureRecord& record : read_failures(files, out)) failed.insert(record.name);
   ResultIndex index(files, out);
   std::vector<Found> found;
   for (std::size_t at = 0; at < trials.size(); ++at) {
+    if (wanted[at] == 0) {
+      found.push_back(Found::Nothing);
+      continue;
+    }
     const std::string name = trials.name(at);
     const bool is_there = std::ranges::binary_search(published, name);
     found.push_back(is_there ? find(files, out, name, &index, problems) : Found::Nothing);
@@ -78,11 +83,20 @@ std::vector<Found> find_results(Files& files, const std::filesystem::path& out, 
 
 void clear_leftovers(Files& files, const std::filesystem::path& out) {
   const Layout layout(out);
-  for (const auto& folder : {out, layout.plans(), layout.sweeps(), layout.failures(), layout.running()}) {
+  for (const auto& folder : {out, layout.plans(), layout.sweeps(), layout.failures(), layout.running(), layout.shards(),
+                             layout.submissions()}) {
     files.clear_leftovers(folder);
   }
   for (const auto& folder : files.list(layout.trials())) files.clear_leftovers(layout.trials() / folder);
   clear_old_checkpoints(files, out);
+  for (const auto& rule : files.list(layout.rungs())) files.clear_leftovers(layout.rungs() / rule / "past");
+  for (const auto& folder : files.list(layout.stopped())) {
+    files.clear_leftovers(layout.stopped() / folder);
+    for (const auto& file : files.list(layout.stopped() / folder)) {
+      const std::string name = file.substr(0, file.rfind('.'));
+      if (files.exists(layout.trial(name))) forget_stopped(files, out, name);
+    }
+  }
 }
 
 bool is_in_work(Files& files, const std::filesystem::path& out, const std::string& name) {
@@ -99,7 +113,8 @@ std::string summary(std::span<const Found> found, const Tally& tally, bool retry
   const std::size_t diverged = count(found, Found::Diverged);
   const std::size_t left_alone = retry_failed ? 0 : count(found, Found::FailedBefore);
   const double elsewhere = tally[Tally::Elsewhere] + tally[Tally::ElsewhereDiverged];
-  std::string text = fmt::format("{} trials: {} already done", found.size(), count(found, Found::Done) + diverged);
+  std::string text =
+      fmt::format("{}: {} already done", counted(found.size(), "trial"), count(found, Found::Done) + diverged);
   if (diverged > 0) text += fmt::format(" ({} diverged)", diverged);
   const double unreadable = static_cast<double>(count(found, Found::Unreadable)) + tally[Tally::ElsewhereUnreadable];
   if (unreadable > 0) text += fmt::format(", {} with an unreadable result", unreadable);

@@ -15,15 +15,16 @@
 namespace winnow {
 
 // FailedBefore: no result, but the record of a failure. Unreadable: a file is in the place of the result and cannot be read, so the trial can neither count nor be published.
-enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreadable };
+// Stopped: no result, and by the rule of its sweep it is not to go on.
+enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreadable, Stopped };
 
 // The trial's result, if there is one, after every byte or the whole content was checked. What is wrong with an
 // unreadable one is added to `problems`, one line a file.
 Found find_result(Files& files, const std::filesystem::path& out, const std::string& name,
                   std::vector<std::string>& problems);
-// Of every trial. Files that were checked by an earlier run and have not changed since are not read again.
+// Of every trial that is `wanted`. Files that were checked by an earlier run and have not changed since are not read again.
 std::vector<Found> find_results(Files& files, const std::filesystem::path& out, const TrialTable& trials,
-                                std::vector<std::string>& problems);
+                                std::span<const char> wanted, std::vector<std::string>& problems);
 // What killed runs left half-written anywhere below `out`.
 void clear_leftovers(Files& files, const std::filesystem::path& out);
 // Why a trial cannot be trained with the results that those which it needs have now, in one line; nothing: it can.

@@ -92,7 +92,10 @@ TrialCheckpoints::TrialCheckpoints(const CheckpointPlace& place, const TrialSpec
   begin_attempt(0);
 }
 
-TrialCheckpoints::~TrialCheckpoints() { end_write(); }
+// Says nothing: it may be on the way out of an error, and what is said may be a message to another rank.
+TrialCheckpoints::~TrialCheckpoints() {
+  if (write_.valid()) write_.wait();
+}
 
 void TrialCheckpoints::begin_attempt(std::int64_t step) {
   attempts_.push_back(fmt::format("{} {} process {}, {} rank{}, {}, from step {}", now_utc(), host_name(), ::getpid(),
@@ -153,9 +156,12 @@ void TrialCheckpoints::refuse(const std::string& why) {
   if (group_.rank() == 0) place_.say(fmt::format("begins again: its checkpoint does not fit: {}", why));
 }
 
-bool TrialCheckpoints::due() const {
-  if (every_ <= 0 || group_.rank() != 0 || seconds_now() - kept_ < every_) return false;
-  return !write_.valid() || write_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+bool TrialCheckpoints::due() {
+  if (write_.valid()) {
+    if (write_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
+    end_write();
+  }
+  return every_ > 0 && group_.rank() == 0 && seconds_now() - kept_ >= every_;
 }
 
 std::vector<std::byte> TrialCheckpoints::gather(const SaveRun& save) {
@@ -196,7 +202,10 @@ std::vector<std::byte> TrialCheckpoints::gather(const SaveRun& save) {
 void TrialCheckpoints::keep(const SaveRun& save, std::int64_t step, Wish wish) {
   std::vector<std::byte> state = gather(save);
   kept_ = seconds_now();
-  if (group_.rank() != 0) return;
+  if (group_.rank() != 0) {
+    if (place_.saved) place_.saved(step);
+    return;
+  }
   end_write();
   CheckpointNote note{.trial = spec_.name(),
                       .writer = build_summary(),
@@ -204,6 +213,7 @@ void TrialCheckpoints::keep(const SaveRun& save, std::int64_t step, Wish wish) {
                       .ranks = group_.size(),
                       .step = step,
                       .attempts = attempts_};
+  written_ = step;
   const StopSignalsBlocked blocked;
   write_ = std::async(std::launch::async, write_checkpoint, std::ref(folder_), std::move(note), std::move(state));
   if (wish == Wish::Stop) end_write();
@@ -211,7 +221,8 @@ void TrialCheckpoints::keep(const SaveRun& save, std::int64_t step, Wish wish) {
 
 void TrialCheckpoints::end_write() {
   if (!write_.valid()) return;
-  if (const std::string problem = write_.get(); !problem.empty()) place_.say(problem);
+  if (const std::string problem = write_.get(); !problem.empty()) return place_.say(problem);
+  if (place_.saved) place_.saved(written_);
 }
 
 }  // namespace winnow

@@ -22,7 +22,8 @@ namespace winnow {
 struct CheckpointPlace {
   Files& files;
   std::filesystem::path out;
-  std::function<void(const std::string&)> say;  // a line about the trial for who looks at the run
+  std::function<void(const std::string&)> say;        // a line about the trial for who looks at the run
+  std::function<void(std::int64_t step)> saved = {};  // one is on disk; on other ranks than 0: it is about to be
 };
 
 class TrialCheckpoints {
@@ -38,7 +39,7 @@ class TrialCheckpoints {
   std::optional<MemoryState> newest();
   void refuse(const std::string& why);  // says that what newest() gave does not fit: the trial begins
 
-  bool due() const;  // by the clock of rank 0; not while the one before is still being written
+  bool due();  // by the clock of rank 0; not while the one before is still being written
   // Collective, between two steps. Returns at once, or, where the run is about to stop, when it is on disk. That it
   // cannot be written is said, and no error of the trial.
   void keep(const SaveRun& save, std::int64_t step, Wish wish);
@@ -61,6 +62,7 @@ class TrialCheckpoints {
   std::vector<std::string> attempts_;
   double kept_;                     // seconds_now() of the last one
   std::future<std::string> write_;  // what went wrong
+  std::int64_t written_ = 0;        // the step that is being written
 };
 
 }  // namespace winnow

@@ -65,7 +65,7 @@ std::optional<std::size_t> TrialDraw::next() {
   return found;
 }
 
-bool TrialDraw::over() const { return open_ == 0 || (unseen_ == 0 && std::chrono::steady_clock::now() >= hope_ends_); }
+bool TrialDraw::over() { return open_ == 0 || (unseen_ == 0 && std::chrono::steady_clock::now() >= hope_ends_); }
 
 std::optional<std::size_t> TrialDraw::next_dependent() {
   // Now and then although some are ready: one that stands before them may be, too.

@@ -23,7 +23,16 @@
 
 namespace winnow {
 
-class TrialDraw {
+class Draw {
+ public:
+  virtual ~Draw() = default;
+  // The position of a trial that is this group's from now on. Nothing: there is none now.
+  virtual std::optional<std::size_t> next() = 0;
+  // After next() gave nothing: will it again? Until then what is left waits for trials that somebody has in work.
+  virtual bool over() = 0;
+};
+
+class TrialDraw final : public Draw {
  public:
   struct Job {
     const TrialTable& trials;
@@ -39,10 +48,8 @@ class TrialDraw {
   // How many counters its tickets must have.
   static std::size_t counters(const TrialTable& trials, std::span<const std::size_t> list);
 
-  // The position of a trial that is this group's from now on. Nothing: there is none now.
-  std::optional<std::size_t> next();
-  // After next() gave nothing: will it again? Until then what is left waits for trials that somebody has in work.
-  bool over() const;
+  std::optional<std::size_t> next() override;
+  bool over() override;
 
  private:
   struct Dependent {  // its place in dependents_, from 1, is its counter

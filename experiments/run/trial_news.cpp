@@ -1,8 +1,11 @@
 #include "experiments/run/trial_news.h"
 
+#include <fmt/format.h>
+
 #include <iostream>
 
 #include "experiments/results/json_number.h"
+#include "experiments/run/run_journal.h"
 
 namespace winnow {
 namespace {
@@ -30,11 +33,14 @@ std::string encode(const TrialNews& news) {
   const nlohmann::json json = {{"at", news.at},
                                {"step", news.progress.step},
                                {"steps", news.progress.steps},
+                               {"from", news.progress.from},
                                {"loss", number_or_null(news.progress.loss)},
                                {"test", number_or_null(news.progress.test_acc)},
                                {"speed", news.progress.images_per_second},
                                {"seconds", news.seconds},
                                {"end", news.end ? nlohmann::json(static_cast<int>(*news.end)) : nlohmann::json()},
+                               {"saved", news.saved ? nlohmann::json(*news.saved) : nlohmann::json()},
+                               {"epoch", number_or_null(news.epoch)},
                                {"text", news.text}};
   return kMark + json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -47,11 +53,14 @@ std::optional<TrialNews> decode(std::string_view line) {
   news.at = json.at("at");
   news.progress.step = json.at("step");
   news.progress.steps = json.at("steps");
+  news.progress.from = json.at("from");
   news.progress.loss = number_in(json, "loss");
   news.progress.test_acc = number_in(json, "test");
   news.progress.images_per_second = number_in(json, "speed").value_or(0);
   news.seconds = json.at("seconds");
   if (!json.at("end").is_null()) news.end = static_cast<TrialEnd>(json.at("end").get<int>());
+  if (!json.at("saved").is_null()) news.saved = json.at("saved").get<std::int64_t>();
+  news.epoch = number_in(json, "epoch");
   news.text = json.at("text");
   return news;
 }
@@ -65,12 +74,16 @@ void FrontDesk::show(const TrialNews& news) {
   row.place = text("model.name") + " on " + text("data.name");
   row.step = news.progress.step;
   row.steps = news.progress.steps;
+  row.from = news.progress.from;
   row.loss = news.progress.loss;
   row.test_acc = news.progress.test_acc;
   row.images_per_second = news.progress.images_per_second;
   row.seconds = news.seconds;
   row.cost = costs_[news.at];
-  if (news.end) {
+  if (journal_ != nullptr) journal_->hear(row.name, news);
+  if (news.end == TrialEnd::Left) {
+    console_.give_back(row.name, news.text);
+  } else if (news.end) {
     console_.end(row, *news.end, news.text);
   } else {
     console_.update(row);
@@ -83,14 +96,21 @@ void FrontDesk::tell(const TrialNews& news) {
   listen();
 }
 
-void FrontDesk::give_back(std::size_t at, const std::string& why) { console_.give_back(trials_.name(at), why); }
+void FrontDesk::give_back(std::size_t at, const std::string& why, bool crashed) {
+  console_.give_back(trials_.name(at), why);
+  if (journal_ != nullptr) journal_->given_back(trials_.name(at), why, crashed);
+}
 
 FrontDesk::Line FrontDesk::tell_line(const std::string& line) {
   if (const auto news = decode(line)) {
     show(*news);
     return news->end ? Line::End : Line::News;
   }
-  if (line.empty() || line.front() == kMark) return Line::News;  // cut short
+  if (line.empty() || line.front() == kMark) return Line::Nothing;
+  if (line.starts_with("note ")) {
+    if (notes_.insert(line).second) console_.line(line);
+    return Line::Nothing;
+  }
   console_.line(line);
   return Line::Words;
 }
@@ -100,6 +120,7 @@ void FrontDesk::listen() {
     if (const auto news = decode(*text)) show(*news);
   }
   console_.tick();
+  if (journal_ != nullptr) journal_->tick();
 }
 
 std::unique_ptr<NewsDesk> news_by_pipe() { return std::make_unique<Pipe>(); }

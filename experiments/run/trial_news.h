@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,12 +17,16 @@
 
 namespace winnow {
 
+class RunJournal;
+
 struct TrialNews {
   std::size_t at = 0;  // position of the trial in the sweep
   Progress progress = {};
-  double seconds = 0;                // since it began
-  std::optional<TrialEnd> end = {};  // nothing: it goes on
-  std::string text = {};             // how it ended, or while it goes on what is to be said of it
+  double seconds = 0;                      // since it began
+  std::optional<TrialEnd> end = {};        // nothing: it goes on
+  std::optional<std::int64_t> saved = {};  // the step at which it was just saved
+  std::optional<double> epoch = {};        // that was just evaluated
+  std::string text = {};                   // how it ended, or while it goes on what is to be said of it
 };
 
 std::string encode(const TrialNews& news);
@@ -47,11 +52,14 @@ class FrontDesk final : public NewsDesk {
   // `costs`: expected seconds of each trial.
   FrontDesk(Console& console, Mail& mail, const TrialTable& trials, std::span<const double> costs)
       : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
+  void keep(RunJournal* journal) { journal_ = journal; }  // writes down what is heard from here on
   void tell(const TrialNews& news) override;
-  // It is not in work any more and has not ended.
-  void give_back(std::size_t at, const std::string& why);
-  // Of a worker: news, or the words of a library. What it was.
-  enum class Line { Words, News, End };  // End: of a trial
+  // It is not in work any more and has not ended: its process has, by a crash or by somebody.
+  void give_back(std::size_t at, const std::string& why, bool crashed);
+  // What went wrong and is no trial's.
+  void warn(const std::string& what) { console_.problem("warning: " + what); }
+  // Of a worker: news, or the words of a library. What it was. A note ("note ...") is shown once, whoever says it.
+  enum class Line { Words, News, End, Nothing };  // End: of a trial. Nothing: empty, a note, or news cut short
   Line tell_line(const std::string& line);
   void listen() override;  // takes in the mail that is there, and draws if it is time to
 
@@ -62,6 +70,8 @@ class FrontDesk final : public NewsDesk {
   Mail& mail_;
   const TrialTable& trials_;
   std::span<const double> costs_;
+  RunJournal* journal_ = nullptr;
+  std::set<std::string> notes_;  // that were shown
 };
 
 }  // namespace winnow

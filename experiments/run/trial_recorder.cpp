@@ -152,6 +152,7 @@ void TrialRecorder::epoch_done(const EpochReport& report) {
   eval_seconds_ += report.eval_seconds;
   progress_.epoch = report.epoch;
   progress_.test_accuracy = report.test.accuracy;
+  if (options_.progress) options_.progress(progress_);
 }
 
 void TrialRecorder::event(std::int64_t step, std::string_view what, std::string_view layer, double value) {
@@ -254,6 +255,11 @@ void TrialRecorder::fill_accuracies(std::map<std::string, double>& summary) cons
     summary["selected.test_acc"] = selected->test.accuracy;
     summary["selected.epoch"] = selected->epoch;
   }
+}
+
+bool TrialRecorder::has_reached(std::int64_t epochs) const {
+  return std::ranges::any_of(epochs_,
+                             [epochs](const EpochReport& r) { return r.epoch >= static_cast<double>(epochs); });
 }
 
 double TrialRecorder::seconds_so_far() const { return seconds_before_ + seconds_now() - started_; }

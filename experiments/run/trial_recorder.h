@@ -44,7 +44,10 @@ class TrialRecorder final : public TrainObserver {
   void save(StateWriter& out) const override;  // all but what at_start() keeps, which its owner has
   void load(StateReader& in, TrainState& state) override;
 
-  const std::vector<std::string>& phases() const { return phases_; }  // names of those that have begun
+  // It was evaluated after so many epochs, or later.
+  bool has_reached(std::int64_t epochs) const;
+  double epochs() const { return epochs_.empty() ? 0 : epochs_.back().epoch; }  // at the last evaluation
+  const std::vector<std::string>& phases() const { return phases_; }            // names of those that have begun
   // Tables, and the summary values that follow from the course of training.
   void finish(TrialResult& result, const RunLength& length) const;
 

@@ -5,11 +5,15 @@
 
 #include "core/clock.h"
 #include "distributed/agree.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
+#include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/crash_watch.h"
 #include "experiments/run/needed_trial.h"
 #include "experiments/run/run_trial.h"
+#include "experiments/run/rung_draw.h"
 
 namespace winnow {
 namespace {
@@ -57,22 +61,42 @@ class MeteredTrial {
 
 void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how) {
   if (const auto gpu = job_.devices.gpu_of("auto", job_.place)) open_gpu(*gpu);
-  TrialDraw draw({.trials = job_.trials,
-                  .files = job_.files,
-                  .out = job_.options.out,
-                  .postponed = job_.postponed,
-                  .depths = job_.depths,
-                  .settled = job_.settled},
-                 list, tickets);
+  const std::unique_ptr<Draw> draw = make_draw(group, tickets, list);
+  std::optional<std::size_t>
+      last;  // the trial that a rank which ends may have in hand, its result perhaps not written yet
+  try {
+    draw_and_train(*draw, group, how, last);
+  } catch (const RanksLost& error) {
+    if (last) note_crash(*last, error);
+    throw;
+  }
+}
+
+std::unique_ptr<Draw> TrialRunner::make_draw(Communicator& group, Tickets& tickets, std::span<const std::size_t> list) {
+  const TrialDraw::Job job{.trials = job_.trials,
+                           .files = job_.files,
+                           .out = job_.options.out,
+                           .postponed = job_.postponed,
+                           .depths = job_.depths,
+                           .settled = job_.settled};
+  if (job_.rule == nullptr || group.rank() != 0) return std::make_unique<TrialDraw>(job, list, tickets);
+  board_.emplace(job_.files, job_.options.out, *job_.rule, job_.trials);
+  return std::make_unique<RungDraw>(job, *board_, list, tickets);
+}
+
+void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how,
+                                 std::optional<std::size_t>& last) {
   for (bool go_on = true; go_on;) {
     if (job_.seat != nullptr) job_.seat->before_trial();
-    const bool stop = job_.stop();  // on every rank, so that a word to stop is passed on at once
-    std::int64_t word = kOver;
+    const bool stop = job_.stop();      // on every rank, so that a word to stop is passed on at once
+    std::int64_t words[] = {kOver, 0};  // the trial, and the epoch after which it is left; 0: none
+    auto& [word, until] = words;
     if (group.rank() == 0 && !stop) {
       const auto next = draw.next();
       word = next ? static_cast<std::int64_t>(*next) : draw.over() ? kOver : kWait;
+      if (next && board_) until = board_->target(*next).value_or(0);
     }
-    group.broadcast(std::as_writable_bytes(std::span(&word, 1)), 0);
+    group.broadcast(std::as_writable_bytes(std::span(words)), 0);
     if (word == kOver) return;
     if (word == kWait) {  // all ranks look up again and again: none waits in a collective for another group's trial
       if (job_.seat != nullptr) job_.seat->settled();
@@ -82,8 +106,9 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
     }
     const auto at = static_cast<std::size_t>(word);
     take_in_hand(word);
+    last = at;
     const TrialSpec spec = job_.trials[at];
-    if (is_free(at, spec, group, how)) go_on = train(at, spec, group);
+    if (is_free(at, spec, group, how) && !is_given_up(at, spec, group)) go_on = train(at, spec, group, until);
     take_in_hand(-1);
     if (job_.seat != nullptr) job_.seat->settled();
   }
@@ -114,9 +139,44 @@ bool TrialRunner::is_free(std::size_t at, const TrialSpec& spec, Communicator& g
   return free != 0;
 }
 
+// Processes that died with this trial in hand, run after run, would do so for ever. A run's own workers: see WorkerCrew.
+bool TrialRunner::is_given_up(std::size_t at, const TrialSpec& spec, Communicator& group) {
+  if (job_.in_hand != nullptr) return false;
+  std::uint64_t word[] = {0, 0, 0};  // crashes so far; the step that is saved; given up
+  if (group.rank() == 0) {
+    CheckpointFolder folder(job_.files, job_.options.out, spec.name());
+    word[0] = folder.crashes();
+    word[1] = static_cast<std::uint64_t>(folder.newest_step().value_or(0));
+    if (const auto reason = word[0] > 0 ? folder.given_up() : std::nullopt) {
+      TrialResult result;
+      result.outcome = Outcome::Failed;
+      result.reason = *reason;
+      end(settle(spec, result, {.at = at}));
+      folder.forget_crashes();
+      word[2] = 1;
+    }
+  }
+  group.broadcast(std::as_writable_bytes(std::span(word)), 0);
+  crashes_ = word[0];
+  saved_ = word[1];
+  return word[2] != 0;
+}
+
+// The process of a rank of this trial has ended, and this one lives: whoever ends a job ends all.
+void TrialRunner::note_crash(std::size_t at, const RanksLost& error) {
+  if (error.why() != RanksLost::Why::Ended) return;
+  try {
+    const std::string name = job_.trials.name(at);
+    if (job_.files.exists(Layout(job_.options.out).trial(name))) return;
+    CheckpointFolder(job_.files, job_.options.out, name).note_crash(crashes_ + 1, error.what());
+  } catch (const std::exception&) {  // this process ends anyway, with its first error
+  }
+}
+
 bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how) {
   std::vector<std::string> problems;
   if (const Found found = find_result(job_.files, job_.options.out, spec.name(), problems); found != Found::Nothing) {
+    if (board_) board_->finished(at);
     end(elsewhere(found, problems, {.at = at}));
     return false;
   }
@@ -148,7 +208,7 @@ TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> probl
 }
 
 // False: asked to stop.
-bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& group) {
+bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& group, std::int64_t until) {
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
   run.threads = job_.threads;
@@ -158,6 +218,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;
   run.stop_requested = [this] { return job_.stop(); };
+  if (until > 0) run.leave_after = until;
   run.needed = [this](const TrialNeed& need) { return load_needed(job_.files, job_.options.out, need); };
   std::optional<ProgressFile> progress_file;
   TrialNews news{.at = at};
@@ -168,23 +229,42 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
       if (progress_file) progress_file->update(news.progress);
     });
   };
-  const CheckpointPlace checkpoints{job_.files, job_.options.out, [&](const std::string& line) {
+  const double start = seconds_now();
+  const auto tell = [&] {
+    news.seconds = seconds_now() - start;
+    job_.news.tell(news);
+    news.text.clear();
+    news.saved.reset();
+    news.epoch.reset();
+  };
+  std::optional<CrashWatch> watch;
+  if (job_.in_hand == nullptr) {
+    const CheckpointFolder folder(job_.files, job_.options.out, spec.name());
+    watch.emplace(folder.crash_path(crashes_ + 1), static_cast<std::int64_t>(saved_), job_.crash_mark);
+  }
+  const CheckpointPlace checkpoints{job_.files, job_.options.out,
+                                    [&](const std::string& line) {
                                       news.text = line;
-                                      job_.news.tell(news);
-                                      news.text.clear();
+                                      tell();
+                                    },
+                                    [&](std::int64_t step) {
+                                      if (watch) watch->saved(step);
+                                      if (!leader) return;
+                                      news.saved = step;
+                                      tell();
                                     }};
   run.checkpoints = &checkpoints;
   // Not at its first step: probes before that may take long, and no memory of the GPU.
   run.memory_taken = [this] {
     if (job_.seat != nullptr) job_.seat->settled();
   };
-  const double start = seconds_now();
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
-    job_.news.tell(news);
-    run.progress = [&, told = start](const TrialProgress& p) mutable {
+    tell();
+    run.progress = [&, told = start, epoch = 0.0](const TrialProgress& p) mutable {
       if (job_.meter != nullptr && !metered) metered.emplace(*job_.meter, at);
       if (metered) metered->is_at(p.step);
+      if (news.progress.step == 0) news.progress.from = p.step - 1;
       news.progress.step = p.step;
       news.progress.steps = p.steps;
       news.progress.loss = p.train_loss;
@@ -192,15 +272,17 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
       news.progress.images_per_second = p.images_per_second;
       progress_file->update(news.progress);
       const double now = seconds_now();
-      if (now - told < kTellEvery) return;
+      if (p.epoch == epoch && now - told < kTellEvery) return;
       told = now;
-      news.seconds = now - start;
-      job_.news.tell(news);
+      if (p.epoch != epoch) news.epoch = epoch = p.epoch;
+      tell();
     };
   }
   TrialResult result;
   try {
     result = run_trial(spec, group, run);
+  } catch (const RanksLost&) {
+    throw;
   } catch (const std::exception& error) {
     const auto* known = dynamic_cast<const Error*>(&error);
     // On all ranks of the group at the same step.
@@ -212,14 +294,35 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   metered.reset();
   if (!leader) return true;
   news.seconds = seconds_now() - start;
-  end(settle(spec, result, std::move(news)));
+  if (result.outcome == Outcome::Stopped) {
+    progress_file.reset();  // before others see that it came to its rung, and may take it up
+    leave(result, std::move(news));
+  } else {
+    end(settle(spec, result, std::move(news)));
+  }
   return true;
+}
+
+// It has been saved. What is known of it is on disk before others are told that it has come so far.
+void TrialRunner::leave(TrialResult& result, TrialNews news) {
+  result.reason = job_.rule->text();
+  publish_stopped(job_.files, job_.options.out, result);
+  if (const std::string name = result.spec.name(); job_.files.exists(Layout(job_.options.out).trial(name))) {
+    forget_stopped(job_.files, job_.options.out, name);  // another run has brought it to its end
+    clear_checkpoints(job_.files, job_.options.out, name);
+  }
+  board_->arrived(news.at, result.epochs);
+  take_in_hand(-1);
+  news.end = TrialEnd::Left;
+  news.text = fmt::format("left after {} ep  {:.1f} s", result.summary.at("stopped.epoch"), news.seconds);
+  job_.news.tell(news);
 }
 
 // Records how a trial of this group ended; what is to be said of it.
 TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, TrialNews news) {
   if (result.outcome == Outcome::Failed) {
     record_failure(job_.files, job_.options.out, spec, result.reason);
+    if (board_) board_->failed(news.at);
     ++job_.tally[Tally::Failed];
     if (result.input_unreadable) ++job_.tally[Tally::Unreadable];
     news.end = TrialEnd::Failed;
@@ -233,7 +336,9 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
     const Found found = find_result(job_.files, job_.options.out, spec.name(), problems);
     return elsewhere(found, problems, std::move(news));
   }
+  if (board_ && result.outcome == Outcome::Done) board_->finished(news.at);
   if (result.outcome == Outcome::Diverged) {
+    if (board_) board_->failed(news.at);
     ++job_.tally[Tally::Diverged];
     news.end = TrialEnd::Diverged;
     news.text = "diverged: " + result.reason;

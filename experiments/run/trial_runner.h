@@ -4,16 +4,20 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "distributed/communicator.h"
+#include "distributed/ranks_lost.h"
 #include "experiments/results/files.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/gpu_share.h"
 #include "experiments/run/lane_meter.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/run_trial.h"
+#include "experiments/run/rung_board.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_draw.h"
@@ -42,6 +46,8 @@ class TrialRunner {
     std::span<Postponed> postponed;  // by trial
     std::span<const int> depths;     // as in TrialDraw::Job
     int settled;
+    std::filesystem::path crash_mark = {};  // of this run, for CrashWatch
+    const StopRule* rule = nullptr;         // that stops trials early
     // Of a worker: the trial that is being trained, or -1.
     std::atomic<std::int64_t>* in_hand = nullptr;
     // Of a thread that trains beside others on a GPU.
@@ -56,16 +62,23 @@ class TrialRunner {
 
  private:
   bool is_free(std::size_t at, const TrialSpec& spec, Communicator& group, InWorkElsewhere how);
+  bool is_given_up(std::size_t at, const TrialSpec& spec, Communicator& group);
   bool leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how);
   bool wait_for_room(const std::function<void()>& meanwhile) const;
   void take_in_hand(std::int64_t at);
+  std::unique_ptr<Draw> make_draw(Communicator& group, Tickets& tickets, std::span<const std::size_t> list);
+  void draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how, std::optional<std::size_t>& last);
+  void note_crash(std::size_t at, const RanksLost& error);
   void end(const TrialNews& news);
-  bool train(std::size_t at, const TrialSpec& spec, Communicator& group);
+  bool train(std::size_t at, const TrialSpec& spec, Communicator& group, std::int64_t until);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
+  void leave(TrialResult& result, TrialNews news);
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 
   Job job_;
+  std::optional<RungBoard> board_;  // of a leader under a rule
   GroupDevices devices_;
+  std::uint64_t crashes_ = 0, saved_ = 0;  // of the trial in hand, so far; the step at which it was saved
 };
 
 }  // namespace winnow

@@ -1,6 +1,8 @@
 #include "experiments/run/trial_setup.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/op.h"
@@ -103,6 +105,34 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     return SettingProblem{key, error.what()};
   }
   return std::nullopt;
+}
+
+std::function<std::optional<SettingProblem>(const TrialSpec&)> check_of_sweep() {
+  return [passed = std::unordered_set<std::string>()](const TrialSpec& spec) mutable -> std::optional<SettingProblem> {
+    std::string key = cost_key(spec);
+    if (passed.contains(key)) return std::nullopt;
+    auto problem = check_trial(spec);
+    if (!problem) passed.insert(std::move(key));
+    return problem;
+  };
+}
+
+std::string cost_key(const TrialSpec& spec) {
+  static constexpr std::string_view kRates[] = {"train.lr=", "train.momentum=", "train.weight_decay="};
+  const std::string canonical = spec.canonical();
+  std::string key;
+  for (std::size_t at = 0; at < canonical.size();) {
+    const std::size_t end = std::min(canonical.find('\n', at), canonical.size());
+    const std::string_view line = std::string_view(canonical).substr(at, end - at);
+    if (std::ranges::none_of(kRates, [&](std::string_view rate) { return line.starts_with(rate); })) {
+      key.append(line).append("\n");
+    }
+    at = end + 1;
+  }
+  for (const char* name : {"save.metrics.every", "save.weights.form", "save.weights.when"}) {
+    if (const std::string* text = spec.settings.find(name)) key.append(*text).append("\n");
+  }
+  return key + std::to_string(spec.ranks);
 }
 
 std::vector<SettingProblem> trial_remarks(const TrialSpec& spec) {

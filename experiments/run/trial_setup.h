@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "core/method.h"
 #include "distributed/network.h"
@@ -39,6 +41,11 @@ bool depends_on_ranks(const TrialSpec& spec);
 // What the schema alone cannot see: the model fits the data, the methods can be composed, the
 // density can be reached, the batch can be split. The problem's key is the setting to mend.
 std::optional<SettingProblem> check_trial(const TrialSpec& spec);
+// The same for the trials of a sweep, one after the other: one that differs in rates alone from one that passed is not looked at
+// again. For one thread.
+std::function<std::optional<SettingProblem>(const TrialSpec&)> check_of_sweep();
+// Of a trial, all that counts and these checks depend on: its identity without the rates of the optimiser, and what is saved.
+std::string cost_key(const TrialSpec& spec);
 // What a plan should say of a trial that can be trained: lengths that cannot act in its run, a recipe
 // that is known to diverge.
 std::vector<SettingProblem> trial_remarks(const TrialSpec& spec);

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "experiments/results/files.h"
 #include "experiments/run/run_sweep.h"
@@ -22,8 +24,8 @@ class WorkerCrew {
   struct Job {
     const TrialTable& trials;
     const RunOptions& options;
-    int threads;  // of each worker
-    const RunDevices& devices;
+    int threads;          // of each worker
+    RunDevices& devices;  // a GPU that does not start is noted as lost
     const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;
@@ -33,6 +35,7 @@ class WorkerCrew {
     std::span<const double> step_costs;  // by trial: expected seconds of a step
     std::span<const int> depths;         // as in TrialRunner::Job
     int settled;
+    const StopRule* rule = nullptr;
   };
   // How many trials a worker trains at once.
   struct AtOnce {
@@ -47,26 +50,40 @@ class WorkerCrew {
   WorkerCrew& operator=(const WorkerCrew&) = delete;
 
   // False: asked to stop. Throws what kept a worker from going on and is not the fault of its trial.
+  // A worker whose GPU does not start leaves its trials to the others; the last one is an error, as is the last one that ended
+  // again and again before it trained anything.
   bool run(std::span<const std::size_t> list, InWorkElsewhere how);
 
  protected:
   virtual std::unique_ptr<Tickets> tickets() { return board_.tickets(); }  // for a thread of a worker
 
  private:
+  // Where a worker trains, by the numbers that GPUs have in its process.
+  struct Here {
+    RunDevices devices;
+    int place;
+  };
+  Here look_around(int worker) const;
   void work(int worker, std::span<const std::size_t> list, InWorkElsewhere how);
-  void train(int worker, int lane, std::span<const std::size_t> list, InWorkElsewhere how, GpuShare* share,
-             LaneMeter* meter);
-  WorkerPool::LastWords hear(const std::string& line);
-  void lose(const WorkerDeath& death);
+  void train_at_once(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how);
+  void train(int worker, int lane, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how,
+             GpuShare* share, LaneMeter* meter);
+  WorkerPool::LastWords hear(int worker, const std::string& line);
+  bool lose(const WorkerDeath& death);
+  bool lose_idle(const WorkerDeath& death);
+  bool is_undone(std::span<const std::size_t> list);
   bool is_settled(std::size_t at);
+  void lose(std::size_t at, const WorkerDeath& death);
   void give_back_what_was_lost(std::span<const std::size_t> list);
 
   Job job_;
   SharedBoard board_;
   int workers_;
   AtOnce at_once_;
+  RunDevices devices_;  // of the workers that are there: lost ones keep their place
   bool any_died_ = false;
-  int died_idle_ = 0;  // with no trial in hand
+  std::vector<int> died_idle_;        // of each worker: with no trial in hand, since it last said something
+  std::optional<Error> not_started_;  // why the last one is not started again
 };
 
 }  // namespace winnow

@@ -81,12 +81,14 @@ bool WorkerPool::start(int worker) {
   return true;
 }
 
-void WorkerPool::hear(Process& process, const std::string& line) {
-  const LastWords words = hooks_.say(line);
-  if (words != LastWords::AsBefore) process.last = words == LastWords::These ? line : "";
+void WorkerPool::hear(int worker, const std::string& line) {
+  const LastWords words = hooks_.say(worker, line);
+  std::string& last = processes_[static_cast<std::size_t>(worker)].last;
+  if (words != LastWords::AsBefore) last = words == LastWords::These ? line : "";
 }
 
-void WorkerPool::listen(Process& process) {
+void WorkerPool::listen(int worker) {
+  Process& process = processes_[static_cast<std::size_t>(worker)];
   std::array<char, 4096> piece;
   while (process.said >= 0) {
     const ssize_t got = ::read(process.said, piece.data(), piece.size());
@@ -98,7 +100,7 @@ void WorkerPool::listen(Process& process) {
     }
     process.line.append(piece.data(), static_cast<std::size_t>(got));
     for (std::size_t end; (end = process.line.find('\n')) != std::string::npos; process.line.erase(0, end + 1)) {
-      hear(process, process.line.substr(0, end));
+      hear(worker, process.line.substr(0, end));
     }
   }
 }
@@ -108,13 +110,16 @@ void WorkerPool::reap(int worker) {
   int status = 0;
   const pid_t ended = ::waitpid(process.id, &status, WNOHANG);
   if (ended != process.id) return;
-  listen(process);  // what it said before
-  if (!process.line.empty()) hear(process, process.line);
+  listen(worker);  // what it said before
+  if (!process.line.empty()) hear(worker, process.line);
   if (process.said >= 0) ::close(process.said);
   const std::string last = process.last;
   process = {};
   if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) return;
-  if (hooks_.died({.worker = worker, .reason = how_it_ended(status, last)})) start(worker);
+  if (hooks_.died({.worker = worker,
+                   .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                   .reason = how_it_ended(status, last)}))
+    start(worker);
 }
 
 void WorkerPool::run(int workers) {
@@ -134,7 +139,7 @@ void WorkerPool::run(int workers) {
     }
     if (!any) return;
     ::poll(waiting.data(), waiting.size(), ending ? 1 : static_cast<int>(kTick.count()));
-    for (Process& process : processes_) listen(process);
+    for (int worker = 0; worker < workers; ++worker) listen(worker);
     for (int worker = 0; worker < workers; ++worker) {
       if (processes_[static_cast<std::size_t>(worker)].id > 0) reap(worker);
     }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 #include <chrono>
+#include <csignal>
 #include <exception>
 #include <functional>
 #include <string>
@@ -14,7 +15,10 @@ namespace winnow {
 // How a worker ended that did not return from its work.
 struct WorkerDeath {
   int worker = 0;
+  int signal = 0;      // that ended it, 0: none did
   std::string reason;  // one line: "ended by signal 11 (Segmentation fault): <its last words>"
+  // Who is told to end by somebody has not crashed: a second Ctrl-C.
+  bool by_somebody() const { return signal == SIGINT || signal == SIGTERM || signal == SIGHUP; }
 };
 
 class WorkerPool {
@@ -23,9 +27,10 @@ class WorkerPool {
   enum class LastWords { These, AsBefore, None };
   struct Hooks {
     std::function<void(int worker)> work;  // in the worker's process; an exception that leaves it is a death
-    std::function<LastWords(const std::string& line)> say;  // each whole line that a worker writes to standard error
-    std::function<bool(const WorkerDeath&)> died;           // true: start another in its place
-    std::function<void()> tick;                             // every kTick at least, while workers run
+    // Each whole line that a worker writes to standard error.
+    std::function<LastWords(int worker, const std::string& line)> say;
+    std::function<bool(const WorkerDeath&)> died;  // true: start another in its place
+    std::function<void()> tick;                    // every kTick at least, while workers run
   };
   explicit WorkerPool(Hooks hooks) : hooks_(std::move(hooks)) {}
   ~WorkerPool();  // kills what still runs
@@ -48,8 +53,8 @@ class WorkerPool {
     std::string last;  // words, by Hooks::say
   };
   bool start(int worker);
-  void hear(Process& process, const std::string& line);
-  void listen(Process& process);
+  void hear(int worker, const std::string& line);
+  void listen(int worker);
   void reap(int worker);
 
   Hooks hooks_;

@@ -1,7 +1,6 @@
 #include "experiments/sweep/document.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -134,7 +133,7 @@ class DocumentReader {
     } else if (member.key == "exclude") {
       if (must_be(member, YamlNode::Kind::List)) document.exclude = member.value;
     } else if (member.key == "stop") {
-      if (must_be(member, YamlNode::Kind::Map)) stop(value);
+      if (must_be(member, YamlNode::Kind::Map)) document.stop = read_stop(value, problems_);
     } else if (member.key == "site") {
       problems_.error(member.place, "'site' is not supported by this version");
     } else if (member.key == "extends" || member.key == "define") {
@@ -153,21 +152,6 @@ class DocumentReader {
       problems_.error(value.place, fmt::format("the label '{}' must be letters, digits, '.', '_', '-'", value.text));
     }
     document.name = value.text;
-  }
-
-  void stop(const YamlNode& rules) {
-    static constexpr std::array kLater = {"asha", "median", "hyperband", "pbt"};
-    for (const Member& rule : rules.members) {
-      if (std::find(kLater.begin(), kLater.end(), rule.key) != kLater.end()) {
-        problems_.error(rule.place, fmt::format("'stop.{}' is not supported by this version; "
-                                                "only 'nonfinite: stop' is",
-                                                rule.key));
-      } else if (rule.key != "nonfinite") {
-        problems_.error(rule.place, fmt::format("unknown key 'stop.{}'; 'nonfinite' is the only one", rule.key));
-      } else if (!rule.value->is_scalar() || rule.value->text != "stop") {
-        problems_.error(rule.value->place, "'stop.nonfinite' must be 'stop'");
-      }
-    }
   }
 
   Diagnostics& problems_;

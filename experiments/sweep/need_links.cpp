@@ -11,7 +11,7 @@ namespace {
 // What tells trials of one name apart: all but the method, the name, what is saved and where it is trained.
 bool tells_apart(std::string_view key) {
   return !key.starts_with("method.") && !key.starts_with("save.") && key != "label" && key != "ranks" &&
-         key != "train.device";
+         !is_of_the_device(key);
 }
 
 void add_references(const Component& component, const Settings& settings, const std::string& prefix,

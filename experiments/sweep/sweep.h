@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "experiments/catalog.h"
+#include "experiments/stop_rule.h"
 #include "experiments/trial_table.h"
 
 namespace winnow {
@@ -29,6 +30,7 @@ struct Sweep {
   std::size_t duplicates = 0;                   // points that gave a trial already in the list
   std::size_t replicates = 1;                   // of the configuration with most
   std::size_t configurations = 0;               // distinct ids
+  std::optional<StopRule> stop;                 // trials may be stopped by it before their end
   Settings save;                                // `save` with defaults, keys without "save."
   bool smoke = false;                           // results belong into a scratch tree
   std::vector<std::string> notes;               // for the plan, one line each

@@ -26,6 +26,7 @@ Sweep SweepLoader::load() {
   sweep_.notes.insert(sweep_.notes.end(), axes.notes.begin(), axes.notes.end());
   expand(document, axes);
   refuse_unread_arguments();
+  check_stop(document);
   problems_.throw_if_any();
   finish();
   sweep_.text = problems_.files_text();
@@ -101,6 +102,7 @@ void SweepLoader::add(const ResolvedTrial& trial, const Point& point, const Tria
     refuse_nameless_axis(spec, point);
   }
   if (added != TrialList::Added::NewConfiguration && added != TrialList::Added::NewRanks) return;
+  stop_.look_at(spec);
   note_references(spec, point, resolver);
   // Replicates differ in nothing that a check looks at.
   for (const ResolvedTrial::Unread& unread : trial.unread) {
@@ -164,6 +166,22 @@ void SweepLoader::fit_smoke_data(ResolvedTrial& trial, const Point& point, Trial
   more.entries.push_back(
       &own_entries_.emplace_back(Entry{kFraction, std::move(fraction), arguments_.smoke, arguments_.smoke}));
   trial = resolver.resolve(more);
+}
+
+// Smoke trials are too short for a rule.
+void SweepLoader::check_stop(Document& document) {
+  if (!document.stop || options_.smoke || problems_.any()) return;
+  GivenStop& given = *document.stop;
+  for (const auto& [trial, references] : references_) {
+    if (references != nullptr && !references->empty()) stop_.needed(references->front().key);
+  }
+  stop_.finish(given, problems_);
+  if (given.rule.is_of_test()) {
+    sweep_.notes.push_back(
+        fmt::format("'{}' chooses by {}: the test accuracies of the trials that are left are too good by that choice",
+                    given.name, given.rule.metric));
+  }
+  sweep_.stop = given.rule;
 }
 
 void SweepLoader::finish() {

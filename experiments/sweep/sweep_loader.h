@@ -18,6 +18,7 @@
 #include "experiments/sweep/resolver.h"
 #include "experiments/sweep/rule_book.h"
 #include "experiments/sweep/set_arguments.h"
+#include "experiments/sweep/stop_reader.h"
 #include "experiments/sweep/sweep.h"
 #include "experiments/sweep/trial_list.h"
 
@@ -44,6 +45,7 @@ class SweepLoader {
   void count_unread(const ResolvedTrial& trial);
   void refuse_unread_arguments();
   void fit_smoke_data(ResolvedTrial& trial, const Point& point, TrialResolver& resolver);
+  void check_stop(Document& document);
   void finish();
 
   void link(const Document& document, TrialResolver& resolver);
@@ -62,6 +64,7 @@ class SweepLoader {
   std::vector<std::pair<std::string, std::string>> aliases_;  // further labels of trials, by provisional name
   std::vector<const Point*> kept_back_;                       // by --only
   PlanNotes notes_;
+  StopCheck stop_;
   std::size_t resolved_ = 0;       // points that no rule leaves out
   std::deque<Entry> own_entries_;  // points refer to them, those of added dense trials too
 };

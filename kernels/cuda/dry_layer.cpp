@@ -59,6 +59,7 @@ class DryConvolutionLayer final : public PlannedLayer {
     if (sums_bias()) bytes += sizeof(float) * static_cast<std::size_t>(fold_partials(s_.out, y_rows()));
     return bytes;
   }
+  bool writes_sums() const override { return s_.sums; }
   std::string implementation() const override { return "cuDNN, dry"; }
 
   void run(const LayerBuffers& buffers, const Exec& exec) override {
@@ -77,10 +78,10 @@ class DryConvolutionLayer final : public PlannedLayer {
     if (packed_weights() > 0 && reads_weights) {
       dry::note_kernel(exec, {dry::argument(buffers.weights)}, 0, packed_weights());
     }
-    dry::note_call(
-        exec,
-        {x_fits ? buffers.x : nullptr, y_fits ? buffers.y : nullptr, packed_weights() == 0 ? buffers.weights : nullptr},
-        read, written);
+    dry::note_call(exec,
+                   {x_fits ? buffers.x : nullptr, y_fits ? buffers.y : nullptr,
+                    packed_weights() == 0 ? buffers.weights : nullptr, buffers.sums},
+                   read, written);
     if (!x_fits && !reads_x) dry::note_kernel(exec, {dry::argument(buffers.x)}, wide_x(), 0);
     if (!y_fits && !reads_y) dry::note_kernel(exec, {dry::argument(buffers.y)}, wide_y(), 0);
     if (packed_weights() > 0 && !reads_weights) {
@@ -115,8 +116,10 @@ std::unique_ptr<PlannedLayer> dry_layer(const LinearShape& shape, Direction dire
   return std::make_unique<DryMatrixLayer>(shape, direction);
 }
 
-std::unique_ptr<PlannedLayer> dry_layer(const ConvShape& shape, Direction direction) {
-  if (vendor::is_matrix_product(shape)) return dry_layer(vendor::as_matrix_product(shape), direction);
+std::unique_ptr<PlannedLayer> dry_layer(const ConvShape& wanted, Direction direction) {
+  ConvShape shape = wanted;
+  shape.sums = wanted.sums && direction == Direction::Forward && vendor::may_write_sums(wanted);
+  if (vendor::is_matrix_product(shape) && !shape.sums) return dry_layer(vendor::as_matrix_product(shape), direction);
   return std::make_unique<DryConvolutionLayer>(shape, direction);
 }
 

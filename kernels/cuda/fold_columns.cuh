@@ -10,7 +10,8 @@
 
 namespace winnow::cuda {
 
-// Folds value[k * kThreads + thread] over lanes by halving: thread = lane * width + place. For all threads of a block.
+// Folds value[k * kThreads + thread] over lanes by halving: thread = lane * width + place. For all threads of a block; each of
+// lane 0 sees its sums then, and they are for no other.
 template <class Number>
 __device__ void fold_lanes(Number* value, int numbers, int lanes, int width) {
   constexpr int kThreads = ColumnFold::kThreads;
@@ -20,7 +21,6 @@ __device__ void fold_lanes(Number* value, int numbers, int lanes, int width) {
     if (thread >= half * width) continue;
     for (int k = 0; k < numbers; ++k) value[k * kThreads + thread] += value[k * kThreads + thread + half * width];
   }
-  __syncthreads();
 }
 
 // One tile of one chunk, by a block.

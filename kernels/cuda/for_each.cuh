@@ -4,6 +4,7 @@
 #include <span>
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/functors/chunk.h"
 #include "kernels/loops.h"
 
 // An argument that all threads read where it lies, by an index that they compute.
@@ -18,15 +19,14 @@ namespace winnow::cuda {
 template <class Body>
 __global__ void for_each_kernel(std::int64_t n, Body shared) {
   const auto body = loaded(shared);
-  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
-    body(i);
-  }
+  for_own_elements(n, static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x,
+                   static_cast<std::int64_t>(gridDim.x) * blockDim.x, body,
+                   [](const auto& at, std::int64_t i) { at(i); });
 }
 
 template <class Body>
 void for_each(const Exec& exec, std::int64_t n, const Body& body) {
-  if (n > 0) launch(exec, grid_for(n), for_each_kernel<Body>, n, body);
+  if (n > 0) launch(exec, grid_for(chunks_of<Body>(n)), for_each_kernel<Body>, n, body);
 }
 
 // Loops of one launch. Each has blocks of its own: those from the end of the loop before up to its own end.
@@ -37,7 +37,7 @@ struct LoopsOfLaunch {
   unsigned count;
 };
 
-// Calls run(loop, first, stride) for the loop of this block: its thread takes elements from `first` on.
+// Calls run(loop, first, stride) for the loop of this block: its thread is `first` of `stride`.
 template <class Body, class Run>
 __device__ void in_own_loop(const LoopsOfLaunch<Body>& all, const Run& run) {
   unsigned at = 0;
@@ -51,7 +51,7 @@ template <class Body>
 __global__ void for_each_loop_kernel(const WINNOW_GRID_CONSTANT LoopsOfLaunch<Body> all) {
   in_own_loop(all, [](const Loop<Body>& loop, std::int64_t first, std::int64_t stride) {
     const auto body = loaded(loop.body);
-    for (std::int64_t i = first; i < loop.n; i += stride) body(i);
+    for_own_elements(loop.n, first, stride, body, [](const auto& at, std::int64_t i) { at(i); });
   });
 }
 
@@ -60,14 +60,14 @@ __global__ void for_each_checked_kernel(const WINNOW_GRID_CONSTANT LoopsOfLaunch
   in_own_loop(all, [run_state](const Loop<Body>& loop, std::int64_t first, std::int64_t stride) {
     const auto body = loaded(loop.body);
     bool any = false;
-    for (std::int64_t i = first; i < loop.n; i += stride) {
-      if (body.stopped()) {
-        body.keep_old(i);
+    for_own_elements(loop.n, first, stride, body, [&any](const auto& at, std::int64_t i) {
+      if (at.stopped()) {
+        at.keep_old(i);
       } else {
-        body(i);
-        any = any || not_finite(body.written(i));
+        at(i);
+        any = any || not_finite(at.written(i));
       }
-    }
+    });
     if (any) mark_not_finite(run_state);
   });
 }
@@ -80,7 +80,7 @@ void in_launches_of_blocks(std::span<const Loop<Body>> loops, const Run& run) {
     static_assert(sizeof all <= 4096 - sizeof(RunState*));
     Grid grid{.blocks = 0};
     for (const Loop<Body>& loop : part) {
-      if (loop.n > 0) grid.blocks += grid_for(loop.n).blocks;
+      if (loop.n > 0) grid.blocks += grid_for(chunks_of<Body>(loop.n)).blocks;
       all.loops[all.count] = loop;
       all.ends[all.count++] = grid.blocks;
     }

@@ -1,25 +1,24 @@
 // The survey of kernels/gpus.h by the CUDA runtime. Makes no context on any GPU, so it takes none of their memory.
 #include <cuda_runtime.h>
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 
+#include "kernels/cuda/code_for.h"
 #include "kernels/cuda/uuid.cuh"
 #include "kernels/gpus.h"
 
 namespace winnow::cuda {
 namespace {
 
-// The least compute capability that this program has code for, as 80.
-int least_capability() {
-#if defined(__CUDA_ARCH_LIST__)
-  constexpr int kArchs[] = {__CUDA_ARCH_LIST__};
-  return *std::min_element(std::begin(kArchs), std::end(kArchs)) / 10;
-#else
-  return 0;
-#endif
-}
+// nvcc's own list, 800,900 for what cmake/cuda_objects.cmake asks for, ascending; the last one is there as PTX too.
+constexpr auto kMachineCode = [] {
+  std::array list = {__CUDA_ARCH_LIST__};
+  for (int& capability : list) capability /= 10;
+  return list;
+}();
+constexpr CodeFor kCode{kMachineCode, kMachineCode.back()};
 
 // cudaGetDeviceCount says the same of no driver and of one that is too old.
 std::string why_none(cudaError_t status, const GpuSurvey& found) {
@@ -73,14 +72,13 @@ GpuSurvey survey_gpus() {
     }
     found.gpus.push_back(std::move(gpu));
   }
-  // Numbers of GPUs stay as CUDA has them, so one that is too old is a matter of all: which of them, CUDA_VISIBLE_DEVICES says.
+  // Numbers of GPUs stay as CUDA has them, so one without code is a matter of all: which of them, CUDA_VISIBLE_DEVICES says.
   for (std::size_t at = 0; at < found.gpus.size(); ++at) {
     const Gpu& gpu = found.gpus[at];
-    if (10 * gpu.major + gpu.minor >= least_capability()) continue;
+    if (runs_on(kCode, 10 * gpu.major + gpu.minor)) continue;
     found.problem = "GPU " + std::to_string(at) + " (" + gpu.name + ") has compute capability " +
                     std::to_string(gpu.major) + "." + std::to_string(gpu.minor) + ", this program has code for " +
-                    std::to_string(least_capability() / 10) + "." + std::to_string(least_capability() % 10) +
-                    " and later (CUDA_VISIBLE_DEVICES leaves GPUs out)";
+                    said_of(kCode) + " (CUDA_VISIBLE_DEVICES leaves GPUs out)";
     found.gpus.clear();
     break;
   }

@@ -3,6 +3,7 @@
 #include "kernels/cuda/fold_rows.cuh"
 #include "kernels/cuda/for_each.cuh"
 #include "kernels/functors/batch_norm.h"
+#include "kernels/functors/channel_sums.h"
 #include "kernels/functors/haste.h"
 #include "kernels/functors/make_images.h"
 #include "kernels/functors/pool.h"
@@ -10,6 +11,7 @@
 namespace winnow::cuda {
 
 WINNOW_FOR_EACH(UseRunningStatistics);
+WINNOW_FOR_EACH(StatisticsFromSums);
 #define WINNOW_BATCH_NORM(T)                                              \
   WINNOW_FOLD_COLUMNS(BatchNormSums<T>, StoreBatchStatistics<T>);         \
   WINNOW_FOR_EACH(BatchNormApply<T, 1>);                                  \
@@ -19,6 +21,9 @@ WINNOW_FOR_EACH(UseRunningStatistics);
   WINNOW_FOR_EACH(BatchNormBackwardApply<T, 4>)
 WINNOW_BATCH_NORM(float);
 WINNOW_BATCH_NORM(bf16);
+WINNOW_FOLD_COLUMNS(ChannelSums<float>, StoreChannelSums);
+WINNOW_FOLD_COLUMNS(ChannelSums<bf16>, StoreChannelSums);
+WINNOW_FOR_EACH(BatchNormApply<bf16, 8>);
 
 WINNOW_FOR_EACH(MakeImages);
 

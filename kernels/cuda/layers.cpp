@@ -21,7 +21,12 @@ std::unique_ptr<PlannedLayer> fastest_layer(std::unique_ptr<PlannedLayer> (*Libr
 }  // namespace
 
 std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direction) {
-  return fastest_layer(&Libraries::convolution, shape, direction);
+  std::unique_ptr<PlannedLayer> layer = fastest_layer(&Libraries::convolution, shape, direction);
+  if (!shape.sums || layer->writes_sums()) return layer;
+  // The best way to do without: a library may have one.
+  ConvShape plain = shape;
+  plain.sums = false;
+  return fastest_layer(&Libraries::convolution, plain, direction);
 }
 std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction) {
   return fastest_layer(&Libraries::linear, shape, direction);

@@ -1,6 +1,7 @@
 // DeviceStream (kernels/device.h) on the CUDA runtime: one non-blocking stream of one GPU, its memory and its graphs.
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -31,8 +32,12 @@ class CudaStream final : public DeviceStream {
     check(cudaSetDevice(ordinal), "cudaSetDevice");
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
     check(cudaEventCreateWithFlags(&reached_, cudaEventDisableTiming), "cudaEventCreate");
+    check(cudaEventCreateWithFlags(&over_, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreate");
+    ++open_;
   }
   ~CudaStream() override {
+    --open_;
+    cudaEventDestroy(over_);
     cudaEventDestroy(reached_);
     cudaStreamDestroy(stream_);
   }
@@ -95,8 +100,11 @@ class CudaStream final : public DeviceStream {
     if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, stream_), "cudaMemsetAsync");
   }
   void wait() override {
-    if (!patience_) return check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-    look_until_over([&] { return cudaStreamQuery(stream_); }, "cudaStreamQuery");
+    if (patience_) return look_until_over([&] { return cudaStreamQuery(stream_); }, "cudaStreamQuery");
+    // CUDA spins where a process has one context: soonest awake, but beside others that takes a core from those that queue.
+    if (open_ == 1) return check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    check(cudaEventRecord(over_, stream_), "cudaEventRecord");
+    check(cudaEventSynchronize(over_), "cudaEventSynchronize");
   }
   void be_patient(Patience patience) override { patience_ = std::move(patience); }
 
@@ -149,7 +157,9 @@ class CudaStream final : public DeviceStream {
   }
   int ordinal_;
   cudaStream_t stream_ = nullptr;
-  cudaEvent_t reached_ = nullptr;  // where another stream waits for this one
+  cudaEvent_t reached_ = nullptr;            // where another stream waits for this one
+  cudaEvent_t over_ = nullptr;               // where the host does, asleep
+  static inline std::atomic<int> open_ = 0;  // streams of this process
   Patience patience_;
   Staging staging_;
 };

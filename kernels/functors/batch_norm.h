@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/functors/fold_columns.h"
+#include "kernels/functors/vector.h"
 #include "kernels/portable.h"
 #include "kernels/run_state.h"
 
@@ -59,19 +60,17 @@ struct BatchNormSums {
   }
 };
 
-// Statistics of the batch from the sums of a channel; the running ones follow if that is fed.
-template <class T>
-struct StoreBatchStatistics {
-  const T* x;
+// Statistics of the batch from sums about `origin`; the running ones follow if that is fed.
+struct BatchStatistics {
   std::int64_t rows;
   const double *eps, *momentum;
   float *mean, *rstd, *running_mean, *running_var;
   RunState* run;
-  WINNOW_HD void operator()(std::int64_t c, PairOf<double> sums) const {
+  WINNOW_HD void set(std::int64_t c, float origin, PairOf<double> sums) const {
     const double n = static_cast<double>(rows), shift = sums.first / n;
     const double square = sums.second / n - shift * shift;
     const double variance = square < 0 ? 0.0 : square;  // NaN stays
-    const double centre = static_cast<double>(to_float(x[c])) + shift;
+    const double centre = static_cast<double>(origin) + shift;
     mean[c] = static_cast<float>(centre);
     rstd[c] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(static_cast<float>(*eps))));
     if (!run->feed.update_statistics || run->status.stopped != 0) return;
@@ -80,6 +79,24 @@ struct StoreBatchStatistics {
     running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_mean[c]) + m * centre);
     running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_var[c]) + m * unbiased);
     if (not_finite(running_mean[c]) || not_finite(running_var[c])) mark_not_finite(run);
+  }
+};
+
+template <class T>
+struct StoreBatchStatistics {
+  const T* x;
+  BatchStatistics statistics;
+  WINNOW_HD void operator()(std::int64_t c, PairOf<double> sums) const { statistics.set(c, to_float(x[c]), sums); }
+};
+
+// By channel: from {2, channels}, sums of x and of x * x that come with it. A mean that is k deviations from zero costs their
+// difference log2(k * k) bits.
+struct StatisticsFromSums {
+  const float* sums;
+  std::int64_t channels;
+  BatchStatistics statistics;
+  WINNOW_HD void operator()(std::int64_t c) const {
+    statistics.set(c, 0.0f, {static_cast<double>(sums[c]), static_cast<double>(sums[channels + c])});
   }
 };
 

@@ -43,6 +43,7 @@ struct Compand {
   Coefficient a, b;
   float* w;
   WINNOW_HD Compand loaded() const { return {v, a.loaded(), b.loaded(), w}; }
+  WINNOW_HD auto operands(const auto& run) { return run(v, w); }
   WINNOW_HD void operator()(std::int64_t i) const { w[i] = a.value() * companding<kind>(v[i] / b.value()); }
 };
 
@@ -52,6 +53,7 @@ struct CompandBackward {
   Coefficient a, b;
   float* dv;
   WINNOW_HD CompandBackward loaded() const { return {dw, v, a.loaded(), b.loaded(), dv}; }
+  WINNOW_HD auto operands(const auto& run) { return run(dw, v, dv); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float slope = companding_slope<kind>(v[i] / b.value());
     dv[i] = dw[i] * (a.value() / b.value()) * slope;
@@ -65,6 +67,7 @@ struct CompandSlope {
   Coefficient a, b;
   float* slope;
   WINNOW_HD CompandSlope loaded() const { return {v, a.loaded(), b.loaded(), slope}; }
+  WINNOW_HD auto operands(const auto& run) { return run(v, slope); }
   WINNOW_HD void operator()(std::int64_t i) const {
     slope[i] = a.value() / b.value() * companding_slope<kind>(v[i] / b.value());
   }
@@ -78,6 +81,7 @@ struct CompandDecay {
   const double* rate;
   float* y;
   WINNOW_HD CompandDecay loaded() const { return {gradient, v, a.loaded(), b.loaded(), rate, y}; }
+  WINNOW_HD auto operands(const auto& run) { return run(gradient, v, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float u = v[i] / b.value();
     y[i] = gradient[i] + static_cast<float>(*rate) * a.value() * companding<kind>(u) * (a.value() / b.value()) *

@@ -12,6 +12,7 @@ namespace winnow {
 struct Fill {
   float* y;
   const double* value;
+  WINNOW_HD auto operands(const auto& run) { return run(y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = static_cast<float>(*value); }
 };
 
@@ -19,6 +20,7 @@ template <class From, class To>
 struct Cast {
   const From* x;
   To* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<To>(to_float(x[i])); }
 };
 
@@ -26,6 +28,7 @@ template <class T>
 struct Add {
   const T *a, *b;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(a, b, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) + to_float(b[i])); }
 };
 
@@ -33,6 +36,7 @@ template <class T>
 struct Mul {
   const T *a, *b;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(a, b, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(a[i]) * to_float(b[i])); }
 };
 
@@ -42,6 +46,7 @@ struct AddSign {
   const T *x, *w;
   T* y;
   const double* strength;
+  WINNOW_HD auto operands(const auto& run) { return run(x, w, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(w[i]);
     const float sign = value > 0 ? 1.0f : value < 0 ? -1.0f : value;
@@ -54,6 +59,7 @@ struct AddScaled {
   const T *x, *z;
   T* y;
   const double* factor;
+  WINNOW_HD auto operands(const auto& run) { return run(x, z, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     y[i] = from_float<T>(to_float(x[i]) + static_cast<float>(*factor) * to_float(z[i]));
   }
@@ -64,6 +70,7 @@ template <class T>
 struct DividePositive {
   const T *x, *d;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, d, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float by = to_float(d[i]);
     y[i] = from_float<T>(by <= 0 ? 0.0f : to_float(x[i]) / by);
@@ -75,6 +82,7 @@ template <class T>
 struct Lerp {
   const T *a, *b, *t;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(a, b, t, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float from = to_float(a[i]);
     y[i] = from_float<T>(from + to_float(t[i]) * (to_float(b[i]) - from));
@@ -87,6 +95,7 @@ struct AtLeast {
   const T* x;
   T* y;
   const double* least;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(x[i]), bound = static_cast<float>(*least);
     y[i] = from_float<T>(value < bound ? bound : value);
@@ -99,6 +108,7 @@ struct ScaleBy {
   const T* x;
   const float* scale;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(x[i]) * *scale); }
 };
 
@@ -107,6 +117,7 @@ struct DivideBy {
   const T* x;
   const float* divisor;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(to_float(x[i]) / *divisor); }
 };
 
@@ -114,6 +125,7 @@ template <class T>
 struct Broadcast {
   const float* x;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(*x); }
 };
 

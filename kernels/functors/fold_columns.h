@@ -47,18 +47,4 @@ struct ColumnFold {
   }
 };
 
-// Neighbouring elements, in one access: a multiple of `width` from the start of an array.
-template <int width, class T>
-struct alignas(sizeof(T) * width) VectorOf {
-  T element[width];
-};
-template <int width, class T>
-WINNOW_HD VectorOf<width, T> load_vector(const T* at) {
-  return *reinterpret_cast<const VectorOf<width, T>*>(at);
-}
-template <int width, class T>
-WINNOW_HD void store_vector(T* at, const VectorOf<width, T>& vector) {
-  *reinterpret_cast<VectorOf<width, T>*>(at) = vector;
-}
-
 }  // namespace winnow

@@ -15,6 +15,7 @@ template <class T>
 struct Gelu {
   const T* x;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(x[i]);
     y[i] = from_float<T>(0.5f * value * (1.0f + std::erf(value * kInverseSqrt2)));
@@ -26,6 +27,7 @@ template <class T>
 struct GeluBackward {
   const T *dy, *x;
   T* dx;
+  WINNOW_HD auto operands(const auto& run) { return run(dy, x, dx); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float value = to_float(x[i]);
     const float below = 0.5f * (1.0f + std::erf(value * kInverseSqrt2));

@@ -28,6 +28,7 @@ struct LsqForward {
   StepGrid grid;
   float* y;
   WINNOW_HD LsqForward loaded() const { return {v, grid.loaded(), y}; }
+  WINNOW_HD auto operands(const auto& run) { return run(v, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = grid.quantised(v[i]); }
 };
 
@@ -37,6 +38,7 @@ struct LsqBackward {
   StepGrid grid;
   float* dv;
   WINNOW_HD LsqBackward loaded() const { return {dy, v, grid.loaded(), dv}; }
+  WINNOW_HD auto operands(const auto& run) { return run(dy, v, dv); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float r = v[i] / grid.s;
     dv[i] = r > grid.low && r < grid.high ? dy[i] : 0.0f;

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/functors/chunk.h"
 #include "kernels/portable.h"
 #include "kernels/run_state.h"
 
@@ -56,6 +57,11 @@ struct SgdStep : UpdateOf {
     now.mu = static_cast<float>(*momentum);
     return now;
   }
+  // With those of its masks that it has (chunk.h).
+  WINNOW_HD auto operands(const auto& run_on, auto&... masks) {
+    return run_on(grad, weight, velocity, masks..., new_weight, new_velocity);
+  }
+  WINNOW_HD void start_at(std::int64_t) {}
   template <bool kKeep, bool kTrain>
   WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
@@ -77,6 +83,8 @@ struct SgdStep : UpdateOf {
 struct EntrySquares {
   const float* square;
   float* new_square;
+  WINNOW_HD auto operands(const auto& run_on) { return run_on(square, new_square); }
+  WINNOW_HD void start_at(std::int64_t) {}
   WINNOW_HD float next(std::int64_t i, float g, float beta2) const {
     return beta2 * square[i] + (1.0f - beta2) * g * g;
   }
@@ -88,7 +96,13 @@ struct EntrySquares {
 struct RowSquares {
   const float* square;
   std::int64_t cols;
-  WINNOW_HD float next(std::int64_t i, float, float) const { return square[i / cols]; }
+  std::int64_t col = 0;  // of the first entry, which belongs to square[0]
+  WINNOW_HD auto operands(const auto& run_on) { return run_on(); }
+  WINNOW_HD void start_at(std::int64_t i) {
+    square += i / cols;
+    col = i % cols;
+  }
+  WINNOW_HD float next(std::int64_t i, float, float) const { return square[col + i < cols ? 0 : (col + i) / cols]; }
   WINNOW_HD void store(std::int64_t, float) const {}
   WINNOW_HD void keep_old(std::int64_t) const {}
 };
@@ -121,6 +135,11 @@ struct AdamStep : UpdateOf {
     now.inverse_root_correction = static_cast<float>(1.0 / sqrt(1.0 - pow(static_cast<double>(now.b2), t)));
     return now;
   }
+  WINNOW_HD auto operands(const auto& run_on, auto&... masks) {
+    return squares.operands(
+        [&](auto&... of_squares) { return run_on(grad, weight, mean, of_squares..., masks..., new_weight, new_mean); });
+  }
+  WINNOW_HD void start_at(std::int64_t i) { squares.start_at(i); }
   template <bool kKeep, bool kTrain>
   WINNOW_HD void update(std::int64_t i) const {
     const unsigned kept = kKeep ? keep[i] : 1u, trained = kTrain ? train[i] : 1u;
@@ -145,6 +164,18 @@ template <class Step, bool kKeep, bool kTrain>
 struct Masked {
   Step step;
   WINNOW_HD Masked loaded() const { return {step.loaded()}; }
+  WINNOW_HD auto operands(const auto& run_on) {
+    if constexpr (kKeep && kTrain) {
+      return step.operands(run_on, step.keep, step.train);
+    } else if constexpr (kKeep) {
+      return step.operands(run_on, step.keep);
+    } else if constexpr (kTrain) {
+      return step.operands(run_on, step.train);
+    } else {
+      return step.operands(run_on);
+    }
+  }
+  WINNOW_HD void start_at(std::int64_t i) { step.start_at(i); }
   WINNOW_HD void operator()(std::int64_t i) const { step.template update<kKeep, kTrain>(i); }
   WINNOW_HD float written(std::int64_t i) const { return step.new_weight[i]; }
   WINNOW_HD bool stopped() const { return step.stopped; }
@@ -228,6 +259,11 @@ struct Ascend {
   float* point;
   float factor = 0;  // set by loaded()
   WINNOW_HD Ascend loaded() const { return {weight, grad, keep, train, scale, point, *scale}; }
+  WINNOW_HD auto operands(const auto& run_on) {
+    if (keep != nullptr && train != nullptr) return run_on(weight, grad, keep, train, point);
+    if (keep != nullptr) return run_on(weight, grad, keep, point);
+    return train != nullptr ? run_on(weight, grad, train, point) : run_on(weight, grad, point);
+  }
   WINNOW_HD void operator()(std::int64_t i) const {
     const bool live = (keep == nullptr || keep[i] != 0) && (train == nullptr || train[i] != 0);
     point[i] = live ? weight[i] + factor * grad[i] : weight[i];

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/functors/chunk.h"
 #include "kernels/portable.h"
 
 namespace winnow {
@@ -16,15 +17,28 @@ struct WeightExtents {
   std::int64_t packed_count() const { return packed_out * packed_in * taps; }
 };
 
+// Where an element lies in blocks of rows. As RowAndColumn.
+struct BlockRowColumn {
+  RowAndColumn row;  // of a block
+  std::int64_t col = 0;
+  WINNOW_HD BlockRowColumn plus(std::int64_t i, std::int64_t rows, std::int64_t cols) const {
+    const RowAndColumn at = RowAndColumn{0, col}.plus(i, cols);
+    return {row.plus(at.row, rows), at.col};
+  }
+};
+
 // By element of the packed copy.
 template <class T>
 struct PackWeights {
   WeightExtents extents;
   const float* weights;
   T* packed;
+  BlockRowColumn begin = {};
+  WINNOW_HD auto operands(const auto& run) { return run(packed); }
+  WINNOW_HD void start_at(std::int64_t i) { begin = begin.plus(i, extents.taps, extents.packed_in); }
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t c = i % extents.packed_in, rest = i / extents.packed_in;
-    const std::int64_t tap = rest % extents.taps, o = rest / extents.taps;
+    const BlockRowColumn at = begin.plus(i, extents.taps, extents.packed_in);
+    const std::int64_t o = at.row.row, tap = at.row.col, c = at.col;
     const bool real = o < extents.out && c < extents.in;
     packed[i] = real ? from_float<T>(weights[(o * extents.in + c) * extents.taps + tap]) : T{};
   }
@@ -36,9 +50,12 @@ struct UnpackWeights {
   WeightExtents extents;
   const T* packed;
   float* weights;
+  BlockRowColumn begin = {};
+  WINNOW_HD auto operands(const auto& run) { return run(weights); }
+  WINNOW_HD void start_at(std::int64_t i) { begin = begin.plus(i, extents.in, extents.taps); }
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t tap = i % extents.taps, rest = i / extents.taps;
-    const std::int64_t c = rest % extents.in, o = rest / extents.in;
+    const BlockRowColumn at = begin.plus(i, extents.in, extents.taps);
+    const std::int64_t o = at.row.row, c = at.row.col, tap = at.col;
     weights[i] = to_float(packed[(o * extents.taps + tap) * extents.packed_in + c]);
   }
 };
@@ -49,8 +66,11 @@ struct FitChannels {
   const T* x;
   T* y;
   std::int64_t from, to;
+  RowAndColumn begin = {};
+  WINNOW_HD auto operands(const auto& run) { return run(y); }
+  WINNOW_HD void start_at(std::int64_t i) { begin = begin.plus(i, to); }
   WINNOW_HD void operator()(std::int64_t i) const {
-    const std::int64_t row = i / to, c = i % to;
+    const auto [row, c] = begin.plus(i, to);
     y[i] = c < from ? x[row * from + c] : T{};
   }
 };

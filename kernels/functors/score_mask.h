@@ -11,6 +11,7 @@ struct ApplyMask {
   const float* x;
   const std::uint8_t* mask;  // null: all
   float* y;
+  WINNOW_HD auto operands(const auto& run) { return mask == nullptr ? run(x, y) : run(x, mask, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = mask == nullptr || mask[i] != 0 ? x[i] : 0.0f; }
 };
 
@@ -18,6 +19,7 @@ struct ApplyMask {
 struct ScoreGradient {
   const float *dy, *w, *score;
   float* dscore;
+  WINNOW_HD auto operands(const auto& run) { return run(dy, w, score, dscore); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float s = score[i], sign = s > 0 ? 1.0f : s < 0 ? -1.0f : s == 0 ? 0.0f : s;  // NaN stays
     dscore[i] = dy[i] * w[i] * sign;

@@ -14,6 +14,7 @@ struct SoftThreshold {
   float* y;
   float t = 0;  // set by loaded()
   WINNOW_HD SoftThreshold loaded() const { return {w, threshold, y, *threshold}; }
+  WINNOW_HD auto operands(const auto& run) { return run(w, y); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const float above = std::fabs(w[i]) - t;
     y[i] = above <= 0 ? 0.0f : std::copysign(above, w[i]);  // so that a NaN stays one
@@ -24,6 +25,7 @@ struct SoftThreshold {
 struct SoftThresholdBackward {
   const float *dy, *y;
   float* dw;
+  WINNOW_HD auto operands(const auto& run) { return run(dy, y, dw); }
   WINNOW_HD void operator()(std::int64_t i) const { dw[i] = y[i] == 0 ? 0.0f : dy[i]; }
 };
 
@@ -39,6 +41,7 @@ template <class T>
 struct Exp {
   const T* x;
   T* y;
+  WINNOW_HD auto operands(const auto& run) { return run(x, y); }
   WINNOW_HD void operator()(std::int64_t i) const { y[i] = from_float<T>(std::exp(to_float(x[i]))); }
 };
 

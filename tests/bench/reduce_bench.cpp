@@ -64,11 +64,8 @@ class OnDevice final : public Summed {
   }
   void sum(std::size_t count, int times) override {
     ranks_.begin({"the sums of a measurement", times, static_cast<std::int64_t>(count * sizeof(float))});
-    for (int i = 0; i < times; ++i) {
-      ranks_.group().all_reduce_sum(reinterpret_cast<float*>(values_.get()), count);
-    }
-    ranks_.group().stream().wait();
-    ranks_.group().check();
+    for (int i = 0; i < times; ++i) ranks_.sum(reinterpret_cast<float*>(values_.get()), count);
+    ranks_.queue().wait();
   }
 
  private:

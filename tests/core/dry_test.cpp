@@ -53,6 +53,23 @@ TEST(Dry, BatchNormReadsTwiceAndWritesOnceInItsOwnPlace) {
   EXPECT_EQ(passes(norm, y, true), 1);
 }
 
+TEST(Dry, BatchNormThatIsGivenSumsReadsOnce) {
+  Graph graph;
+  const ValueId a = graph.input("a", {32, 8, 8, 16}), w = graph.input("w", {16, 16, 3, 3}),
+                c[4] = {graph.input("g", {16}), graph.input("b", {16}), graph.input("m", {16}), graph.input("v", {16})};
+  const auto layer = graph.emit("conv2d", {a, w}, {{"pad", std::int64_t{1}}, {"sums", std::int64_t{1}}}, "conv");
+  const ValueId y = graph.emit1("batch_norm", {layer[0], c[0], c[1], c[2], c[3], kNoValue, layer[1]}, {{"eps", 1e-5}});
+  Program program = dry_program(graph, {y}, {a, w, c[0], c[1], c[2], c[3]});
+  const std::vector<NodeWork> work = program.dry_run();
+  ASSERT_EQ(work.size(), 2u);
+  EXPECT_EQ(passes(work[0], layer[0], true), 1);
+  EXPECT_EQ(passes(work[0], layer[0], false), 0) << "the library has the sums as it writes";
+  EXPECT_EQ(passes(work[0], layer[1], true), 1);
+  EXPECT_EQ(work[1].launches, 2u);
+  EXPECT_EQ(passes(work[1], layer[0], false), 1);
+  EXPECT_EQ(passes(work[1], layer[1], false), 1);
+}
+
 // The residual's gradient is the gated sum of both parts, which is all that the second pass reads beside x; dx takes the
 // place of dy, which is not read again.
 TEST(Dry, TheGradientOfBatchNormReadsItsSummandsOnce) {

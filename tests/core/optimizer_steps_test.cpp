@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "kernels/fold_rows.h"
@@ -169,7 +170,7 @@ AdamOfEntries adam(const RunState& run, const Floats& grad, Floats& weight, Floa
 }
 
 TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
-  for (const bool decoupled : {false, true}) {
+  for (const auto& [decoupled, epsilon] : {std::pair(false, &kEpsilon), {true, &kEpsilon}, {false, &kTenth}}) {
     double w = 1, m = 0, v = 0;
     Floats weight{1}, mean{0}, square{0}, grad{0};
     RunState run = first_update(0.01);
@@ -180,10 +181,12 @@ TEST(AdamStep, FollowsPyTorchOverThreeSteps) {
       const double d = decoupled ? g : g + 0.1 * w;
       m += 0.1 * (d - m);
       v = 0.999 * v + 0.001 * d * d;
-      w -= 0.01 / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
+      w -= 0.01 / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + *epsilon);
       grad[0] = static_cast<float>(g);
       run.feed.update = t;
-      apply(run, 1, adam(run, grad, weight, mean, square, decoupled));
+      AdamOfEntries step = adam(run, grad, weight, mean, square, decoupled);
+      step.epsilon = epsilon;
+      apply(run, 1, step);
       EXPECT_NEAR(weight[0], w, 2e-6) << "step " << t;
     }
   }
@@ -297,6 +300,23 @@ TEST(OptimizerSteps, AWeightThatOverflowsStopsLaterUpdates) {
   EXPECT_EQ(weight, before);
   EXPECT_EQ(velocity, velocity_before);
   EXPECT_EQ(run.status.since, 7u);
+}
+
+// SAM's point: what a mask takes away or keeps from training has no part in it (Foret et al. 2021, equation 2, on live weights).
+TEST(SamAscent, LeavesWhatAMaskExcludesWhereItIs) {
+  const Floats weight{1, 2, 3, 4}, grad{10, 20, 30, 40};
+  const Bytes keep{1, 0, 1, 0}, train{1, 1, 0, 0};
+  const float scale = 0.5f;
+  const auto point_with = [&](const std::uint8_t* kept, const std::uint8_t* trained) {
+    Floats point(weight.size());
+    for_each({}, static_cast<std::int64_t>(point.size()),
+             Ascend{weight.data(), grad.data(), kept, trained, &scale, point.data()});
+    return point;
+  };
+  EXPECT_EQ(point_with(nullptr, nullptr), (Floats{6, 12, 18, 24}));
+  EXPECT_EQ(point_with(keep.data(), nullptr), (Floats{6, 2, 18, 4}));
+  EXPECT_EQ(point_with(nullptr, train.data()), (Floats{6, 12, 3, 4}));
+  EXPECT_EQ(point_with(keep.data(), train.data()), (Floats{6, 2, 3, 4}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 
 #include "core/autodiff.h"
@@ -134,6 +135,162 @@ TEST(FuseGradientSums, LeavesSumsThatOthersRead) {
   }
   fuse_gradient_sums(graph, outputs);
   EXPECT_EQ(graph.schedule(outputs).size(), before.size());
+}
+
+// relu(norm(conv(x, w))), the sum of its squares as the loss.
+struct HowNormed {
+  bool bias = false, running = false;
+  std::int64_t groups = 1;
+};
+struct NormedLayer {
+  test::Bench bench;
+  ValueId x, w, y, out, loss;
+
+  explicit NormedLayer(const HowNormed& how = {}) {
+    Graph& graph = bench.graph;
+    x = bench.leaf("x", {2, 5, 5, 8}, wave(400, 0.3f));
+    w = bench.leaf("w", {16, 8 / how.groups, 3, 3}, wave(1152 / how.groups, 0.9f));
+    std::vector<ValueId> in{x, w};
+    if (how.bias) in.push_back(bench.leaf("bias", {16}));
+    y = graph.emit1("conv2d", in, {{"stride", std::int64_t{2}}, {"pad", std::int64_t{1}}, {"groups", how.groups}},
+                    "conv");
+    const ValueId gamma = bench.leaf("gamma", {16}, wave(16, 0.2f)), beta = bench.leaf("beta", {16}),
+                  mean = bench.leaf("mean", {16}), var = bench.leaf("var", {16}, std::vector<float>(16, 1.0f));
+    const ValueId normed = graph.emit1("batch_norm", {y, gamma, beta, mean, var},
+                                       {{"eps", 1e-5}, {"running", std::int64_t{how.running}}}, "norm");
+    out = graph.emit1("relu", {normed}, {}, "out");
+    loss = graph.emit1("reduce_sum", {graph.emit1("mul", {out, out}, {}, "squares")}, {}, "loss");
+    fuse_norm(graph, std::array{loss});
+  }
+  FusedStatistics fuse(Device device = Device::Dry, std::vector<ValueId> outputs = {}) {
+    outputs.push_back(loss);
+    return fuse_statistics(bench.graph, outputs, device);
+  }
+};
+
+TEST(FuseStatistics, ABatchNormTakesTheSumsOfTheLayerInFrontOfIt) {
+  NormedLayer plain, fused;
+  const FusedStatistics found = fused.fuse();
+  EXPECT_EQ(found.fused, 1);
+  EXPECT_EQ(found.norms, 1);
+  const Node &layer = fused.bench.graph.nodes()[0], &norm = fused.bench.graph.nodes()[1];
+  ASSERT_EQ(layer.out.size(), 2u);
+  ASSERT_EQ(norm.in.size(), 7u);
+  EXPECT_EQ(norm.in[6], layer.out[1]);
+  EXPECT_EQ(fused.bench.graph.node_count(), plain.bench.graph.node_count());
+
+  const std::vector<float> y = plain.bench.eval(plain.y), sums = fused.bench.eval(layer.out[1]);
+  std::vector<double> expected(32);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    expected[i % 16] += double{y[i]};
+    expected[16 + i % 16] += double{y[i]} * double{y[i]};
+  }
+  ASSERT_EQ(sums.size(), expected.size());
+  for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(sums[i], expected[i], 1e-5 * (1 + expected[i])) << i;
+
+  for (const auto leaf : {&NormedLayer::x, &NormedLayer::w}) {
+    const auto gradient = [&](NormedLayer& of) {
+      return of.bench.eval(differentiate(of.bench.graph, of.loss, std::array{of.*leaf})[0].grad);
+    };
+    EXPECT_EQ(gradient(plain), gradient(fused));
+  }
+}
+
+TEST(FuseStatistics, LeavesAloneWhatItWouldChangeOrCannotHave) {
+  const auto fused = [](const HowNormed& how, Device device = Device::Dry) {
+    return NormedLayer(how).fuse(device).fused;
+  };
+  EXPECT_EQ(fused({}), 1);
+  EXPECT_EQ(fused({}, Device::Cpu), 0) << "the CPU sums as it normalises";
+  EXPECT_EQ(fused({.bias = true}), 0);
+  EXPECT_EQ(fused({.groups = 2}), 0);
+  NormedLayer resting({.running = true});
+  const FusedStatistics of_resting = resting.fuse();
+  EXPECT_EQ(of_resting.fused, 0);
+  EXPECT_EQ(of_resting.norms, 0) << "it needs no statistics of the batch";
+  NormedLayer looked_at;
+  EXPECT_EQ(looked_at.fuse(Device::Dry, {looked_at.y}).fused, 0) << "somebody else reads what the layer gives";
+  NormedLayer read_twice;
+  read_twice.loss = read_twice.bench.graph.emit1(
+      "add", {read_twice.loss, read_twice.bench.graph.emit1("reduce_sum", {read_twice.y})}, {}, "both");
+  EXPECT_EQ(read_twice.fuse().fused, 0);
+}
+
+// Two convolutions and a linear layer with a ReLU each; the sum of squares of what they give as the loss.
+struct LayersWithRelu {
+  test::Bench bench;
+  ValueId x, kernel, bias, next, next_bias, w, w_bias, first, second, active, loss;
+
+  LayersWithRelu() {
+    Graph& graph = bench.graph;
+    x = bench.leaf("x", {3, 4, 4, 2}, wave(96, 0.4f));
+    kernel = bench.leaf("kernel", {4, 2, 3, 3}, wave(72, 0.2f));
+    bias = bench.leaf("bias", {4}, wave(4, 0.9f));
+    next = bench.leaf("next", {3, 4, 3, 3}, wave(108, 0.8f));
+    next_bias = bench.leaf("next_bias", {3}, wave(3, 0.6f));
+    w = bench.leaf("w", {5, 48}, wave(240, 0.3f));
+    w_bias = bench.leaf("w_bias", {5}, wave(5, 0.1f));
+    const Attrs same{{"pad", std::int64_t{1}}};
+    first = graph.emit1("conv2d", {x, kernel, bias}, same);
+    second = graph.emit1("conv2d", {graph.emit1("relu", {first}), next, next_bias}, same);
+    active = graph.emit1("relu", {second});
+    const ValueId hidden = graph.emit1("linear", {graph.emit1("flatten", {active}), w, w_bias});
+    const ValueId out = graph.emit1("relu", {hidden});
+    loss = graph.emit1("reduce_sum", {graph.emit1("mul", {out, out})});
+  }
+  std::vector<ValueId> leaves() const { return {x, kernel, bias, next, next_bias, w, w_bias}; }
+  std::vector<ValueId> gradients() {
+    std::vector<ValueId> found;
+    for (const Gradient& g : differentiate(bench.graph, loss, leaves())) found.push_back(g.grad);
+    return found;
+  }
+  std::size_t relus(const std::vector<ValueId>& outputs) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        bench.graph.schedule(outputs), [&](NodeId at) { return bench.graph.nodes()[at].op == "relu"; }));
+  }
+};
+
+// Also where the reverse pass is made of the fused layers.
+TEST(FuseRelu, KeepsResultsAndGradientsAndLeavesNoReluBehindAConvolution) {
+  LayersWithRelu plain, fused, before;
+  fuse_relu(before.bench.graph, std::array{before.loss});
+  std::vector<ValueId> outputs[3];
+  for (auto* layers : {&plain, &fused, &before}) {
+    std::vector<ValueId>& of = outputs[layers == &plain ? 0 : layers == &fused ? 1 : 2];
+    of = layers->gradients();
+    of.push_back(layers->loss);
+  }
+  fuse_relu(fused.bench.graph, outputs[1]);
+  EXPECT_EQ(plain.relus(outputs[0]), 3u);
+  EXPECT_EQ(fused.relus(outputs[1]), 1u) << "that of the linear layer";
+  EXPECT_EQ(before.relus(outputs[2]), 1u);
+  for (std::size_t i = 0; i < outputs[0].size(); ++i) {
+    const auto expected = plain.bench.eval(outputs[0][i]);
+    for (auto* layers : {&fused, &before}) {
+      const auto found = layers->bench.eval(outputs[layers == &fused ? 1 : 2][i]);
+      ASSERT_EQ(found.size(), expected.size());
+      for (std::size_t k = 0; k < found.size(); ++k) {
+        EXPECT_NEAR(found[k], expected[k], 1e-5f * (1 + std::abs(expected[k]))) << i << ' ' << k;
+      }
+    }
+  }
+}
+
+TEST(FuseRelu, LeavesWhatOthersReadAndWhereNoPassOfTheBiasIsSaved) {
+  LayersWithRelu kept;
+  std::vector<ValueId> outputs = {kept.loss, kept.first, kept.active};
+  fuse_relu(kept.bench.graph, outputs);
+  EXPECT_EQ(kept.relus(outputs), 3u) << "one reads what is kept, one gives it, one is behind a linear layer";
+
+  LayersWithRelu others;
+  Graph& graph = others.bench.graph;
+  const ValueId point = others.bench.leaf("point", {4, 2, 1, 1}, wave(8, 0.5f));
+  const ValueId no_bias =
+      graph.emit1("relu", {graph.emit1("conv2d", {others.x, others.kernel}, {{"pad", std::int64_t{1}}})});
+  const ValueId by_pixel = graph.emit1("relu", {graph.emit1("conv2d", {others.x, point, others.bias})});
+  outputs = {graph.emit1("add", {no_bias, by_pixel})};
+  fuse_relu(graph, outputs);
+  EXPECT_EQ(others.relus(outputs), 2u);
 }
 
 TEST(NormStatistics, RunningOnesMakeRowsIndependent) {

@@ -192,6 +192,50 @@ TEST(DeviceRanks, ARankThatDoesNotComeToNcclIsNamedAfterTheTimeLimit) {
   expect_the_absent_rank_is_named(nccl());
 }
 
+// What rank 0 says of a second step, which it records and rank 1 does not come to; `goes_wrong` happens before it.
+std::string error_of_a_recorded_step(const std::function<void()>& goes_wrong) {
+  std::atomic<bool> over = false;
+  const std::vector<std::string> errors = steps_on_devices(
+      2, cuda::libraries().nccl(), 60,
+      [&](ThreadRank& comm, Trainer& trainer) {
+        trainer.train_step();
+        if (comm.rank() == 1) {
+          while (!over) std::this_thread::yield();
+          return;
+        }
+        goes_wrong();
+        try {
+          trainer.train_step();
+        } catch (const RanksLost&) {
+          over = true;
+          throw;
+        } catch (...) {
+          ADD_FAILURE() << "says nothing of lost ranks";
+          over = true;
+          throw;
+        }
+      },
+      "resnet20");  // three messages: NCCL has not done its part of the second one at once
+  expect_clean_machine();
+  return errors[0];
+}
+
+const std::string kStepOfTwo = "the sums of a step of 2 ranks (3 messages, 1077080 bytes): ";
+
+TEST(DeviceRanks, ARankThatGoesWhileAnotherOneRecordsItsSumsIsGivenUpWithoutWaitingForEver) {
+  if (cuda::libraries().nccl == nullptr) GTEST_SKIP() << "built without NCCL";
+  const std::string said = error_of_a_recorded_step([] { emulator::fail("ncclRemoteError", 1, cudaErrorUnknown); });
+  // By who waits for NCCL, or by the next sum: whoever asks first, on either rank, hears it first.
+  EXPECT_TRUE(said.starts_with(kStepOfTwo)) << said;
+  EXPECT_NE(said.find("remote process exited or there was a network error"), std::string::npos) << said;
+}
+
+TEST(DeviceRanks, ASumThatNcclRefusesAtOnceIsOneOfLostRanks) {
+  if (cuda::libraries().nccl == nullptr) GTEST_SKIP() << "built without NCCL";
+  const std::string said = error_of_a_recorded_step([] { emulator::fail("ncclAllReduce", 1, cudaErrorUnknown); });
+  EXPECT_TRUE(said.starts_with(kStepOfTwo + "ncclAllReduce: unhandled cuda error")) << said;
+}
+
 TEST(DeviceRanks, AGroupThatCannotBeOpenedIsSaidByTheRankThatFailsAndTheOthersDoNotWaitForEver) {
   machine_of(2);
   SummingGroups groups;

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,8 @@
 #include "experiments/results/trial_file.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/run_trial.h"
+#include "kernels/cuda/code_for.h"
+#include "kernels/cuda/layers.h"
 #include "tests/device/run_on_emulated.h"
 #include "tests/said.h"
 #include "tests/training/whole_trial.h"
@@ -57,8 +60,8 @@ TEST_F(Gpus, OneOlderThanTheCodeIsOneLineBeforeAnyTrial) {
   EXPECT_EQ(survey_gpus().problem, "");
   emulator::set_compute_capability(75);
   const std::string problem =
-      "GPU 0 (Emulated GPU) has compute capability 7.5, this program has code for 8.0 and later (CUDA_VISIBLE_DEVICES "
-      "leaves GPUs out)";
+      "GPU 0 (Emulated GPU) has compute capability 7.5, this program has code for 8.0 to 8.9, 9.0 and later "
+      "(CUDA_VISIBLE_DEVICES leaves GPUs out)";
   const RunSaid said = run({"--device", "cuda"});
   EXPECT_EQ(said.code, 69);
   EXPECT_EQ(said.err, "winnow: error: train.device is cuda, but " + problem +
@@ -68,6 +71,18 @@ TEST_F(Gpus, OneOlderThanTheCodeIsOneLineBeforeAnyTrial) {
   EXPECT_EQ(doctor.code, 0) << doctor.out;
   EXPECT_NE(doctor.out.find("none  GPU        " + problem + ": trials are trained on the CPU\n"), std::string::npos)
       << doctor.out;
+}
+
+// Code for 8.0 and 10.0, with PTX of the latter, is none for an H100.
+TEST_F(Gpus, CodeIsForItsOwnMajorNumberAndPtxForAllThatCameLater) {
+  constexpr int kBoth[] = {80, 100}, kOne[] = {86};
+  const cuda::CodeFor both{kBoth, 100}, one{kOne, 86};
+  for (const int capability : {80, 86, 89, 100, 103, 120}) EXPECT_TRUE(cuda::runs_on(both, capability)) << capability;
+  for (const int capability : {75, 90}) EXPECT_FALSE(cuda::runs_on(both, capability)) << capability;
+  EXPECT_FALSE(cuda::runs_on(one, 80));
+  EXPECT_TRUE(cuda::runs_on(one, 90));
+  EXPECT_EQ(cuda::said_of(both), "8.0 to 8.9, 10.0 and later");
+  EXPECT_EQ(cuda::said_of(one), "8.6 and later");
 }
 
 TEST_F(Gpus, CudaWithoutOneIsOneLineBeforeAnyTrial) {
@@ -147,6 +162,64 @@ TEST_F(Gpus, OneThatDoesNotStartEndsTheRunWithOneLine) {
   EXPECT_FALSE(std::filesystem::exists(out() / "failed")) << "no trial is to blame";
 }
 
+TEST_F(Gpus, OneOfSeveralThatDoesNotStartLeavesItsTrialsToTheOthers) {
+  emulator::set_device_count(3);
+  emulator::fail_device(1, cudaErrorECCUncorrectable);
+  const RunSaid said = run({"--strict", "--set", "train.eval_batch=[16, 17, 18, 19, 20]"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("5 trained, 0 diverged, 0 failed")) << said.err;
+  const std::string line =
+      "warning: GPU 1 does not start: cudaStreamSynchronize: uncorrectable ECC error encountered: its worker has "
+      "ended\n";
+  const std::size_t at = said.err.find(line);
+  ASSERT_NE(at, std::string::npos) << said.err;
+  EXPECT_EQ(said.err.find("does not start", at + line.size()), std::string::npos) << "more than one line: " << said.err;
+}
+
+// A single trial is the first GPU's.
+TEST_F(Gpus, AWorkerThatIsAloneTakesAnotherOneForThatWhichDoesNotStart) {
+  emulator::set_device_count(3);
+  emulator::fail_device(0, cudaErrorECCUncorrectable);
+  emulator::fail_device(1, cudaErrorECCUncorrectable);
+  const RunSaid said = run({"--strict", "--set", "train.eval_batch=16"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(result().provenance.at("gpu.uuid"), "GPU-03000000-0000-0000-0000-000000000000");
+}
+
+TEST_F(Gpus, WhereNoneStartsTheRunEnds) {
+  emulator::set_device_count(2);
+  emulator::fail_device(0, cudaErrorECCUncorrectable);
+  emulator::fail_device(1, cudaErrorECCUncorrectable);
+  for (const char* trials : {"train.eval_batch=16", "train.eval_batch=[16, 17, 18]"}) {
+    const RunSaid said = run({"--set", trials});
+    EXPECT_EQ(said.code, 69) << said.err;
+    EXPECT_TRUE(said.has("winnow: error: GPU ")) << said.err;
+    EXPECT_FALSE(std::filesystem::exists(out() / "failed")) << "no trial is to blame";
+  }
+}
+
+TEST_F(Gpus, OneIsKnownByItsUuidWhereAnotherOneHasGone) {
+  emulator::set_device_count(3);
+  GpuSurvey now = survey_gpus();
+  RunDevices devices{.gpus = 3, .name = "x", .problem = "", .uuids = {}};
+  for (const Gpu& gpu : now.gpus) devices.uuids.push_back(gpu.uuid);
+  EXPECT_EQ(devices.number_in(now, 2), 2);
+  now.gpus.erase(now.gpus.begin() + 1);
+  EXPECT_EQ(devices.number_in(now, 0), 0);
+  EXPECT_EQ(devices.number_in(now, 1), std::nullopt);
+  EXPECT_EQ(devices.number_in(now, 2), 1);
+}
+
+TEST_F(Gpus, ThoseThatAreLostAreNoWorkersTurn) {
+  const RunDevices devices{.gpus = 4, .name = "x", .problem = "", .lost = {0, 2}};
+  EXPECT_EQ(devices.usable(), 2);
+  EXPECT_EQ(devices.gpu_of("auto", 0), 1);
+  EXPECT_EQ(devices.gpu_of("auto", 1), 3);
+  EXPECT_EQ(devices.gpu_of("cuda", 2), 1);
+  const RunDevices none{.gpus = 2, .name = "x", .problem = "", .lost = {0, 1}};
+  EXPECT_EQ(none.gpu_of("auto", 1), 1) << "tried again";
+}
+
 // In a thread of its own, which takes the stream and its memory with it.
 TEST_F(Gpus, AFaultOfTheDeviceIsToldFromAFailureOfTheTrial) {
   const TrialSpec spec = spec_of("{name: dense}", "epochs: 1, batch: 32, lr: 0.05, precision: f32");
@@ -182,6 +255,7 @@ TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
             std::string::npos)
       << said.out;
   EXPECT_NE(said.out.find("ok    training   works on GPU 1"), std::string::npos) << said.out;
+  EXPECT_NE(said.out.find(" a step of lenet5\n"), std::string::npos) << "without convolutions: " << said.out;
   EXPECT_NE(said.out.find("driver 13.0, runtime 13.0"), std::string::npos) << said.out;
   emulator::reset();
   emulator::set_driver_version(0);
@@ -203,6 +277,49 @@ TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
   const Said broken = winnow::winnow({"doctor"});
   EXPECT_EQ(broken.code, 69);
   EXPECT_NE(broken.out.find("fail  training   fails on GPU 0: "), std::string::npos) << broken.out;
+}
+
+// Forward of a convolution that this process has not planned yet.
+std::unique_ptr<PlannedLayer> new_layer() {
+  static std::int64_t batch = 100;
+  return cuda::make_layer(ConvShape{.batch = ++batch,
+                                    .height = 3,
+                                    .width = 3,
+                                    .in = 8,
+                                    .out = 8,
+                                    .kernel_h = 3,
+                                    .kernel_w = 3,
+                                    .stride = 1,
+                                    .pad = 1,
+                                    .groups = 1,
+                                    .dtype = DType::F32,
+                                    .bias = false},
+                          Direction::Forward);
+}
+
+TEST_F(Gpus, ACudnnThatDoesNotWorkIsAnErrorAndNoReasonToTrainSlowly) {
+  for (int nth = 1; nth <= 2; ++nth) emulator::fail("cudnnBackendFinalize", nth, cudaErrorUnknown);
+  try {
+    new_layer();
+    ADD_FAILURE() << "is computed all the same";
+  } catch (const std::runtime_error& error) {
+    const std::string said = error.what();
+    EXPECT_TRUE(
+        said.starts_with("cuDNN does not work here, it has no plan for any convolution: cuDNN: no engine for "
+                         "this device (forward of convolution "))
+        << said;
+  }
+}
+
+TEST_F(Gpus, ALayerThatNoLibraryComputesIsNotedOnce) {
+  emulator::fail("cudnnBackendFinalize", 1, cudaErrorUnknown);
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(new_layer()->implementation(), "direct");
+  EXPECT_NE(new_layer()->implementation(), "direct");
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(said.starts_with("note forward of convolution ")) << said;
+  EXPECT_TRUE(said.ends_with(": cuDNN has no way, computed by its definition, slowly\n")) << said;
+  EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
 }
 
 TEST_F(Gpus, DoctorSaysWhetherTheDaemonOfMpsRuns) {

@@ -29,6 +29,7 @@ std::size_t planned_launches(const DryRun& run) {
 struct DryCase {
   const char *name, *model, *optimizer, *precision;
   std::size_t ways_around = 0;  // launches more, for what the stand-in of a library does not offer and the plan assumes
+  const char* fuse_statistics = "false";
 };
 void PrintTo(const DryCase& of, std::ostream* out) { *out << of.name; }
 
@@ -38,7 +39,11 @@ TEST_P(DryRunOnDevice, CountsTheLaunchesOfARecordedStep) {
   emulator::reset();
   const DryCase& of = GetParam();
   SmallTrial trial(of.model, {{"name", "dense"}},
-                   {{"batch", "4"}, {"eval_batch", "10"}, {"optimizer", of.optimizer}, {"precision", of.precision}},
+                   {{"batch", "4"},
+                    {"eval_batch", "10"},
+                    {"optimizer", of.optimizer},
+                    {"precision", of.precision},
+                    {"fuse_statistics", of.fuse_statistics}},
                    {{"height", "8"}, {"width", "8"}, {"channels", "3"}, {"examples", "32"}, {"test_examples", "10"}});
   std::size_t launched = 0, memory = 0;
   {
@@ -64,7 +69,11 @@ TEST_P(DryRunOnDevice, CountsTheLaunchesOfARecordedStep) {
 INSTANTIATE_TEST_SUITE_P(Models, DryRunOnDevice,
                          testing::Values(DryCase{"lenet300", "lenet300", "sgd", "f32"},
                                          DryCase{"lenet300_sam", "lenet300", "sam", "f32"},
+                                         // cuBLASLt's gradients of biases in bf16.
+                                         DryCase{"lenet300_bf16", "lenet300", "sgd", "bf16", 3},
+                                         DryCase{"conv2", "conv2", "sgd", "f32"},
                                          DryCase{"resnet20", "resnet20", "sgd", "f32"},
+                                         DryCase{"resnet20_fused", "resnet20", "sgd", "f32", 0, "true"},
                                          // cuBLASLt's gradient of a bias in bf16.
                                          DryCase{"resnet20_adam_bf16", "resnet20", "adam", "bf16", 1}),
                          [](const auto& at) { return at.param.name; });

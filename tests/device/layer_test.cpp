@@ -42,16 +42,30 @@ double number(const Bytes& bytes, DType dtype, std::size_t i) {
                              : to_float(reinterpret_cast<const bf16*>(bytes.data())[i]);
 }
 
-// The four operands of a layer; which of them are results, the direction says.
+// The operands of a layer; which of them are results, the direction says.
 struct Operands {
   explicit Operands(const ConvShape& s)
       : x(random_numbers(s.batch * s.height * s.width * s.in, s.dtype, "x")),
         weights(random_numbers(s.out * (s.in / s.groups) * s.kernel_h * s.kernel_w, DType::F32, "weights")),
         bias(random_numbers(s.out, DType::F32, "bias")),
-        y(random_numbers(s.batch * s.out_height() * s.out_width() * s.out, s.dtype, "y")) {}
-  Bytes x, weights, bias, y;
-  std::vector<Bytes*> all() { return {&x, &weights, &bias, &y}; }
+        y(random_numbers(s.batch * s.out_height() * s.out_width() * s.out, s.dtype, "y")),
+        sums(random_numbers(2 * s.out, DType::F32, "sums")) {}
+  Bytes x, weights, bias, y, sums;
+  std::vector<Bytes*> all() { return {&x, &weights, &bias, &y, &sums}; }
 };
+
+// What a layer that writes sums has to leave there, of y as the definition has it.
+void sum_by_channel(const ConvShape& s, Operands& of) {
+  const auto channels = static_cast<std::size_t>(s.out);
+  std::vector<double> sums(2 * channels);
+  for (std::size_t i = 0; i < of.y.size() / static_cast<std::size_t>(size_of(s.dtype)); ++i) {
+    const double y = number(of.y, s.dtype, i);
+    sums[i % channels] += y;
+    sums[channels + i % channels] += y * y;
+  }
+  for (std::size_t c = 0; c < sums.size(); ++c)
+    reinterpret_cast<float*>(of.sums.data())[c] = static_cast<float>(sums[c]);
+}
 
 class DeviceLayer : public testing::TestWithParam<LayerCase> {};
 
@@ -63,6 +77,7 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
   definition.run(
       {expected.x.data(), expected.weights.data(), shape.bias ? expected.bias.data() : nullptr, expected.y.data()},
       Exec{.scratch = scratch.get()});
+  if (shape.sums) sum_by_channel(shape, expected);
   in_every_order([&] {
     const auto stream = open_device();
     const std::unique_ptr<PlannedLayer> layer =
@@ -71,6 +86,9 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
     const bool no_library = by_definition || (shape.groups > 1 && direction != Direction::Forward);
     if (kEmulated) {
       EXPECT_EQ(layer->implementation() == "direct", no_library) << layer->implementation();
+      EXPECT_EQ(layer->writes_sums(), shape.sums);
+    } else if (shape.sums && !layer->writes_sums()) {
+      GTEST_SKIP() << "cuDNN has no plan with sums for it";
     }
     Operands found(shape);
     std::vector<Memory> memory;
@@ -80,7 +98,7 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
     const Bytes noise(margin + scratch_bytes + margin, std::byte{0xff});
     const Memory workspace(stream, noise.size());
     const LayerBuffers buffers{memory[0].get(), memory[1].get(), shape.bias ? memory[2].get() : nullptr,
-                               memory[3].get()};
+                               memory[3].get(), shape.sums ? memory[4].get() : nullptr};
     const Exec exec{.device = Device::Cuda, .stream = stream->queue(), .scratch = workspace.get() + margin};
     std::unique_ptr<Recording> recording;
     std::vector<Bytes> first;
@@ -109,6 +127,7 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
     const double tolerance = shape.dtype == DType::BF16 ? 1e-2 : 1e-4;
     for (std::size_t k = 0; k < first.size(); ++k) {
       const DType dtype = k == 0 || k == 3 ? shape.dtype : DType::F32;
+      if (k == 4 && !shape.sums) continue;
       const Bytes& right = *expected.all()[k];
       const std::size_t count = right.size() / static_cast<std::size_t>(size_of(dtype));
       double largest = 0, off = 0;
@@ -152,6 +171,10 @@ std::vector<LayerCase> layer_cases() {
       {"many_rows",
        with([](ConvShape& s) { s.batch = 5, s.height = s.width = 30, s.in = 3, s.out = 5, s.bias = true; })},
       {"depthwise", with([](ConvShape& s) { s.groups = 16; })},
+      {"with_sums", with([](ConvShape& s) { s.sums = true; })},
+      {"first_layer_with_sums", with([](ConvShape& s) { s.in = 3, s.sums = true; })},
+      {"pointwise_with_sums",
+       with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0, s.sums = true; })},
       {"linear", with([](ConvShape& s) {
          s.batch = 32, s.height = s.width = s.kernel_h = s.kernel_w = 1, s.pad = 0, s.in = 49, s.out = 10,
          s.bias = true;
@@ -164,6 +187,7 @@ std::vector<LayerCase> layer_cases() {
            {std::pair(Direction::Forward, "forward"), std::pair(Direction::BackwardData, "data"),
             std::pair(Direction::BackwardWeights, "weights")}) {
         for (const bool by_definition : {false, true}) {
+          if (shape.sums && (by_definition || direction != Direction::Forward)) continue;
           const std::string by = by_definition ? "_by_definition" : "";
           cases.push_back({name + "_" + name_of(dtype) + "_" + way + by, shape, direction, by_definition});
           cases.back().shape.dtype = dtype;
@@ -173,6 +197,38 @@ std::vector<LayerCase> layer_cases() {
     }
   }
   return cases;
+}
+
+// Bias, groups, a stride for which the stand-in has no plan, and channels that are padded: as if no sums had been asked for.
+TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
+  const auto stream = open_device();
+  const ConvShape base{.batch = 2,
+                       .height = 6,
+                       .width = 6,
+                       .in = 8,
+                       .out = 16,
+                       .kernel_h = 3,
+                       .kernel_w = 3,
+                       .stride = 1,
+                       .pad = 1,
+                       .groups = 1,
+                       .dtype = DType::BF16,
+                       .bias = false};
+  const auto expect_usual = [&](const auto& change) {
+    ConvShape plain = base;
+    change(plain);
+    ConvShape shape = plain;
+    shape.sums = true;
+    const auto usual = cuda::make_layer(plain, Direction::Forward), found = cuda::make_layer(shape, Direction::Forward);
+    EXPECT_FALSE(found->writes_sums());
+    EXPECT_EQ(found->implementation(), usual->implementation());
+    EXPECT_EQ(found->scratch_bytes(), usual->scratch_bytes());
+  };
+  expect_usual([](ConvShape& s) { s.bias = true; });
+  expect_usual([](ConvShape& s) { s.groups = 8; });
+  expect_usual([](ConvShape& s) { s.out = 12; });
+  expect_usual([](ConvShape& s) { s.out = 12, s.kernel_h = s.kernel_w = 1, s.pad = 0; });
+  if (kEmulated) expect_usual([](ConvShape& s) { s.stride = 2; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, DeviceLayer, testing::ValuesIn(layer_cases()),

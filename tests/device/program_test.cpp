@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/passes.h"
 #include "core/program.h"
 #include "tests/device/emulated.h"
 
@@ -51,6 +54,38 @@ TEST(DeviceProgram, ReplaysReadWhatIsFedAndWhereLeavesAreBound) {
         program.run();
         EXPECT_EQ(value_of(program, sum.y), (Three{static_cast<float>(round) + plus, 0, 2 + plus})) << round;
       }
+    }
+  });
+}
+
+// Behind a ReLU that is part of its convolution: inf - inf, an infinite sum and one below zero.
+TEST(DeviceProgram, AReluThatIsPartOfAConvolutionKeepsNaN) {
+  in_every_order([] {
+    for (const DType type : {DType::F32, DType::BF16}) {
+      const RunContext context(open_device(), 1);
+      const float infinity = std::numeric_limits<float>::infinity();
+      Graph graph;
+      const ValueId x = graph.input("x", {1, 1, 3, 1}), w = graph.input("w", {3, 1, 1, 3}), b = graph.input("b", {3});
+      const auto cast_to = [&](ValueId value, DType to) {
+        return graph.emit1("cast", {value}, {{"dtype", std::string(name_of(to))}});
+      };
+      const ValueId in = type == DType::F32 ? x : cast_to(x, type);
+      const ValueId active = graph.emit1("relu", {graph.emit1("conv2d", {in, w, b})});
+      const ValueId y = type == DType::F32 ? graph.emit1("add", {active, active}) : cast_to(active, DType::F32);
+      fuse_relu(graph, std::array{y});
+      for (const NodeId at : graph.schedule(std::array{y})) ASSERT_NE(graph.nodes()[at].op, "relu");
+      const Memory weights(context.stream(), 9 * sizeof(float)), bias = filled(context, {0, 1, 2});
+      const float values[9] = {1, -1, 0, 1, 1, 0, -1, -1, 3};
+      context.stream()->upload(weights.get(), values, sizeof values);
+      Program program(graph, std::vector{y}, std::vector<Binding>{{x, nullptr}, {w, weights.get()}, {b, bias.get()}},
+                      context);
+      Three fed{infinity, infinity, 1};
+      program.feed(x, fed.data());
+      program.run();
+      const Three found = value_of(program, y);
+      EXPECT_TRUE(std::isnan(found[0])) << name_of(type) << ": " << found[0];
+      EXPECT_EQ(found[1], infinity) << name_of(type);
+      EXPECT_EQ(found[2], 0.0f) << name_of(type);
     }
   });
 }

@@ -76,6 +76,11 @@ TEST_P(TrialOfRanks, FollowsTheRanksOfTheCpuAndRepeatsBitForBit) {
 std::vector<TrialCase> trials_of_ranks() {
   std::vector<TrialCase> all = {
       {"sam", "lenet300", {{"name", "dense"}}, {{"optimizer", "sam"}}, tiny_images()},
+      {"fused_statistics",
+       "resnet20",
+       {{"name", "dense"}},
+       {{"epochs", "1"}, {"fuse_statistics", "true"}},
+       tiny_images()},
       {"resting", "lenet300", recipe_of(find_method("freezeout")).method, {}, tiny_images()},
   };
   for (const char* name : {"snip", "rigl", "freezenet", "interspace", "imp", "edge_popup"}) {

@@ -24,6 +24,14 @@ TEST_P(ResumeOnDevice, EndsWithTheSameBits) {
 #endif
 }
 
+TEST(ResumeOnDevice, EndsWithTheSameBitsWithStatisticsFromConvolutions) {
+#if defined(WINNOW_EMULATED)
+  machine_of(1);
+#endif
+  const Recipe recipe{"dense", "resnet20", {{"name", "dense"}}};
+  expect_equal_after_stops(recipe, {1, 3, 2}, {{"fuse_statistics", "true"}, {"batch", "4"}}, open_device);
+}
+
 // Masks that stay, change and come with snapshots; factors of layers; scores in place of weights; two passes; moments.
 INSTANTIATE_TEST_SUITE_P(Trials, ResumeOnDevice,
                          testing::Values(ResumeCase{"dense", "sgd"}, ResumeCase{"rigl", "sgd"},

@@ -48,6 +48,22 @@ std::vector<TrialCase> trials() {
       {"resnet20", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
       // Sums of batch norms have another order than on the CPU, and what bf16 then rounds differently grows with the layers.
       {"resnet20_in_bf16", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.08},
+      {"fused_statistics", "resnet20", {{"name", "dense"}}, {{"epochs", "1"}, {"fuse_statistics", "true"}}, tiny},
+      // And statistics are those of numbers that are not rounded yet.
+      {"fused_statistics_in_bf16",
+       "resnet20",
+       {{"name", "dense"}},
+       {{"epochs", "1"}, {"fuse_statistics", "true"}, {"precision", "bf16"}},
+       tiny,
+       0.12},
+      {"fused_statistics_sam",
+       "resnet20",
+       {{"name", "dense"}},
+       {{"epochs", "1"}, {"fuse_statistics", "true"}, {"optimizer", "sam"}},
+       tiny},
+      {"lenet300_in_bf16", "lenet300", {{"name", "dense"}}, {{"precision", "bf16"}}, tiny, 0.05},
+      {"conv2", "conv2", {{"name", "dense"}}, {{"epochs", "1"}}, tiny},
+      {"conv2_in_bf16", "conv2", {{"name", "dense"}}, {{"epochs", "1"}, {"precision", "bf16"}}, tiny, 0.05},
       {"lenet5_in_bf16", "lenet5", {{"name", "dense"}}, {{"precision", "bf16"}}, small, 0.05},
   };
   for (const Recipe& recipe : each_method()) {

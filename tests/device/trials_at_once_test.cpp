@@ -54,7 +54,9 @@ class AtOnce : public RunOnEmulated {
       : RunOnEmulated(axes) {}
   RunSaid run(const std::string& at_once, std::vector<std::string> more = {}) const {
     more.insert(more.begin(), {"--device", "cuda", "--trials-per-device", at_once});
-    return RunOnEmulated::run(more);
+    const RunSaid said = RunOnEmulated::run(more);
+    EXPECT_EQ(said.has("ended by signal") || said.has("ended with exit code"), process_dies_) << said.err;
+    return said;
   }
   // In a worker, whose trials wait in a launch until so many are in work.
   Running in_work(std::size_t trials) const {
@@ -97,7 +99,8 @@ class AtOnce : public RunOnEmulated {
     std::filesystem::remove_all(out());
     return found;
   }
-  std::size_t peak_ = 0;  // bytes that the largest of these took
+  std::size_t peak_ = 0;       // bytes that the largest of these took
+  bool process_dies_ = false;  // in the runs that follow
 };
 
 TEST_F(AtOnce, ResultsAreThoseOfTrialsAlone) {
@@ -197,6 +200,7 @@ TEST_F(AtOnceLost, TrialsOfAProcessThatIsKilledAreTrainedAlone) {
   emulator::before_launches([&] {
     if (*killed == 0 && in_work(3).size() == 3 && (*killed).exchange(1) == 0) ::kill(::getpid(), SIGKILL);
   });
+  process_dies_ = true;
   const RunSaid said = run("3");
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("given back, to be trained alone: its process, with ")) << said.err;
@@ -218,11 +222,14 @@ TEST_F(AtOnceLost, ATrialThatEndsItsProcessAloneAsWellHasFailed) {
       ::kill(::getpid(), SIGKILL);
     }
   });
+  process_dies_ = true;
   const RunSaid said = run("3");
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("2 trained, 0 diverged, 1 failed")) << said.err;
   EXPECT_EQ(digests(), expected);
-  EXPECT_EQ(reason_why_failed(bad), "its process ended by signal 9 (Killed), perhaps for want of memory");
+  EXPECT_EQ(reason_why_failed(bad),
+            "given up after 3 crashes before anything was saved, the last one: its process ended by signal 9 (Killed), "
+            "perhaps for want of memory");
 }
 
 TEST_F(AtOnceLost, AFaultOfTheDeviceCostsNoneOfSeveralTrials) {
@@ -233,6 +240,7 @@ TEST_F(AtOnceLost, AFaultOfTheDeviceCostsNoneOfSeveralTrials) {
       emulator::fail_device(0, cudaErrorIllegalAddress);
     }
   });
+  process_dies_ = true;
   const RunSaid said = run("3");
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("given back, to be trained alone: its process, with ")) << said.err;
@@ -248,6 +256,7 @@ TEST_F(AtOnceLost, AFaultOfTheDeviceIsTheFailureOfATrialThatIsAlone) {
   emulator::before_launches([&] {
     if (is_training(bad)) emulator::fail_device(0, cudaErrorIllegalAddress);
   });
+  process_dies_ = true;
   const RunSaid said = run("1");
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_TRUE(said.has("2 trained, 0 diverged, 1 failed")) << said.err;

@@ -65,7 +65,7 @@ cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
 
 cudaError_t cudaDeviceSynchronize() {
   return call("cudaDeviceSynchronize", Needs::NoCapture, [](Machine& machine, Machine::Lock& lock) {
-    return machine.wait_for_device(lock, host_thread().device);
+    return machine.wait_for_queues(lock, host_thread().device);
   });
 }
 

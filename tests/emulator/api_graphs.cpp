@@ -15,12 +15,11 @@ bool joined(const Capture& capture) {
     for (const std::size_t before : node.after) last[before] = false;
   }
   for (const std::size_t node : capture.origin->tail) last[node] = false;
-  return std::find(last.begin(), last.end(), true) == last.end();
+  return std::ranges::find(last, true) == last.end();
 }
 
 void end_capture(Machine& machine, const std::shared_ptr<Capture>& capture) {
   capture->ended = true;
-  std::erase(machine.captures, capture);
   for (const std::shared_ptr<CUstream_st>& stream : machine.queues) {
     if (stream->capture != capture) continue;
     stream->capture = nullptr;
@@ -31,23 +30,18 @@ void end_capture(Machine& machine, const std::shared_ptr<Capture>& capture) {
 }  // namespace
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
-  return call("cudaStreamBeginCapture", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
+  return stream_call("cudaStreamBeginCapture", handle, [&](Machine&, Machine::Lock&, CUstream_st& stream) {
     if (handle == nullptr || mode != cudaStreamCaptureModeThreadLocal) return cudaErrorStreamCaptureUnsupported;
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-    if (stream->capture != nullptr) return cudaErrorIllegalState;
-    stream->capture = std::make_shared<Capture>(Capture{handle, std::this_thread::get_id()});
-    machine.captures.push_back(stream->capture);
+    if (stream.capture != nullptr) return cudaErrorIllegalState;
+    stream.capture = std::make_shared<Capture>(Capture{handle, std::this_thread::get_id()});
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
-  return call("cudaStreamEndCapture", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    *graph = nullptr;
-    const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-    const std::shared_ptr<Capture> capture = stream->capture;
+  *graph = nullptr;
+  return stream_call("cudaStreamEndCapture", handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
+    const std::shared_ptr<Capture> capture = stream.capture;
     if (capture == nullptr) return cudaErrorIllegalState;
     if (capture->thread != std::this_thread::get_id()) return cudaErrorStreamCaptureWrongThread;
     if (capture->origin != handle) {
@@ -58,18 +52,16 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     end_capture(machine, capture);
     if (capture->broken) return cudaErrorStreamCaptureInvalidated;
     if (!whole) return cudaErrorStreamCaptureUnjoined;
-    const auto made = std::make_shared<CUgraph_st>(CUgraph_st{capture->graph});
-    machine.graphs[*graph = made.get()] = made;
+    *graph = add(machine.graphs, {capture->graph});
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t handle, unsigned long long) {
   return call("cudaGraphInstantiate", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const auto found = machine.graphs.find(graph);
-    if (found == machine.graphs.end()) return cudaErrorInvalidValue;
-    const auto made = std::make_shared<CUgraphExec_st>(CUgraphExec_st{found->second->graph});
-    machine.graph_execs[*exec = made.get()] = made;
+    const std::shared_ptr<CUgraph_st> graph = find(machine.graphs, handle);
+    if (graph == nullptr) return cudaErrorInvalidValue;
+    *exec = add(machine.graph_execs, {graph->graph});
     ++machine.direct.recordings;
     return cudaSuccess;
   });
@@ -77,29 +69,19 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
   announce_launch();
-  return stream_call("cudaGraphLaunch", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
-    const auto found = machine.graph_execs.find(exec);
-    if (found == machine.graph_execs.end()) return cudaErrorInvalidResourceHandle;
-    if (const cudaError_t refused = machine.refuse_in_capture(*stream); refused != cudaSuccess) return refused;
-    CUgraphExec_st& launched = *found->second;
+  return stream_call("cudaGraphLaunch", handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
+    const std::shared_ptr<CUgraphExec_st> launched = find(machine.graph_execs, exec);
+    if (launched == nullptr) return cudaErrorInvalidResourceHandle;
+    if (const cudaError_t refused = machine.refuse_in_capture(&stream); refused != cudaSuccess) return refused;
     ++machine.direct.graph_launches;
-    for (const GraphNode& node : launched.graph->nodes) count(machine.in_graphs, node.work);
-    Queued queued;
-    queued.graph = launched.graph;
-    queued.after = launched.last;
-    queued.reached = launched.last = std::make_shared<Moment>();
-    queued.done.resize(launched.graph->nodes.size());
-    machine.push(stream, std::move(queued));
+    for (const GraphNode& node : launched->graph->nodes) count(machine.in_graphs, node.work);
+    const auto end = std::make_shared<Moment>();
+    machine.push(stream, {launched->graph, std::exchange(launched->last, end), end});
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return call("cudaGraphDestroy", Needs::Device,
-              [&](Machine& machine, Machine::Lock&) { return release(machine, machine.graphs, graph); });
-}
-
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return release("cudaGraphDestroy", &MachineState::graphs, graph); }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return call("cudaGraphExecDestroy", Needs::Device,
-              [&](Machine& machine, Machine::Lock&) { return release(machine, machine.graph_execs, exec); });
+  return release("cudaGraphExecDestroy", &MachineState::graph_execs, exec);
 }

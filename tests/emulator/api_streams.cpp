@@ -16,14 +16,9 @@ cudaError_t join_capture(CUstream_st& stream, const CUevent_st& event) {
   }
   stream.capture = event.capture;
   for (const std::size_t node : event.tail) {
-    if (std::find(stream.tail.begin(), stream.tail.end(), node) == stream.tail.end()) stream.tail.push_back(node);
+    if (std::ranges::find(stream.tail, node) == stream.tail.end()) stream.tail.push_back(node);
   }
   return cudaSuccess;
-}
-
-std::shared_ptr<CUevent_st> event_of(const Machine& machine, cudaEvent_t handle) {
-  const auto found = machine.events.find(handle);
-  return found == machine.events.end() ? nullptr : found->second;
 }
 
 }  // namespace
@@ -31,48 +26,47 @@ std::shared_ptr<CUevent_st> event_of(const Machine& machine, cudaEvent_t handle)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return call("cudaStreamCreateWithFlags", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
     if (flags != cudaStreamNonBlocking) return cudaErrorNotSupported;
-    const auto made = std::make_shared<CUstream_st>(CUstream_st{host_thread().device});
-    machine.queues.push_back(made);
-    machine.streams[*stream = made.get()] = made;
+    *stream = add(machine.streams, {host_thread().device});
+    machine.queues.push_back(machine.streams[*stream]);
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   return call("cudaStreamDestroy", Needs::Device, [&](Machine& machine, Machine::Lock&) {
-    const auto found = machine.streams.find(stream);
-    if (found == machine.streams.end()) return cudaErrorInvalidResourceHandle;
-    if (found->second->capture != nullptr) found->second->capture->broken = true;
-    machine.streams.erase(found);  // what is queued still runs
+    const std::shared_ptr<CUstream_st> stream = find(machine.streams, handle);
+    if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+    if (stream->capture != nullptr) stream->capture->broken = true;
+    machine.streams.erase(handle);  // what is queued still runs
     return device_error(machine);
   });
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-  return stream_call("cudaStreamSynchronize", handle, [&](Machine& machine, Machine::Lock& lock, const auto& stream) {
-    const cudaError_t refused = machine.refuse_in_capture(*stream);
-    return refused != cudaSuccess ? refused : machine.wait_for_stream(lock, stream);
+  return stream_call("cudaStreamSynchronize", handle, [](Machine& machine, Machine::Lock& lock, CUstream_st& stream) {
+    const cudaError_t refused = machine.refuse_in_capture(&stream);
+    return refused != cudaSuccess ? refused : machine.wait_for_queues(lock, stream.device, &stream);
   });
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
-  return stream_call("cudaStreamQuery", handle, [&](Machine& machine, Machine::Lock& lock, const auto& stream) {
-    if (const cudaError_t refused = machine.refuse_in_capture(*stream); refused != cudaSuccess) return refused;
-    if (stream->queue.empty()) return machine.wait(lock, stream->device, {});
-    machine.some_progress(lock, stream->device);  // time goes by
+  return stream_call("cudaStreamQuery", handle, [](Machine& machine, Machine::Lock& lock, CUstream_st& stream) {
+    if (const cudaError_t refused = machine.refuse_in_capture(&stream); refused != cudaSuccess) return refused;
+    if (stream.queue.empty()) return machine.wait(lock, stream.device, {});
+    machine.some_progress(lock, stream.device);  // time goes by
     return cudaErrorNotReady;
   });
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
-  return stream_call("cudaStreamWaitEvent", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
+  return stream_call("cudaStreamWaitEvent", handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
+    const std::shared_ptr<CUevent_st> event = find(machine.events, of);
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    if (stream->capture != nullptr && stream->capture->broken) return cudaErrorStreamCaptureInvalidated;
-    if (event->capture != nullptr) return join_capture(*stream, *event);
+    if (stream.capture != nullptr && stream.capture->broken) return cudaErrorStreamCaptureInvalidated;
+    if (event->capture != nullptr) return join_capture(stream, *event);
     if (event->moment == nullptr) return cudaSuccess;
-    if (stream->capture != nullptr) {
-      stream->capture->broken = true;
+    if (stream.capture != nullptr) {
+      stream.capture->broken = true;
       return cudaErrorStreamCaptureIsolation;
     }
     machine.push(stream, {.after = event->moment});
@@ -82,21 +76,17 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return call("cudaEventCreateWithFlags", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    if (flags != cudaEventDisableTiming) return cudaErrorNotSupported;
-    const auto made = std::make_shared<CUevent_st>();
-    machine.events[*event = made.get()] = made;
+    if ((flags & ~cudaEventBlockingSync) != cudaEventDisableTiming) return cudaErrorNotSupported;
+    *event = add(machine.events, {.blocking = (flags & cudaEventBlockingSync) != 0});
     return cudaSuccess;
   });
 }
 
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  return call("cudaEventDestroy", Needs::Device,
-              [&](Machine& machine, Machine::Lock&) { return release(machine, machine.events, event); });
-}
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return release("cudaEventDestroy", &MachineState::events, event); }
 
 cudaError_t cudaEventQuery(cudaEvent_t of) {
   return call("cudaEventQuery", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
+    const std::shared_ptr<CUevent_st> event = find(machine.events, of);
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
     if (event->capture != nullptr) {
       event->capture->broken = true;
@@ -108,15 +98,27 @@ cudaError_t cudaEventQuery(cudaEvent_t of) {
   });
 }
 
-cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
-  return stream_call("cudaEventRecord", handle, [&](Machine& machine, Machine::Lock&, const auto& stream) {
-    const std::shared_ptr<CUevent_st> event = event_of(machine, of);
+// Of events that put the host to sleep; it would spin for others.
+cudaError_t cudaEventSynchronize(cudaEvent_t of) {
+  return call("cudaEventSynchronize", Needs::NoCapture, [&](Machine& machine, Machine::Lock& lock) {
+    const std::shared_ptr<CUevent_st> event = find(machine.events, of);
     if (event == nullptr) return cudaErrorInvalidResourceHandle;
-    if (stream->capture != nullptr && stream->capture->broken) return cudaErrorStreamCaptureInvalidated;
-    event->capture = stream->capture;
-    event->tail = stream->tail;
+    if (!event->blocking) return cudaErrorNotSupported;
+    if (event->moment == nullptr) return cudaSuccess;
+    ++machine.direct.synchronisations;
+    return machine.wait(lock, host_thread().device, {event->moment});
+  });
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t of, cudaStream_t handle) {
+  return stream_call("cudaEventRecord", handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
+    const std::shared_ptr<CUevent_st> event = find(machine.events, of);
+    if (event == nullptr) return cudaErrorInvalidResourceHandle;
+    if (stream.capture != nullptr && stream.capture->broken) return cudaErrorStreamCaptureInvalidated;
+    event->capture = stream.capture;
+    event->tail = stream.tail;
     event->moment = nullptr;
-    if (stream->capture != nullptr) return cudaSuccess;
+    if (stream.capture != nullptr) return cudaSuccess;
     event->moment = std::make_shared<Moment>();
     machine.push(stream, {.reached = event->moment});
     return cudaSuccess;

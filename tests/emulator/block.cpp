@@ -1,9 +1,12 @@
 #include "tests/emulator/block.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <boost/context/protected_fixedsize_stack.hpp>
 #include <map>
 #include <numeric>
+#include <system_error>
 
 namespace winnow::emulator {
 
@@ -28,18 +31,22 @@ std::string text_of(const Place& place) { return std::string(place.file_name()) 
 
 }  // namespace
 
-struct Block::Worker {
-  boost::context::fiber fiber;
-  unsigned lane = 0;
-};
-
+// By a key of the thread and not a thread_local: what a thread's own objects give back as it ends makes it run what is queued,
+// and they may have been made before the thread's first kernel, to be destroyed last. Keys come after all of them.
 Block& Block::of_this_thread() {
-  static thread_local Block block;
-  return block;
+  static const pthread_key_t key = [] {
+    pthread_key_t made{};
+    const int status = ::pthread_key_create(&made, [](void* block) { delete static_cast<Block*>(block); });
+    if (status != 0) throw std::system_error(status, std::generic_category(), "pthread_key_create");
+    return made;
+  }();
+  auto* block = static_cast<Block*>(::pthread_getspecific(key));
+  if (block != nullptr) return *block;
+  auto made = std::make_unique<Block>();
+  const int status = ::pthread_setspecific(key, made.get());
+  if (status != 0) throw std::system_error(status, std::generic_category(), "pthread_setspecific");
+  return *made.release();
 }
-
-Block::Block() = default;
-Block::~Block() = default;
 
 void Block::run(const KernelLaunch& launch, LaneOrder order, std::uint64_t seed) {
   std::mt19937_64 random(seed);

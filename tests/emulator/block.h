@@ -24,8 +24,6 @@ class Block {
   static constexpr std::size_t kArenaBytes = 2 * kMostShared;  // with guards and what alignment costs
 
   static Block& of_this_thread();
-  Block();
-  ~Block();
 
   // All blocks of a launch. Throws Failure for what a kernel does wrong.
   void run(const KernelLaunch& launch, LaneOrder order, std::uint64_t seed);
@@ -36,7 +34,10 @@ class Block {
 
  private:
   enum class State : std::uint8_t { New, Running, Waiting, Ready, Done };
-  struct Worker;
+  struct Worker {
+    boost::context::fiber fiber{};
+    unsigned lane = 0;
+  };
   struct Lane {
     State state = State::New;
     Meeting meeting{};
@@ -49,11 +50,7 @@ class Block {
   struct SharedArray {
     const void* tag;
     std::size_t begin, bytes;
-    std::string name;
-  };
-
-  struct alignas(256) Arena {
-    std::byte bytes[kArenaBytes];
+    const char* name;
   };
 
   void run_block();
@@ -63,7 +60,6 @@ class Block {
   void release_barrier();
   bool complete(unsigned index);
   std::string stuck() const;
-  void add_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name);
   void poison(const SharedArray& array);
   void check_shared() const;
   bool next_lane_exists() const { return next_ < count_ && failure_ == nullptr; }
@@ -77,8 +73,7 @@ class Block {
   std::vector<unsigned> lane_order_;
   unsigned count_ = 0, next_ = 0, done_ = 0, at_barrier_ = 0;
   std::exception_ptr failure_;
-  const std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
-  std::byte* const shared_ = arena_->bytes;
+  alignas(256) std::byte shared_[kArenaBytes];
   std::vector<SharedArray> arrays_;
 };
 

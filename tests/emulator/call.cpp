@@ -26,10 +26,8 @@ bool launchable(const KernelLaunch& launch) {
   return launch.block > 0 && launch.block <= Block::kMostThreads && launch.grid > 0 && launch.grid < 1u << 31;
 }
 
-// Kernels are launched on streams of the device that is current.
-bool is_of_current_device(const std::shared_ptr<CUstream_st>& stream) {
-  return stream != nullptr && stream->device == host_thread().device;
-}
+// Kernels are launched on streams of the device that is current, work of libraries too.
+bool is_of_current_device(const CUstream_st& stream) { return stream.device == host_thread().device; }
 
 }  // namespace
 
@@ -66,11 +64,10 @@ cudaError_t entry_error(Machine& machine, const char* name, Needs needs) {
   return needs == Needs::NoCapture ? machine.refuse_in_capture() : cudaSuccess;
 }
 
-cudaError_t enqueue(const char* name, cudaStream_t stream, Work work) {
-  return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
-    if (work.kind == Kind::Library && !is_of_current_device(on)) return cudaErrorInvalidResourceHandle;
-    return machine.enqueue(on, std::move(work));
+cudaError_t enqueue(const char* name, cudaStream_t handle, Work work) {
+  return stream_call(name, handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
+    if (!is_of_current_device(stream)) return cudaErrorInvalidResourceHandle;
+    return machine.enqueue(stream, std::move(work));
   });
 }
 
@@ -82,24 +79,21 @@ cudaError_t injected(const char* name) {
 
 bool is_device_memory(const void* at, std::size_t bytes) {
   Machine& machine = Machine::instance();
-  if (host_thread().executing != nullptr) {
-    return machine.memory.holds(at, bytes);  // the lock is this thread's
-  }
   const Machine::Lock lock(machine.mutex);
-  return machine.memory.holds(at, bytes);
+  const Memory::Allocation* holder = machine.memory.holder(at, bytes);
+  return holder != nullptr && holder->device != Memory::kHost;
 }
 
-void launch_kernel(cudaStream_t stream, KernelLaunch launch) {
+void launch_kernel(cudaStream_t handle, KernelLaunch launch) {
   announce_launch();
-  call("launch", Needs::WorkingDevice, [&](Machine& machine, Machine::Lock&) {
-    const std::shared_ptr<CUstream_st> on = machine.stream_of(stream);
+  stream_call("launch", handle, [&](Machine& machine, Machine::Lock&, CUstream_st& stream) {
     if (!launchable(launch)) return cudaErrorInvalidConfiguration;
-    if (!is_of_current_device(on)) return cudaErrorInvalidResourceHandle;
+    if (!is_of_current_device(stream)) return cudaErrorInvalidResourceHandle;
     std::string name = kernel_name(launch);
     return machine.enqueue(
-        on, {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
-               Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
-             }});
+        stream, {.kind = Kind::Kernel, .name = std::move(name), .run = [&machine, launch = std::move(launch)] {
+                   Block::of_this_thread().run(launch, machine.lane_order, machine.lane_seed + machine.launches++);
+                 }});
   });
 }
 

@@ -35,19 +35,19 @@ template <class Body>
 cudaError_t stream_call(const char* name, cudaStream_t handle, const Body& body) {
   return call(name, Needs::WorkingDevice, [&](Machine& machine, Machine::Lock& lock) {
     const std::shared_ptr<CUstream_st> stream = machine.stream_of(handle);
-    return stream == nullptr ? cudaErrorInvalidResourceHandle : body(machine, lock, stream);
+    return stream == nullptr ? cudaErrorInvalidResourceHandle : body(machine, lock, *stream);
   });
 }
 
 // The error that the current device has for good, for calls that work on one that has failed.
-inline cudaError_t device_error(const Machine& machine) {
-  return machine.devices.at(static_cast<std::size_t>(host_thread().device)).sticky;
-}
+inline cudaError_t device_error(Machine& machine) { return machine.device_at(host_thread().device).sticky; }
 
-// Gives back the object of a handle.
+// A call that gives back the object of a handle.
 template <class T>
-cudaError_t release(Machine& machine, Handles<T>& handles, const T* handle) {
-  return handles.erase(handle) == 0 ? cudaErrorInvalidResourceHandle : device_error(machine);
+cudaError_t release(const char* name, Handles<T> MachineState::*handles, const T* handle) {
+  return call(name, Needs::Device, [&](Machine& machine, Machine::Lock&) {
+    return (machine.*handles).erase(handle) == 0 ? cudaErrorInvalidResourceHandle : device_error(machine);
+  });
 }
 
 }  // namespace winnow::emulator

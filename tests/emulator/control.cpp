@@ -11,7 +11,6 @@ namespace {
 class Locked {
  public:
   Machine* operator->() { return &machine_; }
-  EmulatedDevice& device(int index) { return machine_.devices.at(static_cast<std::size_t>(index)); }
 
  private:
   Machine& machine_ = Machine::instance();
@@ -53,12 +52,11 @@ std::size_t pending() {
 void fail(std::string_view call, int nth, cudaError_t error) { Locked()->faults.emplace(call, std::pair{nth, error}); }
 // Without the lock, which the thread that a signal interrupts may hold.
 void fail_device(int device, cudaError_t error) {
-  EmulatedDevice& of = Machine::instance().devices.at(static_cast<std::size_t>(device));
-  std::atomic_ref(of.coming).store(error);
+  std::atomic_ref(Machine::instance().device_at(device).coming).store(error);
 }
 void clear_error(int device) {
   Locked machine;
-  machine.device(device).coming = machine.device(device).sticky = cudaSuccess;
+  machine->device_at(device).coming = machine->device_at(device).sticky = cudaSuccess;
   host_thread().last_error = cudaSuccess;
 }
 

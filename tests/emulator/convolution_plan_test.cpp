@@ -117,12 +117,41 @@ TEST_F(Convolutions, ValuesAreThoseOfPlainLoops) {
   EXPECT_EQ(reports().size(), 0u);
 }
 
+// Whole numbers, so that no order of sums matters; in bf16 y is rounded and what is summed is not.
+TEST_F(Convolutions, SumsAreThoseOfWhatIsNotRoundedYet) {
+  for (const DType type : {DType::F32, DType::BF16}) {
+    const ConvShape s = changed([&](ConvShape& of) { of.dtype = type, of.stride = 1, of.sums = true; });
+    ConvolutionPlan plan(s, Direction::Forward, kLimit);
+    make(s, plan.weights_type());
+    const std::vector<double> right = by_loops(s, Direction::Forward);
+    float* const sums = on_device(std::vector<float>(32, NAN));
+    plan.run(nullptr, x.at, w.at, y.at, workspace, sums);
+    y.refresh();
+    const std::vector<float> found = read(sums, 32);
+    bool rounded = false;
+    for (std::size_t c = 0; c < 16; ++c) {
+      double sum = 0, squares = 0;
+      for (std::size_t i = c; i < right.size(); i += 16) {
+        sum += right[i];
+        squares += right[i] * right[i];
+        rounded = rounded || y.values[i] != static_cast<float>(right[i]);
+      }
+      EXPECT_EQ(found[c], sum) << "channel " << c;
+      EXPECT_EQ(found[16 + c], squares) << "channel " << c;
+    }
+    EXPECT_EQ(rounded, type == DType::BF16);
+  }
+  EXPECT_EQ(reports().size(), 0u);
+}
+
 TEST_F(Convolutions, NoPlan) {
   const auto none = [](const ConvShape& shape, std::int64_t limit) {
     EXPECT_THROW(ConvolutionPlan(shape, Direction::Forward, limit), NoPlan);
   };
   none(changed([](ConvShape& s) { s.dtype = DType::BF16, s.in = 6; }), kLimit);
   none(kShape, 100);
+  none(changed([](ConvShape& s) { s.sums = true; }), kLimit);
+  none(changed([](ConvShape& s) { s.sums = true, s.stride = 1, s.groups = 4; }), kLimit);
   fail("cudnnBackendFinalize", 1, cudaErrorNotSupported);
   none(kShape, kLimit);
   EXPECT_NO_THROW(ConvolutionPlan(kShape, Direction::Forward, kLimit));
@@ -159,6 +188,23 @@ TEST_F(Convolutions, RefusesCalls) {
   cudaSetDevice(1);
   EXPECT_THROW(plan.run(foreign, x.at, w.at, y.at, workspace), std::runtime_error) << "a plan of device 0";
   EXPECT_EQ(pending(), 0u);
+}
+
+TEST_F(Convolutions, RefusesSumsThatAreNotThoseOfThePlan) {
+  const ConvShape with = changed([](ConvShape& s) { s.sums = true, s.stride = 1; });
+  ConvolutionPlan plan(kShape, Direction::Forward, kLimit), summing(with, Direction::Forward, kLimit);
+  make(with, summing.weights_type());
+  auto* const sums = on_device(std::vector<float>(36));
+  EXPECT_THROW(plan.run(nullptr, x.at, w.at, y.at, workspace, sums), std::runtime_error);
+  EXPECT_THROW(summing.run(nullptr, x.at, w.at, y.at, workspace), std::runtime_error);
+  EXPECT_THROW(summing.run(nullptr, x.at, w.at, y.at, workspace, sums + 1), std::runtime_error);
+  EXPECT_NO_THROW(summing.run(nullptr, x.at, w.at, y.at, workspace, sums + 4));
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  summing.run(nullptr, x.at, w.at, y.at, workspace, on_device<float>(31));
+  EXPECT_NE(cudaDeviceSynchronize(), cudaSuccess);
+  EXPECT_NE(first_report().find("sums: not"), std::string::npos) << first_report();
+  const auto wrong = [&] { const ConvolutionPlan none(with, Direction::BackwardData, kLimit); };
+  EXPECT_THROW(wrong(), std::runtime_error);
 }
 
 TEST_F(Convolutions, ReportsMemoryThatIsNotThere) {

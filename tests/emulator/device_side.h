@@ -15,10 +15,7 @@
 #define __global__
 #define __device__
 #define __host__
-#define __constant__ const
 #define __forceinline__ inline
-#define __launch_bounds__(...)
-#define __align__(bytes) alignas(bytes)
 
 // An array of the block. Its name is a reference to an array, as under nvcc. The tag is what tells arrays apart.
 #define WINNOW_SHARED(type, name, count)     \

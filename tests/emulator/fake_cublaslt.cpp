@@ -4,6 +4,7 @@
 #include <cublasLt.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <mutex>
@@ -36,7 +37,8 @@ struct cublasLtMatmulDescOpaque_t {
 };
 struct cublasLtMatmulPreferenceOpaque_t {
   std::uint64_t workspace = 0;
-  std::uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK, alignment[4] = {256, 256, 256, 256};  // of A, B, C, D
+  std::uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK;
+  std::array<std::uint32_t, 4> alignment = {256, 256, 256, 256};  // of A, B, C, D
 };
 
 namespace {
@@ -59,7 +61,7 @@ struct Problem {
 struct Algorithm {
   Problem problem;
   std::size_t workspace;
-  std::uint32_t alignment[4];
+  std::array<std::uint32_t, 4> alignment;
   std::size_t vector_alignment;
 };
 
@@ -153,10 +155,10 @@ struct Product {
   const void *a, *b;
   void *d, *workspace;
   std::size_t workspace_bytes;
-  void run() const;
+  void operator()() const;
 };
 
-void Product::run() const {
+void Product::operator()() const {
   const auto& [device, desc, of_a, of_b, of_c, of_d] = problem;
   const bool has_bias = desc.epilogue == CUBLASLT_EPILOGUE_BIAS, has_sums = desc.epilogue == CUBLASLT_EPILOGUE_BGRADB;
   expect_memory({{"A", a, of_a.bytes()},
@@ -196,8 +198,7 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
 
 Status cublasLtCreate(cublasLtHandle_t* handle) {
   int device = -1;
-  const bool works = injected("cublasLtCreate") == cudaSuccess && cudaGetDevice(&device) == cudaSuccess;
-  return works ? make_object(handle, {device}) : CUBLAS_STATUS_NOT_INITIALIZED;
+  return cudaGetDevice(&device) == cudaSuccess ? make_object(handle, {device}) : CUBLAS_STATUS_NOT_INITIALIZED;
 }
 Status cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type, std::uint64_t rows,
                                   std::uint64_t cols, std::int64_t ld) {
@@ -234,7 +235,7 @@ Status cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preferenc
       return assign_attribute(preference->schemes, value, bytes);
     const int operand = attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
     require(operand >= 0 && operand < 4, kInvalid);
-    assign_attribute(preference->alignment[operand], value, bytes);
+    assign_attribute(preference->alignment[static_cast<std::size_t>(operand)], value, bytes);
   });
 }
 
@@ -264,9 +265,8 @@ Status cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDes
       cublasLtMatmulHeuristicResult_t& result = results[(*count)++] = {};
       result.state = state;
       if (state != CUBLAS_STATUS_SUCCESS) return;
-      Algorithm& algorithm = made_objects().algorithms.emplace_back(problem, result.workspaceSize = workspace);
-      std::copy_n(preference->alignment, 4, algorithm.alignment);
-      algorithm.vector_alignment = vector_alignment;
+      result.workspaceSize = workspace;
+      made_objects().algorithms.push_back({problem, workspace, preference->alignment, vector_alignment});
       result.algo.data[0] = made_objects().algorithms.size();
     };
     add(kUnsupported, 0);
@@ -303,8 +303,7 @@ Status cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const 
     const void* const operands[] = {at_a, at_b, at_c, at_d};
     for (std::size_t i = 0; i < 4; ++i) require(is_aligned(operands[i], chosen.alignment[i]), kUnsupported);
     require(is_aligned(desc->vector, chosen.vector_alignment), kUnsupported);
-    const auto run = [product] { product.run(); };
-    require(enqueue("cublasLtMatmul", stream, {.name = "cublasLtMatmul", .run = run}) == cudaSuccess,
+    require(enqueue("cublasLtMatmul", stream, {.name = "cublasLtMatmul", .run = product}) == cudaSuccess,
             CUBLAS_STATUS_EXECUTION_FAILED);
   });
 }

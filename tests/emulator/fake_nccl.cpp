@@ -60,8 +60,8 @@ struct ncclComm {
     if (clique->error != ncclSuccess) return clique->error;
     if (clique->here < ranks() || polls > 0) return ncclInProgress;
     if (clique->duplicate) return ncclInvalidUsage;
-    const cudaError_t of_device = Machine::instance().devices.at(static_cast<std::size_t>(device)).sticky;
-    return of_device == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+    const bool works = Machine::instance().device_at(device).sticky == cudaSuccess;
+    return works ? ncclSuccess : ncclUnhandledCudaError;
   }
 };
 
@@ -112,18 +112,18 @@ void run_collective(ncclComm& comm, const Collective& call) {
     compute_round(round);
   }
   expect_memory({{"recvbuff", call.recv, call.bytes(), true}}, comm.device);
-  std::copy(round.result.begin(), round.result.end(), call.recv);
+  std::ranges::copy(round.result, call.recv);
 }
 
-// body(machine, lock) -> ncclResult_t
+// body(machine) -> ncclResult_t
 template <class Body>
 ncclResult_t nccl_call(const char* name, const Body& body) {
   if (host_thread().executing != nullptr) return ncclUnhandledCudaError;
   Machine& machine = Machine::instance();
-  Machine::Lock lock(machine.mutex);
+  const Machine::Lock lock(machine.mutex);
   try {
     require(strike(machine, name) == cudaSuccess, ncclUnhandledCudaError, "a CUDA call failed");
-    return body(machine, lock);
+    return body(machine);
   } catch (const Refusal<ncclResult_t>& refusal) {
     last_error = std::string(name) + " : " + refusal.text;
     return refusal.code;
@@ -131,9 +131,9 @@ ncclResult_t nccl_call(const char* name, const Body& body) {
 }
 
 std::shared_ptr<ncclComm> known(const Machine& machine, ncclComm_t handle) {
-  const auto found = machine.communicators.find(handle);
-  require(found != machine.communicators.end(), ncclInvalidArgument, "comm is NULL, corrupted or gone");
-  return found->second;
+  std::shared_ptr<ncclComm> comm = find(machine.communicators, handle);
+  require(comm != nullptr, ncclInvalidArgument, "comm is NULL, corrupted or gone");
+  return comm;
 }
 std::shared_ptr<ncclComm> usable(const Machine& machine, ncclComm_t handle) {
   std::shared_ptr<ncclComm> comm = known(machine, handle);
@@ -165,7 +165,7 @@ const char* ncclGetLastError(ncclComm_t) {
 }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
-  return nccl_call("ncclGetUniqueId", [&](Machine&, Machine::Lock&) {
+  return nccl_call("ncclGetUniqueId", [&](Machine&) {
     require(id != nullptr, ncclInvalidArgument, "uniqueId argument is NULL");
     *id = {};
     std::to_string(cliques.size() + 1).copy(id->internal, sizeof id->internal);
@@ -175,7 +175,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
-  return nccl_call("ncclCommInitRankConfig", [&](Machine& machine, Machine::Lock&) {
+  return nccl_call("ncclCommInitRankConfig", [&](Machine& machine) {
     require(comm != nullptr && config != nullptr, ncclInvalidArgument, "comm or config argument is NULL");
     *comm = nullptr;
     require(rank >= 0 && rank < ranks, ncclInvalidArgument, "Invalid rank requested");
@@ -190,20 +190,19 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     require(devices.size() == size, ncclInternalError, "mismatch in rank count");
     require(devices[mine] < 0, ncclInvalidUsage, "this rank is there already");
     const int device = host_thread().device;
-    if (std::find(devices.begin(), devices.end(), device) != devices.end()) {
+    if (std::ranges::find(devices, device) != devices.end()) {
       found->second->duplicate = true;
       last_error = "Duplicate GPU detected : two ranks on CUDA device " + std::to_string(device);
     }
     devices[mine] = device;
     ++found->second->here;
-    const auto made = std::make_shared<ncclComm>(ncclComm{found->second, rank, device});
-    machine.communicators[*comm = made.get()] = made;
+    *comm = add(machine.communicators, {found->second, rank, device});
     return ncclInProgress;
   });
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
-  return nccl_call("ncclCommGetAsyncError", [&](Machine& machine, Machine::Lock&) {
+  return nccl_call("ncclCommGetAsyncError", [&](Machine& machine) {
     const std::shared_ptr<ncclComm> comm = known(machine, handle);
     require(error != nullptr, ncclInvalidArgument, "asyncError argument is NULL");
     if (strike(machine, "ncclRemoteError") != cudaSuccess) comm->clique->error = ncclRemoteError;
@@ -217,7 +216,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
 
 ncclResult_t ncclCommAbort(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
-  return nccl_call("ncclCommAbort", [&](Machine& machine, Machine::Lock&) {
+  return nccl_call("ncclCommAbort", [&](Machine& machine) {
     const std::shared_ptr<ncclComm> comm = known(machine, handle);
     comm->aborted = true;
     comm->waiting.clear();
@@ -238,7 +237,7 @@ ncclResult_t ncclCommAbort(ncclComm_t handle) {
 
 ncclResult_t ncclAllReduce(const void* send, void* recv, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
                            ncclComm_t handle, cudaStream_t on) {
-  return nccl_call("ncclAllReduce", [&](Machine& machine, Machine::Lock&) {
+  return nccl_call("ncclAllReduce", [&](Machine& machine) {
     const std::shared_ptr<ncclComm> comm = usable(machine, handle);
     const std::shared_ptr<CUstream_st> stream = machine.stream_of(on);
     // NCCL has all of them, this has what winnow uses.
@@ -253,7 +252,7 @@ ncclResult_t ncclAllReduce(const void* send, void* recv, std::size_t count, nccl
       Work work{.name = "ncclAllReduce", .run = [comm, call] { run_collective(*comm, *call); }};
       work.ready = [comm, call] { return is_ready(*comm, call); };
       work.owner = comm.get();
-      require(machine.enqueue(stream, std::move(work)) == cudaSuccess, ncclUnhandledCudaError, "a broken capture");
+      require(machine.enqueue(*stream, std::move(work)) == cudaSuccess, ncclUnhandledCudaError, "a broken capture");
     };
     if (comm->waiting.empty() && comm->begun++ % 4 != 0) {
       queue();

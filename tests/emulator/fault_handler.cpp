@@ -18,16 +18,15 @@ void on_fault(int, siginfo_t* info, void*) {
   const auto* at = static_cast<const std::byte*>(info->si_addr);
   const Memory::Allocation* allocation = Machine::instance().memory.around(at);
   if (allocation != nullptr) {
-    char text[512];
     const Work* work = host_thread().executing;
-    int length =
-        std::snprintf(text, sizeof text, "emulator: %.200s", work != nullptr ? work->name.c_str() : "host code");
-    const auto add = [&](const char* format, auto... values) {
-      length += std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), format, values...);
-    };
-    if (work != nullptr && work->kind == Kind::Kernel) add(", block %u, thread %u,", blockIdx.x, threadIdx.x);
-    add(" touches device memory, byte %td of an allocation of %zu%s\n", at - allocation->begin, allocation->bytes,
-        allocation->live ? "" : " that was freed");
+    char lane[64] = "", text[512];
+    if (work != nullptr && work->kind == Kind::Kernel) {
+      std::snprintf(lane, sizeof lane, ", block %u, thread %u,", blockIdx.x, threadIdx.x);
+    }
+    std::snprintf(text, sizeof text, "emulator: %.200s%s touches %s memory, byte %td of an allocation of %zu%s\n",
+                  work != nullptr ? work->name.c_str() : "host code", lane,
+                  allocation->device == Memory::kHost ? "pinned" : "device", at - allocation->begin, allocation->bytes,
+                  allocation->live ? "" : " that was freed");
     if (write(STDERR_FILENO, text, std::strlen(text)) < 0) _exit(1);
   }
   sigaction(SIGSEGV, &before_us, nullptr);  // the access is tried again

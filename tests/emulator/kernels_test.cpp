@@ -1,6 +1,8 @@
 // Kernels: lane orders, barriers, shuffles, shared memory, and what is reported of wrong ones.
 #include <chrono>
+#include <functional>
 #include <numeric>
+#include <thread>
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/fold_rows.h"
@@ -16,7 +18,7 @@ namespace {
 __global__ void racy_kernel(int* last) { *last = static_cast<int>(threadIdx.x + blockDim.x * blockIdx.x); }
 
 // Each block turns its part of `x` round, by way of shared memory.
-__global__ void __launch_bounds__(64) turn_kernel(const int* x, int* y) {
+__global__ void turn_kernel(const int* x, int* y) {
   WINNOW_SHARED(int, part, 64);
   const unsigned at = blockIdx.x * blockDim.x;
   part[threadIdx.x] = x[at + threadIdx.x];
@@ -109,6 +111,33 @@ TEST_F(Kernels, BarriersInEveryOrder) {
     cuda::launch(kOnNullStream, {4, 64}, turn_kernel, from, to);
     EXPECT_EQ(read(to, 256), expected);
   }
+}
+
+// As a worker's thread does that gives back its stream: the object is older than what the emulator keeps of the thread.
+TEST_F(Kernels, ObjectsThatAThreadLeavesBehindMayWaitForTheDevice) {
+  std::vector<int> x(64), expected(64);
+  std::iota(x.begin(), x.end(), 0);
+  std::iota(expected.rbegin(), expected.rend(), 0);
+  const int* from = on_device(x);
+  int* to = on_device<int>(64);
+  struct AtTheEnd {
+    std::function<void()> call;
+    ~AtTheEnd() {
+      if (call) call();
+    }
+  };
+  cudaError_t waited = cudaErrorUnknown;
+  std::thread([&] {
+    thread_local AtTheEnd at_the_end;
+    at_the_end.call = [&] {
+      cuda::launch(kOnNullStream, {1, 64}, turn_kernel, from, to);
+      waited = cudaDeviceSynchronize();
+    };
+    cuda::launch(kOnNullStream, {4, 64}, turn_kernel, on_device(std::vector<int>(256)), on_device<int>(256));
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  }).join();
+  EXPECT_EQ(waited, cudaSuccess) << first_report();
+  EXPECT_EQ(read(to, 64), expected);
 }
 
 TEST_F(Kernels, SharedMemoryIsPoisonedForEachBlock) {

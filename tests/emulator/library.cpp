@@ -12,7 +12,8 @@ void expect_memory(const std::vector<Extent>& extents, int device) {
   for (const Extent& one : extents) {
     if (one.bytes == 0) continue;
     const std::string name(one.name);
-    if (!memory.holds(one.at, one.bytes) || memory.around(one.at)->device != device) {
+    const Memory::Allocation* holder = memory.holder(one.at, one.bytes);
+    if (holder == nullptr || holder->device != device) {
       throw Failure(name + ": not " + std::to_string(one.bytes) + " live bytes of this device",
                     cudaErrorIllegalAddress);
     }

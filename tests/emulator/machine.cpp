@@ -14,91 +14,59 @@ HostThread& host_thread() {
 Machine& Machine::instance() {
   // Never destroyed: what static objects of tests own is given back after main.
   static Machine* const machine = [] {
-    auto* made = new Machine;
-    made->reset();
     install_fault_handler();
-    return made;
+    return new Machine;
   }();
   return *machine;
 }
 
 void Machine::reset() {
-  lane_order = LaneOrder::Forward;
-  lane_seed = launches = 0;
-  random.seed(0);
-  memory_limit = std::size_t{1} << 30;
-  compute_capability = 90;
-  driver_version = CUDART_VERSION;
-  queues.clear();
-  last_run_ = nullptr;
-  streams.clear();
-  events.clear();
-  graphs.clear();
-  graph_execs.clear();
-  communicators.clear();
-  captures.clear();
   memory.clear();
-  direct = in_graphs = {};
-  reports.clear();
-  faults.clear();
-  before_launches = {};
-  devices.assign(1, {});
+  static_cast<MachineState&>(*this) = {};
   host_thread() = {};
 }
 
 std::shared_ptr<CUstream_st> Machine::stream_of(cudaStream_t handle) {
-  if (handle != nullptr) {
-    const auto found = streams.find(handle);
-    return found == streams.end() ? nullptr : found->second;
-  }
+  if (handle != nullptr) return find(streams, handle);
   const int device = host_thread().device;
-  std::shared_ptr<CUstream_st>& own = devices.at(static_cast<std::size_t>(device)).null_stream;
+  std::shared_ptr<CUstream_st>& own = device_at(device).null_stream;
   if (own == nullptr) queues.push_back(own = std::make_shared<CUstream_st>(CUstream_st{device}));
   return own;
 }
 
 void count(Counts& counts, const Work& work) {
-  switch (work.kind) {
-    case Kind::Kernel:
-      ++counts.kernels;
-      break;
-    case Kind::Copy:
-      ++counts.copies;
-      break;
-    case Kind::Memset:
-      ++counts.memsets;
-      break;
-    case Kind::Library:
-      ++counts.library;
-      break;
-  }
+  // In the order of Kind.
+  std::size_t* const of_kinds[] = {&counts.kernels, &counts.copies, &counts.memsets, &counts.library};
+  ++*of_kinds[static_cast<std::size_t>(work.kind)];
   counts.bytes_to_device += work.to_device;
   counts.bytes_to_host += work.to_host;
 }
 
-cudaError_t Machine::enqueue(const std::shared_ptr<CUstream_st>& stream, Work work) {
-  if (stream == nullptr) return cudaErrorInvalidResourceHandle;
-  if (stream->capture == nullptr) {
+cudaError_t Machine::enqueue(CUstream_st& stream, Work work) {
+  if (stream.capture == nullptr) {
     count(direct, work);
-    push(stream, {.work = std::move(work)});
+    const auto graph = std::make_shared<Graph>();
+    graph->nodes.push_back({std::move(work), {}});
+    push(stream, {.graph = graph});
     return cudaSuccess;
   }
-  if (stream->capture->broken) return cudaErrorStreamCaptureInvalidated;
-  std::vector<GraphNode>& nodes = stream->capture->graph->nodes;
-  nodes.push_back({std::move(work), std::move(stream->tail)});
-  stream->tail = {nodes.size() - 1};
+  if (stream.capture->broken) return cudaErrorStreamCaptureInvalidated;
+  std::vector<GraphNode>& nodes = stream.capture->graph->nodes;
+  nodes.push_back({std::move(work), std::move(stream.tail)});
+  stream.tail = {nodes.size() - 1};
   return cudaSuccess;
 }
 
-void Machine::push(const std::shared_ptr<CUstream_st>& stream, Queued queued) {
-  stream->queue.push_back(std::move(queued));
+void Machine::push(CUstream_st& stream, Queued queued) {
+  queued.done.resize(queued.graph->nodes.size());
+  stream.queue.push_back(std::move(queued));
   changed.notify_all();
 }
 
 void Machine::report(const std::string& work, const std::string& what, int device, cudaError_t error) {
   reports.push_back({work, what});
-  EmulatedDevice& of = devices.at(static_cast<std::size_t>(device));
-  if (of.sticky == cudaSuccess) of.sticky = error;
+  cudaError_t& sticky = device_at(device).sticky;
+  if (sticky == cudaSuccess) sticky = error;
 }
 
 bool Machine::is_recorded(const void* owner) const {
@@ -108,24 +76,21 @@ bool Machine::is_recorded(const void* owner) const {
   const auto any = [&](const auto& handles) {
     return std::ranges::any_of(handles, [&](const auto& entry) { return holds(entry.second->graph); });
   };
-  return any(graphs) || any(graph_execs) ||
-         std::ranges::any_of(captures, [&](const auto& capture) { return holds(capture->graph); });
+  return any(graphs) || any(graph_execs) || std::ranges::any_of(queues, [&](const auto& stream) {
+           return stream->capture != nullptr && holds(stream->capture->graph);
+         });
 }
 
-cudaError_t Machine::refuse_in_capture() {
+cudaError_t Machine::refuse_in_capture(const CUstream_st* only) {
   cudaError_t refused = cudaSuccess;
-  for (const std::shared_ptr<Capture>& capture : captures) {
-    if (capture->thread != std::this_thread::get_id()) continue;
+  for (const std::shared_ptr<CUstream_st>& stream : queues) {
+    const std::shared_ptr<Capture>& capture = stream->capture;
+    if (capture == nullptr) continue;
+    if (only == nullptr ? capture->thread != std::this_thread::get_id() : only != stream.get()) continue;
     capture->broken = true;
     refused = cudaErrorStreamCaptureUnsupported;
   }
   return refused;
-}
-
-cudaError_t Machine::refuse_in_capture(const CUstream_st& stream) {
-  if (stream.capture == nullptr) return cudaSuccess;
-  stream.capture->broken = true;
-  return cudaErrorStreamCaptureUnsupported;
 }
 
 }  // namespace winnow::emulator

@@ -31,8 +31,7 @@ void Memory::clear() {
     munmap(allocation.pages - kPage, allocation.page_bytes + 2 * kPage);
   }
   allocations_.clear();
-  pinned_.clear();
-  close();
+  set_open(false);
 }
 
 void* Memory::allocate(int device, std::size_t bytes) {
@@ -46,11 +45,8 @@ void* Memory::allocate(int device, std::size_t bytes) {
   std::fill(pages, begin, kCanary);
   std::fill(begin, begin + bytes, kFresh);
   std::fill(begin + bytes, pages + page_bytes, kCanary);
-  if (key_ >= 0) {
-    pkey_mprotect(pages, page_bytes, PROT_READ | PROT_WRITE, key_);
-  } else if (!open_) {
-    mprotect(pages, page_bytes, PROT_NONE);
-  }
+  if (device != kHost && key_ >= 0) pkey_mprotect(pages, page_bytes, PROT_READ | PROT_WRITE, key_);
+  if (device != kHost && key_ < 0 && !open_) mprotect(pages, page_bytes, PROT_NONE);
   allocations_[guard] = {pages, page_bytes, begin, bytes, device, true};
   return begin;
 }
@@ -68,11 +64,12 @@ const Memory::Allocation* Memory::beginning(const void* at) const {
   return found != nullptr && found->live && found->begin == at ? found : nullptr;
 }
 
-bool Memory::holds(const void* at, std::size_t bytes) const {
+const Memory::Allocation* Memory::holder(const void* at, std::size_t bytes) const {
   const Allocation* found = around(at);
   const auto* first = static_cast<const std::byte*>(at);
-  return found != nullptr && found->live && first >= found->begin && first <= found->end() &&
-         bytes <= static_cast<std::size_t>(found->end() - first);
+  const bool holds = found != nullptr && found->live && first >= found->begin && first <= found->end() &&
+                     bytes <= static_cast<std::size_t>(found->end() - first);
+  return holds ? found : nullptr;
 }
 
 void Memory::free(const Allocation& allocation) {
@@ -91,27 +88,9 @@ std::size_t Memory::used(int device) const {
 }
 
 std::size_t Memory::live() const {
-  return static_cast<std::size_t>(
-      std::count_if(allocations_.begin(), allocations_.end(), [](const auto& entry) { return entry.second.live; }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      allocations_, [](const auto& entry) { return entry.second.live && entry.second.device != kHost; }));
 }
-
-void* Memory::allocate_pinned(std::size_t bytes) {
-  std::vector<std::byte> block(bytes, kFresh);
-  std::byte* const at = block.data();
-  pinned_.emplace(at, std::move(block));
-  return at;
-}
-
-bool Memory::pinned(const void* at, std::size_t bytes) const {
-  const auto* first = static_cast<const std::byte*>(at);
-  const auto next = pinned_.upper_bound(first);
-  if (next == pinned_.begin()) return false;
-  const auto& [begin, block] = *std::prev(next);
-  return first + bytes <= begin + block.size();
-}
-
-void Memory::open() { set_open(true); }
-void Memory::close() { set_open(false); }
 
 void Memory::set_open(bool open) {
   if (open == open_) return;
@@ -121,7 +100,7 @@ void Memory::set_open(bool open) {
     return;
   }
   for (const auto& [guard, allocation] : allocations_) {
-    if (allocation.live) {
+    if (allocation.live && allocation.device != kHost) {
       mprotect(allocation.pages, allocation.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
     }
   }

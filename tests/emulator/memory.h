@@ -1,18 +1,19 @@
-// Memory of the emulated devices, and pinned memory of the host. An allocation on a device has pages of its own between guard pages
-// and ends as near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. The pages may be
-// touched only while open, and where the processor has protection keys by the thread that opened them. What was freed is never given out again, so a stale pointer faults. Owned and locked by Machine.
+// Memory of the emulated devices, and pinned memory of the host. An allocation has pages of its own between guard pages and ends as
+// near to the one behind it as 256-byte alignment allows; what is left of its pages holds canaries. Those of devices may be touched
+// only while open, and where the processor has protection keys by the thread that opened them. What was freed is never given out
+// again, so a stale pointer faults. Owned and locked by Machine.
 #pragma once
 
 #include <cstddef>
 #include <map>
 #include <string>
-#include <vector>
 
 namespace winnow::emulator {
 
 class Memory {
  public:
   static constexpr std::size_t kAlignment = 256;
+  static constexpr int kHost = -1;  // where pinned memory is, which is always open
 
   struct Allocation {
     std::byte* pages;  // between the guard pages
@@ -34,30 +35,22 @@ class Memory {
   // What holds this address or has it in a guard page, live or freed; or null.
   const Allocation* around(const void* at) const;
   void free(const Allocation& allocation);
-  // Whether the bytes lie in one live allocation.
-  bool holds(const void* at, std::size_t bytes) const;
+  // The live allocation in which all the bytes lie, or null.
+  const Allocation* holder(const void* at, std::size_t bytes) const;
   std::size_t used(int device) const;  // live bytes, rounded as they are given out
-  std::size_t live() const;
+  std::size_t live() const;            // allocations on devices
 
-  // Pinned memory of the host, filled with 0xff. free_pinned() is false where none begins.
-  void* allocate_pinned(std::size_t bytes);
-  bool free_pinned(const void* at) { return pinned_.erase(static_cast<const std::byte*>(at)) > 0; }
-  bool pinned(const void* at, std::size_t bytes) const;  // whether the bytes lie in one block
-
-  void open();
-  void close();
+  // Whether memory of devices may be touched.
+  void set_open(bool open);
   // What is wrong with canaries of the device; empty if nothing is. Open memory.
   std::string damage(int device) const;
   void clear();
 
  private:
-  void set_open(bool open);
-
   // A protection key of all pages, which a thread opens and closes by an instruction. -1: there is none, and each allocation is
   // opened and closed by a system call.
   const int key_;
-  std::map<const std::byte*, Allocation> allocations_;         // by first guard page
-  std::map<const std::byte*, std::vector<std::byte>> pinned_;  // by first byte
+  std::map<const std::byte*, Allocation> allocations_;  // by first guard page
   bool open_ = false;
 };
 

@@ -88,8 +88,11 @@ TEST_F(Memories, PinnedIsReadWhenTheCopysTurnComes) {
   EXPECT_EQ(cudaMemcpyAsync(&found, device, sizeof(int), cudaMemcpyDeviceToHost), cudaSuccess);
   EXPECT_EQ(found, 2);
   EXPECT_EQ(cudaMemcpyAsync(device, pinned, 2 * sizeof(int), cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaFree(pinned), cudaErrorInvalidValue) << "it is the host's";
+  EXPECT_EQ(cudaFreeHost(device), cudaErrorInvalidValue) << "it is the device's";
   EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
   EXPECT_EQ(cudaFreeHost(pinned), cudaErrorInvalidValue);
+  EXPECT_DEATH({ *static_cast<volatile int*>(pinned) = 3; }, "pinned memory, byte 0 of an allocation of 4 that was");
   EXPECT_EQ(cudaEventDestroy(read), cudaSuccess);
 }
 

@@ -10,7 +10,14 @@ constexpr std::size_t kSharedGuard = 16;
 constexpr std::byte kSharedGuardByte{0xc5}, kSharedPoison{0xff};
 }  // namespace
 
-void Block::add_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name) {
+void Block::poison(const SharedArray& array) {
+  std::fill_n(shared_ + array.begin, array.bytes, kSharedPoison);
+  std::fill_n(shared_ + array.begin + array.bytes, kSharedGuard, kSharedGuardByte);
+}
+
+void* Block::shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name) {
+  const auto known = std::ranges::find(arrays_, tag, &SharedArray::tag);
+  if (known != arrays_.end()) return shared_ + known->begin;
   std::size_t begin = arrays_.empty() ? 0 : arrays_.back().begin + arrays_.back().bytes + kSharedGuard;
   begin = (begin + alignment - 1) / alignment * alignment;
   std::size_t used = bytes;
@@ -19,29 +26,15 @@ void Block::add_array(const void* tag, std::size_t bytes, std::size_t alignment,
   if (used > kMostShared || begin + bytes + kSharedGuard > kArenaBytes) {
     throw Failure("more shared memory than a block has, for " + std::string(name), cudaErrorLaunchOutOfResources);
   }
-  arrays_.push_back({tag, begin, bytes, name});
-}
-
-void Block::poison(const SharedArray& array) {
-  std::fill_n(shared_ + array.begin, array.bytes, kSharedPoison);
-  std::fill_n(shared_ + array.begin + array.bytes, kSharedGuard, kSharedGuardByte);
-}
-
-void* Block::shared_array(const void* tag, std::size_t bytes, std::size_t alignment, const char* name) {
-  auto at = std::find_if(arrays_.begin(), arrays_.end(), [&](const SharedArray& array) { return array.tag == tag; });
-  if (at == arrays_.end()) {
-    add_array(tag, bytes, alignment, name);
-    poison(arrays_.back());
-    at = arrays_.end() - 1;
-  }
-  return shared_ + at->begin;
+  poison(arrays_.emplace_back(SharedArray{tag, begin, bytes, name}));
+  return shared_ + begin;
 }
 
 void Block::check_shared() const {
   for (const SharedArray& array : arrays_) {
     const std::byte* guard = shared_ + array.begin + array.bytes;
     if (std::any_of(guard, guard + kSharedGuard, [](std::byte byte) { return byte != kSharedGuardByte; })) {
-      throw Failure("a block writes behind the end of " + array.name);
+      throw Failure("a block writes behind the end of " + std::string(array.name));
     }
   }
 }

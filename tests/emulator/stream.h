@@ -33,10 +33,10 @@ struct Capture {
   bool broken = false, ended = false;
 };
 
-// One thing queued: work, all of a graph, or a mark of an event. Runs once `after` is reached; then `reached` is.
+// One thing queued: a graph, which may be of one piece of work, or of none for the mark of an event. Runs once `after` is reached;
+// then `reached` is.
 struct Queued {
-  Work work{};
-  std::shared_ptr<const Graph> graph{};
+  std::shared_ptr<const Graph> graph = std::make_shared<Graph>();
   std::shared_ptr<const Moment> after{};
   std::shared_ptr<Moment> reached{};
   std::vector<bool> done{};  // of the graph's nodes
@@ -55,6 +55,7 @@ struct CUevent_st {
   std::shared_ptr<winnow::emulator::Moment> moment{};    // of the last record; null before it
   std::shared_ptr<winnow::emulator::Capture> capture{};  // in which it was recorded last
   std::vector<std::size_t> tail{};
+  bool blocking = false;
 };
 
 struct CUgraph_st {

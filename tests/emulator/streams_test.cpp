@@ -1,6 +1,8 @@
 // Streams and events: laziness, order, and what a missing event does.
+#include <memory>
 #include <set>
 
+#include "kernels/device.h"
 #include "kernels/for_each.h"
 #include "kernels/functors/elementwise.h"
 #include "tests/emulator/device.h"
@@ -76,6 +78,21 @@ TEST_F(Streams, AreNonBlockingAndEventsWithoutTimes) {
   cudaEvent_t event = nullptr;
   EXPECT_EQ(cudaStreamCreateWithFlags(&stream, 0), cudaErrorNotSupported);
   EXPECT_EQ(cudaEventCreateWithFlags(&event, 0), cudaErrorNotSupported);
+}
+
+// They must not take each other's core (kernels/cuda/stream.cu).
+TEST_F(Streams, SeveralOfAProcessSleepWhileTheHostWaitsForThem) {
+  const std::shared_ptr<DeviceStream> one = cuda::open_stream(0);
+  fail("cudaEventSynchronize", 1, cudaErrorUnknown);
+  EXPECT_NO_THROW(one->wait());
+  const std::shared_ptr<DeviceStream> two = cuda::open_stream(0);
+  EXPECT_THROW(one->wait(), std::runtime_error);
+  fail("cudaStreamSynchronize", 1, cudaErrorUnknown);
+  std::byte* const memory = one->allocate(4);
+  one->zero(memory, 4);
+  EXPECT_NO_THROW(one->wait());
+  EXPECT_EQ(pending(), 0u);
+  one->release(memory);
 }
 
 TEST_F(Streams, WorkOfADestroyedStreamIsDone) {

@@ -37,7 +37,7 @@ class Failure : public std::runtime_error {
   cudaError_t error;
 };
 
-// Queues work, or adds it to the graph that the stream captures. `call` is what emulator::fail names.
+// Queues work of a library, or adds it to the graph that the stream captures. `call` is what emulator::fail names.
 cudaError_t enqueue(const char* call, cudaStream_t stream, Work work);
 // What emulator::fail wants this call to return; cudaSuccess otherwise. For library calls that queue nothing.
 cudaError_t injected(const char* call);

@@ -9,38 +9,45 @@ from common import ROOT, Failed, Skipped, last_line
 
 CASES = (("lenet300", "bf16", 128), ("lenet5", "bf16", 128), ("resnet20", "f32", 128), ("resnet20", "bf16", 128),
          ("resnet20", "bf16", 1024), ("vgg16", "bf16", 128), ("wide_resnet", "bf16", 128), ("resnet50", "bf16", 128))
+# Once more with train.fuse_statistics, which is for whoever it makes faster.
+FUSED = ("resnet20", "vgg16", "wide_resnet", "resnet50")
 
 
 def speed(part):
     """Images/s, TFLOP/s and bandwidth of training steps (winnow bench), by the counts of `winnow bench --dry`."""
     small = part.options.rehearse
-    for model, precision, batch in (("lenet300", "f32", 2),) if small else CASES:
+    cases = [(*case, fuse) for case in ((("lenet300", "f32", 2),) if small else CASES)
+             for fuse in ((False, True) if small or case[0] in FUSED else (False,))]
+    for model, precision, batch, fuse in cases:
         if part.left() < 30:
-            part.note(f"no time left for {model} {precision}, batch {batch}")
+            part.note(f"no time left for {model} {precision}, batch {batch}" + (", fused statistics" if fuse else ""))
             continue
         more = ["--seconds", "0.01", "--set", "data.height=4", "--set", "data.width=4"] if small else ["--seconds", "3"]
+        more += ["--set", f"train.fuse_statistics={str(fuse).lower()}"]
         done = part.winnow("bench", "--device", part.device, "--model", model, "--precision", precision, "--batch", batch,
                            "--json", *more, check=False)
         if done.returncode != 0:
-            part.figure(model=model, precision=precision, batch=batch, problem=last_line(done.stderr))
+            part.figure(model=model, precision=precision, batch=batch, fuse=fuse, problem=last_line(done.stderr))
             continue
-        part.figure(**row_of(json.loads(done.stdout)))
+        part.figure(**row_of(json.loads(done.stdout), fuse))
     rows = part.record["figures"]
     wrong = [f"{row['model']} {row['precision']}: {row['problem']}" for row in rows if "problem" in row]
     if wrong:
         raise Failed("; ".join(wrong))
-    return f"{len(rows)} networks"
+    return f"{len(rows)} cases"
 
 
-def row_of(bench):
-    row = {"model": bench["model"], "precision": bench["precision"], "batch": bench["batch"],
-           "images_s": bench["images_per_second"], "step_ms": 1e3 * bench["step_seconds"]["median"]}
+def row_of(bench, fuse):
+    fused = bench.get("gpu", {}).get("statistics_fused")
+    row = {"model": bench["model"], "precision": bench["precision"], "batch": bench["batch"], "fuse": fuse,
+           "fused": f"{fused['fused']} of {fused['batch_norms']}" if fused else None, "images_s": bench["images_per_second"], "step_ms": 1e3 * bench["step_seconds"]["median"]}
     gpu = bench.get("gpu")
     if gpu is None:
         return {**row, "TFLOP_s": 1e-3 * bench["gflops"]}
     row |= {"launches": int(gpu["kernels_per_step"] + gpu["library_calls_per_step"]), "TFLOP_s": gpu["tflops"],
             "GB_s": 1e-9 * gpu["bytes_per_second"], "of_copy_%": 100 * gpu["share_of_copy"]}
     for sheet in gpu["by_data_sheet"]:
+        row |= {"of_peak_%": 100 * sheet["share_of_peak"]}
         row |= {"of_bandwidth_%": 100 * sheet["share_of_bandwidth"], "of_bound_%": 100 * sheet["share_of_bound"]}
     return row
 

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/for_each.h"
+#include "kernels/functors/activations.h"
 #include "kernels/functors/add_bias.h"
 #include "kernels/rng.h"
 
@@ -63,8 +66,30 @@ TEST(AddBias, GoesToEveryRow) {
   constexpr std::int64_t kRows = 5, kOut = 3;
   const std::vector<float> before = normals(kRows * kOut, 4), bias = normals(kOut, 5);
   std::vector<float> y = before;
-  for_each(Exec{}, kRows * kOut, AddBias<float>{bias.data(), y.data(), kOut});
+  for_each(Exec{}, kRows * kOut, AddBias<float>{bias.data(), y.data(), y.data(), kOut});
   for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], before[i] + bias[i % kOut]);
+}
+
+// In both types; NaN, infinities and sums that are zero or round to it among the numbers.
+TEST(AddBias, WithAReluGivesTheBitsOfOneAfterTheOther) {
+  constexpr std::int64_t kOut = 3;
+  std::vector<float> numbers = normals(300 * kOut, 6);
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float special : {nan, -nan, infinity, -infinity, 0.0f, -0.0f, 0.5f, -1e-40f}) numbers.push_back(special);
+  while (numbers.size() % kOut != 0) numbers.push_back(-0.5f);
+  const std::vector<float> bias = {-0.5f, 0.25f, 0.0f};
+  const auto test = [&]<class T>() {
+    const auto n = static_cast<std::int64_t>(numbers.size());
+    std::vector<T> apart(numbers.size()), together;
+    for (std::size_t i = 0; i < apart.size(); ++i) apart[i] = from_float<T>(numbers[i]);
+    together = apart;
+    for_each(Exec{}, n, AddBias<T>{bias.data(), apart.data(), apart.data(), kOut});
+    for_each(Exec{}, n, Relu<T>{apart.data(), apart.data()});
+    for_each(Exec{}, n, AddBiasRelu<T>{{bias.data(), together.data(), together.data(), kOut}});
+    EXPECT_EQ(std::memcmp(apart.data(), together.data(), sizeof(T) * apart.size()), 0);
+  };
+  test.operator()<float>();
+  test.operator()<bf16>();
 }
 
 }  // namespace

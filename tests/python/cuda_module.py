@@ -56,6 +56,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert f"there is neither {alone.parent}/libwinnow_cuda.so nor {folder}/lib" in line, line
 
     module = MODULE.read_bytes()
+    own = re.search(rb"winnow sources [0-9a-f]{16}", module).group()
+    other = own[:-16] + b"0123456789abcdef"
+    (alone.parent / MODULE.name).write_bytes(module.replace(own, other))
+    line = libraries_line(alone)
+    assert f"/{MODULE.name} is of another build than this program ({other.decode()}, not {own.decode()})" in line, line
+
     absent = module.replace(b"libcublasLt.so", b"libcublasXX.so")
     assert absent != module
     (alone.parent / MODULE.name).write_bytes(absent)

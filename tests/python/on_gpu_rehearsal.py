@@ -49,7 +49,8 @@ def check_rehearsal(folder):
     assert figures["accuracy"][0]["verdict"] == "ok" and figures["accuracy"][0]["train_loss"] > 0
     emulated = (BUILD / "tests" / "winnow_emulated").exists()
     assert figures["accuracy"][0]["device"] == ("cuda" if emulated else "cpu")
-    assert figures["speed"][0]["images_s"] > 0
+    assert [row["fuse"] for row in figures["speed"]] == [False, True]
+    assert all(row["images_s"] > 0 for row in figures["speed"])
     if emulated:
         assert figures["speed"][0]["GB_s"] > 0 and figures["speed"][0]["launches"] > 10, figures["speed"]
     assert {row["trials"] for row in figures["side_by_side"]} == {1, 2}

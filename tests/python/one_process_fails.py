@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from runs import newest_step
+
 WINNOW, MPIEXEC, FAILING_RANK = Path(sys.argv[1]).resolve(), sys.argv[2], Path(sys.argv[3]).resolve()
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 LIMIT = 90  # seconds; a loaded machine takes some of them to start a job
@@ -223,8 +225,8 @@ def end_of(job, what):
         raise AssertionError(f"{what}: hangs") from hang
 
 
-def start(*command):
-    return subprocess.Popen([str(part) for part in command], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def start(*command, env=ENVIRONMENT):
+    return subprocess.Popen([str(part) for part in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def children_of(process):
@@ -264,21 +266,76 @@ def idle_rank_told_to_stop(folder, endless):
 
 
 def worker_dies(folder, endless):
-    """It costs one trial, which has its reason; another worker takes its place."""
+    """Its trial is given back with the reason, and another worker takes its place."""
     out = folder / "dies"
     job = start(WINNOW, "run", endless, "-o", out, "--workers", 2, "--threads", 1)
     killed = running(out, 2)[0]
     os.kill(killed, signal.SIGKILL)
     end = time.monotonic() + LIMIT
-    while not reasons(out):
-        assert time.monotonic() < end, "no failure is recorded"
-        time.sleep(0.1)
-    assert all("ended by signal 9" in reason for reason in reasons(out)), reasons(out)
     while killed in running(out, 2):
         assert time.monotonic() < end, "no other worker starts"
     job.terminate()
     code, text = end_of(job, "after a worker's death")
-    assert code == 75 and "ended by signal 9" in text, text
+    assert code == 75 and "given back, to begin again: its process ended by signal 9" in text, text
+    assert not reasons(out), reasons(out)
+
+
+def rank_is_gone(folder, endless):
+    """Even where no launcher ends the job: the ranks of its trial leave, and after three times the trial is left, too."""
+    out, sweep = folder / "gone", folder / "one.yaml"
+    sweep.write_text(endless.read_text().replace("replicate: 4", "replicate: 1"))
+    command = ranks(2, WINNOW, "run", sweep, "-o", out, "--threads", 1, "--ranks-per-trial", 2)
+    command.insert(1, "--enable-recovery")
+    for _ in range(3):
+        shutil.rmtree(out / "running", ignore_errors=True)
+        job = start(*command)
+        leader = running(out, 1)[0]
+        other = next(process for process in children_of(job.pid) if process != leader)
+        os.kill(other, signal.SIGKILL)
+        text = end_of(job, "a killed rank")[1]
+        assert f"(process {other}) has ended" in text and not reasons(out), text
+    done = run(*command)
+    assert "0 trained, 0 diverged, 1 failed" in done.stderr, done.stderr
+    (reason,) = reasons(out)
+    assert reason.startswith("given up after 3 crashes before anything was saved, the last one: "), reason
+
+
+def crashes_where_nobody_looks_on(folder, endless):
+    """mpirun ends all ranks with the first, and a process without workers is alone: a process that crashes says itself which trial
+    it was, one that was killed says nothing of it."""
+    sweep = folder / "one.yaml"
+    sweep.write_text(endless.read_text().replace("replicate: 4", "replicate: 1"))
+    for name, command in (("mpirun", ranks(2, WINNOW, "run", sweep)), ("alone", [WINNOW, "run", sweep, "--workers", 1])):
+        out, since = folder / f"crashes-{name}", "before anything was saved"
+        command += ["-o", out, "--threads", 1]
+        if name == "alone":  # crashes are counted from the last step that was saved
+            job = start(*command)
+            os.kill(running(out, 1)[0], signal.SIGTERM)
+            assert end_of(job, "told to stop")[0] == 75
+            ((_, step),) = newest_step(out).items()
+            since = f"after step {step} was saved"
+        for number, how in enumerate((signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS)):
+            shutil.rmtree(out / "running", ignore_errors=True)
+            job = start(*command)
+            os.kill(running(out, 1)[0], how)
+            code, text = end_of(job, "a crash")
+            notes = [json.loads(path.read_text()) for path in sorted(out.glob("checkpoints/*/*.crash"))]
+            assert code != 0 and not reasons(out) and len(notes) == number // 2 + 1, f"{name}, {how}: {code}, {notes}\n{text}"
+        done = run(*command)
+        assert "0 trained, 0 diverged, 1 failed" in done.stderr, done.stderr
+        (reason,) = reasons(out)
+        assert reason == f"given up after 3 crashes {since}, the last one: its process ended by signal 7 (Bus error)", reason
+        assert not list(out.glob("checkpoints/*/*.crash")), "the next run tries it again"
+
+
+def rank_stands_still(folder, endless):
+    out = folder / "still"
+    job = start(*ranks(2, WINNOW, "run", endless, "-o", out, "--threads", 1, "--ranks-per-trial", 2),
+                env=dict(ENVIRONMENT, WINNOW_RANK_TIMEOUT="4"))
+    leader = running(out, 1)[0]
+    os.kill(next(process for process in children_of(job.pid) if process != leader), signal.SIGSTOP)
+    code, text = end_of(job, "a rank that stands still")
+    assert code == 69 and "has been stopped for 2 s" in text and not reasons(out), f"{code}\n{text}"
 
 
 def parent_dies(folder, endless):
@@ -323,6 +380,9 @@ def main():
             (reader_goes_away, (short,)),
             (told_to_stop, (endless,)),
             (idle_rank_told_to_stop, (endless,)),
+            (rank_is_gone, (endless,)),
+            (crashes_where_nobody_looks_on, (endless,)),
+            (rank_stands_still, (endless,)),
             (worker_dies, (endless,)),
             (parent_dies, (endless,)),
             (fails_at_a_point, (short,)),

@@ -1,6 +1,8 @@
-"""What tests that run whole sweeps have in common: the environment of their processes, and results compared by content."""
+"""What tests that run whole sweeps have in common: the environment of their processes, and what is in their output folders."""
+import json
 import os
 import re
+import zlib
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
 
@@ -16,14 +18,37 @@ def digests(out):
     return found
 
 
-def newest_step(out):
-    """By trial, from the note at the end of its newest checkpoint."""
-    steps = {}
+def sealed_note(path):
+    """The line behind the content of a checkpoint, a result or a survey, all of which must be whole: docs/formats.md."""
+    content = path.read_bytes()
+    image, note, crc = (int.from_bytes(content[first:last], "little") for first, last in ((-16, -8), (-8, -4), (-4, len(content))))
+    assert content[-24:-16] == b"WINNOWED" and image + note + 24 == len(content), f"{path}: cut short"
+    assert zlib.crc32(content[:-24]) == crc, f"{path}: damaged"
+    return content[image:-24]
+
+
+def newest_checkpoints(out):
+    """By trial, of its newest one: the number, of all that it ever had, and the step."""
+    found = {}
     for folder in (out / "checkpoints").glob("*"):
-        newest = sorted(folder.glob("*.ck"))[-1:]
-        for path in newest:
-            steps[folder.name] = int(re.search(rb'"step":(\d+)', path.read_bytes()[-4096:]).group(1))
-    return steps
+        for path in sorted(folder.glob("*.ck"))[-1:]:
+            found[folder.name] = int(path.stem), json.loads(sealed_note(path))["step"]
+    return found
+
+
+def newest_step(out):
+    return {name: step for name, (_, step) in newest_checkpoints(out).items()}
+
+
+def records(path):
+    """Of a journal, without a last line that was cut short."""
+    found = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        whole = line.endswith(b"\n") and int(line[:8], 16) == zlib.crc32(line[9:-1])
+        assert whole or not line.endswith(b"\n"), f"{path}: damaged: {line}"
+        if whole:
+            found.append(json.loads(line[9:]))
+    return found
 
 
 def goes_on(said):

@@ -31,12 +31,17 @@ def configured(folder, **without):
 
 def main():
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "build"
+        folder.mkdir()
+        old = Path(name) / "nvcc"
+        old.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 11.8, V11.8.89'\n")
+        old.chmod(0o755)
         missing, everything = configured(folder)
         assert "matrix_layer" in everything, f"cuBLASLt is not here: {missing}"
         has_cudnn, has_nccl = "convolution_layer" in everything, "nccl_group" in everything
         assert missing == [] or not (has_cudnn and has_nccl), missing
-        of_cudnn = {source for source in everything if source.startswith("convolution_") or source == "cudnn_handle"}
+        of_cudnn = {source for source in everything
+                    if source.startswith("convolution_") or source in ("cudnn_handle", "plan_files")}
         for what, line, without, gone in (
             ("cuDNN", f"no cuDNN: {NO_CONVOLUTIONS}", {"WINNOW_CUDNN_INCLUDE": ""}, of_cudnn),
             ("cuDNN's library", f"no cuDNN: {NO_CONVOLUTIONS}", {"WINNOW_CUDNN_LIBRARY": ""}, of_cudnn),
@@ -45,8 +50,10 @@ def main():
             ("NCCL", f"no NCCL: {NO_SUMS}", {"WINNOW_NCCL_INCLUDE": ""}, {"nccl_group"}),
             ("NCCL's library", f"no NCCL: {NO_SUMS}", {"WINNOW_NCCL_LIBRARY": ""}, {"nccl_group"}),
             ("nvcc", "no nvcc, CUDA sources are not compiled", {"WINNOW_NVCC": ""}, everything),
+            ("a new nvcc", f"no nvcc of CUDA 12 or later ({old}: release 11.8), CUDA sources are not compiled",
+             {"WINNOW_NVCC": str(old)}, everything),
         ):
-            if not (has_nccl if "NCCL" in what else has_cudnn or what == "nvcc"):
+            if not (has_nccl if "NCCL" in what else has_cudnn or "nvcc" in what):
                 print(f"{what}: this machine has none to leave out")
                 continue
             lines, sources = configured(folder, **without)

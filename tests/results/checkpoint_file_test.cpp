@@ -139,5 +139,40 @@ TEST_F(Checkpoints, OfTrialsWithAResultAreCleared) {
   EXPECT_EQ(newest(), 1) << "that of a trial without a result stays";
 }
 
+TEST_F(Checkpoints, ATrialIsGivenUpAfterThreeCrashesWithoutAStepSaved) {
+  const auto crash = [this](const char* reason) { folder_.note_crash(folder_.crashes() + 1, reason); };
+  crash("a");
+  crash("b");
+  EXPECT_EQ(folder_.given_up(), std::nullopt);
+  folder_.keep(checkpoint(5));
+  crash("c");
+  crash("d");
+  EXPECT_EQ(folder_.given_up(), std::nullopt) << "it came further between";
+  folder_.note_crash(4, "what another process saw of the same crash");
+  EXPECT_EQ(folder_.given_up(), std::nullopt);
+  crash("e");
+  EXPECT_EQ(folder_.given_up(), "given up after 3 crashes after step 5 was saved, the last one: e");
+  EXPECT_EQ(newest(), 5) << "no checkpoint";
+  // What was forgotten by half does not take the number of the next.
+  files_.remove(Layout(out_.path()).checkpoints(kTrial) / "00000003.crash");
+  EXPECT_EQ(folder_.given_up(), std::nullopt);
+  crash("f");
+  EXPECT_EQ(folder_.given_up(), "given up after 3 crashes after step 5 was saved, the last one: f");
+  folder_.forget_crashes();
+  EXPECT_EQ(folder_.given_up(), std::nullopt);
+  EXPECT_EQ(newest(), 5);
+}
+
+TEST_F(Checkpoints, ADamagedNoteOfACrashIsNone) {
+  for (const char* reason : {"a", "b", "c"}) folder_.note_crash(folder_.crashes() + 1, reason);
+  EXPECT_EQ(folder_.given_up(), "given up after 3 crashes before anything was saved, the last one: c");
+  for (const char* bytes : {"", "{", "[1]", R"({"step": "0", "reason": "a"})", R"({"step": 0, "reason": 3})"}) {
+    spoil("00000002.crash", bytes);
+    EXPECT_EQ(folder_.given_up(), std::nullopt) << bytes;
+  }
+  folder_.clear();
+  EXPECT_FALSE(files_.exists(Layout(out_.path()).checkpoints(kTrial)));
+}
+
 }  // namespace
 }  // namespace winnow::test

@@ -144,8 +144,8 @@ TEST_F(Help, InstallBringsReaderPlotsDocumentsAndExamples) {
   output_of("cmake --install " + build.string() + " --prefix " + prefix.string());
   for (const char* file :
        {"bin/winnow", "share/winnow/winnow.py", "share/winnow/plot.py", "share/winnow/examples/first.yaml",
-        "share/doc/winnow/README.md", "share/doc/winnow/docs/formats.md", "share/man/man1/winnow.1",
-        "share/bash-completion/completions/winnow", "share/zsh/site-functions/_winnow"}) {
+        "share/winnow/slurm/site.yaml", "share/doc/winnow/README.md", "share/doc/winnow/docs/formats.md",
+        "share/man/man1/winnow.1", "share/bash-completion/completions/winnow", "share/zsh/site-functions/_winnow"}) {
     EXPECT_TRUE(std::filesystem::exists(prefix / file)) << file;
     EXPECT_GT(std::filesystem::file_size(prefix / file), 100u) << file;
   }

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "experiments/results/checkpoint_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
@@ -43,7 +44,8 @@ std::filesystem::path program() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "winnow";
 }
 
-pid_t start(const std::filesystem::path& folder, const std::filesystem::path& out) {
+// `workers`: nothing leaves it to the program.
+pid_t start(const std::filesystem::path& folder, const std::filesystem::path& out, const char* workers = nullptr) {
   const pid_t child = ::fork();
   if (child != 0) return child;
   const std::string sweep = (folder / "kill.yaml").string(), exe = program().string();
@@ -51,7 +53,8 @@ pid_t start(const std::filesystem::path& folder, const std::filesystem::path& ou
   if (std::freopen(log.c_str(), "a", stdout) == nullptr || std::freopen(log.c_str(), "a", stderr) == nullptr) {
     ::_exit(127);
   }
-  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), "--threads", "1", nullptr);
+  ::execl(exe.c_str(), exe.c_str(), "run", sweep.c_str(), "-o", out.c_str(), "--threads", "1",
+          workers == nullptr ? nullptr : "--workers", workers, nullptr);
   ::_exit(127);
 }
 
@@ -137,6 +140,52 @@ TEST(TwoRuns, OnOneDirectoryShareItsTrials) {
     sum += std::atoi(text.c_str() + text.rfind(", ", at) + 2);
   }
   EXPECT_EQ(sum, 8) << text;
+}
+
+constexpr const char* kEndlessSweep = R"(sweep: endless
+schema: 1
+trial:
+  data: {name: synthetic, height: 8, width: 8, channels: 1, classes: 10, examples: 640, validation: 0}
+  model: {name: lenet300}
+  method: {name: dense}
+  train: {epochs: 1000000, batch: 64, precision: f32}
+save: {checkpoint: {every: 1}}
+)";
+
+// What became of the time of a run that gets this signal some time after its trial was saved anew.
+TimeSpent spent_after(const std::filesystem::path& folder, const std::filesystem::path& out, int signal) {
+  PosixFiles files;
+  const auto step = [&]() -> std::int64_t {
+    const auto saved = saved_steps(files, out);
+    return saved.empty() ? 0 : saved.begin()->second;
+  };
+  const std::int64_t before = step();
+  const pid_t child = start(folder, out, "1");
+  for (int wait = 0; wait < 6000 && step() == before; ++wait) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_GT(step(), before);
+  std::this_thread::sleep_for(milliseconds(600));
+  ::kill(child, signal);
+  ::waitpid(child, nullptr, 0);
+  constexpr std::int64_t kLater = 100;  // when nothing is expected of it any more
+  return account_of_runs(files, out, unix_now() + kLater).spent;
+}
+
+TEST(KilledRun, IsCountedAsWhatItLostItsTimeTo) {
+  TemporaryFolder folder;
+  std::ofstream(folder.path() / "kill.yaml") << kEndlessSweep;
+  const auto out = folder.path() / "out";
+  const TimeSpent killed = spent_after(folder.path(), out, SIGKILL);
+  EXPECT_GT(killed.useful, 0.5) << "up to its checkpoint";
+  EXPECT_GT(killed.preempted, 0);
+  EXPECT_EQ(killed.failed, 0);
+  const TimeSpent crashed = spent_after(folder.path(), out, SIGSEGV);
+  EXPECT_EQ(crashed.preempted, killed.preempted);
+  EXPECT_GT(crashed.failed, 0);
+  EXPECT_GT(crashed.useful, killed.useful);
+  const TimeSpent stopped = spent_after(folder.path(), out, SIGTERM);
+  EXPECT_EQ(stopped.failed, crashed.failed);
+  EXPECT_NEAR(stopped.preempted, crashed.preempted, 0.2) << "told to stop, it saves at the very step";
+  EXPECT_EQ(stopped.unsaved, 0);
 }
 
 }  // namespace

@@ -92,6 +92,21 @@ TEST_F(Report, TrialsOfDifferentPrecisionInOneTableAreSaid) {
       << "provenance is no setting that splits tables";
 }
 
+TEST_F(Report, TrialsWithStatisticsFromConvolutionsBesideOthersAreSaid) {
+  PosixFiles files;
+  Survey survey = gather_survey(files, folder_.path());
+  const std::size_t rows = rows_of(survey.trials);
+  std::vector<std::string> fused(rows);
+  for (std::size_t row = 0; row < rows; row += 2) fused[row] = "0 of 19";
+  survey.trials.columns.push_back({"provenance.statistics.fused", fused});
+  EXPECT_TRUE(compare(survey).groups[0].notes.empty()) << "none was";
+  for (std::size_t row = 0; row < rows; row += 2) fused[row] = "17 of 19";
+  survey.trials.columns.back() = {"provenance.statistics.fused", fused};
+  const auto groups = compare(survey).groups;
+  ASSERT_EQ(groups[0].notes.size(), 1u);
+  EXPECT_NE(groups[0].notes[0].find(" convolutions"), std::string::npos) << groups[0].notes[0];
+}
+
 TEST_F(Report, OnlyChoosesRowsAsRunDoesAndKeepsTheirBaseline) {
   PosixFiles files;
   const Survey survey = gather_survey(files, folder_.path());

@@ -42,7 +42,7 @@ class Index : public ::testing::Test {
   std::vector<Found> find() {
     problems_.clear();
     files_.reads = 0;
-    return find_results(files_, folder_.path(), TrialTable(specs_), problems_);
+    return find_results(files_, folder_.path(), TrialTable(specs_), std::vector<char>(specs_.size(), 1), problems_);
   }
   std::filesystem::path result(int i) const { return Layout(folder_.path()).trial(sample_trial(i).spec.name()); }
 
@@ -93,7 +93,8 @@ TEST_F(Index, WhatIsWrongWithItMakesItEmpty) {
 TEST_F(Index, AFileThatMayStillChangeIsNotInIt) {
   PosixFiles files;
   std::vector<std::string> problems;
-  EXPECT_EQ(find_results(files, folder_.path(), TrialTable(specs_), problems), expected_);
+  EXPECT_EQ(find_results(files, folder_.path(), TrialTable(specs_), std::vector<char>(specs_.size(), 1), problems),
+            expected_);
   EXPECT_FALSE(files.exists(Layout(folder_.path()).index()));
 }
 
@@ -106,7 +107,8 @@ TEST_F(Index, OnlyADamagedFileIsToBeRemoved) {
     }
   } files;
   std::vector<std::string> problems;
-  const auto found = find_results(files, folder_.path(), TrialTable(specs_), problems);
+  const auto found =
+      find_results(files, folder_.path(), TrialTable(specs_), std::vector<char>(specs_.size(), 1), problems);
   EXPECT_EQ(found[0], Found::Unreadable);
   EXPECT_EQ(found[3], Found::Nothing);
   ASSERT_EQ(problems.size(), 3u);

@@ -28,7 +28,8 @@ class Case(unittest.TestCase):
 
     def script(self, program="", array="0", offset=0, time="60", notice=60, crashes=2, directives=(), launch=SRUN, change=None):
         values = {
-            "NAME": "test", "ARRAY": array, "TIME": time, "NOTICE": notice, "LOGS": self.folder, "OFFSET": offset,
+            "NAME": "test", "ARRAY": array, "TIME": time, "NOTICE": notice, "OUTPUT": f"{self.folder}/%A_%a.out", "OFFSET": offset,
+            "FOLDER": self.folder, "SETUP": "",
             "DIRECTIVES": "\n".join(f"#SBATCH {words}" for words in ("--ntasks=2 --gpus-per-node=1", *directives)),
             "CRASHES": crashes, "LAUNCH": launch, "COMMAND": self.command(program),
         }

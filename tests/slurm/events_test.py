@@ -49,11 +49,13 @@ class Trial(Case):
 
 class Events(Trial):
     # JobRequeue=0, as at some sites: a job that may be requeued has to say so.
-    options = dict(nodes=4, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
+    options = dict(nodes=6, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
         "normal": "Nodes=node[0-1] Default=YES PriorityTier=1 PreemptMode=OFF",
         "graceful": "Nodes=node2 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden": "Nodes=node3 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
-        "urgent": "Nodes=node[2-3] PriorityTier=10 PreemptMode=OFF",
+        "graceful-then-broken": "Nodes=node4 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
+        "sudden-then-broken": "Nodes=node5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
+        "urgent": "Nodes=node[2-5] PriorityTier=10 PreemptMode=OFF",
     })
 
     def test_before_the_time_limit_it_saves_and_is_requeued(self):
@@ -87,6 +89,21 @@ class Events(Trial):
         for rank in (0, 1):
             first, second = self.events("start", rank=rank)
             self.assertGreater(second["step"], first["step"])
+
+    def preempt_and_crash(self, partition, node):
+        """Each start after the preempted one crashes: with crashes=2 the first and two more of them."""
+        job = self.submit("--steps 300 --exits 0,139,...", crashes=2, directives=[f"--partition={partition}"])
+        self.running(f"{job}_0")
+        self.slurm.sbatch("--partition=urgent", f"--nodelist={node}", "--exclusive", "--wrap=sleep 3")
+        self.wait(f"{job}_0", "FAILED", 4 * START, restarts=3)
+        self.check_stays(f"{job}_0", "FAILED", restarts=3)
+
+    def test_preempted_with_grace_time_and_crashing_from_then_on_it_is_given_up(self):
+        """Nor does it excuse a crash that Slurm says PreemptTime=None of a job that may be preempted."""
+        self.preempt_and_crash("graceful-then-broken", "node4")
+
+    def test_preempted_without_grace_time_and_crashing_from_then_on_it_is_given_up(self):
+        self.preempt_and_crash("sudden-then-broken", "node5")
 
     def test_cancelled_it_saves_and_stays_cancelled_and_its_neighbour_goes_on(self):
         job = self.submit("--steps 150", array="0-1")

@@ -260,8 +260,8 @@ class Sweeps(Case):
         for start, victim in enumerate((1, 0)):
             processes = self.halt(beyond=starts[-1])
             os.kill(processes[victim], signal.SIGKILL)
-            # It waits for the dead one inside MPI and does not hear TERM: srun kills it KillWait later.
-            self.until("the other rank ends", lambda: not self.ranks(), timeout=KILL_WAIT + 10)
+            # It waits for the dead one inside MPI and does not hear TERM; long before srun would kill it, KILL_WAIT later, it sees.
+            self.until("the other rank ends", lambda: not self.ranks(), timeout=10)
             before = self.waits_to_go_on(f"{job}_0", restarts=start + 1)
             self.assertEqual(len((self.folder / f"{job}_0.crashes").read_text().splitlines()), start + 1)
             self.goes_on_from(job, before, start + 1)

@@ -12,7 +12,6 @@ namespace winnow::test {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 TrialRow row(const std::string& name, std::int64_t step, double took, double cost = 10) {
@@ -145,7 +144,7 @@ TEST_F(Picture, ALogGetsAPlainLineEveryHalfMinute) {
   console_.emplace(false, true, out_, Terminal{});
   console_->begin(3, 30, 1);
   console_->update(row("first-r0", 50, 10));
-  for (int i = 0; i < 65; ++i) later(seconds(1));
+  for (int i = 0; i < 65; ++i) later(std::chrono::seconds(1));
   const std::string line = "0 of 3 trials, 1 running, 50 s left, 4 k images/s\n";
   EXPECT_EQ(out_.str(), line + line);
 }
@@ -153,7 +152,7 @@ TEST_F(Picture, ALogGetsAPlainLineEveryHalfMinute) {
 TEST_F(Picture, OtherProcessesAndQuietRunsDrawNothing) {
   console_.emplace(false, false, out_, Terminal{.live = true});
   console_->update(row("first-r0", 50, 10));
-  later(seconds(100));
+  later(std::chrono::seconds(100));
   EXPECT_EQ(out_.str(), "");
   console_.emplace(true, true, out_, Terminal{.live = true});
   console_->end(row("first-r0", 50, 10), TrialEnd::Trained, "test");

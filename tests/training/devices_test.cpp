@@ -2,6 +2,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "experiments/cli/bench_subject.h"
+#include "experiments/cli/options.h"
 #include "experiments/run/devices.h"
 #include "tests/said.h"
 #include "tests/training/run_fixture.h"
@@ -161,6 +163,21 @@ TEST_F(WithoutGpus, ADryBenchPlansAStepOfAGpu) {
   EXPECT_EQ(winnow::winnow({"bench", "--dry"}).code, 64);
   const Said real = winnow::winnow({"bench", "--device", "cuda"});
   EXPECT_EQ(real.code, 69) << real.err;
+}
+
+TEST_F(WithoutGpus, ABenchKnowsTheDataSheetOfAGpuByItsName) {
+  const auto sheets_of = [](const std::string& gpu, const char* precision) {
+    std::ostringstream said;
+    const std::vector<std::string> args = {"--device", "cuda", "--model", "lenet300", "--precision", precision};
+    return plan_step(bench_subject(*parse_arguments("bench", args, said), said), gpu).sheets;
+  };
+  EXPECT_TRUE(sheets_of("Emulated GPU", "bf16").empty());
+  const auto in_bf16 = sheets_of("NVIDIA H100 80GB HBM3", "bf16"), in_f32 = sheets_of("NVIDIA H100 80GB HBM3", "f32");
+  ASSERT_EQ(in_bf16.size(), 1u);
+  ASSERT_EQ(in_f32.size(), 1u);
+  EXPECT_EQ(in_bf16[0].peak, 989e12);
+  EXPECT_EQ(in_f32[0].peak, 67e12);
+  EXPECT_EQ(in_bf16[0].bandwidth, 3350e9);
 }
 
 }  // namespace

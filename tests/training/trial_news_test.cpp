@@ -52,11 +52,13 @@ TEST(FrontDesk, ShowsTheEndOfATrialAndTheWordsOfALibraryButNoBrokenNews) {
   EXPECT_EQ(desk.tell_line(encode({.at = 0})), Line::News);
   EXPECT_EQ(desk.tell_line(encode({.at = 0, .end = TrialEnd::Trained, .text = "test 0.5"})), Line::End);
   EXPECT_EQ(desk.tell_line("a library speaks"), Line::Words);
-  EXPECT_EQ(desk.tell_line(encode({.at = 0}).substr(0, 9)), Line::News);
+  EXPECT_EQ(desk.tell_line(encode({.at = 0}).substr(0, 9)), Line::Nothing);
+  EXPECT_EQ(desk.tell_line("note something"), Line::Nothing);
+  EXPECT_EQ(desk.tell_line("note something"), Line::Nothing) << "of another worker";
   const std::string said = out.str();
-  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 3) << said;
   EXPECT_TRUE(said.starts_with("[1/1] 0123456789abcdef0123-r0 ")) << said;
-  for (const char* word : {"rigl 0.1", "lenet5 on mnist", "test 0.5\n", "a library speaks\n"}) {
+  for (const char* word : {"rigl 0.1", "lenet5 on mnist", "test 0.5\n", "a library speaks\n", "note something\n"}) {
     EXPECT_NE(said.find(word), std::string::npos) << said;
   }
 }

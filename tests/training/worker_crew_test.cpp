@@ -4,10 +4,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "experiments/results/failure_file.h"
+#include "experiments/results/layout.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -25,6 +29,51 @@ class DyingTickets final : public Tickets {
 
  private:
   std::unique_ptr<Tickets> of_;
+};
+
+// Its worker dies before it draws a trial: twice at first, and then after each one.
+class RestlessTickets final : public Tickets {
+ public:
+  RestlessTickets(std::unique_ptr<Tickets> of, const std::filesystem::path& notes)
+      : of_(std::move(of)), notes_(notes) {}
+  std::int64_t next(std::size_t counter) override {
+    const std::uintmax_t before = std::filesystem::exists(notes_) ? std::filesystem::file_size(notes_) : 0;
+    std::ofstream(notes_, std::ios::app) << '.';
+    if (before == 0 || before % 2 == 1) ::kill(::getpid(), SIGKILL);
+    return of_->next(counter);
+  }
+
+ private:
+  std::unique_ptr<Tickets> of_;
+  std::filesystem::path notes_;
+};
+
+class RestlessCrew final : public WorkerCrew {
+ public:
+  using WorkerCrew::WorkerCrew;
+  static inline std::filesystem::path notes = {};
+
+ protected:
+  std::unique_ptr<Tickets> tickets() override {
+    return std::make_unique<RestlessTickets>(WorkerCrew::tickets(), notes);
+  }
+};
+
+// One that dies whenever it is about to draw.
+class HopelessTickets final : public Tickets {
+ public:
+  std::int64_t next(std::size_t) override {
+    ::kill(::getpid(), SIGKILL);
+    return 0;
+  }
+};
+
+class HopelessCrew final : public WorkerCrew {
+ public:
+  using WorkerCrew::WorkerCrew;
+
+ protected:
+  std::unique_ptr<Tickets> tickets() override { return std::make_unique<HopelessTickets>(); }
 };
 
 class UnluckyCrew final : public WorkerCrew {
@@ -85,6 +134,11 @@ class Crew : public RunFixture {
             1, {.most = most, .from_the_start = false}, TrialDraw::counters(table_, list));
     EXPECT_TRUE(crew.run(list, InWorkElsewhere::Postpone)) << said.str();
   }
+  // What is noted of the first time that the trial's process died.
+  std::string crash(std::size_t at) {
+    const auto path = Layout(out()).checkpoints(specs_[at].name()) / "00000001.crash";
+    return nlohmann::json::parse(text_of(files_.read(path))).at("reason");
+  }
   std::string reason(std::size_t at) { return failure_reason(files_, out(), specs_[at].name()).value_or(""); }
 
   std::vector<TrialSpec> specs_;
@@ -109,14 +163,32 @@ TEST_F(Crew, ATrialThatIsLostAsItIsDrawnIsGivenBackAlsoIfItHasFailedBefore) {
   }
 }
 
+TEST_F(Crew, DeathsBetweenTrialsCountOnlyWhereNothingIsDoneBetweenThem) {
+  RestlessCrew::notes = folder_ / "draws";
+  run<RestlessCrew>(files_, 1);
+  EXPECT_GE(std::filesystem::file_size(RestlessCrew::notes), 7u);
+  EXPECT_EQ(tally_[Tally::Trained], 3);
+}
+
+TEST_F(Crew, WorkersThatDieBeforeTheyTrainAnythingEndTheRun) {
+  try {
+    run<HopelessCrew>(files_, 1);
+    ADD_FAILURE() << "ended well";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Internal);
+    EXPECT_STREQ(error.what(),
+                 "workers end before they train anything: ended by signal 9 (Killed), perhaps for want of memory");
+  }
+}
+
 TEST_F(Crew, OnlyWordsOfTheTrialItselfAreTheReasonOfItsFailure) {
   SpeakingFiles files;
   run<WorkerCrew>(files, 1);
   EXPECT_EQ(tally_[Tally::Trained], 1);
   const std::string killed = "its process ended by signal 9 (Killed), perhaps for want of memory";
-  EXPECT_EQ(reason(1), killed) << "neither news nor the words of the trial before";
-  EXPECT_EQ(reason(2), killed + ": words of -r2") << "which news followed";
-  EXPECT_EQ(postponed_, std::vector(3, Postponed::Ended));
+  EXPECT_EQ(crash(1), killed) << "neither news nor the words of the trial before";
+  EXPECT_EQ(crash(2), killed + ": words of -r2") << "which news followed";
+  EXPECT_EQ(postponed_, (std::vector{Postponed::Ended, Postponed::Suspect, Postponed::Suspect}));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct Ran {
   Ran(int workers, std::function<void(int)> work, int replacements = 0) {
     WorkerPool({.work = std::move(work),
                 .say =
-                    [this](const std::string& line) {
+                    [this](int, const std::string& line) {
                       lines.push_back(line);
                       return line.starts_with("news")  ? LastWords::AsBefore
                              : line.starts_with("end") ? LastWords::None

@@ -16,6 +16,7 @@ std::size_t bytes_of(std::int64_t count, DType type) { return static_cast<std::s
 }  // namespace
 
 std::unique_ptr<PlannedLayer> ConvolutionLayer::make(const ConvShape& shape, Direction direction) {
+  if (shape.sums && (direction != Direction::Forward || !may_write_sums(shape))) return nullptr;
   const ConvShape padded = padded_shape(shape);
   auto plan = convolution_plan(padded, direction);
   if (plan == nullptr) return nullptr;
@@ -79,13 +80,14 @@ void ConvolutionLayer::run_typed(const LayerBuffers& buffers, const Exec& exec) 
     cuda::for_each(exec, weights_.packed_count(),
                    PackWeights<T>{weights_, static_cast<const float*>(buffers.weights), static_cast<T*>(weights)});
   }
-  plan_->run(exec.stream, x, weights, y, base + workspace_);
+  plan_->run(exec.stream, x, weights, y, base + workspace_, static_cast<float*>(buffers.sums));
   switch (direction_) {
     case Direction::Forward:
       after<T>(y_, buffers.y, y, exec);
       if (shape_.bias) {
+        T* out = static_cast<T*>(buffers.y);
         cuda::for_each(exec, y_.rows * shape_.out,
-                       AddBias<T>{static_cast<const float*>(buffers.bias), static_cast<T*>(buffers.y), shape_.out});
+                       AddBias<T>{static_cast<const float*>(buffers.bias), out, out, shape_.out});
       }
       break;
     case Direction::BackwardData:

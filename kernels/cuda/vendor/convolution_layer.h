@@ -15,11 +15,12 @@ namespace winnow::cuda::vendor {
 
 class ConvolutionLayer final : public PlannedLayer {
  public:
-  // Null where cuDNN has no plan.
+  // Null where cuDNN has no plan, one with sums where the shape wants them.
   static std::unique_ptr<PlannedLayer> make(const ConvShape& shape, Direction direction);
 
   std::size_t scratch_bytes() const override { return scratch_.bytes(); }
   void run(const LayerBuffers& buffers, const Exec& exec) override;
+  bool writes_sums() const override { return shape_.sums; }
   std::string implementation() const override { return plan_->name(); }
 
  private:

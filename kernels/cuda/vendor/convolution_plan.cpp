@@ -1,4 +1,5 @@
-// Names and order of calls: NVIDIA/cudnn-frontend, samples/cpp/convolution (fprop.cpp, dgrads.cpp, wgrads.cpp).
+// Names and order of calls: NVIDIA/cudnn-frontend, samples/cpp/convolution (fprop.cpp, dgrads.cpp, wgrads.cpp). What graphs
+// with sums may look like: cuDNN, "Generic Runtime Fusion Engines", "Support Surface 70", and "GenStats" behind it.
 #include "kernels/cuda/vendor/convolution_plan.h"
 
 #include <cudnn_frontend.h>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cuda/vendor/errors.h"
+#include "kernels/cuda/vendor/handle_pool.h"
 #include "kernels/cuda/vendor/handles.h"
 #include "kernels/cuda/vendor/settings.h"
 
@@ -18,7 +20,7 @@ namespace fe = cudnn_frontend;
 using Tensor = fe::graph::Tensor_attributes;
 using Numbers = std::vector<std::int64_t>;
 
-enum Operand : std::int64_t { kX = 1, kW, kY };
+enum Operand : std::int64_t { kX = 1, kW, kY, kSums, kSumsOfSquares };
 
 fe::DataType_t cudnn_type(DType type) { return type == DType::BF16 ? fe::DataType_t::BFLOAT16 : fe::DataType_t::FLOAT; }
 
@@ -41,13 +43,23 @@ Attributes geometry(const ConvShape& s) {
 
 struct ConvolutionPlan::Graph {
   Graph(const ConvShape& shape, Direction direction, DType type_of_weights);
+  Graph(const ConvShape& shape, Direction direction, DType type_of_weights, std::span<const std::uint8_t> written);
   void check(fe::error_t error) const {
-    if (error.is_bad()) throw NoPlan("cuDNN: " + error.get_message() + " (" + layer + ")");
+    using enum fe::error_code_t;
+    const auto code = error.get_code();
+    if (code == OK) return;
+    // None of these is a matter of the shape.
+    for (const auto fault : {CUDA_API_FAILED, INVALID_CUDA_DEVICE, HANDLE_ERROR, NVRTC_COMPILATION_FAILED}) {
+      if (code == fault) fail("cuDNN", error.get_message(), layer);
+    }
+    throw NoPlan("cuDNN: " + error.get_message() + " (" + layer + ")");
   }
   void build(const ConvShape& shape, std::int64_t workspace_limit);
+  void read_workspace();
 
   std::string layer;
   DType weights_type;
+  std::int64_t sums = 0;  // channels that are summed
   fe::graph::Graph graph;
   std::size_t workspace = 0;
 };
@@ -70,11 +82,24 @@ ConvolutionPlan::Graph::Graph(const ConvShape& s, Direction direction, DType typ
     tensor->set_output(true);
   };
   switch (direction) {
-    case Direction::Forward:
-      output(graph.conv_fprop(input(kX, x, s.dtype), input(kW, w, weights_type),
-                              geometry<fe::graph::Conv_fprop_attributes>(s)),
-             kY, y, s.dtype);
+    case Direction::Forward: {
+      const auto value = graph.conv_fprop(input(kX, x, s.dtype), input(kW, w, weights_type),
+                                          geometry<fe::graph::Conv_fprop_attributes>(s));
+      auto stored = value;
+      if (s.sums) {
+        // Sums are taken of f16 or f32, so bf16 is rounded beside them.
+        if (s.dtype == DType::BF16) {
+          value->set_dim(y).set_stride(strides_of(y)).set_data_type(fe::DataType_t::FLOAT);
+          stored = graph.pointwise(value, fe::graph::Pointwise_attributes().set_mode(fe::PointwiseMode_t::IDENTITY));
+        }
+        const auto by_channel = graph.genstats(value, fe::graph::Genstats_attributes());
+        sums = s.out;
+        output(by_channel[0], kSums, {1, sums, 1, 1}, DType::F32);
+        output(by_channel[1], kSumsOfSquares, {1, sums, 1, 1}, DType::F32);
+      }
+      output(stored, kY, y, s.dtype);
       break;
+    }
     case Direction::BackwardData:
       output(graph.conv_dgrad(input(kY, y, s.dtype), input(kW, w, weights_type),
                               geometry<fe::graph::Conv_dgrad_attributes>(s)),
@@ -102,9 +127,27 @@ void ConvolutionPlan::Graph::build(const ConvShape& s, std::int64_t workspace_li
   graph.deselect_numeric_notes(barred).deselect_workspace_greater_than(workspace_limit);
   check(graph.check_support());
   check(graph.build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE));
+  read_workspace();
+}
+
+void ConvolutionPlan::Graph::read_workspace() {
   std::int64_t bytes = 0;
   check(graph.get_workspace_size(bytes));
   workspace = static_cast<std::size_t>(bytes);
+}
+
+// Operands have the numbers that they had when it was written, which are those of this file.
+ConvolutionPlan::Graph::Graph(const ConvShape& s, Direction direction, DType type_of_weights,
+                              std::span<const std::uint8_t> written)
+    : layer(describe(s, direction)), weights_type(type_of_weights), sums(s.sums ? s.out : 0) {
+  try {
+    check(graph.deserialize(cudnn_handle(), std::vector<std::uint8_t>(written.begin(), written.end())));
+  } catch (const NoPlan&) {
+    throw;
+  } catch (const std::exception& error) {  // of the JSON library, for bytes that are none of its own
+    throw NoPlan("cuDNN: " + std::string(error.what()) + " (" + layer + ")");
+  }
+  read_workspace();
 }
 
 // A gradient of bf16 weights is wanted in f32, which only some of cuDNN's engines write; the others round it.
@@ -121,6 +164,29 @@ ConvolutionPlan::ConvolutionPlan(const ConvShape& shape, Direction direction, st
   graph_->build(shape, workspace_limit);
 }
 
+// The type of the weights, and what cuDNN has of the plan.
+ConvolutionPlan::ConvolutionPlan(const ConvShape& shape, Direction direction, std::span<const std::uint8_t> written) {
+  if (written.empty()) throw NoPlan("no plan was written");
+  const DType type_of_weights = written[0] == static_cast<std::uint8_t>(DType::F32) ? DType::F32 : shape.dtype;
+  graph_ = std::make_unique<Graph>(shape, direction, type_of_weights, written.subspan(1));
+}
+
+std::vector<std::uint8_t> ConvolutionPlan::written() const {
+  std::vector<std::uint8_t> plan;
+  if (graph_->graph.serialize(plan).is_bad() || plan.empty()) return {};
+  plan.insert(plan.begin(), static_cast<std::uint8_t>(graph_->weights_type));
+  return plan;
+}
+
+std::string ConvolutionPlan::maker() {
+  cudaDeviceProp gpu{};
+  const cudaError_t status = cudaGetDeviceProperties(&gpu, current_device());
+  if (status != cudaSuccess) fail("cudaGetDeviceProperties", cudaGetErrorString(status));
+  return "cuDNN " + std::to_string(cudnnGetVersion()) + ", cudnn-frontend " + std::to_string(CUDNN_FRONTEND_VERSION) +
+         ", " + gpu.name + ", compute capability " + std::to_string(gpu.major) + "." + std::to_string(gpu.minor) +
+         ", " + std::to_string(gpu.multiProcessorCount) + " multiprocessors";
+}
+
 ConvolutionPlan::~ConvolutionPlan() = default;
 
 std::size_t ConvolutionPlan::workspace_bytes() const { return graph_->workspace; }
@@ -128,15 +194,16 @@ DType ConvolutionPlan::weights_type() const { return graph_->weights_type; }
 
 std::string ConvolutionPlan::name() const {
   std::string name;
-  graph_->check(graph_->graph.get_plan_name(name));
-  return name;
+  // One that was written has no name.
+  return graph_->graph.get_plan_name(name).is_good() ? name : "cuDNN, as it was written";
 }
 
-void ConvolutionPlan::run(void* stream, void* x, void* w, void* y, void* workspace) {
+void ConvolutionPlan::run(void* stream, void* x, void* w, void* y, void* workspace, float* sums) {
   const cudnnHandle_t handle = cudnn_handle();
   const cudnnStatus_t status = cudnnSetStream(handle, static_cast<cudaStream_t>(stream));
   if (status != CUDNN_STATUS_SUCCESS) fail("cudnnSetStream", cudnnGetErrorString(status), graph_->layer);
   std::unordered_map<std::int64_t, void*> operands{{kX, x}, {kW, w}, {kY, y}};
+  if (graph_->sums > 0) operands.insert({{kSums, sums}, {kSumsOfSquares, sums + graph_->sums}});
   const std::lock_guard alone(running_);
   fe::error_t error = graph_->graph.execute(handle, operands, workspace);
   if (error.is_bad()) fail("cudnnBackendExecute", error.get_message(), graph_->layer);

@@ -24,7 +24,7 @@ std::string describe(const ConvShape& s, Direction direction) {
   return name_of_direction(direction) + " of convolution " + joined({s.batch, s.height, s.width, s.in}) + " -> " +
          joined({s.batch, s.out_height(), s.out_width(), s.out}) + ", " + joined({s.kernel_h, s.kernel_w}) +
          ", stride " + std::to_string(s.stride) + ", pad " + std::to_string(s.pad) + ", groups " +
-         std::to_string(s.groups) + ", " + name_of(s.dtype);
+         std::to_string(s.groups) + ", " + name_of(s.dtype) + (s.sums ? ", with sums by channel" : "");
 }
 
 std::string describe(const LinearShape& s, Direction direction) {

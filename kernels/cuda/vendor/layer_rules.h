@@ -24,4 +24,10 @@ inline ConvShape padded_shape(ConvShape s) {
   return s;
 }
 
+// Shapes for which cuDNN is asked to sum y by channel as it writes it. A bias is added behind it, padded channels would have
+// sums of their own, and both rows of {2, out} are aligned to 16 bytes.
+inline bool may_write_sums(const ConvShape& s) {
+  return s.groups == 1 && !s.bias && padded_shape(s).out == s.out && s.out % 4 == 0;
+}
+
 }  // namespace winnow::cuda::vendor

@@ -1,5 +1,7 @@
 #include "kernels/cuda/vendor/libraries.h"
 
+#include <winnow_sources.h>
+
 #include <cstddef>
 
 #include "kernels/cuda/vendor/layers.h"
@@ -38,6 +40,8 @@ std::map<std::string, std::string> library_versions() {
 
 }  // namespace
 }  // namespace winnow::cuda
+
+const char winnow_cuda_sources[] = WINNOW_KERNEL_SOURCES;
 
 const winnow::cuda::Libraries* winnow_cuda_libraries() {
   using namespace winnow::cuda;

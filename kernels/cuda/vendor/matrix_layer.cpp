@@ -53,14 +53,10 @@ const void* MatrixLayer::rounded(const void* from, std::int64_t count, std::size
   return to;
 }
 
+template <class T>
 void MatrixLayer::add_bias(const LayerBuffers& buffers, const Exec& exec) const {
-  const auto* bias = static_cast<const float*>(buffers.bias);
-  const std::int64_t count = shape_.rows * shape_.out;
-  if (shape_.dtype == DType::BF16) {
-    cuda::for_each(exec, count, AddBias<bf16>{bias, static_cast<bf16*>(buffers.y), shape_.out});
-  } else {
-    cuda::for_each(exec, count, AddBias<float>{bias, static_cast<float*>(buffers.y), shape_.out});
-  }
+  T* y = static_cast<T*>(buffers.y);
+  cuda::for_each(exec, shape_.rows * shape_.out, AddBias<T>{static_cast<const float*>(buffers.bias), y, y, shape_.out});
 }
 
 void MatrixLayer::bias_gradient(const LayerBuffers& buffers, const Exec& exec) const {
@@ -77,7 +73,9 @@ void MatrixLayer::run(const LayerBuffers& buffers, const Exec& exec) {
       const void* weights = rounded(buffers.weights, s.out * s.in, weights_, exec);
       const void* bias = plan_->has_epilogue() ? rounded(buffers.bias, s.out, bias_, exec) : nullptr;
       product({weights, buffers.x, buffers.y, const_cast<void*>(bias)});
-      if (s.bias && !plan_->has_epilogue()) add_bias(buffers, exec);
+      if (s.bias && !plan_->has_epilogue()) {
+        s.dtype == DType::BF16 ? add_bias<bf16>(buffers, exec) : add_bias<float>(buffers, exec);
+      }
       break;
     }
     case Direction::BackwardData:

@@ -29,6 +29,7 @@ class MatrixLayer final : public PlannedLayer {
  private:
   MatrixLayer(const LinearShape& shape, Direction direction, std::unique_ptr<MatrixPlan> plan);
   const void* rounded(const void* from, std::int64_t count, std::size_t offset, const Exec& exec) const;
+  template <class T>
   void add_bias(const LayerBuffers& buffers, const Exec& exec) const;
   void bias_gradient(const LayerBuffers& buffers, const Exec& exec) const;
 

@@ -1,0 +1,65 @@
+#include "distributed/mpi_patience.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+
+namespace winnow {
+
+MpiPatience::MpiPatience(MPI_Comm comm, double limit) : attendance_(comm), limit_(limit) {
+  MPI_Comm_rank(comm, &rank_);
+  MPI_Comm_size(comm, &size_);
+  std::vector<int> ranks(static_cast<std::size_t>(size_)), of_job(ranks.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  MPI_Group group = MPI_GROUP_NULL, job = MPI_GROUP_NULL;
+  check_mpi(MPI_Comm_group(comm, &group), "MPI_Comm_group");
+  check_mpi(MPI_Comm_group(MPI_COMM_WORLD, &job), "MPI_Comm_group");
+  check_mpi(MPI_Group_translate_ranks(group, size_, ranks.data(), job, of_job.data()), "MPI_Group_translate_ranks");
+  MPI_Group_free(&group);
+  MPI_Group_free(&job);
+  peers_ = MpiSession::get().peers().only(of_job);
+}
+
+void MpiPatience::finish(MPI_Request& request, const Operation& operation) {
+  constexpr int kTriesBetweenLooks = 64;   // a try costs more than the clock, and much more where cores are shared
+  constexpr double kMostBetweenLooks = 1;  // s; in more this process did not run: a job that was suspended
+  double looked = 0, waited = 0;
+  for (int tries = 1;; ++tries) {
+    int done = 0;
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), operation.call);
+    if (done != 0) return;
+    if (tries % kTriesBetweenLooks != 0) continue;
+    const double now = seconds_now();
+    if (looked > 0) waited += std::min(now - looked, kMostBetweenLooks);
+    looked = now;
+    look_around(operation, waited);
+  }
+}
+
+bool MpiPatience::poll(MPI_Request& request, const Operation& operation) {
+  int done = 0;
+  check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), operation.call);
+  if (done == 0) look_around(operation, 0);
+  return done != 0;
+}
+
+void MpiPatience::look_around(const Operation& operation, double waited) {
+  const auto give_up = [&](const std::string& reason, RanksLost::Why why) {
+    throw RanksLost(fmt::format("{} of {} ranks ({} bytes): {}", operation.call, size_, operation.bytes, reason), why);
+  };
+  if (const auto lost = lost_peer()) {
+    give_up(lost->who, lost->ended ? RanksLost::Why::Ended : RanksLost::Why::Other);
+  }
+  // A message from everybody to everybody is much in a large job.
+  constexpr int kFew = 64;
+  const double say_after = size_ <= kFew ? std::min(5.0, limit_ / 4) : limit_ / 2;
+  if (said_ != operation.place && waited > say_after) attendance_.say(said_ = operation.place);
+  if (waited <= limit_) return;
+  give_up(fmt::format("not done after {} s; {}", limit_, who_is_absent(attendance_, rank_, size_, operation.place)),
+          RanksLost::Why::Other);
+}
+
+}  // namespace winnow

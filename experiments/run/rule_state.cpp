@@ -1,0 +1,53 @@
+#include "experiments/run/rule_state.h"
+
+#include "core/error.h"
+#include "experiments/results/layout.h"
+#include "experiments/results/status.h"
+#include "experiments/results/trial_file.h"
+
+namespace winnow {
+
+// Of one that another run published, or this one before it was killed, or that was trained without the rule.
+void RuleState::take_in_result(std::size_t at) {
+  try {
+    const TrialResult result = read_trial(files_, Layout(out_).trial(trials_.name(at)));
+    if (result.outcome == Outcome::Diverged) return board_.failed(at);
+    board_.finished(at, result.epochs);
+  } catch (const Error& error) {
+    if (!is_unreadable(error)) throw;
+    board_.failed(at);
+  }
+}
+
+// Somebody removed what was known of it (winnow forget), or of its failure (winnow retry), so that it is trained again.
+bool RuleState::is_forgotten(std::size_t at) {
+  const Layout layout(out_);
+  const std::string name = trials_.name(at);
+  return !board_.table().is_due(at) && !files_.exists(layout.trial(name)) && !files_.exists(layout.failure(name)) &&
+         (board_.table().has_failed(at) || !files_.exists(layout.stopped(name)));
+}
+
+std::vector<char> RuleState::due(std::span<const Found> found, bool retry) {
+  const RungTable& table = board_.table();
+  const Layout layout(out_);
+  for (std::size_t at = 0; at < trials_.size(); ++at) {
+    if (!table.is_due(at)) continue;
+    const std::string name = trials_.name(at);
+    if (found[at] == Found::Done || found[at] == Found::Diverged || files_.exists(layout.trial(name))) {
+      // One that ended badly after its last rung was written down as that.
+      board_.target(at) ? take_in_result(at) : board_.finished(at);
+    } else if (!retry && files_.exists(layout.failure(name))) {
+      board_.failed(at);
+    }
+  }
+  while (board_.claim()) {
+  }
+  std::vector<char> due(trials_.size(), 0);
+  for (std::size_t at = 0; at < trials_.size(); ++at) {
+    const bool again = retry ? found[at] == Found::FailedBefore || is_forgotten(at) : false;
+    if (table.is_due(at) || again) due[at] = 1;
+  }
+  return due;
+}
+
+}  // namespace winnow

@@ -1,0 +1,53 @@
+// What all processes that train trials under a rule know of each other, on any machine and after any kill: files below
+// rungs/<rule>/ in the output directory. Who trains a trial to a rung appends that to a file of its own (results/journal.h); who lets a
+// trial past a rung makes a file that only one can make. docs/formats.md describes both. Used by one thread; borrows `files`.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "experiments/results/files.h"
+#include "experiments/results/journal.h"
+#include "experiments/run/rung_table.h"
+#include "experiments/trial.h"
+
+namespace winnow {
+
+class RungBoard {
+ public:
+  RungBoard(Files& files, const std::filesystem::path& out, const StopRule& rule, const TrialTable& trials);
+
+  void refresh();  // takes in what others have written since
+  const RungTable& table() const { return table_; }
+  bool competes(const std::string& name) const { return by_name_.contains(name); }
+  // A trial that is let past a rung and this caller's to train. Nothing: none by what is known now.
+  std::optional<std::size_t> claim();
+
+  // The epochs that it may train to; nothing: to its end.
+  std::optional<std::int64_t> target(std::size_t trial) const;
+  // It has come to its target, or failed on its way there. Others know when the call returns.
+  void arrived(std::size_t trial, const Table& epochs);
+  void failed(std::size_t trial);
+  // It has a result: with the curve of one that was trained without this rule.
+  void finished(std::size_t trial) { table_.finish(trial); }
+  void finished(std::size_t trial, const Table& epochs);
+
+ private:
+  void note(std::size_t trial, std::optional<double> value);
+  void take_in(const nlohmann::json& record);
+  double value_at(const Table& epochs, std::int64_t rung) const;
+  std::filesystem::path claim_path(RungTable::Step past) const;
+
+  Files& files_;
+  std::filesystem::path folder_;
+  StopRule rule_;
+  RungTable table_;
+  std::unordered_map<std::string, std::size_t> by_name_;
+  std::map<std::filesystem::path, JournalReader> readers_;
+  std::unique_ptr<JournalWriter> writer_;
+};
+
+}  // namespace winnow

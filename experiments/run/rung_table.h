@@ -1,0 +1,94 @@
+// Which trials go on past a rung and which stay: a pure function of what has arrived, whoever asks and in whatever order it came.
+// Ties are broken by the trials' names. Plain values; one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/stop_rule.h"
+#include "experiments/trial_table.h"
+
+namespace winnow {
+
+struct Contestant {
+  std::string name;                 // of the trial
+  std::string group;                // only trials of one group compete
+  std::vector<std::int64_t> rungs;  // at which it may be stopped, in epochs
+};
+// Hyperband: the bracket follows from the trial's id alone, so that other trials of a sweep move none; replicates share it.
+std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& trials);
+
+class RungTable {
+ public:
+  struct Step {
+    std::size_t trial = 0, rung = 0;
+  };
+
+  RungTable(const StopRule& rule, std::vector<Contestant> contestants);
+
+  // It has come to this rung, so it was let past those before. NaN is the worst, and never goes on. The first word counts.
+  void arrive(Step at, double value);
+  // It failed on the way to this rung, or behind the last one on that to its end: as if it had arrived as the worst. It may still arrive.
+  void fail(Step at);
+  void finish(std::size_t trial) { states_[trial].finished = true; }  // it has a result
+  void promote(Step past);                                            // somebody has let it past this rung
+  // The next to be let past a rung: highest rung first, the best first. Nothing: none by what is known now.
+  std::optional<Step> next();
+
+  const Contestant& contestant(std::size_t trial) const { return contestants_[trial]; }
+  // The rung that it may train to; nothing: to its end.
+  std::optional<std::size_t> target(std::size_t trial) const;
+  bool has_arrived(Step at) const { return states_[at.trial].arrived[at.rung]; }
+  bool is_due(std::size_t trial) const;  // it is to be trained, by what is known now
+  bool has_failed(std::size_t trial) const;
+  // Somebody's arrival can let others past a rung.
+  bool waits() const;
+
+ private:
+  struct State {
+    std::size_t group = 0, promoted = 0;
+    std::vector<char> arrived, settled;  // by rung; settled: arrived or failed
+    std::vector<double> values;
+    std::optional<std::size_t> failed_at = {};
+    bool finished = false;
+  };
+  struct Rung {
+    std::size_t members = 0;              // that were sent to it
+    std::size_t settled = 0;              // of them: arrived or failed
+    std::vector<std::size_t> arrived;     // with a value
+    std::vector<std::size_t> candidates;  // to be let past, the best last; right while `fresh`
+    bool fresh = false;
+  };
+  struct Group {
+    std::vector<Rung> rungs;
+  };
+  Rung& rung(Step at) { return groups_[states_[at.trial].group].rungs[at.rung]; }
+  void changed(std::size_t group, std::size_t rung);
+  void settle(Step at);
+  bool is_complete(const Group& group, std::size_t rung);
+  void choose(Group& group, std::size_t rung);
+  bool is_better(Step a, Step b) const;
+
+  StopRule rule_;
+  std::vector<Contestant> contestants_;
+  std::vector<State> states_;
+  std::vector<Group> groups_;
+};
+
+// What becomes of trials that all fare alike, none of which fails, under a rule that decides about whole rungs: asha lets some more go on.
+struct RungForecast {
+  struct Rung {
+    std::int64_t epochs = 0;
+    std::size_t trials = 0, go_on = 0;
+  };
+  std::map<std::string, std::vector<Rung>> groups;
+  double epochs = 0, full = 0;  // of all trials, with the rule and without
+  std::size_t finished = 0;
+};
+RungForecast forecast(const StopRule& rule, const TrialTable& trials);
+
+}  // namespace winnow

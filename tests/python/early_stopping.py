@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+"""Sweeps whose rule stops trials early: early_stopping.py WINNOW MPIEXEC [FAULTS]
+
+Whatever the number of workers and ranks, and however often they are killed: halving and hyperband stop the same trials at the same
+epochs, and a trial that goes on to its end has the result of one that nobody stopped. FAULTS: a library (tests/faults) with which a run is
+killed at its operations on files.
+"""
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from runs import ENVIRONMENT, digests, newest_checkpoints
+
+WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+FAULTS = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 and sys.argv[3] else None
+LIMIT = 300  # seconds
+
+SWEEP = """
+sweep: stopped
+trial:
+  data:  {name: synthetic, height: 16, width: 16, channels: 1, examples: EXAMPLES, test_examples: 100, validation: 128}
+  model: {name: lenet300}
+  train: {epochs: 9, batch: 32, precision: f32}
+  method: {name: snip, density: 0.2}
+axes:
+  - sample: {n: 12, seed: 1, space: {train.lr: {loguniform: [0.0003, 0.3]}}}
+RULE
+"""
+TRIALS = 12
+
+
+def write_sweep(folder, name, rule, examples=640):
+    path = folder / f"{name}.yaml"
+    path.write_text(SWEEP.replace("RULE", f"stop: {{{rule}}}" if rule else "").replace("EXAMPLES", str(examples)))
+    return path
+
+
+def command(*args, ranks=0):
+    launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
+    return [*launch, str(WINNOW), *map(str, args)]
+
+
+def winnow(*args, ranks=0, expect=0):
+    done = subprocess.run(command(*args, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == expect, f"{args} on {ranks} ranks: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def stopped(out):
+    """By trial: its epoch, content, and the rows of its curve."""
+    import h5py
+
+    found = {}
+    for path in sorted((out / "stopped").glob("*/*.h5")):
+        with h5py.File(path) as f:
+            assert f.attrs["state"] == "stopped" and "weights" in f and len(f["weights"]) == 0, path
+            found[path.name] = int(f["summary/stopped.epoch"][()]), f.attrs["content_digest"], len(f["metrics/epoch/val_acc"])
+    return found
+
+
+def the_rest(out, full):
+    """What must hold of any sweep under a rule that has come to its end."""
+    results, left = digests(out), stopped(out)
+    assert len(results) + len(left) == TRIALS and not set(results) & set(left), (results, left)
+    assert left, "nobody was stopped"
+    assert results and all(full[name] == digest for name, digest in results.items()), "a trial that was stopped and went on ends differently"
+    assert all(rows == epoch for epoch, _, rows in left.values()), left
+    steps = {f"{name}.h5": step for name, (_, step) in newest_checkpoints(out).items()}
+    assert steps.keys() == left.keys(), "the checkpoints that are there are those of stopped trials"
+    again = winnow("run", out.parent / "now.yaml", "-o", out, "--threads", "1")
+    assert "0 trained" in again.stderr and "  left after" not in again.stderr, again.stderr
+    assert (digests(out), stopped(out)) == (results, left)
+    return results, left
+
+
+def any_number_of_workers_and_ranks(folder, full, rule):
+    sweep = write_sweep(folder, "now", rule)
+    kind = rule.split(":")[0]
+    ends = []
+    for name, options, ranks in (("one", ["--workers", "1"], 0), ("workers", ["--workers", "4"], 0), ("two", [], 2), ("four", [], 4)):
+        out = folder / f"{kind}-{name}"
+        winnow("run", sweep, "-o", out, "--threads", "1", *options, ranks=ranks)
+        ends.append(the_rest(out, full))
+    if kind != "asha":
+        assert all(end == ends[0] for end in ends), f"{kind}: who goes on depends on how many train: {ends}"
+    return ends[0]
+
+
+def halving_goes_by_the_metric(folder, full, end):
+    import h5py
+
+    results, left = end
+    assert len(results) == 1 and sorted(epoch for epoch, *_ in left.values()) == [1] * 8 + [3] * 3, end
+    values = {}
+    for path in (folder / "full").glob("trials/*/*.h5"):
+        with h5py.File(path) as f:
+            values[path.name] = f["metrics/epoch/val_acc"][:]
+    first = sorted(values, key=lambda name: (-values[name][0], name))[:4]
+    last = sorted(first, key=lambda name: (-values[name][2], name))[:1]
+    assert set(results) == set(last) and {name for name, (epoch, *_) in left.items() if epoch == 3} == set(first) - set(last)
+
+
+def a_kill_changes_nothing(folder, rule):
+    sweep = write_sweep(folder, "now", rule, examples=6400)
+    whole = folder / "undisturbed"
+    winnow("run", sweep, "-o", whole, "--threads", "1", "--workers", "2")
+    out = folder / "killed"
+    kills = 0
+    for seconds in (0.4, 0.7, 1.0, 1.5, 2.0, 3.0):
+        ranks = 2 if kills % 2 else 0
+        job = subprocess.Popen(command("run", sweep, "-o", out, "--threads", "1", *([] if ranks else ["--workers", "3"]), ranks=ranks),
+                               env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        if job.poll() is not None:
+            break
+        job.send_signal(signal.SIGKILL if kills % 3 else signal.SIGTERM)
+        job.wait(LIMIT)
+        time.sleep(0.5)  # ranks of an mpirun that is gone end by themselves
+        kills += 1
+    assert kills >= 2, "it was over before it was killed"
+    winnow("run", sweep, "-o", out, "--threads", "1", "--workers", "3")
+    assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), "a killed and continued sweep stops other trials"
+
+
+def workers_of(job):
+    found = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in found]
+
+
+def a_worker_that_dies_changes_nothing(folder, rule):
+    """The run goes on with what it had in hand, and nobody waits for it."""
+    sweep, out = write_sweep(folder, "now", rule, examples=6400), folder / "worker"
+    job = subprocess.Popen(command("run", sweep, "-o", out, "--threads", "1", "--workers", "3"), env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True)
+    killed, limit = 0, time.monotonic() + LIMIT
+    while killed < 2 and job.poll() is None and time.monotonic() < limit:
+        time.sleep(0.5)
+        if len(list((out / "rungs").glob("*/*.jnl"))) > killed and (workers := workers_of(job)):
+            os.kill(random.choice(workers), signal.SIGKILL)
+            killed += 1
+    said = job.communicate(timeout=LIMIT)[1]
+    assert job.returncode == 0 and killed > 0, said
+    whole = folder / "undisturbed"
+    assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), said
+
+
+def a_kill_at_any_operation_changes_nothing(folder, rule):
+    sweep, whole = write_sweep(folder, "now", rule), folder / "halving-one"
+    log = folder / "operations"
+    wanted = digests(whole), stopped(whole)
+
+    def run(out, **faults):
+        environment = ENVIRONMENT | {"LD_PRELOAD": str(FAULTS), "FAULT_FOLDER": str(out)} | {f"FAULT_{key}": str(value) for key, value in faults.items()}
+        return subprocess.run(command("run", sweep, "-o", out, "--threads", "1", "--workers", "1"), env=environment, capture_output=True, text=True,
+                              timeout=LIMIT)
+
+    assert run(folder / "counted", LOG=log).returncode == 0
+    places = [at for at, line in enumerate(log.read_text().splitlines(), 1) if re.search(r"\b(rungs|stopped)/", line)]
+    assert len(places) > 100, f"{len(places)} operations on what a rule goes by"
+    hit = 0
+    for case, at in enumerate(places[:: len(places) // 24]):
+        out, how = folder / f"spoilt-{case}", ("before", "half", "ENOSPC")[case % 3]
+        spoilt = run(out, AT=at, HOW=how)
+        # Heartbeats come by the clock, so it may be another operation this time, and one that a run does without.
+        assert spoilt.returncode in (0, 74 if how == "ENOSPC" else -9), f"{how} at {at}: {spoilt.returncode}\n{spoilt.stderr}"
+        hit += spoilt.returncode != 0
+        again = run(out)
+        assert again.returncode == 0 and (digests(out), stopped(out)) == wanted, f"{how} at operation {at}: {again.stderr}"
+    assert hit > 12, f"{hit} runs were spoilt"
+
+
+def trials_of_two_ranks_leave_together(folder, rule):
+    out = folder / "pairs"
+    winnow("run", write_sweep(folder, "now", rule), "-o", out, "--threads", "1", "--ranks-per-trial", "2", ranks=4)
+    assert len(digests(out)) == 1 and sorted(epoch for epoch, *_ in stopped(out).values()) == [1] * 8 + [3] * 3, stopped(out)
+
+
+def shards_are_refused(folder, rule):
+    """One job has all trials that compete."""
+    out = folder / "shards"
+    done = winnow("run", write_sweep(folder, "now", rule), "-o", out, "--shard", "0/3", expect=64)
+    assert "is for one job" in done.stderr and not list(out.glob("rungs*")), done.stderr
+    done = winnow("submit", folder / "now.yaml", "-o", out, "--print", "--time", "01:00:00", "--shards", "3", expect=64)
+    assert "is for one job" in done.stderr, done.stderr
+
+
+def readers_tell_stopped_from_finished(folder, end):
+    results, left = end
+    out = folder / "halving-one"
+    status = json.loads(winnow("status", out, "--json").stdout)
+    assert status["done"] == len(results) and len(status["stopped"]) == len(left) and not status["missing"], status
+    assert f"stopped {len(left)}" in winnow("status", out).stdout
+    winnow("collect", out)
+    import h5py
+
+    with h5py.File(out / "survey.h5") as f:
+        state = f["trials/state"]
+        states = [state["categories"].asstr()[code] for code in state["codes"][:]]
+        assert states.count("stopped") == len(left) and states.count("done") == len(results), states
+    for place in (out, out / "survey.h5"):
+        report = winnow("report", place).stdout
+        assert f"{len(left)} stopped early" in report and "by halving: {metric: val_acc, min: 1ep, eta: 3" in report, report
+        assert report.count("1 stopped after 1 ep") == 8 and report.count("1 stopped after 3 ep") == 3, report
+        assert len(json.loads(winnow("report", place, "--json").stdout)["groups"]) == len(results), "a stopped trial is compared with finished ones"
+    plan = winnow("plan", folder / "now.yaml", "-o", out).stdout
+    assert "12 to 1ep, 4 to 3ep, 1 to the end" in plan and "now 0 to train" in plan, plan
+
+
+def without_the_rule_all_go_on(folder, full):
+    out = folder / "halving-one"
+    before = newest_checkpoints(out)
+    done = winnow("run", write_sweep(folder, "free", ""), "-o", out, "--threads", "1", "--workers", "2")
+    assert digests(out) == full, done.stderr
+    assert len(re.findall("goes on from step", done.stderr)) == len(before), done.stderr
+    assert not stopped(out) and not newest_checkpoints(out)
+    # The rule again: all are finished.
+    assert "0 trained" in winnow("run", folder / "now.yaml", "-o", out, "--threads", "1").stderr
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        winnow("run", write_sweep(folder, "free", ""), "-o", folder / "full", "--threads", "1", "--workers", "2")
+        full = digests(folder / "full")
+        assert len(full) == TRIALS
+        for kind in ("asha", "hyperband"):
+            any_number_of_workers_and_ranks(folder, full, f"{kind}: {{min: 1, eta: 3}}")
+        rule = "halving: {min: 1, eta: 3}"
+        end = any_number_of_workers_and_ranks(folder, full, rule)
+        halving_goes_by_the_metric(folder, full, end)
+        trials_of_two_ranks_leave_together(folder, rule)
+        shards_are_refused(folder, rule)
+        readers_tell_stopped_from_finished(folder, end)
+        if FAULTS:
+            a_kill_at_any_operation_changes_nothing(folder, rule)
+        without_the_rule_all_go_on(folder, full)
+        a_kill_changes_nothing(folder, rule)
+        a_worker_that_dies_changes_nothing(folder, rule)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+// What a run writes into its journal, and that a run without one is no worse.
+#include "experiments/run/run_journal.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "experiments/results/layout.h"
+#include "tests/training/run_fixture.h"
+
+namespace winnow::test {
+namespace {
+
+class JournalOfARun : public RunFixture {
+ protected:
+  JournalOfARun() : RunFixture("  - replicate: 2\n") {}
+  std::vector<nlohmann::json> records(int attempt) const {
+    const Journal journal = read_journal(files_, Layout(out()).journals() / fmt::format("run.a{:04}.jnl", attempt));
+    EXPECT_TRUE(journal.damaged.empty());
+    std::vector<nlohmann::json> records;
+    std::ranges::copy_if(journal.records, std::back_inserter(records),
+                         [](const nlohmann::json& record) { return record.at("kind") != "beat"; });
+    return records;
+  }
+  static std::vector<std::string> kinds(const std::vector<nlohmann::json>& records) {
+    std::vector<std::string> kinds;
+    for (const auto& record : records) kinds.push_back(record.at("kind"));
+    return kinds;
+  }
+};
+
+TEST_F(JournalOfARun, HasEachTrialFromItsStartToItsEnd) {
+  const RunSaid said = winnow({"run", "--workers", "1", "--threads", "1"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  const auto found = records(1);
+  EXPECT_EQ(kinds(found),
+            (std::vector<std::string>{"attempt", "start", "epoch", "end", "start", "epoch", "end", "over"}));
+  EXPECT_EQ(found[0].at("trials"), 2);
+  EXPECT_EQ(found[1].at("trial"), trials().name(0));
+  EXPECT_EQ(found[2].at("epoch"), 1.0);
+  EXPECT_EQ(found[2].at("step"), 4);
+  EXPECT_TRUE(found[2].at("test_acc").is_number());
+  EXPECT_EQ(found[3].at("state"), "done");
+  EXPECT_EQ(found[7].at("code"), 0);
+  EXPECT_GT(found[7].at("seconds").at("useful"), 0);
+  EXPECT_EQ(found[7].at("seconds").at("lost"), 0.0);
+  EXPECT_EQ(winnow({"run"}).code, 0);
+  EXPECT_EQ(journals(files_, out()).size(), 1u) << "nothing was left to train";
+}
+
+TEST_F(JournalOfARun, IsNotNeeded) {
+  files_.make_folders(out());
+  std::ofstream(Layout(out()).journals()) << "a file where the folder belongs";
+  const RunSaid said = winnow({"run", "--workers", "1", "--threads", "1"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(said.has("warning: no journal: ")) << said.err;
+  EXPECT_TRUE(said.has("2 trained, 0 diverged, 0 failed")) << said.err;
+}
+
+// Of a trial that is taken up, saved, taken from a process that died, and taken up again.
+TEST_F(JournalOfARun, TimeSinceTheLastCheckpointIsLostWithTheProcess) {
+  RunJournal journal(files_, out(), {.part = "run", .command_line = "winnow run", .ranks = 1, .trials = 1},
+                     [](const std::string& line) { ADD_FAILURE() << line; });
+  TrialNews news{.seconds = 50};
+  journal.hear("t", news);
+  journal.hear("t", {.saved = 10});
+  journal.given_back("t", "its process died", true);
+  journal.hear("u", {.seconds = 20});
+  journal.hear("u", {.seconds = 20, .end = TrialEnd::Failed, .text = "failed: no luck"});
+  journal.hear("t", {.seconds = 7});
+  journal.end(75);
+  const auto found = records(1);
+  EXPECT_EQ(kinds(found),
+            (std::vector<std::string>{"attempt", "start", "saved", "given back", "start", "end", "start", "over"}));
+  const auto& seconds = found.back().at("seconds");
+  EXPECT_NEAR(seconds.at("useful"), 50, 1);
+  EXPECT_NEAR(seconds.at("failed"), 20, 1);
+  EXPECT_NEAR(seconds.at("unsaved"), 7, 1);
+  EXPECT_NEAR(seconds.at("lost"), 0, 1);
+  EXPECT_NEAR(seconds.at("crashed"), 0, 1);
+  EXPECT_EQ(found.back().at("in_work"), 1);
+}
+
+}  // namespace
+}  // namespace winnow::test
