@@ -64,7 +64,9 @@ RunJournal::RunJournal(Files& files, const std::filesystem::path& out, const Fac
           if (const char* value = std::getenv(name)) to[name] = value;
         }
       },
-      true);
+      false);
+  beat(
+      "beat", [](nlohmann::ordered_json&) {}, true);  // alive before its first trial says a word
 }
 
 void RunJournal::record(const char* kind, const std::function<void(nlohmann::ordered_json&)>& rest, bool synced) {

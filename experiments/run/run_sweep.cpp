@@ -66,12 +66,25 @@ class SweepRunner {
     } catch (const RanksLost&) {
       throw;  // by whom, the journal does not know: a mark beside it says that one crashed
     } catch (const std::exception& error) {
-      if (journal_) journal_->end(static_cast<int>(kind_of(error)));
+      if (journal_) {
+        journal_->end(static_cast<int>(kind_of(error)));
+      } else if (kind_of(error) != ErrorKind::Stopped) {
+        leave_mark();
+      }
       throw;
     }
   }
 
  private:
+  // Rank 0 is ended before it could write down why: what this rank leaves beside the journal says that nobody from outside did it.
+  void leave_mark() noexcept {
+    if (crash_mark_.empty()) return;
+    try {
+      files_.replace(crash_mark_, std::string_view(), {.read_only = false, .synced = false});
+    } catch (const std::exception&) {  // the time counts as lost to others
+    }
+  }
+
   int train_all() {
     // Counted over all trials, not over those that are left: where the last bits of a result depend on the number of
     // threads, a run that goes on must train as the one before it.

@@ -66,6 +66,7 @@ std::optional<TrialNews> decode(std::string_view line) {
 }
 
 void FrontDesk::show(const TrialNews& news) {
+  told_[news.at] = news.end && news.end != TrialEnd::Left;
   const auto text = [&](const char* key) { return trials_.text(news.at, key); };
   TrialRow row;
   row.name = trials_.name(news.at);
@@ -94,6 +95,10 @@ void FrontDesk::show(const TrialNews& news) {
 void FrontDesk::tell(const TrialNews& news) {
   show(news);
   listen();
+}
+
+void FrontDesk::tell_if_untold(const TrialNews& end) {
+  if (!told_[end.at]) tell(end);
 }
 
 void FrontDesk::give_back(std::size_t at, const std::string& why, bool crashed) {

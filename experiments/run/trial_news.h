@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "distributed/communicator.h"
 #include "experiments/results/progress_file.h"
@@ -51,11 +52,13 @@ class FrontDesk final : public NewsDesk {
  public:
   // `costs`: expected seconds of each trial.
   FrontDesk(Console& console, Mail& mail, const TrialTable& trials, std::span<const double> costs)
-      : console_(console), mail_(mail), trials_(trials), costs_(costs) {}
+      : console_(console), mail_(mail), trials_(trials), costs_(costs), told_(trials.size()) {}
   void keep(RunJournal* journal) { journal_ = journal; }  // writes down what is heard from here on
   void tell(const TrialNews& news) override;
   // It is not in work any more and has not ended: its process has, by a crash or by somebody.
   void give_back(std::size_t at, const std::string& why, bool crashed);
+  // How a trial has ended, unless its own process has told so.
+  void tell_if_untold(const TrialNews& end);
   // What went wrong and is no trial's.
   void warn(const std::string& what) { console_.problem("warning: " + what); }
   // Of a worker: news, or the words of a library. What it was. A note ("note ...") is shown once, whoever says it.
@@ -71,6 +74,7 @@ class FrontDesk final : public NewsDesk {
   const TrialTable& trials_;
   std::span<const double> costs_;
   RunJournal* journal_ = nullptr;
+  std::vector<bool> told_;       // of each trial: its end was
   std::set<std::string> notes_;  // that were shown
 };
 

@@ -121,8 +121,8 @@ void TrialRunner::take_in_hand(std::int64_t at) {
 // If this process dies from here on, the trial is settled.
 void TrialRunner::end(const TrialNews& news) {
   note(job_.postponed[news.at], Postponed::Ended);
+  job_.news.tell(news);  // in hand until then: if this process dies before, others see that it has not
   take_in_hand(-1);
-  job_.news.tell(news);
 }
 
 bool TrialRunner::wait_for_room(const std::function<void()>& meanwhile) const {

@@ -145,12 +145,20 @@ void WorkerCrew::train(int worker, int lane, const Here& here, std::span<const s
 
 // Published already when its process died?
 bool WorkerCrew::is_settled(std::size_t at) {
-  if (board_.postponed()[at] == Postponed::Ended) return true;
+  if (board_.postponed()[at] == Postponed::Ended) {
+    job_.desk.tell_if_untold({.at = at, .end = TrialEnd::Elsewhere, .text = "ended, and then its process"});
+    return true;
+  }
   std::vector<std::string> problems;
   const Found found = find_result(job_.files, job_.options.out, job_.trials.name(at), problems);
   if (found != Found::Done && found != Found::Diverged) return false;
-  ++job_.tally[found == Found::Diverged ? Tally::Diverged : Tally::Trained];
+  const bool diverged = found == Found::Diverged;
+  ++job_.tally[diverged ? Tally::Diverged : Tally::Trained];
   note(board_.postponed()[at], Postponed::Ended);
+  job_.desk.tell_if_untold(
+      {.at = at,
+       .end = diverged ? TrialEnd::Diverged : TrialEnd::Trained,
+       .text = diverged ? "diverged, and then its process ended" : "published, and then its process ended"});
   return true;
 }
 

@@ -35,12 +35,15 @@ constexpr std::array kBrokenTalk = {"timed out",
                                     "eceive failure",
                                     "try again"};
 
-std::vector<std::string_view> slurm_lines(std::string_view text) {
+// Ends a job in the queue: the name before it is anybody's, and may have line breaks.
+constexpr std::string_view kRecordEnd = "|end";
+
+std::vector<std::string_view> slurm_lines(std::string_view text, std::string_view end = "\n") {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    if (end > 0) lines.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t at = std::min(text.find(end), text.size());
+    if (at > 0) lines.push_back(text.substr(0, at));
+    text.remove_prefix(std::min(at + end.size(), text.size()));
   }
   return lines;
 }
@@ -135,14 +138,19 @@ Slurm::Answer Slurm::submit(const std::filesystem::path& script, const std::stri
 }
 
 std::vector<SlurmTask> Slurm::queue(Whose whose) {
-  Words words = {"squeue", "--all", "--noheader", "--array", "--states=all", "--format=%F|%K|%T|%U|%j"};
+  Words words = {"squeue",  "--all",        "--noheader",
+                 "--array", "--states=all", "--format=%F|%K|%T|%U|%j" + std::string(kRecordEnd)};
   // Not by a list of users: one that this machine does not know would be left out without a word.
   if (whose == Whose::Own) words.push_back(fmt::format("--user={}", this_user().id));
   const auto end = run_program(words, patience_.ask, filters_of_user());
   if (!end) fail(ErrorKind::Site, "squeue: not found; is this a machine of a Slurm cluster?");
   if (end->code != 0) fail(ErrorKind::Unavailable, "Slurm cannot be asked: squeue: {}", said_by(*end));
+  const std::string record_end = std::string(kRecordEnd) + "\n";
+  if (!end->out.empty() && !end->out.ends_with(record_end)) {
+    fail(ErrorKind::Unavailable, "Slurm cannot be asked: what squeue says is cut short");
+  }
   std::vector<SlurmTask> tasks;
-  for (const std::string_view line : slurm_lines(end->out)) {
+  for (const std::string_view line : slurm_lines(end->out, record_end)) {
     const auto fields = slurm_fields(line, 5);
     const auto job = slurm_number<std::int64_t>(fields[0]);
     const auto user = fields.size() == 5 ? slurm_number<std::int64_t>(fields[3]) : std::nullopt;

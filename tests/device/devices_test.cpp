@@ -56,8 +56,10 @@ TEST_F(Gpus, WhyThereIsNoneIsToldApart) {
 }
 
 TEST_F(Gpus, OneOlderThanTheCodeIsOneLineBeforeAnyTrial) {
-  emulator::set_compute_capability(80);
-  EXPECT_EQ(survey_gpus().problem, "");
+  for (const int capability : {80, 89}) {
+    emulator::set_compute_capability(capability);
+    EXPECT_EQ(survey_gpus().problem, "") << capability;
+  }
   emulator::set_compute_capability(75);
   const std::string problem =
       "GPU 0 (Emulated GPU) has compute capability 7.5, this program has code for 8.0 to 8.9, 9.0 and later "

@@ -10,6 +10,7 @@
 
 #include "core/memory.h"
 #include "kernels/cuda/layers.h"
+#include "kernels/cuda/vendor/convolution_plans.h"
 #include "kernels/direct_layer.h"
 #include "kernels/rng.h"
 #include "tests/device/emulated.h"
@@ -230,6 +231,32 @@ TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
   expect_usual([](ConvShape& s) { s.out = 12, s.kernel_h = s.kernel_w = 1, s.pad = 0; });
   if (kEmulated) expect_usual([](ConvShape& s) { s.stride = 2; });
 }
+
+#if defined(WINNOW_EMULATED)
+// Of a GPU cuDNN may be missing.
+TEST(DeviceLayer, APlanOfCudnnIsMadeOnceInAProcessAndStaysBesideThoseOfOtherShapes) {
+  const auto stream = open_device();
+  const ConvShape shape{.batch = 2,
+                        .height = 6,
+                        .width = 6,
+                        .in = 8,
+                        .out = 16,
+                        .kernel_h = 3,
+                        .kernel_w = 3,
+                        .stride = 1,
+                        .pad = 1,
+                        .groups = 1,
+                        .dtype = DType::BF16,
+                        .bias = false};
+  ConvShape other = shape;
+  other.kernel_h = 5;
+  const auto plan = [](const ConvShape& of) { return cuda::vendor::convolution_plan(of, Direction::Forward); };
+  const auto first = plan(shape);
+  ASSERT_NE(first, nullptr);
+  EXPECT_NE(plan(other), first);
+  EXPECT_EQ(plan(shape), first);
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Layers, DeviceLayer, testing::ValuesIn(layer_cases()),
                          [](const auto& at) { return at.param.name; });

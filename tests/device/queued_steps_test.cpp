@@ -18,7 +18,7 @@
 namespace winnow::test {
 namespace {
 
-const Pairs kTiny = {{"height", "8"},    {"width", "8"},      {"channels", "3"},      {"classes", "3"},
+const Pairs kTiny = {{"height", "8"},    {"width", "6"},      {"channels", "3"},      {"classes", "3"},
                      {"examples", "64"}, {"validation", "0"}, {"test_examples", "10"}};
 
 class Watcher final : public TrainObserver {
@@ -128,6 +128,13 @@ TEST_F(QueuedSteps, ASecondTrialOfAShapeRecordsItsUpdateAndNothingElse) {
   EXPECT_EQ(recordings_of("0.01"), 1u);
 }
 
+TEST_F(QueuedSteps, ARecordingThatFailsLeavesNoGraphBehind) {
+  const auto stream = open_device();
+  EXPECT_THROW(stream->record([] { throw std::runtime_error("half-way"); }), std::runtime_error);
+  EXPECT_EQ(emulator::live().graphs, 0u);
+  EXPECT_NE(stream->record([] {}), nullptr) << "and nothing is being recorded any more";
+}
+
 TEST_F(QueuedSteps, ADataSetIsSentOnceForAllTrialsOfAWorker) {
   ProgramCache programs(open_device());
   std::vector<std::size_t> sent;
@@ -141,7 +148,7 @@ TEST_F(QueuedSteps, ADataSetIsSentOnceForAllTrialsOfAWorker) {
     Trainer(job).run();
     sent.push_back(emulator::counts(emulator::Within::Direct).bytes_to_device);
   }
-  EXPECT_EQ(sent[2] - sent[1], (64 + 10) * 8 * 8 * 3) << "bytes of both splits";
+  EXPECT_EQ(sent[2] - sent[1], (64 + 10) * 8 * 6 * 3) << "bytes of both splits";
 }
 
 TEST_F(QueuedSteps, ADataSetThatIsLargeForTheDeviceStaysOnTheHost) {
@@ -161,8 +168,8 @@ TEST_F(QueuedSteps, ExamplesOfALargeDataSetGoWithTheirBatchAndChangeNoBit) {
   const auto large = ended(open_device(), train);
   EXPECT_EQ(large->weights, small->weights);
   const std::vector<std::size_t>& sent = large->seen.sent;
-  EXPECT_GT(sent[10] - sent[9], 4u * 8 * 8 * 3) << "bytes of four examples";
-  EXPECT_LT(sent[10] - sent[9], 4u * 8 * 8 * 3 * sizeof(float)) << "but no images";
+  EXPECT_GT(sent[10] - sent[9], 4u * 8 * 6 * 3) << "bytes of four examples";
+  EXPECT_LT(sent[10] - sent[9], 4u * 8 * 6 * 3 * sizeof(float)) << "but no images";
 }
 
 TEST_F(QueuedSteps, AnUploadOfManyBlocksIsWhatItWasWhenItWasAskedFor) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "kernels/cuda/vendor/convolution_plans.h"
+#include "kernels/cuda/vendor/errors.h"
 #include "tests/emulator/device.h"
 #include "tests/temporary_folder.h"
 
@@ -56,6 +57,14 @@ class FilesOfPlans : public OnEmulator {
   test::TemporaryFolder folder_;
   PlanFiles files_{folder_.path() / "new" / "plans"};
 };
+
+TEST_F(FilesOfPlans, ALayerIsDescribedWithAllItsExtents) {
+  ConvShape shape = kPlannedShape;
+  shape.height = 7;
+  shape.kernel_h = 5;
+  EXPECT_EQ(cuda::vendor::describe(shape, Direction::BackwardData),
+            "backward data of convolution 2x7x6x8 -> 2x5x6x16, 5x3, stride 1, pad 1, groups 1, bf16");
+}
 
 TEST_F(FilesOfPlans, GiveBackWhatWasWritten) {
   const PlanBytes plan{0, 255, 10, 13, 10, 7};

@@ -36,7 +36,8 @@ env | sed -n 's/^\(SBATCH_[A-Z_]*\)=.*/\1/p' >> inherited
 [ "$how" = slow ] && exec sleep 60
 echo "$id;test")");
     // `owner.<job>` has the id of its user, where that is another one; who is asked for is in `squeue.asked`. With `private`
-    // jobs of others are shown to nobody, as PrivateData has it for users.
+    // jobs of others are shown to nobody, as PrivateData has it for users. `odd`: somebody's job has a name of two lines; `cut`: the
+    // answer ends in the middle.
     script("squeue", R"(
 [ -f away ] && { echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1; }
 [ -f blind ] || [ -n "$SQUEUE_PARTITION" ] && exit 0
@@ -46,8 +47,10 @@ for word; do case $word in --user=*) users=${word#--user=};; esac; done
   user=$own
   [ -f "owner.$id" ] && user=$(cat "owner.$id")
   [ -f private ] && [ "$user" != "$own" ] && continue
-  case ",$users," in ,, | *",$user,"*) echo "$id|$index|$state|$user|$name";; esac
+  case ",$users," in ,, | *",$user,"*) echo "$id|$index|$state|$user|$name|end";; esac
 done < jobs
+[ -f odd ] && [ -z "$users" ] && printf '77|N/A|PENDING|4242|two\nlines|or|more|end\n'
+[ -f cut ] && printf '78|N/A|PEND'
 exit 0)");
     script("sacct", "[ -f accounts ] || { echo 'Slurm accounting storage is disabled' >&2; exit 1; }; cat accounts");
     script("scontrol",

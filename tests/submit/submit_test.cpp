@@ -248,6 +248,21 @@ TEST_F(Submit, ARunClearsWhatAKilledSubmissionLeftHalfWritten) {
   EXPECT_FALSE(std::filesystem::exists(half));
 }
 
+// Names of jobs are anybody's: one of two lines is no answer that cannot be read.
+TEST_F(Submit, AJobWithALineBreakInItsNameKeepsNobodyFromSubmittingButAnAnswerCutShortDoes) {
+  ASSERT_EQ(submit({"--shards", "2"}).code, 0);
+  const auto path = out() / "slurm/0001.intent.json";
+  auto json = nlohmann::ordered_json::parse(text_of(files_.read(path)));
+  json["user_id"] = this_user().id + 1000;  // so that everybody's jobs are asked for
+  files_.replace(path, json.dump());
+  slurm_.set("odd", "");
+  const RunSaid again = submit();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.out.find("nothing to submit"), std::string::npos) << again.out;
+  slurm_.set("cut", "");
+  EXPECT_TRUE(submit().has("what squeue says is cut short"));
+}
+
 TEST_F(Submit, ASlurmThatCannotBeAskedKeepsAllFromBeingSubmitted) {
   slurm_.set("away", "");
   const RunSaid said = submit();

@@ -98,6 +98,15 @@ class SpeakingFiles final : public PosixFiles {
   }
 };
 
+// Each process dies as soon as the result of its trial is there.
+class LastBreathFiles final : public PosixFiles {
+ protected:
+  void sync_folder(const Path& folder) override {
+    PosixFiles::sync_folder(folder);
+    if (folder.parent_path().filename() == "trials") ::kill(::getpid(), SIGKILL);
+  }
+};
+
 class Crew : public RunFixture {
  protected:
   Crew() : RunFixture("  - replicate: 3\n") {}
@@ -114,8 +123,8 @@ class Crew : public RunFixture {
     const std::vector<double> costs(table_.size(), 1.0);
     const std::vector<int> depths(table_.size(), 0);
     const std::vector<std::size_t> list = {0, 1, 2};
-    std::ostringstream said;
-    Console console(false, false, said, Terminal{});
+    said_.str("");
+    Console console(false, false, said_, Terminal{});
     const auto mail = make_self()->mail();
     FrontDesk desk(console, *mail, table_, costs);
     Of crew({.trials = table_,
@@ -132,7 +141,7 @@ class Crew : public RunFixture {
              .depths = depths,
              .settled = 0},
             1, {.most = most, .from_the_start = false}, TrialDraw::counters(table_, list));
-    EXPECT_TRUE(crew.run(list, InWorkElsewhere::Postpone)) << said.str();
+    EXPECT_TRUE(crew.run(list, InWorkElsewhere::Postpone)) << said_.str();
   }
   // What is noted of the first time that the trial's process died.
   std::string crash(std::size_t at) {
@@ -147,6 +156,7 @@ class Crew : public RunFixture {
   RunDevices devices_;
   Tally tally_;
   std::vector<Postponed> postponed_;
+  std::ostringstream said_;
 };
 
 // The record of an earlier failure says nothing of this run, and that of this run is no reason to train a trial again.
@@ -189,6 +199,18 @@ TEST_F(Crew, OnlyWordsOfTheTrialItselfAreTheReasonOfItsFailure) {
   EXPECT_EQ(crash(1), killed) << "neither news nor the words of the trial before";
   EXPECT_EQ(crash(2), killed + ": words of -r2") << "which news followed";
   EXPECT_EQ(postponed_, (std::vector{Postponed::Ended, Postponed::Suspect, Postponed::Suspect}));
+}
+
+// Otherwise the journal has it in work for as long as the run goes on.
+TEST_F(Crew, WhoDiesAfterItsResultIsThereHasEndedItsTrial) {
+  LastBreathFiles files;
+  run<WorkerCrew>(files, 1);
+  EXPECT_EQ(tally_[Tally::Trained], 3);
+  EXPECT_EQ(postponed_, std::vector(3, Postponed::Ended));
+  for (const TrialSpec& spec : specs_) {
+    const auto at = said_.str().find("published, and then its process ended", said_.str().find(spec.name()));
+    EXPECT_NE(at, std::string::npos) << spec.name() << "\n" << said_.str();
+  }
 }
 
 }  // namespace
