@@ -8,6 +8,7 @@
 #include <system_error>
 #include <vector>
 
+#include "distributed/launch.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/exit_file.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (!args.empty() && (args.front() == "run" || args.front() == "bench")) let_threads_sleep(argv);
   const int code = winnow::run_command_line(args, std::cout, std::cerr);
-  winnow::note_exit_code(code);
+  const bool ran = !args.empty() && args.front() == "run" && winnow::read_launch().rank == 0;
+  if (code != 0 || ran) winnow::note_exit_code(code);
   return code;
 }

@@ -11,7 +11,7 @@ namespace winnow {
 
 void note_exit_code(int code) noexcept {
   const char* path = std::getenv("WINNOW_EXIT_FILE");
-  if (code == 0 || path == nullptr || *path == '\0') return;
+  if (path == nullptr || *path == '\0') return;
   const int file = ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (file < 0) return;
   std::array<char, 16> text{};

@@ -4,8 +4,8 @@
 
 namespace winnow {
 
-// The first process of a job that ends with another code than 0 writes it to $WINNOW_EXIT_FILE, if that is set and there is no
-// such file yet. Never fails.
+// Writes the code to $WINNOW_EXIT_FILE, if that is set and there is no such file yet. Called by the first process of a job that ends
+// with another code than 0, and by rank 0 of a run that ended well: a launcher that started nothing may say 0. Never fails.
 void note_exit_code(int code) noexcept;
 
 }  // namespace winnow

@@ -15,7 +15,7 @@ import unittest
 
 import cluster
 import side_by_side
-from case import START, Case
+from case import SRUN, START, Case
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -123,6 +123,29 @@ class Events(Trial):
         self.wait(f"{job}_0", "RUNNING", START, restarts=1)
         self.slurm.command("scontrol", "update", f"JobId={job}", "Requeue=0")
         self.slurm.command("scancel", "--signal=KILL", "--full", f"{job}_0")
+
+    def launcher(self, nothing):
+        """One that says 0 and starts nothing, so often."""
+        path = self.folder / "launcher"
+        path.write_text(f"""#!/bin/bash
+echo x >>{self.folder}/launches
+[ "$(wc -l <{self.folder}/launches)" -le {nothing} ] && exit 0
+exec {SRUN} "$@"
+""")
+        path.chmod(0o755)
+        return path
+
+    def test_where_nothing_was_started_the_next_step_starts_it(self):
+        job = self.submit("--steps 5", launch=self.launcher(1), crashes=0)
+        self.wait(f"{job}_0", "COMPLETED", START, restarts=0)
+        for rank in (0, 1):
+            self.assertTrue(self.events("done", rank=rank))
+
+    def test_a_launcher_that_starts_nothing_is_a_crash_and_no_success(self):
+        job = self.submit("--steps 5", launch=self.launcher(99), crashes=1)
+        self.wait(f"{job}_0", "FAILED", 2 * START, restarts=1)
+        self.assertEqual(self.slurm.job(f"{job}_0")["ExitCode"], "70:0")
+        self.check_stays(f"{job}_0", "FAILED", restarts=1)
 
     def kill_rank(self, job):
         self.running(f"{job}_0")

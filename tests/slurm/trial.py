@@ -35,6 +35,12 @@ def say(what, **more):
         events.write(line + "\n")
 
 
+def note(code):
+    """As winnow does (experiments/run/exit_file.h)."""
+    with contextlib.suppress(FileExistsError), open(os.environ["WINNOW_EXIT_FILE"], "x") as first:
+        first.write(str(code))
+
+
 ASKED = (signal.SIGTERM, signal.SIGUSR2)
 for number in ASKED:
     signal.signal(number, lambda number, _: told.append(signal.Signals(number).name))
@@ -48,8 +54,7 @@ if rank <= chosen.last and (start < len(codes) or chosen.exits.endswith(",..."))
     if code == 139:
         os.kill(os.getpid(), signal.SIGSEGV)
     if code:
-        with contextlib.suppress(FileExistsError), open(os.environ["WINNOW_EXIT_FILE"], "x") as first:
-            first.write(str(code))
+        note(code)
         sys.exit(code)
 while step < chosen.steps and (chosen.deaf or not told):
     time.sleep(0.1)
@@ -59,4 +64,6 @@ while step < chosen.steps and (chosen.deaf or not told):
 signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)  # Python forgets its handlers before it has ended, and would die of a second one
 stopped = step < chosen.steps
 say("stop" if stopped else "done", step=step, signals=told)
+if stopped or rank == 0:
+    note(75 if stopped else 0)
 sys.exit(75 if stopped else 0)
