@@ -136,7 +136,7 @@ exec {SRUN} "$@"
         return path
 
     def test_where_nothing_was_started_the_next_step_starts_it(self):
-        job = self.submit("--steps 5", launch=self.launcher(1), crashes=0)
+        job = self.submit("--steps 5", launch=self.launcher(2), crashes=0)
         self.wait(f"{job}_0", "COMPLETED", START, restarts=0)
         for rank in (0, 1):
             self.assertTrue(self.events("done", rank=rank))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A sweep in a real Slurm that is killed again and again: node_kills.py WINNOW [--kills 50] [--trials 100] [--seed N]
 
-One job of four ranks on one of two nodes. At random moments the node's slurmd and all that it started, a rank, or srun get SIGKILL,
+One job of four ranks on one of four nodes. At random moments the node's slurmd and all that it started, a rank, or srun get SIGKILL,
 Slurm starts the job again, and nothing else helps: what tests/python/many_kills.py asks of a sweep by mpirun is asked of this one.
 """
 import argparse
@@ -23,13 +23,13 @@ sys.path.insert(0, str(HERE.parent / "python"))
 import many_kills  # noqa: E402
 from runs import digests, goes_on, newest_step, records  # noqa: E402
 
-RANKS = 4
+RANKS, NODES = 4, 4
 GONE = 10  # seconds after a kill, within which all ranks must have ended
 ARGUMENTS = argparse.Namespace()
 
 
 class KilledJob(Case):
-    options = dict(nodes=2, cpus=8, gpus=2, settings={"JobRequeue": 0})
+    options = dict(nodes=NODES, cpus=8, gpus=2, settings={"JobRequeue": 0})
 
     def command(self, _):
         return f"{shlex.quote(str(self.killed.winnow))} run {self.killed.sweep} -o {self.killed.out} --threads 1 --device cpu"
@@ -81,7 +81,7 @@ class KilledJob(Case):
         killed.moment = (time.monotonic() - began) / ARGUMENTS.kills / 2
         self.job, self.journal = f"{self.submit(crashes=10**6, directives=[f'--ntasks={RANKS}', '--nodes=1'])}_0", None
         ways = itertools.cycle(("slurmd", "a rank", "slurmd", "srun"))
-        done = {}
+        done, down = {}, []
         for number in range(ARGUMENTS.kills):
             share = max(0.0, (0.75 * ARGUMENTS.trials - len(killed.known)) / (ARGUMENTS.kills - number))
             before, steps, log_before = dict(killed.known), newest_step(killed.out), len(self.log())
@@ -104,8 +104,11 @@ class KilledJob(Case):
             print(f"{len(killed.losses):3} SIGKILL to {whom:7} ranks gone after {gone:4.1f} s, {len(killed.known):3} results, "
                   f"{len(went_on)} trials went on, {lost:.2f} epochs of {lost_by} were lost", flush=True)
             self.until("Slurm starts it again", lambda: self.state()[1] == number + 1, timeout=3 * START)
-            if whom == "slurmd":
-                self.slurm.node_up(node)
+            down += [node] if whom == "slurmd" else []
+            if len(down) == NODES - 1:  # so that they take turns
+                for node in down:
+                    self.slurm.node_up(node)
+                down = []
         self.wait(self.job, "COMPLETED", many_kills.LIMIT)
         self.assertGreaterEqual(len(killed.losses), 0.6 * ARGUMENTS.kills, "proves too little")
         self.assertGreaterEqual(killed.went_on, 0.5 * killed.could_go_on)
