@@ -11,6 +11,7 @@
 
 #include "experiments/results/files.h"
 #include "experiments/results/journal.h"
+#include "experiments/run/median_stop.h"
 #include "experiments/run/rung_table.h"
 #include "experiments/trial.h"
 
@@ -36,9 +37,10 @@ class RungBoard {
   void finished(std::size_t trial, const Table& epochs);
 
  private:
-  void note(std::size_t trial, std::optional<double> value);
+  void note(std::size_t trial, std::optional<Standing> standing);
   void take_in(const nlohmann::json& record);
-  double value_at(const Table& epochs, std::int64_t rung) const;
+  Standing standing(const Table& epochs,
+                    std::int64_t rung) const;  // best: where the rule judges by one evaluation, that
   std::filesystem::path claim_path(RungTable::Step past) const;
 
   Files& files_;
