@@ -25,7 +25,7 @@
 #include "experiments/run/estimate.h"
 #include "experiments/run/exit_file.h"
 #include "experiments/run/need_order.h"
-#include "experiments/run/rule_state.h"
+#include "experiments/run/rule_rounds.h"
 #include "experiments/run/run_journal.h"
 #include "experiments/run/shard_assignment.h"
 #include "experiments/run/shard_costs.h"
@@ -55,7 +55,11 @@ class SweepRunner {
         step_costs_(sweep.trials.size()),
         mine_(sweep.trials.size(), 1),
         postponed_(sweep.trials.size(), Postponed::Untouched),
-        desk_(console_, *mail_, trials_, costs_) {}
+        desk_(console_, *mail_, trials_, costs_) {
+    if (rule_ == nullptr) return;
+    rule_rounds_.emplace(RuleRounds::Job{
+        .world = world_, .files = files_, .console = console_, .options = options_, .trials = trials_, .rule = *rule_});
+  }
 
   int run() {
     prepare();
@@ -86,7 +90,7 @@ class SweepRunner {
     const auto notice = world_.notice();
     StopRequest stop(*notice);
     needs_ = need_order(trials_, costs_);
-    const bool go_on = rule_ != nullptr ? run_by_rule(stop) : run_all(stop);
+    const bool go_on = rule_rounds_ ? run_by_rule(stop) : run_all(stop);
     world_.all_reduce_sum(std::span<double>(tally_.counts));
     take_in_all_mail();
     if (!go_on) {
@@ -95,7 +99,7 @@ class SweepRunner {
     }
     if (world_.rank() == 0) {
       console_.line(summary(found_of_mine(), tally_, options_.retry_failed));
-      if (rule_ != nullptr) say_stopped();
+      if (rule_rounds_) rule_rounds_->say_stopped();
       console_.line("next   winnow report " + shell_quoted(options_.out.string()));
     }
     const std::vector<Found> found = found_of_mine();
@@ -122,52 +126,11 @@ class SweepRunner {
     return go_on;
   }
 
-  // In each round groups train what is due, and whatever that lets past a rung. What is due after it was lost with its
-  // process, or nobody was there any more to take it up.
   bool run_by_rule(StopRequest& stop) {
-    // The same ones again: another run on this directory has them in hand, or decides about them. What it leaves is for the
-    // next run.
-    constexpr int kMostTries = 5;
-    int in_vain = 0;
-    for (std::vector<std::size_t> due = due_by_rule(true), before; !due.empty();
-         before = due, due = due_by_rule(false)) {
-      in_vain = due == before ? in_vain + 1 : 0;
-      if (in_vain == kMostTries) {
-        if (world_.rank() == 0) {
-          console_.problem(fmt::format("{} left to another run on this directory, or to the next one",
-                                       counted(due.size(), "trial")));
-        }
-        return true;
-      }
-      if (in_vain > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+    return rule_rounds_->run(found_, [&](const std::vector<std::size_t>& due) {
       std::ranges::fill(postponed_, Postponed::Untouched);
-      if (!run_rounds(due, stop)) return false;
-    }
-    return true;
-  }
-
-  // Collective. `first`: before any training of this run, which tries again what failed before.
-  std::vector<std::size_t> due_by_rule(bool first) {
-    std::vector<char> due(trials_.size(), 0);
-    agree(world_, [&] {
-      if (world_.rank() == 0)
-        due = RuleState(files_, options_.out, *rule_, trials_).due(found_, first && options_.retry_failed);
+      return run_rounds(due, stop);
     });
-    world_.broadcast(std::as_writable_bytes(std::span(due)), 0);
-    std::vector<std::size_t> list;
-    for (std::size_t at = 0; at < due.size(); ++at) {
-      if (due[at] != 0) list.push_back(at);
-    }
-    return list;
-  }
-
-  void say_stopped() {
-    const auto names = stopped_trials(files_, options_.out);
-    std::size_t stopped = 0;
-    for (std::size_t at = 0; at < trials_.size(); ++at) {
-      stopped += std::ranges::binary_search(names, trials_.name(at)) ? 1 : 0;
-    }
-    console_.line(fmt::format("{} of {} stopped by {}", stopped, counted(trials_.size(), "trial"), rule_->text()));
   }
 
   void keep_journal() {
@@ -245,12 +208,7 @@ class SweepRunner {
   // What is wrong is said before any training. Rank 0 looks at the disk, so that all ranks agree on what is missing.
   void prepare() {
     agree(world_, [&] {
-      if (rule_ != nullptr && options_.shard && options_.shard->of > 1) {
-        fail(ErrorKind::Usage,
-             "a sweep with a rule that stops trials ({}) is for one job, which has all that compete, and not for shard "
-             "{} of {}",
-             rule_->text(), options_.shard->number, options_.shard->of);
-      }
+      if (rule_rounds_) rule_rounds_->check_shard();
       int widest = 1;
       for (std::size_t i = 0; i < trials_.size(); ++i) widest = std::max(widest, trials_.ranks(i));
       if (widest <= world_.size()) return;
@@ -269,7 +227,7 @@ class SweepRunner {
       if (options_.shard) find_shard();
       found_ = find_results(files_, options_.out, trials_, mine_, problems);
       for (const std::string& problem : problems) console_.problem("warning: " + problem);
-      if (rule_ != nullptr) leave_out_stopped();
+      if (rule_rounds_) rule_rounds_->leave_out_stopped(found_);
       find_data();
       write_plan(files_, options_.out, trials_);
       archive_sweep(files_, options_.out, sweep_text_);
@@ -277,14 +235,6 @@ class SweepRunner {
     world_.broadcast(std::as_writable_bytes(std::span(mine_)), 0);
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
     devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return is_left(at); }), may_fork_);
-  }
-
-  // Of what is left, a rule lets some stay where they are.
-  void leave_out_stopped() {
-    const std::vector<char> due = RuleState(files_, options_.out, *rule_, trials_).due(found_, options_.retry_failed);
-    for (std::size_t at = 0; at < found_.size(); ++at) {
-      if (due[at] == 0 && found_[at] == Found::Nothing) found_[at] = Found::Stopped;
-    }
   }
 
   std::vector<Found> found_of_mine() const {
@@ -473,7 +423,8 @@ class SweepRunner {
   CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;
-  const StopRule* rule_;              // null: every trial is trained to its end
+  const StopRule* rule_;  // null: every trial is trained to its end
+  std::optional<RuleRounds> rule_rounds_;
   std::vector<Found> found_;          // of each trial, before any training
   std::vector<double> costs_;         // of each trial that is left: seconds by estimate
   std::vector<double> step_costs_;    // and of a step of it, on the rank that plans
