@@ -10,13 +10,9 @@
 #include "core/error.h"
 #include "experiments/results/container.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/rung_claims.h"
 
 namespace winnow {
-namespace {
-
-constexpr const char* kClaimEnding = ".up";
-
-}  // namespace
 
 RungBoard::RungBoard(Files& files, const std::filesystem::path& out, const StopRule& rule, const TrialTable& trials)
     : files_(files),
@@ -25,29 +21,25 @@ RungBoard::RungBoard(Files& files, const std::filesystem::path& out, const StopR
       table_(rule, contestants(rule, trials)),
       by_name_(trials.positions()) {
   refresh();
-  for (const std::string& file : files_.list(folder_ / "past")) {
-    if (!file.ends_with(kClaimEnding)) continue;
-    const std::string claim = file.substr(0, file.size() - std::string_view(kClaimEnding).size());
-    const std::size_t dot = claim.rfind('.');
-    const auto trial = by_name_.find(claim.substr(0, dot));
-    if (trial == by_name_.end() || dot == std::string::npos) continue;
+  for (const RungClaim& claim : claims_in(files_, folder_)) {
+    const auto trial = by_name_.find(claim.trial);
+    if (trial == by_name_.end()) continue;
     const auto& rungs = table_.contestant(trial->second).rungs;
-    for (std::size_t rung = 0; rung < rungs.size(); ++rung) {
-      if (std::to_string(rungs[rung]) == claim.substr(dot + 1)) table_.promote({trial->second, rung});
-    }
+    const auto rung = std::ranges::find(rungs, claim.rung);
+    if (rung != rungs.end()) table_.promote({trial->second, static_cast<std::size_t>(rung - rungs.begin())});
   }
 }
 
-std::filesystem::path RungBoard::claim_path(RungTable::Step past) const {
-  const Contestant& one = table_.contestant(past.trial);
-  return folder_ / "past" / fmt::format("{}.{}{}", one.name, one.rungs[past.rung], kClaimEnding);
-}
-
-void RungBoard::refresh() {
+bool RungBoard::refresh() {
+  bool any = false;
   for (const auto& path : journals_in(files_, folder_)) {
     JournalReader& reader = readers_.try_emplace(path, path).first->second;
-    for (const nlohmann::json& record : reader.more(files_)) take_in(record);
+    for (const nlohmann::json& record : reader.more(files_)) {
+      take_in(record);
+      any = true;
+    }
   }
+  return any;
 }
 
 void RungBoard::take_in(const nlohmann::json& record) {
@@ -73,7 +65,8 @@ void RungBoard::take_in(const nlohmann::json& record) {
 // Others come to the same list and begin with the same one: whoever makes the file has it.
 std::optional<std::size_t> RungBoard::claim() {
   while (const auto step = table_.next()) {
-    const bool made = files_.write_once(claim_path(*step), {});
+    const Contestant& one = table_.contestant(step->trial);
+    const bool made = files_.write_once(claim_path(folder_, {one.name, one.rungs[step->rung]}), {});
     table_.promote(*step);
     if (made) return step->trial;
   }

@@ -196,14 +196,15 @@ std::optional<std::size_t> RungTable::target(std::size_t trial) const {
 
 bool RungTable::is_due(std::size_t trial) const {
   const State& state = states_[trial];
-  if (state.finished || has_failed(trial)) return false;
+  if (state.finished || state.left_out || has_failed(trial)) return false;
   return state.promoted == state.arrived.size() || !state.arrived[state.promoted];
 }
 
 bool RungTable::waits() const {
   if (rule_.kind == StopRule::Kind::Asha) return false;  // who arrives takes up what that decides
-  return std::ranges::any_of(groups_, [](const Group& group) {
-    return std::ranges::any_of(group.rungs, [](const Rung& one) { return one.settled < one.members; });
+  return std::ranges::any_of(states_, [](const State& state) {
+    return state.promoted < state.settled.size() && !state.settled[state.promoted] && !state.finished &&
+           !state.left_out;
   });
 }
 

@@ -39,6 +39,9 @@ class RungTable {
   void fail(Step at);
   void finish(std::size_t trial) { states_[trial].finished = true; }  // it has a result
   void promote(Step past);                                            // somebody has let it past this rung
+  void leave_out(std::size_t trial) {
+    states_[trial].left_out = true;
+  }  // it will not come now: neither due nor waited for
   // The next to be let past a rung: highest rung first, the best first. Nothing: none by what is known now.
   std::optional<Step> next();
 
@@ -57,7 +60,7 @@ class RungTable {
     std::vector<char> arrived, settled;  // by rung; settled: arrived or failed
     std::vector<double> values, means;
     std::optional<std::size_t> failed_at = {};
-    bool finished = false;
+    bool finished = false, left_out = false;
   };
   struct Rung {
     std::size_t members = 0;              // that were sent to it
