@@ -58,6 +58,75 @@ class RuleRun : public RunFixture {
   static inline const std::string kHalving = "stop: {halving: {metric: train_loss, min: 1, eta: 3}}\n";
 };
 
+TEST_F(RuleRun, AFailureIsTheWorstOfItsRungAndTakesWhatIsLeftWhenItIsTriedAgain) {
+  record_failure(files_, out(), trials()[4], "no luck");
+  const RunSaid first = run({"--no-retry", "--workers", "1"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(status().done.size(), 1u) << first.err;
+  EXPECT_EQ(status().failed.size(), 1u);
+  EXPECT_EQ(stopped(), (Epochs{{1, 5}, {3, 2}})) << "three of nine went on";
+  const auto done = status().done;
+
+  ASSERT_EQ(winnow({"retry"}).code, 0);
+  EXPECT_EQ(status().missing.size(), 1u);
+  const RunSaid again = run();
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(status().done, done);
+  EXPECT_TRUE(status().failed.empty());
+  EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}})) << again.err;
+  EXPECT_TRUE(run().has("0 trained")) << "nothing is left";
+}
+
+TEST_F(RuleRun, WhatCrashedTooOftenIsGivenUpAndHoldsNobodyUp) {
+  CheckpointFolder folder(files_, out(), trials().name(0));
+  for (std::size_t crash = 1; crash <= CheckpointFolder::kMostCrashes; ++crash) folder.note_crash(crash, "signal 11");
+  const RunSaid first = run();
+  ASSERT_EQ(first.code, 0) << first.err;
+  ASSERT_EQ(status().failed.size(), 1u) << first.err;
+  EXPECT_EQ(status().failed[0].name, trials().name(0));
+  EXPECT_EQ(status().done.size(), 1u);
+  EXPECT_EQ(stopped(), (Epochs{{1, 5}, {3, 2}}));
+  const RunSaid again = run();  // tries it again, as any failure
+  EXPECT_TRUE(status().failed.empty()) << again.err;
+  EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}})) << again.err;
+}
+
+TEST_F(RuleRun, WhatDivergedIsTheWorstOfItsRung) {
+  rewrite("0.018]", "1e12]");
+  const RunSaid said = run();
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(status().diverged.size(), 1u) << said.err;
+  EXPECT_EQ(status().done.size(), 1u);
+  EXPECT_EQ(stopped(), (Epochs{{1, 5}, {3, 2}}));
+}
+
+TEST_F(RuleRun, AnotherRuleBeginsAnewByTheCurvesThatAreThere) {
+  ASSERT_EQ(run().code, 0);
+  const auto done = status().done;
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}}));
+  rewrite(kHalving, "stop: {median: {metric: train_loss, min: 3, every: 3, trials: 2}}\n");
+  const RunSaid said = run();
+  ASSERT_EQ(said.code, 0) << said.err;
+  const SweepStatus now = status();
+  EXPECT_TRUE(std::ranges::binary_search(now.done, done[0])) << "it keeps its result";
+  EXPECT_EQ(now.done.size() + now.stopped.size(), 9u) << said.err;
+  for (const auto& [epoch, trials] : stopped()) EXPECT_TRUE(epoch == 3 || epoch == 6) << epoch;
+  EXPECT_EQ(files_.list(Layout(out()).rungs()).size(), 2u);
+  EXPECT_TRUE(run().has("0 trained"));
+}
+
+TEST_F(RuleRun, AWiderSweepGivesOutThePlacesThatItAdds) {
+  ASSERT_EQ(run().code, 0);
+  const auto done = status().done;
+  rewrite(axes(9), axes(18));
+  const RunSaid said = run();
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(status().done.size(), 2u) << "one of nine, two of eighteen";
+  EXPECT_TRUE(std::ranges::binary_search(status().done, done[0]));
+  EXPECT_EQ(stopped(), (Epochs{{1, 12}, {3, 4}})) << said.err;
+}
+
 TEST_F(RuleRun, AResultThatCannotBeReadDecidesNothing) {
   damage(0);
   const RunSaid first = run({"--workers", "2"});
