@@ -1,5 +1,6 @@
 // The median stopping rule (Golovin et al. 2017, "Google Vizier", section 3.2.1): a trial stays at a rung if the best of its metric up to
-// there is strictly worse than the median of the means up to there, over all trials that have come to the rung. Pure functions.
+// there is strictly worse than the median of the means up to there, over all trials that have come to the rung, itself among them. The
+// source asks completed trials only; where many are trained at a time none is when the first decisions fall. Pure functions.
 #pragma once
 
 #include <cstddef>
