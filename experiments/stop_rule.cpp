@@ -10,8 +10,10 @@
 namespace winnow {
 
 std::string StopRule::text() const {
-  return fmt::format("{}: {{metric: {}, min: {}ep, eta: {}, by: [{}]}}", stop_kinds()[static_cast<std::size_t>(kind)],
-                     metric, min, eta, fmt::join(by, ", "));
+  const std::string own =
+      kind == Kind::Median ? fmt::format("every: {}ep, trials: {}", every, trials) : fmt::format("eta: {}", eta);
+  return fmt::format("{}: {{metric: {}, min: {}ep, {}, by: [{}]}}", stop_kinds()[static_cast<std::size_t>(kind)],
+                     metric, min, own, fmt::join(by, ", "));
 }
 
 std::string StopRule::key() const {
@@ -21,12 +23,12 @@ std::string StopRule::key() const {
 
 std::vector<std::int64_t> StopRule::rungs(std::int64_t epochs) const {
   std::vector<std::int64_t> all;
-  for (std::int64_t at = min; at < epochs; at *= eta) all.push_back(at);
+  for (std::int64_t at = min; at < epochs; at = kind == Kind::Median ? at + every : at * eta) all.push_back(at);
   return all;
 }
 
 const std::vector<std::string>& stop_kinds() {
-  static const std::vector<std::string> kinds = {"asha", "halving", "hyperband"};
+  static const std::vector<std::string> kinds = {"asha", "halving", "hyperband", "median"};
   return kinds;
 }
 
@@ -41,6 +43,8 @@ std::string to_json(const StopRule& rule) {
                         {"metric", rule.metric},
                         {"min", rule.min},
                         {"eta", rule.eta},
+                        {"every", rule.every},
+                        {"trials", rule.trials},
                         {"by", rule.by}}
       .dump();
 }
@@ -51,6 +55,8 @@ StopRule stop_rule_of(const std::string& json) {
           .metric = read.at("metric"),
           .min = read.at("min"),
           .eta = read.at("eta"),
+          .every = read.at("every"),
+          .trials = read.at("trials"),
           .by = read.at("by")};
 }
 

@@ -1,4 +1,5 @@
-// A rule that stops trials of a sweep early: at rungs, numbers of epochs that grow by a factor, the best go on and the others stay.
+// A rule that stops trials of a sweep early: at rungs, numbers of epochs that grow by a factor or in equal steps, some go on and the
+// others stay.
 // Which ones: experiments/run/rung_table.h. A plain value.
 #pragma once
 
@@ -11,12 +12,15 @@ namespace winnow {
 
 struct StopRule {
   // Halving decides about a rung when all trials have come to it, Asha about each as it comes; Hyperband is halving in
-  // brackets, of which each begins to decide one rung later than the one before.
-  enum class Kind : std::uint8_t { Asha, Halving, Hyperband };
+  // brackets, of which each begins to decide one rung later than the one before. Median lets all go on but those that fare
+  // worse than half of what has come (median_stop.h).
+  enum class Kind : std::uint8_t { Asha, Halving, Hyperband, Median };
   Kind kind = Kind::Asha;
-  std::string metric;                                         // a column of /metrics/epoch
-  std::int64_t min = 1;                                       // epochs to the first rung
-  std::int64_t eta = 3;                                       // factor between rungs; one of so many goes on
+  std::string metric;       // a column of /metrics/epoch
+  std::int64_t min = 1;     // epochs to the first rung
+  std::int64_t eta = 3;     // factor between rungs; one of so many goes on; not of Median
+  std::int64_t every = 1;   // of Median: epochs between rungs
+  std::int64_t trials = 5;  // of Median: nobody stays where fewer have come
   std::vector<std::string> by = {"data.name", "model.name"};  // only trials that agree in these settings compete
 
   bool least_is_best() const { return metric.ends_with("_loss"); }

@@ -25,7 +25,7 @@ std::string stop_text(const SweepPlan& plan) {
   if (!plan.sweep.stop) return "";
   const StopRule& rule = *plan.sweep.stop;
   const RungForecast known = forecast(rule, plan.sweep.trials);
-  const bool more = rule.kind == StopRule::Kind::Asha;
+  const bool more = rule.kind == StopRule::Kind::Asha || rule.kind == StopRule::Kind::Median;
   std::string text = fmt::format("stop   {}\n", rule.text());
   std::size_t shown = 0;
   for (const auto& [group, rungs] : known.groups) {

@@ -14,6 +14,7 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/result_index.h"
+#include "experiments/results/rung_claims.h"
 #include "experiments/results/trial_file.h"
 
 namespace winnow {
@@ -225,12 +226,18 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
     settled(failure.name);
     status.failed.push_back(std::move(failure));
   }
-  for (std::string& name : stopped_trials(files, out)) {
+  const std::vector<std::string> stopped = stopped_trials(files, out);
+  const std::set<std::string> to_go_on = let_past_since(files, out, stopped);
+  for (const std::string& name : stopped) {
     const bool is_failed = std::ranges::find(status.failed, name, &FailureRecord::name) != status.failed.end();
     if (is_failed || live.contains(name)) continue;
     if (!known.contains(name)) count(name);
+    if (to_go_on.contains(name)) {
+      known.try_emplace(name);  // missing: a run was killed before it came further
+      continue;
+    }
     settled(name);
-    status.stopped.push_back(std::move(name));
+    status.stopped.push_back(name);
   }
   status.saved = saved_steps(files, out);
   status.runs = account_of_runs(files, out, now);

@@ -14,8 +14,9 @@ void RuleState::take_in_result(std::size_t at) {
     if (result.outcome == Outcome::Diverged) return board_.failed(at);
     board_.finished(at, result.epochs);
   } catch (const Error& error) {
+    // What it says may be read another time, or be trained again when somebody has removed it.
     if (!is_unreadable(error)) throw;
-    board_.failed(at);
+    board_.leave_out(at);
   }
 }
 

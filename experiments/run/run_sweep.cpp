@@ -1,12 +1,8 @@
 #include "experiments/run/run_sweep.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iostream>
-#include <map>
 #include <set>
-#include <thread>
-#include <tuple>
 #include <utility>
 
 #include "core/error.h"
@@ -25,16 +21,15 @@
 #include "experiments/run/estimate.h"
 #include "experiments/run/exit_file.h"
 #include "experiments/run/need_order.h"
-#include "experiments/run/rule_state.h"
+#include "experiments/run/rule_rounds.h"
 #include "experiments/run/run_journal.h"
 #include "experiments/run/shard_assignment.h"
 #include "experiments/run/shard_costs.h"
 #include "experiments/run/shared_sweep.h"
 #include "experiments/run/stop_request.h"
+#include "experiments/run/sweep_rounds.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_news.h"
-#include "experiments/run/trial_runner.h"
-#include "experiments/run/worker_crew.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -54,8 +49,11 @@ class SweepRunner {
         costs_(sweep.trials.size()),
         step_costs_(sweep.trials.size()),
         mine_(sweep.trials.size(), 1),
-        postponed_(sweep.trials.size(), Postponed::Untouched),
-        desk_(console_, *mail_, trials_, costs_) {}
+        desk_(console_, *mail_, trials_, costs_) {
+    if (rule_ == nullptr) return;
+    rule_rounds_.emplace(RuleRounds::Job{
+        .world = world_, .files = files_, .console = console_, .options = options_, .trials = trials_, .rule = *rule_});
+  }
 
   int run() {
     prepare();
@@ -98,8 +96,7 @@ class SweepRunner {
     if (attempt > 0) crash_mark_ = crash_mark(options_.out, part(), attempt);
     const auto notice = world_.notice();
     StopRequest stop(*notice);
-    needs_ = need_order(trials_, costs_);
-    const bool go_on = rule_ != nullptr ? run_by_rule(stop) : run_all(stop);
+    const bool go_on = train(stop);
     world_.all_reduce_sum(std::span<double>(tally_.counts));
     take_in_all_mail();
     if (!go_on) {
@@ -108,7 +105,7 @@ class SweepRunner {
     }
     if (world_.rank() == 0) {
       console_.line(summary(found_of_mine(), tally_, options_.retry_failed));
-      if (rule_ != nullptr) say_stopped();
+      if (rule_rounds_) rule_rounds_->say_stopped();
       console_.line("next   winnow report " + shell_quoted(options_.out.string()));
     }
     const std::vector<Found> found = found_of_mine();
@@ -117,70 +114,34 @@ class SweepRunner {
   }
 
   // False, on all ranks: asked to stop.
-  bool run_all(StopRequest& stop) {
+  bool train(StopRequest& stop) {
+    const NeedOrder needs = need_order(trials_, costs_);
+    SweepRounds rounds({.world = world_,
+                        .files = files_,
+                        .options = options_,
+                        .trials = trials_,
+                        .sweep_text = sweep_text_,
+                        .rule = rule_,
+                        .cores = cores_,
+                        .devices = devices_,
+                        .place = place_,
+                        // On a GPU even a single worker is a process of its own: a fault of the device costs one trial.
+                        .by_workers = cores_.workers > 1 || (uses_gpus() && may_fork_),
+                        .at_once = at_once_on_gpu(),
+                        .desk = desk_,
+                        .by_mail = *by_mail_,
+                        .found = found_,
+                        .step_costs = step_costs_,
+                        .needs = needs,
+                        .crash_mark = crash_mark_,
+                        .stop = stop,
+                        .tally = tally_});
+    if (rule_rounds_) return rule_rounds_->run(found_, [&](const auto& due) { return rounds.train_due(due); });
     std::vector<std::size_t> left;
-    for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (is_left(i)) left.push_back(i);
-    }
-    // A trial that finds what it needs neither done nor in work has its next turn in the next round. Each round settles
-    // all that lie one level deeper, so that rounds come to an end.
-    bool go_on = true;
-    for (settled_ = 0; go_on && !left.empty(); ++settled_) {
-      const std::size_t before = left.size();
-      go_on = run_rounds(left, stop);
-      left = take_postponed(Postponed::Waiting);
-      if (!go_on || settled_ < needs_.deepest || left.size() < before) continue;
-      fail(ErrorKind::Internal, "trials wait for others that have ended");
-    }
-    return go_on;
-  }
-
-  // In each round groups train what is due, and whatever that lets past a rung. What is due after it was lost with its
-  // process, or nobody was there any more to take it up.
-  bool run_by_rule(StopRequest& stop) {
-    // The same ones again: another run on this directory has them in hand, or decides about them. What it leaves is for the
-    // next run.
-    constexpr int kMostTries = 5;
-    int in_vain = 0;
-    for (std::vector<std::size_t> due = due_by_rule(true), before; !due.empty();
-         before = due, due = due_by_rule(false)) {
-      in_vain = due == before ? in_vain + 1 : 0;
-      if (in_vain == kMostTries) {
-        if (world_.rank() == 0) {
-          console_.problem(fmt::format("{} left to another run on this directory, or to the next one",
-                                       counted(due.size(), "trial")));
-        }
-        return true;
-      }
-      if (in_vain > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
-      std::ranges::fill(postponed_, Postponed::Untouched);
-      if (!run_rounds(due, stop)) return false;
-    }
-    return true;
-  }
-
-  // Collective. `first`: before any training of this run, which tries again what failed before.
-  std::vector<std::size_t> due_by_rule(bool first) {
-    std::vector<char> due(trials_.size(), 0);
-    agree(world_, [&] {
-      if (world_.rank() == 0)
-        due = RuleState(files_, options_.out, *rule_, trials_).due(found_, first && options_.retry_failed);
-    });
-    world_.broadcast(std::as_writable_bytes(std::span(due)), 0);
-    std::vector<std::size_t> list;
-    for (std::size_t at = 0; at < due.size(); ++at) {
-      if (due[at] != 0) list.push_back(at);
-    }
-    return list;
-  }
-
-  void say_stopped() {
-    const auto names = stopped_trials(files_, options_.out);
-    std::size_t stopped = 0;
     for (std::size_t at = 0; at < trials_.size(); ++at) {
-      stopped += std::ranges::binary_search(names, trials_.name(at)) ? 1 : 0;
+      if (is_left(at)) left.push_back(at);
     }
-    console_.line(fmt::format("{} of {} stopped by {}", stopped, counted(trials_.size(), "trial"), rule_->text()));
+    return rounds.train_all(std::move(left));
   }
 
   void keep_journal() {
@@ -199,22 +160,6 @@ class SweepRunner {
   bool is_left(std::size_t at) const {
     if (mine_[at] == 0) return false;
     return found_[at] == Found::Nothing || (options_.retry_failed && found_[at] == Found::FailedBefore);
-  }
-
-  bool run_rounds(const std::vector<std::size_t>& left, StopRequest& stop) {
-    std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
-    for (const std::size_t at : left) by_ranks[trials_.ranks(at)].push_back(at);
-    bool go_on = true;
-    for (auto& [ranks, list] : by_ranks) {
-      // What another run has in work comes last: two runs on one directory share it.
-      if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone, stop);
-      if (go_on) go_on = run_round(ranks, take_postponed(Postponed::InWorkElsewhere), InWorkElsewhere::Train, stop);
-      // What ended its process is alone in the next one, until it has a result or has ended too many.
-      for (std::vector<std::size_t> suspects; go_on && !(suspects = take_postponed(Postponed::Suspect)).empty();) {
-        go_on = run_round(ranks, suspects, InWorkElsewhere::Train, stop, 1);
-      }
-    }
-    return go_on;
   }
 
   void announce() {
@@ -258,12 +203,7 @@ class SweepRunner {
   // What is wrong is said before any training. Rank 0 looks at the disk, so that all ranks agree on what is missing.
   void prepare() {
     agree(world_, [&] {
-      if (rule_ != nullptr && options_.shard && options_.shard->of > 1) {
-        fail(ErrorKind::Usage,
-             "a sweep with a rule that stops trials ({}) is for one job, which has all that compete, and not for shard "
-             "{} of {}",
-             rule_->text(), options_.shard->number, options_.shard->of);
-      }
+      if (rule_rounds_) rule_rounds_->check_shard();
       int widest = 1;
       for (std::size_t i = 0; i < trials_.size(); ++i) widest = std::max(widest, trials_.ranks(i));
       if (widest <= world_.size()) return;
@@ -282,7 +222,7 @@ class SweepRunner {
       if (options_.shard) find_shard();
       found_ = find_results(files_, options_.out, trials_, mine_, problems);
       for (const std::string& problem : problems) console_.problem("warning: " + problem);
-      if (rule_ != nullptr) leave_out_stopped();
+      if (rule_rounds_) rule_rounds_->leave_out_stopped(found_);
       find_data();
       write_plan(files_, options_.out, trials_);
       archive_sweep(files_, options_.out, sweep_text_);
@@ -290,14 +230,6 @@ class SweepRunner {
     world_.broadcast(std::as_writable_bytes(std::span(mine_)), 0);
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
     devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return is_left(at); }), may_fork_);
-  }
-
-  // Of what is left, a rule lets some stay where they are.
-  void leave_out_stopped() {
-    const std::vector<char> due = RuleState(files_, options_.out, *rule_, trials_).due(found_, options_.retry_failed);
-    for (std::size_t at = 0; at < found_.size(); ++at) {
-      if (due[at] == 0 && found_[at] == Found::Nothing) found_[at] = Found::Stopped;
-    }
   }
 
   std::vector<Found> found_of_mine() const {
@@ -372,101 +304,6 @@ class SweepRunner {
     for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
 
-  // The trials of which this became on some rank; the same list on all of them.
-  std::vector<std::size_t> take_postponed(Postponed why) {
-    std::vector<std::size_t> list;
-    for (std::size_t i = 0; i < trials_.size(); ++i) {
-      if (postponed_[i] != why) continue;
-      postponed_[i] = Postponed::Untouched;
-      list.push_back(i);
-    }
-    return list;
-  }
-
-  // Longest first, with what waits for it; trials that need others come behind those. What failed before comes last, since
-  // a trial that ends its job would keep all others from their turn.
-  void order(std::vector<std::size_t>& list) const {
-    std::ranges::stable_sort(list, {}, [&](std::size_t at) {
-      return std::tuple(found_[at] == Found::FailedBefore, needs_.depth[at], -needs_.chain[at]);
-    });
-  }
-
-  // False, on all ranks: asked to stop.
-  bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, StopRequest& stop,
-                 std::optional<int> at_once = {}) {
-    if (list.empty()) return true;
-    order(list);
-    // On a GPU even a single worker is a process of its own: a fault of the device costs one trial.
-    if (cores_.workers > 1 || (uses_gpus() && may_fork_))
-      return run_workers(list, how, at_once.value_or(at_once_on_gpu()));
-    const int groups = world_.size() / ranks, mine = world_.rank() / ranks;
-    const auto group = world_.split(mine, world_.rank());
-    const auto tickets = world_.tickets(TrialDraw::counters(trials_, list));
-    if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
-      TrialRunner({.trials = trials_,
-                   .options = options_,
-                   .threads = cores_.threads,
-                   .devices = devices_,
-                   .place = place_,
-                   .sweep_text = sweep_text_,
-                   .read_ahead = cores_.read_ahead,
-                   .files = files_,
-                   .news = world_.rank() == 0 ? static_cast<NewsDesk&>(desk_) : *by_mail_,
-                   .stop = stop,
-                   .tally = tally_,
-                   .postponed = postponed_,
-                   .depths = needs_.depth,
-                   .settled = settled_,
-                   .crash_mark = crash_mark_,
-                   .rule = rule_})
-          .run(*group, *tickets, list, how);
-    }
-    return finish_round(stop);
-  }
-
-  // `at_once`: trials that each trains; 0: as many as make it faster.
-  bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
-    // A single trial can let others past a rung.
-    const std::size_t most = rule_ != nullptr ? trials_.size() : list.size();
-    const int workers = static_cast<int>(std::min(static_cast<std::size_t>(cores_.workers), most));
-    constexpr int kMostAtOnce = 16;  // where nobody says
-    const int share = (static_cast<int>(list.size()) + workers - 1) / workers;
-    const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
-                                  .from_the_start = at_once > 0};
-    return WorkerCrew({.trials = trials_,
-                       .options = options_,
-                       .threads = cores_.threads,
-                       .devices = devices_,
-                       .sweep_text = sweep_text_,
-                       .read_ahead = cores_.read_ahead,
-                       .files = files_,
-                       .desk = desk_,
-                       .tally = tally_,
-                       .postponed = postponed_,
-                       .step_costs = step_costs_,
-                       .depths = needs_.depth,
-                       .settled = settled_,
-                       .rule = rule_},
-                      workers, each, TrialDraw::counters(trials_, list))
-        .run(list, how);
-  }
-
-  // Until all ranks have come here this one sleeps, and still passes on what it is told.
-  bool finish_round(StopRequest& stop) {
-    std::vector<std::uint64_t> said(postponed_.size() + 1, stop() ? 1 : 0);
-    std::ranges::transform(postponed_, said.begin(), [](Postponed what) { return static_cast<std::uint64_t>(what); });
-    const auto all_here = world_.start_all_reduce_max(std::span(said));
-    for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
-      stop();
-      if (world_.rank() == 0) desk_.listen();
-      std::this_thread::sleep_for(pause);
-      pause = std::min(2 * pause, std::chrono::microseconds(10'000));
-    }
-    std::transform(said.begin(), said.end() - 1, postponed_.begin(),
-                   [](std::uint64_t what) { return static_cast<Postponed>(what); });
-    return said.back() == 0;
-  }
-
   // Rank 0 shows every trial's end before the summary: what the others sent is on its way, or there.
   void take_in_all_mail() {
     double sent = world_.rank() == 0 ? 0 : static_cast<double>(mail_->count());
@@ -486,14 +323,12 @@ class SweepRunner {
   CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;
-  const StopRule* rule_;              // null: every trial is trained to its end
-  std::vector<Found> found_;          // of each trial, before any training
-  std::vector<double> costs_;         // of each trial that is left: seconds by estimate
-  std::vector<double> step_costs_;    // and of a step of it, on the rank that plans
-  std::vector<char> mine_;            // of each trial: is it of this shard
-  std::vector<Postponed> postponed_;  // of each trial
-  NeedOrder needs_;
-  int settled_ = 0;                                           // trials up to this depth wait for nobody any more
+  const StopRule* rule_;  // null: every trial is trained to its end
+  std::optional<RuleRounds> rule_rounds_;
+  std::vector<Found> found_;                                  // of each trial, before any training
+  std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate
+  std::vector<double> step_costs_;                            // and of a step of it, on the rank that plans
+  std::vector<char> mine_;                                    // of each trial: is it of this shard
   FrontDesk desk_;                                            // rank 0's
   std::unique_ptr<NewsDesk> by_mail_ = news_by_mail(*mail_);  // the others'
   std::optional<RunJournal> journal_;                         // rank 0's

@@ -10,13 +10,9 @@
 #include "core/error.h"
 #include "experiments/results/container.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/rung_claims.h"
 
 namespace winnow {
-namespace {
-
-constexpr const char* kClaimEnding = ".up";
-
-}  // namespace
 
 RungBoard::RungBoard(Files& files, const std::filesystem::path& out, const StopRule& rule, const TrialTable& trials)
     : files_(files),
@@ -25,29 +21,25 @@ RungBoard::RungBoard(Files& files, const std::filesystem::path& out, const StopR
       table_(rule, contestants(rule, trials)),
       by_name_(trials.positions()) {
   refresh();
-  for (const std::string& file : files_.list(folder_ / "past")) {
-    if (!file.ends_with(kClaimEnding)) continue;
-    const std::string claim = file.substr(0, file.size() - std::string_view(kClaimEnding).size());
-    const std::size_t dot = claim.rfind('.');
-    const auto trial = by_name_.find(claim.substr(0, dot));
-    if (trial == by_name_.end() || dot == std::string::npos) continue;
+  for (const RungClaim& claim : claims_in(files_, folder_)) {
+    const auto trial = by_name_.find(claim.trial);
+    if (trial == by_name_.end()) continue;
     const auto& rungs = table_.contestant(trial->second).rungs;
-    for (std::size_t rung = 0; rung < rungs.size(); ++rung) {
-      if (std::to_string(rungs[rung]) == claim.substr(dot + 1)) table_.promote({trial->second, rung});
-    }
+    const auto rung = std::ranges::find(rungs, claim.rung);
+    if (rung != rungs.end()) table_.promote({trial->second, static_cast<std::size_t>(rung - rungs.begin())});
   }
 }
 
-std::filesystem::path RungBoard::claim_path(RungTable::Step past) const {
-  const Contestant& one = table_.contestant(past.trial);
-  return folder_ / "past" / fmt::format("{}.{}{}", one.name, one.rungs[past.rung], kClaimEnding);
-}
-
-void RungBoard::refresh() {
+bool RungBoard::refresh() {
+  bool any = false;
   for (const auto& path : journals_in(files_, folder_)) {
     JournalReader& reader = readers_.try_emplace(path, path).first->second;
-    for (const nlohmann::json& record : reader.more(files_)) take_in(record);
+    for (const nlohmann::json& record : reader.more(files_)) {
+      take_in(record);
+      any = true;
+    }
   }
+  return any;
 }
 
 void RungBoard::take_in(const nlohmann::json& record) {
@@ -60,9 +52,12 @@ void RungBoard::take_in(const nlohmann::json& record) {
     const auto rung = static_cast<std::size_t>(std::ranges::find(rungs, epochs) - rungs.begin());
     if (kind == "failed" && (epochs == 0 || rung < rungs.size())) table_.fail({trial->second, rung});
     if (kind != "arrived" || rung == rungs.size()) return;
-    const auto& value = record.at("value");
-    table_.arrive({trial->second, rung},
-                  value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
+    const auto number = [&](const char* key) {
+      const auto found = record.find(key);
+      return found != record.end() && found->is_number() ? found->get<double>()
+                                                         : std::numeric_limits<double>::quiet_NaN();
+    };
+    table_.arrive({trial->second, rung}, number("value"), number("mean"));
   } catch (const nlohmann::json::exception&) {  // of another version
   }
 }
@@ -70,7 +65,8 @@ void RungBoard::take_in(const nlohmann::json& record) {
 // Others come to the same list and begin with the same one: whoever makes the file has it.
 std::optional<std::size_t> RungBoard::claim() {
   while (const auto step = table_.next()) {
-    const bool made = files_.write_once(claim_path(*step), {});
+    const Contestant& one = table_.contestant(step->trial);
+    const bool made = files_.write_once(claim_path(folder_, {one.name, one.rungs[step->rung]}), {});
     table_.promote(*step);
     if (made) return step->trial;
   }
@@ -82,39 +78,44 @@ std::optional<std::int64_t> RungBoard::target(std::size_t trial) const {
   return rung ? std::optional(table_.contestant(trial).rungs[*rung]) : std::nullopt;
 }
 
-double RungBoard::value_at(const Table& epochs, std::int64_t rung) const {
+Standing RungBoard::standing(const Table& epochs, std::int64_t rung) const {
+  if (rule_.kind == StopRule::Kind::Median) return standing_at(epochs, rule_.metric, rule_.least_is_best(), rung);
   const Column *at = find_column(epochs, "epoch"), *of = find_column(epochs, rule_.metric);
   const auto* places = at == nullptr ? nullptr : std::get_if<std::vector<double>>(&at->values);
   const auto* values = of == nullptr ? nullptr : std::get_if<std::vector<double>>(&of->values);
   for (std::size_t row = 0; places != nullptr && values != nullptr && row < places->size(); ++row) {
-    if ((*places)[row] >= static_cast<double>(rung)) return (*values)[row];
+    if ((*places)[row] >= static_cast<double>(rung)) return {.best = (*values)[row]};
   }
-  return std::numeric_limits<double>::quiet_NaN();
+  return {};
 }
 
 void RungBoard::arrived(std::size_t trial, const Table& epochs) {
   const auto target = this->target(trial);
   if (!target) fail(ErrorKind::Internal, "trial {} came to a rung that it has not", table_.contestant(trial).name);
-  note(trial, value_at(epochs, *target));
+  note(trial, standing(epochs, *target));
 }
 
 void RungBoard::failed(std::size_t trial) { note(trial, std::nullopt); }
 
 void RungBoard::finished(std::size_t trial, const Table& epochs) {
   while (const auto rung = table_.target(trial)) {
-    if (!table_.has_arrived({trial, *rung})) note(trial, value_at(epochs, table_.contestant(trial).rungs[*rung]));
+    if (!table_.has_arrived({trial, *rung})) note(trial, standing(epochs, table_.contestant(trial).rungs[*rung]));
     table_.promote({trial, *rung});
   }
   table_.finish(trial);
 }
 
 // Written before it counts here, so that no decision rests on what a kill can take away.
-void RungBoard::note(std::size_t trial, std::optional<double> value) {
-  nlohmann::ordered_json record = {{"kind", value ? "arrived" : "failed"},
+void RungBoard::note(std::size_t trial, std::optional<Standing> standing) {
+  const auto number = [](double value) {
+    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+  };
+  nlohmann::ordered_json record = {{"kind", standing ? "arrived" : "failed"},
                                    {"trial", table_.contestant(trial).name},
                                    {"rung", target(trial).value_or(0)},
                                    {"metric", rule_.metric}};
-  record["value"] = value && std::isfinite(*value) ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+  record["value"] = number(standing.value_or(Standing{}).best);
+  if (standing && rule_.kind == StopRule::Kind::Median) record["mean"] = number(standing->mean);
   if (!writer_) writer_ = std::make_unique<JournalWriter>(files_, JournalWriter::Folder{folder_}, "rungs");
   writer_->append(record);
   writer_->sync();

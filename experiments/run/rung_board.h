@@ -11,6 +11,7 @@
 
 #include "experiments/results/files.h"
 #include "experiments/results/journal.h"
+#include "experiments/run/median_stop.h"
 #include "experiments/run/rung_table.h"
 #include "experiments/trial.h"
 
@@ -20,7 +21,7 @@ class RungBoard {
  public:
   RungBoard(Files& files, const std::filesystem::path& out, const StopRule& rule, const TrialTable& trials);
 
-  void refresh();  // takes in what others have written since
+  bool refresh();  // takes in what others have written since, if there is anything
   const RungTable& table() const { return table_; }
   bool competes(const std::string& name) const { return by_name_.contains(name); }
   // A trial that is let past a rung and this caller's to train. Nothing: none by what is known now.
@@ -34,12 +35,14 @@ class RungBoard {
   // It has a result: with the curve of one that was trained without this rule.
   void finished(std::size_t trial) { table_.finish(trial); }
   void finished(std::size_t trial, const Table& epochs);
+  // Nobody can train it while this table is used: its result is there and cannot be read. Decides nothing, and nobody is told.
+  void leave_out(std::size_t trial) { table_.leave_out(trial); }
 
  private:
-  void note(std::size_t trial, std::optional<double> value);
+  void note(std::size_t trial, std::optional<Standing> standing);
   void take_in(const nlohmann::json& record);
-  double value_at(const Table& epochs, std::int64_t rung) const;
-  std::filesystem::path claim_path(RungTable::Step past) const;
+  Standing standing(const Table& epochs,
+                    std::int64_t rung) const;  // best: where the rule judges by one evaluation, that
 
   Files& files_;
   std::filesystem::path folder_;

@@ -1,17 +1,20 @@
 #include "experiments/run/rung_draw.h"
 
 #include <algorithm>
+#include <set>
 
 #include "experiments/results/layout.h"
+#include "experiments/results/progress_file.h"
 #include "experiments/run/sweep_state.h"
 
 namespace winnow {
 namespace {
 
-// A trial that another group has just drawn has no heartbeat yet.
-constexpr std::chrono::milliseconds kHope{1000};
-// How often heartbeats are looked at.
-constexpr std::chrono::milliseconds kLookForWork{500};
+// How long a group without work hopes to see somebody at work, of which a trial that was just drawn shows nothing yet.
+constexpr std::chrono::seconds kHope = ProgressFile::kStale;
+// Where some of what is waited for is known to be lost, or left to another run, which shows itself.
+constexpr std::chrono::seconds kLittleHope{1};
+constexpr std::chrono::milliseconds kFirstPace{100}, kSlowestPace{2000};
 
 }  // namespace
 
@@ -20,16 +23,30 @@ RungDraw::RungDraw(const TrialDraw::Job& job, RungBoard& board, std::span<const 
       board_(board),
       list_(list.begin(), list.end()),
       tickets_(tickets),
-      hope_ends_(std::chrono::steady_clock::now() + kHope) {}
+      pace_(kFirstPace),
+      saw_work_(Clock::now()) {
+  const std::set<std::size_t> listed(list.begin(), list.end());
+  for (std::size_t at = 0; at < job_.trials.size(); ++at) {
+    if (!board_.table().is_due(at) || listed.contains(at)) continue;
+    if (job_.files.exists(Layout(job_.out).trial(job_.trials.name(at)))) board_.leave_out(at);
+  }
+}
 
 std::optional<std::size_t> RungDraw::take(std::size_t at) {
-  hope_ends_ = std::chrono::steady_clock::now() + kHope;
+  pace_ = kFirstPace;
+  look_at_ = {};
+  saw_work_ = Clock::now();
   note(job_.postponed[at], Postponed::Taken);
   return at;
 }
 
 std::optional<std::size_t> RungDraw::next() {
-  board_.refresh();
+  just_looked_ = Clock::now() >= look_at_;
+  return just_looked_ ? look() : std::nullopt;
+}
+
+std::optional<std::size_t> RungDraw::look() {
+  const bool news = board_.refresh();
   if (const auto at = board_.claim()) return take(*at);
   while (!handed_out_) {
     const auto ticket = static_cast<std::size_t>(tickets_.next(0));
@@ -42,11 +59,13 @@ std::optional<std::size_t> RungDraw::next() {
     if (board_.table().is_due(at) || again) return take(at);
     note(job_.postponed[at], Postponed::Ended);
   }
+  if (news) pace_ = kFirstPace;
+  look_at_ = Clock::now() + pace_;
+  pace_ = std::min<Clock::duration>(2 * pace_, kSlowestPace);
   return std::nullopt;
 }
 
 bool RungDraw::sees_work() {
-  looked_ = std::chrono::steady_clock::now();
   const std::vector<std::string> files = job_.files.list(Layout(job_.out).running());
   return std::ranges::any_of(files, [&](const std::string& file) {
     const std::string name = file.substr(0, file.rfind('.'));
@@ -56,9 +75,15 @@ bool RungDraw::sees_work() {
 
 bool RungDraw::over() {
   if (!board_.table().waits()) return true;
-  const auto now = std::chrono::steady_clock::now();
-  if (now - looked_ >= kLookForWork && sees_work()) hope_ends_ = now + kHope;
-  return now >= hope_ends_;
+  if (!just_looked_) return false;
+  const auto now = Clock::now();
+  if (sees_work()) saw_work_ = now;
+  return now - saw_work_ >= (misses_some() ? kLittleHope : kHope);
+}
+
+bool RungDraw::misses_some() const {
+  return (job_.any_died != nullptr && *job_.any_died) ||
+         std::ranges::find(job_.postponed, Postponed::InWorkElsewhere) != job_.postponed.end();
 }
 
 }  // namespace winnow

@@ -17,20 +17,27 @@ class RungDraw final : public Draw {
   // counter for them.
   RungDraw(const TrialDraw::Job& job, RungBoard& board, std::span<const std::size_t> list, Tickets& tickets);
   std::optional<std::size_t> next() override;
-  // Where a rule decides about whole rungs, only when nobody is seen to have a trial in work that can let others go on: one that has died,
-  // or stands still, keeps nobody waiting.
+  // Where trials that are in work can let others go on, only when nobody is seen to have one in work for as long as a heartbeat may be late:
+  // on a slow file system it may not be seen. Sooner where a process of this run has died, or another run had a trial in work. While
+  // nothing changes it looks less and less often, and in between says that it is not over.
   bool over() override;
 
  private:
+  using Clock = std::chrono::steady_clock;
   std::optional<std::size_t> take(std::size_t at);
+  std::optional<std::size_t> look();
   bool sees_work();
+  bool misses_some() const;
 
   TrialDraw::Job job_;
   RungBoard& board_;
   std::vector<std::size_t> list_;
   Tickets& tickets_;
   bool handed_out_ = false;
-  std::chrono::steady_clock::time_point looked_ = {}, hope_ends_;
+  bool just_looked_ = false;        // the last next() did
+  Clock::duration pace_;            // between this look and the next
+  Clock::time_point look_at_ = {};  // the next look
+  Clock::time_point saw_work_;      // or took something up
 };
 
 }  // namespace winnow

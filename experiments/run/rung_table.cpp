@@ -8,11 +8,10 @@
 #include <utility>
 
 #include "core/setting_text.h"
+#include "experiments/run/median_stop.h"
 
 namespace winnow {
-namespace {
 
-// Shares of brackets as of Hyperband: the more a bracket stops, the more trials it gets. `rungs`: of a trial, 1 or more.
 std::size_t bracket_of(const std::string& id, std::size_t rungs, std::int64_t eta) {
   std::vector<double> shares;
   double all = 0;
@@ -25,8 +24,6 @@ std::size_t bracket_of(const std::string& id, std::size_t rungs, std::int64_t et
   const double place = static_cast<double>(std::strtoull(id.substr(0, 8).c_str(), nullptr, 16)) / 0x1p32;
   return static_cast<std::size_t>(std::ranges::upper_bound(shares, place * all) - shares.begin());
 }
-
-}  // namespace
 
 std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& trials) {
   std::vector<Contestant> all;
@@ -60,6 +57,7 @@ RungTable::RungTable(const StopRule& rule, std::vector<Contestant> contestants)
     state.arrived.assign(one.rungs.size(), 0);
     state.settled = state.arrived;
     state.values.assign(one.rungs.size(), 0.0);
+    state.means = state.values;
     Group& group = groups_[state.group];
     group.rungs.resize(std::max(group.rungs.size(), one.rungs.size()));
     if (!one.rungs.empty()) ++group.rungs[0].members;
@@ -92,12 +90,13 @@ void RungTable::settle(Step at) {
   changed(state.group, at.rung);
 }
 
-void RungTable::arrive(Step at, double value) {
+void RungTable::arrive(Step at, double value, double mean) {
   State& state = states_[at.trial];
   if (at.rung > 0) promote({at.trial, at.rung - 1});
   if (state.arrived[at.rung]) return;
   state.arrived[at.rung] = 1;
   state.values[at.rung] = value;
+  state.means[at.rung] = mean;
   rung(at).arrived.push_back(at.trial);
   settle(at);
 }
@@ -134,10 +133,32 @@ bool RungTable::is_complete(const Group& group, std::size_t at) {
 // Those below it are decided about already.
 void RungTable::choose(Group& group, std::size_t at) {
   Rung& place = group.rungs[at];
-  place.candidates.clear();
   place.fresh = true;
+  const std::vector<std::size_t> best =
+      rule_.kind == StopRule::Kind::Median ? good_enough(place, at) : best_of(group, at);
+  place.candidates.assign(best.rbegin(), best.rend());
+}
+
+// Those that do not fare worse than the median of what has come, and are not past it, the best first.
+std::vector<std::size_t> RungTable::good_enough(const Rung& place, std::size_t at) const {
+  std::vector<Standing> all;
+  for (const std::size_t trial : place.arrived) all.push_back({states_[trial].values[at], states_[trial].means[at]});
+  // Those that never came are there as well, as the worst.
+  all.resize(place.settled, Standing{});
+  const std::vector<char> stays = stopped_by_median(all, rule_.least_is_best(), static_cast<std::size_t>(rule_.trials));
+  std::vector<std::size_t> go_on;
+  for (std::size_t i = 0; i < place.arrived.size(); ++i) {
+    if (stays[i] == 0 && states_[place.arrived[i]].promoted <= at) go_on.push_back(place.arrived[i]);
+  }
+  std::ranges::sort(go_on, [&](std::size_t a, std::size_t b) { return is_better({a, at}, {b, at}); });
+  return go_on;
+}
+
+// One of `eta`, without those that are past it, the best first.
+std::vector<std::size_t> RungTable::best_of(const Group& group, std::size_t at) {
+  const Rung& place = group.rungs[at];
   const bool complete = is_complete(group, at);
-  if (!complete && rule_.kind != StopRule::Kind::Asha) return;
+  if (!complete && rule_.kind != StopRule::Kind::Asha) return {};
   std::size_t most = place.settled / static_cast<std::size_t>(rule_.eta);
   if (complete) most = std::max<std::size_t>(most, 1);  // some trial of each group is trained to its end
   std::vector<std::size_t> best;
@@ -153,7 +174,7 @@ void RungTable::choose(Group& group, std::size_t at) {
       std::ranges::count_if(states_, [&](const State& state) { return state.group == number && state.promoted > at; }));
   std::erase_if(best, is_past);
   if (rule_.kind != StopRule::Kind::Asha) best.resize(std::min(best.size(), most - std::min(most, past)));
-  place.candidates.assign(best.rbegin(), best.rend());
+  return best;
 }
 
 std::optional<RungTable::Step> RungTable::next() {
@@ -175,20 +196,26 @@ std::optional<std::size_t> RungTable::target(std::size_t trial) const {
 
 bool RungTable::is_due(std::size_t trial) const {
   const State& state = states_[trial];
-  if (state.finished || has_failed(trial)) return false;
+  if (state.finished || state.left_out || has_failed(trial)) return false;
   return state.promoted == state.arrived.size() || !state.arrived[state.promoted];
 }
 
 bool RungTable::waits() const {
   if (rule_.kind == StopRule::Kind::Asha) return false;  // who arrives takes up what that decides
-  return std::ranges::any_of(groups_, [](const Group& group) {
-    return std::ranges::any_of(group.rungs, [](const Rung& one) { return one.settled < one.members; });
+  return std::ranges::any_of(states_, [](const State& state) {
+    return state.promoted < state.settled.size() && !state.settled[state.promoted] && !state.finished &&
+           !state.left_out;
   });
 }
 
 RungForecast forecast(const StopRule& rule, const TrialTable& trials) {
   StopRule whole = rule;
   if (rule.kind == StopRule::Kind::Asha) whole.kind = StopRule::Kind::Halving;
+  // Their order is that of their numbers: the median rule decides by values, and of equal ones it would stop none.
+  const auto arrive = [&](std::size_t trial, std::size_t rung, RungTable& table) {
+    const double value = rule.kind == StopRule::Kind::Median ? static_cast<double>(trial) : 0;
+    table.arrive({trial, rung}, value, value);
+  };
   const std::vector<Contestant> all = contestants(rule, trials);
   RungTable table(whole, all);
   RungForecast found;
@@ -196,7 +223,7 @@ RungForecast forecast(const StopRule& rule, const TrialTable& trials) {
     const Contestant& one = all[trial];
     auto& rungs = found.groups[one.group];
     for (std::size_t i = rungs.size(); i < one.rungs.size(); ++i) rungs.push_back({.epochs = one.rungs[i]});
-    if (!one.rungs.empty()) table.arrive({trial, 0}, 0);
+    if (!one.rungs.empty()) arrive(trial, 0, table);
     if (!one.rungs.empty()) ++rungs[0].trials;
   }
   while (const auto step = table.next()) {
@@ -205,7 +232,7 @@ RungForecast forecast(const StopRule& rule, const TrialTable& trials) {
     table.promote(*step);
     if (!table.target(step->trial)) continue;
     ++rungs[step->rung + 1].trials;
-    table.arrive({step->trial, step->rung + 1}, 0);
+    arrive(step->trial, step->rung + 1, table);
   }
   for (std::size_t trial = 0; trial < all.size(); ++trial) {
     const auto length = static_cast<double>(parse_length(trials.text(trial, "train.epochs")).value_or(Length{}).count);

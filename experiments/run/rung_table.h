@@ -21,6 +21,8 @@ struct Contestant {
 };
 // Hyperband: the bracket follows from the trial's id alone, so that other trials of a sweep move none; replicates share it.
 std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& trials);
+// Of trials with so many rungs, 1 or more. Shares of brackets are those of Hyperband: the more a bracket stops, the more trials it gets.
+std::size_t bracket_of(const std::string& id, std::size_t rungs, std::int64_t eta);
 
 class RungTable {
  public:
@@ -30,12 +32,16 @@ class RungTable {
 
   RungTable(const StopRule& rule, std::vector<Contestant> contestants);
 
-  // It has come to this rung, so it was let past those before. NaN is the worst, and never goes on. The first word counts.
-  void arrive(Step at, double value);
+  // It has come to this rung, so it was let past those before. NaN is the worst, and never goes on. The first word counts. Under the median
+  // rule `value` is the best of the metric so far, and `mean` its mean so far.
+  void arrive(Step at, double value, double mean = 0);
   // It failed on the way to this rung, or behind the last one on that to its end: as if it had arrived as the worst. It may still arrive.
   void fail(Step at);
   void finish(std::size_t trial) { states_[trial].finished = true; }  // it has a result
   void promote(Step past);                                            // somebody has let it past this rung
+  void leave_out(std::size_t trial) {
+    states_[trial].left_out = true;
+  }  // it will not come now: neither due nor waited for
   // The next to be let past a rung: highest rung first, the best first. Nothing: none by what is known now.
   std::optional<Step> next();
 
@@ -52,9 +58,9 @@ class RungTable {
   struct State {
     std::size_t group = 0, promoted = 0;
     std::vector<char> arrived, settled;  // by rung; settled: arrived or failed
-    std::vector<double> values;
+    std::vector<double> values, means;
     std::optional<std::size_t> failed_at = {};
-    bool finished = false;
+    bool finished = false, left_out = false;
   };
   struct Rung {
     std::size_t members = 0;              // that were sent to it
@@ -71,6 +77,8 @@ class RungTable {
   void settle(Step at);
   bool is_complete(const Group& group, std::size_t rung);
   void choose(Group& group, std::size_t rung);
+  std::vector<std::size_t> best_of(const Group& group, std::size_t rung);
+  std::vector<std::size_t> good_enough(const Rung& place, std::size_t rung) const;
   bool is_better(Step a, Step b) const;
 
   StopRule rule_;
@@ -79,7 +87,8 @@ class RungTable {
   std::vector<Group> groups_;
 };
 
-// What becomes of trials that all fare alike, none of which fails, under a rule that decides about whole rungs: asha lets some more go on.
+// What becomes of trials of which none fails and the order does not change, under a rule that decides about whole rungs: asha lets some
+// more go on, and the median rule too, of which this is the most that it can stop.
 struct RungForecast {
   struct Rung {
     std::int64_t epochs = 0;

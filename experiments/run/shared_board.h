@@ -43,6 +43,7 @@ class SharedBoard {
     return entries_.subspan(static_cast<std::size_t>(worker) * at_once_, at_once_);
   }
   std::span<Postponed> postponed() { return postponed_; }
+  std::atomic<bool>& any_died() { return common_->died; }  // a worker, so that what it had in hand comes to nothing
 
   // What keeps the run from going on, as the first worker that met it says.
   void report(ErrorKind kind, const std::string& text) noexcept;
@@ -51,7 +52,7 @@ class SharedBoard {
  private:
   static constexpr std::size_t kLongestText = 4000;
   struct alignas(std::uint64_t) Common {
-    std::atomic<bool> stop{false};
+    std::atomic<bool> stop{false}, died{false};
     std::atomic<bool> claimed{false}, said{false};  // of the error: somebody writes it; it is written
     ErrorKind kind = ErrorKind::Internal;
     char text[kLongestText + 1] = {};

@@ -6,6 +6,7 @@
 // number of those that wait.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -41,6 +42,7 @@ class TrialDraw final : public Draw {
     std::span<Postponed> postponed;  // by trial
     std::span<const int> depths;     // by trial: NeedOrder::depth
     int settled;  // what trials up to this depth need has ended in this run, or will not be trained by it
+    const std::atomic<bool>* any_died = nullptr;  // a process of this round, with what it had in hand
   };
   // `list`: positions in `trials`; those that need nothing and lie behind some that do are left for when these are
   // taken, or wait.

@@ -78,7 +78,8 @@ std::unique_ptr<Draw> TrialRunner::make_draw(Communicator& group, Tickets& ticke
                            .out = job_.options.out,
                            .postponed = job_.postponed,
                            .depths = job_.depths,
-                           .settled = job_.settled};
+                           .settled = job_.settled,
+                           .any_died = job_.any_died};
   if (job_.rule == nullptr || group.rank() != 0) return std::make_unique<TrialDraw>(job, list, tickets);
   board_.emplace(job_.files, job_.options.out, *job_.rule, job_.trials);
   return std::make_unique<RungDraw>(job, *board_, list, tickets);

@@ -46,8 +46,9 @@ class TrialRunner {
     std::span<Postponed> postponed;  // by trial
     std::span<const int> depths;     // as in TrialDraw::Job
     int settled;
-    std::filesystem::path crash_mark = {};  // of this run, for CrashWatch
-    const StopRule* rule = nullptr;         // that stops trials early
+    std::filesystem::path crash_mark = {};        // of this run, for CrashWatch
+    const StopRule* rule = nullptr;               // that stops trials early
+    const std::atomic<bool>* any_died = nullptr;  // as in TrialDraw::Job
     // Of a worker: the trial that is being trained, or -1.
     std::atomic<std::int64_t>* in_hand = nullptr;
     // Of a thread that trains beside others on a GPU.

@@ -42,7 +42,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   for (const SharedBoard::Entry& entry : board_.entries()) job_.tally += entry.tally;
   if (const auto error = board_.reported()) throw *error;
   if (nobody_left && is_undone(list) && !stop()) throw *not_started_;
-  if (any_died_) give_back_what_was_lost(list);
+  if (board_.any_died()) give_back_what_was_lost(list);
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
                          [](Postponed now, Postponed before) { return std::max(now, before); });
   // Looked at here and now: a word given since the last look would be lost, and with it the reason why trials are missing.
@@ -127,6 +127,7 @@ void WorkerCrew::train(int worker, int lane, const Here& here, std::span<const s
                  .depths = job_.depths,
                  .settled = job_.settled,
                  .rule = job_.rule,
+                 .any_died = &board_.any_died(),
                  .in_hand = &entry.in_hand,
                  .seat = seat ? &*seat : nullptr,
                  .meter = meter})
@@ -196,7 +197,7 @@ bool WorkerCrew::lose_idle(const WorkerDeath& death) {
     if (others) job_.desk.warn(fmt::format("{}: its worker has ended", without->no_gpu.data()));
     return false;
   }
-  any_died_ = true;
+  board_.any_died() = true;
   constexpr int kTries = 3;
   const bool again = ++died_idle_[static_cast<std::size_t>(death.worker)] < kTries;
   if (!again) {
@@ -217,7 +218,7 @@ bool WorkerCrew::lose(const WorkerDeath& death) {
     if (const std::int64_t at = entry.in_hand.exchange(-1); at >= 0) in_hand.push_back(static_cast<std::size_t>(at));
   }
   if (in_hand.empty()) return lose_idle(death);
-  any_died_ = true;
+  board_.any_died() = true;
   for (SharedBoard::Entry& entry : board_.entries(death.worker)) entry.no_gpu = {};  // of some of its threads
   for (const std::size_t at : in_hand) job_.files.remove(Layout(job_.options.out).progress(job_.trials.name(at)));
   std::erase_if(in_hand, [this](std::size_t at) { return is_settled(at); });

@@ -80,8 +80,7 @@ class WorkerCrew {
   SharedBoard board_;
   int workers_;
   AtOnce at_once_;
-  RunDevices devices_;  // of the workers that are there: lost ones keep their place
-  bool any_died_ = false;
+  RunDevices devices_;                // of the workers that are there: lost ones keep their place
   std::vector<int> died_idle_;        // of each worker: with no trial in hand, since it last said something
   std::optional<Error> not_started_;  // why the last one is not started again
 };

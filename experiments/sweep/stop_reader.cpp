@@ -8,21 +8,42 @@
 namespace winnow {
 namespace {
 
-const Schema& stop_schema() {
-  static const Schema schema = {
-      {.key = "metric", .kind = Setting::Kind::Choice, .fallback = "", .choices = stop_metrics()},
-      {.key = "min", .kind = Setting::Kind::Length, .fallback = {}},
-      {.key = "eta", .kind = Setting::Kind::Int, .fallback = "3", .range = Range{2, 100}},
-      {.key = "by", .kind = Setting::Kind::TextList, .fallback = "[data.name, model.name]"},
-  };
+Schema with_common(Schema schema) {
+  schema.insert(schema.begin(),
+                {{.key = "metric", .kind = Setting::Kind::Choice, .fallback = "", .choices = stop_metrics()},
+                 {.key = "min", .kind = Setting::Kind::Length, .fallback = {}}});
+  schema.push_back({.key = "by", .kind = Setting::Kind::TextList, .fallback = "[data.name, model.name]"});
   return schema;
+}
+
+const Schema& stop_schema(StopRule::Kind kind) {
+  static const Schema by_factor =
+      with_common({{.key = "eta", .kind = Setting::Kind::Int, .fallback = "3", .range = Range{2, 100}}});
+  static const Schema by_median =
+      with_common({{.key = "every",
+                    .kind = Setting::Kind::Length,
+                    .fallback = "1ep",
+                    .derive = [](const Settings& given) { return given.text("min"); }},
+                   {.key = "trials", .kind = Setting::Kind::Int, .fallback = "5", .range = Range{2, 1e6}}});
+  return kind == StopRule::Kind::Median ? by_median : by_factor;
+}
+
+std::string keys_of(const Schema& schema) {
+  std::vector<std::string> keys;
+  for (const Setting& setting : schema) keys.push_back(setting.key);
+  const std::string last = keys.back();
+  keys.pop_back();
+  return fmt::format("{} and {}", fmt::join(keys, ", "), last);
 }
 
 std::optional<GivenStop> read_stop_rule(const Member& member, Diagnostics& problems) {
   const YamlNode& node = *member.value;
   const std::string prefix = "stop." + member.key;
+  const auto& kinds = stop_kinds();
+  const auto kind = static_cast<StopRule::Kind>(std::ranges::find(kinds, member.key) - kinds.begin());
+  const Schema& schema = stop_schema(kind);
   if (!node.is_map()) {
-    problems.error(node.place, fmt::format("'{}' is a map with metric, min, eta and by", prefix));
+    problems.error(node.place, fmt::format("'{}' is a map with {}", prefix, keys_of(schema)));
     return std::nullopt;
   }
   GivenStop given{.rule = {}, .name = prefix, .place = member.place, .values = {}, .by = {}};
@@ -40,7 +61,7 @@ std::optional<GivenStop> read_stop_rule(const Member& member, Diagnostics& probl
     for (const NodePtr& item : option.value->items) given.by.push_back(item->place);
   }
   std::vector<SettingProblem> found;
-  const Settings read = resolve(stop_schema(), settings, found);
+  const Settings read = resolve(schema, settings, found);
   for (const SettingProblem& problem : found) {
     const bool unknown = problem.text.starts_with("unknown");
     const auto& places = unknown ? keys : given.values;
@@ -50,18 +71,24 @@ std::optional<GivenStop> read_stop_rule(const Member& member, Diagnostics& probl
     good = false;
   }
   if (!good) return std::nullopt;
-  const auto& kinds = stop_kinds();
-  given.rule.kind = static_cast<StopRule::Kind>(std::ranges::find(kinds, member.key) - kinds.begin());
+  given.rule.kind = kind;
   given.rule.metric = read.text("metric");
-  given.rule.eta = read.integer("eta");
   given.rule.by = read.texts("by");
-  const Length min = read.length("min");
-  if (!min.epochs || min.count < 1) {
-    problems.error(given.place_of("min"),
-                   fmt::format("'{}.min' must be whole epochs, 1ep or more, is {}", prefix, read.text("min")));
-    return std::nullopt;
+  const auto epochs_of = [&](const std::string& key, std::int64_t& epochs) {
+    const Length length = read.length(key);
+    epochs = length.count;
+    if (length.epochs && length.count >= 1) return true;
+    problems.error(given.place_of(key),
+                   fmt::format("'{}.{}' must be whole epochs, 1ep or more, is {}", prefix, key, read.text(key)));
+    return false;
+  };
+  if (!epochs_of("min", given.rule.min)) return std::nullopt;
+  if (kind == StopRule::Kind::Median) {
+    given.rule.trials = read.integer("trials");
+    if (!epochs_of("every", given.rule.every)) return std::nullopt;
+  } else {
+    given.rule.eta = read.integer("eta");
   }
-  given.rule.min = min.count;
   return given;
 }
 

@@ -88,7 +88,7 @@ def any_number_of_workers_and_ranks(folder, full, rule):
         out = folder / f"{kind}-{name}"
         winnow("run", sweep, "-o", out, "--threads", "1", *options, ranks=ranks)
         ends.append(the_rest(out, full))
-    if kind != "asha":
+    if kind not in ("asha", "median"):
         assert all(end == ends[0] for end in ends), f"{kind}: who goes on depends on how many train: {ends}"
     return ends[0]
 
@@ -105,6 +105,34 @@ def halving_goes_by_the_metric(folder, full, end):
     first = sorted(values, key=lambda name: (-values[name][0], name))[:4]
     last = sorted(first, key=lambda name: (-values[name][2], name))[:1]
     assert set(results) == set(last) and {name for name, (epoch, *_) in left.items() if epoch == 3} == set(first) - set(last)
+
+
+def the_median_stops_no_more_than_half(folder, full):
+    """By any number of workers and ranks; whoever is not among the first is judged by the median of all."""
+    import h5py
+
+    rule = "median: {min: 1, every: 2, trials: 6}"
+    any_number_of_workers_and_ranks(folder, full, rule)
+    values = {}
+    for path in (folder / "full").glob("trials/*/*.h5"):
+        with h5py.File(path) as f:
+            values[path.name] = f["metrics/epoch/val_acc"][:]
+    for out in folder.glob("median-*"):
+        left = {name: epoch for name, (epoch, *_) in stopped(out).items()}
+        assert set(left.values()) <= {1, 3, 5, 7}, left
+        came = set(values)
+        for rung in (1, 3, 5, 7):
+            means = sorted(values[name][:rung].mean() for name in came)
+            middle = (means[(len(means) - 1) // 2] + means[len(means) // 2]) / 2
+            worse = {name for name in came if values[name][:rung].max() < middle - 1e-12}
+            stays = {name for name in left if left[name] == rung}
+            assert stays <= worse and len(stays) <= len(came) // 2, (out, rung, stays, worse)
+            assert len(came) >= 6 or not stays, (out, rung)
+            came -= stays
+    report = winnow("report", folder / "median-one").stdout
+    assert "by median: {metric: val_acc, min: 1ep, every: 2ep, trials: 6, by:" in report, report
+    plan = winnow("plan", folder / "now.yaml", "-o", folder / "nothing").stdout
+    assert "12 to 1ep, 6 to 3ep, 5 to 5ep" in plan and "at least" in plan, plan
 
 
 def a_kill_changes_nothing(folder, rule):
@@ -232,6 +260,7 @@ def main():
         assert len(full) == TRIALS
         for kind in ("asha", "hyperband"):
             any_number_of_workers_and_ranks(folder, full, f"{kind}: {{min: 1, eta: 3}}")
+        the_median_stops_no_more_than_half(folder, full)
         rule = "halving: {min: 1, eta: 3}"
         end = any_number_of_workers_and_ranks(folder, full, rule)
         halving_goes_by_the_metric(folder, full, end)

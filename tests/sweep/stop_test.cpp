@@ -19,6 +19,18 @@ TEST_F(StopSection, ARuleIsReadWithItsDefaults) {
   EXPECT_EQ(sent.text(), sweep.stop->text());
 }
 
+TEST_F(StopSection, TheMedianRuleHasRungsInEqualSteps) {
+  const Sweep sweep = load(dense_ + "stop: {median: {metric: train_loss, min: 20}}\n");
+  ASSERT_TRUE(sweep.stop);
+  EXPECT_EQ(sweep.stop->text(),
+            "median: {metric: train_loss, min: 20ep, every: 20ep, trials: 5, by: [data.name, model.name]}");
+  const Sweep other = load(dense_ + "stop: {median: {metric: train_loss, min: 20, every: 50ep, trials: 9}}\n");
+  EXPECT_EQ(other.stop->rungs(160), (std::vector<std::int64_t>{20, 70, 120}));
+  EXPECT_EQ(other.stop->rungs(120), (std::vector<std::int64_t>{20, 70}));
+  EXPECT_NE(other.stop->key(), sweep.stop->key());
+  EXPECT_EQ(stop_rule_of(to_json(*other.stop)).text(), other.stop->text());
+}
+
 TEST_F(StopSection, TheRuleIsNoPartOfATrialsName) {
   const Sweep with = load(dense_ + "stop: {halving: {metric: test_acc, min: 20ep, eta: 4, by: [train.lr]}}\n");
   EXPECT_EQ(with.trials.name(0), load(dense_).trials.name(0));

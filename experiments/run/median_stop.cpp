@@ -1,0 +1,51 @@
+#include "experiments/run/median_stop.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace winnow {
+namespace {
+
+const std::vector<double>* reals_of(const Table& epochs, const std::string& name) {
+  const Column* column = find_column(epochs, name);
+  return column == nullptr ? nullptr : std::get_if<std::vector<double>>(&column->values);
+}
+
+}  // namespace
+
+Standing standing_at(const Table& epochs, const std::string& metric, bool least_is_best, std::int64_t rung) {
+  const std::vector<double>*places = reals_of(epochs, "epoch"), *values = reals_of(epochs, metric);
+  if (places == nullptr || values == nullptr) return {};
+  Standing found;
+  double sum = 0;
+  for (std::size_t row = 0; row < places->size(); ++row) {
+    const double value = (*values)[row];
+    const bool better = std::isnan(found.best) || (least_is_best ? value < found.best : value > found.best);
+    if (std::isfinite(value) && better) found.best = value;
+    sum += value;
+    if ((*places)[row] < static_cast<double>(rung)) continue;
+    found.mean = sum / static_cast<double>(row + 1);
+    return found;
+  }
+  return {};
+}
+
+std::vector<char> stopped_by_median(std::span<const Standing> all, bool least_is_best, std::size_t least) {
+  // More is better from here on.
+  const auto worth = [&](double value) {
+    if (!std::isfinite(value)) return -std::numeric_limits<double>::infinity();
+    return least_is_best ? -value : value;
+  };
+  std::vector<double> means;
+  for (const Standing& one : all) means.push_back(worth(one.mean));
+  std::ranges::sort(means);
+  double median = -std::numeric_limits<double>::infinity();
+  if (!means.empty() && means.size() >= least) {
+    median = (means[(means.size() - 1) / 2] + means[means.size() / 2]) / 2;
+  }
+  std::vector<char> stays;
+  for (const Standing& one : all) stays.push_back(!std::isfinite(one.best) || worth(one.best) < median ? 1 : 0);
+  return stays;
+}
+
+}  // namespace winnow

@@ -1,0 +1,142 @@
+#include "experiments/run/sweep_rounds.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <thread>
+#include <tuple>
+#include <utility>
+
+#include "core/error.h"
+#include "experiments/run/worker_crew.h"
+
+namespace winnow {
+
+bool SweepRounds::train_all(std::vector<std::size_t> left) {
+  // A trial that finds what it needs neither done nor in work has its next turn in the next round. Each round settles
+  // all that lie one level deeper, so that rounds come to an end.
+  bool go_on = true;
+  for (settled_ = 0; go_on && !left.empty(); ++settled_) {
+    const std::size_t before = left.size();
+    go_on = run_rounds(left);
+    left = take_postponed(Postponed::Waiting);
+    if (!go_on || settled_ < job_.needs.deepest || left.size() < before) continue;
+    fail(ErrorKind::Internal, "trials wait for others that have ended");
+  }
+  return go_on;
+}
+
+bool SweepRounds::train_due(const std::vector<std::size_t>& due) {
+  std::ranges::fill(postponed_, Postponed::Untouched);
+  return run_rounds(due);
+}
+
+bool SweepRounds::run_rounds(const std::vector<std::size_t>& left) {
+  std::map<int, std::vector<std::size_t>, std::greater<>> by_ranks;
+  for (const std::size_t at : left) by_ranks[job_.trials.ranks(at)].push_back(at);
+  bool go_on = true;
+  for (auto& [ranks, list] : by_ranks) {
+    // What another run has in work comes last: two runs on one directory share it.
+    if (go_on) go_on = run_round(ranks, list, InWorkElsewhere::Postpone);
+    if (go_on) go_on = run_round(ranks, take_postponed(Postponed::InWorkElsewhere), InWorkElsewhere::Train);
+    // What ended its process is alone in the next one, until it has a result or has ended too many.
+    for (std::vector<std::size_t> suspects; go_on && !(suspects = take_postponed(Postponed::Suspect)).empty();) {
+      go_on = run_round(ranks, suspects, InWorkElsewhere::Train, 1);
+    }
+  }
+  return go_on;
+}
+
+// The trials of which this became on some rank; the same list on all of them.
+std::vector<std::size_t> SweepRounds::take_postponed(Postponed why) {
+  std::vector<std::size_t> list;
+  for (std::size_t i = 0; i < job_.trials.size(); ++i) {
+    if (postponed_[i] != why) continue;
+    postponed_[i] = Postponed::Untouched;
+    list.push_back(i);
+  }
+  return list;
+}
+
+// Longest first, with what waits for it; trials that need others come behind those. What failed before comes last, since
+// a trial that ends its job would keep all others from their turn.
+void SweepRounds::order(std::vector<std::size_t>& list) const {
+  std::ranges::stable_sort(list, {}, [&](std::size_t at) {
+    return std::tuple(job_.found[at] == Found::FailedBefore, job_.needs.depth[at], -job_.needs.chain[at]);
+  });
+}
+
+bool SweepRounds::run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, std::optional<int> at_once) {
+  if (list.empty()) return true;
+  order(list);
+  if (job_.by_workers) return run_workers(list, how, at_once.value_or(job_.at_once));
+  const int groups = job_.world.size() / ranks, mine = job_.world.rank() / ranks;
+  const auto group = job_.world.split(mine, job_.world.rank());
+  const auto tickets = job_.world.tickets(TrialDraw::counters(job_.trials, list));
+  if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
+    TrialRunner({.trials = job_.trials,
+                 .options = job_.options,
+                 .threads = job_.cores.threads,
+                 .devices = job_.devices,
+                 .place = job_.place,
+                 .sweep_text = job_.sweep_text,
+                 .read_ahead = job_.cores.read_ahead,
+                 .files = job_.files,
+                 .news = job_.world.rank() == 0 ? static_cast<NewsDesk&>(job_.desk) : job_.by_mail,
+                 .stop = job_.stop,
+                 .tally = job_.tally,
+                 .postponed = postponed_,
+                 .depths = job_.needs.depth,
+                 .settled = settled_,
+                 .crash_mark = job_.crash_mark,
+                 .rule = job_.rule})
+        .run(*group, *tickets, list, how);
+  }
+  return finish_round();
+}
+
+// `at_once`: trials that each trains; 0: as many as make it faster.
+bool SweepRounds::run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
+  // A single trial can let others past a rung.
+  const std::size_t most = job_.rule != nullptr ? job_.trials.size() : list.size();
+  const int workers = static_cast<int>(std::min(static_cast<std::size_t>(job_.cores.workers), most));
+  constexpr int kMostAtOnce = 16;  // where nobody says
+  const int share = (static_cast<int>(list.size()) + workers - 1) / workers;
+  const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
+                                .from_the_start = at_once > 0};
+  return WorkerCrew({.trials = job_.trials,
+                     .options = job_.options,
+                     .threads = job_.cores.threads,
+                     .devices = job_.devices,
+                     .sweep_text = job_.sweep_text,
+                     .read_ahead = job_.cores.read_ahead,
+                     .files = job_.files,
+                     .desk = job_.desk,
+                     .tally = job_.tally,
+                     .postponed = postponed_,
+                     .step_costs = job_.step_costs,
+                     .depths = job_.needs.depth,
+                     .settled = settled_,
+                     .rule = job_.rule},
+                    workers, each, TrialDraw::counters(job_.trials, list))
+      .run(list, how);
+}
+
+// Until all ranks have come here this one sleeps, and still passes on what it is told.
+bool SweepRounds::finish_round() {
+  std::vector<std::uint64_t> said(postponed_.size() + 1, job_.stop() ? 1 : 0);
+  std::ranges::transform(postponed_, said.begin(), [](Postponed what) { return static_cast<std::uint64_t>(what); });
+  const auto all_here = job_.world.start_all_reduce_max(std::span(said));
+  for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
+    job_.stop();
+    if (job_.world.rank() == 0) job_.desk.listen();
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, std::chrono::microseconds(10'000));
+  }
+  std::transform(said.begin(), said.end() - 1, postponed_.begin(),
+                 [](std::uint64_t what) { return static_cast<Postponed>(what); });
+  return said.back() == 0;
+}
+
+}  // namespace winnow
