@@ -160,6 +160,42 @@ TEST(Notes, OfAnotherJsonTypeAreDamagedAndNoBug) {
   }
 }
 
+// Most notes are read by a short way of their own; however a note is spelled, it says the same.
+TEST(Notes, SayTheSameHoweverTheyAreSpelled) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto path = folder.path() / "a-r0.h5";
+  const auto write = [&](const std::string& note) {
+    files.replace(path, std::span<const std::byte>(sealed(std::vector<std::byte>(1000), note)));
+  };
+  const auto note_with = [](const std::string& seconds, const std::string& rest) {
+    return R"({"schema":"winnow-trial","schema_version":"1.4","name":"a-r0","state":"diverged","created":)"
+           R"("2026-11-21T12:00:00Z","seconds":)" +
+           seconds + rest;
+  };
+  const std::string record = R"(,"record":{"version":1,"bytes":24000,"crc32":4000000000}})";
+  for (const auto& [text, seconds] :
+       std::map<std::string, double>{{"0.0", 0}, {"12.5", 12.5}, {"1e-07", 1e-7}, {"3", 3}}) {
+    const std::string plain = note_with(text, record);
+    for (const std::string& note : {plain, note_with(text, "}"), nlohmann::json::parse(plain).dump(2),
+                                    note_with(text, R"(,"remark":"\u0041)" + std::string(900, 'x') + "\"}")}) {
+      write(note);
+      const TrialNote read = read_note(files, path);
+      EXPECT_EQ(read.name, "a-r0") << note;
+      EXPECT_EQ(read.outcome, Outcome::Diverged) << note;
+      EXPECT_EQ(read.created, "2026-11-21T12:00:00Z") << note;
+      EXPECT_EQ(read.seconds, seconds) << note;
+    }
+  }
+  std::string broken = note_with("1.0", record);
+  broken[broken.find("a-r0")] = '\x01';
+  for (const std::string& note :
+       {broken, note_with("inf", record), note_with("1.0", ""), note_with("1.0", record + "}")}) {
+    write(note);
+    EXPECT_THROW(read_note(files, path), Error) << note;
+  }
+}
+
 TEST(Progress, AFullDiskDoesNotDisturbTheTrial) {
   TemporaryFolder folder;
   for (int at = 0; at < 8; ++at) {
