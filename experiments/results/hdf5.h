@@ -22,7 +22,9 @@ class Sha256;
 
 class Hdf5File {
  public:
-  static Hdf5File create();
+  // Filters: arrays of 4 KiB and more are packed, which takes some twenty times as long to write and to read as Plain.
+  enum class Storage { Filters, Plain };
+  static Hdf5File create(Storage storage = Storage::Filters);
   // `label` names the file in messages. Anything unreadable is Error{Input}. All that is read of the file may take
   // `largest` bytes decoded: a few KiB of a damaged or hostile file can claim to be any amount.
   static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest = kLargestSum);
@@ -110,6 +112,7 @@ class Hdf5File {
 
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
+  Storage storage_ = Storage::Filters;
   std::string label_;
   mutable std::map<std::string, Links> listed_;
   mutable Object object_;

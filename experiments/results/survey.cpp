@@ -80,25 +80,28 @@ class LongTable {
     auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
                               [&](const Column& c) { return c.name == more.name; });
     if (found == table_.columns.end()) {
-      Column empty = more;
-      std::visit([](auto& values) { values.clear(); }, empty.values);
+      Column empty{more.name, {}, more.unit, more.description, more.mode};
+      std::visit([&](const auto& values) { empty.values = std::decay_t<decltype(values)>(); }, more.values);
       table_.columns.push_back(std::move(empty));
       found = table_.columns.end() - 1;
       fill(*found, rows_);
       first_.insert(trial);
     }
+    if (found->values.index() == more.values.index()) return add_values(*found, more);
     Column next = more;
-    if (found->values.index() != next.values.index()) {
-      make_real(*found);
-      make_real(next);
-    }
-    if (found->values.index() != next.values.index()) return;  // text here, numbers there: filled up with nothing
+    make_real(*found);
+    make_real(next);
+    // Else text here and numbers there: filled up with nothing.
+    if (found->values.index() == next.values.index()) add_values(*found, next);
+  }
+
+  static void add_values(Column& to, const Column& from) {
     std::visit(
         [&](auto& values) {
-          const auto& from = std::get<std::decay_t<decltype(values)>>(next.values);
-          values.insert(values.end(), from.begin(), from.end());
+          const auto& more = std::get<std::decay_t<decltype(values)>>(from.values);
+          values.insert(values.end(), more.begin(), more.end());
         },
-        found->values);
+        to.values);
   }
 
   Table table_;

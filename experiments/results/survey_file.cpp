@@ -36,8 +36,10 @@ Table missing_table(const std::vector<MissingTrial>& missing) {
 void link_weights(Hdf5File& file, const std::vector<std::string>& names,
                   const std::vector<std::filesystem::path>& paths, const std::filesystem::path& survey) {
   const auto folder = std::filesystem::absolute(survey).parent_path().lexically_normal();
+  // Where the working directory is, the system is asked but once, and not for each of many trials.
+  const auto here = std::filesystem::current_path();
   for (std::size_t row = 0; row < names.size(); ++row) {
-    const auto path = std::filesystem::absolute(paths[row]).lexically_normal();
+    const auto path = (here / paths[row]).lexically_normal();
     file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + names[row]);
   }
 }
@@ -71,10 +73,10 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
   }
   std::vector<std::vector<std::byte>> images;  // before the file is open, since children make them
   if (weights == SurveyWeights::Pack) images = weights_images(files, paths);
-  Hdf5File file = Hdf5File::create();
+  Hdf5File file = Hdf5File::create(Hdf5File::Storage::Plain);
   set_encoding(file, "/", "dict", "0.1.0");
   file.set("/", "schema", kSurvey.schema);
-  file.set("/", "schema_version", "1.0");
+  file.set("/", "schema_version", "1.1");
   file.set("/", "writer", "winnow " WINNOW_VERSION);
   file.set("/", "planned", static_cast<std::int64_t>(survey.planned));
   write_table(file, "/trials", survey.trials, true);

@@ -138,8 +138,7 @@ std::vector<std::byte> encode_record(const ReadTrial& trial) {
 }
 
 ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& label) {
-  MemoryState state;
-  add_blocks(state, bytes, label);
+  BytesBlocks state(bytes, label);
   ReadTrial trial;
   TrialHeader& header = trial.header;
   TrialResult& result = trial.result;

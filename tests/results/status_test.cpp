@@ -506,6 +506,23 @@ TEST(Survey, ComesBackFromItsFile) {
   }
 }
 
+// pandas reads a million rows in the time that unpacking them alone would take.
+TEST(Survey, ColumnsAreStoredAsTheyAre) {
+  constexpr std::size_t kRows = 5000;
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  Survey survey = gather_survey(files, folder.path());
+  survey.epochs = {{{"trial", std::vector<std::int64_t>(kRows)}, {"loss", std::vector<double>(kRows)}}};
+  const auto path = folder.path() / "survey.h5";
+  write_survey(files, survey, folder.path(), path, SurveyWeights::Link);
+  const auto bytes = files.read(path);
+  const Hdf5File file = Hdf5File::from_bytes(unsealed(bytes).image, "survey");
+  EXPECT_EQ(file.text("/", "schema_version"), "1.1");
+  EXPECT_EQ(file.stored_bytes("/metrics/epoch/trial"), std::int64_t{kRows * sizeof(std::int64_t)});
+  EXPECT_EQ(file.stored_bytes("/metrics/epoch/loss"), std::int64_t{kRows * sizeof(double)});
+}
+
 TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
   TemporaryFolder sweep;
   PosixFiles sound;
