@@ -156,11 +156,11 @@ Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string labe
   return file;
 }
 
-std::vector<std::byte> Hdf5File::bytes() {
+std::vector<std::byte> Hdf5File::bytes(std::size_t room) {
   made(H5Fflush(id_, H5F_SCOPE_LOCAL), "the file");
   const ssize_t size = made(H5Fget_file_image(id_, nullptr, 0), "the file");
   std::vector<std::byte> image;
-  image.reserve(static_cast<std::size_t>(size) + kRoomBehind);
+  image.reserve(static_cast<std::size_t>(size) + room);
   image.resize(static_cast<std::size_t>(size));
   made(H5Fget_file_image(id_, image.data(), image.size()), "the file");
   return image;

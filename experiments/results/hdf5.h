@@ -33,7 +33,8 @@ class Hdf5File {
   Hdf5File& operator=(Hdf5File&&) = delete;
   ~Hdf5File();
 
-  std::vector<std::byte> bytes();
+  // With capacity for `room` bytes more, so that a large file is not copied for what comes behind it.
+  std::vector<std::byte> bytes(std::size_t room = 0);
 
   // Writing; missing groups of a path are made. T: float, double, int32_t, int64_t, uint8_t.
   void make_group(const std::string& path);

@@ -18,8 +18,6 @@ inline constexpr std::size_t kFilterFrom = 4096;  // below this the chunk overhe
 inline constexpr std::size_t kWholeChunk = std::size_t{1} << 20;
 inline constexpr std::int64_t kChunkElements = 65536;
 inline constexpr int kDeflateLevel = 4;
-inline constexpr std::size_t kRoomBehind =
-    8192;  // for what comes behind the content, lest a large file be copied for it
 
 // Our own mistakes while writing (the file is in memory): not something a user could mend.
 template <class T>

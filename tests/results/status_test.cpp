@@ -523,6 +523,45 @@ TEST(Survey, ColumnsAreStoredAsTheyAre) {
   EXPECT_EQ(file.stored_bytes("/metrics/epoch/loss"), std::int64_t{kRows * sizeof(double)});
 }
 
+// `collect` looks at the names in the survey that it will replace, which may be large.
+TEST(Survey, ItsNamesAreReadWithoutTheRestAndFromTheRest) {
+  class Counting : public PosixFiles {
+   public:
+    int whole = 0;
+    std::vector<std::byte> read(const Path& path) override {
+      ++whole;
+      return PosixFiles::read(path);
+    }
+  } files;
+  TemporaryFolder folder;
+  write_sample_sweep(files, folder.path());
+  const Survey survey = gather_survey(files, folder.path());
+  const auto& names = std::get<std::vector<std::string>>(survey.trials.columns.at(0).values);
+  ASSERT_GT(names.size(), 5u);
+  const auto path = folder.path() / "survey.h5";
+  write_survey(files, survey, folder.path(), path, SurveyWeights::Link);
+  files.whole = 0;
+  EXPECT_EQ(trials_in_survey(files, path), names);
+  EXPECT_EQ(files.whole, 0);
+
+  const auto bytes = files.read(path);
+  const auto content = unsealed(bytes);
+  std::vector<std::byte> image(content.image.begin(), content.image.end());
+  const auto names_of = [&](const std::string& note) {
+    files.replace(path, std::span<const std::byte>(sealed(image, note)));
+    return trials_in_survey(files, path);
+  };
+  for (const char* note :
+       {"{}", R"({"schema": "winnow-survey", "schema_version": "1.1"})",
+        R"({"schema": "winnow-survey", "schema_version": 1, "names": 3})",
+        R"({"schema": "winnow-survey", "schema_version": "1.1", "names": {"bytes": -1, "crc32": 0}})",
+        R"({"schema": "winnow-survey", "schema_version": "1.1", "names": {"bytes": 9, "crc32": 0}})"}) {
+    EXPECT_EQ(names_of(note), names) << note;
+  }
+  image.back() = std::byte{'x'};  // of the list
+  EXPECT_EQ(names_of(content.note), names);
+}
+
 TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
   TemporaryFolder sweep;
   PosixFiles sound;
