@@ -44,7 +44,7 @@ class BytesReader {
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
-  std::string text(std::uint64_t length) {
+  std::string_view text(std::uint64_t length) {
     const auto raw = take(length);
     return {reinterpret_cast<const char*>(raw.data()), raw.size()};
   }
@@ -71,6 +71,21 @@ Shape read_shape(BytesReader& in, std::uint64_t bytes_an_element, std::uint64_t&
   return Shape(extents);
 }
 
+// Calls `each` with the name and the content of every block.
+void scan_blocks(std::span<const std::byte> bytes, const std::string& label, auto&& each) {
+  BytesReader in(bytes, label);
+  if (in.text(std::min<std::size_t>(kStateMagic.size(), bytes.size())) != kStateMagic) in.damaged("begins otherwise");
+  while (!in.at_end()) {
+    const std::string_view key = in.text(in.value<std::uint32_t>());
+    const auto type = in.value<std::uint8_t>();
+    if (type > static_cast<std::uint8_t>(BlockType::F64)) in.damaged("has a block of an unknown type");
+    const auto block_type = static_cast<BlockType>(type);
+    std::uint64_t size = 0;
+    const Shape shape = read_shape(in, static_cast<std::uint64_t>(size_of(block_type)), size);
+    each(key, Block{block_type, shape, in.take(size)});
+  }
+}
+
 }  // namespace
 
 BytesWriter::BytesWriter() {
@@ -95,17 +110,26 @@ std::vector<std::byte> bytes_of(const MemoryState& state) {
 }
 
 void add_blocks(MemoryState& state, std::span<const std::byte> bytes, const std::string& label) {
-  BytesReader in(bytes, label);
-  if (in.text(std::min<std::size_t>(kStateMagic.size(), bytes.size())) != kStateMagic) in.damaged("begins otherwise");
-  while (!in.at_end()) {
-    const std::string key = in.text(in.value<std::uint32_t>());
-    const auto type = in.value<std::uint8_t>();
-    if (type > static_cast<std::uint8_t>(BlockType::F64)) in.damaged("has a block of an unknown type");
-    const auto block_type = static_cast<BlockType>(type);
-    std::uint64_t size = 0;
-    const Shape shape = read_shape(in, static_cast<std::uint64_t>(size_of(block_type)), size);
-    state.put(key, {block_type, shape, in.take(size)});
+  scan_blocks(bytes, label, [&](std::string_view key, const Block& block) { state.put(key, block); });
+}
+
+BytesBlocks::BytesBlocks(std::span<const std::byte> bytes, const std::string& label) {
+  scan_blocks(bytes, label, [&](std::string_view key, const Block& block) { blocks_[key] = {block}; });
+}
+
+Block BytesBlocks::get(std::string_view key) {
+  const auto found = blocks_.find(key);
+  if (found == blocks_.end()) fail(ErrorKind::Input, "saved state has no '{}'", key);
+  found->second.read = true;
+  return found->second.block;
+}
+
+std::vector<std::string> BytesBlocks::unread() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, seen] : blocks_) {
+    if (!seen.read) keys.emplace_back(key);
   }
+  return keys;
 }
 
 }  // namespace winnow

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/state.h"
@@ -20,6 +22,21 @@ class BytesWriter final : public StateWriter {
 
  private:
   std::vector<std::byte> bytes_;
+};
+
+// Reads blocks where they lie: the bytes must outlive it. Errors as of add_blocks.
+class BytesBlocks final : public StateReader {
+ public:
+  BytesBlocks(std::span<const std::byte> bytes, const std::string& label);
+  Block get(std::string_view key) override;
+  std::vector<std::string> unread() const override;
+
+ private:
+  struct Seen {
+    Block block;
+    bool read = false;
+  };
+  std::map<std::string_view, Seen> blocks_;  // names lie in the bytes, too
 };
 
 std::vector<std::byte> bytes_of(const MemoryState& state);

@@ -202,8 +202,12 @@ void print(const Screen& screen, const SweepStatus& s) {
 
 void print_part(const Screen& screen, Files& files, const std::filesystem::path& place, const SweepStatus& status,
                 bool all) {
-  print(screen, all ? status : of_current_plans(status));
-  if (!all) print_earlier(screen, status);
+  if (all || status.earlier.empty()) {
+    print(screen, status);
+  } else {
+    print(screen, of_current_plans(status));
+    print_earlier(screen, status);
+  }
   print_submissions(screen, files, place);
 }
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 #include <set>
+#include <unordered_map>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/data/digest.h"
@@ -52,13 +54,21 @@ std::string member(std::string name) {
 }
 
 void write_categorical(Hdf5File& file, const std::string& path, const std::vector<std::string>& values) {
-  const std::set<std::string> distinct(values.begin(), values.end());
-  const std::vector<std::string> categories(distinct.begin(), distinct.end());
-  std::vector<std::int32_t> codes(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    codes[i] = static_cast<std::int32_t>(std::lower_bound(categories.begin(), categories.end(), values[i]) -
-                                         categories.begin());
+  std::unordered_map<std::string_view, std::int32_t> numbers;  // in the order in which values come
+  std::vector<std::int32_t> codes;
+  codes.reserve(values.size());
+  for (const std::string& value : values) {
+    codes.push_back(numbers.try_emplace(value, static_cast<std::int32_t>(numbers.size())).first->second);
   }
+  std::vector<std::pair<std::string, std::int32_t>> sorted(numbers.begin(), numbers.end());
+  std::ranges::sort(sorted);
+  std::vector<std::string> categories;
+  std::vector<std::int32_t> places(sorted.size());
+  for (auto& [value, number] : sorted) {
+    places[static_cast<std::size_t>(number)] = static_cast<std::int32_t>(categories.size());
+    categories.push_back(std::move(value));
+  }
+  for (std::int32_t& code : codes) code = places[static_cast<std::size_t>(code)];
   file.make_group(path);
   set_encoding(file, path, "categorical", "0.2.0");
   file.set_flag(path, "ordered", false);
@@ -125,6 +135,18 @@ std::optional<std::string> note_of(std::span<const std::byte> end, std::uint64_t
   const Trailer trailer = trailer_of(end, file_size);
   if (!trailer.there || trailer.note_size + kTrailer > end.size()) return std::nullopt;
   return text_of(end.subspan(end.size() - kTrailer - trailer.note_size, trailer.note_size));
+}
+
+std::size_t appendix_reach(const std::string& note, const Appendix& place) {
+  return place.bytes + note.size() + kTrailer;
+}
+
+std::optional<std::span<const std::byte>> appendix_in(std::span<const std::byte> end, const std::string& note,
+                                                      const Appendix& place) {
+  const std::size_t behind = note.size() + kTrailer;
+  if (end.size() < behind || end.size() - behind < place.bytes) return std::nullopt;
+  const auto bytes = end.subspan(end.size() - behind - place.bytes, place.bytes);
+  return crc32_of(bytes) == place.crc ? std::optional(bytes) : std::nullopt;
 }
 
 Hdf5File open_container(std::span<const std::byte> bytes, const std::string& label, const ContainerKind& kind,

@@ -32,6 +32,17 @@ Unsealed unsealed(std::span<const std::byte> bytes);
 // The note alone, from the end of a file of `file_size` bytes; nothing where the seal is absent.
 std::optional<std::string> note_of(std::span<const std::byte> end, std::uint64_t file_size);
 
+// A block of bytes right before the note, which says its length and check sum.
+struct Appendix {
+  std::size_t bytes = 0;
+  std::uint32_t crc = 0;
+};
+// How much of the end of a file has to be read for it.
+std::size_t appendix_reach(const std::string& note, const Appendix& place);
+// Nothing where it is not in these bytes, or does not match its check sum.
+std::optional<std::span<const std::byte>> appendix_in(std::span<const std::byte> end, const std::string& note,
+                                                      const Appendix& place);
+
 // What a kind of container is, and how the digest over all of it that counts is worked out.
 struct ContainerKind {
   const char* schema;  // "winnow-trial"

@@ -79,12 +79,12 @@ std::vector<hsize_t> chunk_of(const std::vector<hsize_t>& extents, std::size_t i
   return chunk;
 }
 
-void write_dataset(hid_t file, const std::string& path, hid_t on_disk, hid_t in_memory, const void* data,
-                   const std::vector<hsize_t>& extents) {
+void write_dataset(hid_t file, Hdf5File::Storage storage, const std::string& path, hid_t on_disk, hid_t in_memory,
+                   const void* data, const std::vector<hsize_t>& extents) {
   const Handle space(space_of(extents), H5Sclose);
   const std::size_t item_size = H5Tget_size(on_disk);
   const auto count = static_cast<std::size_t>(made(H5Sget_simple_extent_npoints(space), path));
-  const bool filtered = !extents.empty() && count * item_size >= kFilterFrom;
+  const bool filtered = storage == Hdf5File::Storage::Filters && !extents.empty() && count * item_size >= kFilterFrom;
   const Handle chunked(filtered ? H5Pcopy(plain_dataset()) : -1, H5Pclose);
   if (filtered) {
     const auto chunk = chunk_of(extents, item_size);
@@ -115,6 +115,7 @@ Hdf5File::Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::rec
 Hdf5File::Hdf5File(Hdf5File&& other) noexcept
     : lock_(std::move(other.lock_)),
       id_(std::exchange(other.id_, -1)),
+      storage_(other.storage_),
       label_(std::move(other.label_)),
       listed_(std::move(other.listed_)),
       object_(std::exchange(other.object_, {})),
@@ -131,12 +132,14 @@ void Hdf5File::changed() {
   object_ = {};
 }
 
-Hdf5File Hdf5File::create() {
+Hdf5File Hdf5File::create(Storage storage) {
   std::unique_lock lock(library());
   const Handle access(access_properties(), H5Pclose), create(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
   const hid_t id = made(H5Fcreate(memory_name().c_str(), H5F_ACC_TRUNC, create, access), "a file in memory");
-  return Hdf5File(id, "the file being written", std::move(lock));
+  Hdf5File file(id, "the file being written", std::move(lock));
+  file.storage_ = storage;
+  return file;
 }
 
 Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest) {
@@ -153,10 +156,12 @@ Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string labe
   return file;
 }
 
-std::vector<std::byte> Hdf5File::bytes() {
+std::vector<std::byte> Hdf5File::bytes(std::size_t room) {
   made(H5Fflush(id_, H5F_SCOPE_LOCAL), "the file");
   const ssize_t size = made(H5Fget_file_image(id_, nullptr, 0), "the file");
-  std::vector<std::byte> image(static_cast<std::size_t>(size));
+  std::vector<std::byte> image;
+  image.reserve(static_cast<std::size_t>(size) + room);
+  image.resize(static_cast<std::size_t>(size));
   made(H5Fget_file_image(id_, image.data(), image.size()), "the file");
   return image;
 }
@@ -173,7 +178,7 @@ void Hdf5File::write(const std::string& path, std::span<const T> values, std::ve
   changed();
   std::vector<hsize_t> dims(extents.begin(), extents.end());
   if (dims.empty()) dims = {values.size()};
-  write_dataset(id_, path, disk_type<T>(), memory_type<T>(), values.data(), dims);
+  write_dataset(id_, storage_, path, disk_type<T>(), memory_type<T>(), values.data(), dims);
 }
 
 void Hdf5File::write_texts(const std::string& path, std::span<const std::string> values) {
@@ -185,18 +190,18 @@ void Hdf5File::write_texts(const std::string& path, std::span<const std::string>
   for (std::size_t i = 0; i < values.size(); ++i)
     std::copy(values[i].begin(), values[i].end(), raw.begin() + static_cast<std::ptrdiff_t>(i * size));
   const Handle type(text_type(size), H5Tclose);
-  write_dataset(id_, path, type, type, raw.data(), {values.size()});
+  write_dataset(id_, storage_, path, type, type, raw.data(), {values.size()});
 }
 
 void Hdf5File::write_text(const std::string& path, const std::string& value) {
   changed();
   const Handle type(text_type(std::max<std::size_t>(1, value.size())), H5Tclose);
-  write_dataset(id_, path, type, type, value.empty() ? "" : value.data(), {});
+  write_dataset(id_, storage_, path, type, type, value.empty() ? "" : value.data(), {});
 }
 
 void Hdf5File::write_number(const std::string& path, double value) {
   changed();
-  write_dataset(id_, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, {});
+  write_dataset(id_, storage_, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, {});
 }
 
 void Hdf5File::hard_link(const std::string& existing, const std::string& path) {

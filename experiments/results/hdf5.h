@@ -22,7 +22,9 @@ class Sha256;
 
 class Hdf5File {
  public:
-  static Hdf5File create();
+  // Filters: arrays of 4 KiB and more are packed, which takes some twenty times as long to write and to read as Plain.
+  enum class Storage { Filters, Plain };
+  static Hdf5File create(Storage storage = Storage::Filters);
   // `label` names the file in messages. Anything unreadable is Error{Input}. All that is read of the file may take
   // `largest` bytes decoded: a few KiB of a damaged or hostile file can claim to be any amount.
   static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest = kLargestSum);
@@ -31,7 +33,8 @@ class Hdf5File {
   Hdf5File& operator=(Hdf5File&&) = delete;
   ~Hdf5File();
 
-  std::vector<std::byte> bytes();
+  // With capacity for `room` bytes more, so that a large file is not copied for what comes behind it.
+  std::vector<std::byte> bytes(std::size_t room = 0);
 
   // Writing; missing groups of a path are made. T: float, double, int32_t, int64_t, uint8_t.
   void make_group(const std::string& path);
@@ -110,6 +113,7 @@ class Hdf5File {
 
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
+  Storage storage_ = Storage::Filters;
   std::string label_;
   mutable std::map<std::string, Links> listed_;
   mutable Object object_;

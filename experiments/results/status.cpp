@@ -129,7 +129,7 @@ std::vector<std::string> published_trials(Files& files, const std::filesystem::p
       if (file.ends_with(".h5") && file.starts_with(folder)) names.push_back(file.substr(0, file.size() - 3));
     }
   }
-  std::sort(names.begin(), names.end());
+  if (!std::ranges::is_sorted(names)) std::ranges::sort(names);  // folders and what is in them come sorted
   return names;
 }
 
@@ -163,6 +163,7 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   std::unordered_set<std::string> current(live.begin(), live.end());
   for (auto* part : {&plans.current, &plans.earlier}) {
     for (WrittenPlan& plan : *part) {
+      known.reserve(known.size() + plan.trials.size());
       for (PlannedTrial& trial : plan.trials) {
         if (part == &plans.current && !plans.earlier.empty()) current.insert(trial.name);
         known.emplace(std::move(trial.name), std::move(trial.canonical));
@@ -173,13 +174,20 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   const bool all_current = plans.earlier.empty();
   const bool any_plan = !known.empty();
   std::set<std::string> earlier;
-  const auto count = [&](const std::string& name) {
+  status.planned = known.size();
+  if (!all_current) {
+    for (const auto& [name, canonical] : known) {
+      if (!current.contains(name)) earlier.insert(name);
+    }
+  }
+  const auto count_unplanned = [&](const std::string& name) {
     ++status.planned;
-    const bool is_current = (all_current && known.contains(name)) || current.contains(name);
-    if (any_plan && !is_current) earlier.insert(name);
+    if (any_plan && !current.contains(name)) earlier.insert(name);
   };
-  for (const auto& [name, canonical] : known) count(name);
-  const auto settled = [&](const std::string& name) { known.erase(name); };
+  // What has a state is none of those that are left in the end. Those that no plan has are counted here.
+  const auto settled = [&](const std::string& name) {
+    if (known.erase(name) == 0) count_unplanned(name);
+  };
 
   std::vector<std::int64_t> times;
   double seconds = 0;
@@ -188,12 +196,11 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   const std::vector<LookedAt> results = look_at(files, layout, published, index);
   for (std::size_t at = 0; at < published.size(); ++at) {
     const std::string& name = published[at];
-    const bool unplanned = !known.contains(name);
-    settled(name);
+    const bool unplanned = known.erase(name) == 0;
     try {
       if (results[at].problem) std::rethrow_exception(results[at].problem);
       const TrialNote& note = results[at].note;
-      if (unplanned) count(name);
+      if (unplanned) count_unplanned(name);
       if (const auto time = unix_time(note.created)) times.push_back(*time);
       if (note.outcome == Outcome::Diverged) {
         status.diverged.push_back(name);
@@ -214,15 +221,11 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   };
   for (auto& trial : in_work) {
     if (has_result(trial.name)) continue;
-    if (!trial.stale) {
-      if (!known.contains(trial.name)) count(trial.name);
-      settled(trial.name);
-    }
+    if (!trial.stale) settled(trial.name);
     (trial.stale ? status.stale : status.running).push_back(std::move(trial));
   }
   for (auto& failure : read_failures(files, out)) {
     if (has_result(failure.name) || live.contains(failure.name)) continue;
-    if (!known.contains(failure.name)) count(failure.name);
     settled(failure.name);
     status.failed.push_back(std::move(failure));
   }
@@ -231,9 +234,8 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   for (const std::string& name : stopped) {
     const bool is_failed = std::ranges::find(status.failed, name, &FailureRecord::name) != status.failed.end();
     if (is_failed || live.contains(name)) continue;
-    if (!known.contains(name)) count(name);
     if (to_go_on.contains(name)) {
-      known.try_emplace(name);  // missing: a run was killed before it came further
+      if (known.try_emplace(name).second) count_unplanned(name);  // missing: a run was killed before it came further
       continue;
     }
     settled(name);
@@ -245,7 +247,7 @@ SweepStatus read_status(Files& files, const std::filesystem::path& out, std::int
   for (auto& [name, canonical] : known) status.missing.push_back({name, std::move(canonical)});
   std::ranges::sort(status.missing, {}, &PlannedTrial::name);
   status.earlier.assign(earlier.begin(), earlier.end());
-  status.seconds_left = time_left(of_current_plans(status));
+  status.seconds_left = status.earlier.empty() ? time_left(status) : time_left(of_current_plans(status));
   return status;
 }
 

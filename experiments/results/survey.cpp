@@ -39,11 +39,15 @@ void make_real(Column& column) {
 // Appends tables of different trials below each other; columns that one of them lacks are filled up.
 class LongTable {
  public:
-  LongTable() { table_.columns.push_back({"trial", Integers{}, "", "row in /trials"}); }
+  // `trials`: how many will be appended, at most. Most have as many rows as the first, so columns need not grow and be copied.
+  explicit LongTable(std::size_t trials) : trials_(trials) {
+    table_.columns.push_back({"trial", Integers{}, "", "row in /trials"});
+  }
 
   void append(std::size_t trial, const Table& part) {
     const std::size_t added = part.columns.empty() ? 0 : size_of(part.columns[0]);
     if (added == 0) return;
+    if (rows_ == 0) expected_ = std::min(added * trials_, kMostExpected);
     for (const Column& column : part.columns) append(column, trial);
     auto& trials = std::get<Integers>(table_.columns[0].values);
     trials.insert(trials.end(), added, static_cast<std::int64_t>(trial));
@@ -80,29 +84,39 @@ class LongTable {
     auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
                               [&](const Column& c) { return c.name == more.name; });
     if (found == table_.columns.end()) {
-      Column empty = more;
-      std::visit([](auto& values) { values.clear(); }, empty.values);
+      Column empty{more.name, {}, more.unit, more.description, more.mode};
+      std::visit(
+          [&](const auto& values) {
+            std::decay_t<decltype(values)> room;
+            room.reserve(expected_);
+            empty.values = std::move(room);
+          },
+          more.values);
       table_.columns.push_back(std::move(empty));
       found = table_.columns.end() - 1;
       fill(*found, rows_);
       first_.insert(trial);
     }
+    if (found->values.index() == more.values.index()) return add_values(*found, more);
     Column next = more;
-    if (found->values.index() != next.values.index()) {
-      make_real(*found);
-      make_real(next);
-    }
-    if (found->values.index() != next.values.index()) return;  // text here, numbers there: filled up with nothing
-    std::visit(
-        [&](auto& values) {
-          const auto& from = std::get<std::decay_t<decltype(values)>>(next.values);
-          values.insert(values.end(), from.begin(), from.end());
-        },
-        found->values);
+    make_real(*found);
+    make_real(next);
+    // Else text here and numbers there: filled up with nothing.
+    if (found->values.index() == next.values.index()) add_values(*found, next);
   }
 
+  static void add_values(Column& to, const Column& from) {
+    std::visit(
+        [&](auto& values) {
+          const auto& more = std::get<std::decay_t<decltype(values)>>(from.values);
+          values.insert(values.end(), more.begin(), more.end());
+        },
+        to.values);
+  }
+
+  static constexpr std::size_t kMostExpected = std::size_t{1} << 24;
   Table table_;
-  std::size_t rows_ = 0;
+  std::size_t trials_, expected_ = 0, rows_ = 0;
   std::set<std::size_t> first_;
 };
 
@@ -111,14 +125,23 @@ std::string setting_of(const TrialResult& trial, const std::string& key) {
 }
 
 void split_settings(const std::vector<TrialResult>& trials, Survey& survey, std::vector<std::string>& varying) {
-  std::set<std::string> keys;
+  std::vector<const Settings*> distinct;  // replicates stand one after the other
   for (const TrialResult& trial : trials) {
-    for (const auto& [key, value] : trial.spec.settings.values()) keys.insert(key);
+    if (distinct.empty() || !(trial.spec.settings == *distinct.back())) distinct.push_back(&trial.spec.settings);
+  }
+  std::set<std::string> keys;
+  for (const Settings* each : distinct) {
+    const Settings& settings = *each;
+    const bool known = settings.size() == keys.size() &&
+                       std::ranges::all_of(keys, [&](const std::string& key) { return settings.has(key); });
+    if (known) continue;  // as of nearly all trials, and making a list of them takes longer
+    for (const auto& [key, value] : settings.values()) keys.insert(key);
   }
   for (const auto& key : keys) {
     const std::string first = setting_of(trials.front(), key);
-    const bool same = std::all_of(trials.begin(), trials.end(), [&](const TrialResult& t) {
-      return t.spec.settings.has(key) && t.spec.settings.text(key) == first;
+    const bool same = std::ranges::all_of(distinct, [&](const Settings* settings) {
+      const std::string* value = settings->find(key);
+      return value != nullptr && *value == first;
     });
     if (same) survey.settings[key] = first;
     if (!same || std::find(std::begin(kAlwaysColumns), std::end(kAlwaysColumns), key) != std::end(kAlwaysColumns)) {
@@ -210,7 +233,6 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
   std::vector<TrialResult> trials;
   std::vector<TrialHeader> headers;
   std::set<std::string> unreadable;
-  LongTable epochs, layers;
   auto names = published_trials(files, out);
   std::vector<std::filesystem::path> paths;
   for (const auto& name : names) paths.push_back(layout.trial(name));
@@ -219,6 +241,7 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
     names.push_back(name);
     paths.push_back(layout.stopped(name));
   }
+  LongTable epochs(paths.size()), layers(paths.size());
   const auto skip = [&](std::size_t i, const Error& error) {
     if (!is_unreadable(error)) throw error;
     if (paths[i] == layout.stopped(names[i]) && !files.exists(paths[i])) return;  // it went on meanwhile
@@ -234,6 +257,7 @@ Survey gather_survey(Files& files, const std::filesystem::path& out) {
     epochs.append(trials.size(), read.result.epochs);
     layers.append(trials.size(), read.result.layers);
     read.result.epochs = read.result.layers = {};
+    read.result.spec.identity = {};  // nothing of a survey
     trials.push_back(std::move(read.result));
     headers.push_back(std::move(read.header));
   };

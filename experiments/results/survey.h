@@ -1,4 +1,4 @@
-// All trials of an output directory in a few tables: the survey file (schema winnow-survey 1.0,
+// All trials of an output directory in a few tables: the survey file (schema winnow-survey 1.1,
 // described in docs/formats.md) and what the report reads. Derived from the result files, rebuilt
 // and never updated in place.
 #pragma once

@@ -1,9 +1,12 @@
 // The survey file: writing and reading.
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.h"
+#include "experiments/data/digest.h"
 #include "experiments/results/container.h"
 #include "experiments/results/isolated.h"
+#include "experiments/results/json_text.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/survey.h"
@@ -20,6 +23,7 @@ std::string survey_digest(const Hdf5File& file) {
 }
 
 constexpr IsolationLimits kLimits = {.memory = std::size_t{8} << 30, .cpu_seconds = 300, .wall_seconds = 1800};
+constexpr const char* kSurveyVersion = "1.1";
 constexpr ContainerKind kSurvey = {"winnow-survey", 1, survey_digest};
 
 Table missing_table(const std::vector<MissingTrial>& missing) {
@@ -36,8 +40,10 @@ Table missing_table(const std::vector<MissingTrial>& missing) {
 void link_weights(Hdf5File& file, const std::vector<std::string>& names,
                   const std::vector<std::filesystem::path>& paths, const std::filesystem::path& survey) {
   const auto folder = std::filesystem::absolute(survey).parent_path().lexically_normal();
+  // Where the working directory is, the system is asked but once, and not for each of many trials.
+  const auto here = std::filesystem::current_path();
   for (std::size_t row = 0; row < names.size(); ++row) {
-    const auto path = std::filesystem::absolute(paths[row]).lexically_normal();
+    const auto path = (here / paths[row]).lexically_normal();
     file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + names[row]);
   }
 }
@@ -58,6 +64,42 @@ Survey decoded(std::span<const std::byte> bytes, const std::string& label) {
   return survey;
 }
 
+// The names of its trials are there once more behind the content, so that the next `collect` need not read all of it.
+std::string lines_of(const std::vector<std::string>& names) {
+  std::string lines;
+  for (const std::string& name : names) lines += name + "\n";
+  return lines;
+}
+
+std::vector<std::string> names_in(std::string text) {
+  std::istringstream lines(std::move(text));
+  std::vector<std::string> names;
+  for (std::string line; std::getline(lines, line);) names.push_back(std::move(line));
+  return names;
+}
+
+// Nothing where it has to be read whole, for whatever reason.
+std::optional<std::vector<std::string>> listed_names(Files& files, const std::filesystem::path& path) {
+  Files::End end = files.read_end(path, kNoteReach);
+  const auto note = note_of(end.bytes, end.file_size);
+  const auto json = note ? parse_stranger<nlohmann::json>(*note) : nlohmann::json();
+  try {
+    if (!json.is_object() || json.value("schema", "") != kSurvey.schema) return std::nullopt;
+    check_version(json.value("schema_version", ""), kSurvey.major, path.string());
+    const auto& place = json.at("names");
+    const Appendix list{place.at("bytes").get<std::size_t>(), place.at("crc32").get<std::uint32_t>()};
+    if (list.bytes > end.file_size) return std::nullopt;
+    if (appendix_reach(*note, list) > end.bytes.size()) end = files.read_end(path, appendix_reach(*note, list));
+    const auto bytes = appendix_in(end.bytes, *note, list);
+    return bytes ? std::optional(names_in(text_of(*bytes))) : std::nullopt;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::Settings) return std::nullopt;  // of another version
+    throw;
+  }
+}
+
 }  // namespace
 
 void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
@@ -71,10 +113,10 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
   }
   std::vector<std::vector<std::byte>> images;  // before the file is open, since children make them
   if (weights == SurveyWeights::Pack) images = weights_images(files, paths);
-  Hdf5File file = Hdf5File::create();
+  Hdf5File file = Hdf5File::create(Hdf5File::Storage::Plain);
   set_encoding(file, "/", "dict", "0.1.0");
   file.set("/", "schema", kSurvey.schema);
-  file.set("/", "schema_version", "1.0");
+  file.set("/", "schema_version", kSurveyVersion);
   file.set("/", "writer", "winnow " WINNOW_VERSION);
   file.set("/", "planned", static_cast<std::int64_t>(survey.planned));
   write_table(file, "/trials", survey.trials, true);
@@ -92,7 +134,15 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
     images[row] = {};
   }
   file.set("/", "content_digest", survey_digest(file));
-  files.replace(path, std::span<const std::byte>(sealed(file.bytes())), {.read_only = true, .synced = true});
+  const std::string list = lines_of(names);
+  const auto listed = std::as_bytes(std::span(list));
+  const nlohmann::ordered_json note = {{"schema", kSurvey.schema},
+                                       {"schema_version", kSurveyVersion},
+                                       {"names", {{"bytes", list.size()}, {"crc32", crc32_of(listed)}}}};
+  std::vector<std::byte> image = file.bytes(list.size() + kNoteReach);
+  image.insert(image.end(), listed.begin(), listed.end());
+  files.replace(path, std::span<const std::byte>(sealed(std::move(image), note.dump())),
+                {.read_only = true, .synced = true});
 }
 
 Survey read_survey(Files& files, const std::filesystem::path& path) {
@@ -103,6 +153,7 @@ Survey read_survey(Files& files, const std::filesystem::path& path) {
 
 std::optional<std::vector<std::string>> trials_in_survey(Files& files, const std::filesystem::path& path) {
   if (files.is_folder(path)) return std::nullopt;
+  if (auto names = listed_names(files, path)) return names;
   const auto bytes = files.read(path);
   try {
     const auto names = run_isolated(
@@ -112,16 +163,12 @@ std::optional<std::vector<std::string>> trials_in_survey(Files& files, const std
           const Hdf5File file = Hdf5File::from_bytes(unsealed(bytes).image, path.string());
           if (file.text("/", "schema") != kSurvey.schema) file.damaged("/", "is of another kind");
           check_version(file.text("/", "schema_version"), kSurvey.major, path.string());
-          std::string lines;
-          for (const auto& name : file.read_texts("/trials/name")) lines += name + "\n";
+          const std::string lines = lines_of(file.read_texts("/trials/name"));
           const auto raw = std::as_bytes(std::span(lines.data(), lines.size()));
           return std::vector<std::byte>(raw.begin(), raw.end());
         },
         kLimits);
-    std::istringstream lines(text_of(names));
-    std::vector<std::string> result;
-    for (std::string line; std::getline(lines, line);) result.push_back(std::move(line));
-    return result;
+    return names_in(text_of(names));
   } catch (const Error& error) {
     if (!is_unreadable(error)) throw;
     return std::nullopt;

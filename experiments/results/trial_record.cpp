@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -17,7 +18,6 @@ using RecordJson = nlohmann::json;
 // Another number is another form, which is read by its HDF5 content.
 constexpr int kRecordVersion = 1;
 constexpr const char* kRecordKey = "record";
-constexpr std::size_t kTrailerSize = 24;
 // One reading is enough for the records of all but the longest trainings.
 constexpr std::size_t kRecordReach = std::size_t{48} << 10;
 // Some 25,000 epochs. A longer one may be anything that a stranger claims: such a file is read by its HDF5 content, in a process
@@ -75,19 +75,31 @@ void put_table(StateWriter& out, const std::string& key, const Table& table) {
   put_texts(out, key, names);
 }
 
+template <class T>
+std::vector<T> values_in(const Block& block, const std::string& key) {
+  if (block.shape.rank() != 1)
+    fail(ErrorKind::Input, "saved state '{}' is {}, expected is one row", key, block.shape.text());
+  std::vector<T> values(block.bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), block.bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
 // What a column is, its block says.
 Table get_table(StateReader& in, const std::string& key) {
   Table table;
   std::size_t rows = 0;
-  for (std::string& name : get_texts(in, key)) {
+  RecordTexts names = get_texts(in, key);
+  table.columns.reserve(names.size());
+  for (std::string& name : names) {
     const std::string place = column_key(key, table.columns.size());
     Column column{std::move(name), {}};
-    switch (in.get(place).type) {
+    const Block block = in.get(place);
+    switch (block.type) {
       case BlockType::F64:
-        column.values = in.get_list<double>(place);
+        column.values = values_in<double>(block, place);
         break;
       case BlockType::I64:
-        column.values = in.get_list<std::int64_t>(place);
+        column.values = values_in<std::int64_t>(block, place);
         break;
       default:
         column.values = get_texts(in, place);
@@ -98,14 +110,6 @@ Table get_table(StateReader& in, const std::string& key) {
     table.columns.push_back(std::move(column));
   }
   return table;
-}
-
-std::optional<std::span<const std::byte>> record_bytes(std::span<const std::byte> end, const std::string& note,
-                                                       const RecordPlace& place) {
-  const std::size_t behind = note.size() + kTrailerSize;
-  if (end.size() < behind || end.size() - behind < place.bytes) return std::nullopt;
-  const auto record = end.subspan(end.size() - behind - place.bytes, place.bytes);
-  return crc32_of(record) == place.crc ? std::optional(record) : std::nullopt;
 }
 
 }  // namespace
@@ -138,8 +142,7 @@ std::vector<std::byte> encode_record(const ReadTrial& trial) {
 }
 
 ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& label) {
-  MemoryState state;
-  add_blocks(state, bytes, label);
+  BytesBlocks state(bytes, label);
   ReadTrial trial;
   TrialHeader& header = trial.header;
   TrialResult& result = trial.result;
@@ -161,17 +164,21 @@ ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& lab
   result.spec.replicate = header.replicate;
   result.spec.identity = identity_of(texts[7]);
   get_pairs(state, "settings",
-            [&](const std::string& key, const std::string& value) { result.spec.settings.set(key, value); });
+            [&](const std::string& key, std::string value) { result.spec.settings.set(key, std::move(value)); });
   result.outcome = header.outcome;
   result.reason = header.reason;
-  get_pairs(state, "provenance",
-            [&](std::string key, std::string value) { result.provenance[std::move(key)] = std::move(value); });
-  get_pairs(state, "lineage",
-            [&](std::string key, std::string value) { result.lineage[std::move(key)] = std::move(value); });
+  // They come in their order.
+  get_pairs(state, "provenance", [&](std::string key, std::string value) {
+    result.provenance.insert_or_assign(result.provenance.end(), std::move(key), std::move(value));
+  });
+  get_pairs(state, "lineage", [&](std::string key, std::string value) {
+    result.lineage.insert_or_assign(result.lineage.end(), std::move(key), std::move(value));
+  });
   const RecordTexts names = get_texts(state, "summary");
   const auto values = state.get_list<double>("summary/values");
   if (names.size() != values.size()) fail(ErrorKind::Input, "{}: its summary has other names than values", label);
-  for (std::size_t i = 0; i < values.size(); ++i) result.summary[names[i]] = values[i];
+  for (std::size_t i = 0; i < values.size(); ++i)
+    result.summary.insert_or_assign(result.summary.end(), names[i], values[i]);
   result.epochs = get_table(state, "epochs");
   result.layers = get_table(state, "layers");
   return trial;
@@ -183,7 +190,7 @@ std::string note_with_record(const std::string& note, std::span<const std::byte>
   return json.dump();
 }
 
-std::optional<RecordPlace> record_place(const std::string& note) {
+std::optional<Appendix> record_place(const std::string& note) {
   const auto json = RecordJson::parse(note, nullptr, false);
   if (!json.is_object() || !json.contains(kRecordKey)) return std::nullopt;
   const RecordJson& place = json.at(kRecordKey);
@@ -192,14 +199,14 @@ std::optional<RecordPlace> record_place(const std::string& note) {
     return found != place.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
   };
   if (number("version") != kRecordVersion) return std::nullopt;
-  return RecordPlace{number("bytes"), static_cast<std::uint32_t>(number("crc32"))};
+  return Appendix{number("bytes"), static_cast<std::uint32_t>(number("crc32"))};
 }
 
 std::optional<ReadTrial> record_in(std::span<const std::byte> file, const std::string& label) {
   const Unsealed content = unsealed(file);
   const auto place = content.seal == Seal::Absent ? std::nullopt : record_place(content.note);
   if (!place) return std::nullopt;
-  const auto record = record_bytes(file, content.note, *place);
+  const auto record = appendix_in(file, content.note, *place);
   if (!record) fail(ErrorKind::Input, "{}: its record does not match its check sum", label);
   return decode_record(*record, label);
 }
@@ -209,10 +216,10 @@ std::optional<ReadTrial> read_record(Files& files, const std::filesystem::path& 
   const auto note = note_of(end.bytes, end.file_size);
   const auto place = note ? record_place(*note) : std::nullopt;
   if (!place || place->bytes > std::min<std::uint64_t>(end.file_size, kLongestRecord)) return std::nullopt;
-  if (const std::size_t needed = place->bytes + note->size() + kTrailerSize; needed > end.bytes.size()) {
+  if (const std::size_t needed = appendix_reach(*note, *place); needed > end.bytes.size()) {
     end = files.read_end(path, needed);
   }
-  const auto record = record_bytes(end.bytes, *note, *place);
+  const auto record = appendix_in(end.bytes, *note, *place);
   if (!record) return std::nullopt;
   try {
     return decode_record(*record, path.string());

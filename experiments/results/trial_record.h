@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/results/container.h"
 #include "experiments/results/files.h"
 #include "experiments/results/trial_file.h"
 
@@ -20,13 +21,8 @@ std::vector<std::byte> encode_record(const ReadTrial& trial);
 // Error{Input}, naming `label`, for what encode_record did not make; whatever the bytes are, no more is taken than they have.
 ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& label);
 
-// Where the record of a file is, as its note says it: right before the note.
-struct RecordPlace {
-  std::size_t bytes = 0;
-  std::uint32_t crc = 0;
-};
 std::string note_with_record(const std::string& note, std::span<const std::byte> record);
-std::optional<RecordPlace> record_place(const std::string& note);
+std::optional<Appendix> record_place(const std::string& note);
 // That of a whole file. Error{Input} where it does not match its check sum; nothing: it has none.
 std::optional<ReadTrial> record_in(std::span<const std::byte> file, const std::string& label);
 // Reads no more of the file than that takes. Nothing: the file has to be read whole, for whatever reason.

@@ -1,6 +1,7 @@
 // Speed of `winnow collect`: results of many trials are written by the program's own writer, after one that a run wrote, and
 // gathered; then a tenth of them more, and gathered again.
-// usage: bench_collect RESULT FOLDER TRIALS   RESULT: a trial's .h5   FOLDER: where an output directory is made
+// usage: bench_collect RESULT FOLDER TRIALS [EPOCHS]   RESULT: a trial's .h5   FOLDER: where an output directory is made
+// EPOCHS: rows of its table of epochs, which are repeated or left out for that; without it as many as there are.
 // Prints one JSON object. A folder that has results already is gathered as it is, so that a second call need not write them.
 #include <sys/resource.h>
 
@@ -35,10 +36,28 @@ TrialResult varied(const TrialResult& result, std::size_t number) {
   for (auto& [name, value] : trial.summary) value *= factor;
   for (Column& column : trial.epochs.columns) {
     if (auto* values = std::get_if<std::vector<double>>(&column.values)) {
-      for (double& value : *values) value *= factor;
+      std::size_t row = number;
+      for (double& value : *values)
+        value *= factor + 1e-3 * static_cast<double>(++row * 2654435761 % 4294967291) / 4294967291.0;
     }
   }
   return trial;
+}
+
+void set_epochs(Table& table, std::size_t count) {
+  for (Column& column : table.columns) {
+    std::visit(
+        [&](auto& values) {
+          const std::size_t there = values.size();
+          if (there == 0) return;
+          values.resize(count);
+          for (std::size_t row = there; row < count; ++row) values[row] = values[row % there];
+        },
+        column.values);
+    if (auto* numbers = std::get_if<std::vector<std::int64_t>>(&column.values); numbers && column.name == "epoch") {
+      for (std::size_t row = 0; row < count; ++row) (*numbers)[row] = static_cast<std::int64_t>(row + 1);
+    }
+  }
 }
 
 struct Maker {
@@ -68,12 +87,13 @@ nlohmann::ordered_json collected(const std::filesystem::path& out) {
           {"peak_mib", static_cast<double>(used.ru_maxrss) / 1024}};
 }
 
-int run(const std::filesystem::path& result, const std::filesystem::path& out, std::size_t trials) {
+int run(const std::filesystem::path& result, const std::filesystem::path& out, std::size_t trials, std::size_t epochs) {
   PosixFiles files;
   std::size_t there = published_trials(files, out).size();
   nlohmann::ordered_json figures;
   TrialResult like = read_trial(result);
   like.weights = load_weights(result);
+  if (epochs > 0) set_epochs(like.epochs, epochs);
   // Made anew by the writer.
   std::erase_if(like.layers.columns,
                 [](const Column& column) { return column.name == "form" || column.name.starts_with("bytes."); });
@@ -102,9 +122,10 @@ int run(const std::filesystem::path& result, const std::filesystem::path& out, s
 }  // namespace winnow
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: bench_collect RESULT FOLDER TRIALS\n");
+  if (argc != 4 && argc != 5) {
+    std::fprintf(stderr, "usage: bench_collect RESULT FOLDER TRIALS [EPOCHS]\n");
     return 64;
   }
-  return winnow::run(argv[1], argv[2], static_cast<std::size_t>(std::atoi(argv[3])));
+  return winnow::run(argv[1], argv[2], static_cast<std::size_t>(std::atoi(argv[3])),
+                     argc == 5 ? static_cast<std::size_t>(std::atoi(argv[4])) : 0);
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -37,6 +38,31 @@ TEST(StateBytes, OfSeveralBlocksOfOneKeyTheLastCounts) {
   MemoryState found;
   add_blocks(found, writer.take(), "x");
   EXPECT_EQ(found.get_value<double>("t"), 2.5);
+}
+
+// Blocks that are read where they lie are those of a copy.
+TEST(StateBytes, AreReadInTheirPlaceAsFromACopy) {
+  const std::vector<std::byte> bytes = bytes_of(sample());
+  const std::string label = "x";
+  BytesBlocks blocks(bytes, label);
+  MemoryState copy = sample();
+  EXPECT_EQ(blocks.unread(), copy.unread());
+  for (const std::string& key : copy.unread()) {
+    const Block here = blocks.get(key), there = copy.get(key);
+    EXPECT_EQ(here.type, there.type) << key;
+    EXPECT_EQ(here.shape, there.shape) << key;
+    EXPECT_TRUE(std::ranges::equal(here.bytes, there.bytes)) << key;
+    EXPECT_TRUE(here.bytes.empty() ||
+                (here.bytes.data() > bytes.data() && here.bytes.data() < bytes.data() + bytes.size()));
+  }
+  EXPECT_TRUE(blocks.unread().empty());
+  EXPECT_THROW(blocks.get("other"), Error);
+  EXPECT_THROW(BytesBlocks(std::span(bytes).first(bytes.size() - 1), label), Error);
+  BytesWriter twice;
+  twice.put_value("t", std::int64_t{1});
+  twice.put_value("t", 2.5);
+  const auto both = twice.take();
+  EXPECT_EQ(BytesBlocks(both, label).get_value<double>("t"), 2.5);
 }
 
 TEST(StateBytes, CutShortAnywhereAreAnErrorOrFewerBlocks) {

@@ -160,6 +160,42 @@ TEST(Notes, OfAnotherJsonTypeAreDamagedAndNoBug) {
   }
 }
 
+// Most notes are read by a short way of their own; however a note is spelled, it says the same.
+TEST(Notes, SayTheSameHoweverTheyAreSpelled) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto path = folder.path() / "a-r0.h5";
+  const auto write = [&](const std::string& note) {
+    files.replace(path, std::span<const std::byte>(sealed(std::vector<std::byte>(1000), note)));
+  };
+  const auto note_with = [](const std::string& seconds, const std::string& rest) {
+    return R"({"schema":"winnow-trial","schema_version":"1.4","name":"a-r0","state":"diverged","created":)"
+           R"("2026-11-21T12:00:00Z","seconds":)" +
+           seconds + rest;
+  };
+  const std::string record = R"(,"record":{"version":1,"bytes":24000,"crc32":4000000000}})";
+  for (const auto& [text, seconds] :
+       std::map<std::string, double>{{"0.0", 0}, {"12.5", 12.5}, {"1e-07", 1e-7}, {"3", 3}}) {
+    const std::string plain = note_with(text, record);
+    for (const std::string& note : {plain, note_with(text, "}"), nlohmann::json::parse(plain).dump(2),
+                                    note_with(text, R"(,"remark":"\u0041)" + std::string(900, 'x') + "\"}")}) {
+      write(note);
+      const TrialNote read = read_note(files, path);
+      EXPECT_EQ(read.name, "a-r0") << note;
+      EXPECT_EQ(read.outcome, Outcome::Diverged) << note;
+      EXPECT_EQ(read.created, "2026-11-21T12:00:00Z") << note;
+      EXPECT_EQ(read.seconds, seconds) << note;
+    }
+  }
+  std::string broken = note_with("1.0", record);
+  broken[broken.find("a-r0")] = '\x01';
+  for (const std::string& note :
+       {broken, note_with("inf", record), note_with("1.0", ""), note_with("1.0", record + "}")}) {
+    write(note);
+    EXPECT_THROW(read_note(files, path), Error) << note;
+  }
+}
+
 TEST(Progress, AFullDiskDoesNotDisturbTheTrial) {
   TemporaryFolder folder;
   for (int at = 0; at < 8; ++at) {
@@ -468,6 +504,62 @@ TEST(Survey, ComesBackFromItsFile) {
     EXPECT_EQ(back.missing.size(), 2u);
     EXPECT_EQ(back.missing[0].reason, "out of memory");
   }
+}
+
+// pandas reads a million rows in the time that unpacking them alone would take.
+TEST(Survey, ColumnsAreStoredAsTheyAre) {
+  constexpr std::size_t kRows = 5000;
+  TemporaryFolder folder;
+  PosixFiles files;
+  write_sample_sweep(files, folder.path());
+  Survey survey = gather_survey(files, folder.path());
+  survey.epochs = {{{"trial", std::vector<std::int64_t>(kRows)}, {"loss", std::vector<double>(kRows)}}};
+  const auto path = folder.path() / "survey.h5";
+  write_survey(files, survey, folder.path(), path, SurveyWeights::Link);
+  const auto bytes = files.read(path);
+  const Hdf5File file = Hdf5File::from_bytes(unsealed(bytes).image, "survey");
+  EXPECT_EQ(file.text("/", "schema_version"), "1.1");
+  EXPECT_EQ(file.stored_bytes("/metrics/epoch/trial"), std::int64_t{kRows * sizeof(std::int64_t)});
+  EXPECT_EQ(file.stored_bytes("/metrics/epoch/loss"), std::int64_t{kRows * sizeof(double)});
+}
+
+// `collect` looks at the names in the survey that it will replace, which may be large.
+TEST(Survey, ItsNamesAreReadWithoutTheRestAndFromTheRest) {
+  class Counting : public PosixFiles {
+   public:
+    int whole = 0;
+    std::vector<std::byte> read(const Path& path) override {
+      ++whole;
+      return PosixFiles::read(path);
+    }
+  } files;
+  TemporaryFolder folder;
+  write_sample_sweep(files, folder.path());
+  const Survey survey = gather_survey(files, folder.path());
+  const auto& names = std::get<std::vector<std::string>>(survey.trials.columns.at(0).values);
+  ASSERT_GT(names.size(), 5u);
+  const auto path = folder.path() / "survey.h5";
+  write_survey(files, survey, folder.path(), path, SurveyWeights::Link);
+  files.whole = 0;
+  EXPECT_EQ(trials_in_survey(files, path), names);
+  EXPECT_EQ(files.whole, 0);
+
+  const auto bytes = files.read(path);
+  const auto content = unsealed(bytes);
+  std::vector<std::byte> image(content.image.begin(), content.image.end());
+  const auto names_of = [&](const std::string& note) {
+    files.replace(path, std::span<const std::byte>(sealed(image, note)));
+    return trials_in_survey(files, path);
+  };
+  for (const char* note :
+       {"{}", R"({"schema": "winnow-survey", "schema_version": "1.1"})",
+        R"({"schema": "winnow-survey", "schema_version": 1, "names": 3})",
+        R"({"schema": "winnow-survey", "schema_version": "1.1", "names": {"bytes": -1, "crc32": 0}})",
+        R"({"schema": "winnow-survey", "schema_version": "1.1", "names": {"bytes": 9, "crc32": 0}})"}) {
+    EXPECT_EQ(names_of(note), names) << note;
+  }
+  image.back() = std::byte{'x'};  // of the list
+  EXPECT_EQ(names_of(content.note), names);
 }
 
 TEST(Survey, KilledAtAnyOperationTheOldOneOrTheNewOneIsThere) {
