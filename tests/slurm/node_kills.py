@@ -25,6 +25,7 @@ from runs import digests, goes_on, newest_step, records  # noqa: E402
 
 RANKS, NODES = 4, 4
 GONE = 10  # seconds after a kill, within which all ranks must have ended
+STOPPED = 60  # seconds after srun was killed: the script requeues the job, and ranks that get TERM end their step and save
 ARGUMENTS = argparse.Namespace()
 
 
@@ -90,7 +91,7 @@ class KilledJob(Case):
             whom, node = next(ways), int(self.slurm.job(self.job)["NodeList"][-1])
             self.kill(whom, node)
             hit = time.monotonic()
-            self.until("all ranks end", lambda: not self.processes("winnow"), timeout=GONE)
+            self.until("all ranks end", lambda: not self.processes("winnow"), timeout=STOPPED if whom == "srun" else GONE)
             gone = time.monotonic() - hit
             killed.check_results()
             self.journal = killed.newest_journal()
