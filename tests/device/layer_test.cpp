@@ -200,10 +200,7 @@ std::vector<LayerCase> layer_cases() {
   return cases;
 }
 
-// Bias, groups, a stride for which the stand-in has no plan, and channels that are padded: as if no sums had been asked for.
-TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
-  const auto stream = open_device();
-  const ConvShape base{.batch = 2,
+const ConvShape kPlain{.batch = 2,
                        .height = 6,
                        .width = 6,
                        .in = 8,
@@ -215,8 +212,12 @@ TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
                        .groups = 1,
                        .dtype = DType::BF16,
                        .bias = false};
+
+// Bias, groups, a stride for which the stand-in has no plan, and channels that are padded: as if no sums had been asked for.
+TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
+  const auto stream = open_device();
   const auto expect_usual = [&](const auto& change) {
-    ConvShape plain = base;
+    ConvShape plain = kPlain;
     change(plain);
     ConvShape shape = plain;
     shape.sums = true;
@@ -236,25 +237,13 @@ TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
 // Of a GPU cuDNN may be missing.
 TEST(DeviceLayer, APlanOfCudnnIsMadeOnceInAProcessAndStaysBesideThoseOfOtherShapes) {
   const auto stream = open_device();
-  const ConvShape shape{.batch = 2,
-                        .height = 6,
-                        .width = 6,
-                        .in = 8,
-                        .out = 16,
-                        .kernel_h = 3,
-                        .kernel_w = 3,
-                        .stride = 1,
-                        .pad = 1,
-                        .groups = 1,
-                        .dtype = DType::BF16,
-                        .bias = false};
-  ConvShape other = shape;
+  ConvShape other = kPlain;
   other.kernel_h = 5;
   const auto plan = [](const ConvShape& of) { return cuda::vendor::convolution_plan(of, Direction::Forward); };
-  const auto first = plan(shape);
+  const auto first = plan(kPlain);
   ASSERT_NE(first, nullptr);
   EXPECT_NE(plan(other), first);
-  EXPECT_EQ(plan(shape), first);
+  EXPECT_EQ(plan(kPlain), first);
 }
 #endif
 
