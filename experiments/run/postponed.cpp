@@ -11,4 +11,6 @@ void note(Postponed& place, Postponed what) {
   }
 }
 
+Postponed seen(Postponed& place) { return std::atomic_ref<Postponed>(place); }
+
 }  // namespace winnow

@@ -11,5 +11,6 @@ namespace winnow {
 enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere, Suspect, Ended };
 
 void note(Postponed& place, Postponed what);  // by any number of processes at once
+Postponed seen(Postponed& place);             // while others note
 
 }  // namespace winnow

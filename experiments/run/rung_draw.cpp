@@ -12,9 +12,10 @@ namespace {
 
 // How long a group without work hopes to see somebody at work, of which a trial that was just drawn shows nothing yet.
 constexpr std::chrono::seconds kHope = ProgressFile::kStale;
-// Where some of what is waited for is known to be lost, or left to another run, which shows itself.
-constexpr std::chrono::seconds kLittleHope{1};
 constexpr std::chrono::milliseconds kFirstPace{100}, kSlowestPace{2000};
+// Where some of what is waited for is known to be lost, or left to another run, which shows itself: longer than two looks, as a trial
+// that is between two of its legs shows nothing.
+constexpr std::chrono::seconds kLittleHope{5};
 
 }  // namespace
 
@@ -83,7 +84,7 @@ bool RungDraw::over() {
 
 bool RungDraw::misses_some() const {
   return (job_.any_died != nullptr && *job_.any_died) ||
-         std::ranges::find(job_.postponed, Postponed::InWorkElsewhere) != job_.postponed.end();
+         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; });
 }
 
 }  // namespace winnow

@@ -337,7 +337,7 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
     const Found found = find_result(job_.files, job_.options.out, spec.name(), problems);
     return elsewhere(found, problems, std::move(news));
   }
-  if (board_ && result.outcome == Outcome::Done) board_->finished(news.at);
+  if (board_ && result.outcome == Outcome::Done) board_->finished(news.at, result.epochs);
   if (result.outcome == Outcome::Diverged) {
     if (board_) board_->failed(news.at);
     ++job_.tally[Tally::Diverged];

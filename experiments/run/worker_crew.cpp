@@ -42,7 +42,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   for (const SharedBoard::Entry& entry : board_.entries()) job_.tally += entry.tally;
   if (const auto error = board_.reported()) throw *error;
   if (nobody_left && is_undone(list) && !stop()) throw *not_started_;
-  if (board_.any_died()) give_back_what_was_lost(list);
+  if (board_.any_died() && job_.rule == nullptr) give_back_what_was_lost(list);
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
                          [](Postponed now, Postponed before) { return std::max(now, before); });
   // Looked at here and now: a word given since the last look would be lost, and with it the reason why trials are missing.
@@ -237,7 +237,7 @@ bool WorkerCrew::lose(const WorkerDeath& death) {
 }
 
 // A thread that had just drawn a trial when its process died had not noted it yet. Files do not tell: one of a failure may be
-// an earlier run's.
+// an earlier run's. (Under a rule they do, by rungs; and one that left at its rung is as one that was drawn.)
 void WorkerCrew::give_back_what_was_lost(std::span<const std::size_t> list) {
   for (const std::size_t at : list) {
     const Postponed what = board_.postponed()[at];

@@ -55,7 +55,7 @@ std::vector<TrialCase> trials() {
        {{"name", "dense"}},
        {{"epochs", "1"}, {"fuse_statistics", "true"}, {"precision", "bf16"}},
        tiny,
-       0.12},
+       0.16},
       {"fused_statistics_sam",
        "resnet20",
        {{"name", "dense"}},

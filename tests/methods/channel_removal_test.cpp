@@ -320,7 +320,9 @@ TEST(ChannelCut, TwoCutsAreOne) {
 class TrainingAfterRemoval : public testing::TestWithParam<std::string> {};
 
 TEST_P(TrainingAfterRemoval, GoesOnAsWithTheseChannelsMasked) {
-  const test::Pairs train{{"weight_decay", "1e-4"}, {"optimizer", GetParam()}, {"lr", "0.01"}};
+  // Adam-mini makes steps of this length whatever the gradient is: where they are long, what is rounded otherwise grows with them.
+  const char* rate = GetParam() == "sgd" ? "0.01" : "0.001";
+  const test::Pairs train{{"weight_decay", "1e-4"}, {"optimizer", GetParam()}, {"lr", rate}};
   test::SmallTrial big_trial = test::residual_trial({{"name", "dense"}}, train);
   test::SmallTrial small_trial = test::residual_trial({{"name", "dense"}}, train);
   Trainer big = big_trial.make(), small = small_trial.make();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A sweep in a real Slurm that is killed again and again: node_kills.py WINNOW [--kills 50] [--trials 100] [--seed N]
 
-One job of four ranks on one of four nodes. At random moments the node's slurmd and all that it started, a rank, or srun get SIGKILL,
+One job of four ranks on one of four nodes. At random moments the node's slurmd and all that it started, a rank, and at last srun get SIGKILL,
 Slurm starts the job again, and nothing else helps: what tests/python/many_kills.py asks of a sweep by mpirun is asked of this one.
 """
 import argparse
@@ -81,14 +81,16 @@ class KilledJob(Case):
         self.assertEqual(len(alone), ARGUMENTS.trials)
         killed.moment = (time.monotonic() - began) / ARGUMENTS.kills / 2
         self.job, self.journal = f"{self.submit(crashes=10**6, directives=[f'--ntasks={RANKS}', '--nodes=1'])}_0", None
-        ways = itertools.cycle(("slurmd", "a rank", "slurmd", "srun"))
+        ways = itertools.cycle(("slurmd", "a rank"))
         done, down = {}, []
         for number in range(ARGUMENTS.kills):
             share = max(0.0, (0.75 * ARGUMENTS.trials - len(killed.known)) / (ARGUMENTS.kills - number))
             before, steps, log_before = dict(killed.known), newest_step(killed.out), len(self.log())
             if not self.live(number, len(before) + round(random.uniform(0, 2 * share))):
                 break
-            whom, node = next(ways), int(self.slurm.job(self.job)["NodeList"][-1])
+            # Ranks go on without srun until the script has had the job requeued, and may train all that is left.
+            whom = "srun" if number == ARGUMENTS.kills - 1 else next(ways)
+            node = int(self.slurm.job(self.job)["NodeList"][-1])
             self.kill(whom, node)
             hit = time.monotonic()
             self.until("all ranks end", lambda: not self.processes("winnow"), timeout=STOPPED if whom == "srun" else GONE)

@@ -316,8 +316,8 @@ TEST_F(Submit, PrintShowsTheScriptAndWritesAndSubmitsNothing) {
   EXPECT_EQ(slurm_.tasks(), 0u);
   EXPECT_FALSE(std::filesystem::exists(out()));
   slurm_.set("mpi", "pmi2");
-  EXPECT_NE(submit({"--print"}).out.find("\nmpirun --bind-to none "), std::string::npos);
-  EXPECT_EQ(submit({"--print", "--launch", "none"}).out.find("\nmpirun "), std::string::npos);
+  EXPECT_NE(submit({"--print"}).out.find("\n  mpirun --bind-to none "), std::string::npos);
+  EXPECT_EQ(submit({"--print", "--launch", "none"}).out.find("\n  mpirun "), std::string::npos);
 }
 
 // What a command of the shell says.
@@ -404,7 +404,7 @@ TEST_F(Submit, TheProfilesThatComeWithWinnowMakeTheScriptsTheySay) {
        {},
        {"#SBATCH --partition=gpu\n", "#SBATCH --gpus-per-node=4\n", "#SBATCH --exclude=node13,node[20-22]\n",
         "#SBATCH --signal=B:USR2@300\n", "\nmodule load openmpi cuda\n",
-        "\nsrun --mpi=pmix --kill-on-bad-exit=1 --gpu-bind=none "}},
+        "\n  srun --mpi=pmix --kill-on-bad-exit=1 --gpu-bind=none "}},
       {"one-trial-per-task.yaml",
        {"--shards", "1000"},
        {"#SBATCH --array=0-11%50\n", "--shard \"$SHARD/1000\" --deal "}},
