@@ -25,6 +25,7 @@ class Hdf5File {
   // Filters: arrays of 4 KiB and more are packed, which takes some twenty times as long to write and to read as Plain.
   enum class Storage { Filters, Plain };
   static Hdf5File create(Storage storage = Storage::Filters);
+  void store(Storage storage) { storage_ = storage; }  // of what is written from here on
   // `label` names the file in messages. Anything unreadable is Error{Input}. All that is read of the file may take
   // `largest` bytes decoded: a few KiB of a damaged or hostile file can claim to be any amount.
   static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest = kLargestSum);

@@ -124,7 +124,9 @@ void write_survey(Files& files, const Survey& survey, const std::filesystem::pat
   set_encoding(file, "/metrics", "dict", "0.1.0");
   write_table(file, "/metrics/epoch", survey.epochs, true);
   write_table(file, "/layers", survey.layers, true);
+  file.store(Hdf5File::Storage::Filters);  // texts, of which one may be long and a million alike
   write_table(file, "/missing", missing_table(survey.missing));
+  file.store(Hdf5File::Storage::Plain);
   write_dictionary(file, "/settings", survey.settings);
   file.make_group("/weights");
   set_encoding(file, "/weights", "dict", "0.1.0");

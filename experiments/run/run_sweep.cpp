@@ -66,8 +66,8 @@ class SweepRunner {
     } catch (const std::exception& error) {
       if (journal_) {
         journal_->end(static_cast<int>(kind_of(error)));
-      } else if (kind_of(error) != ErrorKind::Stopped) {
-        leave_mark();
+      } else if (kind_of(error) != ErrorKind::Stopped && dynamic_cast<const AgreedError*>(&error) == nullptr) {
+        leave_mark();  // alone with this error
       }
       throw;
     }

@@ -141,6 +141,11 @@ exec {SRUN} "$@"
         for rank in (0, 1):
             self.assertTrue(self.events("done", rank=rank))
 
+    def test_where_sbatch_hands_on_no_environment_the_ranks_still_say_that_they_ended_well(self):
+        job = self.submit("--steps 5", crashes=0, directives=["--export=NONE"])
+        self.wait(f"{job}_0", "COMPLETED", START, restarts=0)
+        self.assertEqual(len(self.events("start")), 1)
+
     def test_a_launcher_that_starts_nothing_is_a_crash_and_no_success(self):
         job = self.submit("--steps 5", launch=self.launcher(99), crashes=1)
         self.wait(f"{job}_0", "FAILED", 2 * START, restarts=1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A sweep in a real Slurm that is killed again and again: node_kills.py WINNOW [--kills 50] [--trials 100] [--seed N]
 
-One job of four ranks on one of four nodes. At random moments the node's slurmd and all that it started, a rank, and at last srun get SIGKILL,
+One job of four ranks on one of eight nodes. At random moments the node's slurmd and all that it started, a rank, and at last srun get SIGKILL,
 Slurm starts the job again, and nothing else helps: what tests/python/many_kills.py asks of a sweep by mpirun is asked of this one.
 """
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent / "python"))
 import many_kills  # noqa: E402
 from runs import digests, goes_on, newest_step, records  # noqa: E402
 
-RANKS, NODES = 4, 4
+RANKS, NODES = 4, 8
 GONE = 10  # seconds after a kill, within which all ranks must have ended
 STOPPED = 60  # seconds after srun was killed: the script requeues the job, and ranks that get TERM end their step and save
 ARGUMENTS = argparse.Namespace()
