@@ -3,16 +3,11 @@
 #include "experiments/results/survey.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
 #include "experiments/results/container.h"
 #include "experiments/results/hdf5.h"
-#include "experiments/results/layout.h"
-#include "experiments/results/trial_file.h"
 #include "tests/results/faulty_files.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
