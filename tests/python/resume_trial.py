@@ -6,6 +6,7 @@ trials that were left alone; no step before the newest checkpoint is trained aga
 """
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ trial:
   ranks: RANKS
   data:  {name: synthetic, height: 16, width: 16, channels: 1, examples: EXAMPLES, test_examples: 200, validation: 64}
   model: {name: lenet300}
-  train: {epochs: 8, batch: 64, lr: 0.02, precision: f32}
+  train: {epochs: EPOCHS, batch: 64, lr: 0.02, precision: f32}
 save: {checkpoint: {every: 1}, weights: {when: both}}
 axes:
   - cases:
@@ -32,12 +33,18 @@ CASES
     key: method.name
 """
 IMP = "      - {name: imp, method.levels: 2}"
-RIGL = "      - {name: rigl, model.name: resnet20, method.density: 0.3, train.epochs: 2}"
+RIGL = "      - {name: rigl, model.name: resnet20, method.density: 0.3, data.examples: 1600}"
 
 
-def write_sweep(folder, cases, ranks=2, examples=6400):
+class TooShort(Exception):
+    """The trials ended before they could be killed often enough."""
+
+
+def write_sweep(folder, cases, epochs, ranks=2, examples=6400):
+    folder.mkdir(exist_ok=True)
     path = folder / f"{ranks}.yaml"
-    path.write_text(SWEEP.replace("RANKS", str(ranks)).replace("EXAMPLES", str(examples)).replace("CASES", "\n".join(cases)))
+    values = {"RANKS": ranks, "EXAMPLES": examples, "EPOCHS": epochs, "CASES": "\n".join(cases)}
+    path.write_text(re.sub("|".join(values), lambda found: str(values[found[0]]), SWEEP))
     return path
 
 
@@ -93,8 +100,8 @@ def checkpoints(out):
     return set((out / "checkpoints").glob("*/*.ck"))
 
 
-def killed_again_and_again(folder):
-    sweep = write_sweep(folder, [IMP, RIGL])
+def killed_again_and_again(folder, epochs):
+    sweep = write_sweep(folder, [IMP, RIGL], epochs)
     finish(sweep, folder / "alone")
     alone = digests(folder / "alone")
     assert len(alone) == 2
@@ -113,29 +120,41 @@ def killed_again_and_again(folder):
     finish(sweep, out)
     assert digests(out) == alone, f"{digests(out)}\n{alone}"
     assert not list((out / "checkpoints").glob("*/*.ck"))
-    assert resumed >= 2, f"went on {resumed} times: proves too little"
+    if resumed < 2:
+        raise TooShort(f"went on {resumed} times: proves too little")
     print(f"killed {attempt} times, went on {resumed} times")
 
 
-def with_other_ranks(folder):
+def with_other_ranks(folder, epochs):
     """Without batch norm the number of ranks is no part of a trial's identity, so another number may finish it."""
     import h5py
 
     out = folder / "other"
-    sweep = write_sweep(folder, [IMP], examples=12800)
-    assert killed(sweep, out, "TERM", 0) is not None, "it ended before it could be stopped"
-    said = finish(write_sweep(folder, [IMP], ranks=1, examples=12800), out, ranks=1)
+    sweep = write_sweep(folder, [IMP], epochs, examples=12800)
+    if killed(sweep, out, "TERM", 0) is None or digests(out):
+        raise TooShort("it ended before it could be stopped")
+    said = finish(write_sweep(folder, [IMP], epochs, ranks=1, examples=12800), out, ranks=1)
     assert len(goes_on(said)) == 1, said
     with h5py.File(next((out / "trials").glob("*/*.h5"))) as f:
         attempts = f["provenance/attempts"][()].decode().split("; ")
     assert len(attempts) == 2 and " 2 ranks, " in attempts[0] and " 1 rank, " in attempts[1], attempts
 
 
+def long_enough(test, folder):
+    """A test with as many epochs as this machine needs: before the first checkpoint a second goes by, which may be a trial."""
+    for epochs in (16, 64, 256):
+        try:
+            return test(folder / f"{test.__name__}{epochs}", epochs)
+        except TooShort as why:
+            print(f"{epochs} epochs: {why}", flush=True)
+    raise AssertionError(f"{test.__name__}: no trial was long enough")
+
+
 def main():
     random.seed(int(os.environ.get("WINNOW_SEED", "1")))
     with tempfile.TemporaryDirectory() as folder:
-        with_other_ranks(Path(folder))
-        killed_again_and_again(Path(folder))
+        long_enough(with_other_ranks, Path(folder))
+        long_enough(killed_again_and_again, Path(folder))
 
 
 main()
