@@ -63,12 +63,14 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
       given->contains("output") ? fs::path((*given)["output"].as<std::string>()) : folder / "survey.h5";
   PosixFiles files;
   const auto before = check_target(files, target, folder);
-  const Survey survey = gather_survey(files, folder);
-  for (const MissingTrial& trial : survey.missing) {
-    if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
-  }
-  if (!given->contains("replace")) check_not_poorer(before, survey, target);
-  write_survey(files, survey, folder, target, given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link);
+  const auto accept = [&](const Survey& survey) {
+    for (const MissingTrial& trial : survey.missing) {
+      if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
+    }
+    if (!given->contains("replace")) check_not_poorer(before, survey, target);
+  };
+  const Survey survey = collect_survey(files, folder, target,
+                                       given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link, accept);
   const std::size_t count = rows_of(survey.trials);
   out << fmt::format("{}: {} of {}, {} without a result\n", target.string(), count, counted(survey.planned, "trial"),
                      survey.planned - count);

@@ -68,8 +68,8 @@ std::string sha256_hex(std::span<const std::byte> bytes) { return hex_digest(EVP
 
 std::string sha1_hex(std::span<const std::byte> bytes) { return hex_digest(EVP_sha1(), bytes); }
 
-std::uint32_t crc32_of(std::span<const std::byte> bytes) {
-  uLong crc = crc32(0, nullptr, 0);
+std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before) {
+  uLong crc = before;
   while (!bytes.empty()) {
     const std::size_t part = std::min<std::size_t>(bytes.size(), std::numeric_limits<int>::max());
     crc = crc32(crc, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(part));

@@ -31,6 +31,7 @@ std::array<unsigned char, 32> sha256_of(std::string_view text);
 std::string sha256_hex(std::span<const std::byte> bytes);
 std::string sha1_hex(std::span<const std::byte> bytes);
 
-std::uint32_t crc32_of(std::span<const std::byte> bytes);
+// Of `bytes` behind others, of which it was `before`.
+std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before = 0);
 
 }  // namespace winnow

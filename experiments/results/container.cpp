@@ -47,12 +47,6 @@ Trailer trailer_of(std::span<const std::byte> end, std::uint64_t file_size) {
   return trailer;
 }
 
-// A "/" in a name would make a group of its own.
-std::string member(std::string name) {
-  std::replace(name.begin(), name.end(), '/', '|');
-  return name.empty() || name == "." ? "_" : name;
-}
-
 void write_categorical(Hdf5File& file, const std::string& path, const std::vector<std::string>& values) {
   std::unordered_map<std::string_view, std::int32_t> numbers;  // in the order in which values come
   std::vector<std::int32_t> codes;
@@ -70,12 +64,8 @@ void write_categorical(Hdf5File& file, const std::string& path, const std::vecto
   }
   for (std::int32_t& code : codes) code = places[static_cast<std::size_t>(code)];
   file.make_group(path);
-  set_encoding(file, path, "categorical", "0.2.0");
-  file.set_flag(path, "ordered", false);
   file.write<std::int32_t>(path + "/codes", codes);
-  set_encoding(file, path + "/codes", "array", "0.2.0");
-  file.write_texts(path + "/categories", categories);
-  set_encoding(file, path + "/categories", "string-array", "0.2.0");
+  write_categories(file, path, categories);
 }
 
 struct ColumnWriter {
@@ -110,16 +100,23 @@ std::vector<std::string> read_categorical(const Hdf5File& file, const std::strin
 
 }  // namespace
 
-std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note) {
-  const std::uint64_t size = image.size();
+std::vector<std::byte> seal_behind(std::uint64_t size, std::uint32_t crc, std::vector<std::byte> appendix,
+                                   const std::string& note) {
   if (note.size() + kTrailer > kNoteReach) fail(ErrorKind::Internal, "the note of a file is too long");
+  size += appendix.size();
   const auto raw = std::as_bytes(std::span(note.data(), note.size()));
-  image.insert(image.end(), raw.begin(), raw.end());
-  const std::uint32_t crc = crc32_of(image);
-  for (const char c : kMagic) image.push_back(static_cast<std::byte>(c));
-  append(image, size);
-  append(image, static_cast<std::uint32_t>(note.size()));
-  append(image, crc);
+  appendix.insert(appendix.end(), raw.begin(), raw.end());
+  crc = crc32_of(appendix, crc);
+  for (const char c : kMagic) appendix.push_back(static_cast<std::byte>(c));
+  append(appendix, size);
+  append(appendix, static_cast<std::uint32_t>(note.size()));
+  append(appendix, crc);
+  return appendix;
+}
+
+std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note) {
+  const auto end = seal_behind(image.size(), crc32_of(image), {}, note);
+  image.insert(image.end(), end.begin(), end.end());
   return image;
 }
 
@@ -193,14 +190,38 @@ void set_encoding(Hdf5File& file, const std::string& path, const std::string& ty
   file.set(path, "encoding-version", version);
 }
 
+// A "/" in a name would make a group of its own.
+std::string member(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '|');
+  return name.empty() || name == "." ? "_" : name;
+}
+
+void set_column(Hdf5File& file, const std::string& place, const Column& about) {
+  if (!about.unit.empty()) file.set(place, "unit", about.unit);
+  if (!about.description.empty()) file.set(place, "description", about.description);
+  if (!about.mode.empty()) file.set(place, "mode", about.mode);
+  if (is_measured(about.name, about.unit)) file.set(place, "measured", std::int32_t{1});
+}
+
+void write_categories(Hdf5File& file, const std::string& place, const std::vector<std::string>& categories) {
+  set_encoding(file, place, "categorical", "0.2.0");
+  file.set_flag(place, "ordered", false);
+  set_encoding(file, place + "/codes", "array", "0.2.0");
+  file.write_texts(place + "/categories", categories);
+  set_encoding(file, place + "/categories", "string-array", "0.2.0");
+}
+
+void set_table(Hdf5File& file, const std::string& path, const std::vector<std::string>& columns) {
+  set_encoding(file, path, "dataframe", "0.2.0");
+  file.set(path, "_index", columns.front());
+  file.set(path, "column-order", std::vector<std::string>(columns.begin() + 1, columns.end()));
+}
+
 void write_table(Hdf5File& file, const std::string& path, const Table& table, bool categorical) {
   file.make_group(path);
-  set_encoding(file, path, "dataframe", "0.2.0");
   if (table.columns.empty()) {
-    file.set(path, "_index", "index");
-    file.set(path, "column-order", std::vector<std::string>{});
     ColumnWriter{file, path + "/index", false}(std::vector<std::int64_t>{});
-    return;
+    return set_table(file, path, {"index"});
   }
   const std::size_t rows = rows_of(table);
   std::vector<std::string> order;
@@ -211,14 +232,10 @@ void write_table(Hdf5File& file, const std::string& path, const Table& table, bo
     }
     const bool index = &column == &table.columns[0];
     std::visit(ColumnWriter{file, place, categorical && !index}, column.values);
-    if (!column.unit.empty()) file.set(place, "unit", column.unit);
-    if (!column.description.empty()) file.set(place, "description", column.description);
-    if (!column.mode.empty()) file.set(place, "mode", column.mode);
-    if (is_measured(column.name, column.unit)) file.set(place, "measured", std::int32_t{1});
-    if (!index) order.push_back(name);
+    set_column(file, place, column);
+    order.push_back(name);
   }
-  file.set(path, "_index", member(table.columns[0].name));
-  file.set(path, "column-order", order);
+  set_table(file, path, order);
 }
 
 Table read_table(const Hdf5File& file, const std::string& path, TableDetail detail) {

@@ -18,6 +18,9 @@ namespace winnow {
 // Appends what HDF5 readers ignore: `note`, one line of JSON for those who need only that, and 24
 // bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a single damaged byte.
 std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& note = "{}");
+// What goes behind an image of `size` bytes that lies elsewhere, and behind which `appendix` comes first.
+std::vector<std::byte> seal_behind(std::uint64_t size, std::uint32_t crc, std::vector<std::byte> appendix,
+                                   const std::string& note);
 inline constexpr std::size_t kNoteReach = 4096;
 
 // Whole: the bytes are those that were written. Absent: the seal is gone, as after another program opened the file
@@ -56,6 +59,12 @@ Hdf5File open_container(std::span<const std::byte> bytes, const std::string& lab
 void check_version(const std::string& version, int major, const std::string& label);
 
 void set_encoding(Hdf5File& file, const std::string& path, const std::string& type, const std::string& version);
+// What a column says of itself: all of `about` but its values.
+void set_column(Hdf5File& file, const std::string& place, const Column& about);
+// The rest of a categorical column, a group whose `codes` were written.
+void write_categories(Hdf5File& file, const std::string& place, const std::vector<std::string>& categories);
+// Of a group whose columns were written; the first is the index.
+void set_table(Hdf5File& file, const std::string& path, const std::vector<std::string>& columns);
 // AnnData data frame. `categorical`: text columns are stored as codes and categories.
 void write_table(Hdf5File& file, const std::string& path, const Table& table, bool categorical = false);
 // Values: without units, descriptions and modes, which cost more to read than a short column.
@@ -64,6 +73,8 @@ Table read_table(const Hdf5File& file, const std::string& path, TableDetail deta
 void write_dictionary(Hdf5File& file, const std::string& path, const std::map<std::string, std::string>& entries);
 std::map<std::string, std::string> read_dictionary(const Hdf5File& file, const std::string& path);
 
+// What a column is called in its file.
+std::string member(std::string name);
 std::size_t rows_of(const Table& table);
 const Column* find_column(const Table& table, const std::string& name);
 

@@ -55,23 +55,54 @@ Files::Path Files::write_temporary(const Path& path, Bytes bytes, Manner manner)
   const Path temporary = temporary_name(path);
   const int file = open(temporary, manner.read_only ? Open::NewReadOnly : Open::New).value();
   try {
-    write(file, bytes, temporary);
-    if (manner.synced) sync(file, temporary);
-  } catch (...) {
-    try {
-      close(file, temporary);
-    } catch (...) {
-    }
-    discard(temporary);
-    throw;
-  }
-  try {
-    close(file, temporary);
+    finish(file, temporary, bytes, manner);
   } catch (...) {
     discard(temporary);
     throw;
   }
   return temporary;
+}
+
+void Files::close_quietly(int file, const Path& path) noexcept {
+  try {
+    close(file, path);
+  } catch (...) {  // the first error is the one worth reporting, and what had to be on disk was synced
+  }
+}
+
+// Ends what is written to an open file, and closes it in any case.
+void Files::finish(int file, const Path& temporary, Bytes bytes, Manner manner) {
+  try {
+    write(file, bytes, temporary);
+    if (manner.synced) sync(file, temporary);
+  } catch (...) {
+    close_quietly(file, temporary);
+    throw;
+  }
+  close(file, temporary);
+}
+
+Files::Draft::Draft(Files& files, Path to)
+    : files_(files),
+      to_(std::move(to)),
+      place_(files.write_temporary(to_, {}, {.read_only = false, .synced = false})) {}
+
+Files::Draft::~Draft() {
+  if (!published_) files_.discard(place_);
+}
+
+void Files::Draft::publish(Bytes end) {
+  const int file = files_.open(place_, Open::Append).value();
+  try {
+    files_.make_read_only(file, place_);
+  } catch (...) {
+    files_.close_quietly(file, place_);
+    throw;
+  }
+  files_.finish(file, place_, end, {.read_only = true, .synced = true});
+  files_.rename(place_, to_);
+  published_ = true;
+  files_.sync_folder(folder_of(to_));
 }
 
 Files::Made Files::make_unnamed(const Path& path, Bytes bytes) {
@@ -83,10 +114,7 @@ Files::Made Files::make_unnamed(const Path& path, Bytes bytes) {
     sync(*file, path);
     made = link(*file, path);
   } catch (...) {
-    try {
-      close(*file, path);
-    } catch (...) {
-    }
+    close_quietly(*file, path);
     throw;
   }
   close(*file, path);
@@ -162,12 +190,7 @@ std::unique_ptr<Files::Growing> Files::grow(const Path& path) {
   return file;
 }
 
-Files::Growing::~Growing() {
-  try {
-    files_.close(file_, path_);
-  } catch (...) {  // what had to be on disk was synced
-  }
-}
+Files::Growing::~Growing() { files_.close_quietly(file_, path_); }
 
 void Files::check_publishing(const Path& folder) {
   make_folders(folder);

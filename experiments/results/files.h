@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,24 @@ class Files {
   };
   void replace(const Path& path, Bytes bytes, Manner manner = Manner{.read_only = false, .synced = true});
   void replace(const Path& path, std::string_view text, Manner manner = Manner{.read_only = false, .synced = true});
+
+  // A large file on its way to its name, beside it: empty at first, filled by whoever is told its place, gone with this
+  // object unless it was published.
+  class Draft {
+   public:
+    Draft(Files& files, Path to);
+    ~Draft();
+    Draft(const Draft&) = delete;
+    Draft& operator=(const Draft&) = delete;
+    const Path& place() const { return place_; }
+    // Puts `end` behind what is there, and the whole, read-only and saved, in the place of what had the name.
+    void publish(Bytes end);
+
+   private:
+    Files& files_;
+    Path to_, place_;
+    bool published_ = false;
+  };
 
   // A file that grows and is never opened for writing again: what a killed process leaves at its end is not written over.
   class Growing {
@@ -65,6 +84,8 @@ class Files {
     std::vector<std::byte> bytes;  // the last `count`, or all
   };
   virtual End read_end(const Path& path, std::size_t count) = 0;
+  // `count` bytes from `first` on; fewer where the file ends.
+  virtual std::vector<std::byte> read_part(const Path& path, std::uint64_t first, std::size_t count) = 0;
   // Names in a folder, sorted; a missing folder is empty. Temporary files are left out.
   std::vector<std::string> list(const Path& folder);
 
@@ -83,14 +104,15 @@ class Files {
   virtual void make_folders(const Path& folder) = 0;
 
  protected:
-  enum class Open { New, NewReadOnly, Unnamed };
+  enum class Open { New, NewReadOnly, Unnamed, Append };
   enum class Made { Yes, Exists, Unsupported };
   virtual std::vector<std::string> names(const Path& folder) = 0;  // all of them; a missing folder is empty
   // Makes missing folders of `path`. Unnamed: a read-only file without a name beside `path`; nothing where the file
-  // system has none.
+  // system has none. Append: a file that is there.
   virtual std::optional<int> open(const Path& path, Open how) = 0;
   virtual void write(int file, Bytes bytes, const Path& path) = 0;
   virtual void sync(int file, const Path& path) = 0;
+  virtual void make_read_only(int file, const Path& path) = 0;
   virtual void close(int file, const Path& path) = 0;
   // Three ways to give a whole file its name, which must be free.
   virtual Made link(int unnamed, const Path& to) = 0;
@@ -104,6 +126,8 @@ class Files {
   Made make(const Path& path, Bytes bytes);
   Made make_unnamed(const Path& path, Bytes bytes);
   Path write_temporary(const Path& path, Bytes bytes, Manner manner);
+  void finish(int file, const Path& temporary, Bytes bytes, Manner manner);
+  void close_quietly(int file, const Path& path) noexcept;
   void discard(const Path& temporary) noexcept;
 
   std::atomic<Way> way_ = Way::Unnamed;  // the first that works here
@@ -113,6 +137,7 @@ class PosixFiles : public Files {
  public:
   std::vector<std::byte> read(const Path& path) override;
   End read_end(const Path& path, std::size_t count) override;
+  std::vector<std::byte> read_part(const Path& path, std::uint64_t first, std::size_t count) override;
   std::optional<Stamp> stamp(const Path& path) override;
   void remove(const Path& path) override;
   void make_folders(const Path& folder) override;
@@ -122,12 +147,20 @@ class PosixFiles : public Files {
   std::optional<int> open(const Path& path, Open how) override;
   void write(int file, Bytes bytes, const Path& path) override;
   void sync(int file, const Path& path) override;
+  void make_read_only(int file, const Path& path) override;
   void close(int file, const Path& path) override;
   Made link(int unnamed, const Path& to) override;
   Made link(const Path& from, const Path& to) override;
   Made rename_new(const Path& from, const Path& to) override;
   void rename(const Path& from, const Path& to) override;
   void sync_folder(const Path& folder) override;
+
+ private:
+  struct Range {
+    std::uint64_t first;
+    std::size_t count;
+  };
+  static End read_range(const Path& path, const std::function<Range(std::uint64_t size)>& range);
 };
 
 std::string text_of(std::span<const std::byte> bytes);

@@ -53,10 +53,19 @@ std::string memory_name() {
   return "winnow-in-memory-" + std::to_string(++count);
 }
 
-hid_t access_properties() {
+enum class Medium { Memory, Disk };
+hid_t access_properties(Medium medium) {
   const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_fapl_core(list, std::size_t{1} << 16, 0);
+  if (medium == Medium::Memory) H5Pset_fapl_core(list, std::size_t{1} << 16, 0);
+  // Network file systems that know no locks would refuse; a draft has one writer by its name.
+  if (medium == Medium::Disk) H5Pset_file_locking(list, false, true);
   H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
+  return list;
+}
+
+hid_t file_properties() {
+  const hid_t list = H5Pcreate(H5P_FILE_CREATE);
+  H5Pset_obj_track_times(list, false);
   return list;
 }
 
@@ -107,7 +116,25 @@ void write_attribute(hid_t object, const std::string& path, const std::string& n
   if (extents.empty() || extents[0] > 0) made(H5Awrite(attribute, in_memory, data), path + "@" + name);
 }
 
+// What the system said to the library when it failed, which its own messages, being for its makers, hide among others.
+herr_t note_system_error(unsigned, const H5E_error2_t* entry, void* words) {
+  const std::string_view said = entry->desc == nullptr ? "" : entry->desc;
+  constexpr std::string_view kBegin = "error message = '";
+  if (const auto begin = said.find(kBegin); begin != std::string_view::npos) {
+    const auto rest = said.substr(begin + kBegin.size());
+    *static_cast<std::string*>(words) = rest.substr(0, rest.find('\''));
+  }
+  return 0;
+}
+
 }  // namespace
+
+void writing_failed(const std::string& what) {
+  std::string words;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, note_system_error, &words);
+  if (!words.empty()) fail(ErrorKind::Io, "{}: cannot write: {}", what, words);
+  fail(ErrorKind::Internal, "HDF5 could not write {}", what);
+}
 
 Hdf5File::Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock)
     : lock_(std::move(lock)), id_(id), label_(std::move(label)) {}
@@ -134,17 +161,37 @@ void Hdf5File::changed() {
 
 Hdf5File Hdf5File::create(Storage storage) {
   std::unique_lock lock(library());
-  const Handle access(access_properties(), H5Pclose), create(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-  H5Pset_obj_track_times(create, false);
+  const Handle access(access_properties(Medium::Memory), H5Pclose), create(file_properties(), H5Pclose);
   const hid_t id = made(H5Fcreate(memory_name().c_str(), H5F_ACC_TRUNC, create, access), "a file in memory");
   Hdf5File file(id, "the file being written", std::move(lock));
   file.storage_ = storage;
   return file;
 }
 
+Hdf5File Hdf5File::create_at(const std::string& path) {
+  std::unique_lock lock(library());
+  const Handle access(access_properties(Medium::Disk), H5Pclose), create(file_properties(), H5Pclose);
+  Hdf5File file(made(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, create, access), path), path, std::move(lock));
+  file.storage_ = Storage::Plain;
+  return file;
+}
+
+Hdf5File Hdf5File::reopen(const std::string& path) {
+  std::unique_lock lock(library());
+  const Handle access(access_properties(Medium::Disk), H5Pclose);
+  Hdf5File file(made(H5Fopen(path.c_str(), H5F_ACC_RDWR, access), path), path, std::move(lock));
+  file.storage_ = Storage::Plain;
+  return file;
+}
+
+void Hdf5File::close() {
+  changed();
+  made(H5Fclose(std::exchange(id_, -1)), label_);
+}
+
 Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest) {
   std::unique_lock lock(library());
-  const Handle access(access_properties(), H5Pclose);
+  const Handle access(access_properties(Medium::Memory), H5Pclose);
   // The library copies the image; the pointer is not const in its interface.
   if (H5Pset_file_image(access, const_cast<std::byte*>(bytes.data()), bytes.size()) < 0) {
     fail(ErrorKind::Input, "{}: is empty or too large", label);

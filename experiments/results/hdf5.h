@@ -1,5 +1,5 @@
 // One HDF5 file held in memory: built object by object and taken as bytes, or opened from bytes for
-// reading. The only part of winnow that knows the HDF5 library. Objects are named by path
+// reading. Or one on disk that is written in parts, for what is too large for memory. The only part of winnow that knows the HDF5 library. Objects are named by path
 // ("/metrics/epoch/loss"). Files follow docs/formats.md: format of HDF5 1.8, no times, filters only
 // where they pay, so that the same content always gives the same bytes. Reading follows no link that leads out of
 // the file, takes no data from outside it and no filter but ours, and stops at kLargestSum; whatever else a hostile
@@ -26,6 +26,11 @@ class Hdf5File {
   enum class Storage { Filters, Plain };
   static Hdf5File create(Storage storage = Storage::Filters);
   void store(Storage storage) { storage_ = storage; }  // of what is written from here on
+  // On disk: an empty one in the place of the file at `path`, and one to go on with. close() says what the destructor cannot:
+  // that not all of it could be written. Error{Io}, here and in whatever writes.
+  static Hdf5File create_at(const std::string& path);
+  static Hdf5File reopen(const std::string& path);
+  void close();
   // `label` names the file in messages. Anything unreadable is Error{Input}. All that is read of the file may take
   // `largest` bytes decoded: a few KiB of a damaged or hostile file can claim to be any amount.
   static Hdf5File from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest = kLargestSum);
@@ -41,6 +46,11 @@ class Hdf5File {
   void make_group(const std::string& path);
   template <class T>
   void write(const std::string& path, std::span<const T> values, std::vector<std::int64_t> extents = {});
+  // Puts `values` behind the first `before` ones of a column that grows. It is made if it is missing, and what it did
+  // not get then is `fill`. T: double, int32_t, int64_t.
+  template <class T>
+  void append(const std::string& path, std::size_t before, std::span<const T> values, T fill);
+  void make_real(const std::string& path);  // a growing column of integers
   void write_texts(const std::string& path, std::span<const std::string> values);
   void write_text(const std::string& path, const std::string& value);  // a scalar
   void write_number(const std::string& path, double value);            // a scalar
@@ -70,6 +80,8 @@ class Hdf5File {
   std::vector<std::string> read_texts(const std::string& path) const;
   std::string read_text(const std::string& path) const;
   double read_number(const std::string& path) const;
+  // As read<double>, in parts that memory has room for.
+  void read_parts(const std::string& path, const std::function<void(std::span<const double>)>& take) const;
   std::string text(const std::string& path, const std::string& attribute) const;
   std::int64_t integer(const std::string& path, const std::string& attribute) const;
   double real(const std::string& path, const std::string& attribute) const;

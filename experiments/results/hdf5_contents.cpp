@@ -57,8 +57,7 @@ void Hdf5File::add_to(Sha256& sum, const std::string& path, const std::function<
     case Type::Real:
     case Type::Integer: {
       // Integers beyond 2^53 do not occur; float to double is exact.
-      const auto values = read<double>(path);
-      sum.update(std::as_bytes(std::span(values)));
+      read_parts(path, [&](std::span<const double> values) { sum.update(std::as_bytes(values)); });
       return;
     }
     case Type::Other:

@@ -18,11 +18,14 @@ inline constexpr std::size_t kFilterFrom = 4096;  // below this the chunk overhe
 inline constexpr std::size_t kWholeChunk = std::size_t{1} << 20;
 inline constexpr std::int64_t kChunkElements = 65536;
 inline constexpr int kDeflateLevel = 4;
+inline constexpr std::size_t kPartOfColumn = std::size_t{1} << 16;  // elements that are read at once
+inline constexpr hsize_t kColumnChunk = 16384;                      // elements of a column that grows
 
-// Our own mistakes while writing (the file is in memory): not something a user could mend.
+// Of a file in memory our own mistake, not something a user could mend; of one on disk what the system said.
+[[noreturn]] void writing_failed(const std::string& what);
 template <class T>
 T made(T result, const std::string& what) {
-  if (result < 0) fail(ErrorKind::Internal, "HDF5 could not write {}", what);
+  if (result < 0) writing_failed(what);
   return result;
 }
 

@@ -177,6 +177,27 @@ std::vector<T> Hdf5File::read(const std::string& path) const {
   return values;
 }
 
+void Hdf5File::read_parts(const std::string& path, const std::function<void(std::span<const double>)>& take) const {
+  const Object& dataset = object(path);
+  const Handle space(H5Dget_space(dataset.id), H5Sclose);
+  if (!space.good() || H5Sget_simple_extent_ndims(space) != 1) {
+    const auto values = read<double>(path);
+    return take(values);
+  }
+  if (dataset.type != Type::Real && dataset.type != Type::Integer) damaged(path, "does not hold numbers");
+  const std::size_t count = claim(dataset, sizeof(double));
+  std::vector<double> values(std::min(count, kPartOfColumn));
+  for (hsize_t first = 0; first < count; first += values.size()) {
+    const hsize_t size = std::min<hsize_t>(values.size(), count - first);
+    const Handle part(H5Screate_simple(1, &size, nullptr), H5Sclose);
+    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, nullptr, &size, nullptr) < 0 ||
+        H5Dread(dataset.id, H5T_NATIVE_DOUBLE, part, space, H5P_DEFAULT, values.data()) < 0) {
+      damaged(path, "cannot be read (check sum or filter)");
+    }
+    take(std::span(values).first(size));
+  }
+}
+
 std::vector<std::string> Hdf5File::read_texts(const std::string& path) const {
   const Object& dataset = object(path);
   if (dataset.type != Type::Text) damaged(path, "does not hold text");

@@ -36,7 +36,8 @@ std::vector<std::byte> PosixFiles::read(const Path& path) {
   return read_end(path, std::numeric_limits<std::size_t>::max()).bytes;
 }
 
-Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
+// The whole file, or what `range` says of a file of so many bytes: where to begin, and how many.
+Files::End PosixFiles::read_range(const Path& path, const std::function<Range(std::uint64_t size)>& range) {
   // Opening a named pipe would wait for its writer, and a device has no end.
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) io_error(path, "read", errno);
@@ -51,15 +52,14 @@ Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
   }
   End end;
   end.file_size = static_cast<std::uint64_t>(about.st_size);
-  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(count, end.file_size));
+  const auto [first, count] = range(end.file_size);
   try {
-    end.bytes.resize(size);
+    end.bytes.resize(count);
   } catch (const std::bad_alloc&) {
-    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), size);
+    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), count);
   } catch (const std::length_error&) {
-    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), size);
+    fail(ErrorKind::Input, "{}: its {} bytes do not fit into memory", path.string(), count);
   }
-  const std::uint64_t first = end.file_size - end.bytes.size();
   for (std::size_t done = 0; done < end.bytes.size();) {
     const ssize_t got =
         ::pread(file, end.bytes.data() + done, end.bytes.size() - done, static_cast<off_t>(first + done));
@@ -69,6 +69,20 @@ Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
     done += static_cast<std::size_t>(got);
   }
   return end;
+}
+
+Files::End PosixFiles::read_end(const Path& path, std::size_t count) {
+  return read_range(path, [&](std::uint64_t size) {
+    const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(count, size));
+    return Range{size - bytes, bytes};
+  });
+}
+
+std::vector<std::byte> PosixFiles::read_part(const Path& path, std::uint64_t first, std::size_t count) {
+  const auto range = [&](std::uint64_t size) {
+    return Range{first, static_cast<std::size_t>(std::min<std::uint64_t>(count, size - std::min(size, first)))};
+  };
+  return read_range(path, range).bytes;
 }
 
 std::vector<std::string> PosixFiles::names(const Path& folder) {
@@ -121,10 +135,10 @@ void PosixFiles::make_folders(const Path& folder) {
 std::optional<int> PosixFiles::open(const Path& path, Open how) {
   const Path folder = path.has_parent_path() ? path.parent_path() : Path(".");
   const Path& place = how == Open::Unnamed ? folder : path;
-  const int flags = how == Open::Unnamed ? O_TMPFILE | O_WRONLY : O_CREAT | O_EXCL | O_WRONLY;
+  const int flags = O_WRONLY | (how == Open::Unnamed ? O_TMPFILE : how == Open::Append ? O_APPEND : O_CREAT | O_EXCL);
   const mode_t mode = how == Open::New ? 0666 : 0444;
   int file = ::open(place.c_str(), flags | O_CLOEXEC, mode);
-  if (file < 0 && errno == ENOENT) {
+  if (file < 0 && errno == ENOENT && how != Open::Append) {
     make_folders(folder);
     file = ::open(place.c_str(), flags | O_CLOEXEC, mode);
   }
@@ -145,6 +159,12 @@ void PosixFiles::write(int file, Bytes bytes, const Path& path) {
 
 void PosixFiles::sync(int file, const Path& path) {
   if (::fsync(file) != 0) io_error(path, "save", errno);
+}
+
+void PosixFiles::make_read_only(int file, const Path& path) {
+  struct stat about {};
+  if (::fstat(file, &about) == 0 && ::fchmod(file, about.st_mode & 0444) == 0) return;
+  if (!is_unsupported(errno)) io_error(path, "protect", errno);
 }
 
 void PosixFiles::close(int file, const Path& path) {

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "experiments/results/files.h"
+#include "experiments/results/long_table.h"
 #include "experiments/trial.h"
 
 namespace winnow {
@@ -38,14 +40,25 @@ struct Survey {
   std::size_t planned = 0;
 };
 
+// The rows of `epochs` and `layers` on their way; `added` is called after each trial, and may take them out.
+struct SurveyRows {
+  LongTable epochs, layers;
+  std::function<void()> added = [] {};
+};
+
 // Reads every result; one that cannot be used (is_unreadable) is listed in `missing` as damaged.
 // Error{Input} if `out` is no output directory.
 Survey gather_survey(Files& files, const std::filesystem::path& out);
+// Without those tables.
+Survey gather_survey(Files& files, const std::filesystem::path& out, SurveyRows& rows);
 
 enum class SurveyWeights { Link, Pack };
-// Writes `path` by temporary file and rename. Links point to the result files relative to the survey file.
-void write_survey(Files& files, const Survey& survey, const std::filesystem::path& out,
-                  const std::filesystem::path& path, SurveyWeights weights);
+// Gathers into the file `path`, which is whole or as it was; what of it is longer than a row for each trial is on disk and
+// not in memory. Links point to the result files relative to the survey file. `accept` sees what was gathered, without the
+// long tables, before it takes the place of an older survey, and can throw.
+Survey collect_survey(
+    Files& files, const std::filesystem::path& out, const std::filesystem::path& path, SurveyWeights weights,
+    const std::function<void(const Survey&)>& accept = [](const Survey&) {});
 Survey read_survey(Files& files, const std::filesystem::path& path);
 // The names of the trials in the survey at `path`, if there is one that this winnow can replace: derived, so it can be
 // made again. Nothing for any other file; Error{Io} where it cannot be looked at.

@@ -5,11 +5,8 @@
 #include <charconv>
 #include <chrono>
 #include <ctime>
-#include <future>
 #include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "core/error.h"
 #include "experiments/data/digest.h"
@@ -242,8 +239,8 @@ ReadTrial decoded(const Hdf5File& file, Part part = Part::All) {
   result.lineage = read_dictionary(file, "/lineage");
   return {std::move(header), std::move(result)};
 }
-ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path) {
-  return decoded(open_trial(bytes, path));
+ReadTrial decoded(std::span<const std::byte> bytes, const std::filesystem::path& path, Part part = Part::All) {
+  return decoded(open_trial(bytes, path), part);
 }
 
 std::vector<WeightRecord> decoded_weights(std::span<const std::byte> bytes, const std::filesystem::path& path,
@@ -382,67 +379,8 @@ ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path) {
   return unpacked<ReadTrial>(run_isolated(path.string(), [&] { return packed(decoded(bytes, path)); }));
 }
 
-namespace {
-
-// By all cores: a record is read without the HDF5 library.
-void read_records(Files& files, std::span<const std::filesystem::path> paths, std::span<std::optional<ReadTrial>> found,
-                  std::map<std::size_t, Error>& problems) {
-  constexpr std::size_t kMostThreads = 8, kForAThread = 64;
-  const std::size_t threads = std::clamp<std::size_t>(
-      paths.size() / kForAThread, 1, std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostThreads));
-  std::mutex writing;
-  const auto read_some = [&](std::size_t first) {
-    for (std::size_t i = first; i < paths.size(); i += threads) {
-      try {
-        found[i] = read_record(files, paths[i]);
-      } catch (const Error& error) {
-        const std::lock_guard lock(writing);
-        problems.emplace(i, error);
-      }
-    }
-  };
-  std::vector<std::future<void>> others;
-  for (std::size_t thread = 1; thread < threads; ++thread) {
-    others.push_back(std::async(std::launch::async, read_some, thread));
-  }
-  read_some(0);
-  for (auto& other : others) other.get();
-}
-
-}  // namespace
-
-void read_trials(Files& files, std::span<const std::filesystem::path> paths,
-                 const std::function<void(std::size_t, ReadTrial)>& take,
-                 const std::function<void(std::size_t, const Error&)>& failed) {
-  // Those without a record need a child process for their HDF5 content; in parts, since they are taken in order.
-  constexpr std::size_t kPart = 1024;
-  for (std::size_t begin = 0; begin < paths.size(); begin += kPart) {
-    const auto part = paths.subspan(begin, std::min(kPart, paths.size() - begin));
-    std::vector<std::optional<ReadTrial>> found(part.size());
-    std::vector<std::size_t> rest;
-    std::map<std::size_t, Error> problems;
-    read_records(files, part, found, problems);
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (!found[i] && !problems.contains(i)) rest.push_back(i);
-    }
-    run_isolated(
-        rest.size(),
-        {.work =
-             [&](std::size_t i) {
-               return packed(decoded(open_trial(files.read(part[rest[i]]), part[rest[i]]), Part::Survey));
-             },
-         .label = [&](std::size_t i) { return part[rest[i]].string(); },
-         .succeeded = [&](std::size_t i,
-                          const std::vector<std::byte>& bytes) { found[rest[i]] = unpacked<ReadTrial>(bytes); },
-         .failed = [&](std::size_t i, const Error& error) { problems.emplace(rest[i], error); }});
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (found[i]) {
-        take(begin + i, std::move(*found[i]));
-      } else {
-        failed(begin + i, problems.at(i));
-      }
-    }
-  }
+std::vector<std::byte> record_of_content(std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  return encode_record(decoded(bytes, path, Part::Survey));
 }
 
 ReadTrial examined_trial(std::span<const std::byte> bytes, const std::filesystem::path& path) {

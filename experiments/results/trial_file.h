@@ -65,11 +65,8 @@ struct ReadTrial {
 };
 ReadTrial read_whole_trial(Files& files, const std::filesystem::path& path);
 TrialResult read_trial(const std::filesystem::path& path);
-// What a survey needs of many files: no step and event tables, and no units and descriptions of columns. By several
-// processes; `take` and `failed` are called here, in order.
-void read_trials(Files& files, std::span<const std::filesystem::path> paths,
-                 const std::function<void(std::size_t, ReadTrial)>& take,
-                 const std::function<void(std::size_t, const Error&)>& failed);
+// What its record (trial_record.h) would be, from its content. For work in a child process.
+std::vector<std::byte> record_of_content(std::span<const std::byte> bytes, const std::filesystem::path& path);
 // All that can be known of a file without training: every byte, the digest of its content, that its settings have its id, that
 // each weight can be decoded, and that its record says the same. For work in a child process.
 ReadTrial examined_trial(std::span<const std::byte> bytes, const std::filesystem::path& path);

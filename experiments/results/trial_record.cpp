@@ -33,14 +33,11 @@ void put_texts(StateWriter& out, const std::string& key, const RecordTexts& text
   out.put_text(key, all);
 }
 
-RecordTexts get_texts(StateReader& in, const std::string& key) {
-  const std::string all = in.get_text(key);
-  RecordTexts texts;
-  std::size_t at = 0;
-  for (std::size_t end; (end = all.find('\0', at)) != std::string::npos; at = end + 1) {
-    texts.emplace_back(all, at, end - at);
-  }
-  if (at != all.size()) fail(ErrorKind::Input, "the texts of '{}' have no end", key);
+using Views = std::vector<std::string_view>;
+
+Views views_in(StateReader& in, const std::string& key) {
+  Views texts;
+  for_each_text(in.get(key).bytes, [&](std::string_view text) { texts.push_back(text); });
   return texts;
 }
 
@@ -54,10 +51,13 @@ RecordTexts pairs_of(const Entries& entries) {
   return texts;
 }
 
-void get_pairs(StateReader& in, const std::string& key, const auto& take) {
-  RecordTexts texts = get_texts(in, key);
+std::vector<TrialRecord::Entry> pairs_in(StateReader& in, const std::string& key) {
+  const Views texts = views_in(in, key);
   if (texts.size() % 2 != 0) fail(ErrorKind::Input, "'{}' has a name without a value", key);
-  for (std::size_t i = 0; i < texts.size(); i += 2) take(std::move(texts[i]), std::move(texts[i + 1]));
+  std::vector<TrialRecord::Entry> entries;
+  entries.reserve(texts.size() / 2);
+  for (std::size_t i = 0; i < texts.size(); i += 2) entries.emplace_back(texts[i], texts[i + 1]);
+  return entries;
 }
 
 std::string column_key(const std::string& table, std::size_t number) { return fmt::format("{}/{}", table, number); }
@@ -75,38 +75,54 @@ void put_table(StateWriter& out, const std::string& key, const Table& table) {
   put_texts(out, key, names);
 }
 
+// What a column is, its block says.
+TrialRecord::Rows rows_in(StateReader& in, const std::string& key) {
+  TrialRecord::Rows rows;
+  const Views names = views_in(in, key);
+  rows.columns.reserve(names.size());
+  for (const std::string_view name : names) {
+    const std::string place = column_key(key, rows.columns.size());
+    const Block block = in.get(place);
+    if (block.shape.rank() != 1) {
+      fail(ErrorKind::Input, "saved state '{}' is {}, expected is one row", place, block.shape.text());
+    }
+    const bool numbers = block.type == BlockType::F64 || block.type == BlockType::I64;
+    if (!numbers && block.type != BlockType::U8) fail(ErrorKind::Input, "'{}' holds neither numbers nor texts", place);
+    std::size_t count = block.bytes.size() / sizeof(double);
+    if (!numbers) {
+      count = static_cast<std::size_t>(std::ranges::count(block.bytes, std::byte{0}));
+      // Else for_each_text would find out when it is too late to read the file in another way.
+      if (!block.bytes.empty() && block.bytes.back() != std::byte{0}) {
+        fail(ErrorKind::Input, "the last text of '{}' has no end", place);
+      }
+    }
+    if (rows.columns.empty()) rows.count = count;
+    if (count != rows.count) fail(ErrorKind::Input, "columns of '{}' have other lengths", key);
+    rows.columns.push_back({name, block.type, block.bytes});
+  }
+  return rows;
+}
+
 template <class T>
-std::vector<T> values_in(const Block& block, const std::string& key) {
-  if (block.shape.rank() != 1)
-    fail(ErrorKind::Input, "saved state '{}' is {}, expected is one row", key, block.shape.text());
-  std::vector<T> values(block.bytes.size() / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), block.bytes.data(), values.size() * sizeof(T));
+std::vector<T> values_of(std::span<const std::byte> bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
 
-// What a column is, its block says.
-Table get_table(StateReader& in, const std::string& key) {
+Table table_of(const TrialRecord::Rows& rows) {
   Table table;
-  std::size_t rows = 0;
-  RecordTexts names = get_texts(in, key);
-  table.columns.reserve(names.size());
-  for (std::string& name : names) {
-    const std::string place = column_key(key, table.columns.size());
-    Column column{std::move(name), {}};
-    const Block block = in.get(place);
-    switch (block.type) {
-      case BlockType::F64:
-        column.values = values_in<double>(block, place);
-        break;
-      case BlockType::I64:
-        column.values = values_in<std::int64_t>(block, place);
-        break;
-      default:
-        column.values = get_texts(in, place);
+  for (const TrialRecord::Values& values : rows.columns) {
+    Column column{std::string(values.name), {}};
+    if (values.type == BlockType::F64) {
+      column.values = values_of<double>(values.bytes);
+    } else if (values.type == BlockType::I64) {
+      column.values = values_of<std::int64_t>(values.bytes);
+    } else {
+      RecordTexts texts;
+      for_each_text(values.bytes, [&](std::string_view text) { texts.emplace_back(text); });
+      column.values = std::move(texts);
     }
-    const std::size_t length = std::visit([](const auto& values) { return values.size(); }, column.values);
-    if (table.columns.empty()) rows = length;
-    if (length != rows) fail(ErrorKind::Input, "columns of '{}' have other lengths", key);
     table.columns.push_back(std::move(column));
   }
   return table;
@@ -141,46 +157,54 @@ std::vector<std::byte> encode_record(const ReadTrial& trial) {
   return out.take();
 }
 
-ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& label) {
-  BytesBlocks state(bytes, label);
-  ReadTrial trial;
-  TrialHeader& header = trial.header;
-  TrialResult& result = trial.result;
-  RecordTexts texts = get_texts(state, "header");
+TrialRecord view_record(std::vector<std::byte> bytes, std::span<const std::byte> record, const std::string& label) {
+  TrialRecord trial;
+  trial.bytes = std::move(bytes);  // which does not move what it holds
+  BytesBlocks state(record, label);
+  const Views texts = views_in(state, "header");
   if (texts.size() != 8) fail(ErrorKind::Input, "{}: has a record that is none of winnow's", label);
-  header.id = std::move(texts[0]);
-  const std::string& number = texts[1];
+  TrialHeader& header = trial.header;
+  header.id = texts[0];
+  const std::string_view number = texts[1];
   const auto read = std::from_chars(number.data(), number.data() + number.size(), header.replicate);
   if (read.ec != std::errc() || read.ptr != number.data() + number.size()) {
     fail(ErrorKind::Input, "{}: has a record without a replicate", label);
   }
   header.name = fmt::format("{}-r{}", header.id, header.replicate);
   header.outcome = outcome_named(texts[2]).value_or(Outcome::Done);
-  header.reason = std::move(texts[3]);
-  header.created = std::move(texts[4]);
-  header.writer = std::move(texts[5]);
-  header.content_digest = std::move(texts[6]);
-  result.spec.id = header.id;
-  result.spec.replicate = header.replicate;
-  result.spec.identity = identity_of(texts[7]);
-  get_pairs(state, "settings",
-            [&](const std::string& key, std::string value) { result.spec.settings.set(key, std::move(value)); });
-  result.outcome = header.outcome;
-  result.reason = header.reason;
-  // They come in their order.
-  get_pairs(state, "provenance", [&](std::string key, std::string value) {
-    result.provenance.insert_or_assign(result.provenance.end(), std::move(key), std::move(value));
-  });
-  get_pairs(state, "lineage", [&](std::string key, std::string value) {
-    result.lineage.insert_or_assign(result.lineage.end(), std::move(key), std::move(value));
-  });
-  const RecordTexts names = get_texts(state, "summary");
+  header.reason = texts[3];
+  header.created = texts[4];
+  header.writer = texts[5];
+  header.content_digest = texts[6];
+  trial.canonical = texts[7];
+  trial.settings = pairs_in(state, "settings");
+  trial.provenance = pairs_in(state, "provenance");
+  trial.lineage = pairs_in(state, "lineage");
+  const Views names = views_in(state, "summary");
   const auto values = state.get_list<double>("summary/values");
   if (names.size() != values.size()) fail(ErrorKind::Input, "{}: its summary has other names than values", label);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    result.summary.insert_or_assign(result.summary.end(), names[i], values[i]);
-  result.epochs = get_table(state, "epochs");
-  result.layers = get_table(state, "layers");
+  trial.summary.reserve(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) trial.summary.emplace_back(names[i], values[i]);
+  trial.epochs = rows_in(state, "epochs");
+  trial.layers = rows_in(state, "layers");
+  return trial;
+}
+
+ReadTrial decode_record(std::span<const std::byte> bytes, const std::string& label) {
+  TrialRecord record = view_record({}, bytes, label);
+  ReadTrial trial{std::move(record.header), {}};
+  TrialResult& result = trial.result;
+  result.spec.id = trial.header.id;
+  result.spec.replicate = trial.header.replicate;
+  result.spec.identity = identity_of(std::string(record.canonical));
+  for (const auto& [key, value] : record.settings) result.spec.settings.set(std::string(key), std::string(value));
+  result.outcome = trial.header.outcome;
+  result.reason = trial.header.reason;
+  for (const auto& [key, value] : record.provenance) result.provenance.insert_or_assign(std::string(key), value);
+  for (const auto& [key, value] : record.lineage) result.lineage.insert_or_assign(std::string(key), value);
+  for (const auto& [name, value] : record.summary) result.summary.insert_or_assign(std::string(name), value);
+  result.epochs = table_of(record.epochs);
+  result.layers = table_of(record.layers);
   return trial;
 }
 
@@ -211,7 +235,7 @@ std::optional<ReadTrial> record_in(std::span<const std::byte> file, const std::s
   return decode_record(*record, label);
 }
 
-std::optional<ReadTrial> read_record(Files& files, const std::filesystem::path& path) {
+std::optional<TrialRecord> read_record(Files& files, const std::filesystem::path& path) {
   Files::End end = files.read_end(path, kRecordReach);
   const auto note = note_of(end.bytes, end.file_size);
   const auto place = note ? record_place(*note) : std::nullopt;
@@ -222,7 +246,7 @@ std::optional<ReadTrial> read_record(Files& files, const std::filesystem::path& 
   const auto record = appendix_in(end.bytes, *note, *place);
   if (!record) return std::nullopt;
   try {
-    return decode_record(*record, path.string());
+    return view_record(std::move(end.bytes), *record, path.string());
   } catch (const Error&) {  // what is wrong with it shows when the file is read whole
     return std::nullopt;
   }

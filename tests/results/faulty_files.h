@@ -31,6 +31,9 @@ class FaultyFiles : public PosixFiles {
   End read_end(const Path& path, std::size_t count) override {
     return perform(path, [&] { return PosixFiles::read_end(path, count); });
   }
+  std::vector<std::byte> read_part(const Path& path, std::uint64_t first, std::size_t count) override {
+    return perform(path, [&] { return PosixFiles::read_part(path, first, count); });
+  }
   std::optional<Stamp> stamp(const Path& path) override {
     return perform(path, [&] { return PosixFiles::stamp(path); });
   }
@@ -58,6 +61,9 @@ class FaultyFiles : public PosixFiles {
   }
   void sync(int file, const Path& path) override {
     perform(path, [&] { PosixFiles::sync(file, path); });
+  }
+  void make_read_only(int file, const Path& path) override {
+    perform(path, [&] { PosixFiles::make_read_only(file, path); });
   }
   // Whatever close answers, the descriptor is gone.
   void close(int file, const Path& path) override {

@@ -160,7 +160,7 @@ TEST_F(HostileFile, AGroupThatContainsItselfHasAnEnd) {
 
 TEST_F(HostileFile, ASurveyIsReadAsCarefully) {
   const fs::path survey = folder_.path() / "survey.h5";
-  write_survey(files_, gather_survey(files_, out()), out(), survey, SurveyWeights::Link);
+  collect_survey(files_, out(), survey, SurveyWeights::Link);
   change(survey, [](hid_t file) {
     H5Ldelete(file, "layers", H5P_DEFAULT);
     H5Lcreate_external("/etc/passwd", "/x", file, "layers", H5P_DEFAULT, H5P_DEFAULT);
@@ -177,8 +177,7 @@ TEST_F(HostileFile, ASurveyIsReadAsCarefully) {
 TEST_F(HostileFile, PackedWeightsComeFromTheResultAlone) {
   change(result(),
          [](hid_t file) { H5Lcreate_external("/etc/passwd", "/x", file, "weights/extra", H5P_DEFAULT, H5P_DEFAULT); });
-  const Survey survey = gather_survey(files_, out());
-  EXPECT_THROW(write_survey(files_, survey, out(), folder_.path() / "s.h5", SurveyWeights::Pack), Error);
+  EXPECT_THROW(collect_survey(files_, out(), folder_.path() / "s.h5", SurveyWeights::Pack), Error);
   EXPECT_THROW(load_weights(result()), Error);
 }
 
@@ -199,8 +198,8 @@ TEST_F(HostileFile, RandomDamageUnderARightSealIsOneLine) {
     files_.replace(paths.back(), std::span<const std::byte>(sealed(std::move(image), content.note)));
   }
   std::size_t answers = 0;
-  read_trials(
-      files_, paths, [&](std::size_t, const ReadTrial&) { ++answers; },
+  read_records(
+      files_, paths, [&](std::size_t, const TrialRecord&) { ++answers; },
       [&](std::size_t i, const Error& error) {
         ++answers;
         EXPECT_TRUE(std::string(error.what()).starts_with(paths[i].string())) << error.what();

@@ -77,10 +77,8 @@ TEST(Readers, ScipyPandasAndTheReferenceReaderAgreeWithTheWriter) {
   write_trial_with_every_form(folder.path());
   PosixFiles files;
   write_sample_sweep(files, folder.path());
-  write_survey(files, gather_survey(files, folder.path()), folder.path(), folder.path() / "survey.h5",
-               SurveyWeights::Link);
-  write_survey(files, gather_survey(files, folder.path()), folder.path(), folder.path() / "packed.h5",
-               SurveyWeights::Pack);
+  collect_survey(files, folder.path(), folder.path() / "survey.h5", SurveyWeights::Link);
+  collect_survey(files, folder.path(), folder.path() / "packed.h5", SurveyWeights::Pack);
   const auto script = std::filesystem::path(WINNOW_SOURCE_DIR) / "tests/results/readers.py";
   const std::string command = std::string(kPython) + " -B " + script.string() + " " + folder.path().string();
   EXPECT_EQ(std::system(command.c_str()), 0);

@@ -216,8 +216,7 @@ TEST_F(Report, ASettingMayHaveTheNameOfASummaryValue) {
   imp.spec.settings.set("method.levels", "3");
   imp.summary["method.levels"] = 2;
   publish(files, folder_.path(), imp, kCreated);
-  const Survey survey = gather_survey(files, folder_.path());
-  write_survey(files, survey, folder_.path(), folder_.path() / "s.h5", SurveyWeights::Link);
+  collect_survey(files, folder_.path(), folder_.path() / "s.h5", SurveyWeights::Link);
   const Survey back = read_survey(files, folder_.path() / "s.h5");
   EXPECT_NE(find_column(back.trials, "setting.method.levels"), nullptr);
   const auto groups = compare(back).groups;

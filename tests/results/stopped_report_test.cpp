@@ -72,7 +72,7 @@ TEST_F(StoppedTrials, AreRowsOfTheSurveyWithAStateOfTheirOwn) {
   for (std::size_t row = 0; row < 17; ++row) stopped += cell_text(survey.trials, "state", row) == "stopped" ? 1 : 0;
   EXPECT_EQ(stopped, 5u);
   const auto path = folder_.path() / "s.h5";
-  write_survey(files_, survey, folder_.path(), path, SurveyWeights::Pack);
+  collect_survey(files_, folder_.path(), path, SurveyWeights::Pack);
   EXPECT_EQ(cell_text(read_survey(files_, path).trials, "stopped.epoch", 16), "20");
 }
 

@@ -247,7 +247,7 @@ TEST_F(Verify, RecordsOfSweepsDealsFailuresAndCrashesAreReadAndTheirNamesCompare
 
 // What collect reads of a result is the end of it; without that it reads the HDF5 content.
 TEST_F(Verify, RecordsMakeTheSurveyThatTheContentMakes) {
-  const Survey quick = gather_survey(files_, out());
+  const Survey quick = collect_survey(files_, out(), out() / "quick.h5", SurveyWeights::Link);
   for (const fs::path& path : {dense(), pupil()}) {
     const Bytes whole = files_.read(path);
     EXPECT_TRUE(read_record(files_, path).has_value());
@@ -257,9 +257,7 @@ TEST_F(Verify, RecordsMakeTheSurveyThatTheContentMakes) {
     files_.replace(path, std::span<const std::byte>(image));
     EXPECT_FALSE(read_record(files_, path).has_value());
   }
-  const Survey slow = gather_survey(files_, out());
-  write_survey(files_, quick, out(), out() / "quick.h5", SurveyWeights::Link);
-  write_survey(files_, slow, out(), out() / "slow.h5", SurveyWeights::Link);
+  collect_survey(files_, out(), out() / "slow.h5", SurveyWeights::Link);
   EXPECT_EQ(files_.read(out() / "quick.h5"), files_.read(out() / "slow.h5"));
   EXPECT_EQ(rows_of(quick.trials), 2u);
 }
