@@ -15,9 +15,10 @@
 namespace winnow {
 
 struct Contestant {
-  std::string name;                 // of the trial
-  std::string group;                // only trials of one group compete
-  std::vector<std::int64_t> rungs;  // at which it may be stopped, in epochs
+  std::string name;                         // of the trial
+  std::string group;                        // only trials of one group compete
+  std::vector<std::int64_t> rungs;          // at which it may be stopped, in epochs
+  std::int64_t epochs = 0, eval_every = 1;  // of its training, and between evaluations
 };
 // Hyperband: the bracket follows from the trial's id alone, so that other trials of a sweep move none; replicates share it.
 std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& trials);

@@ -141,6 +141,21 @@ TEST_F(RuleRun, AResultThatCannotBeReadDecidesNothing) {
   EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}}));
 }
 
+TEST_F(RuleRun, ARuleByWhichNoTrialIsJudgedBeforeItsEndIsRefused) {
+  rewrite("lr: 0.01", "lr: 0.01, eval_every: 9");
+  const RunSaid said = run();
+  EXPECT_EQ(said.code, 65) << said.err;
+  EXPECT_TRUE(said.has(
+      ":10:43: error: 'stop.halving' judges by evaluations, and no trial has one after 1ep or later and before its "
+      "end: a multiple of 'train.eval_every' must be from 1ep to 8ep, or nothing would be stopped"))
+      << said.err;
+  rewrite("eval_every: 9", "eval_every: 8");
+  const RunSaid good = winnow({"plan"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(stopped(), (Epochs{{8, 8}}));
+}
+
 TEST_F(RuleRun, ATrialThatWasLetPastItsRungIsNotStopped) {
   ASSERT_EQ(run().code, 0);
   const auto before = status();
