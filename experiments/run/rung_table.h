@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,18 +86,5 @@ class RungTable {
   std::vector<State> states_;
   std::vector<Group> groups_;
 };
-
-// What becomes of trials of which none fails and the order does not change, under a rule that decides about whole rungs: asha lets some
-// more go on, and the median rule too, of which this is the most that it can stop.
-struct RungForecast {
-  struct Rung {
-    std::int64_t epochs = 0;
-    std::size_t trials = 0, go_on = 0;
-  };
-  std::map<std::string, std::vector<Rung>> groups;
-  double epochs = 0, full = 0;  // of all trials, with the rule and without
-  std::size_t finished = 0;
-};
-RungForecast forecast(const StopRule& rule, const TrialTable& trials);
 
 }  // namespace winnow

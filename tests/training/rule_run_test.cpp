@@ -152,6 +152,8 @@ TEST_F(RuleRun, ARuleByWhichNoTrialIsJudgedBeforeItsEndIsRefused) {
   rewrite("eval_every: 9", "eval_every: 8");
   const RunSaid good = winnow({"plan"});
   EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_NE(good.out.find("9 to 1ep, 3 to 3ep, 1 to the end\n       73 epochs in place of 81"), std::string::npos)
+      << good.out;
   ASSERT_EQ(run().code, 0);
   EXPECT_EQ(stopped(), (Epochs{{8, 8}}));
 }
