@@ -10,6 +10,7 @@
 #include "experiments/results/rung_claims.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/rung_board.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -156,6 +157,25 @@ TEST_F(RuleRun, ARuleByWhichNoTrialIsJudgedBeforeItsEndIsRefused) {
       << good.out;
   ASSERT_EQ(run().code, 0);
   EXPECT_EQ(stopped(), (Epochs{{8, 8}}));
+}
+
+// It has come to a rung and waits there for the other one, which is to be trained.
+TEST_F(RuleRun, WhatWaitsAtARungIsLookedAtBeforeAnythingIsTrained) {
+  rewrite(axes(9), "  - zip: {train.lr: [0.002, 0.004], train.device: [cpu, cuda]}\n");
+  rewrite("epochs: 1", "epochs: 9");
+  const TrialTable both = trials();
+  const StopRule rule = *load_sweep(sweep_, catalog()).stop;
+  RungBoard(files_, out(), rule, both)
+      .arrived(1, {.columns = {{.name = "epoch", .values = std::vector<double>{1}},
+                               {.name = "train_loss", .values = std::vector<double>{0.1}}}});
+  const auto place = Layout(out()).stopped(both.name(1));
+  std::filesystem::create_directories(place.parent_path());
+  std::ofstream(place) << "its curve";
+  const RunSaid said = run();
+  EXPECT_EQ(said.code, 69) << said.err;
+  EXPECT_TRUE(said.has("train.device is cuda")) << said.err;
+  EXPECT_TRUE(status().stopped.size() <= 1 && status().failed.empty() && status().done.empty())
+      << "nothing was trained";
 }
 
 TEST_F(RuleRun, ATrialThatWasLetPastItsRungIsNotStopped) {
