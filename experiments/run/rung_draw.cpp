@@ -75,6 +75,7 @@ bool RungDraw::sees_work() {
 }
 
 bool RungDraw::over() {
+  if (!board_.table().waits()) board_.refresh_claims();
   if (!board_.table().waits()) return true;
   if (!just_looked_) return false;
   const auto now = Clock::now();

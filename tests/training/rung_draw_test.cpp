@@ -132,6 +132,22 @@ TEST_F(RungDrawTest, SoItDoesForATrialThatIsLeftToAnotherRun) {
   EXPECT_TRUE(ask(one, milliseconds(6000)));
 }
 
+// Where few had come somebody let it past a rung at which it would stay by what is known now.
+TEST_F(RungDrawTest, StaysForATrialThatAnotherGroupLetPastItsRung) {
+  rule_ = {.kind = StopRule::Kind::Median, .metric = "train_loss", .min = 1, .every = 1, .trials = 2, .by = {}};
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own), other = group(others);
+  EXPECT_EQ(one.next(), Taken(0));
+  EXPECT_EQ(other.next(), Taken(1));
+  others.arrived(1, curve(0.9));
+  EXPECT_EQ(other.next(), Taken(1)) << "nobody else has come";
+  own.arrived(0, curve(0.5));
+  EXPECT_EQ(one.next(), Taken(0));
+  own.finished(0);
+  EXPECT_EQ(one.next(), std::nullopt);
+  EXPECT_FALSE(one.over()) << "what it comes to may let others go on";
+}
+
 TEST_F(RungDrawTest, NobodyWaitsForATrialWhoseResultCannotBeRead) {
   const auto path = Layout(folder_).trial("bb-r0");
   std::filesystem::create_directories(path.parent_path());
