@@ -67,11 +67,11 @@ std::optional<std::size_t> RungDraw::look() {
 }
 
 bool RungDraw::sees_work() {
-  const std::vector<std::string> files = job_.files.list(Layout(job_.out).running());
-  return std::ranges::any_of(files, [&](const std::string& file) {
-    const std::string name = file.substr(0, file.rfind('.'));
-    return board_.competes(name) && is_in_work(job_.files, job_.out, name);
-  });
+  std::vector<std::string> names = job_.files.list(Layout(job_.out).running());
+  for (std::string& name : names) name.resize(std::min(name.size(), name.rfind('.')));
+  std::erase_if(names, [&](const std::string& name) { return !board_.competes(name); });
+  begun_.insert(names.begin(), names.end());
+  return std::ranges::any_of(names, [&](const std::string& name) { return is_in_work(job_.files, job_.out, name); });
 }
 
 bool RungDraw::over() {
@@ -85,7 +85,8 @@ bool RungDraw::over() {
 
 bool RungDraw::misses_some() const {
   return (job_.any_died != nullptr && *job_.any_died) ||
-         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; });
+         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; }) ||
+         std::ranges::any_of(begun_, [&](const std::string& name) { return board_.is_due(name); });
 }
 
 }  // namespace winnow

@@ -132,6 +132,20 @@ TEST_F(RungDrawTest, SoItDoesForATrialThatIsLeftToAnotherRun) {
   EXPECT_TRUE(ask(one, milliseconds(6000)));
 }
 
+// It was begun by a run that was told to stop: its heartbeat is gone, and it has not come to its rung.
+TEST_F(RungDrawTest, SoItDoesForOneThatIsInWorkNoMore) {
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own), other = group(others);
+  EXPECT_EQ(one.next(), Taken(0));
+  EXPECT_EQ(other.next(), Taken(1));
+  {
+    const ProgressFile heartbeat(files_, folder_, trials_[1], 1);
+    own.arrived(0, curve(0.5));
+    EXPECT_FALSE(ask(one, milliseconds(300)));
+  }
+  EXPECT_TRUE(ask(one, milliseconds(8000)));
+}
+
 // Where few had come somebody let it past a rung at which it would stay by what is known now.
 TEST_F(RungDrawTest, StaysForATrialThatAnotherGroupLetPastItsRung) {
   rule_ = {.kind = StopRule::Kind::Median, .metric = "train_loss", .min = 1, .every = 1, .trials = 2, .by = {}};
