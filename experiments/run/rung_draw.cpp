@@ -37,7 +37,7 @@ std::optional<std::size_t> RungDraw::take(std::size_t at) {
   pace_ = kFirstPace;
   look_at_ = {};
   saw_work_ = Clock::now();
-  note(job_.postponed[at], Postponed::Taken);
+  take_up(job_.postponed[at]);  // that another run had brought it to its rung is no end of it
   return at;
 }
 

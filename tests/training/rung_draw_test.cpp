@@ -162,6 +162,23 @@ TEST_F(RungDrawTest, StaysForATrialThatAnotherGroupLetPastItsRung) {
   EXPECT_FALSE(one.over()) << "what it comes to may let others go on";
 }
 
+TEST_F(RungDrawTest, WhatAnotherRunBroughtToItsRungIsTakenUpAgain) {
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own);
+  EXPECT_EQ(one.next(), Taken(0));
+  const auto place = Layout(folder_).stopped("bb-r0");
+  std::filesystem::create_directories(place.parent_path());
+  std::ofstream(place) << "its curve";
+  others.arrived(1, curve(0.1));
+  EXPECT_EQ(one.next(), std::nullopt);
+  EXPECT_EQ(postponed_[1], Postponed::Ended);
+  own.arrived(0, curve(0.5));
+  std::optional<std::size_t> found;
+  for (int i = 0; i < 200 && !(found = one.next()); ++i) std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(found, Taken(1));
+  EXPECT_EQ(postponed_[1], Postponed::Taken) << "if its process dies now, it has not ended";
+}
+
 TEST_F(RungDrawTest, NobodyWaitsForATrialWhoseResultCannotBeRead) {
   const auto path = Layout(folder_).trial("bb-r0");
   std::filesystem::create_directories(path.parent_path());
