@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "experiments/cli/sweep_plan.h"
-#include "experiments/run/rung_table.h"
+#include "experiments/run/rung_forecast.h"
 #include "experiments/run/shard_assignment.h"
 
 namespace winnow {

@@ -2,6 +2,7 @@
 #include "experiments/cli/sweep_plan.h"
 #include "experiments/results/layout.h"
 #include "experiments/run/rung_board.h"
+#include "experiments/run/rung_forecast.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -25,19 +26,18 @@ std::string stop_text(const SweepPlan& plan) {
   if (!plan.sweep.stop) return "";
   const StopRule& rule = *plan.sweep.stop;
   const RungForecast known = forecast(rule, plan.sweep.trials);
-  const bool more = rule.kind == StopRule::Kind::Asha || rule.kind == StopRule::Kind::Median;
   std::string text = fmt::format("stop   {}\n", rule.text());
   std::size_t shown = 0;
   for (const auto& [group, rungs] : known.groups) {
     if (rungs.empty() || ++shown > kListedContests) continue;
-    text += fmt::format("       {}:", group.empty() ? "all trials" : group);
+    text += fmt::format("       {}:{}", group.empty() ? "all trials" : group, known.exact ? "" : " at least");
     for (const auto& rung : rungs) text += fmt::format(" {} to {}ep,", rung.trials, rung.epochs);
     text += fmt::format(" {} to the end\n", rungs.back().go_on);
   }
   if (shown > kListedContests)
     text += fmt::format("       and {} more groups (--json lists them)\n", shown - kListedContests);
   text += fmt::format("       {}{:.0f} epochs in place of {:.0f} ({:.0f} %), {} of {} to {} end; now {} to train\n",
-                      more ? "at least " : "", known.epochs, known.full, 100 * known.epochs / known.full,
+                      known.exact ? "" : "at least ", known.epochs, known.full, 100 * known.epochs / known.full,
                       known.finished, counted(plan.sweep.trials.size(), "trial"), known.finished == 1 ? "its" : "their",
                       left_by_rule(plan));
   std::size_t phased = 0;

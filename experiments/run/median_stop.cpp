@@ -25,6 +25,8 @@ Standing standing_at(const Table& epochs, const std::string& metric, bool least_
     sum += value;
     if ((*places)[row] < static_cast<double>(rung)) continue;
     found.mean = sum / static_cast<double>(row + 1);
+    // By rounding, the mean of equal values can be better than each of them: a curve that stands still would be worse than itself.
+    if (least_is_best ? found.mean < found.best : found.mean > found.best) found.mean = found.best;
     return found;
   }
   return {};

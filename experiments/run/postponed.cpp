@@ -11,6 +11,8 @@ void note(Postponed& place, Postponed what) {
   }
 }
 
+void take_up(Postponed& place) { std::atomic_ref(place).store(Postponed::Taken); }
+
 Postponed seen(Postponed& place) { return std::atomic_ref<Postponed>(place); }
 
 }  // namespace winnow

@@ -11,6 +11,7 @@ namespace winnow {
 enum class Postponed : std::uint8_t { Untouched, Waiting, Taken, InWorkElsewhere, Suspect, Ended };
 
 void note(Postponed& place, Postponed what);  // by any number of processes at once
+void take_up(Postponed& place);               // Taken, though it had ended: by the only one that has it now
 Postponed seen(Postponed& place);             // while others note
 
 }  // namespace winnow

@@ -22,10 +22,10 @@ void RuleRounds::check_shard() const {
 }
 
 void RuleRounds::leave_out_stopped(std::span<Found> found) const {
-  const std::vector<char> due =
-      RuleState(job_.files, job_.options.out, job_.rule, job_.trials).due(found, job_.options.retry_failed);
+  RuleState state(job_.files, job_.options.out, job_.rule, job_.trials);
+  const std::vector<char> due = state.due(found, job_.options.retry_failed), waits = state.waits(due);
   for (std::size_t at = 0; at < found.size(); ++at) {
-    if (due[at] == 0 && found[at] == Found::Nothing) found[at] = Found::Stopped;
+    if (due[at] == 0 && found[at] == Found::Nothing) found[at] = waits[at] != 0 ? Found::Waits : Found::Stopped;
   }
 }
 

@@ -31,7 +31,7 @@ class RuleRounds {
 
   // Error{Usage} where this run has not all that compete.
   void check_shard() const;
-  // Of what is left, the rule lets some stay where they are: these become Found::Stopped.
+  // Of what is left, the rule lets some stay where they are: these become Found::Stopped, or Found::Waits.
   void leave_out_stopped(std::span<Found> found) const;
   // Trains these trials, and those that they let past a rung. False, on all ranks: asked to stop.
   using Round = std::function<bool(const std::vector<std::size_t>& due)>;

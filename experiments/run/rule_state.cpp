@@ -1,5 +1,8 @@
 #include "experiments/run/rule_state.h"
 
+#include <set>
+#include <string>
+
 #include "core/error.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
@@ -49,6 +52,19 @@ std::vector<char> RuleState::due(std::span<const Found> found, bool retry) {
     if (table.is_due(at) || again) due[at] = 1;
   }
   return due;
+}
+
+std::vector<char> RuleState::waits(std::span<const char> due) const {
+  const RungTable& table = board_.table();
+  std::set<std::string> open;  // groups
+  for (std::size_t at = 0; at < due.size(); ++at) {
+    if (due[at] != 0) open.insert(table.contestant(at).group);
+  }
+  std::vector<char> waits(due.size(), 0);
+  for (std::size_t at = 0; at < due.size(); ++at) {
+    if (due[at] == 0 && board_.target(at) && open.contains(table.contestant(at).group)) waits[at] = 1;
+  }
+  return waits;
 }
 
 }  // namespace winnow

@@ -19,6 +19,8 @@ class RuleState {
   // By trial: whether it is due; some were let past a rung by this call.
   // `found`: of each trial, before this run trained any. `retry`: what failed before is due.
   std::vector<char> due(std::span<const Found> found, bool retry);
+  // By trial: whether it stays at a rung while others that it competes with are `due`, which can let it go on.
+  std::vector<char> waits(std::span<const char> due) const;
 
  private:
   void take_in_result(std::size_t at);

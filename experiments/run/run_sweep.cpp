@@ -161,6 +161,8 @@ class SweepRunner {
     if (mine_[at] == 0) return false;
     return found_[at] == Found::Nothing || (options_.retry_failed && found_[at] == Found::FailedBefore);
   }
+  // Now, or when the rule lets it past its rung.
+  bool may_train(std::size_t at) const { return is_left(at) || found_[at] == Found::Waits; }
 
   void announce() {
     std::set<int> widths;
@@ -229,7 +231,7 @@ class SweepRunner {
     });
     world_.broadcast(std::as_writable_bytes(std::span(mine_)), 0);
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
-    devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return is_left(at); }), may_fork_);
+    devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return may_train(at); }), may_fork_);
   }
 
   std::vector<Found> found_of_mine() const {
@@ -289,7 +291,7 @@ class SweepRunner {
       if (world_.rank() != 0) return;
       std::vector<std::optional<std::pair<double, double>>> known(trials_.setups());
       for (std::size_t i = 0; i < trials_.size(); ++i) {
-        if (!is_left(i)) continue;
+        if (!may_train(i)) continue;
         if (!known[trials_.setup(i)]) known[trials_.setup(i)] = estimated_times(trials_[i]);
         costs_[i] = known[trials_.setup(i)]->first;
         step_costs_[i] = known[trials_.setup(i)]->second;
@@ -299,7 +301,7 @@ class SweepRunner {
   }
 
   void find_data() {
-    const DataCheck check = check_data(trials_.distinct_below("data", [&](std::size_t at) { return is_left(at); }));
+    const DataCheck check = check_data(trials_.distinct_below("data", [&](std::size_t at) { return may_train(at); }));
     if (!check.problems.empty()) fail(ErrorKind::Input, "{}", fmt::join(check.problems, "\n"));
     for (const std::string& remark : check.remarks) console_.line("note " + remark);
   }
@@ -326,7 +328,7 @@ class SweepRunner {
   const StopRule* rule_;  // null: every trial is trained to its end
   std::optional<RuleRounds> rule_rounds_;
   std::vector<Found> found_;                                  // of each trial, before any training
-  std::vector<double> costs_;                                 // of each trial that is left: seconds by estimate
+  std::vector<double> costs_;                                 // of each trial that may be trained: seconds by estimate
   std::vector<double> step_costs_;                            // and of a step of it, on the rank that plans
   std::vector<char> mine_;                                    // of each trial: is it of this shard
   FrontDesk desk_;                                            // rank 0's

@@ -21,6 +21,10 @@ RungBoard::RungBoard(Files& files, const std::filesystem::path& out, const StopR
       table_(rule, contestants(rule, trials)),
       by_name_(trials.positions()) {
   refresh();
+  refresh_claims();
+}
+
+void RungBoard::refresh_claims() {
   for (const RungClaim& claim : claims_in(files_, folder_)) {
     const auto trial = by_name_.find(claim.trial);
     if (trial == by_name_.end()) continue;

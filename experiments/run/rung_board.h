@@ -21,9 +21,11 @@ class RungBoard {
  public:
   RungBoard(Files& files, const std::filesystem::path& out, const StopRule& rule, const TrialTable& trials);
 
-  bool refresh();  // takes in what others have written since, if there is anything
+  bool refresh();         // takes in what others have written since, if there is anything
+  void refresh_claims();  // and whom they have let past a rung: what they knew then may be no reason for it now
   const RungTable& table() const { return table_; }
   bool competes(const std::string& name) const { return by_name_.contains(name); }
+  bool is_due(const std::string& name) const { return table_.is_due(by_name_.at(name)); }  // of one that competes
   // A trial that is let past a rung and this caller's to train. Nothing: none by what is known now.
   std::optional<std::size_t> claim();
 

@@ -37,7 +37,7 @@ std::optional<std::size_t> RungDraw::take(std::size_t at) {
   pace_ = kFirstPace;
   look_at_ = {};
   saw_work_ = Clock::now();
-  note(job_.postponed[at], Postponed::Taken);
+  take_up(job_.postponed[at]);  // that another run had brought it to its rung is no end of it
   return at;
 }
 
@@ -67,14 +67,15 @@ std::optional<std::size_t> RungDraw::look() {
 }
 
 bool RungDraw::sees_work() {
-  const std::vector<std::string> files = job_.files.list(Layout(job_.out).running());
-  return std::ranges::any_of(files, [&](const std::string& file) {
-    const std::string name = file.substr(0, file.rfind('.'));
-    return board_.competes(name) && is_in_work(job_.files, job_.out, name);
-  });
+  std::vector<std::string> names = job_.files.list(Layout(job_.out).running());
+  for (std::string& name : names) name.resize(std::min(name.size(), name.rfind('.')));
+  std::erase_if(names, [&](const std::string& name) { return !board_.competes(name); });
+  begun_.insert(names.begin(), names.end());
+  return std::ranges::any_of(names, [&](const std::string& name) { return is_in_work(job_.files, job_.out, name); });
 }
 
 bool RungDraw::over() {
+  if (!board_.table().waits()) board_.refresh_claims();
   if (!board_.table().waits()) return true;
   if (!just_looked_) return false;
   const auto now = Clock::now();
@@ -84,7 +85,8 @@ bool RungDraw::over() {
 
 bool RungDraw::misses_some() const {
   return (job_.any_died != nullptr && *job_.any_died) ||
-         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; });
+         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; }) ||
+         std::ranges::any_of(begun_, [&](const std::string& name) { return board_.is_due(name); });
 }
 
 }  // namespace winnow

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "experiments/run/rung_board.h"
@@ -18,8 +20,9 @@ class RungDraw final : public Draw {
   RungDraw(const TrialDraw::Job& job, RungBoard& board, std::span<const std::size_t> list, Tickets& tickets);
   std::optional<std::size_t> next() override;
   // Where trials that are in work can let others go on, only when nobody is seen to have one in work for as long as a heartbeat may be late:
-  // on a slow file system it may not be seen. Sooner where a process of this run has died, or another run had a trial in work. While
-  // nothing changes it looks less and less often, and in between says that it is not over.
+  // on a slow file system it may not be seen. Sooner where a process of this run has died, where another run had a trial in work, or where
+  // one was in work, is so no more and has not come to its rung. While nothing changes it looks less and less often, and in between says
+  // that it is not over.
   bool over() override;
 
  private:
@@ -38,6 +41,7 @@ class RungDraw final : public Draw {
   Clock::duration pace_;            // between this look and the next
   Clock::time_point look_at_ = {};  // the next look
   Clock::time_point saw_work_;      // or took something up
+  std::set<std::string> begun_;     // competitors that somebody was seen to have begun with
 };
 
 }  // namespace winnow

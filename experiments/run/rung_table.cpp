@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "core/setting_text.h"
@@ -30,7 +31,10 @@ std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& tria
   for (std::size_t at = 0; at < trials.size(); ++at) {
     Contestant one{.name = trials.name(at),
                    .group = {},
-                   .rungs = rule.rungs(parse_length(trials.text(at, "train.epochs")).value_or(Length{}).count)};
+                   .rungs = {},
+                   .epochs = parse_length(trials.text(at, "train.epochs")).value_or(Length{}).count};
+    if (const std::string* every = trials.find(at, kEvalEvery)) one.eval_every = parse_integer(*every).value_or(1);
+    one.rungs = rule.rungs(one.epochs, one.eval_every);
     for (const std::string& key : rule.by) {
       const std::string* value = trials.find(at, key);
       one.group += fmt::format("{}{}={}", one.group.empty() ? "" : ", ", key, value == nullptr ? "" : *value);
@@ -206,42 +210,6 @@ bool RungTable::waits() const {
     return state.promoted < state.settled.size() && !state.settled[state.promoted] && !state.finished &&
            !state.left_out;
   });
-}
-
-RungForecast forecast(const StopRule& rule, const TrialTable& trials) {
-  StopRule whole = rule;
-  if (rule.kind == StopRule::Kind::Asha) whole.kind = StopRule::Kind::Halving;
-  // Their order is that of their numbers: the median rule decides by values, and of equal ones it would stop none.
-  const auto arrive = [&](std::size_t trial, std::size_t rung, RungTable& table) {
-    const double value = rule.kind == StopRule::Kind::Median ? static_cast<double>(trial) : 0;
-    table.arrive({trial, rung}, value, value);
-  };
-  const std::vector<Contestant> all = contestants(rule, trials);
-  RungTable table(whole, all);
-  RungForecast found;
-  for (std::size_t trial = 0; trial < all.size(); ++trial) {
-    const Contestant& one = all[trial];
-    auto& rungs = found.groups[one.group];
-    for (std::size_t i = rungs.size(); i < one.rungs.size(); ++i) rungs.push_back({.epochs = one.rungs[i]});
-    if (!one.rungs.empty()) arrive(trial, 0, table);
-    if (!one.rungs.empty()) ++rungs[0].trials;
-  }
-  while (const auto step = table.next()) {
-    auto& rungs = found.groups[all[step->trial].group];
-    ++rungs[step->rung].go_on;
-    table.promote(*step);
-    if (!table.target(step->trial)) continue;
-    ++rungs[step->rung + 1].trials;
-    arrive(step->trial, step->rung + 1, table);
-  }
-  for (std::size_t trial = 0; trial < all.size(); ++trial) {
-    const auto length = static_cast<double>(parse_length(trials.text(trial, "train.epochs")).value_or(Length{}).count);
-    const auto stays = table.target(trial);
-    found.full += length;
-    found.epochs += stays ? static_cast<double>(all[trial].rungs[*stays]) : length;
-    found.finished += stays ? 0 : 1;
-  }
-  return found;
 }
 
 }  // namespace winnow

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,9 +14,10 @@
 namespace winnow {
 
 struct Contestant {
-  std::string name;                 // of the trial
-  std::string group;                // only trials of one group compete
-  std::vector<std::int64_t> rungs;  // at which it may be stopped, in epochs
+  std::string name;                         // of the trial
+  std::string group;                        // only trials of one group compete
+  std::vector<std::int64_t> rungs;          // at which it may be stopped, in epochs
+  std::int64_t epochs = 0, eval_every = 1;  // of its training, and between evaluations
 };
 // Hyperband: the bracket follows from the trial's id alone, so that other trials of a sweep move none; replicates share it.
 std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& trials);
@@ -86,18 +86,5 @@ class RungTable {
   std::vector<State> states_;
   std::vector<Group> groups_;
 };
-
-// What becomes of trials of which none fails and the order does not change, under a rule that decides about whole rungs: asha lets some
-// more go on, and the median rule too, of which this is the most that it can stop.
-struct RungForecast {
-  struct Rung {
-    std::int64_t epochs = 0;
-    std::size_t trials = 0, go_on = 0;
-  };
-  std::map<std::string, std::vector<Rung>> groups;
-  double epochs = 0, full = 0;  // of all trials, with the rule and without
-  std::size_t finished = 0;
-};
-RungForecast forecast(const StopRule& rule, const TrialTable& trials);
 
 }  // namespace winnow

@@ -98,11 +98,12 @@ bool SweepRounds::run_round(int ranks, std::vector<std::size_t> list, InWorkElse
 
 // `at_once`: trials that each trains; 0: as many as make it faster.
 bool SweepRounds::run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
-  // A single trial can let others past a rung.
+  // A single trial can let all others past a rung.
   const std::size_t most = job_.rule != nullptr ? job_.trials.size() : list.size();
   const int workers = static_cast<int>(std::min(static_cast<std::size_t>(job_.cores.workers), most));
   constexpr int kMostAtOnce = 16;  // where nobody says
-  const int share = (static_cast<int>(list.size()) + workers - 1) / workers;
+  const int share =
+      static_cast<int>((most + static_cast<std::size_t>(workers) - 1) / static_cast<std::size_t>(workers));
   const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
                                 .from_the_start = at_once > 0};
   return WorkerCrew({.trials = job_.trials,

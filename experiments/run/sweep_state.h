@@ -15,8 +15,8 @@
 namespace winnow {
 
 // FailedBefore: no result, but the record of a failure. Unreadable: a file is in the place of the result and cannot be read, so the trial can neither count nor be published.
-// Stopped: no result, and by the rule of its sweep it is not to go on.
-enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreadable, Stopped };
+// Stopped: no result, and by the rule of its sweep it is not to go on. Waits: the same, but what is to be trained now can let it go on.
+enum class Found : std::uint8_t { Nothing, Done, Diverged, FailedBefore, Unreadable, Stopped, Waits };
 
 // The trial's result, if there is one, after every byte or the whole content was checked. What is wrong with an
 // unreadable one is added to `problems`, one line a file.

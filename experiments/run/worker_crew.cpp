@@ -146,12 +146,16 @@ void WorkerCrew::train(int worker, int lane, const Here& here, std::span<const s
 
 // Published already when its process died?
 bool WorkerCrew::is_settled(std::size_t at) {
+  std::vector<std::string> problems;
+  const std::string name = job_.trials.name(at);
+  const Found found = find_result(job_.files, job_.options.out, name, problems);
   if (board_.postponed()[at] == Postponed::Ended) {
-    job_.desk.tell_if_untold({.at = at, .end = TrialEnd::Elsewhere, .text = "ended, and then its process"});
+    const auto reason = found == Found::Nothing ? failure_reason(job_.files, job_.options.out, name) : std::nullopt;
+    job_.desk.tell_if_untold(
+        reason ? TrialNews{.at = at, .end = TrialEnd::Failed, .text = "failed: " + *reason}
+               : TrialNews{.at = at, .end = TrialEnd::Elsewhere, .text = "ended, and then its process"});
     return true;
   }
-  std::vector<std::string> problems;
-  const Found found = find_result(job_.files, job_.options.out, job_.trials.name(at), problems);
   if (found != Found::Done && found != Found::Diverged) return false;
   const bool diverged = found == Found::Diverged;
   ++job_.tally[diverged ? Tally::Diverged : Tally::Trained];

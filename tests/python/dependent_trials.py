@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, digests
+from runs import ENVIRONMENT, Winnow, digests
 
-WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+winnow = Winnow(Path(sys.argv[1]).resolve(), sys.argv[2])
 LIMIT = 300  # seconds
 
 SWEEP = """
@@ -37,17 +37,6 @@ axes:
 TRIALS = 12
 
 
-def command(*args, ranks=0):
-    launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
-    return [*launch, str(WINNOW), *map(str, args)]
-
-
-def winnow(*args, ranks=0, expect=0):
-    done = subprocess.run(command(*args, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
-    assert done.returncode == expect, f"{args} on {ranks} ranks: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
 def failures(out):
     return {path.stem: json.loads(path.read_text())["reason"] for path in (out / "failed").glob("*.json")}
 
@@ -57,7 +46,7 @@ def trained(done):
 
 
 def start(*args, ranks=0):
-    return subprocess.Popen(command(*args, ranks=ranks), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(winnow.command(*args, ranks=ranks), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def kill_all(root):

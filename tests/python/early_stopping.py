@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, digests, newest_checkpoints
+from runs import ENVIRONMENT, Winnow, digests, newest_checkpoints
 
-WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+winnow = Winnow(Path(sys.argv[1]).resolve(), sys.argv[2])
 FAULTS = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 and sys.argv[3] else None
 LIMIT = 300  # seconds
 
@@ -40,17 +40,6 @@ def write_sweep(folder, name, rule, examples=640):
     path = folder / f"{name}.yaml"
     path.write_text(SWEEP.replace("RULE", f"stop: {{{rule}}}" if rule else "").replace("EXAMPLES", str(examples)))
     return path
-
-
-def command(*args, ranks=0):
-    launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
-    return [*launch, str(WINNOW), *map(str, args)]
-
-
-def winnow(*args, ranks=0, expect=0):
-    done = subprocess.run(command(*args, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
-    assert done.returncode == expect, f"{args} on {ranks} ranks: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 def stopped(out):
@@ -132,7 +121,7 @@ def the_median_stops_no_more_than_half(folder, full):
     report = winnow("report", folder / "median-one").stdout
     assert "by median: {metric: val_acc, min: 1ep, every: 2ep, trials: 6, by:" in report, report
     plan = winnow("plan", folder / "now.yaml", "-o", folder / "nothing").stdout
-    assert "12 to 1ep, 6 to 3ep, 5 to 5ep" in plan and "at least" in plan, plan
+    assert "12 to 1ep, 6 to 3ep, 3 to 5ep" in plan and "at least" in plan, plan
 
 
 def a_kill_changes_nothing(folder, rule):
@@ -143,7 +132,7 @@ def a_kill_changes_nothing(folder, rule):
     kills = 0
     for seconds in (0.4, 0.7, 1.0, 1.5, 2.0, 3.0):
         ranks = 2 if kills % 2 else 0
-        job = subprocess.Popen(command("run", sweep, "-o", out, "--threads", "1", *([] if ranks else ["--workers", "3"]), ranks=ranks),
+        job = subprocess.Popen(winnow.command("run", sweep, "-o", out, "--threads", "1", *([] if ranks else ["--workers", "3"]), ranks=ranks),
                                env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         if job.poll() is not None:
@@ -165,7 +154,7 @@ def workers_of(job):
 def a_worker_that_dies_changes_nothing(folder, rule):
     """The run goes on with what it had in hand, and nobody waits for it."""
     sweep, out = write_sweep(folder, "now", rule, examples=6400), folder / "worker"
-    job = subprocess.Popen(command("run", sweep, "-o", out, "--threads", "1", "--workers", "3"), env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+    job = subprocess.Popen(winnow.command("run", sweep, "-o", out, "--threads", "1", "--workers", "3"), env=ENVIRONMENT, stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, text=True)
     killed, limit = 0, time.monotonic() + LIMIT
     while killed < 2 and job.poll() is None and time.monotonic() < limit:
@@ -186,7 +175,7 @@ def a_kill_at_any_operation_changes_nothing(folder, rule):
 
     def run(out, **faults):
         environment = ENVIRONMENT | {"LD_PRELOAD": str(FAULTS), "FAULT_FOLDER": str(out)} | {f"FAULT_{key}": str(value) for key, value in faults.items()}
-        return subprocess.run(command("run", sweep, "-o", out, "--threads", "1", "--workers", "1"), env=environment, capture_output=True, text=True,
+        return subprocess.run(winnow.command("run", sweep, "-o", out, "--threads", "1", "--workers", "1"), env=environment, capture_output=True, text=True,
                               timeout=LIMIT)
 
     assert run(folder / "counted", LOG=log).returncode == 0

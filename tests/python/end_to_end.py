@@ -13,9 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, digests
+from runs import ENVIRONMENT, Winnow, digests
 
-WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
+WINNOW = Path(sys.argv[1]).resolve()
+winnow = Winnow(WINNOW, sys.argv[2])
 
 SWEEP = """
 sweep: end-to-end
@@ -32,13 +33,6 @@ axes:
     key: method.name
   - replicate: 2
 """
-
-
-def winnow(*args, ranks=0, expect=0, text=None):
-    launch = [MPIEXEC, "--oversubscribe", "-n", str(ranks)] if ranks else []
-    done = subprocess.run([*launch, WINNOW, *map(str, args)], env=ENVIRONMENT, capture_output=True, text=True, input=text, timeout=300)
-    assert done.returncode == expect, f"{args}: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 def results(out):
@@ -164,7 +158,7 @@ def main():
         long.write_text(SWEEP.replace("EPOCHS", "40"))
         winnow("run", long, "-o", folder / "undisturbed", "--threads", "1", ranks=2)
         for seconds in (0.6, 1.2):
-            job = subprocess.Popen([MPIEXEC, "--oversubscribe", "-n", "2", WINNOW, "run", long, "-o", folder / "killed", "--threads", "1"],
+            job = subprocess.Popen(winnow.command("run", long, "-o", folder / "killed", "--threads", "1", ranks=2),
                                    env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
             time.sleep(seconds)
             os.killpg(job.pid, signal.SIGKILL)

@@ -1,10 +1,28 @@
-"""What tests that run whole sweeps have in common: the environment of their processes, and what is in their output folders."""
+"""What tests that run whole sweeps have in common: how they start winnow, and what is in its output folders."""
 import json
 import os
 import re
+import subprocess
 import zlib
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
+
+
+class Winnow:
+    """The program, alone or on so many ranks."""
+
+    def __init__(self, program, mpiexec, limit=300):
+        self.program, self.mpiexec, self.limit = program, mpiexec, limit  # seconds
+
+    def command(self, *args, ranks=0):
+        launch = [self.mpiexec, "--oversubscribe", "-n", str(ranks)] if ranks else []
+        return [*launch, str(self.program), *map(str, args)]
+
+    def __call__(self, *args, ranks=0, expect=0, text=None):
+        """Runs to its end, with `text` to read."""
+        done = subprocess.run(self.command(*args, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, input=text, timeout=self.limit)
+        assert done.returncode == expect, f"{args} on {ranks} ranks: exit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+        return done
 
 
 def digests(out):

@@ -31,6 +31,16 @@ TEST_F(StopSection, TheMedianRuleHasRungsInEqualSteps) {
   EXPECT_EQ(stop_rule_of(to_json(*other.stop)).text(), other.stop->text());
 }
 
+// Where a trial is evaluated at its end alone, nothing can stop it.
+TEST_F(StopSection, ARungIsOneOfATrialThatIsEvaluatedThereBeforeItsEnd) {
+  const StopRule rule = {.kind = StopRule::Kind::Halving, .metric = "val_acc", .min = 1, .eta = 3};
+  EXPECT_EQ(rule.rungs(12, 5), (std::vector<std::int64_t>{1, 3, 9})) << "judged after 5, 5 and 10";
+  EXPECT_EQ(rule.rungs(10, 5), (std::vector<std::int64_t>{1, 3}));
+  EXPECT_EQ(rule.rungs(12, 11), (std::vector<std::int64_t>{1, 3, 9}));
+  EXPECT_TRUE(rule.rungs(12, 12).empty());
+  EXPECT_TRUE(rule.rungs(12, 1000).empty());
+}
+
 TEST_F(StopSection, TheRuleIsNoPartOfATrialsName) {
   const Sweep with = load(dense_ + "stop: {halving: {metric: test_acc, min: 20ep, eta: 4, by: [train.lr]}}\n");
   EXPECT_EQ(with.trials.name(0), load(dense_).trials.name(0));

@@ -35,6 +35,16 @@ TEST(MedianStop, OfACurveTheBestAndTheMeanUpToTheRungCount) {
   EXPECT_TRUE(std::isnan(spoilt.mean));
 }
 
+// 0.1 + 0.1 + 0.1 is more than 0.3.
+TEST(MedianStop, ACurveThatStandsStillIsNotWorseThanItself) {
+  ASSERT_GT((0.1 + 0.1 + 0.1) / 3, 0.1);
+  const Table epochs = curve({1, 2, 3}, {0.1, 0.1, 0.1});
+  for (const bool least_is_best : {false, true}) {
+    const std::vector<Standing> all(3, standing_at(epochs, "val_acc", least_is_best, 3));
+    EXPECT_EQ(stopped_by_median(all, least_is_best, kAny), (Stays{0, 0, 0}));
+  }
+}
+
 TEST(MedianStop, WhoseBestIsWorseThanTheMedianOfMeansStays) {
   // Means 0.1, 0.3, 0.5, 0.7, 0.9: the median is 0.5.
   const std::vector<Standing> all = {{0.2, 0.1}, {0.6, 0.3}, {0.55, 0.5}, {0.7, 0.7}, {0.9, 0.9}};

@@ -10,6 +10,7 @@
 #include "experiments/results/rung_claims.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/run/rung_board.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -139,6 +140,42 @@ TEST_F(RuleRun, AResultThatCannotBeReadDecidesNothing) {
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(status().done.size(), 1u);
   EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}}));
+}
+
+TEST_F(RuleRun, ARuleByWhichNoTrialIsJudgedBeforeItsEndIsRefused) {
+  rewrite("lr: 0.01", "lr: 0.01, eval_every: 9");
+  const RunSaid said = run();
+  EXPECT_EQ(said.code, 65) << said.err;
+  EXPECT_TRUE(said.has(
+      ":10:43: error: 'stop.halving' judges by evaluations, and no trial has one after 1ep or later and before its "
+      "end: a multiple of 'train.eval_every' must be from 1ep to 8ep, or nothing would be stopped"))
+      << said.err;
+  rewrite("eval_every: 9", "eval_every: 8");
+  const RunSaid good = winnow({"plan"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_NE(good.out.find("9 to 1ep, 3 to 3ep, 1 to the end\n       73 epochs in place of 81"), std::string::npos)
+      << good.out;
+  ASSERT_EQ(run().code, 0);
+  EXPECT_EQ(stopped(), (Epochs{{8, 8}}));
+}
+
+// It has come to a rung and waits there for the other one, which is to be trained.
+TEST_F(RuleRun, WhatWaitsAtARungIsLookedAtBeforeAnythingIsTrained) {
+  rewrite(axes(9), "  - zip: {train.lr: [0.002, 0.004], train.device: [cpu, cuda]}\n");
+  rewrite("epochs: 1", "epochs: 9");
+  const TrialTable both = trials();
+  const StopRule rule = *load_sweep(sweep_, catalog()).stop;
+  RungBoard(files_, out(), rule, both)
+      .arrived(1, {.columns = {{.name = "epoch", .values = std::vector<double>{1}},
+                               {.name = "train_loss", .values = std::vector<double>{0.1}}}});
+  const auto place = Layout(out()).stopped(both.name(1));
+  std::filesystem::create_directories(place.parent_path());
+  std::ofstream(place) << "its curve";
+  const RunSaid said = run();
+  EXPECT_EQ(said.code, 69) << said.err;
+  EXPECT_TRUE(said.has("train.device is cuda")) << said.err;
+  EXPECT_TRUE(status().stopped.size() <= 1 && status().failed.empty() && status().done.empty())
+      << "nothing was trained";
 }
 
 TEST_F(RuleRun, ATrialThatWasLetPastItsRungIsNotStopped) {

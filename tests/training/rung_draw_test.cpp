@@ -132,6 +132,53 @@ TEST_F(RungDrawTest, SoItDoesForATrialThatIsLeftToAnotherRun) {
   EXPECT_TRUE(ask(one, milliseconds(6000)));
 }
 
+// It was begun by a run that was told to stop: its heartbeat is gone, and it has not come to its rung.
+TEST_F(RungDrawTest, SoItDoesForOneThatIsInWorkNoMore) {
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own), other = group(others);
+  EXPECT_EQ(one.next(), Taken(0));
+  EXPECT_EQ(other.next(), Taken(1));
+  {
+    const ProgressFile heartbeat(files_, folder_, trials_[1], 1);
+    own.arrived(0, curve(0.5));
+    EXPECT_FALSE(ask(one, milliseconds(300)));
+  }
+  EXPECT_TRUE(ask(one, milliseconds(8000)));
+}
+
+// Where few had come somebody let it past a rung at which it would stay by what is known now.
+TEST_F(RungDrawTest, StaysForATrialThatAnotherGroupLetPastItsRung) {
+  rule_ = {.kind = StopRule::Kind::Median, .metric = "train_loss", .min = 1, .every = 1, .trials = 2, .by = {}};
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own), other = group(others);
+  EXPECT_EQ(one.next(), Taken(0));
+  EXPECT_EQ(other.next(), Taken(1));
+  others.arrived(1, curve(0.9));
+  EXPECT_EQ(other.next(), Taken(1)) << "nobody else has come";
+  own.arrived(0, curve(0.5));
+  EXPECT_EQ(one.next(), Taken(0));
+  own.finished(0);
+  EXPECT_EQ(one.next(), std::nullopt);
+  EXPECT_FALSE(one.over()) << "what it comes to may let others go on";
+}
+
+TEST_F(RungDrawTest, WhatAnotherRunBroughtToItsRungIsTakenUpAgain) {
+  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+  RungDraw one = group(own);
+  EXPECT_EQ(one.next(), Taken(0));
+  const auto place = Layout(folder_).stopped("bb-r0");
+  std::filesystem::create_directories(place.parent_path());
+  std::ofstream(place) << "its curve";
+  others.arrived(1, curve(0.1));
+  EXPECT_EQ(one.next(), std::nullopt);
+  EXPECT_EQ(postponed_[1], Postponed::Ended);
+  own.arrived(0, curve(0.5));
+  std::optional<std::size_t> found;
+  for (int i = 0; i < 200 && !(found = one.next()); ++i) std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(found, Taken(1));
+  EXPECT_EQ(postponed_[1], Postponed::Taken) << "if its process dies now, it has not ended";
+}
+
 TEST_F(RungDrawTest, NobodyWaitsForATrialWhoseResultCannotBeRead) {
   const auto path = Layout(folder_).trial("bb-r0");
   std::filesystem::create_directories(path.parent_path());

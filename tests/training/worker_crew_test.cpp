@@ -107,6 +107,26 @@ class LastBreathFiles final : public PosixFiles {
   }
 };
 
+// The process of a trial that has failed dies as it is about to tell so.
+class SilencedFiles final : public PosixFiles {
+ protected:
+  void write(int file, Bytes bytes, const Path& path) override {
+    if (path.string().find("/failed/") != std::string::npos) {
+      static FatalWords words;
+      std::cerr.rdbuf(&words);
+    }
+    PosixFiles::write(file, bytes, path);
+  }
+
+ private:
+  class FatalWords final : public std::streambuf {
+    std::streamsize xsputn(const char*, std::streamsize size) override {
+      ::kill(::getpid(), SIGKILL);
+      return size;
+    }
+  };
+};
+
 class Crew : public RunFixture {
  protected:
   Crew() : RunFixture("  - replicate: 3\n") {}
@@ -199,6 +219,15 @@ TEST_F(Crew, OnlyWordsOfTheTrialItselfAreTheReasonOfItsFailure) {
   EXPECT_EQ(crash(1), killed) << "neither news nor the words of the trial before";
   EXPECT_EQ(crash(2), killed + ": words of -r2") << "which news followed";
   EXPECT_EQ(postponed_, (std::vector{Postponed::Ended, Postponed::Suspect, Postponed::Suspect}));
+}
+
+TEST_F(Crew, WhoDiesBeforeItTellsOfAFailureIsHeardAllTheSame) {
+  specs_[2].needs.push_back({"dense", "teacher", "method.teacher", "00aa-r0"});
+  SilencedFiles files;
+  run<WorkerCrew>(files, 1);
+  EXPECT_EQ(tally_[Tally::Trained], 2);
+  EXPECT_EQ(tally_[Tally::Failed], 1);
+  EXPECT_NE(said_.str().find("failed: its teacher 00aa-r0 has no result"), std::string::npos) << said_.str();
 }
 
 // Otherwise the journal has it in work for as long as the run goes on.
