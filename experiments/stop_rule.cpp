@@ -21,10 +21,9 @@ std::string StopRule::key() const {
   return sha256_hex(std::as_bytes(std::span(words))).substr(0, 20);
 }
 
-std::vector<std::int64_t> StopRule::rungs(std::int64_t epochs, std::int64_t eval_every) const {
+std::vector<std::int64_t> StopRule::rungs(std::int64_t epochs) const {
   std::vector<std::int64_t> all;
-  for (std::int64_t at = min; judged_after(at, eval_every) < epochs; at = kind == Kind::Median ? at + every : at * eta)
-    all.push_back(at);
+  for (std::int64_t at = min; at < epochs; at = kind == Kind::Median ? at + every : at * eta) all.push_back(at);
   return all;
 }
 

@@ -30,11 +30,11 @@ struct StopRule {
   bool is_of_validation() const { return metric.starts_with("val_"); }
   std::string text() const;  // "asha: {metric: val_acc, min: 20ep, eta: 3, by: [data.name, model.name]}"
   std::string key() const;   // of its text, for the name of a folder
-  // All rungs of a trial of so many epochs with one evaluation in so many, in epochs: those at which it is judged before its end.
-  std::vector<std::int64_t> rungs(std::int64_t epochs, std::int64_t eval_every = 1) const;
+  // All rungs of a trial of so many epochs, in epochs.
+  std::vector<std::int64_t> rungs(std::int64_t epochs) const;
 };
 
-// After so many epochs is the first evaluation at a rung or behind it.
+// After so many epochs is the first evaluation at a rung or behind it, if the training does not end before.
 std::int64_t judged_after(std::int64_t rung, std::int64_t eval_every);
 
 const std::vector<std::string>& stop_kinds();    // "asha", ...: by StopRule::Kind

@@ -1,8 +1,11 @@
 // What `winnow plan` says of a rule that stops trials early.
+#include <algorithm>
+
 #include "experiments/cli/sweep_plan.h"
 #include "experiments/results/layout.h"
 #include "experiments/run/rung_board.h"
 #include "experiments/run/rung_forecast.h"
+#include "experiments/run/rung_table.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -42,6 +45,15 @@ std::string stop_text(const SweepPlan& plan) {
                       left_by_rule(plan));
   std::size_t phased = 0;
   for (const PlannedConfiguration& one : plan.configurations) phased += plan.phases[one.phases].size() > 1 ? 1 : 0;
+  // Those that go on with further training runs can be stopped after the first one.
+  const auto is_stopped_early = [](const Contestant& one) {
+    return !one.rungs.empty() && judged_after(one.rungs.front(), one.eval_every) < one.epochs;
+  };
+  if (phased == 0 && std::ranges::none_of(contestants(rule, plan.sweep.trials), is_stopped_early)) {
+    text += fmt::format(
+        "       nothing is stopped: no trial has an evaluation ('{}') after {}ep or later and before its end\n",
+        kEvalEvery, rule.min);
+  }
   if (phased > 0) {
     text += fmt::format("       {} do several training runs: at a rung it is the network of the first that is judged\n",
                         counted(phased, "configuration"));

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "experiments/results/isolated.h"
 #include "experiments/results/json_text.h"
+#include "experiments/results/status.h"
 #include "experiments/results/survey.h"
 #include "experiments/results/survey_format.h"
 #include "experiments/results/trial_codec.h"

@@ -1,6 +1,8 @@
 #include "experiments/run/rule_state.h"
 
-#include <set>
+#include <algorithm>
+#include <limits>
+#include <map>
 #include <string>
 
 #include "core/error.h"
@@ -56,13 +58,19 @@ std::vector<char> RuleState::due(std::span<const Found> found, bool retry) {
 
 std::vector<char> RuleState::waits(std::span<const char> due) const {
   const RungTable& table = board_.table();
-  std::set<std::string> open;  // groups
+  std::map<std::string, std::int64_t>
+      lowest;  // of a group, the first rung that is open: what is due above decides nothing there
   for (std::size_t at = 0; at < due.size(); ++at) {
-    if (due[at] != 0) open.insert(table.contestant(at).group);
+    if (due[at] == 0) continue;
+    const std::int64_t next = board_.target(at).value_or(std::numeric_limits<std::int64_t>::max());
+    const auto [known, is_new] = lowest.try_emplace(table.contestant(at).group, next);
+    known->second = std::min(known->second, next);
   }
   std::vector<char> waits(due.size(), 0);
   for (std::size_t at = 0; at < due.size(); ++at) {
-    if (due[at] == 0 && board_.target(at) && open.contains(table.contestant(at).group)) waits[at] = 1;
+    const auto place = due[at] == 0 ? board_.target(at) : std::nullopt;
+    const auto open = place ? lowest.find(table.contestant(at).group) : lowest.end();
+    if (open != lowest.end() && open->second <= *place) waits[at] = 1;
   }
   return waits;
 }

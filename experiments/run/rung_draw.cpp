@@ -16,6 +16,9 @@ constexpr std::chrono::milliseconds kFirstPace{100}, kSlowestPace{2000};
 // Where some of what is waited for is known to be lost, or left to another run, which shows itself: longer than two looks, as a trial
 // that is between two of its legs shows nothing.
 constexpr std::chrono::seconds kLittleHope{5};
+// Where a trial was in work and is so no more, and has not come to its rung: as long as it may take to publish what it was saved as, which
+// comes between the last beat of its heart and the news of it.
+constexpr std::chrono::seconds kSomeHope{15};
 
 }  // namespace
 
@@ -80,13 +83,15 @@ bool RungDraw::over() {
   if (!just_looked_) return false;
   const auto now = Clock::now();
   if (sees_work()) saw_work_ = now;
-  return now - saw_work_ >= (misses_some() ? kLittleHope : kHope);
+  return now - saw_work_ >= hope();
 }
 
-bool RungDraw::misses_some() const {
-  return (job_.any_died != nullptr && *job_.any_died) ||
-         std::ranges::any_of(job_.postponed, [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; }) ||
-         std::ranges::any_of(begun_, [&](const std::string& name) { return board_.is_due(name); });
+std::chrono::seconds RungDraw::hope() const {
+  if (job_.any_died != nullptr && *job_.any_died) return kLittleHope;
+  const auto is_elsewhere = [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; };
+  if (std::ranges::any_of(job_.postponed, is_elsewhere)) return kLittleHope;
+  const bool gone = std::ranges::any_of(begun_, [&](const std::string& name) { return board_.is_due(name); });
+  return gone ? kSomeHope : kHope;
 }
 
 }  // namespace winnow

@@ -30,7 +30,7 @@ class RungDraw final : public Draw {
   std::optional<std::size_t> take(std::size_t at);
   std::optional<std::size_t> look();
   bool sees_work();
-  bool misses_some() const;
+  std::chrono::seconds hope() const;  // for which it stays where nobody is seen at work
 
   TrialDraw::Job job_;
   RungBoard& board_;

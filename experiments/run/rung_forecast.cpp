@@ -23,7 +23,7 @@ std::size_t least_that_go_on(const StopRule& rule, std::size_t come, std::size_t
 
 // Epochs after which it is judged at this rung, or ends.
 std::int64_t end_of_leg(const Contestant& one, std::size_t rung) {
-  return rung < one.rungs.size() ? judged_after(one.rungs[rung], one.eval_every) : one.epochs;
+  return rung < one.rungs.size() ? std::min(judged_after(one.rungs[rung], one.eval_every), one.epochs) : one.epochs;
 }
 
 void add_group(const StopRule& rule, std::vector<Contestant> group, std::vector<RungForecast::Rung>& rungs,

@@ -34,7 +34,7 @@ std::vector<Contestant> contestants(const StopRule& rule, const TrialTable& tria
                    .rungs = {},
                    .epochs = parse_length(trials.text(at, "train.epochs")).value_or(Length{}).count};
     if (const std::string* every = trials.find(at, kEvalEvery)) one.eval_every = parse_integer(*every).value_or(1);
-    one.rungs = rule.rungs(one.epochs, one.eval_every);
+    one.rungs = rule.rungs(one.epochs);
     for (const std::string& key : rule.by) {
       const std::string* value = trials.find(at, key);
       one.group += fmt::format("{}{}={}", one.group.empty() ? "" : ", ", key, value == nullptr ? "" : *value);

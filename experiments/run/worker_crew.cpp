@@ -44,7 +44,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   if (nobody_left && is_undone(list) && !stop()) throw *not_started_;
   if (board_.any_died() && job_.rule == nullptr) give_back_what_was_lost(list);
   std::ranges::transform(board_.postponed(), job_.postponed, job_.postponed.begin(),
-                         [](Postponed now, Postponed before) { return std::max(now, before); });
+                         [](Postponed now, Postponed before) { return now == Postponed::Untouched ? before : now; });
   // Looked at here and now: a word given since the last look would be lost, and with it the reason why trials are missing.
   return !stop() && !notice->heard();
 }

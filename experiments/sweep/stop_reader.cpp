@@ -135,7 +135,6 @@ void StopCheck::look_at(const TrialSpec& spec) {
   const Length length = spec.settings.length("train.epochs");
   if (!length.epochs) in_steps_ = spec.settings.text("train.epochs");
   longest_ = std::max(longest_, length.count);
-  courses_.emplace(length.count, spec.settings.has(kEvalEvery) ? spec.settings.integer(kEvalEvery) : 1);
 }
 
 void StopCheck::finish(GivenStop& given, Diagnostics& problems) const {
@@ -156,13 +155,6 @@ void StopCheck::finish(GivenStop& given, Diagnostics& problems) const {
     problems.error(given.place_of("min"), fmt::format("'{}.min' must be less than 'train.epochs' of some trial, the "
                                                       "longest has {}ep: nothing would be stopped",
                                                       name, longest_));
-  } else if (std::ranges::all_of(courses_,
-                                 [&](const auto& course) { return rule.rungs(course.first, course.second).empty(); })) {
-    problems.error(
-        given.place_of("min"),
-        fmt::format("'{}' judges by evaluations, and no trial has one after {}ep or later and before its end: "
-                    "a multiple of '{}' must be from {}ep to {}ep, or nothing would be stopped",
-                    name, rule.min, kEvalEvery, rule.min, longest_ - 1));
   }
   if (ranks_.size() > 1) {
     problems.error(given.place,

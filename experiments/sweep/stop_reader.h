@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 
 #include "experiments/stop_rule.h"
 #include "experiments/sweep/tree.h"
@@ -38,7 +37,6 @@ class StopCheck {
   std::set<std::string> keys_;
   bool any_ = false, all_validate_ = true;
   std::int64_t longest_ = 0;
-  std::set<std::pair<std::int64_t, std::int64_t>> courses_;  // epochs, and those from one evaluation to the next
   std::set<int> ranks_;
   std::string in_steps_;  // a length of training that is none in epochs
   std::string needed_;

@@ -9,6 +9,7 @@
 #include "kernels/functors/make_images.h"
 #include "kernels/functors/optimizer_steps.h"
 #include "kernels/functors/score_mask.h"
+#include "kernels/functors/softmax_cross_entropy.h"
 
 namespace winnow {
 namespace {
@@ -40,6 +41,18 @@ TEST(Functors, GradientsAreScaledToTheNormOfSoManyTensors) {
   float scale = 0;
   ClipScale{squares.data(), 2, &most, &scale}(0);
   EXPECT_NEAR(scale, 0.2, 1e-6);
+}
+
+TEST(Functors, LossesAndHitsAreSummed) {
+  const std::array<float, 3> losses = {1, 2, 4};
+  const std::array<std::int32_t, 3> ranks = {0, 4, 5};
+  const LoadLoss load{losses.data(), ranks.data()};
+  LossSums sums = load(0, 0);
+  for (std::int64_t row = 1; row < 3; ++row) sums = AddLosses{}(sums, load(0, row));
+  sums = AddLosses{}(sums, sums);
+  EXPECT_EQ(sums.loss, 14);
+  EXPECT_EQ(sums.correct, 2);
+  EXPECT_EQ(sums.correct5, 4);
 }
 
 }  // namespace

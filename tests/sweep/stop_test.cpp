@@ -31,14 +31,13 @@ TEST_F(StopSection, TheMedianRuleHasRungsInEqualSteps) {
   EXPECT_EQ(stop_rule_of(to_json(*other.stop)).text(), other.stop->text());
 }
 
-// Where a trial is evaluated at its end alone, nothing can stop it.
-TEST_F(StopSection, ARungIsOneOfATrialThatIsEvaluatedThereBeforeItsEnd) {
+TEST_F(StopSection, ATrialIsJudgedByItsFirstEvaluationAtARungOrLater) {
   const StopRule rule = {.kind = StopRule::Kind::Halving, .metric = "val_acc", .min = 1, .eta = 3};
-  EXPECT_EQ(rule.rungs(12, 5), (std::vector<std::int64_t>{1, 3, 9})) << "judged after 5, 5 and 10";
-  EXPECT_EQ(rule.rungs(10, 5), (std::vector<std::int64_t>{1, 3}));
-  EXPECT_EQ(rule.rungs(12, 11), (std::vector<std::int64_t>{1, 3, 9}));
-  EXPECT_TRUE(rule.rungs(12, 12).empty());
-  EXPECT_TRUE(rule.rungs(12, 1000).empty());
+  EXPECT_EQ(rule.rungs(12), (std::vector<std::int64_t>{1, 3, 9}));
+  EXPECT_EQ(rule.rungs(9), (std::vector<std::int64_t>{1, 3}));
+  EXPECT_EQ(judged_after(9, 5), 10);
+  EXPECT_EQ(judged_after(9, 3), 9);
+  EXPECT_EQ(judged_after(1, 11), 11);
 }
 
 TEST_F(StopSection, TheRuleIsNoPartOfATrialsName) {
