@@ -11,6 +11,26 @@
 namespace winnow {
 namespace {
 
+// Why a write failed, in the words of the system; empty: none has since that was last set. Guarded by library().
+std::string& system_said() {
+  static std::string words;
+  return words;
+}
+
+// The system's words are in one of the messages that the library has for its makers.
+herr_t note_entry(unsigned, const H5E_error2_t* entry, void*) {
+  const std::string_view said = entry->desc == nullptr ? "" : entry->desc;
+  constexpr std::string_view kBegin = "error message = '";
+  if (const auto begin = said.find(kBegin); begin != std::string_view::npos && system_said().empty()) {
+    const auto rest = said.substr(begin + kBegin.size());
+    system_said() = rest.substr(0, rest.find('\''));
+  }
+  return 0;
+}
+// Of any call that fails, also of those that close something and whose answer nobody takes: what could not be written then
+// is missing in the file.
+herr_t note_failure(hid_t stack, void*) { return H5Ewalk2(stack, H5E_WALK_DOWNWARD, note_entry, nullptr); }
+
 std::recursive_mutex& library() {
   static std::recursive_mutex mutex;
   // A child that is forked while a file is open here owns nothing of what the parent locked, and would wait for it
@@ -19,9 +39,11 @@ std::recursive_mutex& library() {
   static const int ready_to_fork = pthread_atfork([] { library().lock(); }, [] { library().unlock(); },
                                                   [] { new (&library()) std::recursive_mutex; });
   (void)ready_to_fork;
-  // No messages of the library's own, and no filters from files that the environment names.
+  // No messages of the library's own, and no filters from files that the environment names. Nothing is left open for it to
+  // close when the process ends, but a file on a full disk, which it could not close before and over which it would crash.
   static const bool quiet = [] {
-    return H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0 && H5PLset_loading_state(0) >= 0;
+    return H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, note_failure, nullptr) >= 0 &&
+           H5PLset_loading_state(0) >= 0;
   }();
   (void)quiet;
   return mutex;
@@ -59,6 +81,7 @@ hid_t access_properties(Medium medium) {
   if (medium == Medium::Memory) H5Pset_fapl_core(list, std::size_t{1} << 16, 0);
   // Network file systems that know no locks would refuse; a draft has one writer by its name.
   if (medium == Medium::Disk) H5Pset_file_locking(list, false, true);
+  if (medium == Medium::Disk) H5Pset_meta_block_size(list, hsize_t{1} << 16);  // small objects are written together
   H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
   return list;
 }
@@ -116,23 +139,10 @@ void write_attribute(hid_t object, const std::string& path, const std::string& n
   if (extents.empty() || extents[0] > 0) made(H5Awrite(attribute, in_memory, data), path + "@" + name);
 }
 
-// What the system said to the library when it failed, which its own messages, being for its makers, hide among others.
-herr_t note_system_error(unsigned, const H5E_error2_t* entry, void* words) {
-  const std::string_view said = entry->desc == nullptr ? "" : entry->desc;
-  constexpr std::string_view kBegin = "error message = '";
-  if (const auto begin = said.find(kBegin); begin != std::string_view::npos) {
-    const auto rest = said.substr(begin + kBegin.size());
-    *static_cast<std::string*>(words) = rest.substr(0, rest.find('\''));
-  }
-  return 0;
-}
-
 }  // namespace
 
 void writing_failed(const std::string& what) {
-  std::string words;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, note_system_error, &words);
-  if (!words.empty()) fail(ErrorKind::Io, "{}: cannot write: {}", what, words);
+  if (!system_said().empty()) fail(ErrorKind::Io, "{}: cannot write: {}", what, system_said());
   fail(ErrorKind::Internal, "HDF5 could not write {}", what);
 }
 
@@ -170,6 +180,7 @@ Hdf5File Hdf5File::create(Storage storage) {
 
 Hdf5File Hdf5File::create_at(const std::string& path) {
   std::unique_lock lock(library());
+  system_said().clear();
   const Handle access(access_properties(Medium::Disk), H5Pclose), create(file_properties(), H5Pclose);
   Hdf5File file(made(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, create, access), path), path, std::move(lock));
   file.storage_ = Storage::Plain;
@@ -178,6 +189,7 @@ Hdf5File Hdf5File::create_at(const std::string& path) {
 
 Hdf5File Hdf5File::reopen(const std::string& path) {
   std::unique_lock lock(library());
+  system_said().clear();
   const Handle access(access_properties(Medium::Disk), H5Pclose);
   Hdf5File file(made(H5Fopen(path.c_str(), H5F_ACC_RDWR, access), path), path, std::move(lock));
   file.storage_ = Storage::Plain;
@@ -187,6 +199,7 @@ Hdf5File Hdf5File::reopen(const std::string& path) {
 void Hdf5File::close() {
   changed();
   made(H5Fclose(std::exchange(id_, -1)), label_);
+  if (!system_said().empty()) writing_failed(label_);
 }
 
 Hdf5File Hdf5File::from_bytes(std::span<const std::byte> bytes, std::string label, std::size_t largest) {
