@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "experiments/data/digest.h"
+#include "experiments/results/isolated.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/survey.h"
@@ -37,6 +38,8 @@ void link_weights(Hdf5File& file, const std::vector<std::string>& names,
     file.external_link(path.lexically_relative(folder).string(), "/weights", "/weights/" + names[row]);
   }
 }
+
+constexpr IsolationLimits kForCopies = {.memory = std::size_t{16} << 30, .cpu_seconds = 600, .wall_seconds = 3600};
 
 // The file is closed between parts, since results without a record are read in child processes meanwhile.
 class SurveyWriter {
@@ -100,17 +103,28 @@ class SurveyWriter {
  private:
   Hdf5File reopened() const { return Hdf5File::reopen(draft_.place().string()); }
 
-  // In parts, and made before the file is open, since children make them.
+  // In parts, and made before the file is open, since children make them. Another child writes them: where the disk is full,
+  // the library crashes in the middle of a copy.
   void pack_weights(const std::vector<std::filesystem::path>& paths) {
     constexpr std::size_t kPart = 64;
     for (std::size_t first = 0; first < paths.size(); first += kPart) {
       const auto part = std::span(paths).subspan(first, std::min(kPart, paths.size() - first));
       const auto images = weights_images(files_, part);
-      Hdf5File file = reopened();
-      for (std::size_t i = 0; i < part.size(); ++i) {
-        file.copy_from(Hdf5File::from_bytes(images[i], part[i].string()), "/weights", "/weights/" + names_[first + i]);
+      const auto copy = [&] {
+        Hdf5File file = reopened();
+        for (std::size_t i = 0; i < part.size(); ++i) {
+          file.copy_from(Hdf5File::from_bytes(images[i], part[i].string()), "/weights",
+                         "/weights/" + names_[first + i]);
+        }
+        file.close();
+        return std::vector<std::byte>();
+      };
+      try {
+        run_isolated(draft_.place().string(), copy, kForCopies);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::Input) throw;
+        fail(ErrorKind::Io, "{}: the weights cannot be written, as on a full disk ({})", path_.string(), error.what());
       }
-      file.close();
     }
   }
 

@@ -1,5 +1,5 @@
-// Every disk access of the results goes through Files, so that tests can let each single operation
-// fail or die. The ways of writing are built here from a few operations a subclass provides:
+// Every disk access of the results, but for what the HDF5 library writes to a Draft, goes through Files, so that tests can
+// let each single operation fail or die. The ways of writing are built here from a few operations a subclass provides:
 //   write_once     a whole read-only file appears under its name, or none; the first writer wins
 //   replace        a file changes from one whole state to another (rename)
 // Errors are Error{Io} (Error{Input} when a file to read is missing or no file): the path and the system's
@@ -76,7 +76,7 @@ class Files {
   // Removes temporary files that no live process can still be writing: older than kDeadAfter by the clock of the
   // file system, which is younger than any of its files.
   void clear_leftovers(const Path& folder);
-  static constexpr std::int64_t kDeadAfter = 3600;  // s; a file is written in seconds
+  static constexpr std::int64_t kDeadAfter = 3600;  // s; a file is written in seconds, and a draft grows all the time
 
   virtual std::vector<std::byte> read(const Path& path) = 0;
   struct End {

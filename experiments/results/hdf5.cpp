@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -79,8 +80,10 @@ enum class Medium { Memory, Disk };
 hid_t access_properties(Medium medium) {
   const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
   if (medium == Medium::Memory) H5Pset_fapl_core(list, std::size_t{1} << 16, 0);
-  // Network file systems that know no locks would refuse; a draft has one writer by its name.
+    // Network file systems that know no locks would refuse; a draft has one writer by its name.
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
   if (medium == Medium::Disk) H5Pset_file_locking(list, false, true);
+#endif
   if (medium == Medium::Disk) H5Pset_meta_block_size(list, hsize_t{1} << 16);  // small objects are written together
   H5Pset_libver_bounds(list, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
   return list;
@@ -153,6 +156,7 @@ Hdf5File::Hdf5File(Hdf5File&& other) noexcept
     : lock_(std::move(other.lock_)),
       id_(std::exchange(other.id_, -1)),
       storage_(other.storage_),
+      on_disk_(other.on_disk_),
       label_(std::move(other.label_)),
       listed_(std::move(other.listed_)),
       object_(std::exchange(other.object_, {})),
@@ -160,7 +164,9 @@ Hdf5File::Hdf5File(Hdf5File&& other) noexcept
 
 Hdf5File::~Hdf5File() {
   changed();
-  if (id_ >= 0) H5Fclose(id_);
+  // Over what it could not write the library would crash: it stays open, as what has failed is soon over.
+  const bool is_spoilt = on_disk_ && !system_said().empty();
+  if (id_ >= 0 && !is_spoilt) H5Fclose(id_);
 }
 
 void Hdf5File::changed() {
@@ -182,17 +188,21 @@ Hdf5File Hdf5File::create_at(const std::string& path) {
   std::unique_lock lock(library());
   system_said().clear();
   const Handle access(access_properties(Medium::Disk), H5Pclose), create(file_properties(), H5Pclose);
-  Hdf5File file(made(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, create, access), path), path, std::move(lock));
-  file.storage_ = Storage::Plain;
-  return file;
+  return of_disk(made(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, create, access), path), path, std::move(lock));
 }
 
 Hdf5File Hdf5File::reopen(const std::string& path) {
   std::unique_lock lock(library());
   system_said().clear();
   const Handle access(access_properties(Medium::Disk), H5Pclose);
-  Hdf5File file(made(H5Fopen(path.c_str(), H5F_ACC_RDWR, access), path), path, std::move(lock));
+  return of_disk(made(H5Fopen(path.c_str(), H5F_ACC_RDWR, access), path), path, std::move(lock));
+}
+
+Hdf5File Hdf5File::of_disk(std::int64_t id, const std::string& path, std::unique_lock<std::recursive_mutex> lock) {
+  Hdf5File file(id, path, std::move(lock));
   file.storage_ = Storage::Plain;
+  file.on_disk_ = true;
+  file.left_ = std::numeric_limits<std::size_t>::max();  // it is ours
   return file;
 }
 
@@ -278,6 +288,7 @@ void Hdf5File::copy_from(const Hdf5File& other, const std::string& object, const
   changed();
   other.check_below(object);
   if (H5Ocopy(other.id_, object.c_str(), id_, path.c_str(), H5P_DEFAULT, link_properties()) < 0) {
+    if (!system_said().empty()) writing_failed(path);
     other.damaged(object, "cannot be copied");
   }
 }

@@ -27,7 +27,7 @@ class Hdf5File {
   static Hdf5File create(Storage storage = Storage::Filters);
   void store(Storage storage) { storage_ = storage; }  // of what is written from here on
   // On disk: an empty one in the place of the file at `path`, and one to go on with. close() says what the destructor cannot:
-  // that not all of it could be written. Error{Io}, here and in whatever writes.
+  // that not all of it could be written. What the system refuses is Error{Io}, here and in whatever writes.
   static Hdf5File create_at(const std::string& path);
   static Hdf5File reopen(const std::string& path);
   void close();
@@ -101,6 +101,7 @@ class Hdf5File {
   using Links = std::map<std::string, bool>;  // of a group, by name; true: to an object of this file
 
   Hdf5File(std::int64_t id, std::string label, std::unique_lock<std::recursive_mutex> lock);
+  static Hdf5File of_disk(std::int64_t id, const std::string& path, std::unique_lock<std::recursive_mutex> lock);
   const Links& links(const std::string& group) const;
   // An object that is open: most are asked several things in a row, so the last one stays open.
   struct Object {
@@ -127,6 +128,7 @@ class Hdf5File {
   std::unique_lock<std::recursive_mutex> lock_;
   std::int64_t id_ = -1;
   Storage storage_ = Storage::Filters;
+  bool on_disk_ = false;
   std::string label_;
   mutable std::map<std::string, Links> listed_;
   mutable Object object_;

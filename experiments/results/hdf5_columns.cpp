@@ -1,5 +1,6 @@
 // Hdf5File: columns that are written in parts.
 #include <algorithm>
+#include <vector>
 
 #include "experiments/results/hdf5.h"
 #include "experiments/results/hdf5_handle.h"
@@ -34,12 +35,17 @@ void Hdf5File::append(const std::string& path, std::size_t before, std::span<con
   const bool there = made(H5Lexists(id_, path.c_str(), H5P_DEFAULT), path) > 0;
   const Handle column = there ? Handle(made(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), path), H5Dclose)
                               : new_column(id_, path, disk_type<T>(), memory_type<T>(), &fill);
+  // A reader takes chunks that nobody wrote for a claim without data.
+  const std::vector<T> filling(there ? 0 : std::min(before, kPartOfColumn), fill);
+  for (std::size_t first = 0; !there && first < before; first += filling.size()) {
+    put_behind(column, path, memory_type<T>(), filling.data(), first, std::min(filling.size(), before - first));
+  }
   put_behind(column, path, memory_type<T>(), values.data(), before, values.size());
 }
 
 void Hdf5File::make_real(const std::string& path) {
   changed();
-  const std::string other = path + " as real numbers";
+  const std::string other = "/column in work";  // no table has a column there
   const double fill = 0;
   const Handle from(made(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), path), H5Dclose);
   const Handle to = new_column(id_, other, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &fill);

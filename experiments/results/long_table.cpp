@@ -67,8 +67,8 @@ LongTable::LongColumn* LongTable::column_of(const TrialRecord::Values& values, s
   LongColumn fresh{{std::string(values.name), {}}, Codes{}, {}};
   if (values.type == BlockType::F64) fresh.values = Reals{};
   if (values.type == BlockType::I64) fresh.values = Integers{};
-  if (dropped_ && values.type == BlockType::I64) fresh.values = Reals{};  // there are rows without it
-  if (dropped_ && values.type == BlockType::U8) fresh.categories.number_of("");
+  if (cleared_ && values.type == BlockType::I64) fresh.values = Reals{};  // there are rows without it
+  if (cleared_ && values.type == BlockType::U8) fresh.categories.number_of("");
   fill(fresh);
   first_.insert(trial);
   columns_.push_back(std::move(fresh));
@@ -99,29 +99,28 @@ void LongTable::append(std::size_t trial, const TrialRecord::Rows& part) {
   for (LongColumn& column : columns_) fill(column);
 }
 
-void LongTable::drop(std::size_t count) {
-  for (LongColumn& column : columns_) {
-    std::visit([&](auto& values) { values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count)); },
-               column.values);
-  }
-  rows_ -= count;
-  dropped_ = dropped_ || count > 0;
+void LongTable::clear() {
+  for (LongColumn& column : columns_) std::visit([](auto& values) { values.clear(); }, column.values);
+  cleared_ = cleared_ || rows_ > 0;
+  rows_ = 0;
 }
 
-Table LongTable::table() const {
+Table LongTable::take() {
   Table table;
-  for (const LongColumn& column : columns_) {
-    Column whole = column.about;
-    if (const auto* reals = std::get_if<Reals>(&column.values)) whole.values = *reals;
-    if (const auto* integers = std::get_if<Integers>(&column.values)) whole.values = *integers;
+  for (LongColumn& column : columns_) {
+    Column whole = std::move(column.about);
+    if (auto* reals = std::get_if<Reals>(&column.values)) whole.values = std::move(*reals);
+    if (auto* integers = std::get_if<Integers>(&column.values)) whole.values = std::move(*integers);
     if (const auto* codes = std::get_if<Codes>(&column.values)) {
       std::vector<std::string> texts;
       texts.reserve(codes->size());
       for (const std::int32_t code : *codes) texts.push_back(column.categories.text(code));
       whole.values = std::move(texts);
     }
+    column = {};
     table.columns.push_back(std::move(whole));
   }
+  *this = LongTable();
   return table;
 }
 

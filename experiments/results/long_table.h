@@ -51,9 +51,8 @@ class LongTable {
   void append(std::size_t trial, const TrialRecord::Rows& part);
   std::size_t rows() const { return rows_; }
   const std::vector<LongColumn>& columns() const { return columns_; }  // the first is the index, "trial"
-  // Takes away the first `count` rows; columns stay what they are.
-  void drop(std::size_t count);
-  Table table() const;
+  void clear();                                                        // of rows; columns stay what they are
+  Table take();                                                        // all of it
 
   // The trials in which columns were met first, from which describe() can take what is said of them.
   const std::set<std::size_t>& first_trials() const { return first_; }
@@ -65,7 +64,7 @@ class LongTable {
 
   std::vector<LongColumn> columns_;
   std::size_t rows_ = 0, met_ = 0;  // met_: where the column of the last values stands
-  bool dropped_ = false;
+  bool cleared_ = false;
   std::set<std::size_t> first_;
 };
 

@@ -15,7 +15,7 @@ namespace winnow {
 namespace {
 
 // Those without a record need a child process for their HDF5 content; in parts, since they are taken in order.
-constexpr std::size_t kPart = 256;
+constexpr std::size_t kPart = 512;
 
 // Some of the files, whose records all cores read: they need no HDF5 library.
 class RecordsAhead {
@@ -45,7 +45,11 @@ class RecordsAhead {
          .succeeded =
              [&](std::size_t i, std::vector<std::byte> bytes) {
                const std::span<const std::byte> record = bytes;
-               found_[rest[i]] = view_record(std::move(bytes), record, paths_[rest[i]].string());
+               try {
+                 found_[rest[i]] = view_record(std::move(bytes), record, paths_[rest[i]].string());
+               } catch (const Error& error) {
+                 problems_.emplace(rest[i], error);
+               }
              },
          .failed = [&](std::size_t i, const Error& error) { problems_.emplace(rest[i], error); }});
   }

@@ -14,10 +14,9 @@
 namespace winnow {
 namespace {
 
-// A file may be damaged where its record is not; another trial says the same of a column.
-constexpr std::size_t kMostTries = 8;
-
 void describe(Files& files, const Layout& layout, const TrialColumns& trials, SurveyRows& rows) {
+  // A file may be damaged where its record is not; another trial says the same of a column.
+  constexpr std::size_t kMostTries = 8;
   std::set<std::size_t> first = rows.epochs.first_trials();
   first.insert(rows.layers.first_trials().begin(), rows.layers.first_trials().end());
   for (const std::size_t trial : first) {
@@ -101,8 +100,8 @@ Survey gather_survey(Files& files, const std::filesystem::path& out, SurveyRows&
 Survey gather_survey(Files& files, const std::filesystem::path& out) {
   SurveyRows rows;
   Survey survey = gather_survey(files, out, rows);
-  survey.epochs = rows.epochs.table();
-  survey.layers = rows.layers.table();
+  survey.epochs = rows.epochs.take();
+  survey.layers = rows.layers.take();
   return survey;
 }
 

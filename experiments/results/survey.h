@@ -49,13 +49,13 @@ struct SurveyRows {
 // Reads every result; one that cannot be used (is_unreadable) is listed in `missing` as damaged.
 // Error{Input} if `out` is no output directory.
 Survey gather_survey(Files& files, const std::filesystem::path& out);
-// Without those tables.
+// Without those tables, which are in `rows`.
 Survey gather_survey(Files& files, const std::filesystem::path& out, SurveyRows& rows);
 
 enum class SurveyWeights { Link, Pack };
 // Gathers into the file `path`, which is whole or as it was; what of it is longer than a row for each trial is on disk and
 // not in memory. Links point to the result files relative to the survey file. `accept` sees what was gathered, without the
-// long tables, before it takes the place of an older survey, and can throw.
+// long tables, before it takes the place of an older survey, and can throw. So is what is returned.
 Survey collect_survey(
     Files& files, const std::filesystem::path& out, const std::filesystem::path& path, SurveyWeights weights,
     const std::function<void(const Survey&)>& accept = [](const Survey&) {});

@@ -31,7 +31,7 @@ void TableInParts::put_all(Hdf5File& file, const LongTable& table, bool whole) c
 void TableInParts::write(Hdf5File& file, LongTable& table) {
   put_all(file, table, false);
   written_ += table.rows();
-  table.drop(table.rows());
+  table.clear();
 }
 
 void TableInParts::finish(Hdf5File& file, const LongTable& table) const {

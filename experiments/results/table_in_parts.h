@@ -14,14 +14,16 @@ class TableInParts {
  public:
   explicit TableInParts(std::string path) : path_(std::move(path)) {}
   // Is there enough to be written?
-  static bool is_full(const LongTable& table) { return table.rows() >= kRows; }
+  static bool is_full(const LongTable& table) {
+    return table.rows() >= kRows || table.rows() * table.columns().size() >= kCells;
+  }
   // Moves what there is from `table` to the file.
   void write(Hdf5File& file, LongTable& table);
   // The rest, and what the columns are.
   void finish(Hdf5File& file, const LongTable& table) const;
 
  private:
-  static constexpr std::size_t kRows = std::size_t{1} << 16;
+  static constexpr std::size_t kRows = std::size_t{1} << 16, kCells = std::size_t{1} << 22;
   void put_all(Hdf5File& file, const LongTable& table, bool whole) const;
   void put(Hdf5File& file, const std::string& place, const LongTable::LongColumn& column, bool whole) const;
 

@@ -34,10 +34,15 @@ void put_texts(StateWriter& out, const std::string& key, const RecordTexts& text
 }
 
 using Views = std::vector<std::string_view>;
+// Each name of a record is a column of the survey.
+constexpr std::ptrdiff_t kMostTexts = 8192;
 
 Views views_in(StateReader& in, const std::string& key) {
+  const Block block = in.get(key);
+  if (std::ranges::count(block.bytes, std::byte{0}) > kMostTexts)
+    fail(ErrorKind::Input, "'{}' has too many texts", key);
   Views texts;
-  for_each_text(in.get(key).bytes, [&](std::string_view text) { texts.push_back(text); });
+  for_each_text(block.bytes, [&](std::string_view text) { texts.push_back(text); });
   return texts;
 }
 

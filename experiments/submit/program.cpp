@@ -96,12 +96,12 @@ std::optional<pid_t> start_program(const std::vector<std::string>& words, const 
 
 std::optional<ProgramEnd> run_program(const std::vector<std::string>& words, std::chrono::milliseconds limit,
                                       const std::set<std::string>& without) {
+  const Clock::time_point deadline = Clock::now() + limit;
   OutputPipe out, err;
   const auto child = start_program(words, without, out, err);
   if (!child) return std::nullopt;
   out.close_end(1);
   err.close_end(1);
-  const Clock::time_point deadline = Clock::now() + limit;
   ProgramEnd end;
   // A program that has ended may have left others that hold the pipes, so the end of either is not waited for.
   bool out_open = true, err_open = true;

@@ -126,6 +126,8 @@ class FileFaults:
         found = []
         for number, command in enumerate(COMMANDS):
             for system, lacks in SYSTEMS.items():
+                if command == COLLECT and lacks:
+                    continue  # it links nothing
                 place = self.copy(number, f"count-{number}")
                 place.run(command, LACKS=lacks, LOG=place.out.with_suffix(".log"), **self.stop(number))
                 operations = operations_in(place.out.with_suffix(".log"))
@@ -193,7 +195,10 @@ class FileFaults:
         """A run that cannot write what counts ends with one line that names the file, and one that can go on says what it goes without."""
         spoilt = [at for at, (fails, *_) in enumerate(operations) if fails]
         failed = [Path(meant(operations, at)) for at in spoilt]
-        counts = [Path(operations[at][2]) for at, path in zip(spoilt, failed) if path.parts[:1] not in [(name,) for name in (*COURTESIES, *SAID)]]
+        # A result that has its name is there, whatever becomes of its temporary one. (What was only to be tried must work altogether.)
+        matter = [(at, path) for at, path in zip(spoilt, failed)
+                  if operations[at][1] != "remove" or ".tmp." not in path.name or path.name.startswith("probe.")]
+        counts = [Path(operations[at][2]) for at, path in matter if path.parts[:1] not in [(name,) for name in (*COURTESIES, *SAID)]]
         lines = done.stderr.splitlines()
         errors = [line for line in lines if line.startswith("winnow: error: ")]
         if how == "EPERM":  # it takes another way
