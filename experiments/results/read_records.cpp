@@ -15,7 +15,7 @@ namespace winnow {
 namespace {
 
 // Those without a record need a child process for their HDF5 content; in parts, since they are taken in order.
-constexpr std::size_t kPart = 512;
+constexpr std::size_t kFilesAtOnce = 512;
 
 // Some of the files, whose records all cores read: they need no HDF5 library.
 class RecordsAhead {
@@ -80,10 +80,10 @@ void read_records(Files& files, std::span<const std::filesystem::path> paths,
                   const std::function<void(std::size_t, const TrialRecord&)>& take,
                   const std::function<void(std::size_t, const Error&)>& failed) {
   const auto begun = [&](std::size_t first) {
-    return std::make_unique<RecordsAhead>(files, paths.subspan(first, std::min(kPart, paths.size() - first)));
+    return std::make_unique<RecordsAhead>(files, paths.subspan(first, std::min(kFilesAtOnce, paths.size() - first)));
   };
   std::unique_ptr<RecordsAhead> next = begun(0);
-  for (std::size_t first = 0; first < paths.size(); first += kPart) {
+  for (std::size_t first = 0; first < paths.size(); first += kFilesAtOnce) {
     const std::unique_ptr<RecordsAhead> part = std::move(next);
     part->finish(files);
     // While these are taken the next ones are read. No process is started meanwhile.
