@@ -1,7 +1,7 @@
 // The survey file: writing.
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/data/digest.h"

@@ -1,10 +1,10 @@
-// One HDF5 file held in memory: built object by object and taken as bytes, or opened from bytes for
-// reading. Or one on disk that is written in parts, for what is too large for memory. The only part of winnow that knows the HDF5 library. Objects are named by path
-// ("/metrics/epoch/loss"). Files follow docs/formats.md: format of HDF5 1.8, no times, filters only
-// where they pay, so that the same content always gives the same bytes. Reading follows no link that leads out of
-// the file, takes no data from outside it and no filter but ours, and stops at kLargestSum; whatever else a hostile
-// file does to the library, isolated.h keeps in a child process. The library is not reentrant: a lock is held while
-// a file is open.
+// One HDF5 file held in memory: built object by object and taken as bytes, or opened from bytes for reading. Or one
+// on disk that is written in parts, for what is too large for memory. The only part of winnow that knows the HDF5
+// library. Objects are named by path ("/metrics/epoch/loss"). Files follow docs/formats.md: format of HDF5 1.8, no
+// times, filters only where they pay, so that the same content always gives the same bytes. Reading follows no link
+// that leads out of the file, takes no data from outside it and no filter but ours, and stops at kLargestSum;
+// whatever else a hostile file does to the library, isolated.h keeps in a child process. The library is not
+// reentrant: a lock is held while a file is open.
 #pragma once
 
 #include <cstddef>

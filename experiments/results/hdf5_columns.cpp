@@ -8,12 +8,11 @@
 namespace winnow {
 namespace {
 
-Handle new_column(hid_t file, const std::string& path, hid_t on_disk, hid_t in_memory, const void* fill) {
+Handle new_column(hid_t file, const std::string& path, hid_t on_disk) {
   const hsize_t none = 0, endless = H5S_UNLIMITED, chunk = kColumnChunk;
   const Handle space(H5Screate_simple(1, &none, &endless), H5Sclose), create(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(create, false);
   made(H5Pset_chunk(create, 1, &chunk), path);
-  made(H5Pset_fill_value(create, in_memory, fill), path);
   return {made(H5Dcreate2(file, path.c_str(), on_disk, space, H5P_DEFAULT, create, H5P_DEFAULT), path), H5Dclose};
 }
 
@@ -34,8 +33,8 @@ void Hdf5File::append(const std::string& path, std::size_t before, std::span<con
   changed();
   const bool there = made(H5Lexists(id_, path.c_str(), H5P_DEFAULT), path) > 0;
   const Handle column = there ? Handle(made(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), path), H5Dclose)
-                              : new_column(id_, path, disk_type<T>(), memory_type<T>(), &fill);
-  // A reader takes chunks that nobody wrote for a claim without data.
+                              : new_column(id_, path, disk_type<T>());
+  // Written, not left to the library: a reader takes chunks that nobody wrote for a claim without data.
   const std::vector<T> filling(there ? 0 : std::min(before, kPartOfColumn), fill);
   for (std::size_t first = 0; !there && first < before; first += filling.size()) {
     put_behind(column, path, memory_type<T>(), filling.data(), first, std::min(filling.size(), before - first));
@@ -46,9 +45,8 @@ void Hdf5File::append(const std::string& path, std::size_t before, std::span<con
 void Hdf5File::make_real(const std::string& path) {
   changed();
   const std::string other = "/column in work";  // no table has a column there
-  const double fill = 0;
   const Handle from(made(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), path), H5Dclose);
-  const Handle to = new_column(id_, other, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &fill);
+  const Handle to = new_column(id_, other, H5T_IEEE_F64LE);
   const Handle space(made(H5Dget_space(from), path), H5Sclose);
   const auto rows = static_cast<hsize_t>(made(H5Sget_simple_extent_npoints(space), path));
   std::vector<double> values(std::min<std::size_t>(rows, kPartOfColumn));

@@ -58,8 +58,8 @@ std::vector<char> RuleState::due(std::span<const Found> found, bool retry) {
 
 std::vector<char> RuleState::waits(std::span<const char> due) const {
   const RungTable& table = board_.table();
-  std::map<std::string, std::int64_t>
-      lowest;  // of a group, the first rung that is open: what is due above decides nothing there
+  // Of a group, the first rung that is open: what is due above decides nothing there.
+  std::map<std::string, std::int64_t> lowest;
   for (std::size_t at = 0; at < due.size(); ++at) {
     if (due[at] == 0) continue;
     const std::int64_t next = board_.target(at).value_or(std::numeric_limits<std::int64_t>::max());
