@@ -6,9 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <new>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -71,7 +74,7 @@ class Stream final : public DeviceStream {
 };
 
 struct Argument {
-  std::span<const std::byte> bytes;
+  std::vector<std::byte> bytes;
   std::size_t most = kAll;
 };
 // A kernel of ours with these arguments.
@@ -81,9 +84,26 @@ void note_kernel(const Exec& exec, std::initializer_list<Argument> arguments, st
 void note_call(const Exec& exec, std::initializer_list<const void*> operands, std::size_t scratch_read = 0,
                std::size_t scratch_written = 0);
 
+// What lies between the members of a value was left by others, perhaps an address: it counts as zeros, where the compiler
+// has the means.
+template <class T>
+Argument arguments(std::span<const T> values, std::size_t most = kAll) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  Argument made{.bytes = std::vector<std::byte>(values.size_bytes()), .most = most};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    alignas(T) std::byte copy[sizeof(T)];
+    T* value = new (copy) T(values[i]);
+#if __has_builtin(__builtin_clear_padding)
+    __builtin_clear_padding(value);
+#endif
+    std::memcpy(made.bytes.data() + i * sizeof(T), value, sizeof(T));
+  }
+  return made;
+}
+
 template <class T>
 Argument argument(const T& value, std::size_t most = kAll) {
-  return {std::as_bytes(std::span(&value, 1)), most};
+  return arguments(std::span<const T>(&value, 1), most);
 }
 
 // Of what stores the result of a row: it looks at little else.
@@ -104,7 +124,7 @@ void note_loop(const Exec& exec, std::int64_t n, const Body& body) {
 // As kernels/cuda/for_each.cuh does it.
 template <class Body>
 void note_loops(const Exec& exec, std::span<const Loop<Body>> loops) {
-  in_launches(loops, [&](std::span<const Loop<Body>> part) { note_kernel(exec, {{std::as_bytes(part)}}); });
+  in_launches(loops, [&](std::span<const Loop<Body>> part) { note_kernel(exec, {arguments(part)}); });
 }
 
 // As kernels/cuda/fold_rows.cuh does it.
