@@ -69,11 +69,10 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
     }
     if (!given->contains("replace")) check_not_poorer(before, survey, target);
   };
-  const Survey survey = collect_survey(files, folder, target,
-                                       given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link, accept);
-  const std::size_t count = rows_of(survey.trials);
-  out << fmt::format("{}: {} of {}, {} without a result\n", target.string(), count, counted(survey.planned, "trial"),
-                     survey.planned - count);
+  const auto [made, trials, planned] = collect_survey(
+      files, folder, target, given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link, accept);
+  out << fmt::format("{}: {}{} of {}, {} without a result\n", target.string(), made ? "" : "up to date, ", trials,
+                     counted(planned, "trial"), planned - trials);
   return 0;
 }
 

@@ -7,7 +7,6 @@
 #include "experiments/data/digest.h"
 #include "experiments/results/isolated.h"
 #include "experiments/results/layout.h"
-#include "experiments/results/status.h"
 #include "experiments/results/survey.h"
 #include "experiments/results/survey_format.h"
 #include "experiments/results/table_in_parts.h"
@@ -40,6 +39,19 @@ void link_weights(Hdf5File& file, const std::vector<std::string>& names,
 }
 
 constexpr IsolationLimits kForCopies = {.memory = std::size_t{16} << 30, .cpu_seconds = 600, .wall_seconds = 3600};
+
+// Of what decides over the bytes of a survey.
+std::string digest_of_contents(Files& files, const SurveyInputs& inputs, const std::filesystem::path& out,
+                               const std::filesystem::path& path, SurveyWeights weights) {
+  Sha256 sum;
+  sum.update(kSurveyVersion);
+  sum.update(WINNOW_VERSION);
+  sum.update(weights == SurveyWeights::Pack ? "pack" : "link");
+  const auto folder = std::filesystem::absolute(path).parent_path().lexically_normal();
+  sum.update(std::filesystem::absolute(out).lexically_normal().lexically_relative(folder).string());
+  sum.update(digest_of(files, inputs));
+  return sum.hex();
+}
 
 // The file is closed between parts, since results without a record are read in child processes meanwhile.
 class SurveyWriter {
@@ -79,7 +91,8 @@ class SurveyWriter {
     file.close();
   }
 
-  void publish(const Survey& survey, const SurveyRows& rows) {
+  // `inputs`: the digest of what it was made from.
+  void publish(const Survey& survey, const SurveyRows& rows, const std::string& inputs) {
     Hdf5File file = reopened();
     file.set("/", "planned", static_cast<std::int64_t>(survey.planned));
     write_table(file, "/trials", survey.trials, true);
@@ -95,8 +108,9 @@ class SurveyWriter {
     const auto listed = std::as_bytes(std::span(list));
     const nlohmann::ordered_json note = {{"schema", kSurvey.schema},
                                          {"schema_version", kSurveyVersion},
-                                         {"names", {{"bytes", list.size()}, {"crc32", crc32_of(listed)}}}};
-    const auto [size, crc] = sum_of_draft();
+                                         {"names", {{"bytes", list.size()}, {"crc32", crc32_of(listed)}}},
+                                         {"inputs", inputs}};
+    const auto [size, crc] = crc32_of_file(files_, draft_.place());
     draft_.publish(seal_behind(size, crc, {listed.begin(), listed.end()}, note.dump()));
   }
 
@@ -128,18 +142,6 @@ class SurveyWriter {
     }
   }
 
-  std::pair<std::uint64_t, std::uint32_t> sum_of_draft() const {
-    constexpr std::size_t kPart = std::size_t{1} << 20;
-    std::uint64_t size = 0;
-    std::uint32_t crc = 0;
-    for (;;) {
-      const auto part = files_.read_part(draft_.place(), size, kPart);
-      if (part.empty()) return {size, crc};
-      crc = crc32_of(part, crc);
-      size += part.size();
-    }
-  }
-
   Files& files_;
   std::filesystem::path path_;
   Files::Draft draft_;
@@ -149,17 +151,22 @@ class SurveyWriter {
 
 }  // namespace
 
-Survey collect_survey(Files& files, const std::filesystem::path& out, const std::filesystem::path& path,
-                      SurveyWeights weights, const std::function<void(const Survey&)>& accept) {
-  check_output_directory(files, out);  // before anything is written into it
+Collected collect_survey(Files& files, const std::filesystem::path& out, const std::filesystem::path& path,
+                         SurveyWeights weights, const std::function<void(const Survey&)>& accept) {
+  const SurveyInputs inputs = survey_inputs(files, out);  // before anything is written into `out`
+  const std::string digest = digest_of_contents(files, inputs, out, path, weights);
+  if (inputs_of_survey(files, path) == digest) return {false, inputs.names.size(), inputs.status.planned};
   SurveyWriter writer(files, path);
   SurveyRows rows;
   rows.added = [&] { writer.write_full(rows); };
-  Survey survey = gather_survey(files, out, rows);
+  const Survey survey = gather_survey(files, out, inputs, rows);
   accept(survey);
   writer.write_weights(out, survey, weights);
-  writer.publish(survey, rows);
-  return survey;
+  // What is wrong with a result is said each time.
+  const bool damaged =
+      std::ranges::any_of(survey.missing, [](const MissingTrial& trial) { return trial.state == "damaged"; });
+  writer.publish(survey, rows, damaged ? "" : digest);
+  return {true, rows_of(survey.trials), survey.planned};
 }
 
 }  // namespace winnow

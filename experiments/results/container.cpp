@@ -120,6 +120,24 @@ std::vector<std::byte> sealed(std::vector<std::byte> image, const std::string& n
   return image;
 }
 
+FileSum crc32_of_file(Files& files, const std::filesystem::path& path, std::uint64_t size) {
+  constexpr std::uint64_t kPart = std::uint64_t{1} << 20;
+  FileSum sum;
+  while (sum.size < size) {
+    const auto part = files.read_part(path, sum.size, static_cast<std::size_t>(std::min(kPart, size - sum.size)));
+    if (part.empty()) break;
+    sum.crc = crc32_of(part, sum.crc);
+    sum.size += part.size();
+  }
+  return sum;
+}
+
+bool seal_holds(Files& files, const std::filesystem::path& path) {
+  const Files::End end = files.read_end(path, kTrailer);
+  const Trailer trailer = trailer_of(end.bytes, end.file_size);
+  return trailer.there && crc32_of_file(files, path, end.file_size - kTrailer).crc == trailer.crc;
+}
+
 Unsealed unsealed(std::span<const std::byte> bytes) {
   const Trailer trailer = trailer_of(bytes, bytes.size());
   if (!trailer.there) return {Seal::Absent, bytes, ""};

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -14,6 +15,8 @@
 #include "experiments/trial.h"
 
 namespace winnow {
+
+class Files;
 
 // Appends what HDF5 readers ignore: `note`, one line of JSON for those who need only that, and 24
 // bytes with lengths and the CRC-32 of all before. Damage is found before the HDF5 library sees a single damaged byte.
@@ -32,6 +35,14 @@ struct Unsealed {
   std::string note;                  // where the seal is not absent
 };
 Unsealed unsealed(std::span<const std::byte> bytes);
+// Is a file, which is read in parts, the one that was written?
+bool seal_holds(Files& files, const std::filesystem::path& path);
+// Of its first `size` bytes, or all that it has.
+struct FileSum {
+  std::uint64_t size = 0;
+  std::uint32_t crc = 0;
+};
+FileSum crc32_of_file(Files& files, const std::filesystem::path& path, std::uint64_t size = ~std::uint64_t{0});
 // The note alone, from the end of a file of `file_size` bytes; nothing where the seal is absent.
 std::optional<std::string> note_of(std::span<const std::byte> end, std::uint64_t file_size);
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
-#include "experiments/results/status.h"
 #include "experiments/results/trial_columns.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/results/trial_record.h"
@@ -36,10 +36,10 @@ void describe(Files& files, const Layout& layout, const TrialColumns& trials, Su
 }
 
 // What is planned and has no result; some of it may be in `survey.missing` already, as damaged.
-void add_missing(Files& files, const std::filesystem::path& out, const TrialColumns& trials, Survey& survey) {
+void add_missing(const SurveyInputs& inputs, const TrialColumns& trials, Survey& survey) {
   std::set<std::string> unreadable, there;
   for (const MissingTrial& damaged : survey.missing) unreadable.insert(damaged.name);
-  const SweepStatus status = read_status(files, out, unix_now());
+  const SweepStatus& status = inputs.status;
   survey.planned = status.planned;
   const auto add = [&](const std::string& name, const char* state, const std::string& reason,
                        const std::string& settings) {
@@ -50,28 +50,20 @@ void add_missing(Files& files, const std::filesystem::path& out, const TrialColu
   for (const auto& missing : status.missing) add(missing.name, "missing", "", missing.canonical);
   for (const auto& row : trials.rows()) there.insert(row.name);  // a trial that goes on after a stop is both
   std::erase_if(survey.missing, [&](const MissingTrial& trial) { return there.contains(trial.name); });
-  std::map<std::string, std::string> planned;
-  for (auto& trial : read_plan(files, out)) planned[trial.name] = std::move(trial.canonical);
   for (auto& missing : survey.missing) {
-    if (const auto found = planned.find(missing.name); found != planned.end()) missing.settings = found->second;
+    if (const auto found = inputs.planned.find(missing.name); found != inputs.planned.end()) {
+      missing.settings = found->second;
+    }
   }
 }
 
 }  // namespace
 
-Survey gather_survey(Files& files, const std::filesystem::path& out, SurveyRows& rows) {
-  check_output_directory(files, out);
+Survey gather_survey(Files& files, const std::filesystem::path& out, const SurveyInputs& inputs, SurveyRows& rows) {
   const Layout layout(out);
+  const auto& [names, paths] = std::tie(inputs.names, inputs.paths);
   Survey survey;
   TrialColumns trials;
-  auto names = published_trials(files, out);
-  std::vector<std::filesystem::path> paths;
-  for (const auto& name : names) paths.push_back(layout.trial(name));
-  for (const auto& name : stopped_trials(files, out)) {
-    if (files.exists(layout.failure(name))) continue;  // it went on, and failed
-    names.push_back(name);
-    paths.push_back(layout.stopped(name));
-  }
   const auto skip = [&](std::size_t i, const Error& error) {
     if (!is_unreadable(error)) throw error;
     if (paths[i] == layout.stopped(names[i]) && !files.exists(paths[i])) return;  // it went on meanwhile
@@ -93,13 +85,13 @@ Survey gather_survey(Files& files, const std::filesystem::path& out, SurveyRows&
   describe(files, layout, trials, rows);
   survey.settings = trials.common_settings();
   survey.trials = trials.table();
-  add_missing(files, out, trials, survey);
+  add_missing(inputs, trials, survey);
   return survey;
 }
 
 Survey gather_survey(Files& files, const std::filesystem::path& out) {
   SurveyRows rows;
-  Survey survey = gather_survey(files, out, rows);
+  Survey survey = gather_survey(files, out, survey_inputs(files, out), rows);
   survey.epochs = rows.epochs.take();
   survey.layers = rows.layers.take();
   return survey;

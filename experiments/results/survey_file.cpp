@@ -38,25 +38,43 @@ std::vector<std::string> names_in(std::string text) {
   return names;
 }
 
-// Nothing where it has to be read whole, for whatever reason.
-std::optional<std::vector<std::string>> listed_names(Files& files, const std::filesystem::path& path) {
+struct SurveyEnd {
+  Files::End end;
+  std::string note;
+  nlohmann::json json;  // the note
+};
+
+// Nothing where it is none of a survey that this winnow can read.
+std::optional<SurveyEnd> survey_end(Files& files, const std::filesystem::path& path) {
   Files::End end = files.read_end(path, kNoteReach);
-  const auto note = note_of(end.bytes, end.file_size);
-  const auto json = note ? parse_stranger<nlohmann::json>(*note) : nlohmann::json();
+  auto note = note_of(end.bytes, end.file_size);
+  auto json = note ? parse_stranger<nlohmann::json>(*note) : nlohmann::json();
   try {
     if (!json.is_object() || json.value("schema", "") != kSurvey.schema) return std::nullopt;
     check_version(json.value("schema_version", ""), kSurvey.major, path.string());
-    const auto& place = json.at("names");
-    const Appendix list{place.at("bytes").get<std::size_t>(), place.at("crc32").get<std::uint32_t>()};
-    if (list.bytes > end.file_size) return std::nullopt;
-    if (appendix_reach(*note, list) > end.bytes.size()) end = files.read_end(path, appendix_reach(*note, list));
-    const auto bytes = appendix_in(end.bytes, *note, list);
-    return bytes ? std::optional(names_in(text_of(*bytes))) : std::nullopt;
+    return SurveyEnd{std::move(end), std::move(*note), std::move(json)};
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::Settings) return std::nullopt;  // of another version
     throw;
+  }
+}
+
+// Nothing where it has to be read whole, for whatever reason.
+std::optional<std::vector<std::string>> listed_names(Files& files, const std::filesystem::path& path) {
+  auto survey = survey_end(files, path);
+  if (!survey) return std::nullopt;
+  auto& [end, note, json] = *survey;
+  try {
+    const auto& place = json.at("names");
+    const Appendix list{place.at("bytes").get<std::size_t>(), place.at("crc32").get<std::uint32_t>()};
+    if (list.bytes > end.file_size) return std::nullopt;
+    if (appendix_reach(note, list) > end.bytes.size()) end = files.read_end(path, appendix_reach(note, list));
+    const auto bytes = appendix_in(end.bytes, note, list);
+    return bytes ? std::optional(names_in(text_of(*bytes))) : std::nullopt;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
   }
 }
 
@@ -90,6 +108,15 @@ std::optional<std::vector<std::string>> trials_in_survey(Files& files, const std
     if (!is_unreadable(error)) throw;
     return std::nullopt;
   }
+}
+
+std::optional<std::string> inputs_of_survey(Files& files, const std::filesystem::path& path) {
+  if (!files.exists(path) || files.is_folder(path)) return std::nullopt;
+  const auto survey = survey_end(files, path);
+  if (!survey) return std::nullopt;
+  const auto inputs = survey->json.find("inputs");
+  if (inputs == survey->json.end() || !inputs->is_string()) return std::nullopt;
+  return seal_holds(files, path) ? std::optional(inputs->get<std::string>()) : std::nullopt;
 }
 
 }  // namespace winnow

@@ -247,7 +247,7 @@ TEST_F(Verify, RecordsOfSweepsDealsFailuresAndCrashesAreReadAndTheirNamesCompare
 
 // What collect reads of a result is the end of it; without that it reads the HDF5 content.
 TEST_F(Verify, RecordsMakeTheSurveyThatTheContentMakes) {
-  const Survey quick = collect_survey(files_, out(), out() / "quick.h5", SurveyWeights::Link);
+  EXPECT_EQ(collect_survey(files_, out(), out() / "quick.h5", SurveyWeights::Link).trials, 2u);
   for (const fs::path& path : {dense(), pupil()}) {
     const Bytes whole = files_.read(path);
     EXPECT_TRUE(read_record(files_, path).has_value());
@@ -258,8 +258,9 @@ TEST_F(Verify, RecordsMakeTheSurveyThatTheContentMakes) {
     EXPECT_FALSE(read_record(files_, path).has_value());
   }
   collect_survey(files_, out(), out() / "slow.h5", SurveyWeights::Link);
-  EXPECT_EQ(files_.read(out() / "quick.h5"), files_.read(out() / "slow.h5"));
-  EXPECT_EQ(rows_of(quick.trials), 2u);
+  // Behind their content they say that the results were of other times.
+  const Bytes quick = files_.read(out() / "quick.h5"), slow = files_.read(out() / "slow.h5");
+  EXPECT_TRUE(std::ranges::equal(unsealed(quick).image, unsealed(slow).image));
 }
 
 TEST_F(Verify, CollectingGoesByTheRecordWhereTheRestIsDamaged) {
