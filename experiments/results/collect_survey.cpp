@@ -156,6 +156,8 @@ Collected collect_survey(Files& files, const std::filesystem::path& out, const s
   const SurveyInputs inputs = survey_inputs(files, out);  // before anything is written into `out`
   const std::string digest = digest_of_contents(files, inputs, out, path, weights);
   if (inputs_of_survey(files, path) == digest) return {false, inputs.names.size(), inputs.status.planned};
+  files.clear_leftovers(
+      std::filesystem::absolute(path).parent_path());  // a draft that was killed is as large as a survey
   SurveyWriter writer(files, path);
   SurveyRows rows;
   rows.added = [&] { writer.write_full(rows); };

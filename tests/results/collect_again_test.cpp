@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -119,6 +120,21 @@ TEST_F(CollectedAgain, ASurveyThatWasDamagedOrChangedIsNoneThatIsUpToDate) {
   files_.replace(path(), std::span<const std::byte>(bytes));
   EXPECT_TRUE(collect().made);
   EXPECT_EQ(files_.read(path()), sound);
+}
+
+TEST_F(CollectedAgain, WhatAKilledCollectLeftIsRemovedLater) {
+  const fs::path folder = sweep_.path() / "elsewhere";
+  const auto leave = [&](int hours_ago) {
+    const fs::path left = folder / fmt::format(".tmp.{}", hours_ago);
+    files_.replace(left, "part of a survey");
+    fs::last_write_time(left, fs::file_time_type::clock::now() - std::chrono::hours(hours_ago));
+    return left;
+  };
+  const fs::path young = leave(0), old = leave(2);
+  ASSERT_TRUE(is_temporary(old.filename().string()));
+  collect_survey(files_, sweep_.path(), folder / "survey.h5", SurveyWeights::Link);
+  EXPECT_TRUE(fs::exists(young)) << "somebody may be at it";
+  EXPECT_FALSE(fs::exists(old));
 }
 
 TEST_F(CollectedAgain, ADamagedResultIsSaidEachTime) {
