@@ -200,12 +200,12 @@ class Expander {
     const auto request = read_sample(node, problems_);
     if (!request) return axis;
     if (request->kind == SampleKind::Lhs) {
-      axes_.notes.push_back(
-          fmt::format("{}: 'lhs' points all change when n changes; sobol, halton and "
-                      "random keep the first n",
-                      problems_.where(node.place)));
+      axes_.notes.push_back(fmt::format(
+          "{}: 'lhs' points all change when n changes, unless it becomes a multiple and 'keep' has what it was; "
+          "sobol, halton and random keep the first n",
+          problems_.where(node.place)));
     }
-    const auto values = sample_points(request->kind, request->n, request->seed, request->space);
+    const auto values = sample_points(request->kind, request->n, request->seed, request->space, request->keep);
     axis.points.assign(values.size(), {});
     for (std::size_t k = 0; k < request->space.size(); ++k) {
       const std::string& key = request->space[k].key;

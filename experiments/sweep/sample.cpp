@@ -6,7 +6,6 @@
 #include <boost/math/special_functions/prime.hpp>
 #include <boost/random/sobol.hpp>
 #include <cmath>
-#include <numeric>
 
 #include "kernels/rng.h"
 
@@ -27,7 +26,7 @@ double unit(std::uint64_t word) { return (static_cast<double>(word >> 11) + 0.5)
 RngKey stream(std::uint64_t seed, const std::string& key, std::uint32_t purpose) {
   return {seed, stream_id(key), purpose};
 }
-enum Purpose : std::uint32_t { kDraw, kShift, kOrder };
+enum Purpose : std::uint32_t { kDraw, kShift, kOrder };  // kOrder + n: of those by which n points have become more
 
 std::vector<double> random_column(std::size_t n, std::uint64_t seed, const std::string& key) {
   std::vector<double> column(n);
@@ -35,17 +34,36 @@ std::vector<double> random_column(std::size_t n, std::uint64_t seed, const std::
   return column;
 }
 
-std::vector<double> lhs_column(std::size_t n, std::uint64_t seed, const std::string& key) {
-  std::vector<std::size_t> stratum(n);
-  std::iota(stratum.begin(), stratum.end(), 0);
-  const RngKey order = stream(seed, key, kOrder);
-  std::sort(stratum.begin(), stratum.end(), [&](std::size_t a, std::size_t b) {
+// Puts points into the strata of `n` that those of `column` leave free.
+void fill_strata(std::vector<double>& column, std::size_t n, const RngKey& order, const std::vector<double>& draws) {
+  const std::size_t before = column.size();
+  const auto strata = static_cast<double>(n);
+  std::vector<bool> is_taken(n);
+  for (const double value : column) {
+    // Rounding must not move a value out of the wider stratum that it has for itself.
+    const std::size_t parts = n / before, first = static_cast<std::size_t>(value * static_cast<double>(before)) * parts;
+    is_taken[std::clamp(static_cast<std::size_t>(value * strata), first, first + parts - 1)] = true;
+  }
+  std::vector<std::size_t> free;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!is_taken[i]) free.push_back(i);
+  }
+  std::sort(free.begin(), free.end(), [&](std::size_t a, std::size_t b) {
     return std::pair(word64(order, a), a) < std::pair(word64(order, b), b);
   });
-  std::vector<double> column = random_column(n, seed, key);
-  for (std::size_t i = 0; i < n; ++i) {
-    column[i] = (static_cast<double>(stratum[i]) + column[i]) / static_cast<double>(n);
+  for (const std::size_t stratum : free) {
+    column.push_back((static_cast<double>(stratum) + draws[column.size()]) / strata);
   }
+}
+
+std::vector<double> lhs_column(std::size_t n, std::uint64_t seed, const std::string& key,
+                               const std::vector<std::size_t>& keep) {
+  const std::vector<double> draws = random_column(n, seed, key);
+  std::vector<double> column;
+  for (const std::size_t more : keep) {
+    fill_strata(column, more, stream(seed, key, kOrder + static_cast<std::uint32_t>(column.size())), draws);
+  }
+  fill_strata(column, n, stream(seed, key, kOrder + static_cast<std::uint32_t>(column.size())), draws);
   return column;
 }
 
@@ -109,7 +127,8 @@ std::size_t most_dimensions(SampleKind kind) {
 }
 
 std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n, std::uint64_t seed,
-                                                    const std::vector<SampleDistribution>& space) {
+                                                    const std::vector<SampleDistribution>& space,
+                                                    const std::vector<std::size_t>& keep) {
   // Dimensions go by the keys' order, not the file's, so that formatting a file never moves a point.
   std::vector<std::string> keys;
   for (const SampleDistribution& distribution : space) keys.push_back(distribution.key);
@@ -121,7 +140,7 @@ std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t
     for (std::size_t k = 0; k < keys.size(); ++k) {
       columns.push_back(kind == SampleKind::Random ? random_column(n, seed, keys[k])
                         : kind == SampleKind::Lhs
-                            ? lhs_column(n, seed, keys[k])
+                            ? lhs_column(n, seed, keys[k], keep)
                             : halton_column(n, seed, keys[k], boost::math::prime(static_cast<unsigned>(k))));
     }
   }

@@ -24,8 +24,11 @@ struct SampleDistribution {
 std::size_t most_dimensions(SampleKind kind);
 
 // result[i][k]: the value of space[k] at point i, real numbers with 9 significant digits. Sobol
-// (digital shift by key), halton (rotated by key) and random points keep their values when n grows; lhs points do not.
+// (digital shift by key), halton (rotated by key) and random points keep their values when n grows; of lhs those of the
+// numbers of points `keep` do: these ascend, and each, and n, is a multiple of the one before. (A nested Latin
+// hypercube; Qian, Biometrika 96, 2009: each value has one of its stratum's parts, new points get the others.)
 std::vector<std::vector<std::string>> sample_points(SampleKind kind, std::size_t n, std::uint64_t seed,
-                                                    const std::vector<SampleDistribution>& space);
+                                                    const std::vector<SampleDistribution>& space,
+                                                    const std::vector<std::size_t>& keep = {});
 
 }  // namespace winnow

@@ -17,6 +17,7 @@ const Schema& sample_schema() {
       {.key = "kind", .kind = Setting::Kind::Choice, .fallback = "sobol", .choices = kKinds},
       {.key = "n", .kind = Setting::Kind::Int, .fallback = {}, .range = Range{1, 1e6}},
       {.key = "seed", .kind = Setting::Kind::Int, .fallback = "0", .range = Range{0, 9e15}},
+      {.key = "keep", .kind = Setting::Kind::IntList, .fallback = "[]", .range = Range{1, 1e6}},
   };
   return schema;
 }
@@ -84,6 +85,24 @@ class SampleReader {
     }
     request_.n = static_cast<std::size_t>(options.integer("n"));
     request_.seed = static_cast<std::uint64_t>(options.integer("seed"));
+    for (const double count : options.reals("keep")) request_.keep.push_back(static_cast<std::size_t>(count));
+    if (!request_.keep.empty()) check_kept(value_places.at("keep"));
+  }
+
+  void check_kept(const Place& place) {
+    if (request_.kind != SampleKind::Lhs) {
+      return wrong(place, "'sample.keep' is for lhs; the first points of the other kinds stay anyway");
+    }
+    std::vector<std::size_t> counts = request_.keep;
+    counts.push_back(request_.n);
+    for (std::size_t i = 1; i < counts.size(); ++i) {
+      if (counts[i] > counts[i - 1] && counts[i] % counts[i - 1] == 0) continue;
+      return wrong(
+          place,
+          fmt::format("'sample.keep' has numbers of points that n had before: each, and then n, is a multiple of "
+                      "the one before; {} is none of {}",
+                      counts[i], counts[i - 1]));
+    }
   }
 
   // A map whose only key is a distribution is a leaf; any other map is a nested part of a dotted key.

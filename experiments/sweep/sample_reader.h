@@ -12,6 +12,7 @@ namespace winnow {
 struct SampleRequest {
   SampleKind kind = SampleKind::Sobol;
   std::size_t n = 0;
+  std::vector<std::size_t> keep = {};  // of lhs: of how many points the first ones are those
   std::uint64_t seed = 0;
   std::vector<SampleDistribution> space;
   std::vector<Place> places;  // of each key of the space

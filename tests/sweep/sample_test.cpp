@@ -45,6 +45,29 @@ TEST(Sample, GrowingKeepsTheFirstPointsExceptForLhs) {
   EXPECT_NE(sample_points(SampleKind::Lhs, 13, 7, space)[0], sample_points(SampleKind::Lhs, 14, 7, space)[0]);
 }
 
+TEST(Sample, LhsGrowsByMultiplesOfWhatItWas) {
+  const auto space = uniform_space(6);
+  const std::vector<std::vector<std::size_t>> grown = {{}, {7}, {7, 21}, {7, 21, 42}};
+  const std::size_t counts[] = {7, 21, 42, 168};
+  Points before;
+  for (std::size_t step = 0; step < grown.size(); ++step) {
+    const std::size_t n = counts[step];
+    Points points = sample_points(SampleKind::Lhs, n, 5, space, grown[step]);
+    ASSERT_EQ(points.size(), n);
+    EXPECT_TRUE(std::equal(before.begin(), before.end(), points.begin())) << n;
+    for (std::size_t k = 0; k < space.size(); ++k) {
+      std::set<int> strata;
+      for (const double value : column(points, k)) strata.insert(static_cast<int>(value * static_cast<double>(n)));
+      EXPECT_EQ(strata.size(), n) << k;
+    }
+    before = std::move(points);
+  }
+  EXPECT_EQ(sample_points(SampleKind::Lhs, 7, 5, space), Points(before.begin(), before.begin() + 7));
+  for (std::size_t k = 1; k < space.size(); ++k) {
+    EXPECT_LT(std::abs(correlation(column(before, 0), column(before, k))), 0.25) << k;
+  }
+}
+
 TEST(Sample, NoTwoKeysCorrelateAndSeedsDiffer) {
   const auto space = uniform_space(12);
   for (const SampleKind kind : {SampleKind::Sobol, SampleKind::Random, SampleKind::Lhs, SampleKind::Halton}) {
@@ -112,6 +135,7 @@ TEST(Sample, PointsArePinned) {
   EXPECT_EQ(first(SampleKind::Random), "0.782802714 0.769668692 0.760682354 0.873863026");
   EXPECT_EQ(first(SampleKind::Halton), "0.337352391 0.940710168 0.0873523907 0.274043501");
   EXPECT_EQ(first(SampleKind::Lhs), "0.891401357 0.384834346 0.380341177 0.936931513");
+  EXPECT_EQ(sample_points(SampleKind::Lhs, 4, 7, space, {2})[3][0], "0.0939753219");
 }
 
 }  // namespace
