@@ -57,12 +57,13 @@ class Sweeps(Case):
     # A node says that it has killed a step when it has, after KillWait. Where slurmctld does not wait that long for the answer
     # (MessageTimeout) it sends the same once more a minute later, and would end the next start of the job.
     settings = {"JobRequeue": 0, "KillWait": KILL_WAIT, "MessageTimeout": 2 * KILL_WAIT}
-    options = dict(nodes=5, cpus=32, gpus=16, settings=settings, partitions={
+    options = dict(nodes=7, cpus=32, gpus=16, settings=settings, partitions={
         "normal": "Nodes=node0 Default=YES PriorityTier=1 PreemptMode=OFF",
         "graceful": "Nodes=node1 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden": "Nodes=node2 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
         "urgent": "Nodes=node[1-2] PriorityTier=10 PreemptMode=OFF",
         "fragile": "Nodes=node[3-4] PriorityTier=1 PreemptMode=OFF",
+        "wide": "Nodes=node[5-6] PriorityTier=1 PreemptMode=OFF",
     })
 
     @classmethod
@@ -268,6 +269,20 @@ class Sweeps(Case):
             starts.append(before[1])
         self.ends_well(job, restarts=2)
         self.check_results([starts])
+
+    def test_a_trial_over_two_nodes_loses_a_rank_on_one_and_goes_on(self):
+        job = self.submit("rigl", crashes=1, directives=["--partition=wide --nodes=2 --ntasks-per-node=1"])
+        processes = self.halt()
+        nodes = {dict(word.partition(b"=")[::2] for word in pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))[b"SLURMD_NODENAME"]
+                 for pid in processes.values()}
+        self.assertEqual(nodes, {b"node5", b"node6"})
+        os.kill(processes[1], signal.SIGKILL)
+        # It cannot look there, and does not hear TERM inside MPI: Slurm's KILL ends it.
+        self.until("the rank of the other node ends", lambda: not self.ranks(), timeout=KILL_WAIT + 10)
+        before = self.waits_to_go_on(f"{job}_0")
+        self.goes_on_from(job, before)
+        self.ends_well(job, restarts=1)
+        self.check_results([[0, before[1]]])
 
     def test_tasks_of_an_array_share_a_sweep(self):
         job = self.submit("$(cut -d' ' -f$((SHARD + 1)) <<<'imp rigl')", array="0-1")
