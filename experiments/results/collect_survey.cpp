@@ -45,10 +45,11 @@ std::string digest_of_contents(Files& files, const SurveyInputs& inputs, const s
                                const std::filesystem::path& path, SurveyWeights weights) {
   Sha256 sum;
   sum.update(kSurveyVersion);
-  sum.update(WINNOW_VERSION);
+  sum.update(WINNOW_VERSION " " WINNOW_GIT_REVISION);
   sum.update(weights == SurveyWeights::Pack ? "pack" : "link");
   const auto folder = std::filesystem::absolute(path).parent_path().lexically_normal();
-  sum.update(std::filesystem::absolute(out).lexically_normal().lexically_relative(folder).string());
+  const auto results = (std::filesystem::absolute(out) / "trials").lexically_normal();  // "OUT/" is "OUT"
+  sum.update(results.lexically_relative(folder).string());
   sum.update(digest_of(files, inputs));
   return sum.hex();
 }
@@ -156,18 +157,17 @@ Collected collect_survey(Files& files, const std::filesystem::path& out, const s
   const SurveyInputs inputs = survey_inputs(files, out);  // before anything is written into `out`
   const std::string digest = digest_of_contents(files, inputs, out, path, weights);
   if (inputs_of_survey(files, path) == digest) return {false, inputs.names.size(), inputs.status.planned};
-  files.clear_leftovers(
-      std::filesystem::absolute(path).parent_path());  // a draft that was killed is as large as a survey
+  files.clear_leftovers_of(path);  // a draft that was killed is as large as a survey
   SurveyWriter writer(files, path);
   SurveyRows rows;
   rows.added = [&] { writer.write_full(rows); };
   const Survey survey = gather_survey(files, out, inputs, rows);
   accept(survey);
   writer.write_weights(out, survey, weights);
-  // What is wrong with a result is said each time.
+  // What is wrong with a result is said each time, and what a failing disk withheld may be there the next time.
   const bool damaged =
       std::ranges::any_of(survey.missing, [](const MissingTrial& trial) { return trial.state == "damaged"; });
-  writer.publish(survey, rows, damaged ? "" : digest);
+  writer.publish(survey, rows, damaged || !rows.described ? "" : digest);
   return {true, rows_of(survey.trials), survey.planned};
 }
 

@@ -11,12 +11,15 @@
 namespace winnow {
 namespace {
 
+constexpr std::string_view kTemporary = ".tmp.";
+constexpr std::size_t kRandomDigits = 32;
+
 std::filesystem::path temporary_name(const std::filesystem::path& path) {
   std::array<std::uint64_t, 2> random{};
   if (::getrandom(random.data(), sizeof random, 0) != sizeof random) {
     fail(ErrorKind::Unavailable, "the system gives no random numbers for the name of a temporary file");
   }
-  return path.string() + fmt::format(".tmp.{:016x}{:016x}", random[0], random[1]);
+  return path.string() + fmt::format("{}{:016x}{:016x}", kTemporary, random[0], random[1]);
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
@@ -30,7 +33,7 @@ std::string text_of(std::span<const std::byte> bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-bool is_temporary(std::string_view name) { return name.find(".tmp.") != std::string_view::npos; }
+bool is_temporary(std::string_view name) { return name.find(kTemporary) != std::string_view::npos; }
 
 std::vector<std::string> Files::list(const Path& folder) {
   auto all = names(folder);
@@ -199,9 +202,21 @@ void Files::check_publishing(const Path& folder) {
   remove(probe);
 }
 
-void Files::clear_leftovers(const Path& folder) {
+void Files::clear_leftovers(const Path& folder) { clear(folder, is_temporary); }
+
+void Files::clear_leftovers_of(const Path& file) {
+  const std::string begin = file.filename().string() + std::string(kTemporary);
+  try {
+    clear(std::filesystem::absolute(file).parent_path(), [&](std::string_view name) {
+      return name.starts_with(begin) && name.size() == begin.size() + kRandomDigits;
+    });
+  } catch (const Error&) {
+  }
+}
+
+void Files::clear(const Path& folder, const std::function<bool(std::string_view name)>& is_leftover) {
   std::vector<std::string> leftovers = names(folder);
-  std::erase_if(leftovers, [](const std::string& name) { return !is_temporary(name); });
+  std::erase_if(leftovers, [&](const std::string& name) { return !is_leftover(name); });
   if (leftovers.empty()) return;
   const Path clock = write_temporary(folder / "clock", {}, {.read_only = false, .synced = false});
   const auto now = stamp(clock);

@@ -76,6 +76,8 @@ class Files {
   // Removes temporary files that no live process can still be writing: older than kDeadAfter by the clock of the
   // file system, which is younger than any of its files.
   void clear_leftovers(const Path& folder);
+  // The same of one file, in a folder where others may have files of such names. Failing to is no error.
+  void clear_leftovers_of(const Path& file);
   static constexpr std::int64_t kDeadAfter = 3600;  // s; a file is written in seconds, and a draft grows all the time
 
   virtual std::vector<std::byte> read(const Path& path) = 0;
@@ -123,6 +125,7 @@ class Files {
 
  private:
   enum class Way { Unnamed, Link, Rename, None };
+  void clear(const Path& folder, const std::function<bool(std::string_view name)>& is_leftover);
   Made make(const Path& path, Bytes bytes);
   Made make_unnamed(const Path& path, Bytes bytes);
   Path write_temporary(const Path& path, Bytes bytes, Manner manner);

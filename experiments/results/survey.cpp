@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <tuple>
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
@@ -14,12 +13,15 @@
 namespace winnow {
 namespace {
 
-void describe(Files& files, const Layout& layout, const TrialColumns& trials, SurveyRows& rows) {
+// False: what some columns mean could not be read.
+bool describe(Files& files, const Layout& layout, const TrialColumns& trials, SurveyRows& rows) {
   // A file may be damaged where its record is not; another trial says the same of a column.
   constexpr std::size_t kMostTries = 8;
   std::set<std::size_t> first = rows.epochs.first_trials();
   first.insert(rows.layers.first_trials().begin(), rows.layers.first_trials().end());
+  bool is_whole = true;
   for (const std::size_t trial : first) {
+    bool is_described = false;
     for (std::size_t at = trial; at < std::min(trials.rows().size(), trial + kMostTries); ++at) {
       const auto& [name, outcome] = trials.rows()[at];
       try {
@@ -27,12 +29,15 @@ void describe(Files& files, const Layout& layout, const TrialColumns& trials, Su
             read_trial(files, outcome == Outcome::Stopped ? layout.stopped(name) : layout.trial(name));
         rows.epochs.describe(whole.epochs);
         rows.layers.describe(whole.layers);
+        is_described = true;
         break;
       } catch (const Error& error) {
         if (!is_unreadable(error)) throw;
       }
     }
+    is_whole = is_whole && is_described;
   }
+  return is_whole;
 }
 
 // What is planned and has no result; some of it may be in `survey.missing` already, as damaged.
@@ -40,7 +45,7 @@ void add_missing(const SurveyInputs& inputs, const TrialColumns& trials, Survey&
   std::set<std::string> unreadable, there;
   for (const MissingTrial& damaged : survey.missing) unreadable.insert(damaged.name);
   const SweepStatus& status = inputs.status;
-  survey.planned = status.planned;
+  survey.planned = std::max(status.planned, trials.rows().size());
   const auto add = [&](const std::string& name, const char* state, const std::string& reason,
                        const std::string& settings) {
     if (!unreadable.contains(name)) survey.missing.push_back({name, state, reason, settings});
@@ -61,7 +66,8 @@ void add_missing(const SurveyInputs& inputs, const TrialColumns& trials, Survey&
 
 Survey gather_survey(Files& files, const std::filesystem::path& out, const SurveyInputs& inputs, SurveyRows& rows) {
   const Layout layout(out);
-  const auto& [names, paths] = std::tie(inputs.names, inputs.paths);
+  const auto& names = inputs.names;
+  const auto& paths = inputs.paths;
   Survey survey;
   TrialColumns trials;
   const auto skip = [&](std::size_t i, const Error& error) {
@@ -82,7 +88,7 @@ Survey gather_survey(Files& files, const std::filesystem::path& out, const Surve
     rows.added();
   };
   read_records(files, paths, take, skip);
-  describe(files, layout, trials, rows);
+  rows.described = describe(files, layout, trials, rows);
   survey.settings = trials.common_settings();
   survey.trials = trials.table();
   add_missing(inputs, trials, survey);

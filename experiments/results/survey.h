@@ -45,6 +45,7 @@ struct Survey {
 struct SurveyRows {
   LongTable epochs, layers;
   std::function<void()> added = [] {};
+  bool described = false;  // what each column means was read
 };
 
 // Reads every result; one that cannot be used (is_unreadable) is listed in `missing` as damaged.

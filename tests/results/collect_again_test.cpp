@@ -108,6 +108,42 @@ TEST_F(CollectedAgain, AnotherKindOrPlaceOfSurveyIsMade) {
   EXPECT_TRUE(collect_survey(files_, sweep_.path(), elsewhere, SurveyWeights::Link).made);
 }
 
+TEST_F(CollectedAgain, OneDirectoryHasOneName) {
+  const fs::path elsewhere = sweep_.path() / "of" / "others.h5";
+  EXPECT_TRUE(collect_survey(files_, sweep_.path(), elsewhere, SurveyWeights::Link).made);
+  EXPECT_FALSE(collect_survey(files_, sweep_.path() / "", elsewhere, SurveyWeights::Link).made);
+  EXPECT_FALSE(collect_survey(files_, sweep_.path() / "of" / "..", elsewhere, SurveyWeights::Link).made);
+}
+
+// As git-annex leaves files without their content.
+TEST_F(CollectedAgain, ALinkToNothingIsADamagedResultAmongOthers) {
+  const fs::path result = some_result();
+  fs::remove(result);
+  fs::create_symlink("nothing", result);
+  const auto collected = collect();
+  EXPECT_TRUE(collected.made);
+  EXPECT_EQ(collected.trials, first_.trials - 1);
+  EXPECT_EQ(collected.planned, first_.planned);
+}
+
+// What columns mean is in the content alone, behind which the records of all stay readable.
+TEST_F(CollectedAgain, ASurveyThatLacksWhatColumnsMeanIsMadeAnew) {
+  std::vector<std::pair<fs::path, std::vector<std::byte>>> sound;
+  for (const std::string& name : published_trials(files_, sweep_.path())) {
+    const fs::path result = Layout(sweep_.path()).trial(name);
+    auto bytes = files_.read(result);
+    const auto when = fs::last_write_time(result);
+    sound.emplace_back(result, bytes);
+    bytes[0] ^= std::byte{1};
+    files_.replace(result, std::span<const std::byte>(bytes));
+    fs::last_write_time(result, when);
+  }
+  fs::remove(path());
+  EXPECT_TRUE(collect().made);
+  EXPECT_TRUE(collect().made);
+  EXPECT_EQ(rows(), first_.trials);
+}
+
 TEST_F(CollectedAgain, ASurveyThatWasDamagedOrChangedIsNoneThatIsUpToDate) {
   auto bytes = files_.read(path());
   const auto sound = bytes;
@@ -124,17 +160,20 @@ TEST_F(CollectedAgain, ASurveyThatWasDamagedOrChangedIsNoneThatIsUpToDate) {
 
 TEST_F(CollectedAgain, WhatAKilledCollectLeftIsRemovedLater) {
   const fs::path folder = sweep_.path() / "elsewhere";
-  const auto leave = [&](int hours_ago) {
-    const fs::path left = folder / fmt::format(".tmp.{}", hours_ago);
+  const auto leave = [&](const std::string& name, int hours_ago) {
+    const fs::path left = folder / name;
     files_.replace(left, "part of a survey");
     fs::last_write_time(left, fs::file_time_type::clock::now() - std::chrono::hours(hours_ago));
     return left;
   };
-  const fs::path young = leave(0), old = leave(2);
+  const std::string ours = "survey.h5.tmp.0123456789abcdef0123456789abcde";
+  const fs::path young = leave(ours + "0", 0), old = leave(ours + "1", 2);
+  const fs::path theirs[] = {leave("notes.tmp.2026.txt", 2), leave("survey.h5.tmp.mine", 2)};
   ASSERT_TRUE(is_temporary(old.filename().string()));
   collect_survey(files_, sweep_.path(), folder / "survey.h5", SurveyWeights::Link);
   EXPECT_TRUE(fs::exists(young)) << "somebody may be at it";
   EXPECT_FALSE(fs::exists(old));
+  for (const fs::path& file : theirs) EXPECT_TRUE(fs::exists(file)) << file << ": no file of ours";
 }
 
 TEST_F(CollectedAgain, ADamagedResultIsSaidEachTime) {
