@@ -64,6 +64,8 @@ def looks(sweep, out):
     assert "rigl" in events and "every 10 " in events, events
     watched = winnow("status", out, "--watch")  # ends by itself, since all is done
     assert "6" in watched.stdout, watched.stdout
+    line, = winnow("status", out, "--watch", "--json").stdout.splitlines()
+    assert json.loads(line)["done"] == 6, line
 
 
 def tour(folder):
