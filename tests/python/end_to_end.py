@@ -122,7 +122,7 @@ def main():
         assert results(folder / "two") == results(folder / "one"), done.stderr
         assert digests(folder / "two") == digests(folder / "one"), "a trial depends on which rank trains it"
 
-        again = winnow("run", sweep, "-o", folder / "two", ranks=2)
+        again = winnow("resume", sweep, "-o", folder / "two", ranks=2)
         assert "6 already done" in again.stderr, again.stderr
 
         status = json.loads(winnow("status", folder / "two", "--json").stdout)

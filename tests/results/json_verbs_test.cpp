@@ -39,6 +39,7 @@ ParsedJson json_said(std::vector<std::string> args) {
 TEST(JsonVerbs, AreAllThatPrintData) {
   const std::map<std::string, std::string> others = {
       {"run", "a log on standard error, for people; status --json says what there is then"},
+      {"resume", "as run"},
       {"help", "a page for people"},
       {"completion", "a script of the shell"},
       {"man", "a page in roff"}};
@@ -190,6 +191,14 @@ TEST_F(JsonVerb, AWatchedStatusIsAnObjectALine) {
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_EQ(lines_of(said.out), 1) << "it ends where all trials are settled";
   EXPECT_EQ(ParsedJson::parse(said.out)["done"], 1);
+}
+
+TEST(Resume, IsAnotherNameOfRun) {
+  const Said run = winnow({"help", "run"}), resume = winnow({"help", "resume"});
+  const auto options = [](const std::string& page) { return page.substr(page.find("\n\n")); };
+  EXPECT_EQ(options(resume.out), options(run.out));
+  EXPECT_NE(winnow({"help"}).out.find("\n  resume     the same as run: "), std::string::npos);
+  EXPECT_EQ(winnow({"resume"}).err, winnow({"run"}).err);
 }
 
 }  // namespace
