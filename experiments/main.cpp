@@ -31,9 +31,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if (!args.empty() && (args.front() == "run" || args.front() == "bench")) let_threads_sleep(argv);
+  if (!args.empty() && (winnow::is_run(args.front()) || args.front() == "bench")) let_threads_sleep(argv);
   const int code = winnow::run_command_line(args, std::cout, std::cerr);
-  const bool ran = !args.empty() && args.front() == "run" && winnow::read_launch().rank == 0;
+  const bool ran = !args.empty() && winnow::is_run(args.front()) && winnow::read_launch().rank == 0;
   if (code != 0 || ran) winnow::note_exit_code(code);
   return code;
 }

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/container.h"
@@ -52,7 +53,8 @@ void add_collect_options(VerbOptions& options) {
   options.add_options()("place", po::value<std::string>(), "output directory of winnow run")(
       "output,o", po::value<std::string>(), "survey file (default: OUT/survey.h5)")(
       "pack", "copy the weights; without it the survey links to the result files")(
-      "replace", "also where the survey that is there holds results that cannot be read any more");
+      "replace", "also where the survey that is there holds results that cannot be read any more")("json",
+                                                                                                   "one JSON object");
 }
 
 int run_collect(std::span<const std::string> args, std::ostream& out, std::ostream& err) {
@@ -63,14 +65,28 @@ int run_collect(std::span<const std::string> args, std::ostream& out, std::ostre
       given->contains("output") ? fs::path((*given)["output"].as<std::string>()) : folder / "survey.h5";
   PosixFiles files;
   const auto before = check_target(files, target, folder);
+  auto damaged = nlohmann::ordered_json::array();
   const auto accept = [&](const Survey& survey) {
     for (const MissingTrial& trial : survey.missing) {
-      if (trial.state == "damaged") err << "warning: " << trial.reason << "\n";
+      if (trial.state != "damaged") continue;
+      err << "warning: " << trial.reason << "\n";
+      damaged.push_back({{"name", trial.name}, {"reason", trial.reason}});
     }
     if (!given->contains("replace")) check_not_poorer(before, survey, target);
   };
   const auto [made, trials, planned] = collect_survey(
       files, folder, target, given->contains("pack") ? SurveyWeights::Pack : SurveyWeights::Link, accept);
+  if (given->contains("json")) {
+    write_json(out, {{"schema", "winnow-collect"},
+                     {"schema_version", "1.0"},
+                     {"file", target.string()},
+                     {"made", made},
+                     {"trials", trials},
+                     {"planned", planned},
+                     {"without_result", planned - trials},
+                     {"damaged", damaged}});
+    return 0;
+  }
   out << fmt::format("{}: {}{} of {}, {} without a result\n", target.string(), made ? "" : "up to date, ", trials,
                      counted(planned, "trial"), planned - trials);
   return 0;

@@ -42,7 +42,7 @@ int dispatch(std::span<const std::string> args, std::ostream& out, std::ostream&
   }
   const std::string& word = args.front();
   // Of all that mpirun may start only what trains needs more than one process.
-  if (word != "run" && word != "verify" && read_launch().rank != 0) return 0;
+  if (!is_run(word) && word != "verify" && read_launch().rank != 0) return 0;
   if (word == "--help" || word == "-h") {
     print_help(out);
     return 0;
@@ -62,6 +62,7 @@ const std::vector<Verb>& verbs() {
       {"plan", "SWEEP", "sweep", "expands and checks a sweep file and says what it will cost; writes nothing",
        add_plan_options, run_plan},
       {"run", "SWEEP", "sweep", "trains what is missing; the same command again goes on", add_run_options, run_run},
+      {"resume", "SWEEP", "sweep", "the same as run: what is there is gone on with", add_run_options, run_resume},
       {"submit", "SWEEP", "sweep", "submits what is missing to Slurm as job arrays; returns at once",
        add_submit_options, run_submit},
       {"reconcile", "[OUT]", "place", "asks Slurm what became of submissions whose answer was lost",

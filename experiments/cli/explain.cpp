@@ -2,12 +2,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 #include <sstream>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/listing.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
@@ -18,6 +22,14 @@ namespace winnow {
 namespace {
 
 namespace po = boost::program_options;
+using ExplainJson = nlohmann::ordered_json;
+
+// What is to be said of a key, for people and for programs.
+struct Explanation {
+  std::string text;
+  ExplainJson json;
+};
+using Explanations = std::vector<Explanation>;  // none: it is no such key
 
 struct ComponentKind {
   const char* prefix;
@@ -68,96 +80,105 @@ std::vector<std::string> setting_keys() {
 
 namespace {
 
-bool explain_name(const std::string& key, std::ostream& out) {
+Explanations explain_name(const std::string& key) {
   for (const ComponentKind& kind : kinds()) {
     if (key != fmt::format("{}.name", kind.prefix)) continue;
     std::vector<std::string> names;
     for (const Component& component : *kind.components) names.push_back(component.name);
-    out << fmt::format("  {:<26} one of {}; required\n  {:<26} see winnow {}\n", key, fmt::join(names, ", "), "",
-                       kind.verb);
-    return true;
+    const std::string more = fmt::format("see winnow {}", kind.verb);
+    return {{fmt::format("  {:<26} one of {}; required\n  {:<26} {}\n", key, fmt::join(names, ", "), "", more),
+             {{"key", key},
+              {"type", name_of(Setting::Kind::Choice)},
+              {"default", ExplainJson()},
+              {"choices", names},
+              {"meaning", more}}}};
   }
-  return false;
+  return {};
 }
 
 // Readers that declare the same setting in the same words are shown together.
-bool explain_component_key(const std::string& key, std::ostream& out) {
-  bool found = false;
+Explanations explain_component_key(const std::string& key) {
+  struct Readers {
+    const Setting* setting;
+    std::string text;
+    std::vector<std::string> names;
+  };
+  Explanations found;
   for (const ComponentKind& kind : kinds()) {
     const std::string prefix = fmt::format("{}.", kind.prefix);
     if (!key.starts_with(prefix)) continue;
-    std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+    std::vector<Readers> groups;
     for (const Component& component : *kind.components) {
       for (const Setting& setting : component.schema) {
         if (prefix + setting.key != key) continue;
         const std::string text = setting_text(setting, key);
-        auto group = std::ranges::find(groups, text, &decltype(groups)::value_type::first);
-        if (group == groups.end()) group = groups.insert(groups.end(), {text, {}});
-        group->second.push_back(component.name);
+        auto group = std::ranges::find(groups, text, &Readers::text);
+        if (group == groups.end()) group = groups.insert(groups.end(), {&setting, text, {}});
+        group->names.push_back(component.name);
       }
     }
-    for (const auto& [text, readers] : groups) {
-      out << text << fmt::format("  {:<26} read by {}\n", "", fmt::join(readers, ", "));
-      found = true;
+    for (const Readers& group : groups) {
+      ExplainJson json = setting_json(*group.setting, key);
+      json["read_by"] = group.names;
+      found.push_back({group.text + fmt::format("  {:<26} read by {}\n", "", fmt::join(group.names, ", ")), json});
     }
   }
   return found;
 }
 
-bool explain_word(const std::string& key, std::ostream& out) {
+Explanations explain_word(const std::string& key) {
   const auto word = words().find(key);
-  if (word == words().end()) return false;
+  if (word == words().end()) return {};
   std::istringstream lines(word->second);
-  std::string line;
-  for (std::string shown = key; std::getline(lines, line); shown.clear())
-    out << fmt::format("  {:<26} {}\n", shown, line);
-  return true;
+  std::string line, text;
+  for (std::string shown = key; std::getline(lines, line); shown.clear()) {
+    text += fmt::format("  {:<26} {}\n", shown, line);
+  }
+  return {{text, {{"key", key}, {"meaning", word->second}}}};
 }
 
-// The first words that are said of a setting: type and default.
-std::string first_line(const std::string& key);
+Explanations explain(const std::string& key) {
+  for (const auto& look : {explain_word, explain_name, explain_component_key}) {
+    if (Explanations found = look(key); !found.empty()) return found;
+  }
+  const auto settings = settings_named(sweep_catalog(), key);
+  if (settings.empty()) return {};
+  return {{setting_text(*settings.front(), key), setting_json(*settings.front(), key)}};
+}
+
+// Of all keys that it is true of.
+Explanations explain_where(const std::function<bool(const std::string&)>& is_meant) {
+  Explanations found;
+  for (const std::string& key : setting_keys()) {
+    if (is_meant(key)) std::ranges::move(explain(key), std::back_inserter(found));
+  }
+  return found;
+}
 
 // "train" and "train.schedule" are no settings, but have some.
-bool explain_section(const std::string& section, std::ostream& out) {
-  std::vector<std::string> keys;
-  for (const std::string& key : setting_keys()) {
-    if (key.starts_with(section + ".")) keys.push_back(key);
-  }
-  if (keys.empty()) return false;
-  for (const std::string& key : keys) out << first_line(key);
-  out << fmt::format("\nwinnow explain {} says more of one\n", keys.front());
-  return true;
-}
-
-bool explain(const std::string& key, std::ostream& out) {
-  if (explain_word(key, out) || explain_name(key, out) || explain_component_key(key, out)) return true;
-  const auto settings = settings_named(sweep_catalog(), key);
-  if (settings.empty()) return false;
-  out << setting_text(*settings.front(), key);
-  return true;
-}
-
-std::string first_line(const std::string& key) {
-  std::ostringstream all;
-  explain(key, all);
-  const std::string text = all.str();
-  return text.substr(0, text.find('\n') + 1);
+Explanations explain_section(const std::string& section) {
+  return explain_where([&](const std::string& key) { return key.starts_with(section + "."); });
 }
 
 // "lr" is enough for train.lr.
-bool explain_last_part(const std::string& part, std::ostream& out) {
+Explanations explain_last_part(const std::string& part) {
+  return explain_where([&](const std::string& key) { return key.ends_with("." + part); });
+}
+
+// Of each key the first words that are said of it: type and default.
+void print_section(std::ostream& out, const Explanations& found) {
   std::set<std::string> keys;
-  for (const std::string& key : setting_keys()) {
-    if (key.ends_with("." + part)) keys.insert(key);
+  for (const auto& [text, json] : found) {
+    if (keys.insert(json["key"]).second) out << text.substr(0, text.find('\n') + 1);
   }
-  for (const std::string& key : keys) explain(key, out);
-  return !keys.empty();
+  out << fmt::format("\nwinnow explain {} says more of one\n", *keys.begin());
 }
 
 }  // namespace
 
 void add_explain_options(VerbOptions& options) {
-  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr, or a section such as train");
+  options.add_options()("key", po::value<std::string>(), "a setting such as train.lr, or a section such as train")(
+      "json", "one JSON object");
 }
 
 int run_explain(std::span<const std::string> args, std::ostream& out, std::ostream&) {
@@ -166,8 +187,21 @@ int run_explain(std::span<const std::string> args, std::ostream& out, std::ostre
   const po::variables_map& given = *parsed;
   if (!given.contains("key")) fail(ErrorKind::Usage, "which setting?   (usage: winnow explain KEY)");
   const std::string key = given["key"].as<std::string>();
-  if (explain(key, out) || explain_section(key, out) || explain_last_part(key, out)) return 0;
-  fail(ErrorKind::Usage, "no setting '{}'{}", key, did_you_mean(key, setting_keys(), "; "));
+  Explanations found = explain(key);
+  const bool is_section = found.empty() && !(found = explain_section(key)).empty();
+  if (found.empty()) found = explain_last_part(key);
+  if (found.empty()) fail(ErrorKind::Usage, "no setting '{}'{}", key, did_you_mean(key, setting_keys(), "; "));
+  if (given.contains("json")) {
+    ExplainJson json = {{"schema", "winnow-explain"}, {"schema_version", "1.0"}};
+    json["settings"] = ExplainJson::array();
+    for (const Explanation& each : found) json["settings"].push_back(each.json);
+    write_json(out, json);
+  } else if (is_section) {
+    print_section(out, found);
+  } else {
+    for (const Explanation& each : found) out << each.text;
+  }
+  return 0;
 }
 
 }  // namespace winnow

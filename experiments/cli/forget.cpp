@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/checkpoint_file.h"
@@ -23,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 using Strings = std::vector<std::string>;
+using ForgetJson = nlohmann::ordered_json;
 
 // As `--plan` takes it: the start of the file's name says enough.
 std::string id_of(const WrittenPlan& plan) {
@@ -30,9 +33,15 @@ std::string id_of(const WrittenPlan& plan) {
   return plan.written.empty() ? plan.path.filename().string() : stem.substr(0, 8);
 }
 
+// The most that there is of a trial.
+struct TrialLeft {
+  const char* what;  // "result"
+  std::string name;
+};
+
 class Forgetter {
  public:
-  Forgetter(Files& files, fs::path out, std::ostream& said) : files_(files), out_(std::move(out)), said_(said) {
+  Forgetter(Files& files, fs::path out) : files_(files), out_(std::move(out)) {
     check_output_directory(files_, out_);
     for (const RunningTrial& trial : read_running(files_, out_, unix_now())) {
       if (!trial.stale) in_work_.insert(trial.name);
@@ -50,32 +59,44 @@ class Forgetter {
     return chosen;
   }
 
-  // What there is of a trial, and its name.
-  std::string find_trial(const std::string& name) const {
+  TrialLeft find_trial(const std::string& name) const {
     if (in_work_.contains(name)) fail(ErrorKind::Usage, "{} is being trained; stop its run first", name);
     const Layout layout(out_);
-    if (published_.contains(name)) return "result " + name;
-    if (is_trial_name(name) && files_.exists(layout.failure(name))) return "failure " + name;
-    if (is_trial_name(name) && files_.exists(layout.stopped(name))) return "stopped " + name;
-    if (is_trial_name(name) && files_.exists(layout.checkpoints(name))) return "checkpoint " + name;
+    if (published_.contains(name)) return {"result", name};
+    if (is_trial_name(name) && files_.exists(layout.failure(name))) return {"failure", name};
+    if (is_trial_name(name) && files_.exists(layout.stopped(name))) return {"stopped", name};
+    if (is_trial_name(name) && files_.exists(layout.checkpoints(name))) return {"checkpoint", name};
     fail(ErrorKind::Input,
          "{}: has no result, no failure and no checkpoint of '{}'; a trial is named as <id>-r<replicate>",
          out_.string(), name);
   }
 
-  void describe(const std::vector<WrittenPlan>& plans, const Strings& trials) const {
+  // Also of what is forgotten since.
+  void describe(const std::vector<WrittenPlan>& plans, const std::vector<TrialLeft>& trials, std::ostream& out) const {
     for (const WrittenPlan& plan : plans) {
-      const auto results = static_cast<std::size_t>(std::ranges::count_if(
-          plan.trials, [&](const PlannedTrial& trial) { return published_.contains(trial.name); }));
-      said_ << fmt::format("  plan {}  {}  {}, {} with a result, which stays\n", id_of(plan),
-                           plan.written.empty() ? "of an older winnow" : "last run " + plan.written,
-                           counted(plan.trials.size(), "trial"), results);
+      out << fmt::format("  plan {}  {}  {}, {} with a result, which stays\n", id_of(plan),
+                         plan.written.empty() ? "of an older winnow" : "last run " + plan.written,
+                         counted(plan.trials.size(), "trial"), results_of(plan));
     }
-    for (const std::string& trial : trials) said_ << fmt::format("  {}\n", trial);
+    for (const TrialLeft& trial : trials) out << fmt::format("  {} {}\n", trial.what, trial.name);
   }
 
-  void forget(const std::vector<WrittenPlan>& plans, const Strings& trials) {
-    for (const std::string& trial : trials) {
+  ForgetJson json(const std::vector<WrittenPlan>& plans, const std::vector<TrialLeft>& trials, bool removed) const {
+    ForgetJson json = {
+        {"schema", "winnow-forget"}, {"schema_version", "1.0"}, {"out", out_.string()}, {"removed", removed}};
+    json["plans"] = json["trials"] = ForgetJson::array();
+    for (const WrittenPlan& plan : plans) {
+      json["plans"].push_back({{"id", id_of(plan)},
+                               {"last_run", plan.written.empty() ? ForgetJson() : ForgetJson(plan.written)},
+                               {"trials", plan.trials.size()},
+                               {"results", results_of(plan)}});
+    }
+    for (const TrialLeft& trial : trials) json["trials"].push_back({{"name", trial.name}, {"what", trial.what}});
+    return json;
+  }
+
+  void forget(const std::vector<WrittenPlan>& plans, const std::vector<TrialLeft>& trials) {
+    for (const auto& [what, trial] : trials) {
       forget_failure(files_, out_, trial);
       files_.remove(Layout(out_).trial(trial));
       forget_stopped(files_, out_, trial);
@@ -85,6 +106,11 @@ class Forgetter {
   }
 
  private:
+  std::size_t results_of(const WrittenPlan& plan) const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(plan.trials, [&](const PlannedTrial& trial) { return published_.contains(trial.name); }));
+  }
+
   const WrittenPlan& plan_named(const std::string& name) const {
     std::vector<const WrittenPlan*> found;
     Strings known;
@@ -108,7 +134,6 @@ class Forgetter {
 
   Files& files_;
   fs::path out_;
-  std::ostream& said_;
   std::set<std::string> in_work_, published_;
   PlansByTime plans_;
 };
@@ -125,7 +150,7 @@ void add_forget_options(VerbOptions& options) {
       "ID: this plan, by the start of its file's name in plans/; without it all but the last that was run and those in "
       "work")("trial", po::value<Strings>()->composing(),
               "NAME: the result of this trial, its failure and its checkpoints; no plan unless --plan names it")(
-      "yes", "removes; without it winnow only says what would go");
+      "yes", "removes; without it winnow only says what would go")("json", "one JSON object");
 }
 
 int run_forget(std::span<const std::string> args, std::ostream& out, std::ostream&) {
@@ -133,20 +158,24 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
   if (!given) return 0;
   const fs::path place = place_of(*given);
   PosixFiles files;
-  Forgetter forgetter(files, place, out);
+  Forgetter forgetter(files, place);
   const Strings trials = texts_of(*given, "trial"), named = texts_of(*given, "plan");
-  Strings found;
+  std::vector<TrialLeft> found;
   for (const std::string& trial : trials) found.push_back(forgetter.find_trial(trial));
   std::vector<WrittenPlan> plans;
   if (trials.empty() || !named.empty()) plans = forgetter.choose_plans(named);
-  if (plans.empty() && trials.empty()) {
+  const bool yes = given->contains("yes");
+  if (yes) forgetter.forget(plans, found);
+  if (given->contains("json")) {
+    write_json(out, forgetter.json(plans, found, yes));
+    return 0;
+  }
+  if (plans.empty() && found.empty()) {
     out << fmt::format("{}: nothing to forget; the plan that was last run and those in work stay\n", place.string());
     return 0;
   }
-  const bool yes = given->contains("yes");
-  if (yes) forgetter.forget(plans, trials);
   out << (yes ? "removed from " : "would be removed from ") << place.string() << "\n";
-  forgetter.describe(plans, found);
+  forgetter.describe(plans, found, out);
   if (!yes) out << "nothing is removed without --yes\n";
   return 0;
 }

@@ -1,10 +1,13 @@
 // `winnow init`: a sweep file to start from, small enough to be run as it is.
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/files.h"
+#include "experiments/text.h"
 
 namespace winnow {
 namespace {
@@ -30,21 +33,34 @@ pair: data_order                     # all methods see the same batches
 
 void add_init_options(VerbOptions& options) {
   options.add_options()("file", boost::program_options::value<std::string>()->default_value("sweep.yaml"),
-                        "file to write; none is replaced (default: sweep.yaml; -: standard output)");
+                        "file to write; none is replaced (default: sweep.yaml; -: standard output)")("json",
+                                                                                                     "one JSON object");
 }
 
 int run_init(std::span<const std::string> args, std::ostream& out, std::ostream&) {
   const auto given = parse_arguments("init", args, out);
   if (!given) return 0;
   const std::string path = (*given)["file"].as<std::string>();
-  if (path == "-") {
-    out << kSweep;
-    return 0;
+  const bool to_file = path != "-";
+  if (to_file) {
+    PosixFiles files;
+    if (files.exists(path)) fail(ErrorKind::Usage, "{}: is there already; winnow init FILE writes another one", path);
+    files.replace(path, kSweep);
   }
-  PosixFiles files;
-  if (files.exists(path)) fail(ErrorKind::Usage, "{}: is there already; winnow init FILE writes another one", path);
-  files.replace(path, kSweep);
-  out << fmt::format("{}: written\nnext   winnow plan {} && winnow run {} && winnow report\n", path, path, path);
+  const std::string word = shell_quoted(path);
+  const std::string next = fmt::format("winnow plan {} && winnow run {} && winnow report", word, word);
+  if (given->contains("json")) {
+    using Json = nlohmann::ordered_json;
+    write_json(out, {{"schema", "winnow-init"},
+                     {"schema_version", "1.0"},
+                     {"file", to_file ? Json(path) : Json()},
+                     {"text", kSweep},
+                     {"next", to_file ? Json(next) : Json()}});
+  } else if (to_file) {
+    out << fmt::format("{}: written\nnext   {}\n", path, next);
+  } else {
+    out << kSweep;
+  }
   return 0;
 }
 

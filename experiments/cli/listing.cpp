@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "core/error.h"
@@ -32,17 +31,7 @@ Json json_of(const Component& component) {
                {"meaning", component.meaning},
                {"source", component.source}};
   json["settings"] = Json::array();
-  for (const Setting& setting : component.schema) {
-    Json entry = {{"key", setting.key}, {"type", name_of(setting.kind)}};
-    entry["default"] = setting.fallback ? Json(*setting.fallback) : Json();
-    if (setting.range) entry["range"] = setting.range->text();
-    if (!setting.choices.empty()) entry["choices"] = setting.choices;
-    if (!setting.read_when.empty()) entry["read_when"] = read_when_text(setting);
-    entry["unit"] = setting.unit;
-    entry["meaning"] = setting.meaning;
-    entry["source"] = setting.source;
-    json["settings"].push_back(std::move(entry));
-  }
+  for (const Setting& setting : component.schema) json["settings"].push_back(setting_json(setting, setting.key));
   json["overrides"] = Json::array();
   for (const Override& each : component.overrides) {
     Json entry = {{"key", each.key}};
@@ -109,6 +98,18 @@ std::string setting_text(const Setting& setting, const std::string& key) {
   if (!setting.read_when.empty()) text += fmt::format("  {:<26} read when {}\n", "", read_when_text(setting));
   if (!setting.source.empty()) text += fmt::format("  {:<26} source: {}\n", "", setting.source);
   return text;
+}
+
+Json setting_json(const Setting& setting, const std::string& key) {
+  Json entry = {{"key", key}, {"type", name_of(setting.kind)}};
+  entry["default"] = setting.fallback ? Json(*setting.fallback) : Json();
+  if (setting.range) entry["range"] = setting.range->text();
+  if (!setting.choices.empty()) entry["choices"] = setting.choices;
+  if (!setting.read_when.empty()) entry["read_when"] = read_when_text(setting);
+  entry["unit"] = setting.unit;
+  entry["meaning"] = setting.meaning;
+  entry["source"] = setting.source;
+  return entry;
 }
 
 void add_listing_options(VerbOptions& options) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,5 +29,7 @@ std::vector<std::string> setting_keys();
 std::string type_text(const Setting& setting);
 // Four lines at most: key, type, default; meaning; when it is read; source.
 std::string setting_text(const Setting& setting, const std::string& key);
+// The same for programs.
+nlohmann::ordered_json setting_json(const Setting& setting, const std::string& key);
 
 }  // namespace winnow

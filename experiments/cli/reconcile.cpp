@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/submission_json.h"
 #include "experiments/cli/verbs.h"

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "experiments/cli/chosen_trials.h"
-#include "experiments/cli/submission_json.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"

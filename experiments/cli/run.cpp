@@ -68,8 +68,8 @@ RunOptions::Shard shard_of(const std::string& text) {
 }
 
 // Nothing if help was asked for.
-std::optional<RunArguments> read_arguments(std::span<const std::string> args, std::ostream& out) {
-  const auto parsed = parse_arguments("run", args, out);
+std::optional<RunArguments> read_arguments(const char* verb, std::span<const std::string> args, std::ostream& out) {
+  const auto parsed = parse_arguments(verb, args, out);
   if (!parsed) return std::nullopt;
   const po::variables_map& given = *parsed;
   RunArguments arguments{sweep_arguments(given), {}};
@@ -87,7 +87,7 @@ std::optional<RunArguments> read_arguments(std::span<const std::string> args, st
   run.retry_failed = !given.contains("no-retry");
   run.strict = given.contains("strict");
   run.quiet = given.contains("quiet");
-  run.command_line = "winnow run";
+  run.command_line = fmt::format("winnow {}", verb);
   for (const std::string& arg : args) run.command_line += " " + arg;
   if (read_launch().needs_mpi() && run.workers > 0) {
     fail(ErrorKind::Usage, "--workers is for a run without mpirun or srun, whose ranks do the same");
@@ -115,19 +115,30 @@ void share_stream(Communicator& world, SweepArguments& arguments) {
   arguments.expand.text = std::move(text);
 }
 
-}  // namespace
-
-int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+int train_sweep(const char* verb, std::span<const std::string> args, std::ostream& out) {
   const auto world = make_world();
   PosixFiles files;
   return run_sweep(*world, files, [&]() -> std::optional<SweepJob> {
     std::ostream nowhere(nullptr);
     std::optional<RunArguments> arguments;
-    agree(*world, [&] { arguments = read_arguments(args, world->rank() == 0 ? out : nowhere); });
+    agree(*world, [&] { arguments = read_arguments(verb, args, world->rank() == 0 ? out : nowhere); });
     if (!arguments) return std::nullopt;
     share_stream(*world, arguments->sweep);
     return SweepJob{arguments->sweep.sweep, arguments->sweep.expand, arguments->run};
   });
+}
+
+}  // namespace
+
+bool is_run(const std::string& verb) { return verb == "run" || verb == "resume"; }
+
+int run_run(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  return train_sweep("run", args, out);
+}
+
+// A name that people look for; going on is what `run` does anyway.
+int run_resume(std::span<const std::string> args, std::ostream& out, std::ostream&) {
+  return train_sweep("resume", args, out);
 }
 
 }  // namespace winnow

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "experiments/cli/chosen_trials.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/checkpoint_file.h"
@@ -207,7 +208,7 @@ int run_show(std::span<const std::string> args, std::ostream& out, std::ostream&
   TrialFinder finder(files, given->contains("out") ? fs::path(given->at("out").as<std::string>()) : place_of(*given));
   const ShownJson shown = finder.show(finder.name_of_trial(given->at("trial").as<std::string>()));
   if (given->contains("json")) {
-    out << shown.dump(2, ' ', false, ShownJson::error_handler_t::replace) << "\n";
+    write_json(out, shown);
   } else {
     print_shown(out, shown);
   }

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/status_json.h"
 #include "experiments/cli/submission_json.h"
@@ -212,14 +213,19 @@ void print_part(const Screen& screen, Files& files, const std::filesystem::path&
 }
 
 // Until nothing runs and nothing is missing, or somebody has seen enough.
-void watch(const Screen& screen, const std::filesystem::path& place, bool all) {
+void watch(const Screen& screen, const std::filesystem::path& place, bool all, bool json) {
   PosixFiles files;
   for (;;) {
     std::ostringstream text;
     const SweepStatus status = read_status(files, place, unix_now());
-    print_part({text, screen.terminal}, files, place, status, all);
-    if (screen.terminal.live) screen.out << "\033[H\033[J";
-    screen.out << text.str() << (screen.terminal.live ? "" : "\n") << std::flush;
+    if (json) {
+      write_json_line(text, status_json(files, place, status));
+    } else {
+      print_part({text, screen.terminal}, files, place, status, all);
+      if (screen.terminal.live) screen.out << "\033[H\033[J";
+      if (!screen.terminal.live) text << "\n";
+    }
+    screen.out << text.str() << std::flush;
     if (!screen.out || (status.running.empty() && of_current_plans(status).missing.empty())) return;
     std::this_thread::sleep_for(std::chrono::seconds(screen.terminal.live ? 2 : 30));
   }
@@ -229,7 +235,7 @@ void watch(const Screen& screen, const std::filesystem::path& place, bool all) {
 
 void add_status_options(VerbOptions& options) {
   options.add_options()("place", boost::program_options::value<std::string>(), "output directory of winnow run")(
-      "all", "also trials of earlier plans")("json", "everything, as one JSON object")(
+      "all", "also trials of earlier plans")("json", "everything, as one JSON object; with --watch one a line")(
       "watch", "again every 2 s, every 30 s in a log, until all trials are settled");
 }
 
@@ -238,11 +244,8 @@ int run_status(std::span<const std::string> args, std::ostream& out, std::ostrea
   if (!given) return 0;
   const std::filesystem::path place = place_of(*given);
   const Screen screen{out, out.rdbuf() == std::cout.rdbuf() ? terminal_of(STDOUT_FILENO) : Terminal()};
-  if (given->contains("watch") && given->contains("json")) {
-    fail(ErrorKind::Usage, "--watch is for people, --json for programs: give one of them");
-  }
   if (given->contains("watch")) {
-    watch(screen, place, given->contains("all"));
+    watch(screen, place, given->contains("all"), given->contains("json"));
     return 0;
   }
   PosixFiles files;

@@ -1,6 +1,5 @@
 #include "experiments/cli/submission_json.h"
 
-#include <ostream>
 #include <vector>
 
 #include "experiments/submit/index_list.h"
@@ -42,10 +41,6 @@ nlohmann::ordered_json submission_json(const Submission& submission) {
       {"created", submission.created}};
   if (!submission.reason.empty()) json["reason"] = submission.reason;
   return json;
-}
-
-void write_json(std::ostream& out, const nlohmann::ordered_json& json) {
-  out << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
 }
 
 }  // namespace winnow

@@ -1,7 +1,6 @@
 // How submissions are shown, by the verbs that speak with Slurm.
 #pragma once
 
-#include <iosfwd>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -10,7 +9,6 @@
 namespace winnow {
 
 nlohmann::ordered_json submission_json(const Submission& submission);
-void write_json(std::ostream& out, const nlohmann::ordered_json& json);
 std::string shards_text(const Submission& submission);  // "0-3,7"
 const char* submission_state(Submission::State state);
 

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/submission_json.h"
 #include "experiments/cli/sweep_plan.h"

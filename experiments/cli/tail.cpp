@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "experiments/cli/chosen_trials.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/journal.h"
 #include "experiments/results/layout.h"
@@ -144,7 +145,7 @@ void print_tail(std::ostream& out, const std::vector<TailRecord>& records, bool 
     }
     nlohmann::ordered_json line = {{"schema", "winnow-tail"}, {"schema_version", "1.0"}};
     line.update(record);
-    out << line.dump(-1, ' ', false, TailRecord::error_handler_t::replace) << "\n";
+    write_json_line(out, line);
   }
   out << std::flush;
 }

@@ -20,6 +20,9 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
 void add_plan_options(VerbOptions& options);
 int run_run(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_run_options(VerbOptions& options);
+int run_resume(std::span<const std::string> args, std::ostream& out, std::ostream& err);
+// Is it the verb that trains a sweep, by either of its names?
+bool is_run(const std::string& verb);
 int run_submit(std::span<const std::string> args, std::ostream& out, std::ostream& err);
 void add_submit_options(VerbOptions& options);
 int run_reconcile(std::span<const std::string> args, std::ostream& out, std::ostream& err);

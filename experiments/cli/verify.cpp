@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "distributed/launch.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/terminal.h"
@@ -27,10 +28,6 @@ using VerifyJson = nlohmann::ordered_json;
 constexpr int kFault = static_cast<int>(ErrorKind::Input);
 constexpr int kIncomplete = 3;
 constexpr std::size_t kShownMissing = 20;
-
-void print_json(std::ostream& out, const VerifyJson& json) {
-  out << json.dump(2, ' ', false, VerifyJson::error_handler_t::replace) << "\n";
-}
 
 // On a terminal, a line that is written over.
 VerifyProgress progress_on(std::ostream& err) {
@@ -137,7 +134,7 @@ int run_replay(const po::variables_map& given, const fs::path& place, std::span<
   const bool well =
       replay.failure.empty() && (replay.same || std::ranges::all_of(replay.differences, &ContentDifference::allowed));
   if (given.contains("json")) {
-    print_json(out, json_of(replay, well));
+    write_json(out, json_of(replay, well));
   } else {
     print_replay(out, replay, order.tolerance);
   }
@@ -180,7 +177,7 @@ int run_verify(std::span<const std::string> args, std::ostream& out, std::ostrea
   const Verification found =
       one_folder ? verify_directory(files, places[0], progress_on(err)) : verify_files(files, places);
   if (given->contains("json")) {
-    print_json(out, json_of(found));
+    write_json(out, json_of(found));
   } else {
     print_found(out, one_folder ? places[0].string() : counted(places.size(), "file"), found);
   }

@@ -64,6 +64,8 @@ def looks(sweep, out):
     assert "rigl" in events and "every 10 " in events, events
     watched = winnow("status", out, "--watch")  # ends by itself, since all is done
     assert "6" in watched.stdout, watched.stdout
+    line, = winnow("status", out, "--watch", "--json").stdout.splitlines()
+    assert json.loads(line)["done"] == 6, line
 
 
 def tour(folder):
@@ -120,7 +122,7 @@ def main():
         assert results(folder / "two") == results(folder / "one"), done.stderr
         assert digests(folder / "two") == digests(folder / "one"), "a trial depends on which rank trains it"
 
-        again = winnow("run", sweep, "-o", folder / "two", ranks=2)
+        again = winnow("resume", sweep, "-o", folder / "two", ranks=2)
         assert "6 already done" in again.stderr, again.stderr
 
         status = json.loads(winnow("status", folder / "two", "--json").stdout)
