@@ -13,6 +13,7 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/linked_folders.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/status.h"
@@ -43,6 +44,7 @@ class Forgetter {
  public:
   Forgetter(Files& files, fs::path out) : files_(files), out_(std::move(out)) {
     check_output_directory(files_, out_);
+    refuse_linked_folders(files_, out_);
     for (const RunningTrial& trial : read_running(files_, out_, unix_now())) {
       if (!trial.stale) in_work_.insert(trial.name);
     }

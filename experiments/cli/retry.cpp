@@ -12,6 +12,7 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/linked_folders.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/text.h"
 
@@ -80,6 +81,7 @@ int run_retry(std::span<const std::string> args, std::ostream& out, std::ostream
   if (!given) return 0;
   PosixFiles files;
   const ChosenTrials chosen = chosen_trials(files, *given);
+  refuse_linked_folders(files, chosen.out);
   const bool dry = given->contains("dry-run");
   std::vector<TrialMarks> cleared, at_work;
   for (TrialMarks& marks : find_marks(files, chosen)) {

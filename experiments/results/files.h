@@ -101,6 +101,7 @@ class Files {
   virtual std::optional<Stamp> stamp(const Path& path) = 0;  // nothing: no such file; Error{Input}: a link to nothing
   bool exists(const Path& path) { return stamp(path).has_value(); }
   bool is_folder(const Path& path);
+  virtual bool is_link(const Path& path) = 0;  // wherever it leads
   // A file, or a folder if it is empty; no error if it is missing.
   virtual void remove(const Path& path) = 0;
   virtual void make_folders(const Path& folder) = 0;
@@ -142,6 +143,7 @@ class PosixFiles : public Files {
   End read_end(const Path& path, std::size_t count) override;
   std::vector<std::byte> read_part(const Path& path, std::uint64_t first, std::size_t count) override;
   std::optional<Stamp> stamp(const Path& path) override;
+  bool is_link(const Path& path) override;
   void remove(const Path& path) override;
   void make_folders(const Path& folder) override;
 

@@ -115,6 +115,13 @@ std::optional<Files::Stamp> PosixFiles::stamp(const Path& path) {
                nanoseconds(about.st_ctim), S_ISDIR(about.st_mode)};
 }
 
+bool PosixFiles::is_link(const Path& path) {
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) == 0) return S_ISLNK(about.st_mode);
+  if (errno != ENOENT && errno != ENOTDIR) io_error(path, "look at", errno);
+  return false;
+}
+
 void PosixFiles::remove(const Path& path) {
   if (::remove(path.c_str()) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST) return;
   io_error(path, "remove", errno);

@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::string_view kClaimEnding = ".up";
 
-std::filesystem::path claims_folder(const std::filesystem::path& folder) { return folder / "past"; }
-
 }  // namespace
+
+std::filesystem::path claims_folder(const std::filesystem::path& folder) { return folder / "past"; }
 
 std::filesystem::path claim_path(const std::filesystem::path& folder, const RungClaim& claim) {
   return claims_folder(folder) / fmt::format("{}.{}{}", claim.trial, claim.rung, kClaimEnding);

@@ -18,6 +18,7 @@ struct RungClaim {
 };
 
 // `folder`: of a rule.
+std::filesystem::path claims_folder(const std::filesystem::path& folder);
 std::filesystem::path claim_path(const std::filesystem::path& folder, const RungClaim& claim);
 std::vector<RungClaim> claims_in(Files& files, const std::filesystem::path& folder);
 // Of these trials, all with a file in stopped/ and sorted: those that were let past a rung, of whatever rule, since that file was written, so

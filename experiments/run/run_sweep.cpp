@@ -10,6 +10,7 @@
 #include "distributed/launch.h"
 #include "distributed/ranks_lost.h"
 #include "experiments/data/missing_data.h"
+#include "experiments/results/linked_folders.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/run_account.h"
 #include "experiments/results/trial_file.h"
@@ -218,6 +219,7 @@ class SweepRunner {
     found_.assign(trials_.size(), Found::Nothing);
     agree(world_, [&] {
       if (world_.rank() != 0) return;
+      refuse_linked_folders(files_, options_.out);
       files_.check_publishing(options_.out);
       clear_leftovers(files_, options_.out);
       std::vector<std::string> problems;

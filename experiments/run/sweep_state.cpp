@@ -9,6 +9,7 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/results/result_index.h"
+#include "experiments/results/rung_claims.h"
 #include "experiments/results/status.h"
 #include "experiments/results/trial_file.h"
 #include "experiments/text.h"
@@ -89,7 +90,7 @@ void clear_leftovers(Files& files, const std::filesystem::path& out) {
   }
   for (const auto& folder : files.list(layout.trials())) files.clear_leftovers(layout.trials() / folder);
   clear_old_checkpoints(files, out);
-  for (const auto& rule : files.list(layout.rungs())) files.clear_leftovers(layout.rungs() / rule / "past");
+  for (const auto& rule : files.list(layout.rungs())) files.clear_leftovers(claims_folder(layout.rungs() / rule));
   for (const auto& folder : files.list(layout.stopped())) {
     files.clear_leftovers(layout.stopped() / folder);
     for (const auto& file : files.list(layout.stopped() / folder)) {

@@ -37,6 +37,9 @@ class FaultyFiles : public PosixFiles {
   std::optional<Stamp> stamp(const Path& path) override {
     return perform(path, [&] { return PosixFiles::stamp(path); });
   }
+  bool is_link(const Path& path) override {
+    return perform(path, [&] { return PosixFiles::is_link(path); });
+  }
   void remove(const Path& path) override {
     perform(path, [&] { PosixFiles::remove(path); });
   }

@@ -45,6 +45,12 @@ class KeptTrial {
     std::vector<std::string> problems;
     return folder().newest(problems).value();
   }
+  // The newest one with another note or state.
+  void change(const std::function<void(Checkpoint&)>& how) {
+    Checkpoint now = newest();
+    how(now);
+    folder().keep(encode_checkpoint(now.note, now.state));
+  }
 
  private:
   TemporaryFolder out_;
@@ -96,12 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
 class Checkpointed : public testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(trial_.run(10), std::nullopt); }
-  // The newest one with another note or state.
-  void change(const std::function<void(Checkpoint&)>& how) {
-    Checkpoint now = trial_.newest();
-    how(now);
-    trial_.folder().keep(encode_checkpoint(now.note, now.state));
-  }
+  void change(const std::function<void(Checkpoint&)>& how) { trial_.change(how); }
   void expect_begins_again(const std::string& why) {
     const auto result = trial_.run();
     EXPECT_EQ(result, alone_);
@@ -142,6 +143,36 @@ TEST_F(Checkpointed, ThatDoesNotFitIsRefused) {
     at.state = bytes_of(more);
   });
   expect_begins_again("it has 'run/more', which this trial has not");
+}
+
+// As ranks of their own have it: more than rank 0 has, below names of the others.
+void make_of_two_ranks(Checkpoint& at) {
+  at.note.ranks = 2;
+  MemoryState state;
+  add_blocks(state, at.state, "");
+  state.put_value("rank/1/of_that_rank", std::int64_t{1});
+  at.state = bytes_of(state);
+}
+
+TEST_F(Checkpointed, OfAnotherNumberOfRanksGoesOnWithoutBatchNorm) {
+  change(make_of_two_ranks);
+  EXPECT_EQ(trial_.run(), alone_);
+  EXPECT_TRUE(trial_.said().starts_with("goes on from step 10")) << trial_.said();
+  EXPECT_EQ(std::ranges::count(trial_.attempts(), ';'), 1) << trial_.attempts();
+}
+
+// Which normalises by the rows that one rank has: on two ranks the steps so far were others.
+TEST(CheckpointOfOtherRanks, IsRefusedUnderBatchNorm) {
+  const TrialSpec spec = whole_spec({"", "{name: dense}", "epochs: 1, batch: 64, lr: 0.05", "resnet20"});
+  const std::optional<std::string> alone = KeptTrial(spec).run();
+  KeptTrial trial(spec);
+  ASSERT_EQ(trial.run(2), std::nullopt);
+  trial.change(make_of_two_ranks);
+  EXPECT_EQ(trial.run(), alone);
+  EXPECT_TRUE(trial.said().starts_with(
+      "begins again: its checkpoint is of 2 ranks, this trial has 1 and its batch norm depends on that"))
+      << trial.said();
+  EXPECT_EQ(std::ranges::count(trial.attempts(), ';'), 0) << trial.attempts();
 }
 
 // But for an old one that cannot be removed: the new one is there.
