@@ -195,9 +195,9 @@ class FileFaults:
         """A run that cannot write what counts ends with one line that names the file, and one that can go on says what it goes without."""
         spoilt = [at for at, (fails, *_) in enumerate(operations) if fails]
         failed = [Path(meant(operations, at)) for at in spoilt]
-        # A result that has its name is there, whatever becomes of its temporary one. (What was only to be tried must work altogether.)
+        # A file that has its name is there, whatever becomes of its temporary one. The probe is a name of this kind itself, whose removal is tried.
         matter = [(at, path) for at, path in zip(spoilt, failed)
-                  if operations[at][1] != "remove" or ".tmp." not in path.name or path.name.startswith("probe.")]
+                  if operations[at][1] != "remove" or path.name.count(".tmp.") == (0 if not path.name.startswith("probe.") else 1)]
         counts = [Path(operations[at][2]) for at, path in matter if path.parts[:1] not in [(name,) for name in (*COURTESIES, *SAID)]]
         lines = done.stderr.splitlines()
         errors = [line for line in lines if line.startswith("winnow: error: ")]
