@@ -36,11 +36,11 @@ std::vector<Binding> Teacher::bindings() {
   return bound;
 }
 
-Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, int threads)
+Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, RunContext context)
     : needed_(*teaching.teacher),
       model_(inference(teaching, train, rows, compute)),
-      params_(model_, {}),
-      program_(model_.graph, outputs(), bindings(), threads) {
+      params_(model_, {}, context.stream()),
+      program_(model_.graph, outputs(), bindings(), context) {
   if (needed_.network == Needed::Network::Other) {
     fail(ErrorKind::Settings, "{} cannot teach: its method evaluates another network than its model", needed_.trial);
   }
@@ -50,6 +50,7 @@ Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t r
   for (std::size_t b = 0; b < params_.buffer_count(); ++b) {
     copy_values(params_.buffer_specs()[b].name, params_.change_buffer(b));
   }
+  params_.send();
   if (needed_.network == Needed::Network::Model) return;
   for (const NeededTensor& tensor : needed_.tensors) {
     if (used_.contains(tensor.name)) continue;
@@ -69,18 +70,20 @@ void Teacher::copy_values(const std::string& name, std::span<float> out) {
 }
 
 void Teacher::compute(void* images, Communicator& ranks) {
-  program_.feed(model_.input, images);
+  program_.bind(model_.input, images);
   program_.run();
   if (ranks.size() == 1) return;
   means_.clear();
   for (const TaughtValue& taught : values_) {
-    if (taught.mean_over_ranks) means_.push_back(*program_.view(taught.value).as<float>());
+    if (taught.mean_over_ranks) means_.push_back(program_.scalar<float>(taught.value));
   }
   if (means_.empty()) return;
   ranks.all_reduce_sum(std::span(means_));
   auto sum = means_.begin();
   for (const TaughtValue& taught : values_) {
-    if (taught.mean_over_ranks) *program_.view(taught.value).as<float>() = static_cast<float>(*sum++ / ranks.size());
+    if (!taught.mean_over_ranks) continue;
+    const auto mean = static_cast<float>(*sum++ / ranks.size());
+    program_.context().write(program_.view(taught.value).data, &mean, sizeof mean);
   }
 }
 

@@ -1,5 +1,5 @@
-// The network of a finished trial beside the one that learns from it (GraphEditor::learn_from): the values that it gives a
-// batch. Owns its program and parameters. Not synchronised.
+// The network of a finished trial beside the one that learns from it (GraphEditor::learn_from), on the same device: the values that
+// it gives a batch. Owns its program and parameters. Not synchronised.
 #pragma once
 
 #include <set>
@@ -9,6 +9,7 @@
 #include "core/needed.h"
 #include "core/param_store.h"
 #include "core/program.h"
+#include "core/run_context.h"
 #include "core/settings.h"
 #include "distributed/communicator.h"
 
@@ -18,13 +19,14 @@ class Teacher {
  public:
   // `train`: settings of the trial that learns. Error{Settings} if the teacher's tensors are not all that its model needs,
   // or do not tell what its network computes.
-  Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, int threads);
+  Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, RunContext context);
   Teacher(const Teacher&) = delete;  // its program is bound to its values
   Teacher& operator=(const Teacher&) = delete;
 
-  // Of a batch of images, of which every rank of `ranks` has the same number. Collective where a mean over ranks is asked.
+  // Of a batch of images in the memory of the device, of which every rank of `ranks` has the same number. Queued on a device, but for
+  // means over ranks, which are collective and waited for.
   void compute(void* images, Communicator& ranks);
-  // The value at this position of Teaching::inputs, of the last batch; good until the next one.
+  // The value at this position of Teaching::inputs, of the last batch, in the memory of the device; good until the next one.
   void* value(std::size_t at) const { return program_.view(values_[at].value).data; }
   std::size_t memory_bytes() const { return params_.bytes() + program_.arena_bytes() + program_.scratch_bytes(); }
 

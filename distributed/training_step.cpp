@@ -51,16 +51,16 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   ProgramDraft draft = network_.training(job_.rows(), job_.batch(), resting);
   // Of this trial alone, whereas programs stay for later ones.
   const std::optional<Teaching> teaching = std::exchange(draft.model.teaching, std::nullopt);
-  if (teaching && !teacher_) {
-    teacher_ = std::make_unique<Teacher>(*teaching, job_.train, job_.rows(), network_.compute(), job_.threads);
-  }
   CompiledNetwork& net = programs_.compiled(std::move(draft));
+  if (teaching && !teacher_) {
+    teacher_ = std::make_unique<Teacher>(*teaching, job_.train, job_.rows(), network_.compute(),
+                                         net.program.context().beside());
+  }
   Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting);
   parts_.push_back(std::make_unique<Part>(
       Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
   now().reducer->watch();
   net.program.prepare_to_feed(std::array{net.images, net.labels});
-  net.program.prepare_to_feed(net.taught);
   std::size_t memory = 0;
   for (const auto& each : parts_) {
     const Program& program = each->net.program;
@@ -69,9 +69,7 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   memory_ = std::max(memory_, memory);
 }
 
-void TrainingStep::prepare_pixels() {
-  if (!teacher_) feeder_.prepare_pixels(context(), source_);
-}
+void TrainingStep::prepare_pixels() { feeder_.prepare_pixels(context(), source_); }
 
 void TrainingStep::enter_phase(int phase) {
   phase_ = phase;
@@ -137,20 +135,17 @@ std::vector<TrainingStep::Result> TrainingStep::results() {
   return results;
 }
 
-// Gives the first row of this rank's part. A teacher looks at the images on the host.
+// Gives the first row of this rank's part.
 std::int64_t TrainingStep::feed(std::int64_t index) {
   CompiledNetwork& net = now().net;
-  if (!teacher_) {
-    const std::int64_t first_row = feeder_.feed(net.program, net.images, net.labels, source_, index);
-    programs_.keep(feeder_.pixels());
-    return first_row;
+  const std::int64_t first_row = feeder_.feed(net.program, net.images, net.labels, source_, index);
+  programs_.keep(feeder_.pixels());
+  if (teacher_) {
+    teacher_->compute(net.program.view(net.images).data, job_.comm);
+    // Bound and not fed: what it computes lies where the program can read it.
+    for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.bind(net.taught[i], teacher_->value(i));
   }
-  const Batch& batch = source_.batch(index);
-  net.program.feed(net.images, batch.images.data);
-  net.program.feed(net.labels, batch.labels.data);
-  teacher_->compute(batch.images.data, job_.comm);
-  for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.feed(net.taught[i], teacher_->value(i));
-  return batch.first_row;
+  return first_row;
 }
 
 void TrainingStep::pass(std::int64_t first_row, std::int64_t step, bool dense, bool first) {
