@@ -36,7 +36,8 @@ std::vector<Binding> Teacher::bindings() {
   return bound;
 }
 
-Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, RunContext context)
+Teacher::Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute,
+                 const RunContext& context)
     : needed_(*teaching.teacher),
       model_(inference(teaching, train, rows, compute)),
       params_(model_, {}, context.stream()),

@@ -19,7 +19,7 @@ class Teacher {
  public:
   // `train`: settings of the trial that learns. Error{Settings} if the teacher's tensors are not all that its model needs,
   // or do not tell what its network computes.
-  Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, RunContext context);
+  Teacher(const Teaching& teaching, const Settings& train, std::int64_t rows, DType compute, const RunContext& context);
   Teacher(const Teacher&) = delete;  // its program is bound to its values
   Teacher& operator=(const Teacher&) = delete;
 
