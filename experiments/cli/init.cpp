@@ -50,12 +50,14 @@ int run_init(std::span<const std::string> args, std::ostream& out, std::ostream&
   const std::string word = shell_quoted(path);
   const std::string next = fmt::format("winnow plan {} && winnow run {} && winnow report", word, word);
   if (given->contains("json")) {
-    using Json = nlohmann::ordered_json;
+    const auto or_null = [&](const std::string& words) {
+      return to_file ? nlohmann::ordered_json(words) : nlohmann::ordered_json();
+    };
     write_json(out, {{"schema", "winnow-init"},
                      {"schema_version", "1.0"},
-                     {"file", to_file ? Json(path) : Json()},
+                     {"file", or_null(path)},
                      {"text", kSweep},
-                     {"next", to_file ? Json(next) : Json()}});
+                     {"next", or_null(next)}});
   } else if (to_file) {
     out << fmt::format("{}: written\nnext   {}\n", path, next);
   } else {
