@@ -197,7 +197,7 @@ class FileFaults:
         failed = [Path(meant(operations, at)) for at in spoilt]
         # A file that has its name is there, whatever becomes of its temporary one. The probe is a name of this kind itself, whose removal is tried.
         matter = [(at, path) for at, path in zip(spoilt, failed)
-                  if operations[at][1] != "remove" or path.name.count(".tmp.") == (0 if not path.name.startswith("probe.") else 1)]
+                  if operations[at][1] != "remove" or path.name.count(".tmp.") == int(path.name.startswith("probe."))]
         counts = [Path(operations[at][2]) for at, path in matter if path.parts[:1] not in [(name,) for name in (*COURTESIES, *SAID)]]
         lines = done.stderr.splitlines()
         errors = [line for line in lines if line.startswith("winnow: error: ")]
