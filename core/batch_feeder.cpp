@@ -11,17 +11,28 @@ std::size_t bytes_of_example(const DataShape& shape) {
   return static_cast<std::size_t>(shape.height * shape.width * shape.channels);
 }
 
+// In the place where it was, if it can be.
+void resize(Memory& memory, const RunContext& context, std::size_t bytes) {
+  if (memory.bytes() != bytes) memory = bytes > 0 ? Memory(context.stream(), bytes) : Memory();
+}
+
 }  // namespace
+
+void BatchFeeder::restart() {
+  looked_for_ = nullptr;
+  pixels_.reset();
+  make_.reset();
+}
 
 void BatchFeeder::find_pixels(const RunContext& context, const ChosenBatch& batch) {
   const Pixels& pixels = *batch.pixels;
   if (looked_for_ != pixels.bytes.data()) {
     looked_for_ = pixels.bytes.data();
     pixels_ = pixels_on(context.stream(), pixels);
-    if (!pixels_) some_pixels_ = Memory(context.stream(), batch.rows.size() * bytes_of_example(pixels.shape));
-    choices_ = Memory(context.stream(), batch.rows.size_bytes());
-    scale_ = Memory(context.stream(), pixels.scale.size_bytes());
-    shift_ = Memory(context.stream(), pixels.shift.size_bytes());
+    resize(some_pixels_, context, pixels_ ? 0 : batch.rows.size() * bytes_of_example(pixels.shape));
+    resize(choices_, context, batch.rows.size_bytes());
+    resize(scale_, context, pixels.scale.size_bytes());
+    resize(shift_, context, pixels.shift.size_bytes());
     context.write(scale_.get(), pixels.scale.data(), pixels.scale.size_bytes());
     context.write(shift_.get(), pixels.shift.data(), pixels.shift.size_bytes());
   }
@@ -50,6 +61,7 @@ void BatchFeeder::prepare_pixels(const RunContext& context, Batches& source) {
 std::int64_t BatchFeeder::feed(Program& program, ValueId images, ValueId labels, Batches& source, std::int64_t index) {
   const RunContext& context = program.context();
   const ChosenBatch* chosen = context.stream() ? source.chosen(index) : nullptr;
+  make_.reset();
   if (chosen == nullptr) {
     const Batch& batch = source.batch(index);
     program.feed(images, batch.images.data);
@@ -63,12 +75,28 @@ std::int64_t BatchFeeder::feed(Program& program, ValueId images, ValueId labels,
   const DataShape& shape = chosen->pixels->shape;
   auto* const into = reinterpret_cast<float*>(program.fed_memory(images));
   auto* const into_labels = reinterpret_cast<std::int32_t*>(program.fed_memory(labels));
-  for_each(
-      Exec{.device = context.device(), .stream = context.stream()->queue()}, program.view(images).numel(),
-      MakeImages{reinterpret_cast<const std::uint8_t*>(pixels.get()), reinterpret_cast<const float*>(scale_.get()),
-                 reinterpret_cast<const float*>(shift_.get()), reinterpret_cast<const ImageChoice*>(choices_.get()),
-                 shape.height, shape.width, shape.channels, into, into_labels});
+  exec_ = {.device = context.device(), .stream = context.stream()->queue()};
+  numbers_ = program.view(images).numel();
+  make_ = MakeImages{reinterpret_cast<const std::uint8_t*>(pixels.get()),
+                     reinterpret_cast<const float*>(scale_.get()),
+                     reinterpret_cast<const float*>(shift_.get()),
+                     reinterpret_cast<const ImageChoice*>(choices_.get()),
+                     shape.height,
+                     shape.width,
+                     shape.channels,
+                     into,
+                     into_labels};
   return chosen->first_row;
+}
+
+void BatchFeeder::make_images() const {
+  if (make_) for_each(exec_, numbers_, *make_);
+}
+
+void BatchFeeder::join(Program::Beside& beside) const {
+  if (!make_) return;
+  beside.before = [this] { make_images(); };
+  beside.places.insert(beside.places.end(), {make_->bytes, make_->scale, make_->shift, make_->rows});
 }
 
 }  // namespace winnow

@@ -4,21 +4,22 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "core/method.h"
 #include "core/program.h"
+#include "core/update_programs.h"
 
 namespace winnow {
 
 class Optimizer {
  public:
   // `context`: that of the program whose gradients are applied, on the device of the parameters; its state marks what is
-  // not finite, and then nothing moves any more.
+  // not finite, and then nothing moves any more. `kept`: where compiled updates come from and stay.
   Optimizer(const Settings& train, ParamStore& params, Method& method, const RunContext& context,
-            std::span<const ParamId> resting = {});
+            std::span<const ParamId> resting = {}, UpdatePrograms* kept = nullptr);
 
   static const SlotShapes& slots(const Settings& train);
   static int passes(const Settings& train);  // forward and backward, of an update: SGD 1, SAM 2
@@ -45,9 +46,9 @@ class Optimizer {
     ParamId id;
     ValueId keep, train;
   };
-  Optimizer(UpdateGraph update, const Settings& train, ParamStore& params, Method& method, const RunContext& context,
-            std::span<const ParamId> resting);
-  void note_masks(UpdateGraph& update);
+  void take(UpdateGraph update);
+  void find_point();
+  UpdatePrograms& kept() { return kept_ != nullptr ? *kept_ : own_; }
   void bind_masks(Program& program, const std::vector<Masks>& masks);
   const Settings& train_;
   ParamStore& params_;
@@ -55,17 +56,13 @@ class Optimizer {
   int phase_ = 0;
   RunContext context_;
   std::vector<ParamId> resting_;
-  Graph graph_;  // what program_ was compiled from
-  std::vector<Masks> masks_;
-  Mirrored factors_;  // by position in masks_
-  Program program_;
-  struct PointProgram {
-    std::vector<Masks> masks;
-    std::vector<Memory> memory;  // by position
-    std::vector<Point> point;
-    Program program;
-  };
-  std::optional<PointProgram> point_;
+  UpdatePrograms* kept_;
+  UpdatePrograms own_;
+  std::shared_ptr<CompiledUpdate> update_;
+  std::vector<Masks> masks_;                  // of update_, in the order of its factors
+  std::shared_ptr<CompiledUpdate> to_point_;  // null: an optimiser of one pass
+  std::vector<Masks> point_masks_;
+  std::vector<Point> point_;
 };
 
 }  // namespace winnow

@@ -58,7 +58,7 @@ struct Program::Impl {
   std::vector<ValueId> leaves;    // what bind() can change
   std::map<ValueId, Memory> fed;  // where fed leaves lie
   struct Recorded {
-    std::vector<const void*> bound;                  // where the leaves were
+    std::vector<const void*> bound;                  // where the leaves were, and Beside::places
     std::weak_ptr<const void> plan;                  // of the watcher, whose memory is recorded too; null: nobody's
     std::unique_ptr<Recording> recording = nullptr;  // null: it ran once
   };
@@ -74,8 +74,8 @@ struct Program::Impl {
     group.calls[0].kernel.run_together(group.calls);
   }
   void store_reals();
-  void run_steps();
-  void run_queued();
+  void run_steps(const Beside& beside);
+  void run_queued(const Beside& beside);
   bool is_watched() const {
     return std::ranges::any_of(steps, [](const Step& step) { return !step.ready.empty(); });
   }
@@ -271,7 +271,8 @@ std::byte* Program::fed_memory(ValueId leaf) {
   return memory.get();
 }
 
-void Program::Impl::run_steps() {
+void Program::Impl::run_steps(const Beside& beside) {
+  if (beside.before) beside.before();
   for (const StepGroup& group : groups) {
     const double start = profiling ? seconds_now() : 0;
     run_group(group);
@@ -284,16 +285,17 @@ void Program::Impl::run_steps() {
     }
   }
   if (queues) queues->last();
+  if (beside.after) beside.after();
 }
 
 // The first run with its leaves where they are now is queued kernel by kernel, the second recorded. A program has few such
 // places: the weights of training and, of an optimiser of two passes, its point; masks that come and go; and what a watcher
 // queues for these masks.
-void Program::Impl::run_queued() {
+void Program::Impl::run_queued(const Beside& beside) {
   constexpr std::size_t kMostRecordings = 4;
-  if (profiling || (is_watched() && !queues)) return run_steps();
+  if (profiling || (is_watched() && !queues)) return run_steps(beside);
   const std::shared_ptr<const void> plan = queues ? queues->plan() : nullptr;
-  std::vector<const void*> bound;
+  std::vector<const void*> bound = beside.places;
   for (const ValueId leaf : leaves) bound.push_back(views[static_cast<std::size_t>(leaf)].data);
   const auto same = [&](const Recorded& each) {
     return !each.plan.owner_before(plan) && !plan.owner_before(each.plan) && each.bound == bound;
@@ -302,16 +304,16 @@ void Program::Impl::run_queued() {
   if (found == recorded.end()) {
     if (recorded.size() == kMostRecordings) recorded.erase(recorded.begin());
     recorded.push_back({std::move(bound), plan});
-    return run_steps();
+    return run_steps(beside);
   }
-  if (!found->recording) found->recording = context.stream()->record([this] { run_steps(); });
+  if (!found->recording) found->recording = context.stream()->record([&] { run_steps(beside); });
   found->recording->replay();
 }
 
-void Program::run(const RunFeed& feed) {
+void Program::run(const RunFeed& feed, const Beside& beside) {
   impl_->context.start(feed);
-  if (impl_->context.stream()) return impl_->run_queued();
-  impl_->run_steps();
+  if (impl_->context.stream()) return impl_->run_queued(beside);
+  impl_->run_steps(beside);
   check();
 }
 

@@ -24,6 +24,7 @@ namespace winnow {
 struct Binding {
   ValueId value;
   void* data;  // of the value's type and shape; may be null for a leaf that is bound later
+  bool operator==(const Binding&) const = default;
 };
 
 class Program {
@@ -47,8 +48,15 @@ class Program {
   void prepare_to_feed(std::span<const ValueId> leaves);
   // Where a device reads a leaf that is fed, for who computes it there.
   std::byte* fed_memory(ValueId leaf);
+  // Work of others that belongs to a run: it is queued, and recorded, before the first step and behind all that the run and
+  // its watchers queue. `places`: the memory that it goes over, since one elsewhere is another recording.
+  struct Beside {
+    std::function<void()> before, after;
+    std::vector<const void*> places;
+  };
   // On the CPU it ends with check().
-  void run(const RunFeed& feed = {});
+  void run(const RunFeed& feed, const Beside& beside);
+  void run(const RunFeed& feed = {}) { run(feed, {}); }
   // Throws Error{Input} for input that a run has marked as wrong. The host calls it where it reads results anyway.
   void check();
   // What is recorded is gone; the next runs are recorded anew.

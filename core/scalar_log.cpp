@@ -26,20 +26,29 @@ ScalarLog::ScalarLog(const Program& program, std::span<const ValueId> scalars, s
       columns_(scalars.size() + 1),
       most_(rows),
       places_(scalar_places(program, scalars)),
-      values_(context_.stream(), most_ * columns_ * sizeof(float)) {}
+      values_(context_.stream(), most_ * columns_ * sizeof(float)),
+      next_(context_.stream(), sizeof(std::uint32_t)) {}
 
-void ScalarLog::note() {
+void ScalarLog::restart() {
+  const std::uint32_t none = 0;
+  context_.write(next_.get(), &none, sizeof none);
+  rows_ = 0;
+}
+
+void ScalarLog::join(Program::Beside& beside) const {
   const auto& stream = context_.stream();
   const Exec exec{.device = context_.device(), .stream = stream ? stream->queue() : nullptr};
-  for_each(exec, static_cast<std::int64_t>(columns_),
-           GatherScalars{reinterpret_cast<const ScalarPlace*>(places_.get()), static_cast<std::int64_t>(columns_) - 1,
-                         context_.state(), row(rows_++)});
+  const LogScalars log{{reinterpret_cast<const ScalarPlace*>(places_.get()), static_cast<std::int64_t>(columns_) - 1,
+                        context_.state(), row(0)},
+                       reinterpret_cast<std::uint32_t*>(next_.get())};
+  beside.after = [exec, log] { for_each(exec, 1, log); };
+  beside.places.insert(beside.places.end(), {places_.get(), values_.get(), next_.get()});
 }
 
 std::vector<float> ScalarLog::take() {
   std::vector<float> values(rows_ * columns_);
   context_.read(values.data(), row(0), values.size() * sizeof(float));
-  rows_ = 0;
+  restart();
   return values;
 }
 

@@ -18,11 +18,14 @@ class ScalarLog {
   // Columns: `scalars` of the program, f32 or i32, then whether a number of its runs so far was not finite (RunStatus).
   // Up to `rows` at a time. One of the scalars that is not finite is marked in the program's run state, as its loss is.
   ScalarLog(const Program& program, std::span<const ValueId> scalars, std::size_t rows);
+  void restart();  // as if it were new
 
-  // A row of what the runs queued so far leave. Not when full().
-  void note();
+  // A row of what a run leaves is noted behind it; not when full(). Then noted() counts it here.
+  void join(Program::Beside& beside) const;
+  void noted() { ++rows_; }
   bool empty() const { return rows_ == 0; }
   bool full() const { return rows_ == most_; }
+  std::size_t most() const { return most_; }
   std::size_t columns() const { return columns_; }
 
   // All rows, one after the other, after all that was queued; they are then gone.
@@ -36,7 +39,7 @@ class ScalarLog {
 
   RunContext context_;
   std::size_t columns_, most_, rows_ = 0;
-  Memory places_, values_;
+  Memory places_, values_, next_;  // next_: rows_ as the device counts
 };
 
 }  // namespace winnow

@@ -19,14 +19,16 @@ double sum_over_examples(std::span<const float> values, const TensorView& labels
 void Evaluator::prepare() {
   if (net_ != nullptr) return;
   net_ = &programs_.compiled(network_.evaluation(job_.train.integer("eval_batch")));
-  log_.emplace(net_->program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  if (!net_->log) net_->log.emplace(net_->program, std::array{net_->loss, net_->correct, net_->correct5}, 64);
+  net_->log->restart();
   net_->program.prepare_to_feed(std::array{net_->images, net_->labels});
 }
 
 void Evaluator::prepare_pixels() {
   prepare();
   for (const Split split : {Split::Validation, Split::Test}) {
-    if (job_.data.examples(split) > 0) feeders_[split].prepare_pixels(net_->program.context(), source_of(split));
+    if (job_.data.examples(split) > 0)
+      programs_.feeder(split).prepare_pixels(net_->program.context(), source_of(split));
   }
 }
 
@@ -43,7 +45,8 @@ Evaluation Evaluator::evaluate(Split split) {
   EvalSource& source = source_of(split);
   std::vector<double> sums(3 + net_->reported.size(), 0.0);
   Program& program = net_->program;
-  ScalarLog& log = *log_;
+  ScalarLog& log = *net_->log;
+  BatchFeeder& feeder = programs_.feeder(split);
   const auto add_logged = [&] {
     program.check();
     const std::vector<float> logged = log.take();
@@ -54,9 +57,12 @@ Evaluation Evaluator::evaluate(Split split) {
   std::vector<float> observed;  // of the examples of one batch
   programs_.params().send();
   for (std::int64_t b = 0; b < source.batches(); ++b) {
-    feeders_[split].feed(program, net_->images, net_->labels, source, b);
-    program.run();
-    log.note();
+    feeder.feed(program, net_->images, net_->labels, source, b);
+    Program::Beside beside;
+    feeder.join(beside);
+    log.join(beside);
+    program.run({}, beside);
+    log.noted();
     if (log.full()) add_logged();
     job_.observer.working();
     for (std::size_t i = 0; i < net_->reported.size(); ++i) {
@@ -66,7 +72,7 @@ Evaluation Evaluator::evaluate(Split split) {
     }
   }
   add_logged();
-  programs_.keep(feeders_[split].pixels());
+  programs_.keep(feeder.pixels());
   job_.comm.all_reduce_sum(std::span<double>(sums));
   result.examples = source.examples();
   const auto count = static_cast<double>(result.examples);

@@ -4,10 +4,7 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 
-#include "core/batch_feeder.h"
-#include "core/scalar_log.h"
 #include "distributed/train_job.h"
 
 namespace winnow {
@@ -19,12 +16,9 @@ class Evaluator {
 
   // Collective. A split without examples gives zeros.
   Evaluation evaluate(Split split);
-  void prepare();         // takes the memory that evaluation needs
-  void prepare_pixels();  // and on a device the bytes of the data set, where there is room
-  void forget_program() {
-    log_.reset();
-    net_ = nullptr;
-  }  // the network is another one
+  void prepare();                            // takes the memory that evaluation needs
+  void prepare_pixels();                     // and on a device the bytes of the data set, where there is room
+  void forget_program() { net_ = nullptr; }  // the network is another one
   std::size_t memory_bytes() const;
 
  private:
@@ -34,9 +28,7 @@ class Evaluator {
   const Network& network_;
   ProgramCache& programs_;
   CompiledNetwork* net_ = nullptr;  // made when first needed
-  std::optional<ScalarLog> log_;    // of its losses and counts
   std::map<Split, std::unique_ptr<EvalSource>> sources_;
-  std::map<Split, BatchFeeder> feeders_;
 };
 
 }  // namespace winnow

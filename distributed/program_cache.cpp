@@ -149,6 +149,7 @@ ParamStore& ProgramCache::begin(const Model& model, const SlotShapes& slots) {
     params_.emplace(model, slots, stream_);
   }
   for (const auto& entry : entries_) entry->used = false;
+  for (auto& [split, feeder] : feeders_) feeder.restart();
   return *params_;
 }
 

@@ -4,17 +4,21 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/batch_feeder.h"
 #include "core/device_pixels.h"
 #include "core/method.h"
 #include "core/param_store.h"
 #include "core/passes.h"
 #include "core/program.h"
+#include "core/scalar_log.h"
+#include "core/update_programs.h"
 
 namespace winnow {
 
@@ -59,6 +63,9 @@ struct CompiledNetwork {
   std::vector<Named> named = {};
   std::vector<ValueId> taught = {};  // as in the draft
   FusedStatistics statistics = {};   // zeros where the draft does not ask for it, or the program is the CPU's
+  // What works beside the program, and is kept as long: recordings go by where it lies.
+  std::optional<ScalarLog> log = {};
+  UpdatePrograms updates = {};  // of its gradients
 };
 
 class ProgramCache {
@@ -72,6 +79,7 @@ class ProgramCache {
   void clear() {
     entries_.clear();
     params_.reset();
+    feeders_.clear();
     pixels_.clear();
   }
   bool is_empty() const { return !params_ && pixels_.empty(); }
@@ -94,6 +102,7 @@ class ProgramCache {
   void shrink_probes(std::size_t bytes);  // lets go of probes' programs that hold more than that
   // Bytes of a data set on the device, which the next trial will want again: the last two of them stay.
   void keep(const std::shared_ptr<const DevicePixels>& pixels);
+  BatchFeeder& feeder(Split split) { return feeders_[split]; }
   std::int64_t reused() const { return reused_; }  // programs that were not compiled again
 
  private:
@@ -104,6 +113,7 @@ class ProgramCache {
   };
   std::shared_ptr<DeviceStream> stream_;
   std::vector<std::shared_ptr<const DevicePixels>> pixels_;
+  std::map<Split, BatchFeeder> feeders_;
   std::optional<ParamStore> params_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::int64_t reused_ = 0;

@@ -28,10 +28,13 @@ class AtPoint {
   std::span<const Optimizer::Point> point_;
 };
 
-ScalarLog log_of(const CompiledNetwork& net, int passes) {
+ScalarLog& log_of(CompiledNetwork& net, int passes) {
   std::vector<ValueId> scalars = {net.loss, net.correct};
   for (const Reported& extra : net.reported) scalars.push_back(extra.value);
-  return {net.program, scalars, TrainingStep::kMostQueued * static_cast<std::size_t>(passes)};
+  const std::size_t rows = TrainingStep::kMostQueued * static_cast<std::size_t>(passes);
+  if (!net.log || net.log->most() < rows) net.log.emplace(net.program, scalars, rows);
+  net.log->restart();
+  return *net.log;
 }
 
 }  // namespace
@@ -42,6 +45,7 @@ TrainingStep::TrainingStep(const TrainJob& job, const Network& network, ProgramC
       programs_(programs),
       params_(programs.params()),
       source_(source),
+      feeder_(programs.feeder(Split::Train)),
       passes_(Optimizer::passes(job.train)) {
   add_part({});
   statistics_ = now().net.statistics;
@@ -56,7 +60,7 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
     teacher_ = std::make_unique<Teacher>(*teaching, job_.train, job_.rows(), network_.compute(),
                                          net.program.context().beside());
   }
-  Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting);
+  Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting, &net.updates);
   parts_.push_back(std::make_unique<Part>(
       Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
   now().reducer->watch();
@@ -141,6 +145,7 @@ std::int64_t TrainingStep::feed(std::int64_t index) {
   const std::int64_t first_row = feeder_.feed(net.program, net.images, net.labels, source_, index);
   programs_.keep(feeder_.pixels());
   if (teacher_) {
+    feeder_.make_images();  // for it, too
     teacher_->compute(net.program.view(net.images).data, job_.comm);
     // Bound and not fed: what it computes lies where the program can read it.
     for (std::size_t i = 0; i < net.taught.size(); ++i) net.program.bind(net.taught[i], teacher_->value(i));
@@ -153,11 +158,15 @@ void TrainingStep::pass(std::int64_t first_row, std::int64_t step, bool dense, b
   now().reducer->begin_step(dense);
   params_.send();
   params_.gradients_written();  // as the reducer hears of them while the program runs
+  Program::Beside beside;
+  if (first && !teacher_) feeder_.join(beside);
+  now().log.join(beside);
   net.program.run({.seed = job_.seeds.dropout,
                    .step = static_cast<std::uint32_t>(step),
                    .first_row = first_row,
-                   .update_statistics = first});
-  now().log.note();
+                   .update_statistics = first},
+                  beside);
+  now().log.noted();
   if (!now().reducer->sums_in_place()) sum_over_ranks();
 }
 

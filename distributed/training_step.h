@@ -8,7 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "core/batch_feeder.h"
 #include "core/optimizer.h"
 #include "core/scalar_log.h"
 #include "distributed/reducer.h"
@@ -60,7 +59,7 @@ class TrainingStep {
     CompiledNetwork& net;
     Optimizer optimizer;
     std::unique_ptr<Reducer> reducer;
-    ScalarLog log;  // of each pass: loss, correct, extra losses
+    ScalarLog& log;  // of each pass: loss, correct, extra losses
   };
   Part& now() { return *parts_.back(); }
   const Part& now() const { return *parts_.back(); }
@@ -76,7 +75,7 @@ class TrainingStep {
   ProgramCache& programs_;
   ParamStore& params_;
   BatchSource& source_;
-  BatchFeeder feeder_;
+  BatchFeeder& feeder_;
   std::unique_ptr<Teacher> teacher_;  // where the method has one
   int passes_, phase_ = 0;
   // A batch whose result is to come: its step, and what was sent by its end.

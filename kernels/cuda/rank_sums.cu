@@ -8,6 +8,7 @@ namespace winnow::cuda {
 WINNOW_FOR_EACH(GatherLive);
 WINNOW_FOR_EACH(ScatterLive);
 WINNOW_FOR_EACH(GatherScalars);
+WINNOW_FOR_EACH(LogScalars);
 WINNOW_FOR_EACH(ScatterScalars);
 
 }  // namespace winnow::cuda

@@ -45,6 +45,18 @@ struct GatherScalars {
   }
 };
 
+// The same as the next row of a log. One lane does it all (n is 1): it is some five numbers, and it alone counts rows.
+struct LogScalars {
+  GatherScalars scalars;  // into the log's first row
+  std::uint32_t* rows;    // so far
+  WINNOW_HD void operator()(std::int64_t /*i*/) const {
+    GatherScalars row = scalars;
+    row.to += *rows * (row.count + 1);
+    for (std::int64_t column = 0; column <= row.count; ++column) row(column);
+    ++*rows;
+  }
+};
+
 // Sums over ranks of what they have gathered, in its place. What one rank found ends the trial on all.
 struct ScatterScalars {
   const ScalarPlace* to;

@@ -116,21 +116,41 @@ TEST_F(QueuedSteps, TheHostWaitsOnceForAFullQueueOfALongEpoch) {
   }
 }
 
-// The update belongs to a trial (its optimiser's and its method's memory); training and evaluation are of the shape.
-TEST_F(QueuedSteps, ASecondTrialOfAShapeRecordsItsUpdateAndNothingElse) {
+// Images, losses and the update lie where those of the trial before lay, so that its recordings are this one's.
+TEST_F(QueuedSteps, ASecondTrialOfAShapeRecordsNothing) {
   ProgramCache programs(open_device());
-  const auto recordings_of = [&](const char* rate) {
+  const auto recordings_of = [&](const char* rate, const char* optimizer = "sgd") {
     emulator::reset_counts();
     SmallTrial trial("lenet300", {{"name", "dense"}},
-                     {{"batch", "4"}, {"eval_batch", "10"}, {"epochs", "2"}, {"lr", rate}}, kTiny);
+                     {{"batch", "4"}, {"eval_batch", "10"}, {"epochs", "2"}, {"lr", rate}, {"optimizer", optimizer}},
+                     kTiny);
     TrainJob job = trial.job();
     job.programs = &programs;
     Trainer(job).run();
     return emulator::counts(emulator::Within::Direct).recordings;
   };
   EXPECT_EQ(recordings_of("0.01"), 3u) << "of training, update and evaluation";
-  EXPECT_EQ(recordings_of("0.02"), 1u);
-  EXPECT_EQ(recordings_of("0.01"), 1u);
+  EXPECT_EQ(recordings_of("0.02"), 0u);
+  EXPECT_EQ(recordings_of("0.01"), 0u);
+  // Two passes: at the point the images are made already, and losses are logged in a row of their own.
+  EXPECT_EQ(recordings_of("0.01", "sam"), 3u) << "of the point, the pass there and the update";
+  EXPECT_EQ(recordings_of("0.02", "sam"), 0u);
+}
+
+// What a recorded step leaves to be launched by itself: nothing but copies.
+TEST_F(QueuedSteps, AStepIsTwoRecordingsAndNoKernelBesideThem) {
+  ProgramCache programs(open_device());
+  SmallTrial trial("lenet300", {{"name", "dense"}}, {{"batch", "4"}, {"eval_batch", "10"}, {"epochs", "2"}}, kTiny);
+  TrainJob job = trial.job();
+  job.programs = &programs;
+  Trainer(job).run();  // all is recorded
+  Trainer trainer(job);
+  trainer.train_step();
+  emulator::reset_counts();
+  trainer.train_step();
+  const emulator::Counts direct = emulator::counts(emulator::Within::Direct);
+  EXPECT_EQ(direct.kernels, 0u);
+  EXPECT_EQ(direct.graph_launches, 2u);
 }
 
 TEST_F(QueuedSteps, ARecordingThatFailsLeavesNoGraphBehind) {

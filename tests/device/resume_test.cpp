@@ -7,18 +7,19 @@ namespace winnow::test {
 namespace {
 
 struct ResumeCase {
-  std::string method, optimizer;
+  std::string name;
+  Recipe recipe;
+  std::string optimizer = "sgd";
+  friend std::ostream& operator<<(std::ostream& out, const ResumeCase& of) { return out << of.name; }
 };
-void PrintTo(const ResumeCase& of, std::ostream* out) { *out << of.method << "_" << of.optimizer; }
 
 class ResumeOnDevice : public testing::TestWithParam<ResumeCase> {};
 
 TEST_P(ResumeOnDevice, EndsWithTheSameBits) {
-  const auto& [method, optimizer] = GetParam();
 #if defined(WINNOW_EMULATED)
   machine_of(1);
 #endif
-  expect_equal_after_stops(recipe_of(find_method(method)), {1, 3, 2}, {{"optimizer", optimizer}}, open_device);
+  expect_equal_after_stops(GetParam().recipe, {1, 3, 2}, {{"optimizer", GetParam().optimizer}}, open_device);
 #if defined(WINNOW_EMULATED)
   expect_clean_machine();
 #endif
@@ -32,13 +33,18 @@ TEST(ResumeOnDevice, EndsWithTheSameBitsWithStatisticsFromConvolutions) {
   expect_equal_after_stops(recipe, {1, 3, 2}, {{"fuse_statistics", "true"}, {"batch", "4"}}, open_device);
 }
 
-// Masks that stay, change and come with snapshots; factors of layers; scores in place of weights; two passes; moments.
-INSTANTIATE_TEST_SUITE_P(Trials, ResumeOnDevice,
-                         testing::Values(ResumeCase{"dense", "sgd"}, ResumeCase{"rigl", "sgd"},
-                                         ResumeCase{"imp", "sgd"}, ResumeCase{"freezeout", "sgd"},
-                                         ResumeCase{"edge_popup", "sgd"}, ResumeCase{"dense", "sam"},
-                                         ResumeCase{"rigl", "adamw"}),
-                         [](const auto& at) { return at.param.method + "_" + at.param.optimizer; });
+// Every method, as a new one brings it along; and optimisers of two passes and of moments.
+std::vector<ResumeCase> resumed() {
+  std::vector<ResumeCase> all;
+  for (const Recipe& recipe : each_method()) all.push_back({recipe.name, recipe});
+  for (const auto& [method, optimizer] : {std::pair{"dense", "sam"}, {"rigl", "adamw"}}) {
+    all.push_back({std::string(method) + "_" + optimizer, recipe_of(find_method(method)), optimizer});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Trials, ResumeOnDevice, testing::ValuesIn(resumed()),
+                         [](const auto& at) { return at.param.name; });
 
 }  // namespace
 }  // namespace winnow::test
