@@ -16,6 +16,7 @@
 #include "experiments/results/plan_file.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/submit/batch_script.h"
+#include "experiments/submit/failed_nodes.h"
 #include "experiments/submit/shard_choice.h"
 #include "experiments/submit/submitter.h"
 #include "experiments/text.h"
@@ -115,6 +116,8 @@ class SubmitVerb {
     if (left.empty()) return say_nothing(fmt::format("all {} have results", counted(trials().size(), "trial")));
     find_jobs();
     if (!prints()) refuse_uncertain(out_folder(), known_);
+    keep_from_failed_nodes();
+    request_.site = site_;
     const SlurmLimits limits = slurm_.limits(site_.account);
     choice_.emplace(ShardChoice::Given{.files = files_,
                                        .out = out_folder(),
@@ -191,29 +194,44 @@ class SubmitVerb {
     return text + fmt::format("--shard \"$SHARD/{}\" --deal {}", request_.shards, request_.deal);
   }
 
+  // Every start of this folder's jobs, asked for once and where somebody looks.
+  const std::vector<SlurmTask>& accounts() {
+    if (!accounts_) {
+      std::int64_t since = unix_now();
+      for (const KnownJob& job : known_.jobs) since = std::min(since, job.submission.created);
+      accounts_ =
+          known_.jobs.empty() ? std::vector<SlurmTask>() : slurm_.accounted(since).value_or(std::vector<SlurmTask>());
+    }
+    return *accounts_;
+  }
+
+  void keep_from_failed_nodes() {
+    if (!site_.exclude_failed) return;
+    std::set<std::string> jobs;
+    for (const KnownJob& job : known_.jobs) jobs.insert(job.submission.job_name);
+    FailedNodes failed = failed_nodes(accounts(), jobs);
+    for (const std::string& node : failed.exclude) site_.exclude += (site_.exclude.empty() ? "" : ",") + node;
+    notes_.insert(notes_.end(), failed.notes.begin(), failed.notes.end());
+  }
+
   // Who submits again what was killed at its limit is told so, unless the limit is another one now.
   void note_timeouts() {
-    std::vector<const Submission*> same;
     for (const KnownJob& job : known_.jobs) {
       const Submission& one = job.submission;
-      if (one.plan == request_.plan && one.job != 0 && one.time_limit == site_.time) same.push_back(&one);
-    }
-    if (same.empty()) return;
-    const auto accounts = slurm_.accounted(same.front()->created);
-    for (const Submission* one : same) {
+      if (one.plan != request_.plan || one.job == 0 || one.time_limit != site_.time) continue;
       std::set<int> ended;
       const auto look = [&](const std::vector<SlurmTask>& tasks) {
         for (const SlurmTask& task : tasks) {
-          if (task.name == one->job_name && task.state == "TIMEOUT") ended.insert(task.index);
+          if (task.name == one.job_name && task.state == "TIMEOUT") ended.insert(task.index);
         }
       };
-      if (accounts) look(*accounts);
-      for (const KnownJob& job : known_.jobs) look(job.tasks);
+      look(accounts());
+      for (const KnownJob& other : known_.jobs) look(other.tasks);
       if (ended.empty()) continue;
       notes_.push_back(fmt::format(
           "{} of job {} ended at the limit of {} before all was saved; it is the same limit again (--time gives "
           "more, --notice says so earlier)",
-          counted(ended.size(), "task"), one->job, site_.time));
+          counted(ended.size(), "task"), one.job, site_.time));
     }
   }
 
@@ -332,6 +350,7 @@ class SubmitVerb {
   Slurm slurm_;
   std::optional<int> asked_shards_;
   KnownJobs known_;
+  std::optional<std::vector<SlurmTask>> accounts_;
   std::optional<ShardChoice> choice_;
   SubmitRequest request_;
   Strings notes_;

@@ -131,6 +131,7 @@ class SiteReader {
     site_.exclude = all.text("exclude");
     site_.memory = all.text("memory");
     site_.launch = all.text("launch");
+    site_.exclude_failed = all.text("exclude_failed") == "yes";
     const std::pair<const char*, std::int64_t*> numbers[] = {{"notice", &site_.notice},
                                                              {"nodes", &site_.nodes},
                                                              {"tasks_per_node", &site_.tasks_per_node},
@@ -179,6 +180,11 @@ const Schema& site_settings() {
       site_count("cpus_per_task", "0", 0, "", "cores of each process; 0: as Slurm has it"),
       site_text("memory", "memory of each node, as sbatch --mem takes it: 64G"),
       site_text("exclude", "nodes to keep away from: node13,node[20-22]"),
+      {.key = "exclude_failed",
+       .kind = Setting::Kind::Choice,
+       .fallback = "yes",
+       .choices = {"yes", "no"},
+       .meaning = "keep away from nodes that were lost (NODE_FAIL) under jobs of the same folder, as accounts tell"},
       {.key = "launch",
        .kind = Setting::Kind::Choice,
        .fallback = "auto",

@@ -19,7 +19,8 @@ struct Site {
   std::int64_t nodes = 1, tasks_per_node = 1, gpus_per_node = 0, cpus_per_task = 0;  // 0: Slurm's own default
   std::int64_t array_limit = 0, at_once = 0;                                         // 0: none of the site's own
   std::int64_t crashes = 0, ask_every = 0;
-  std::string launch;  // auto, srun, mpirun, none
+  bool exclude_failed = true;  // nodes that were lost under jobs of this folder
+  std::string launch;          // auto, srun, mpirun, none
   std::vector<std::string> setup, sbatch;
 };
 

@@ -169,23 +169,24 @@ std::vector<SlurmTask> Slurm::queue(Whose whose) {
 std::optional<std::vector<SlurmTask>> Slurm::accounted(std::int64_t since, Whose whose) {
   // Without a start it tells of this day only; it reads times as those of this place.
   const auto start = fmt::format("--starttime={:%Y-%m-%dT%H:%M:%S}", fmt::localtime(static_cast<std::time_t>(since)));
-  const auto end = run_program(
-      {"sacct", "--noheader", "--parsable2", "--allocations", start,
-       whose == Whose::Own ? fmt::format("--uid={}", this_user().id) : "--allusers", "--format=JobID,State,JobName"},
-      patience_.ask, filters_of_user());
+  const auto end = run_program({"sacct", "--noheader", "--parsable2", "--allocations", "--duplicates", start,
+                                whose == Whose::Own ? fmt::format("--uid={}", this_user().id) : "--allusers",
+                                "--format=JobID,State,NodeList,JobName"},
+                               patience_.ask, filters_of_user());
   if (!end || end->code != 0) return std::nullopt;
   std::vector<SlurmTask> tasks;
   for (const std::string_view line : slurm_lines(end->out)) {
-    const auto fields = slurm_fields(line, 3);
+    const auto fields = slurm_fields(line, 4);
     const std::size_t cut = fields[0].find('_');  // 12_3 of an array, 12_[0-4] before its tasks are told apart
     const auto job = slurm_number<std::int64_t>(fields[0].substr(0, cut));
-    if (fields.size() != 3 || !job) continue;
+    if (fields.size() != 4 || !job) continue;
     const auto index = cut == std::string_view::npos ? std::nullopt : slurm_number<int>(fields[0].substr(cut + 1));
     tasks.push_back({.job = *job,
                      .index = index.value_or(0),
                      .state = std::string(fields[1]),
-                     .name = std::string(fields[2]),
-                     .user = 0});
+                     .name = std::string(fields[3]),
+                     .user = 0,
+                     .nodes = std::string(fields[2])});
   }
   return tasks;
 }

@@ -19,8 +19,9 @@ struct SlurmTask {
   int index = 0;         // in it
   std::string state;     // PENDING, RUNNING, ...
   std::string name;
-  std::int64_t user = 0;  // whose it is; sacct is not asked for it
-  bool is_over() const;   // it will not run again by itself; a state that we do not know is not over
+  std::int64_t user = 0;   // whose it is; sacct is not asked for it
+  std::string nodes = {};  // where it ran: n1, or n[1-3]; sacct alone says it
+  bool is_over() const;    // it will not run again by itself; a state that we do not know is not over
 };
 
 // Nothing where Slurm does not say.
@@ -57,7 +58,8 @@ class Slurm {
   // All jobs that Slurm still knows and shows to this user, those of the last minutes that are over among them.
   // Error{Unavailable}.
   std::vector<SlurmTask> queue(Whose whose = Whose::Own);
-  // All jobs that were there after `since` (Unix seconds); nothing where no accounts are kept.
+  // All jobs that were there after `since` (Unix seconds), and each start of one that was requeued; nothing where no accounts are
+  // kept.
   std::optional<std::vector<SlurmTask>> accounted(std::int64_t since, Whose whose = Whose::Own);
   // Whether it shows jobs of others to this user; not where it does not say so.
   bool shows_others();

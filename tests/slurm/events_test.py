@@ -231,7 +231,7 @@ exec {SRUN} "$@"
 
 
 class NodeDown(Trial):
-    options = dict(nodes=2, gpus=1)
+    options = dict(nodes=2, gpus=1, with_accounting=True)
 
     def test_a_lost_node_costs_what_was_not_saved(self):
         job = self.submit("--steps 100")
@@ -242,6 +242,11 @@ class NodeDown(Trial):
         first, second = self.events("start")
         self.assertNotEqual(second["node"], first["node"])
         self.assertGreater(second["step"], 0)
+        # By that winnow submit keeps away from it (experiments/submit/failed_nodes).
+        def starts():
+            return [(row["State"], row["NodeList"]) for row in self.slurm.sacct(f"{job}_0") if row["JobID"] == f"{job}_0"]
+
+        self.until("accounts tell which node was lost", lambda: starts()[:1] == [("NODE_FAIL", node)], timeout=20)
         self.slurm.node_up(int(node[-1]))
         state = ["sinfo", "--noheader", f"--nodes={node}", "--format=%T"]
         self.until(f"{node} is there again", lambda: self.slurm.command(*state).stdout.strip() == "idle")

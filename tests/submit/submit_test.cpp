@@ -177,9 +177,38 @@ TEST_F(Submit, WhatIsOverAndOutOfTheQueueIsFoundInTheAccounts) {
   slurm_.set("answer", "lost");
   slurm_.set("blind", "");
   ASSERT_EQ(submit({"--shards", "2"}).code, 69);
-  slurm_.set("accounts", fmt::format("101_0|COMPLETED|{0}\n101_1|CANCELLED by 0|{0}\n", records()[0].job_name));
+  slurm_.set("accounts",
+             fmt::format("101_0|COMPLETED|n1|{0}\n101_1|CANCELLED by 0|None assigned|{0}\n", records()[0].job_name));
   EXPECT_EQ(ask({"reconcile"}).code, 0);
   EXPECT_EQ(records()[0].job, 101);
+}
+
+TEST_F(Submit, KeepsAwayFromNodesThatWereLostUnderItsJobsUnlessTheyAreMany) {
+  ASSERT_EQ(submit({"--shards", "3"}).code, 0);
+  slurm_.all_become("COMPLETED");
+  const std::string name = records()[0].job_name;
+  const auto task = [](int index, const char* state, const std::string& nodes, const std::string& job) {
+    return fmt::format("101_{}|{}|{}|{}\n", index, state, nodes, job);
+  };
+  const std::string lost = task(0, "NODE_FAIL", "n07", name) + task(0, "NODE_FAIL", "n07", name) +
+                           task(1, "NODE_FAIL", "n[02-03]", name) + task(2, "NODE_FAIL", "n05", "another") +
+                           task(2, "FAILED", "n04", name);
+  slurm_.set("accounts", lost);
+  const RunSaid said = submit({"--shards", "3", "--exclude", "n01"});
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_NE(script(2).find("#SBATCH --exclude=n01,n07\n"), std::string::npos) << script(2);
+  EXPECT_NE(said.out.find("left out, since lost under jobs of this folder: n07 (2 tasks)"), std::string::npos)
+      << said.out;
+  slurm_.all_become("COMPLETED");
+  ASSERT_EQ(submit({"--shards", "3", "--exclude-failed", "no"}).code, 0);
+  EXPECT_EQ(script(3).find("--exclude"), std::string::npos) << script(3);
+  slurm_.all_become("COMPLETED");
+  std::string outage = lost;
+  for (const char* node : {"n08", "n09", "n10", "n11"}) outage += task(1, "NODE_FAIL", node, name);
+  slurm_.set("accounts", outage);
+  const RunSaid many = submit({"--shards", "3"});
+  EXPECT_NE(many.out.find("5 nodes were lost under jobs of this folder"), std::string::npos) << many.out;
+  EXPECT_EQ(script(4).find("--exclude"), std::string::npos) << script(4);
 }
 
 TEST_F(Submit, ARefusalIsSaidInSlurmsWordsAndMayBeTriedAgain) {
