@@ -26,7 +26,8 @@ void BatchFeeder::restart() {
 
 void BatchFeeder::find_pixels(const RunContext& context, const ChosenBatch& batch) {
   const Pixels& pixels = *batch.pixels;
-  if (looked_for_ != pixels.bytes.data()) {
+  // Another number of rows too: of another program.
+  if (looked_for_ != pixels.bytes.data() || choices_.bytes() != batch.rows.size_bytes()) {
     looked_for_ = pixels.bytes.data();
     pixels_ = pixels_on(context.stream(), pixels);
     resize(some_pixels_, context, pixels_ ? 0 : batch.rows.size() * bytes_of_example(pixels.shape));

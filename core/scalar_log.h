@@ -25,7 +25,6 @@ class ScalarLog {
   void noted() { ++rows_; }
   bool empty() const { return rows_ == 0; }
   bool full() const { return rows_ == most_; }
-  std::size_t most() const { return most_; }
   std::size_t columns() const { return columns_; }
 
   // All rows, one after the other, after all that was queued; they are then gone.

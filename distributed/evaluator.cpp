@@ -27,8 +27,10 @@ void Evaluator::prepare() {
 void Evaluator::prepare_pixels() {
   prepare();
   for (const Split split : {Split::Validation, Split::Test}) {
-    if (job_.data.examples(split) > 0)
-      programs_.feeder(split).prepare_pixels(net_->program.context(), source_of(split));
+    if (job_.data.examples(split) == 0) continue;
+    BatchFeeder& feeder = programs_.feeder(split);
+    feeder.prepare_pixels(net_->program.context(), source_of(split));
+    programs_.keep(feeder.pixels());
   }
 }
 

@@ -28,11 +28,12 @@ class AtPoint {
   std::span<const Optimizer::Point> point_;
 };
 
-ScalarLog& log_of(CompiledNetwork& net, int passes) {
+// As long for every optimiser, so that the next trial's does not want another one.
+ScalarLog& log_of(CompiledNetwork& net) {
   std::vector<ValueId> scalars = {net.loss, net.correct};
   for (const Reported& extra : net.reported) scalars.push_back(extra.value);
-  const std::size_t rows = TrainingStep::kMostQueued * static_cast<std::size_t>(passes);
-  if (!net.log || net.log->most() < rows) net.log.emplace(net.program, scalars, rows);
+  constexpr std::size_t kMostPasses = 2;
+  if (!net.log) net.log.emplace(net.program, scalars, TrainingStep::kMostQueued * kMostPasses);
   net.log->restart();
   return *net.log;
 }
@@ -62,7 +63,7 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   }
   Optimizer optimizer(job_.train, params_, job_.method, net.program.context(), resting, &net.updates);
   parts_.push_back(std::make_unique<Part>(
-      Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net, passes_)}));
+      Part{std::move(resting), net, std::move(optimizer), make_reducer(job_, params_, net), log_of(net)}));
   now().reducer->watch();
   net.program.prepare_to_feed(std::array{net.images, net.labels});
   std::size_t memory = 0;
@@ -73,7 +74,10 @@ void TrainingStep::add_part(std::vector<ParamId> resting) {
   memory_ = std::max(memory_, memory);
 }
 
-void TrainingStep::prepare_pixels() { feeder_.prepare_pixels(context(), source_); }
+void TrainingStep::prepare_pixels() {
+  feeder_.prepare_pixels(context(), source_);
+  programs_.keep(feeder_.pixels());
+}
 
 void TrainingStep::enter_phase(int phase) {
   phase_ = phase;
