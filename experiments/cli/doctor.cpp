@@ -21,6 +21,7 @@
 #include "experiments/run/cores.h"
 #include "experiments/run/cpu_quota.h"
 #include "experiments/run/devices.h"
+#include "experiments/run/driver_release.h"
 #include "experiments/run/provenance.h"
 #include "experiments/text.h"
 #include "kernels/gpu_libraries.h"
@@ -124,9 +125,11 @@ void find_gpus(const GpuSurvey& survey, Findings& all) {
                    alone ? "gradients of trials on several GPUs go through the host" : ""});
   }
   if (cuda::survey_gpus == nullptr) return;
+  const std::string release = driver_release();
   all.push_back(
       {survey.driver > 0 ? State::Ok : State::Missing, "CUDA",
-       fmt::format("driver {}, runtime {}", cuda_version_text(survey.driver), cuda_version_text(survey.runtime))});
+       fmt::format("driver {}{}, runtime {}", cuda_version_text(survey.driver),
+                   release.empty() ? "" : fmt::format(" ({})", release), cuda_version_text(survey.runtime))});
   find_cuda_libraries(all);
   if (!survey.gpus.empty()) find_mps(all);
 }

@@ -14,6 +14,7 @@
 
 #include "distributed/host_name.h"
 #include "experiments/run/devices.h"
+#include "experiments/run/driver_release.h"
 #include "kernels/gpu_libraries.h"
 #include "kernels/processor.h"
 
@@ -68,6 +69,7 @@ std::map<std::string, std::string> device_provenance(std::optional<int> gpu) {
     facts["gpu.memory"] = std::to_string(one.memory_bytes);
     facts["gpu.compute_capability"] = fmt::format("{}.{}", one.major, one.minor);
   }
+  if (const std::string release = driver_release(); !release.empty()) facts["gpu.driver"] = release;
   for (const auto& [library, version] : cuda::libraries().versions()) facts[library + ".version"] = version;
   return facts;
 }
