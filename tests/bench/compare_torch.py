@@ -121,13 +121,12 @@ def recorded(step, optimizer):
     return graph.replay
 
 
-def torch_step_seconds(name, options, mode):
-    """The median time of a training step; on a GPU of steps that are queued together, as winnow bench does."""
+def torch_steps(name, options, mode):
+    """Runs training steps, and how many they are: on a GPU some that are queued together, as winnow bench does."""
     memory_format, in_bf16, how = ALL_MODES[mode]
     on_gpu = options.device == "cuda"
     if how == "graphs" and not on_gpu:
         raise NotHere("CUDA graphs need a GPU")
-    clock = time.thread_time if options.cpu_time else time.perf_counter
     make, shape = MODELS[name]
     torch.manual_seed(1)
     model = make().to(options.device, memory_format=memory_format)
@@ -153,6 +152,13 @@ def torch_step_seconds(name, options, mode):
 
     for _ in range(3):
         steps()
+    return steps, together
+
+
+def torch_step_seconds(name, options, mode):
+    """The median time of a training step."""
+    clock = time.thread_time if options.cpu_time else time.perf_counter
+    steps, together = torch_steps(name, options, mode)
     times, end = [], time.perf_counter() + options.seconds
     while len(times) < 3 or time.perf_counter() < end:
         start = clock()

@@ -108,8 +108,27 @@ def python_with_torch(part):
     raise Skipped("no PyTorch here")
 
 
+def processes_side_by_side(part, python):
+    """As far as the time goes; that there is no MPS, or no room for so many, is no fault of ours."""
+    small = part.options.rehearse
+    for count in (2,) if small else (1, 4, 8, 16, 32):
+        for mps in ([],) if small or count == 1 else ([], ["--mps"]):
+            if part.left() < 60 and not small:
+                return part.note(f"no time left for {count} processes of PyTorch")
+            of = ["--model", "lenet300", "--mode", "nchw", "--device", "cpu", "--batch", "4", "--seconds", "0.05"]
+            command = [python, ROOT / "tests/bench/torch_side_by_side.py", "--count", count, "--within", int(part.left() - 20)]
+            done = part.run(*command, *(of if small else mps), check=False)
+            if done.returncode != 0:
+                part.note(f"{count} processes{' with MPS' if mps else ''}: {last_line(done.stderr)}")
+                continue
+            found = json.loads(done.stdout)
+            part.figure(model=found["model"], what=f"PyTorch {found['mode']}, processes", processes=count, mps=found["mps"],
+                        batch=found["batch"], images_s=found["images_s"])
+
+
 def peers(part):
-    """PyTorch on the same device: eager, channels_last in bf16, torch.compile, CUDA graphs; each beside winnow."""
+    """PyTorch on the same device: eager, channels_last in bf16, torch.compile, CUDA graphs; each beside winnow. And processes
+    of it side by side, with CUDA graphs and MPS: what `side_by_side` has to be compared with."""
     python = python_with_torch(part)
     small = part.options.rehearse
     wrong = []
@@ -137,6 +156,7 @@ def peers(part):
                             images_s=None if seconds is None else compared["batch"] / seconds)
         for key, why in compared["left_out"].items():
             part.note(f"{model}: {key}: {why}")
+    processes_side_by_side(part, python)
     if wrong:
         raise Failed("; ".join(wrong))
     return f"{len(part.record['figures'])} ways measured"
