@@ -175,7 +175,7 @@ void print_text(std::ostream& out, const SweepPlan& plan, bool all, bool events)
   print_phases(out, plan);
   print_order(out, plan, all);
   const std::string source = plan.results.times.size() == 0
-                                 ? "a rule of thumb until trials are done"
+                                 ? "by the speed of a core here, until trials are done"
                                  : "from " + counted(plan.results.times.size(), "finished trial");
   out << fmt::format("\ntotal  {} on one rank ({}), {} floating-point operations, at most {} a rank\n",
                      duration_text(totals.seconds), source, count_text(totals.flops), bytes_text(totals.memory));

@@ -15,9 +15,11 @@
 namespace winnow {
 namespace {
 
-// Rule of thumb of one core with AVX-512: what training reaches (docs/speed.md), normalisation and loading included.
-constexpr double kFlopsPerSecondF32 = 1.6e11, kFlopsPerSecondBf16 = 2.6e11;
-constexpr double kSecondsPerStep = 2e-4;
+// Of what this machine's core was measured to do (docs/speed.md): layers of training multiply at this share of a large product's
+// rate, and values go through memory so often.
+constexpr double kShareOfProduct = 0.8;
+constexpr double kActivationPasses = 6, kParamPasses = 8;
+constexpr double kSecondsPerStep = 5e-5;
 constexpr std::int64_t kBytesPerParam = 12;  // weight, gradient, momentum
 
 std::string network_of(const TrialTable& trials, std::size_t at) {
@@ -47,7 +49,7 @@ std::int64_t activation_bytes(Model model) {
 
 }  // namespace
 
-TrialEstimate estimate(const TrialSpec& spec) {
+TrialEstimate estimate(const TrialSpec& spec, const MachineSpeed& core) {
   const TrialSetup setup(spec);
   const Settings& train = setup.train();
   const DType compute = compute_type(train);
@@ -86,9 +88,11 @@ TrialEstimate estimate(const TrialSpec& spec) {
   e.checkpoint_bytes = expected_checkpoint_bytes(foreseen.tensors, std::ssize(Optimizer::slots(train)));
 
   const double macs = macs_dense(count_layers(edited)) + macs_of_products(edited);
-  const double computed = 6.0 * macs * steps * static_cast<double>(passes * batch);
-  const double rate = compute == DType::BF16 ? kFlopsPerSecondBf16 : kFlopsPerSecondF32;
-  e.seconds = (computed / rate + steps * kSecondsPerStep) / spec.ranks;
+  const auto of_rank = static_cast<double>(passes * rows);  // examples of a step
+  const double moved = of_rank * kActivationPasses * static_cast<double>(activation_bytes(edited)) +
+                       kParamPasses * sizeof(float) * static_cast<double>(parameters(edited));
+  e.seconds =
+      steps * (6.0 * macs * of_rank / (kShareOfProduct * core.flops(compute)) + moved / core.bytes + kSecondsPerStep);
   return e;
 }
 

@@ -1,4 +1,4 @@
-// What a trial will cost, before it runs: counted from the graph, timed by a rule of thumb until
+// What a trial will cost, before it runs: counted from the graph, timed by what this machine does in a second (MachineSpeed) until
 // finished trials are there to measure by (MeasuredRatios). Plain values.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/method.h"
+#include "experiments/run/machine_speed.h"
 #include "experiments/trial.h"
 #include "experiments/trial_table.h"
 
@@ -31,7 +32,7 @@ struct TrialEstimate {
   std::vector<Phase> phases = {};                 // training runs, and the work between them
 };
 
-TrialEstimate estimate(const TrialSpec& spec);
+TrialEstimate estimate(const TrialSpec& spec, const MachineSpeed& core = machine_speed());
 
 // The same for the trials of a sweep: those that differ in rates alone are estimated once. For one thread.
 class Estimator {
