@@ -116,8 +116,6 @@ class SubmitVerb {
     if (left.empty()) return say_nothing(fmt::format("all {} have results", counted(trials().size(), "trial")));
     find_jobs();
     if (!prints()) refuse_uncertain(out_folder(), known_);
-    keep_from_failed_nodes();
-    request_.site = site_;
     const SlurmLimits limits = slurm_.limits(site_.account);
     choice_.emplace(ShardChoice::Given{.files = files_,
                                        .out = out_folder(),
@@ -134,6 +132,8 @@ class SubmitVerb {
     if (choice_->wanted().empty()) return say_nothing("all that is left is in jobs that wait or run");
     request_.arrays =
         split_shards(choice_->wanted(), limits.array_size.value_or(kUsualArraySize), choice_->array_tasks());
+    keep_from_failed_nodes();
+    request_.site = site_;
     request_.command = command();
     request_.launch = launch_words(site_, site_.launch != "auto" || slurm_.starts_pmix());
     note_timeouts();
@@ -194,11 +194,13 @@ class SubmitVerb {
     return text + fmt::format("--shard \"$SHARD/{}\" --deal {}", request_.shards, request_.deal);
   }
 
-  // Every start of this folder's jobs, asked for once and where somebody looks.
+  // Every start of this folder's jobs in the last two weeks: what was before is of other times, and a long answer.
   const std::vector<SlurmTask>& accounts() {
     if (!accounts_) {
+      constexpr std::int64_t kTwoWeeks = 14 * 86400;
       std::int64_t since = unix_now();
       for (const KnownJob& job : known_.jobs) since = std::min(since, job.submission.created);
+      since = std::max(since, unix_now() - kTwoWeeks);
       accounts_ =
           known_.jobs.empty() ? std::vector<SlurmTask>() : slurm_.accounted(since).value_or(std::vector<SlurmTask>());
     }
@@ -219,14 +221,15 @@ class SubmitVerb {
     for (const KnownJob& job : known_.jobs) {
       const Submission& one = job.submission;
       if (one.plan != request_.plan || one.job == 0 || one.time_limit != site_.time) continue;
-      std::set<int> ended;
+      std::map<int, std::string> ended;  // how, by index: the last of its starts counts
       const auto look = [&](const std::vector<SlurmTask>& tasks) {
         for (const SlurmTask& task : tasks) {
-          if (task.name == one.job_name && task.state == "TIMEOUT") ended.insert(task.index);
+          if (task.name == one.job_name) ended[task.index] = task.state;
         }
       };
       look(accounts());
       for (const KnownJob& other : known_.jobs) look(other.tasks);
+      std::erase_if(ended, [](const auto& task) { return task.second != "TIMEOUT"; });
       if (ended.empty()) continue;
       notes_.push_back(fmt::format(
           "{} of job {} ended at the limit of {} before all was saved; it is the same limit again (--time gives "
@@ -260,7 +263,7 @@ class SubmitVerb {
         "{}  {}, {} done; {} to train in {} of {}, about {} each ({})\n", request_.sweep,
         counted(trials().size(), "trial"), plan_.totals().done, left, counted(choice_->wanted().size(), "shard"),
         request_.shards, duration_text(choice_->load().mean),
-        measured > 0 ? fmt::format("by {}", counted(measured, "finished trial")) : "by a rule of thumb for CPUs");
+        measured > 0 ? fmt::format("by {}", counted(measured, "finished trial")) : "by the speed of a core here");
     say_notes(to);
   }
 

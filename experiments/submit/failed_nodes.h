@@ -1,5 +1,4 @@
-// Nodes that were lost under jobs of a folder: hardware that failed once fails again, and takes what is trained there with it.
-// Pure.
+// Nodes that were lost again and again under jobs of a folder: bad hardware takes what is trained there with it. Pure.
 #pragma once
 
 #include <set>
@@ -17,8 +16,8 @@ struct FailedNodes {
 };
 
 // `accounts`: every start of a job; `jobs`: the names of those of this folder. A node counts where a task had it alone, since of
-// several Slurm does not say which one was lost. Where many were it was no node of its own, but power or a switch, and none is
-// left out.
+// several Slurm does not say which one was lost; and when it was lost twice, since once is a reboot. Where many were it was no
+// fault of one, but power or a switch, and none is left out.
 FailedNodes failed_nodes(std::span<const SlurmTask> accounts, const std::set<std::string>& jobs);
 
 }  // namespace winnow

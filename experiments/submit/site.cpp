@@ -33,9 +33,10 @@ bool is_one_line(const std::string& text) {
 
 // Options that the script has for itself: with others than these it would not do what it says.
 const std::vector<std::string>& own_options() {
-  static const std::vector<std::string> own = {
-      "--job-name", "--array", "--time",     "--signal", "--requeue", "--no-requeue", "--open-mode", "--output",
-      "--error",    "--wait",  "--parsable", "--chdir",  "--wrap",    "--test-only",  "--clusters",  "--cluster"};
+  static const std::vector<std::string> own = {"--job-name",   "--array",     "--time",   "--signal",    "--requeue",
+                                               "--no-requeue", "--open-mode", "--output", "--error",     "--wait",
+                                               "--parsable",   "--chdir",     "--wrap",   "--test-only", "--clusters",
+                                               "--cluster",    "--exclude"};
   return own;
 }
 
@@ -184,7 +185,8 @@ const Schema& site_settings() {
        .kind = Setting::Kind::Choice,
        .fallback = "yes",
        .choices = {"yes", "no"},
-       .meaning = "keep away from nodes that were lost (NODE_FAIL) under jobs of the same folder, as accounts tell"},
+       .meaning = "keep away from nodes that were lost (NODE_FAIL) twice in two weeks under jobs of the same folder "
+                  "that had them alone, as accounts tell"},
       {.key = "launch",
        .kind = Setting::Kind::Choice,
        .fallback = "auto",

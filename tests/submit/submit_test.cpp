@@ -191,23 +191,27 @@ TEST_F(Submit, KeepsAwayFromNodesThatWereLostUnderItsJobsUnlessTheyAreMany) {
     return fmt::format("101_{}|{}|{}|{}\n", index, state, nodes, job);
   };
   const std::string lost = task(0, "NODE_FAIL", "n07", name) + task(0, "NODE_FAIL", "n07", name) +
-                           task(1, "NODE_FAIL", "n[02-03]", name) + task(2, "NODE_FAIL", "n05", "another") +
-                           task(2, "FAILED", "n04", name);
+                           task(1, "NODE_FAIL", "n[02-03]", name) + task(1, "NODE_FAIL", "n[02-03]", name) +
+                           task(2, "NODE_FAIL", "n05", "another") + task(2, "NODE_FAIL", "n05", "another") +
+                           task(2, "NODE_FAIL", "n06", name) + task(2, "FAILED", "n04", name);
   slurm_.set("accounts", lost);
   const RunSaid said = submit({"--shards", "3", "--exclude", "n01"});
   ASSERT_EQ(said.code, 0) << said.err;
   EXPECT_NE(script(2).find("#SBATCH --exclude=n01,n07\n"), std::string::npos) << script(2);
-  EXPECT_NE(said.out.find("left out, since lost under jobs of this folder: n07 (2 tasks)"), std::string::npos)
+  EXPECT_NE(said.out.find("left out, since lost again and again under jobs of this folder: n07 (2 tasks)"),
+            std::string::npos)
       << said.out;
   slurm_.all_become("COMPLETED");
   ASSERT_EQ(submit({"--shards", "3", "--exclude-failed", "no"}).code, 0);
   EXPECT_EQ(script(3).find("--exclude"), std::string::npos) << script(3);
   slurm_.all_become("COMPLETED");
   std::string outage = lost;
-  for (const char* node : {"n08", "n09", "n10", "n11"}) outage += task(1, "NODE_FAIL", node, name);
+  for (const char* node : {"n08", "n09", "n10", "n11"})
+    outage += task(1, "NODE_FAIL", node, name) + task(2, "NODE_FAIL", node, name);
   slurm_.set("accounts", outage);
   const RunSaid many = submit({"--shards", "3"});
-  EXPECT_NE(many.out.find("5 nodes were lost under jobs of this folder"), std::string::npos) << many.out;
+  EXPECT_NE(many.out.find("5 nodes were lost again and again under jobs of this folder"), std::string::npos)
+      << many.out;
   EXPECT_EQ(script(4).find("--exclude"), std::string::npos) << script(4);
 }
 
