@@ -1,6 +1,7 @@
 // `winnow tail`: what journals say of trials, once and in order, while they grow; and nothing is changed by looking.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>

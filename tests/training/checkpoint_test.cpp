@@ -2,6 +2,8 @@
 // alone, and whatever is wrong with a checkpoint is said and costs time only.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/state_bytes.h"
 #include "experiments/results/checkpoint_file.h"
