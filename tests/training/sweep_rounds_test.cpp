@@ -47,27 +47,36 @@ class NotingFiles final : public PosixFiles {
   pid_t run_ = ::getpid();
 };
 
+// Of four trials three wait at the first rung for the first one, and two go on then.
 class Rounds : public RunFixture {
  protected:
   Rounds() : RunFixture("  - train.epochs: [3]\n  - replicate: 4\n") {}
-};
-
-// Of four trials three wait at the first rung for the last one, and two go on then.
-TEST_F(Rounds, UnderARuleAWorkerHasRoomForWhatATrialLetsPastItsRung) {
-  const TrialTable table = trials();
-  const StopRule rule = {.kind = StopRule::Kind::Halving, .metric = "train_loss", .min = 1, .eta = 2, .by = {}};
-  NotingFiles files(folder_ / "threads");
-  {
-    RungBoard board(files, out(), rule, table);
+  void SetUp() override {
+    RunFixture::SetUp();
+    table_ = trials();
+    RungBoard board(files_, out(), rule_, table_);
     for (const std::size_t at : {1, 2, 3}) {
       board.arrived(at, {.columns = {{.name = "epoch", .values = std::vector<double>{1}},
                                      {.name = "train_loss", .values = std::vector<double>{0.01}}}});
     }
   }
-  RoundsOfOneRank run(table, files, out(), {.rule = &rule, .by_workers = true, .at_once = 2});
+  const StopRule rule_ = {.kind = StopRule::Kind::Halving, .metric = "train_loss", .min = 1, .eta = 2, .by = {}};
+  TrialTable table_;
+};
+
+TEST_F(Rounds, UnderARuleAWorkerHasRoomForWhatATrialLetsPastItsRung) {
+  NotingFiles files(folder_ / "threads");
+  RoundsOfOneRank run(table_, files, out(), {.rule = &rule_, .by_workers = true, .at_once = 2});
   EXPECT_TRUE(run.rounds.train_due({0})) << run.said.str();
   EXPECT_EQ(files.threads(), 2u) << run.said.str();
   EXPECT_EQ(read_status(files, out(), unix_now()).done.size(), 1u) << run.said.str();
+}
+
+TEST_F(Rounds, UnderARuleARankTrainsWhatEndedAProcessBeforeAloneAndWhatItLetsPastItsRung) {
+  CheckpointFolder(files_, out(), table_.name(0)).note_crash(1, "its process ended by signal 11", CrashOf::Several);
+  RoundsOfOneRank run(table_, files_, out(), {.rule = &rule_, .at_once = 2});
+  EXPECT_TRUE(run.rounds.train_due({0})) << run.said.str();
+  EXPECT_EQ(read_status(files_, out(), unix_now()).done.size(), 1u) << run.said.str();
 }
 
 // Knows which thread tells of each trial in work how far it is.
