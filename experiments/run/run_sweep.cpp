@@ -169,18 +169,18 @@ class SweepRunner {
     std::set<int> widths;
     std::size_t left = 0;
     const int at_once = at_once_on_gpu(), each = std::max(1, at_once);
-    auto at_a_time = static_cast<std::size_t>(cores_.workers * each);
+    int at_a_time = cores_.workers * each;
     double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
       widths.insert(trials_.ranks(i));
       const int ranks = trials_.ranks(i);
-      at_a_time = std::max(at_a_time, static_cast<std::size_t>(world_.size() / ranks * (ranks == 1 ? each : 1)));
+      at_a_time = std::max(at_a_time, world_.size() / ranks * (ranks == 1 ? each : 1));
       cost += costs_[i];
       ++left;
     }
     if (left == 0) return;
-    console_.begin(left, cost, at_a_time);
+    console_.begin(left, cost, static_cast<std::size_t>(at_a_time));
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
     const std::string crew = world_.size() > 1    ? fmt::format("on {} ranks", world_.size())
                              : cores_.workers > 1 ? fmt::format("by {} workers (--workers N)", cores_.workers)
