@@ -138,6 +138,15 @@ def several_at_once_have_the_results_of_one(folder, sweep, _):
         assert digests(out) == expected, wanted
 
 
+def auto_is_more_after_a_while(folder, _, endless):
+    out = folder / "auto"
+    job = two_ranks(endless, "-o", out, gpus=2)
+    until(job, out, processes=2, trials=1)
+    os.kill(next(iter(until(job, out, processes=2, trials=2))), signal.SIGTERM)
+    code, _, err = ended(job)
+    assert code == 75 and len(newest_step(out)) == 4, f"{code}\n{err}"
+
+
 def ranks_that_share_a_gpu_train_one_at_a_time(folder, sweep, _):
     """Unless they are told how many."""
     expected = alone(folder, sweep)
@@ -201,7 +210,7 @@ def of_several_in_a_process_that_crashed_none_is_blamed(folder, sweep, _):
 
 def main():
     parts = (trials_are_those_of_a_run_without_mpi, two_ranks_on_one_gpu_are_refused, a_word_to_one_rank_stops_the_job,
-             several_at_once_have_the_results_of_one, ranks_that_share_a_gpu_train_one_at_a_time,
+             several_at_once_have_the_results_of_one, auto_is_more_after_a_while, ranks_that_share_a_gpu_train_one_at_a_time,
              a_trial_that_fails_leaves_those_beside_it_alone, a_word_stops_all_of_several_and_the_next_run_goes_on,
              of_several_in_a_process_that_crashed_none_is_blamed)
     with tempfile.TemporaryDirectory() as name:
