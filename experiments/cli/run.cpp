@@ -22,9 +22,9 @@ void add_run_options(VerbOptions& options) {
       "workers", po::value<int>()->default_value(0),
       "trials trained at the same time, without mpirun; 0: one for each core that this process may use, or for each "
       "GPU")("trials-per-device", po::value<std::string>()->default_value("auto"),
-             "trials that each of these trains at once on its GPU: a number, or auto: more and more, as long as that "
-             "is faster")("threads", po::value<int>()->default_value(0),
-                          "threads of one trial; 0: the cores that are left for it")(
+             "trials that each of these, or each rank of a job with one rank a trial, trains at once on its GPU: a "
+             "number, or auto: more and more, as long as that is faster")(
+      "threads", po::value<int>()->default_value(0), "threads of one trial; 0: the cores that are left for it")(
       "shard", po::value<std::string>(),
       "I/N: only one of N parts that take about as long each, I from 0 to N - 1; each by a job of its own")(
       "deal", po::value<std::string>(),
@@ -91,10 +91,6 @@ std::optional<RunArguments> read_arguments(const char* verb, std::span<const std
   for (const std::string& arg : args) run.command_line += " " + arg;
   if (read_launch().needs_mpi() && run.workers > 0) {
     fail(ErrorKind::Usage, "--workers is for a run without mpirun or srun, whose ranks do the same");
-  }
-  if (read_launch().needs_mpi() && run.trials_per_device > 1) {
-    fail(ErrorKind::Usage,
-         "--trials-per-device is for a run without mpirun or srun, whose ranks train a trial at a time");
   }
   return arguments;
 }

@@ -19,6 +19,7 @@ constexpr const char* kCheckpointSchema = "winnow-checkpoint";
 constexpr int kCheckpointVersion = 1;
 constexpr const char* kEnding = ".ck";
 constexpr const char* kCrashEnding = ".crash";
+constexpr const char* kBesideOthers = "beside_others";
 // As words in the note, which has a greatest length.
 constexpr std::size_t kMostAttempts = 12;
 
@@ -37,6 +38,7 @@ bool is_numbered(const std::string& name, const char* ending) {
 struct CrashNote {
   std::int64_t step;
   std::string reason;
+  CrashOf of;
 };
 std::optional<CrashNote> crash_in(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
@@ -45,7 +47,9 @@ std::optional<CrashNote> crash_in(const std::string& text) {
   if (step == json.end() || !step->is_number_integer() || reason == json.end() || !reason->is_string()) {
     return std::nullopt;
   }
-  return CrashNote{step->get<std::int64_t>(), reason->get<std::string>()};
+  const auto beside = json.find(kBesideOthers);
+  const bool of_several = beside != json.end() && beside->is_boolean() && beside->get<bool>();
+  return CrashNote{step->get<std::int64_t>(), reason->get<std::string>(), of_several ? CrashOf::Several : CrashOf::One};
 }
 
 std::string numbered(std::uint64_t number, const char* ending) { return fmt::format("{:08}{}", number, ending); }
@@ -154,8 +158,8 @@ void CheckpointFolder::forget_crashes() {
   for (const std::string& name : names(kCrashEnding)) files_.remove(folder_ / name);
 }
 
-void CheckpointFolder::note_crash(std::size_t number, const std::string& reason) {
-  const std::string text = crash_text(newest_step().value_or(0), reason, now_utc());
+void CheckpointFolder::note_crash(std::size_t number, const std::string& reason, CrashOf of) {
+  const std::string text = crash_text(newest_step().value_or(0), reason, of, now_utc());
   files_.write_once(crash_path(number), std::as_bytes(std::span(text)));
 }
 
@@ -166,7 +170,7 @@ std::optional<std::string> CheckpointFolder::given_up() {
   std::string last;
   for (const std::string& name : there) {
     const auto crash = crash_in(text_of(files_.read(folder_ / name)));
-    if (!crash || crash->step != step) continue;
+    if (!crash || crash->of == CrashOf::Several || crash->step != step) continue;
     last = crash->reason;
     ++in_vain;
   }
@@ -187,8 +191,9 @@ std::vector<std::filesystem::path> CheckpointFolder::damaged_crashes() {
   return found;
 }
 
-std::string crash_text(std::int64_t step, const std::string& reason, const std::string& time) {
+std::string crash_text(std::int64_t step, const std::string& reason, CrashOf of, const std::string& time) {
   nlohmann::json json = {{"step", step}, {"reason", reason}};
+  if (of == CrashOf::Several) json[kBesideOthers] = true;
   if (!time.empty()) json["time"] = time;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }

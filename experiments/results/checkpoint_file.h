@@ -33,6 +33,9 @@ std::vector<std::byte> encode_checkpoint(const CheckpointNote& note, std::vector
 // Error{Input} for what is damaged or no checkpoint.
 Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& label);
 
+// Of several trials that a process had in hand when it died nobody knows which one it was: that counts against none of them.
+enum class CrashOf { One, Several };
+
 class CheckpointFolder {
  public:
   CheckpointFolder(Files& files, const std::filesystem::path& out, const std::string& trial);
@@ -48,8 +51,8 @@ class CheckpointFolder {
   std::size_t crashes();  // the number of the last one
   std::filesystem::path crash_path(std::size_t number) const;
   // The first one to note a crash by its number, from 1, is heard; the others saw the same one.
-  void note_crash(std::size_t number, const std::string& reason);
-  // Why it is not tried again: kMostCrashes since it last came further.
+  void note_crash(std::size_t number, const std::string& reason, CrashOf of = CrashOf::One);
+  // Why it is not tried again: kMostCrashes of its own since it last came further.
   std::optional<std::string> given_up();
   void forget_crashes();
   std::vector<std::filesystem::path> damaged_crashes();  // notes that say nothing
@@ -65,7 +68,7 @@ class CheckpointFolder {
 };
 
 // What a note of a crash says; `step`: that was saved.
-std::string crash_text(std::int64_t step, const std::string& reason, const std::string& time = "");
+std::string crash_text(std::int64_t step, const std::string& reason, CrashOf of, const std::string& time = "");
 
 // Those of a trial that has a result. That they cannot be removed is no error: the next run tries again.
 void clear_checkpoints(Files& files, const std::filesystem::path& out, const std::string& trial) noexcept;

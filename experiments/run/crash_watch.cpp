@@ -13,8 +13,6 @@
 #include <ctime>
 #include <utility>
 
-#include "experiments/results/checkpoint_file.h"
-
 namespace winnow {
 namespace {
 
@@ -31,9 +29,16 @@ struct CrashWatch::Note {
 
 namespace {
 
-std::atomic<const CrashWatch::Note*> crash_note{nullptr};
+// Of the trials in hand, each at a place that its watch has taken. A note belongs to whoever exchanges it for something else, and a
+// crashing thread gives none back.
+struct Place {
+  std::atomic<bool> taken{false};
+  std::atomic<const CrashWatch::Note*> note{nullptr};
+};
 static_assert(std::atomic<const CrashWatch::Note*>::is_always_lock_free);
-std::atomic<int> leaving_notes{0};  // threads that may be writing one
+constexpr std::size_t kMostAtOnce = 256;  // of those beyond no note is left
+std::array<Place, kMostAtOnce> places;
+std::atomic<int> leaving_notes{0};  // threads that may be writing some
 std::array<struct sigaction, kCrashSignals.size()> before_crash;
 
 void leave_file(const std::string& path, const std::string& text) {
@@ -57,8 +62,10 @@ extern "C" void note_crash_of_process(int signal) {
   std::size_t which = 0;
   while (kCrashSignals[which] != signal) ++which;
   ++leaving_notes;
-  const CrashWatch::Note* note = crash_note.exchange(nullptr);
-  if (note != nullptr && note->process == ::getpid()) leave(*note, note->texts[which]);
+  for (Place& place : places) {
+    const CrashWatch::Note* note = place.note.exchange(nullptr);
+    if (note != nullptr && note->process == ::getpid()) leave(*note, note->texts[which]);
+  }
   --leaving_notes;
   // Where two threads crash at once, the end of the one must not cut short what the other writes: a disk may take its time, but
   // not for ever.
@@ -85,12 +92,20 @@ void catch_crashes() {
   }
 }
 
-CrashWatch::CrashWatch(std::filesystem::path note, std::int64_t step, std::filesystem::path mark)
-    : path_(std::move(note)), mark_(std::move(mark)) {
+CrashWatch::CrashWatch(std::filesystem::path note, std::int64_t step, std::filesystem::path mark, CrashOf of)
+    : path_(std::move(note)), mark_(std::move(mark)), of_(of), place_(0) {
+  while (place_ < places.size() && places[place_].taken.exchange(true)) ++place_;
   saved(step);
 }
 
-CrashWatch::~CrashWatch() { crash_note = nullptr; }
+CrashWatch::~CrashWatch() {
+  put(nullptr);
+  if (place_ < places.size()) places[place_].taken = false;
+}
+
+void CrashWatch::put(std::unique_ptr<const Note> note) {
+  if (place_ < places.size()) note.reset(places[place_].note.exchange(note.release()));
+}
 
 void CrashWatch::saved(std::int64_t step) {
   auto note = std::make_unique<Note>();
@@ -98,13 +113,13 @@ void CrashWatch::saved(std::int64_t step) {
   note->mark = mark_.string();
   note->folder = path_.parent_path().string();
   note->outer = path_.parent_path().parent_path().string();
+  const char* const beside = of_ == CrashOf::Several ? ", which may have had others in hand," : "";
   for (std::size_t which = 0; which < kCrashSignals.size(); ++which) {
     const int signal = kCrashSignals[which];
-    note->texts[which] =
-        crash_text(step, fmt::format("its process ended by signal {} ({})", signal, ::strsignal(signal)));
+    note->texts[which] = crash_text(
+        step, fmt::format("its process{} ended by signal {} ({})", beside, signal, ::strsignal(signal)), of_);
   }
-  crash_note = note.get();
-  before_ = std::exchange(note_, std::move(note));
+  put(std::move(note));
 }
 
 }  // namespace winnow

@@ -112,4 +112,15 @@ RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted
   return found;
 }
 
+bool shares_its_gpu(Communicator& node, const RunDevices& devices) {
+  const std::string& own = devices.uuids.at(static_cast<std::size_t>(*devices.gpu_of("auto", node.rank())));
+  bool shared = false;
+  for (int rank = 0; rank < node.size(); ++rank) {
+    std::string uuid = own;
+    share_text(node, uuid, rank);
+    shared = shared || (rank != node.rank() && uuid == own);
+  }
+  return shared;
+}
+
 }  // namespace winnow

@@ -47,4 +47,8 @@ RunDevices devices_of_machine();
 // where a trial must have a GPU and a rank has none. Collective over `world`.
 RunDevices find_devices(Communicator& world, const std::set<std::string>& wanted, bool in_child);
 
+// Whether another of these ranks of one machine, which all have GPUs, takes the same one as this rank. They know it by its UUID: each
+// may see other GPUs. Collective over `node`.
+bool shares_its_gpu(Communicator& node, const RunDevices& devices);
+
 }  // namespace winnow

@@ -168,31 +168,34 @@ class SweepRunner {
   void announce() {
     std::set<int> widths;
     std::size_t left = 0;
-    auto at_a_time = static_cast<std::size_t>(cores_.workers * std::max(1, at_once_on_gpu()));
+    const int at_once = at_once_on_gpu(), each = std::max(1, at_once);
+    int at_a_time = cores_.workers * each;
     double cost = 0;
     for (std::size_t i = 0; i < trials_.size(); ++i) {
       if (!is_left(i)) continue;
       widths.insert(trials_.ranks(i));
-      at_a_time = std::max(at_a_time, static_cast<std::size_t>(world_.size() / trials_.ranks(i)));
+      const int ranks = trials_.ranks(i);
+      at_a_time = std::max(at_a_time, world_.size() / ranks * (ranks == 1 ? each : 1));
       cost += costs_[i];
       ++left;
     }
     if (left == 0) return;
-    console_.begin(left, cost, at_a_time);
+    console_.begin(left, cost, static_cast<std::size_t>(at_a_time));
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
-    const std::string crew = world_.size() > 1       ? fmt::format("on {} ranks", world_.size())
-                             : cores_.workers > 1    ? fmt::format("by {} workers (--workers N)", cores_.workers)
-                             : at_once_on_gpu() != 1 ? "by a worker"
-                                                     : "one at a time";
+    const std::string crew = world_.size() > 1    ? fmt::format("on {} ranks", world_.size())
+                             : cores_.workers > 1 ? fmt::format("by {} workers (--workers N)", cores_.workers)
+                             : at_once != 1       ? "by a worker"
+                                                  : "one at a time";
     const auto all = static_cast<std::size_t>(std::ranges::count(mine_, char{1}));
     console_.line(fmt::format("{} of {} to train {}, {} thread{} each", left, counted(all, "trial"), crew,
                               cores_.threads, plural(cores_.threads)));
     if (uses_gpus()) {
-      const std::string at_once = at_once_on_gpu() == 0  ? ", as many at once as make it faster (--trials-per-device N)"
-                                  : at_once_on_gpu() > 1 ? fmt::format(", {} at once on each", at_once_on_gpu())
-                                                         : "";
+      const std::string how_many = !widths.contains(1) ? ""
+                                   : at_once == 0      ? ", as many at once as make it faster (--trials-per-device N)"
+                                   : at_once > 1       ? fmt::format(", {} at once on each", at_once)
+                                                       : "";
       console_.line(fmt::format("trials without train.device: cpu are trained on {} GPU{} ({}){}", devices_.gpus,
-                                plural(devices_.gpus), devices_.name, at_once));
+                                plural(devices_.gpus), devices_.name, how_many));
     } else if (!devices_.problem.empty() && cuda::survey_gpus != nullptr) {
       console_.line("trained on the CPU: " + devices_.problem);
     }
@@ -234,6 +237,7 @@ class SweepRunner {
     world_.broadcast(std::as_writable_bytes(std::span(mine_)), 0);
     world_.broadcast(std::as_writable_bytes(std::span(found_)), 0);
     devices_ = find_devices(world_, wanted_devices([this](std::size_t at) { return may_train(at); }), may_fork_);
+    shares_gpu_ = uses_gpus() && shares_its_gpu(*node_, devices_);
   }
 
   std::vector<Found> found_of_mine() const {
@@ -271,11 +275,11 @@ class SweepRunner {
     return std::clamp<int>(devices_.gpus, 1, static_cast<int>(std::max<std::size_t>(trials_.size(), 1)));
   }
   bool uses_gpus() const { return devices_.gpus > 0; }
-  // Trials that a worker trains at once; 0: as many as make it faster.
+  // Trials that a worker trains at once, or a rank alone; 0: as many as make it faster.
   int at_once_on_gpu() const {
-    if (!uses_gpus() || !may_fork_) return 1;
+    if (!uses_gpus()) return 1;
     // Processes that share a GPU do not know what the others are about to take.
-    const bool shared = options_.workers > devices_.gpus;
+    const bool shared = may_fork_ ? options_.workers > devices_.gpus : shares_gpu_;
     return options_.trials_per_device == 0 && shared ? 1 : options_.trials_per_device;
   }
 
@@ -300,6 +304,7 @@ class SweepRunner {
       }
     });
     world_.broadcast(std::as_writable_bytes(std::span(costs_)), 0);
+    world_.broadcast(std::as_writable_bytes(std::span(step_costs_)), 0);
   }
 
   void find_data() {
@@ -322,8 +327,10 @@ class SweepRunner {
   std::unique_ptr<Mail> mail_;
   // A process that MPI lives in should not fork.
   const bool may_fork_ = !read_launch().needs_mpi();
-  const int place_ = world_.on_node()->rank();  // among the ranks of this machine, which take its GPUs in turn
+  const std::unique_ptr<Communicator> node_ = world_.on_node();
+  const int place_ = node_->rank();  // among the ranks of this machine, which take its GPUs in turn
   RunDevices devices_;
+  bool shares_gpu_ = false;  // with another rank
   CoreShares cores_;
   const TrialTable& trials_;
   const std::string& sweep_text_;
@@ -331,7 +338,7 @@ class SweepRunner {
   std::optional<RuleRounds> rule_rounds_;
   std::vector<Found> found_;                                  // of each trial, before any training
   std::vector<double> costs_;                                 // of each trial that may be trained: seconds by estimate
-  std::vector<double> step_costs_;                            // and of a step of it, on the rank that plans
+  std::vector<double> step_costs_;                            // and of a step of it
   std::vector<char> mine_;                                    // of each trial: is it of this shard
   FrontDesk desk_;                                            // rank 0's
   std::unique_ptr<NewsDesk> by_mail_ = news_by_mail(*mail_);  // the others'

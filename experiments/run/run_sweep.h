@@ -16,9 +16,10 @@ namespace winnow {
 
 struct RunOptions {
   std::filesystem::path out;
-  int threads = 0;            // of one trial on one rank; 0: its share of the cores it may use
-  int workers = 0;            // processes that train at the same time, without MPI; 0: one for each core
-  int trials_per_device = 0;  // that train at the same time on a GPU, without MPI; 0: as many as make it faster
+  int threads = 0;  // of one trial on one rank; 0: its share of the cores it may use
+  int workers = 0;  // processes that train at the same time, without MPI; 0: one for each core
+  int trials_per_device =
+      0;  // of one rank each, that a process trains at once on its GPU; 0: as many as make it faster
   struct Shard {
     int number, of;         // 0 to of - 1
     std::string deal = {};  // the name of the deal that it is of

@@ -13,7 +13,7 @@ namespace {
 // How long a group without work hopes to see somebody at work, of which a trial that was just drawn shows nothing yet.
 constexpr std::chrono::seconds kHope = ProgressFile::kStale;
 constexpr std::chrono::milliseconds kFirstPace{100}, kSlowestPace{2000};
-// Where some of what is waited for is known to be lost, or left to another run, which shows itself: longer than two looks, as a trial
+// Where some of what is waited for is known to be lost, or left to a later round or another run, which shows itself: longer than two looks, as a trial
 // that is between two of its legs shows nothing.
 constexpr std::chrono::seconds kLittleHope{5};
 // Where a trial was in work and is so no more, and has not come to its rung: as long as it may take to publish what it was saved as, which
@@ -88,8 +88,10 @@ bool RungDraw::over() {
 
 std::chrono::seconds RungDraw::hope() const {
   if (job_.any_died != nullptr && *job_.any_died) return kLittleHope;
-  const auto is_elsewhere = [](Postponed& of) { return seen(of) == Postponed::InWorkElsewhere; };
-  if (std::ranges::any_of(job_.postponed, is_elsewhere)) return kLittleHope;
+  const auto is_left = [](Postponed& of) {
+    return seen(of) == Postponed::InWorkElsewhere || seen(of) == Postponed::Suspect;
+  };
+  if (std::ranges::any_of(job_.postponed, is_left)) return kLittleHope;
   const bool gone = std::ranges::any_of(begun_, [&](const std::string& name) { return board_.is_due(name); });
   return gone ? kSomeHope : kHope;
 }

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/run/lane_desk.h"
+#include "experiments/run/run_trial.h"
 #include "experiments/run/worker_crew.h"
 
 namespace winnow {
@@ -70,42 +72,72 @@ void SweepRounds::order(std::vector<std::size_t>& list) const {
 bool SweepRounds::run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, std::optional<int> at_once) {
   if (list.empty()) return true;
   order(list);
-  if (job_.by_workers) return run_workers(list, how, at_once.value_or(job_.at_once));
+  const int wanted = at_once.value_or(job_.at_once);
+  if (job_.by_workers) return run_workers(list, how, wanted);
   const int groups = job_.world.size() / ranks, mine = job_.world.rank() / ranks;
   const auto group = job_.world.split(mine, job_.world.rank());
   const auto tickets = job_.world.tickets(TrialDraw::counters(job_.trials, list));
-  if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
-    TrialRunner({.trials = job_.trials,
-                 .options = job_.options,
-                 .threads = job_.cores.threads,
-                 .devices = job_.devices,
-                 .place = job_.place,
-                 .sweep_text = job_.sweep_text,
-                 .read_ahead = job_.cores.read_ahead,
-                 .files = job_.files,
-                 .news = job_.world.rank() == 0 ? static_cast<NewsDesk&>(job_.desk) : job_.by_mail,
-                 .stop = job_.stop,
-                 .tally = job_.tally,
-                 .postponed = postponed_,
-                 .depths = job_.needs.depth,
-                 .settled = settled_,
-                 .crash_mark = job_.crash_mark,
-                 .rule = job_.rule})
-        .run(*group, *tickets, list, how);
+  const auto each = ranks == 1 ? TrialLanes::at_once(wanted, most_trials(list), groups) : TrialLanes::AtOnce{};
+  if (each.most > 1) {
+    run_lanes(*tickets, list, how, each);
+  } else if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
+    TrialRunner(runner(), {.news = news(), .stop = job_.stop, .tally = job_.tally}).run(*group, *tickets, list, how);
   }
   return finish_round();
 }
 
+// A single trial can let all others past a rung.
+std::size_t SweepRounds::most_trials(std::span<const std::size_t> list) const {
+  return job_.rule != nullptr ? job_.trials.size() : list.size();
+}
+
+// Of this rank.
+TrialRunner::Job SweepRounds::runner() {
+  return {.trials = job_.trials,
+          .options = job_.options,
+          .threads = job_.cores.threads,
+          .devices = job_.devices,
+          .place = job_.place,
+          .sweep_text = job_.sweep_text,
+          .read_ahead = job_.cores.read_ahead,
+          .files = job_.files,
+          .postponed = postponed_,
+          .depths = job_.needs.depth,
+          .settled = settled_,
+          .crash_mark = job_.crash_mark,
+          .rule = job_.rule};
+}
+
+NewsDesk& SweepRounds::news() const {
+  return job_.world.rank() == 0 ? static_cast<NewsDesk&>(job_.desk) : job_.by_mail;
+}
+
+// By this rank, several trials at once. What it throws leaves other ranks waiting, as what a TrialRunner throws.
+void SweepRounds::run_lanes(Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how,
+                            const TrialLanes::AtOnce& at_once) {
+  std::vector<SharedBoard::Entry> entries(static_cast<std::size_t>(at_once.most));
+  const TrialRunner::Job runner = this->runner();
+  std::optional<TrialLanes> lanes;
+  LaneDesk desk({.tickets = tickets, .stop = job_.stop, .news = news(), .wake = [&] { lanes->wake(); }});
+  lanes.emplace(TrialLanes::Job{.runner = runner,
+                                .list = list,
+                                .how = how,
+                                .entries = entries,
+                                .links = [&] { return desk.links(); },
+                                .failed = [&](const std::exception&) { desk.give_up(); }});
+  lanes->run(at_once, job_.step_costs, [&] { desk.serve(); });
+  desk.serve();
+  for (const SharedBoard::Entry& entry : entries) job_.tally += entry.tally;
+  desk.throw_what_went_wrong();
+  if (std::ranges::any_of(entries, &SharedBoard::Entry::through)) return;
+  throw GpuDoesNotStart(ErrorKind::Unavailable, entries.front().no_gpu.data());
+}
+
 // `at_once`: trials that each trains; 0: as many as make it faster.
 bool SweepRounds::run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once) {
-  // A single trial can let all others past a rung.
-  const std::size_t most = job_.rule != nullptr ? job_.trials.size() : list.size();
+  const std::size_t most = most_trials(list);
   const int workers = static_cast<int>(std::min(static_cast<std::size_t>(job_.cores.workers), most));
-  constexpr int kMostAtOnce = 16;  // where nobody says
-  const int share =
-      static_cast<int>((most + static_cast<std::size_t>(workers) - 1) / static_cast<std::size_t>(workers));
-  const WorkerCrew::AtOnce each{.most = std::min(at_once > 0 ? at_once : kMostAtOnce, share),
-                                .from_the_start = at_once > 0};
+  const TrialLanes::AtOnce each = TrialLanes::at_once(at_once, most, workers);
   return WorkerCrew({.trials = job_.trials,
                      .options = job_.options,
                      .threads = job_.cores.threads,

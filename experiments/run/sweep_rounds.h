@@ -18,6 +18,7 @@
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_lanes.h"
 #include "experiments/run/trial_news.h"
 #include "experiments/run/trial_runner.h"
 #include "experiments/trial_table.h"
@@ -37,7 +38,7 @@ class SweepRounds {
     RunDevices& devices;           // a GPU that does not start is noted as lost
     int place;                     // among the ranks of this machine
     bool by_workers;               // processes of this run's own train
-    int at_once;                   // trials that a worker trains; 0: as many as make it faster
+    int at_once;                   // trials that a worker trains, or a rank alone; 0: as many as make it faster
     FrontDesk& desk;               // rank 0's
     NewsDesk& by_mail;             // the others'
     std::span<const Found> found;  // of each trial, before any training
@@ -57,6 +58,11 @@ class SweepRounds {
   bool run_rounds(const std::vector<std::size_t>& left);
   bool run_round(int ranks, std::vector<std::size_t> list, InWorkElsewhere how, std::optional<int> at_once = {});
   bool run_workers(std::span<const std::size_t> list, InWorkElsewhere how, int at_once);
+  void run_lanes(Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how,
+                 const TrialLanes::AtOnce& at_once);
+  std::size_t most_trials(std::span<const std::size_t> list) const;
+  TrialRunner::Job runner();
+  NewsDesk& news() const;
   bool finish_round();
   void order(std::vector<std::size_t>& list) const;
   std::vector<std::size_t> take_postponed(Postponed why);

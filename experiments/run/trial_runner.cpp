@@ -88,8 +88,8 @@ std::unique_ptr<Draw> TrialRunner::make_draw(Communicator& group, Tickets& ticke
 void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how,
                                  std::optional<std::size_t>& last) {
   for (bool go_on = true; go_on;) {
-    if (job_.seat != nullptr) job_.seat->before_trial();
-    const bool stop = job_.stop();      // on every rank, so that a word to stop is passed on at once
+    if (own_.seat != nullptr) own_.seat->before_trial();
+    const bool stop = own_.stop();      // on every rank, so that a word to stop is passed on at once
     std::int64_t words[] = {kOver, 0};  // the trial, and the epoch after which it is left; 0: none
     auto& [word, until] = words;
     if (group.rank() == 0 && !stop) {
@@ -100,8 +100,8 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
     group.broadcast(std::as_writable_bytes(std::span(words)), 0);
     if (word == kOver) return;
     if (word == kWait) {  // all ranks look up again and again: none waits in a collective for another group's trial
-      if (job_.seat != nullptr) job_.seat->settled();
-      job_.news.listen();
+      if (own_.seat != nullptr) own_.seat->settled();
+      own_.news.listen();
       std::this_thread::sleep_for(kLookEvery);
       continue;
     }
@@ -111,25 +111,25 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
     const TrialSpec spec = job_.trials[at];
     if (is_free(at, spec, group, how) && !is_given_up(at, spec, group)) go_on = train(at, spec, group, until);
     take_in_hand(-1);
-    if (job_.seat != nullptr) job_.seat->settled();
+    if (own_.seat != nullptr) own_.seat->settled();
   }
 }
 
 void TrialRunner::take_in_hand(std::int64_t at) {
-  if (job_.in_hand != nullptr) *job_.in_hand = at;
+  if (own_.in_hand != nullptr) *own_.in_hand = at;
 }
 
 // If this process dies from here on, the trial is settled.
 void TrialRunner::end(const TrialNews& news) {
   note(job_.postponed[news.at], Postponed::Ended);
-  job_.news.tell(news);  // in hand until then: if this process dies before, others see that it has not
+  own_.news.tell(news);  // in hand until then: if this process dies before, others see that it has not
   take_in_hand(-1);
 }
 
 bool TrialRunner::wait_for_room(const std::function<void()>& meanwhile) const {
-  if (job_.seat == nullptr) return false;
-  if (job_.seat->wait_for_room(meanwhile)) return true;
-  if (job_.stop()) fail(ErrorKind::Stopped, "stopped on request");
+  if (own_.seat == nullptr) return false;
+  if (own_.seat->wait_for_room(meanwhile)) return true;
+  if (own_.stop()) fail(ErrorKind::Stopped, "stopped on request");
   return false;
 }
 
@@ -142,7 +142,7 @@ bool TrialRunner::is_free(std::size_t at, const TrialSpec& spec, Communicator& g
 
 // Processes that died with this trial in hand, run after run, would do so for ever. A run's own workers: see WorkerCrew.
 bool TrialRunner::is_given_up(std::size_t at, const TrialSpec& spec, Communicator& group) {
-  if (job_.in_hand != nullptr) return false;
+  if (job_.looked_after) return false;
   std::uint64_t word[] = {0, 0, 0};  // crashes so far; the step that is saved; given up
   if (group.rank() == 0) {
     CheckpointFolder folder(job_.files, job_.options.out, spec.name());
@@ -174,6 +174,14 @@ void TrialRunner::note_crash(std::size_t at, const RanksLost& error) {
   }
 }
 
+// A fault shows in all streams of the GPU, and nobody knows by which of several trials.
+void TrialRunner::note_lost_device(const std::string& name, const std::exception& error) {
+  try {
+    CheckpointFolder(job_.files, job_.options.out, name).note_crash(crashes_ + 1, reason_of(error), CrashOf::Several);
+  } catch (const std::exception&) {  // this process ends anyway, with its first error
+  }
+}
+
 bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWorkElsewhere how) {
   std::vector<std::string> problems;
   if (const Found found = find_result(job_.files, job_.options.out, spec.name(), problems); found != Found::Nothing) {
@@ -188,6 +196,11 @@ bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWor
     end(settle(spec, result, {.at = at}));
     return false;
   }
+  // Whoever ended a process before is alone in it the next time, so that it is known who ends that.
+  if (own_.seat != nullptr && CheckpointFolder(job_.files, job_.options.out, spec.name()).crashes() > 0) {
+    note(job_.postponed[at], Postponed::Suspect);
+    return false;
+  }
   if (how == InWorkElsewhere::Postpone && is_in_work(job_.files, job_.options.out, spec.name())) {
     note(job_.postponed[at], Postponed::InWorkElsewhere);
     return false;
@@ -198,12 +211,12 @@ bool TrialRunner::leader_finds_free(std::size_t at, const TrialSpec& spec, InWor
 TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> problems, TrialNews news) {
   news.end = TrialEnd::Elsewhere;
   if (found == Found::Unreadable || found == Found::Nothing) {
-    ++job_.tally[Tally::ElsewhereUnreadable];
+    ++own_.tally[Tally::ElsewhereUnreadable];
     news.text = found == Found::Nothing ? "not published: another file had its name and is gone again"
                                         : fmt::format("not published: {}", fmt::join(problems, "; "));
     return news;
   }
-  ++job_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
+  ++own_.tally[found == Found::Diverged ? Tally::ElsewhereDiverged : Tally::Elsewhere];
   news.text = "already published by another run";
   return news;
 }
@@ -218,7 +231,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   run.read_ahead = job_.read_ahead;
   run.sweep_text = job_.sweep_text;
   run.command_line = job_.options.command_line;
-  run.stop_requested = [this] { return job_.stop(); };
+  run.stop_requested = [this] { return own_.stop(); };
   if (until > 0) run.leave_after = until;
   run.needed = [this](const TrialNeed& need) { return load_needed(job_.files, job_.options.out, need); };
   std::optional<ProgressFile> progress_file;
@@ -233,15 +246,16 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   const double start = seconds_now();
   const auto tell = [&] {
     news.seconds = seconds_now() - start;
-    job_.news.tell(news);
+    own_.news.tell(news);
     news.text.clear();
     news.saved.reset();
     news.epoch.reset();
   };
   std::optional<CrashWatch> watch;
-  if (job_.in_hand == nullptr) {
+  if (!job_.looked_after) {
     const CheckpointFolder folder(job_.files, job_.options.out, spec.name());
-    watch.emplace(folder.crash_path(crashes_ + 1), static_cast<std::int64_t>(saved_), job_.crash_mark);
+    watch.emplace(folder.crash_path(crashes_ + 1), static_cast<std::int64_t>(saved_), job_.crash_mark,
+                  own_.seat == nullptr ? CrashOf::One : CrashOf::Several);
   }
   const CheckpointPlace checkpoints{job_.files, job_.options.out,
                                     [&](const std::string& line) {
@@ -257,13 +271,13 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   run.checkpoints = &checkpoints;
   // Not at its first step: probes before that may take long, and no memory of the GPU.
   run.memory_taken = [this] {
-    if (job_.seat != nullptr) job_.seat->settled();
+    if (own_.seat != nullptr) own_.seat->settled();
   };
   if (leader) {
     progress_file.emplace(job_.files, job_.options.out, spec, group.size());
     tell();
     run.progress = [&, told = start, epoch = 0.0](const TrialProgress& p) mutable {
-      if (job_.meter != nullptr && !metered) metered.emplace(*job_.meter, at);
+      if (own_.meter != nullptr && !metered) metered.emplace(*own_.meter, at);
       if (metered) metered->is_at(p.step);
       if (news.progress.step == 0) news.progress.from = p.step - 1;
       news.progress.step = p.step;
@@ -288,8 +302,14 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     const auto* known = dynamic_cast<const Error*>(&error);
     // On all ranks of the group at the same step.
     if (known != nullptr && known->kind() == ErrorKind::Stopped) return false;
-    // The trial of a worker fails with its process, and another process goes on with the others.
-    if (job_.in_hand != nullptr && dynamic_cast<const DeviceLost*>(&error) != nullptr) throw;
+    if (dynamic_cast<const DeviceLost*>(&error) != nullptr) {
+      // The trial of a worker fails with its process, and another process goes on with the others.
+      if (job_.looked_after) throw;
+      if (own_.seat != nullptr) {
+        note_lost_device(spec.name(), error);
+        throw;
+      }
+    }
     give_up(spec, group, job_.files, job_.options.out, error);
   }
   metered.reset();
@@ -316,7 +336,7 @@ void TrialRunner::leave(TrialResult& result, TrialNews news) {
   take_in_hand(-1);
   news.end = TrialEnd::Left;
   news.text = fmt::format("left after {} ep  {:.1f} s", result.summary.at("stopped.epoch"), news.seconds);
-  job_.news.tell(news);
+  own_.news.tell(news);
 }
 
 // Records how a trial of this group ended; what is to be said of it.
@@ -324,8 +344,8 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
   if (result.outcome == Outcome::Failed) {
     record_failure(job_.files, job_.options.out, spec, result.reason);
     if (board_) board_->failed(news.at);
-    ++job_.tally[Tally::Failed];
-    if (result.input_unreadable) ++job_.tally[Tally::Unreadable];
+    ++own_.tally[Tally::Failed];
+    if (result.input_unreadable) ++own_.tally[Tally::Unreadable];
     news.end = TrialEnd::Failed;
     news.text = "failed: " + result.reason;
     return news;
@@ -340,11 +360,11 @@ TrialNews TrialRunner::settle(const TrialSpec& spec, const TrialResult& result, 
   if (board_ && result.outcome == Outcome::Done) board_->finished(news.at, result.epochs);
   if (result.outcome == Outcome::Diverged) {
     if (board_) board_->failed(news.at);
-    ++job_.tally[Tally::Diverged];
+    ++own_.tally[Tally::Diverged];
     news.end = TrialEnd::Diverged;
     news.text = "diverged: " + result.reason;
   } else {
-    ++job_.tally[Tally::Trained];
+    ++own_.tally[Tally::Trained];
     news.end = TrialEnd::Trained;
     const auto accuracy = result.summary.find("final.test_acc");
     if (accuracy != result.summary.end()) news.progress.test_acc = accuracy->second;

@@ -31,31 +31,35 @@ enum class InWorkElsewhere { Postpone, Train };
 
 class TrialRunner {
  public:
+  // What all threads of a process have in common.
   struct Job {
     const TrialTable& trials;
     const RunOptions& options;
-    int threads;  // of this process
+    int threads;  // of a trial
     const RunDevices& devices;
     int place;  // of this process among those on its machine
     const std::string& sweep_text;
     bool read_ahead;  // it has a core left for preparing batches
     Files& files;
-    NewsDesk& news;
-    StopRequest& stop;
-    Tally& tally;                    // of the trials that this process led
     std::span<Postponed> postponed;  // by trial
     std::span<const int> depths;     // as in TrialDraw::Job
     int settled;
     std::filesystem::path crash_mark = {};        // of this run, for CrashWatch
     const StopRule* rule = nullptr;               // that stops trials early
     const std::atomic<bool>* any_died = nullptr;  // as in TrialDraw::Job
-    // Of a worker: the trial that is being trained, or -1.
-    std::atomic<std::int64_t>* in_hand = nullptr;
+    bool looked_after = false;                    // a worker: if it dies, another process settles what it had in hand
+  };
+  // What one of them has for itself.
+  struct Own {
+    NewsDesk& news;
+    StopRequest& stop;
+    Tally& tally;                                  // of the trials that it led
+    std::atomic<std::int64_t>* in_hand = nullptr;  // the trial that is being trained, or -1
     // Of a thread that trains beside others on a GPU.
     GpuShare::Seat* seat = nullptr;
     LaneMeter* meter = nullptr;
   };
-  explicit TrialRunner(const Job& job) : job_(job) {}
+  TrialRunner(const Job& job, const Own& own) : job_(job), own_(own) {}
 
   // Draws from `list`, positions in `trials`, until no trial of it can be trained now or the run is to stop. Every rank of the group calls it.
   // Whatever it throws has left other ranks of the group waiting.
@@ -70,6 +74,7 @@ class TrialRunner {
   std::unique_ptr<Draw> make_draw(Communicator& group, Tickets& tickets, std::span<const std::size_t> list);
   void draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how, std::optional<std::size_t>& last);
   void note_crash(std::size_t at, const RanksLost& error);
+  void note_lost_device(const std::string& name, const std::exception& error);
   void end(const TrialNews& news);
   bool train(std::size_t at, const TrialSpec& spec, Communicator& group, std::int64_t until);
   TrialNews settle(const TrialSpec& spec, const TrialResult& result, TrialNews news);
@@ -77,6 +82,7 @@ class TrialRunner {
   TrialNews elsewhere(Found found, std::span<const std::string> problems, TrialNews news);
 
   Job job_;
+  Own own_;
   std::optional<RungBoard> board_;  // of a leader under a rule
   GroupDevices devices_;
   std::uint64_t crashes_ = 0, saved_ = 0;  // of the trial in hand, so far; the step at which it was saved

@@ -10,10 +10,8 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
-#include "experiments/run/room_on_gpu.h"
 #include "experiments/run/run_trial.h"
 #include "experiments/run/stop_request.h"
-#include "experiments/run/worker_lanes.h"
 
 namespace winnow {
 
@@ -63,8 +61,7 @@ WorkerPool::LastWords WorkerCrew::hear(int worker, const std::string& line) {
 void WorkerCrew::work(int worker, std::span<const std::size_t> list, InWorkElsewhere how) {
   const std::span<SharedBoard::Entry> entries = board_.entries(worker);
   try {
-    const Here here = look_around(worker);
-    at_once_.most == 1 ? train(worker, 0, here, list, how, nullptr, nullptr) : train_at_once(worker, here, list, how);
+    train(worker, look_around(worker), list, how);
   } catch (const GpuDoesNotStart& error) {
     entries.front().note_no_gpu(error.what());
   }
@@ -86,62 +83,40 @@ WorkerCrew::Here WorkerCrew::look_around(int worker) const {
           .place = *number};
 }
 
-void WorkerCrew::train_at_once(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how) {
-  GpuShare share;
-  LaneMeter meter(job_.step_costs);
-  RoomOnGpu room(job_.trials, here.devices.gpu_of("auto", here.place), board_.entries(worker));
-  WorkerLanes({.train = [&](int lane) { train(worker, lane, here, list, how, &share, &meter); },
-               .most = at_once_.most,
-               .all_at_once = at_once_.from_the_start,
-               .meter = meter,
-               .room = [&] { return room.now(); }})
-      .run();
+void WorkerCrew::train(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how) {
+  const TrialRunner::Job runner{.trials = job_.trials,
+                                .options = job_.options,
+                                .threads = job_.threads,
+                                .devices = here.devices,
+                                .place = here.place,
+                                .sweep_text = job_.sweep_text,
+                                .read_ahead = job_.read_ahead,
+                                .files = job_.files,
+                                .postponed = board_.postponed(),
+                                .depths = job_.depths,
+                                .settled = job_.settled,
+                                .rule = job_.rule,
+                                .any_died = &board_.any_died(),
+                                .looked_after = true};
+  TrialLanes lanes(
+      {.runner = runner,
+       .list = list,
+       .how = how,
+       .entries = board_.entries(worker),
+       .links =
+           [&] { return TrialLanes::Links{.tickets = tickets(), .notice = board_.notice(), .news = news_by_pipe()}; },
+       .failed = [&](const std::exception& error) { note_failure(error); }});
+  at_once_.most == 1 ? lanes.run_one() : lanes.run(at_once_, job_.step_costs);
 }
 
-// The part of one thread.
-void WorkerCrew::train(int worker, int lane, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how,
-                       GpuShare* share, LaneMeter* meter) {
-  const auto self = make_self();
-  const auto tickets = this->tickets();
-  const auto notice = board_.notice();
-  const auto news = news_by_pipe();
-  StopRequest stop(*notice);
-  SharedBoard::Entry& entry = board_.entries(worker)[static_cast<std::size_t>(lane)];
-  std::optional<GpuShare::Seat> seat;
-  try {
-    if (share != nullptr) {
-      seat.emplace(*share, GpuShare::Seat::Hooks{.give_back = release_gpu_memory, .look = [&stop] { return !stop(); }});
-    }
-    TrialRunner({.trials = job_.trials,
-                 .options = job_.options,
-                 .threads = job_.threads,
-                 .devices = here.devices,
-                 .place = here.place,
-                 .sweep_text = job_.sweep_text,
-                 .read_ahead = job_.read_ahead,
-                 .files = job_.files,
-                 .news = *news,
-                 .stop = stop,
-                 .tally = entry.tally,
-                 .postponed = board_.postponed(),
-                 .depths = job_.depths,
-                 .settled = job_.settled,
-                 .rule = job_.rule,
-                 .any_died = &board_.any_died(),
-                 .in_hand = &entry.in_hand,
-                 .seat = seat ? &*seat : nullptr,
-                 .meter = meter})
-        .run(*self, *tickets, list, how);
-    entry.through = true;
-  } catch (const GpuDoesNotStart& error) {  // threads that it has started for go on
-    entry.note_no_gpu(error.what());
-  } catch (const DeviceLost& error) {
-    WorkerPool::end_worker(error);  // with all that it has in hand, and all its threads
-  } catch (const std::exception& error) {
-    // The others end too, and the run says why once.
-    board_.report(kind_of(error), reason_of(error));
-    notice->give();
+// Of a lane of this worker.
+void WorkerCrew::note_failure(const std::exception& error) {
+  if (const auto* lost = dynamic_cast<const DeviceLost*>(&error)) {
+    WorkerPool::end_worker(*lost);  // with all that it has in hand, and all its threads
   }
+  // The others end too, and the run says why once.
+  board_.report(kind_of(error), reason_of(error));
+  board_.notice()->give();
 }
 
 // Published already when its process died?

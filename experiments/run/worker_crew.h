@@ -12,6 +12,7 @@
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/shared_board.h"
 #include "experiments/run/sweep_state.h"
+#include "experiments/run/trial_lanes.h"
 #include "experiments/run/trial_news.h"
 #include "experiments/run/trial_runner.h"
 #include "experiments/run/worker_pool.h"
@@ -37,13 +38,9 @@ class WorkerCrew {
     int settled;
     const StopRule* rule = nullptr;
   };
-  // How many trials a worker trains at once.
-  struct AtOnce {
-    int most = 1;
-    bool from_the_start = true;  // else more and more, as long as that pays
-  };
   // `counters`: of TrialDraw for the list that is to be run.
-  WorkerCrew(const Job& job, int workers, AtOnce at_once, std::size_t counters)
+  // `at_once`: by each worker.
+  WorkerCrew(const Job& job, int workers, const TrialLanes::AtOnce& at_once, std::size_t counters)
       : job_(job), board_(workers, at_once.most, job.trials.size(), counters), workers_(workers), at_once_(at_once) {}
   virtual ~WorkerCrew() = default;
   WorkerCrew(const WorkerCrew&) = delete;
@@ -65,9 +62,8 @@ class WorkerCrew {
   };
   Here look_around(int worker) const;
   void work(int worker, std::span<const std::size_t> list, InWorkElsewhere how);
-  void train_at_once(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how);
-  void train(int worker, int lane, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how,
-             GpuShare* share, LaneMeter* meter);
+  void train(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how);
+  void note_failure(const std::exception& error);
   WorkerPool::LastWords hear(int worker, const std::string& line);
   bool lose(const WorkerDeath& death);
   bool lose_idle(const WorkerDeath& death);
@@ -79,7 +75,7 @@ class WorkerCrew {
   Job job_;
   SharedBoard board_;
   int workers_;
-  AtOnce at_once_;
+  TrialLanes::AtOnce at_once_;
   RunDevices devices_;                // of the workers that are there: lost ones keep their place
   std::vector<int> died_idle_;        // of each worker: with no trial in hand, since it last said something
   std::optional<Error> not_started_;  // why the last one is not started again

@@ -19,6 +19,7 @@ void WorkerLanes::start(int lanes) {
         job_.train(lane);
         const std::lock_guard lock(mutex_);
         ++ended_;
+        woken_ = true;
         changed_.notify_one();
       });
     }
@@ -28,14 +29,22 @@ void WorkerLanes::start(int lanes) {
   }
 }
 
+void WorkerLanes::wake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  changed_.notify_one();
+}
+
 int WorkerLanes::run() {
   start(job_.all_at_once ? job_.most : count_.count());
   std::unique_lock lock(mutex_);
   while (ended_ < static_cast<int>(threads_.size())) {
-    changed_.wait_for(lock, kLookAtLanes);
-    if (job_.all_at_once || no_more_ || count_.settled() || ended_ > 0) continue;
+    changed_.wait_for(lock, kLookAtLanes, [this] { return woken_; });
+    woken_ = false;
+    const bool may_grow = !job_.all_at_once && !no_more_ && !count_.settled() && ended_ == 0;
     lock.unlock();
-    grow();
+    job_.look();
+    if (may_grow) grow();
     lock.lock();
   }
   lock.unlock();

@@ -25,7 +25,7 @@
 
 namespace winnow::emulator {
 
-// As the machine is at the start: one device of 1 GiB, no work, memory, streams, faults, counts or reports. Handles and pointers
+// As the machine is at the start: one device of 1 GiB (WINNOW_EMULATED_GPUS in the environment: so many), no work, memory, streams, faults, counts or reports. Handles and pointers
 // from before are void. The calling thread uses device 0 and has no last error.
 void reset();
 

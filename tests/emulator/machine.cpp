@@ -1,6 +1,8 @@
 #include "tests/emulator/machine.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string>
 
 namespace winnow::emulator {
 
@@ -18,6 +20,11 @@ Machine& Machine::instance() {
     return new Machine;
   }();
   return *machine;
+}
+
+std::size_t gpus_at_start() {
+  const char* const said = std::getenv("WINNOW_EMULATED_GPUS");
+  return said == nullptr ? 1 : std::stoul(said);
 }
 
 void Machine::reset() {

@@ -43,6 +43,8 @@ struct EmulatedDevice {
   std::shared_ptr<CUstream_st> null_stream;
 };
 
+std::size_t gpus_at_start();
+
 // What reset() sets back, with its values at the start.
 struct MachineState {
   LaneOrder lane_order = LaneOrder::Forward;
@@ -50,7 +52,7 @@ struct MachineState {
   std::mt19937_64 random{0};  // of streams
   std::size_t memory_limit = std::size_t{1} << 30;
   int compute_capability = 90, driver_version = CUDART_VERSION;
-  std::vector<EmulatedDevice> devices = std::vector<EmulatedDevice>(1);
+  std::vector<EmulatedDevice> devices = std::vector<EmulatedDevice>(gpus_at_start());
   std::vector<std::shared_ptr<CUstream_st>> queues;  // streams, and destroyed ones that have work left
   const CUstream_st* last_run = nullptr;
   Handles<CUstream_st> streams;

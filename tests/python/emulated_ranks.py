@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """The whole program under MPI, each rank with an emulated GPU: emulated_ranks.py WINNOW_EMULATED MPIEXEC
+[PART...]
 
-Results are those of a run without MPI; two ranks on one GPU are refused in a line; a word to one rank stops the job. Whatever
-happens the job ends within the time limit of run().
+Results are those of a run without MPI, one trial or several at a time on each rank; a trial of two ranks on one GPU is refused in a
+line; a word to one rank stops the job; of several trials that a rank had in hand when it crashed none is blamed. Whatever happens the
+job ends within the time limit of run().
 """
+import contextlib
 import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT
+from runs import ENVIRONMENT, digests, newest_step
 
 WINNOW, MPIEXEC = Path(sys.argv[1]).resolve(), sys.argv[2]
 LIMIT = 60  # seconds; a loaded machine takes some of them to start a job
+LONG = 40  # epochs, that a test has time to see a trial in work
 ON_GPUS = ("--device", "cuda", "--threads", 1)
 
 SWEEP = """
@@ -36,9 +41,10 @@ axes:
 """
 
 
-def start(*command):
+def start(*command, gpus=1):
     command = [str(part) for part in command]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    env = dict(ENVIRONMENT, WINNOW_EMULATED_GPUS=str(gpus))
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def ended(job):
@@ -50,8 +56,36 @@ def ended(job):
     return job.returncode, out, err
 
 
-def two_ranks(*arguments):
-    return start(MPIEXEC, "--oversubscribe", "-n", 2, WINNOW, "run", *arguments, *ON_GPUS)
+def two_ranks(*arguments, gpus=1):
+    """Of one machine, whose GPUs they take in turn."""
+    return start(MPIEXEC, "--oversubscribe", "-n", 2, WINNOW, "run", *arguments, *ON_GPUS, gpus=gpus)
+
+
+def in_work(out):
+    """Trials that each process has in work."""
+    found = {}
+    for path in (out / "running").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):  # just being written, or over
+            found.setdefault(json.loads(path.read_text())["process"], set()).add(path.name.split(".")[0])
+    return found
+
+
+def until(job, out, processes, trials):
+    """Waits until so many processes have so many trials each in work, and says which."""
+    end = time.monotonic() + LIMIT
+    while True:
+        found = in_work(out)
+        if len(found) == processes and all(len(names) == trials for names in found.values()):
+            return found
+        assert time.monotonic() < end and job.poll() is None, f"not {processes} times {trials} trials in work: {found}"
+        time.sleep(0.005)
+
+
+def alone(folder, sweep, *arguments):
+    """The results of a run without MPI that trains one trial at a time."""
+    code, _, err = ended(start(WINNOW, "run", sweep, "-o", folder / "alone", *ON_GPUS, "--trials-per-device", 1, *arguments))
+    assert code == 0, err
+    return digests(folder / "alone")
 
 
 def measured(out):
@@ -87,30 +121,108 @@ def two_ranks_on_one_gpu_are_refused(folder, sweep, _):
 def a_word_to_one_rank_stops_the_job(folder, _, endless):
     out = folder / "stop"
     job = two_ranks(endless, "-o", out)
-    end = time.monotonic() + LIMIT
-    in_work = {}
-    while len(in_work) < 2:
-        assert time.monotonic() < end and job.poll() is None, f"no two trials in work: {in_work}"
-        for path in (out / "running").glob("*.json"):
-            try:
-                in_work[json.loads(path.read_text())["process"]] = path
-            except (OSError, ValueError):  # just being written
-                pass
-        time.sleep(0.05)
-    os.kill(next(iter(in_work)), signal.SIGTERM)
+    os.kill(next(iter(until(job, out, processes=2, trials=1))), signal.SIGTERM)
     code, _, err = ended(job)
     assert code == 75 and "stopped on request" in err, f"{code}\n{err}"
     assert not (out / "failed").exists() and not list((out / "running").glob("*.json"))
 
 
+def several_at_once_have_the_results_of_one(folder, sweep, _):
+    expected = alone(folder, sweep)
+    assert len(expected) == 4
+    for wanted, said in (("2", ", 2 at once on each"), ("auto", ", as many at once as make it faster (--trials-per-device N)")):
+        out = folder / f"at-once-{wanted}"
+        code, _, err = ended(two_ranks(sweep, "-o", out, "--trials-per-device", wanted, gpus=2))
+        assert code == 0 and "4 trained, 0 diverged, 0 failed" in err and "4 of 4 trials to train on 2 ranks" in err, err
+        assert f"trained on 2 GPUs (Emulated GPU){said}\n" in err, err
+        assert digests(out) == expected, wanted
+
+
+def auto_is_more_after_a_while(folder, _, endless):
+    out = folder / "auto"
+    job = two_ranks(endless, "-o", out, gpus=2)
+    until(job, out, processes=2, trials=1)
+    os.kill(next(iter(until(job, out, processes=2, trials=2))), signal.SIGTERM)
+    code, _, err = ended(job)
+    assert code == 75 and len(newest_step(out)) == 4, f"{code}\n{err}"
+
+
+def ranks_that_share_a_gpu_train_one_at_a_time(folder, sweep, _):
+    """Unless they are told how many."""
+    expected = alone(folder, sweep)
+    for number, (wanted, said) in enumerate((("auto", "\n"), ("2", ", 2 at once on each\n"))):
+        out = folder / f"shared-{number}"
+        code, _, err = ended(two_ranks(sweep, "-o", out, "--trials-per-device", wanted))
+        assert code == 0 and f"trained on 1 GPU (Emulated GPU){said}" in err, err
+        assert digests(out) == expected, wanted
+
+
+def a_trial_that_fails_leaves_those_beside_it_alone(folder, sweep, _):
+    expected = alone(folder, sweep, "--set", "train.eval_batch=16")
+    out = folder / "failing"  # half of them ask for more memory than there is
+    code, _, err = ended(two_ranks(sweep, "-o", out, "--trials-per-device", 3, "--strict", "--set", "train.eval_batch=[16, 1000000]", gpus=2))
+    assert code == 3 and "4 trained, 0 diverged, 4 failed" in err, err
+    assert digests(out) == expected
+
+
+def a_word_stops_all_of_several_and_the_next_run_goes_on(folder, sweep, _):
+    longer = ("--set", f"train.epochs={LONG}")
+    expected = alone(folder, sweep, *longer)
+    out = folder / "stopped"
+    command = (sweep, "-o", out, "--trials-per-device", 2, *longer)
+    job = two_ranks(*command, gpus=2)
+    os.kill(next(iter(until(job, out, processes=2, trials=2))), signal.SIGTERM)
+    code, _, err = ended(job)
+    assert code == 75 and "stopped on request" in err, f"{code}\n{err}"
+    assert not digests(out) and not (out / "failed").exists() and not in_work(out)
+    assert len(newest_step(out)) == 4, "all four were saved"
+    code, _, err = ended(two_ranks(*command, gpus=2))
+    assert code == 0 and err.count("goes on from step") == 4, err
+    assert digests(out) == expected
+
+
+def of_several_in_a_process_that_crashed_none_is_blamed(folder, sweep, _):
+    longer = ("--set", f"train.epochs={LONG}")
+    expected = alone(folder, sweep, *longer)
+    out = folder / "crashed"
+    command = (sweep, "-o", out, "--trials-per-device", 2, *longer)
+    job = two_ranks(*command, gpus=2)
+    process, trials = next(iter(until(job, out, processes=2, trials=2).items()))
+    os.kill(process, signal.SIGABRT)
+    code, _, err = ended(job)
+    notes = {path.parent.name: json.loads(path.read_text()) for path in out.glob("checkpoints/*/*.crash")}
+    assert code != 0 and set(notes) == trials, f"{trials}\n{notes}\n{err}"
+    for note in notes.values():
+        assert note["beside_others"] and note["reason"].endswith("ended by signal 6 (Aborted)"), note
+    shutil.rmtree(out / "running")  # or what is left there passes for trials in work for a while
+    job = two_ranks(*command, gpus=2)
+    seen = set()
+    while job.poll() is None:
+        for names in in_work(out).values():
+            suspects = names & trials
+            assert not suspects or len(names) == 1, f"{suspects} is not alone: {names}"
+            seen |= suspects
+        time.sleep(0.01)
+    code, _, err = ended(job)
+    assert code == 0 and "4 trained, 0 diverged, 0 failed" in err and seen == trials, f"{seen}\n{err}"
+    assert digests(out) == expected and not list(out.glob("checkpoints/*/*.crash"))
+
+
 def main():
+    parts = (trials_are_those_of_a_run_without_mpi, two_ranks_on_one_gpu_are_refused, a_word_to_one_rank_stops_the_job,
+             several_at_once_have_the_results_of_one, auto_is_more_after_a_while, ranks_that_share_a_gpu_train_one_at_a_time,
+             a_trial_that_fails_leaves_those_beside_it_alone, a_word_stops_all_of_several_and_the_next_run_goes_on,
+             of_several_in_a_process_that_crashed_none_is_blamed)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sweeps = [folder / "short.yaml", folder / "endless.yaml"]
+        sweeps = [Path(name) / "short.yaml", Path(name) / "endless.yaml"]
         for sweep, epochs in zip(sweeps, ("2", "1000000")):
             sweep.write_text(SWEEP.replace("EPOCHS", epochs))
-        for part in (trials_are_those_of_a_run_without_mpi, two_ranks_on_one_gpu_are_refused, a_word_to_one_rank_stops_the_job):
+        for part in parts:
+            if len(sys.argv) > 3 and part.__name__ not in sys.argv[3:]:
+                continue
             began = time.monotonic()
+            folder = Path(name) / part.__name__
+            folder.mkdir()
             part(folder, *sweeps)
             print(f"{part.__name__}: as it should be ({time.monotonic() - began:.1f} s)", flush=True)
 

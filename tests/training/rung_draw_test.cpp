@@ -56,6 +56,16 @@ class RungDrawTest : public SweepFiles {
                         {.name = "train_loss", .values = std::vector<double>{loss}}}};
   }
 
+  bool leaves_soon_where_the_other_is(Postponed left) {
+    RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
+    RungDraw one = group(own), other = group(others);
+    EXPECT_EQ(one.next(), Taken(0));
+    EXPECT_EQ(other.next(), Taken(1));
+    note(postponed_[1], left);
+    own.arrived(0, curve(0.5));
+    return ask(one, milliseconds(6000));
+  }
+
   class CountingFiles final : public PosixFiles {
    public:
     std::size_t listed = 0;  // folders
@@ -123,13 +133,11 @@ TEST_F(RungDrawTest, AfterADeathItLeavesSoonUnlessSomebodyIsAtWork) {
 }
 
 TEST_F(RungDrawTest, SoItDoesForATrialThatIsLeftToAnotherRun) {
-  RungBoard own(files_, folder_, rule_, trials_), others(files_, folder_, rule_, trials_);
-  RungDraw one = group(own), other = group(others);
-  EXPECT_EQ(one.next(), Taken(0));
-  EXPECT_EQ(other.next(), Taken(1));
-  note(postponed_[1], Postponed::InWorkElsewhere);
-  own.arrived(0, curve(0.5));
-  EXPECT_TRUE(ask(one, milliseconds(6000)));
+  EXPECT_TRUE(leaves_soon_where_the_other_is(Postponed::InWorkElsewhere));
+}
+
+TEST_F(RungDrawTest, AndForOneThatIsLeftToALaterRound) {
+  EXPECT_TRUE(leaves_soon_where_the_other_is(Postponed::Suspect));
 }
 
 // It was begun by a run that was told to stop: its heartbeat is gone, and it has not come to its rung.

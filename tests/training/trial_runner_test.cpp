@@ -99,14 +99,10 @@ TEST_F(OneLane, LetsOthersGoOnWhileItsTrialTrains) {
                  .sweep_text = "",
                  .read_ahead = false,
                  .files = files_,
-                 .news = desk,
-                 .stop = stop,
-                 .tally = tally,
                  .postponed = postponed,
                  .depths = depths,
-                 .settled = 0,
-                 .seat = &seat,
-                 .meter = &meter})
+                 .settled = 0},
+                {.news = desk, .stop = stop, .tally = tally, .seat = &seat, .meter = &meter})
         .run(*self, *tickets, list, InWorkElsewhere::Train);
     EXPECT_EQ(tally[Tally::Trained], 1);
   });
