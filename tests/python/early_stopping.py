@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, Winnow, digests, newest_checkpoints
+from runs import ENVIRONMENT, Winnow, digests, newest_checkpoints, records
 
 winnow = Winnow(Path(sys.argv[1]).resolve(), sys.argv[2])
 FAULTS = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 and sys.argv[3] else None
@@ -54,6 +54,19 @@ def stopped(out):
     return found
 
 
+def told(out):
+    """By all journals together: who was let past which rungs, and the last word on everybody else."""
+    promoted, last = set(), {}
+    for path in sorted((out / "journal").glob("*.jnl")):
+        for record in records(path):
+            if record["kind"] == "promoted":
+                assert 1 <= record["place"] <= record["of"] and ("median" in record) <= record["rule"].startswith("median"), record
+                promoted.add(f"{record['trial']}.{record['rung']}.up")
+            if record["kind"] in ("promoted", "stopped"):
+                last[f"{record['trial']}.h5"] = record["kind"], record["rung"]
+    return promoted, {name: rung for name, (kind, rung) in last.items() if kind == "stopped"}
+
+
 def the_rest(out, full):
     """What must hold of any sweep under a rule that has come to its end."""
     results, left = digests(out), stopped(out)
@@ -61,6 +74,7 @@ def the_rest(out, full):
     assert left, "nobody was stopped"
     assert results and all(full[name] == digest for name, digest in results.items()), "a trial that was stopped and went on ends differently"
     assert all(rows == epoch for epoch, _, rows in left.values()), left
+    assert told(out) == ({path.name for path in out.glob("rungs/*/past/*.up")}, {name: epoch for name, (epoch, *_) in left.items()}), "journals"
     steps = {f"{name}.h5": step for name, (_, step) in newest_checkpoints(out).items()}
     assert steps.keys() == left.keys(), "the checkpoints that are there are those of stopped trials"
     again = winnow("run", out.parent / "now.yaml", "-o", out, "--threads", "1")
