@@ -54,6 +54,10 @@ def stopped(out):
     return found
 
 
+def let_past(out):
+    return {path.name for path in out.glob("rungs/*/past/*.up")}
+
+
 def told(out):
     """By all journals together: who was let past which rungs, and the last word on everybody else."""
     promoted, last = set(), {}
@@ -74,7 +78,7 @@ def the_rest(out, full):
     assert left, "nobody was stopped"
     assert results and all(full[name] == digest for name, digest in results.items()), "a trial that was stopped and went on ends differently"
     assert all(rows == epoch for epoch, _, rows in left.values()), left
-    assert told(out) == ({path.name for path in out.glob("rungs/*/past/*.up")}, {name: epoch for name, (epoch, *_) in left.items()}), "journals"
+    assert told(out) == (let_past(out), {name: epoch for name, (epoch, *_) in left.items()}), "journals"
     steps = {f"{name}.h5": step for name, (_, step) in newest_checkpoints(out).items()}
     assert steps.keys() == left.keys(), "the checkpoints that are there are those of stopped trials"
     again = winnow("run", out.parent / "now.yaml", "-o", out, "--threads", "1")
@@ -158,6 +162,8 @@ def a_kill_changes_nothing(folder, rule):
     assert kills >= 2, "it was over before it was killed"
     winnow("run", sweep, "-o", out, "--threads", "1", "--workers", "3")
     assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), "a killed and continued sweep stops other trials"
+    promoted, stays = told(out)
+    assert promoted <= let_past(out) and stays.items() <= {name: epoch for name, (epoch, *_) in stopped(out).items()}.items(), (promoted, stays)
 
 
 def workers_of(job):
@@ -180,6 +186,8 @@ def a_worker_that_dies_changes_nothing(folder, rule):
     assert job.returncode == 0 and killed > 0, said
     whole = folder / "undisturbed"
     assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), said
+    promoted, stays = told(out)
+    assert promoted <= let_past(out) and stays == {name: epoch for name, (epoch, *_) in stopped(out).items()}, (promoted, stays)
 
 
 def a_kill_at_any_operation_changes_nothing(folder, rule):
