@@ -52,6 +52,12 @@ std::string tail_line(const TailRecord& record) {
            tail_number(record, "loss", "loss", 1, "") + tail_number(record, "test_acc", "test", 100, " %");
   }
   if (kind == "saved") return text + "saved at step " + tail_word(record, "step");
+  if (kind == "promoted" || kind == "stopped") {
+    return text + kind + tail_number(record, "rung", "at epoch", 1, "") +
+           tail_number(record, "value", tail_word(record, "metric").c_str(), 1, "") +
+           (record.contains("place") ? fmt::format("  {} of {}", tail_word(record, "place"), tail_word(record, "of"))
+                                     : "");
+  }
   if (kind == "end") return text + tail_word(record, "state") + (said.empty() ? "" : "  " + said);
   return text + kind + (said.empty() ? "" : "  " + said);
 }

@@ -11,6 +11,12 @@ const std::vector<double>* reals_of(const Table& epochs, const std::string& name
   return column == nullptr ? nullptr : std::get_if<std::vector<double>>(&column->values);
 }
 
+// More is better.
+double worth_of(double value, bool least_is_best) {
+  if (!std::isfinite(value)) return -std::numeric_limits<double>::infinity();
+  return least_is_best ? -value : value;
+}
+
 }  // namespace
 
 Standing standing_at(const Table& epochs, const std::string& metric, bool least_is_best, std::int64_t rung) {
@@ -32,21 +38,23 @@ Standing standing_at(const Table& epochs, const std::string& metric, bool least_
   return {};
 }
 
-std::vector<char> stopped_by_median(std::span<const Standing> all, bool least_is_best, std::size_t least) {
-  // More is better from here on.
-  const auto worth = [&](double value) {
-    if (!std::isfinite(value)) return -std::numeric_limits<double>::infinity();
-    return least_is_best ? -value : value;
-  };
+std::optional<double> median_of_means(std::span<const Standing> all, bool least_is_best, std::size_t least) {
+  if (all.empty() || all.size() < least) return std::nullopt;
   std::vector<double> means;
-  for (const Standing& one : all) means.push_back(worth(one.mean));
+  for (const Standing& one : all) means.push_back(worth_of(one.mean, least_is_best));
   std::ranges::sort(means);
-  double median = -std::numeric_limits<double>::infinity();
-  if (!means.empty() && means.size() >= least) {
-    median = (means[(means.size() - 1) / 2] + means[means.size() / 2]) / 2;
-  }
+  const double median = (means[(means.size() - 1) / 2] + means[means.size() / 2]) / 2;
+  if (!std::isfinite(median)) return std::nullopt;
+  return least_is_best ? -median : median;
+}
+
+std::vector<char> stopped_by_median(std::span<const Standing> all, bool least_is_best, std::size_t least) {
+  const std::optional<double> median = median_of_means(all, least_is_best, least);
+  const auto is_worse = [&](double best) {
+    return median && worth_of(best, least_is_best) < worth_of(*median, least_is_best);
+  };
   std::vector<char> stays;
-  for (const Standing& one : all) stays.push_back(!std::isfinite(one.best) || worth(one.best) < median ? 1 : 0);
+  for (const Standing& one : all) stays.push_back(!std::isfinite(one.best) || is_worse(one.best) ? 1 : 0);
   return stays;
 }
 

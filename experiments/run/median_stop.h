@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct Standing {
 
 // By the rows up to the first evaluation at the rung or behind it. NaN where there is none.
 Standing standing_at(const Table& epochs, const std::string& metric, bool least_is_best, std::int64_t rung);
+
+// What they are measured by. Nothing: there are fewer than `least`, or half of them are the worst.
+std::optional<double> median_of_means(std::span<const Standing> all, bool least_is_best, std::size_t least);
 
 // Of each: whether it stays. Nobody does where there are fewer than `least`, but for those that are the worst; of an even number the median
 // is the mean of the middle two.

@@ -24,6 +24,7 @@ void RuleRounds::check_shard() const {
 void RuleRounds::leave_out_stopped(std::span<Found> found) const {
   RuleState state(job_.files, job_.options.out, job_.rule, job_.trials);
   const std::vector<char> due = state.due(found, job_.options.retry_failed), waits = state.waits(due);
+  for (const RungDecision& decision : state.decisions()) job_.decided(decision);
   for (std::size_t at = 0; at < found.size(); ++at) {
     if (due[at] == 0 && found[at] == Found::Nothing) found[at] = waits[at] != 0 ? Found::Waits : Found::Stopped;
   }
@@ -55,8 +56,14 @@ std::vector<std::size_t> RuleRounds::due(std::span<const Found> found, bool firs
   std::vector<char> due(job_.trials.size(), 0);
   agree(job_.world, [&] {
     if (job_.world.rank() != 0) return;
-    due =
-        RuleState(job_.files, job_.options.out, job_.rule, job_.trials).due(found, first && job_.options.retry_failed);
+    RuleState state(job_.files, job_.options.out, job_.rule, job_.trials);
+    due = state.due(found, first && job_.options.retry_failed);
+    for (const RungDecision& decision : state.decisions()) job_.decided(decision);
+    if (first) return;
+    // Of a process that ended before it could say so; what was heard is written once.
+    for (const RungDecision& decision : state.stopped()) {
+      if (found[decision.trial] != Found::Stopped) job_.decided(decision);
+    }
   });
   job_.world.broadcast(std::as_writable_bytes(std::span(due)), 0);
   std::vector<std::size_t> list;

@@ -11,6 +11,7 @@
 #include "experiments/results/files.h"
 #include "experiments/run/console.h"
 #include "experiments/run/run_sweep.h"
+#include "experiments/run/rung_decision.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/stop_rule.h"
 #include "experiments/trial_table.h"
@@ -26,6 +27,7 @@ class RuleRounds {
     const RunOptions& options;
     const TrialTable& trials;
     const StopRule& rule;
+    std::function<void(const RungDecision&)> decided;  // on rank 0: of a trial of this run
   };
   explicit RuleRounds(const Job& job) : job_(job) {}
 

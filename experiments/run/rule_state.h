@@ -21,6 +21,8 @@ class RuleState {
   std::vector<char> due(std::span<const Found> found, bool retry);
   // By trial: whether it stays at a rung while others that it competes with are `due`, which can let it go on.
   std::vector<char> waits(std::span<const char> due) const;
+  std::vector<RungDecision> decisions() { return board_.decisions(); }  // of those that due() let past a rung
+  std::vector<RungDecision> stopped() { return board_.stopped(); }
 
  private:
   void take_in_result(std::size_t at);

@@ -42,7 +42,7 @@ const char* name_of(TrialEnd end) {
 
 RunJournal::RunJournal(Files& files, const std::filesystem::path& out, const Facts& facts,
                        std::function<void(const std::string&)> say)
-    : say_(std::move(say)), trials_(facts.trials), began_(unix_seconds()), synced_(seconds_now()) {
+    : say_(std::move(say)), rule_(facts.rule), trials_(facts.trials), began_(unix_seconds()), synced_(seconds_now()) {
   try {
     writer_.emplace(files, out, facts.part);
   } catch (const Error& error) {
@@ -125,6 +125,19 @@ void RunJournal::hear(const std::string& trial, const TrialNews& news) {
   begun_.erase(place);
   ++ended_;
   beat_now_and_then();
+}
+
+void RunJournal::decided(const std::string& trial, const RungDecision& decision) {
+  if (!decision.promoted && !stopped_.insert({trial, decision.rung}).second) return;
+  record(
+      decision.promoted ? "promoted" : "stopped",
+      [&](nlohmann::ordered_json& to) {
+        to["trial"] = trial;
+        to["rule"] = rule_->text();
+        to["metric"] = rule_->metric;
+        to.update(fields_of(decision));
+      },
+      false);
 }
 
 void RunJournal::given_back(const std::string& trial, const std::string& why, bool crashed) {

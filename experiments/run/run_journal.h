@@ -7,10 +7,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "experiments/results/journal.h"
+#include "experiments/run/rung_decision.h"
 #include "experiments/run/trial_news.h"
+#include "experiments/stop_rule.h"
 
 namespace winnow {
 
@@ -20,7 +24,8 @@ class RunJournal {
     std::string part;  // of the sweep: "run", or a shard
     std::string command_line;
     int ranks = 1;
-    std::size_t trials = 0;  // that are left
+    std::size_t trials = 0;          // that are left
+    const StopRule* rule = nullptr;  // null: there is none. Borrowed
   };
   RunJournal(Files& files, const std::filesystem::path& out, const Facts& facts,
              std::function<void(const std::string&)> say);
@@ -28,6 +33,8 @@ class RunJournal {
   // `trial`: the name of the one that the news are of.
   void hear(const std::string& trial, const TrialNews& news);
   // `crashed`: its process, by itself; else somebody ended it.
+  // That a trial stays at a rung is written once, however many say so.
+  void decided(const std::string& trial, const RungDecision& decision);
   void given_back(const std::string& trial, const std::string& why, bool crashed);
   void tick();  // a beat, if it is time for one
   void end(int code);
@@ -48,6 +55,8 @@ class RunJournal {
 
   std::optional<JournalWriter> writer_;
   std::function<void(const std::string&)> say_;
+  const StopRule* rule_;
+  std::set<std::pair<std::string, std::int64_t>> stopped_;   // trial and rung
   std::map<std::string, Begun> begun_;                       // by trial
   std::size_t trials_ = 0, ended_ = 0;                       // that are to be trained; of them
   double began_ = 0;                                         // Unix seconds

@@ -52,8 +52,13 @@ class SweepRunner {
         mine_(sweep.trials.size(), 1),
         desk_(console_, *mail_, trials_, costs_) {
     if (rule_ == nullptr) return;
-    rule_rounds_.emplace(RuleRounds::Job{
-        .world = world_, .files = files_, .console = console_, .options = options_, .trials = trials_, .rule = *rule_});
+    rule_rounds_.emplace(RuleRounds::Job{.world = world_,
+                                         .files = files_,
+                                         .console = console_,
+                                         .options = options_,
+                                         .trials = trials_,
+                                         .rule = *rule_,
+                                         .decided = [this](const RungDecision& one) { desk_.decided(one); }});
   }
 
   int run() {
@@ -150,8 +155,11 @@ class SweepRunner {
     for (std::size_t at = 0; at < trials_.size(); ++at) left += is_left(at) ? 1 : 0;
     if (left == 0) return;
     journal_.emplace(files_, options_.out,
-                     RunJournal::Facts{
-                         .part = part(), .command_line = options_.command_line, .ranks = world_.size(), .trials = left},
+                     RunJournal::Facts{.part = part(),
+                                       .command_line = options_.command_line,
+                                       .ranks = world_.size(),
+                                       .trials = left,
+                                       .rule = rule_},
                      [this](const std::string& line) { console_.problem(line); });
     desk_.keep(&*journal_);
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
 #include "experiments/results/container.h"
@@ -71,10 +72,32 @@ std::optional<std::size_t> RungBoard::claim() {
   while (const auto step = table_.next()) {
     const Contestant& one = table_.contestant(step->trial);
     const bool made = files_.write_once(claim_path(folder_, {one.name, one.rungs[step->rung]}), {});
+    if (made) let_past_.push_back(table_.decision(*step, true));
     table_.promote(*step);
     if (made) return step->trial;
   }
   return std::nullopt;
+}
+
+std::vector<RungDecision> RungBoard::decisions() {
+  std::vector<RungDecision> all = std::exchange(let_past_, {});
+  std::erase_if(arrived_, [&](RungTable::Step at) {
+    if (table_.target(at.trial) != at.rung) return true;  // it goes on
+    if (!table_.stays(at)) return false;
+    all.push_back(table_.decision(at, false));
+    return true;
+  });
+  return all;
+}
+
+std::vector<RungDecision> RungBoard::stopped() {
+  std::vector<RungDecision> all;
+  for (const auto& [name, trial] : by_name_) {
+    const auto rung = table_.target(trial);
+    if (rung && table_.stays({trial, *rung})) all.push_back(table_.decision({trial, *rung}, false));
+  }
+  std::ranges::sort(all, {}, &RungDecision::trial);
+  return all;
 }
 
 std::optional<std::int64_t> RungBoard::target(std::size_t trial) const {
@@ -97,6 +120,7 @@ void RungBoard::arrived(std::size_t trial, const Table& epochs) {
   const auto target = this->target(trial);
   if (!target) fail(ErrorKind::Internal, "trial {} came to a rung that it has not", table_.contestant(trial).name);
   note(trial, standing(epochs, *target));
+  arrived_.push_back({trial, *table_.target(trial)});
 }
 
 void RungBoard::failed(std::size_t trial) { note(trial, std::nullopt); }

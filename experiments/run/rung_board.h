@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "experiments/results/files.h"
 #include "experiments/results/journal.h"
@@ -28,6 +29,11 @@ class RungBoard {
   bool is_due(const std::string& name) const { return table_.is_due(by_name_.at(name)); }  // of one that competes
   // A trial that is let past a rung and this caller's to train. Nothing: none by what is known now.
   std::optional<std::size_t> claim();
+  // What the rule has decided since the last call: of trials that this caller let past a rung, or brought to one where they stay by what
+  // is known now.
+  std::vector<RungDecision> decisions();
+  // Of all that stay at a rung, whoever brought them there.
+  std::vector<RungDecision> stopped();
 
   // The epochs that it may train to; nothing: to its end.
   std::optional<std::int64_t> target(std::size_t trial) const;
@@ -51,6 +57,8 @@ class RungBoard {
   StopRule rule_;
   RungTable table_;
   std::unordered_map<std::string, std::size_t> by_name_;
+  std::vector<RungDecision> let_past_;    // by claim(), and not asked for yet
+  std::vector<RungTable::Step> arrived_;  // this caller's, of which nothing is decided yet
   std::map<std::filesystem::path, JournalReader> readers_;
   std::unique_ptr<JournalWriter> writer_;
 };

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "core/setting_text.h"
-#include "experiments/run/median_stop.h"
 
 namespace winnow {
 
@@ -125,7 +124,7 @@ bool RungTable::is_better(Step a, Step b) const {
 }
 
 // Nobody can come to it any more.
-bool RungTable::is_complete(const Group& group, std::size_t at) {
+bool RungTable::is_complete(const Group& group, std::size_t at) const {
   for (std::size_t below = 0; below <= at; ++below) {
     const Rung& one = group.rungs[below];
     if (one.settled < one.members) return false;
@@ -143,13 +142,18 @@ void RungTable::choose(Group& group, std::size_t at) {
   place.candidates.assign(best.rbegin(), best.rend());
 }
 
-// Those that do not fare worse than the median of what has come, and are not past it, the best first.
-std::vector<std::size_t> RungTable::good_enough(const Rung& place, std::size_t at) const {
+// Of those that have come, and behind them of those that never came, as the worst.
+std::vector<Standing> RungTable::standings(const Rung& place, std::size_t at) const {
   std::vector<Standing> all;
   for (const std::size_t trial : place.arrived) all.push_back({states_[trial].values[at], states_[trial].means[at]});
-  // Those that never came are there as well, as the worst.
   all.resize(place.settled, Standing{});
-  const std::vector<char> stays = stopped_by_median(all, rule_.least_is_best(), static_cast<std::size_t>(rule_.trials));
+  return all;
+}
+
+// Those that do not fare worse than the median of what has come, and are not past it, the best first.
+std::vector<std::size_t> RungTable::good_enough(const Rung& place, std::size_t at) const {
+  const std::vector<char> stays =
+      stopped_by_median(standings(place, at), rule_.least_is_best(), static_cast<std::size_t>(rule_.trials));
   std::vector<std::size_t> go_on;
   for (std::size_t i = 0; i < place.arrived.size(); ++i) {
     if (stays[i] == 0 && states_[place.arrived[i]].promoted <= at) go_on.push_back(place.arrived[i]);
@@ -189,6 +193,33 @@ std::optional<RungTable::Step> RungTable::next() {
       if (!place.fresh) choose(group, at);
       if (!place.candidates.empty() && (!found || at > found->rung)) found = Step{place.candidates.back(), at};
     }
+  }
+  return found;
+}
+
+bool RungTable::stays(Step at) {
+  next();  // which decides about every rung, those below before those above
+  const State& state = states_[at.trial];
+  if (!state.arrived[at.rung] || state.promoted != at.rung || state.finished) return false;
+  const bool at_once = rule_.kind == StopRule::Kind::Asha || rule_.kind == StopRule::Kind::Median;
+  return rung(at).candidates.empty() && (at_once || is_complete(groups_[state.group], at.rung));
+}
+
+RungDecision RungTable::decision(Step at, bool promoted) const {
+  const Rung& place = groups_[states_[at.trial].group].rungs[at.rung];
+  const double value = states_[at.trial].values[at.rung];
+  RungDecision found{.trial = at.trial,
+                     .promoted = promoted,
+                     .rung = contestants_[at.trial].rungs[at.rung],
+                     .value = std::isfinite(value) ? std::optional(value) : std::nullopt,
+                     .of = place.settled};
+  if (!promoted) return found;
+  found.place = 1 + std::ranges::count_if(place.arrived, [&](std::size_t other) {
+                  return other != at.trial && is_better({other, at.rung}, at);
+                });
+  if (rule_.kind == StopRule::Kind::Median) {
+    found.median =
+        median_of_means(standings(place, at.rung), rule_.least_is_best(), static_cast<std::size_t>(rule_.trials));
   }
   return found;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "experiments/run/median_stop.h"
+#include "experiments/run/rung_decision.h"
 #include "experiments/stop_rule.h"
 #include "experiments/trial_table.h"
 
@@ -45,6 +47,10 @@ class RungTable {
   // The next to be let past a rung: highest rung first, the best first. Nothing: none by what is known now.
   std::optional<Step> next();
 
+  // Of one that has come to this rung, by what is known now. It stays: the rule has decided, and whoever goes on has been let past.
+  bool stays(Step at);
+  RungDecision decision(Step at, bool promoted) const;
+
   const Contestant& contestant(std::size_t trial) const { return contestants_[trial]; }
   // The rung that it may train to; nothing: to its end.
   std::optional<std::size_t> target(std::size_t trial) const;
@@ -75,9 +81,10 @@ class RungTable {
   Rung& rung(Step at) { return groups_[states_[at.trial].group].rungs[at.rung]; }
   void changed(std::size_t group, std::size_t rung);
   void settle(Step at);
-  bool is_complete(const Group& group, std::size_t rung);
+  bool is_complete(const Group& group, std::size_t rung) const;
   void choose(Group& group, std::size_t rung);
   std::vector<std::size_t> best_of(const Group& group, std::size_t rung);
+  std::vector<Standing> standings(const Rung& place, std::size_t rung) const;
   std::vector<std::size_t> good_enough(const Rung& place, std::size_t rung) const;
   bool is_better(Step a, Step b) const;
 

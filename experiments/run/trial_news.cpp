@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <utility>
 
 #include "experiments/results/json_number.h"
 #include "experiments/run/run_journal.h"
@@ -30,18 +31,21 @@ class Post final : public NewsDesk {
 }  // namespace
 
 std::string encode(const TrialNews& news) {
-  const nlohmann::json json = {{"at", news.at},
-                               {"step", news.progress.step},
-                               {"steps", news.progress.steps},
-                               {"from", news.progress.from},
-                               {"loss", number_or_null(news.progress.loss)},
-                               {"test", number_or_null(news.progress.test_acc)},
-                               {"speed", news.progress.images_per_second},
-                               {"seconds", news.seconds},
-                               {"end", news.end ? nlohmann::json(static_cast<int>(*news.end)) : nlohmann::json()},
-                               {"saved", news.saved ? nlohmann::json(*news.saved) : nlohmann::json()},
-                               {"epoch", number_or_null(news.epoch)},
-                               {"text", news.text}};
+  const nlohmann::json json = {
+      {"at", news.at},
+      {"step", news.progress.step},
+      {"steps", news.progress.steps},
+      {"from", news.progress.from},
+      {"loss", number_or_null(news.progress.loss)},
+      {"test", number_or_null(news.progress.test_acc)},
+      {"speed", news.progress.images_per_second},
+      {"seconds", news.seconds},
+      {"end", news.end ? nlohmann::json(static_cast<int>(*news.end)) : nlohmann::json()},
+      {"saved", news.saved ? nlohmann::json(*news.saved) : nlohmann::json()},
+      {"epoch", number_or_null(news.epoch)},
+      {"text", news.text},
+      {"promoted", news.decision && news.decision->promoted},
+      {"decision", news.decision ? nlohmann::json(fields_of(*news.decision)) : nlohmann::json()}};
   return kMark + json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -62,10 +66,24 @@ std::optional<TrialNews> decode(std::string_view line) {
   if (!json.at("saved").is_null()) news.saved = json.at("saved").get<std::int64_t>();
   news.epoch = number_in(json, "epoch");
   news.text = json.at("text");
+  if (const auto& decision = json.at("decision"); !decision.is_null()) {
+    news.decision = decision_of(news.at, json.at("promoted"), decision);
+  }
   return news;
 }
 
+void FrontDesk::keep(RunJournal* journal) {
+  journal_ = journal;
+  for (const RungDecision& one : std::exchange(decided_, {})) decided(one);
+}
+
+void FrontDesk::decided(const RungDecision& decision) {
+  if (journal_ == nullptr) return decided_.push_back(decision);
+  journal_->decided(trials_.name(decision.trial), decision);
+}
+
 void FrontDesk::show(const TrialNews& news) {
+  if (news.decision) return decided(*news.decision);
   told_[news.at] = news.end && news.end != TrialEnd::Left;
   const auto text = [&](const char* key) { return trials_.text(news.at, key); };
   TrialRow row;

@@ -14,6 +14,7 @@
 #include "distributed/communicator.h"
 #include "experiments/results/progress_file.h"
 #include "experiments/run/console.h"
+#include "experiments/run/rung_decision.h"
 #include "experiments/trial_table.h"
 
 namespace winnow {
@@ -23,11 +24,12 @@ class RunJournal;
 struct TrialNews {
   std::size_t at = 0;  // position of the trial in the sweep
   Progress progress = {};
-  double seconds = 0;                      // since it began
-  std::optional<TrialEnd> end = {};        // nothing: it goes on
-  std::optional<std::int64_t> saved = {};  // the step at which it was just saved
-  std::optional<double> epoch = {};        // that was just evaluated
-  std::string text = {};                   // how it ended, or while it goes on what is to be said of it
+  double seconds = 0;                         // since it began
+  std::optional<TrialEnd> end = {};           // nothing: it goes on
+  std::optional<std::int64_t> saved = {};     // the step at which it was just saved
+  std::optional<double> epoch = {};           // that was just evaluated
+  std::string text = {};                      // how it ended, or while it goes on what is to be said of it
+  std::optional<RungDecision> decision = {};  // of the rule, and then nothing else: the trial need not be in work
 };
 
 std::string encode(const TrialNews& news);
@@ -53,9 +55,10 @@ class FrontDesk final : public NewsDesk {
   // `costs`: expected seconds of each trial.
   FrontDesk(Console& console, Mail& mail, const TrialTable& trials, std::span<const double> costs)
       : console_(console), mail_(mail), trials_(trials), costs_(costs), told_(trials.size()) {}
-  void keep(RunJournal* journal) { journal_ = journal; }  // writes down what is heard from here on
+  void keep(RunJournal* journal);  // writes down what is heard from here on, and what was decided before
   void tell(const TrialNews& news) override;
   // It is not in work any more and has not ended: its process has, by a crash or by somebody.
+  void decided(const RungDecision& decision);
   void give_back(std::size_t at, const std::string& why, bool crashed);
   // How a trial has ended, unless its own process has told so.
   void tell_if_untold(const TrialNews& end);
@@ -74,8 +77,9 @@ class FrontDesk final : public NewsDesk {
   const TrialTable& trials_;
   std::span<const double> costs_;
   RunJournal* journal_ = nullptr;
-  std::vector<bool> told_;       // of each trial: its end was
-  std::set<std::string> notes_;  // that were shown
+  std::vector<bool> told_;             // of each trial: its end was
+  std::set<std::string> notes_;        // that were shown
+  std::vector<RungDecision> decided_;  // before there was a journal
 };
 
 }  // namespace winnow

@@ -94,6 +94,7 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
     auto& [word, until] = words;
     if (group.rank() == 0 && !stop) {
       const auto next = draw.next();
+      tell_decisions();
       word = next ? static_cast<std::int64_t>(*next) : draw.over() ? kOver : kWait;
       if (next && board_) until = board_->target(*next).value_or(0);
     }
@@ -112,6 +113,13 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
     if (is_free(at, spec, group, how) && !is_given_up(at, spec, group)) go_on = train(at, spec, group, until);
     take_in_hand(-1);
     if (own_.seat != nullptr) own_.seat->settled();
+  }
+}
+
+void TrialRunner::tell_decisions() {
+  if (!board_) return;
+  for (const RungDecision& decision : board_->decisions()) {
+    job_.news.tell({.at = decision.trial, .decision = decision});
   }
 }
 

@@ -73,6 +73,7 @@ class TrialRunner {
   void take_in_hand(std::int64_t at);
   std::unique_ptr<Draw> make_draw(Communicator& group, Tickets& tickets, std::span<const std::size_t> list);
   void draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how, std::optional<std::size_t>& last);
+  void tell_decisions();
   void note_crash(std::size_t at, const RanksLost& error);
   void note_lost_device(const std::string& name, const std::exception& error);
   void end(const TrialNews& news);

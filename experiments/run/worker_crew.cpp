@@ -18,6 +18,7 @@ namespace winnow {
 bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
   const auto notice = board_.notice();
   StopRequest stop(*notice);
+  StillWorkers still(std::chrono::duration<double>(patience()).count());
   WorkerPool pool({.work = [&](int worker) { work(worker, list, how); },
                    .say = [&](int worker, const std::string& line) { return hear(worker, line); },
                    .died = [&](const WorkerDeath& death) { return lose(death) && !stop(); },
@@ -25,6 +26,7 @@ bool WorkerCrew::run(std::span<const std::size_t> list, InWorkElsewhere how) {
                        [&] {
                          stop();
                          job_.desk.listen();
+                         for (const auto& change : still.look(pool.processes())) say_of_still(change);
                        }});
   bool nobody_left = false;
   do {
@@ -55,6 +57,20 @@ WorkerPool::LastWords WorkerCrew::hear(int worker, const std::string& line) {
   if (what == News || what == End) died_idle_[static_cast<std::size_t>(worker)] = 0;
   if (what == End) return WorkerPool::LastWords::None;
   return what == Words ? WorkerPool::LastWords::These : WorkerPool::LastWords::AsBefore;
+}
+
+// It is not ended from here: a debugger may have stopped it, or somebody who wants the machine for a while.
+void WorkerCrew::say_of_still(const StillWorkers::Change& change) {
+  if (!change.still) return job_.desk.warn(fmt::format("worker process {} goes on", change.process));
+  std::string in_hand;
+  for (const SharedBoard::Entry& entry : board_.entries(change.worker)) {
+    const std::int64_t at = entry.in_hand;
+    if (at >= 0) in_hand += (in_hand.empty() ? "" : ", ") + job_.trials.name(static_cast<std::size_t>(at));
+  }
+  job_.desk.warn(fmt::format(
+      "worker process {} has been stopped for {} s, with {} in hand, and is waited for: "
+      "'kill -CONT {}' lets it go on, 'kill -9 {}' gives back what it has in hand",
+      change.process, patience().count(), in_hand.empty() ? "no trial" : in_hand, change.process, change.process));
 }
 
 // In the worker's process.

@@ -3,14 +3,17 @@
 // are Suspect, to be trained one at a time. One thread; borrows all it is given.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "experiments/results/files.h"
+#include "experiments/results/progress_file.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/shared_board.h"
+#include "experiments/run/still_workers.h"
 #include "experiments/run/sweep_state.h"
 #include "experiments/run/trial_lanes.h"
 #include "experiments/run/trial_news.h"
@@ -53,6 +56,8 @@ class WorkerCrew {
 
  protected:
   virtual std::unique_ptr<Tickets> tickets() { return board_.tickets(); }  // for a thread of a worker
+  // Until it is said that a worker stands still: as long as its heartbeat counts for others.
+  virtual std::chrono::seconds patience() const { return ProgressFile::kStale; }
 
  private:
   // Where a worker trains, by the numbers that GPUs have in its process.
@@ -65,6 +70,7 @@ class WorkerCrew {
   void train(int worker, const Here& here, std::span<const std::size_t> list, InWorkElsewhere how);
   void note_failure(const std::exception& error);
   WorkerPool::LastWords hear(int worker, const std::string& line);
+  void say_of_still(const StillWorkers::Change& change);
   bool lose(const WorkerDeath& death);
   bool lose_idle(const WorkerDeath& death);
   bool is_undone(std::span<const std::size_t> list);

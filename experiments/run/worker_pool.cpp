@@ -41,6 +41,12 @@ WorkerPool::~WorkerPool() {
   }
 }
 
+std::vector<pid_t> WorkerPool::processes() const {
+  std::vector<pid_t> ids;
+  for (const Process& process : processes_) ids.push_back(process.id);
+  return ids;
+}
+
 void WorkerPool::end_worker(const std::exception& error) {
   std::cerr << reason_of(error) + "\n" << std::flush;  // at once: other threads may say something, too
   std::_Exit(static_cast<int>(kind_of(error)));

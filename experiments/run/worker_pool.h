@@ -40,6 +40,8 @@ class WorkerPool {
   // For work() that other threads still take part in: ends the worker as an exception that leaves work() does.
   [[noreturn]] static void end_worker(const std::exception& error);
 
+  std::vector<pid_t> processes() const;  // of each worker; -1: it has none now
+
   // Returns when all have ended. Error{Unavailable} if not one can be started.
   void run(int workers);
 

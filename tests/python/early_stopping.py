@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runs import ENVIRONMENT, Winnow, digests, newest_checkpoints
+from runs import ENVIRONMENT, Winnow, digests, newest_checkpoints, records
 
 winnow = Winnow(Path(sys.argv[1]).resolve(), sys.argv[2])
 FAULTS = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 and sys.argv[3] else None
@@ -54,6 +54,23 @@ def stopped(out):
     return found
 
 
+def let_past(out):
+    return {path.name for path in out.glob("rungs/*/past/*.up")}
+
+
+def told(out):
+    """By all journals together: who was let past which rungs, and the last word on everybody else."""
+    promoted, last = set(), {}
+    for path in sorted((out / "journal").glob("*.jnl")):
+        for record in records(path):
+            if record["kind"] == "promoted":
+                assert 1 <= record["place"] <= record["of"] and ("median" in record) <= record["rule"].startswith("median"), record
+                promoted.add(f"{record['trial']}.{record['rung']}.up")
+            if record["kind"] in ("promoted", "stopped"):
+                last[f"{record['trial']}.h5"] = record["kind"], record["rung"]
+    return promoted, {name: rung for name, (kind, rung) in last.items() if kind == "stopped"}
+
+
 def the_rest(out, full):
     """What must hold of any sweep under a rule that has come to its end."""
     results, left = digests(out), stopped(out)
@@ -61,6 +78,7 @@ def the_rest(out, full):
     assert left, "nobody was stopped"
     assert results and all(full[name] == digest for name, digest in results.items()), "a trial that was stopped and went on ends differently"
     assert all(rows == epoch for epoch, _, rows in left.values()), left
+    assert told(out) == (let_past(out), {name: epoch for name, (epoch, *_) in left.items()}), "journals"
     steps = {f"{name}.h5": step for name, (_, step) in newest_checkpoints(out).items()}
     assert steps.keys() == left.keys(), "the checkpoints that are there are those of stopped trials"
     again = winnow("run", out.parent / "now.yaml", "-o", out, "--threads", "1")
@@ -144,6 +162,8 @@ def a_kill_changes_nothing(folder, rule):
     assert kills >= 2, "it was over before it was killed"
     winnow("run", sweep, "-o", out, "--threads", "1", "--workers", "3")
     assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), "a killed and continued sweep stops other trials"
+    promoted, stays = told(out)
+    assert promoted <= let_past(out) and stays.items() <= {name: epoch for name, (epoch, *_) in stopped(out).items()}.items(), (promoted, stays)
 
 
 def workers_of(job):
@@ -166,6 +186,8 @@ def a_worker_that_dies_changes_nothing(folder, rule):
     assert job.returncode == 0 and killed > 0, said
     whole = folder / "undisturbed"
     assert (digests(out), stopped(out)) == (digests(whole), stopped(whole)), said
+    promoted, stays = told(out)
+    assert promoted <= let_past(out) and stays == {name: epoch for name, (epoch, *_) in stopped(out).items()}, (promoted, stays)
 
 
 def a_kill_at_any_operation_changes_nothing(folder, rule):

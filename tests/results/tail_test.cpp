@@ -104,6 +104,33 @@ TEST_F(Tail, FollowsJournalsThatGrowAndNewOnesUntilAllHaveEnded) {
       << errors.str();
 }
 
+TEST_F(Tail, SaysWhatARuleDecided) {
+  {
+    JournalWriter writer(files_, out(), "run");
+    writer.append({{"kind", "promoted"},
+                   {"time", 1},
+                   {"trial", trials().name(0)},
+                   {"rule", "halving"},
+                   {"metric", "val_acc"},
+                   {"rung", 2},
+                   {"value", 0.75},
+                   {"of", 9},
+                   {"place", 1}});
+    writer.append({{"kind", "stopped"},
+                   {"time", 2},
+                   {"trial", trials().name(1)},
+                   {"rule", "halving"},
+                   {"metric", "val_acc"},
+                   {"rung", 2},
+                   {"value", nullptr},
+                   {"of", 9}});
+  }
+  const RunSaid said = winnow({"tail", "--once"});
+  EXPECT_EQ(lines_of(said.out),
+            (std::vector<std::string>{trials().name(0) + "  promoted  at epoch 2  val_acc 0.75  1 of 9",
+                                      trials().name(1) + "  stopped  at epoch 2"}));
+}
+
 TEST_F(Tail, ADamagedLineHidesNoOther) {
   {
     JournalWriter writer(files_, out(), "run");

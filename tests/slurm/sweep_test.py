@@ -42,6 +42,23 @@ axes:
       - {name: rigl, model.name: resnet20, method.density: 0.3, train.epochs: 2}
     key: method.name
 """
+# The first one is the longest, so that it is drawn before the others, and never ends.
+CRASHING = """
+sweep: crashing
+trial:
+  data:  {name: synthetic, height: 8, width: 8, channels: 1, examples: 640, test_examples: 64, validation: 0}
+  model: {name: lenet300}
+  train: {epochs: 2, batch: 64, lr: 0.02, precision: f32}
+save: {checkpoint: {every: 600}}
+axes:
+  - cases:
+      - {name: rigl, method.density: 0.3, train.epochs: 1000000}
+      - {name: dense}
+      - {name: magnitude, method.density: 0.3}
+      - {name: snip, method.density: 0.3}
+      - {name: set, method.density: 0.3}
+    key: method.name
+"""
 RUN = f"{shlex.quote(str(WINNOW))} run"
 
 
@@ -89,7 +106,8 @@ class Sweeps(Case):
         self.out = self.folder / "out"
 
     def command(self, only):
-        return f"{RUN} {self.sweep} -o {self.out} --threads 1 --device cpu --only method.name={only}"
+        some = f" --only method.name={only}" if only else ""
+        return f"{RUN} {self.sweep} -o {self.out} --threads 1 --device cpu{some}"
 
     def submit(self, only, **values):
         """The log says the code by which the script decides."""
@@ -269,6 +287,59 @@ class Sweeps(Case):
             starts.append(before[1])
         self.ends_well(job, restarts=2)
         self.check_results([starts])
+
+    def test_a_trial_that_crashes_each_time_is_given_up_and_the_others_are_finished(self):
+        """With as many crashes as `winnow submit` allows a shard, which is what the trial needs: no start more, and none less."""
+        self.sweep = self.folder / "sweep.yaml"
+        self.sweep.write_text(CRASHING)
+        job = self.submit("", crashes=3)
+
+        def at_fault():
+            processes = self.ranks().values()
+            return [beat for beat in self.heartbeats().values() if "rigl" in beat["label"] and beat["process"] in processes]
+
+        names = set()
+        for start in range(3):
+            self.until(f"start {start} has the trial in work", at_fault, timeout=LIMIT)
+            (beat,) = at_fault()
+            names.add(beat["name"])
+            os.kill(beat["process"], signal.SIGSEGV)
+            self.slurm.wait(f"{job}_0", {"PENDING"}, START + 60, start + 1)
+            self.assertEqual(self.ranks(), {})
+            notes = sorted(self.out.glob("checkpoints/*/*.crash"))
+            self.assertEqual([path.parent.name for path in notes], [beat["name"]] * (start + 1), "another trial is blamed")
+            self.assertEqual(list((self.out / "failed").glob("*")), [])
+        self.ends_well(job, restarts=3)
+        ((name,), (record,)) = names, [json.loads(path.read_text()) for path in (self.out / "failed").glob("*.json")]
+        self.assertEqual(record["name"], name)
+        self.assertEqual(record["reason"], "given up after 3 crashes before anything was saved, the last one: its process ended by signal 11 "
+                                           "(Segmentation fault)")
+        self.assertEqual(len(digests(self.out)), 4)
+        self.assertIn("exit code 0\n", self.log(job))
+        self.assertEqual(self.slurm.job(f"{job}_0")["ExitCode"], "0:0")
+        self.assertEqual(len((self.folder / f"{job}_0.crashes").read_text().splitlines()), 3)
+        self.check_stays(f"{job}_0", "COMPLETED", restarts=3)
+
+    def test_what_crashes_at_every_start_ends_the_job_and_blames_no_trial_that_gets_on(self):
+        job = self.submit("imp", crashes=1)
+        starts = [0]
+        for start in range(2):
+            processes = self.halt(beyond=starts[-1])
+            os.kill(processes[start], signal.SIGSEGV)
+            os.kill(processes[start], signal.SIGCONT)
+            if start == 0:
+                before = self.waits_to_go_on(f"{job}_0")
+                self.goes_on_from(job, before)
+                starts.append(before[1])
+        self.wait(f"{job}_0", "FAILED", START + 60, restarts=1)
+        self.until("all its processes end", lambda: not self.ranks())
+        self.check_stays(f"{job}_0", "FAILED", restarts=1)
+        self.assertEqual(list((self.out / "failed").glob("*")), [])
+        before = next(iter(newest_step(self.out).items()))
+        again = self.submit("imp")
+        self.goes_on_from(again, before)
+        self.ends_well(again, restarts=0)
+        self.check_results([[*starts, before[1]]])
 
     def test_a_trial_over_two_nodes_loses_a_rank_on_one_and_goes_on(self):
         job = self.submit("rigl", crashes=1, directives=["--partition=wide --nodes=2 --ntasks-per-node=1"])

@@ -53,6 +53,15 @@ TEST(MedianStop, WhoseBestIsWorseThanTheMedianOfMeansStays) {
   EXPECT_EQ(stopped_by_median(all, true, kAny), (Stays{0, 1, 1, 1, 1}));
 }
 
+TEST(MedianStop, TheMedianIsNothingWhereItStopsNobody) {
+  const std::vector<Standing> all = {{0.2, 0.1}, {0.6, 0.3}, {0.55, 0.5}};
+  EXPECT_EQ(median_of_means(all, false, 3), 0.3);
+  EXPECT_EQ(median_of_means(all, true, 3), 0.3) << "a loss is said as it is";
+  EXPECT_EQ(median_of_means(all, false, 4), std::nullopt);
+  EXPECT_EQ(median_of_means(std::vector<Standing>(3), false, 1), std::nullopt) << "all are the worst";
+  EXPECT_EQ(median_of_means({}, false, 0), std::nullopt);
+}
+
 TEST(MedianStop, OfAnEvenNumberTheMedianIsTheMeanOfTheMiddleTwoAndEqualOnesGoOn) {
   // 0.125, 0.25, 0.5, 0.875: 0.375.
   const std::vector<Standing> all = {{0.375, 0.125}, {0.37, 0.25}, {0.5, 0.5}, {0.875, 0.875}};

@@ -51,8 +51,13 @@ TEST_F(RuleCrash, ItIsGivenUpAndTheOthersAreDecidedAboutWithoutIt) {
   const std::vector<double> costs(table.size(), 1.0);
   const std::vector<int> depths(table.size(), 0);
   FrontDesk desk(console, *mail, table, costs);
-  const RuleRounds rounds(
-      {.world = *world, .files = files, .console = console, .options = options, .trials = table, .rule = rule});
+  const RuleRounds rounds({.world = *world,
+                           .files = files,
+                           .console = console,
+                           .options = options,
+                           .trials = table,
+                           .rule = rule,
+                           .decided = [](const RungDecision&) {}});
   std::size_t count = 0;
   const auto round = [&](const std::vector<std::size_t>& due) {
     ++count;

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
@@ -62,6 +63,24 @@ class RuleRun : public RunFixture {
     std::filesystem::create_directories(place.parent_path());
     std::ofstream(place) << "its curve";
   }
+  // Of the journal of a run: "3 promoted past 1", by what they say.
+  std::map<std::string, int> decisions(int attempt) const {
+    std::map<std::string, int> found;
+    const auto path = Layout(out()).journals() / fmt::format("run.a{:04}.jnl", attempt);
+    for (const nlohmann::json& record : read_journal(files_, path).records) {
+      if (record.at("kind") != "promoted" && record.at("kind") != "stopped") continue;
+      ++found[fmt::format("{} {}", record.at("kind").get<std::string>(), record.at("rung").get<int>())];
+      const std::string trial = record.at("trial");
+      EXPECT_EQ(record.at("rule"), load_sweep(sweep_, catalog()).stop->text());
+      EXPECT_EQ(record.at("metric"), "train_loss");
+      EXPECT_TRUE(record.at("value").is_number());
+      if (record.at("kind") == "promoted") {
+        EXPECT_LE(record.at("place"), record.at("of"));
+        EXPECT_TRUE(files_.exists(claim_path(rule_folder(), {trial, record.at("rung")}))) << trial;
+      }
+    }
+    return found;
+  }
   std::filesystem::path rule_folder() const {
     return Layout(out()).rungs() / load_sweep(sweep_, catalog()).stop->key();
   }
@@ -86,6 +105,29 @@ TEST_F(RuleRun, AFailureIsTheWorstOfItsRungAndTakesWhatIsLeftWhenItIsTriedAgain)
   EXPECT_TRUE(status().failed.empty());
   EXPECT_EQ(stopped(), (Epochs{{1, 6}, {3, 2}})) << again.err;
   EXPECT_TRUE(run().has("0 trained")) << "nothing is left";
+}
+
+TEST_F(RuleRun, ItsJournalHasWhatThatRunDecided) {
+  using Decisions = std::map<std::string, int>;
+  ASSERT_EQ(run({"--workers", "2"}).code, 0);
+  const Decisions first{{"promoted 1", 3}, {"promoted 3", 1}, {"stopped 1", 6}, {"stopped 3", 2}};
+  EXPECT_EQ(decisions(1), first);
+  rewrite(axes(9), axes(18));
+  const RunSaid said = run();
+  ASSERT_EQ(said.code, 0) << said.err;
+  const Decisions again{{"promoted 1", 3}, {"promoted 3", 1}, {"stopped 1", 12}, {"stopped 3", 4}};
+  EXPECT_EQ(decisions(2), again)
+      << "rungs that were open again are decided about anew, also about those that had stayed";
+  const std::string tail = winnow({"tail", "--once", "--lines", "1000"}).out;
+  EXPECT_NE(tail.find("  promoted  at epoch 1  train_loss "), std::string::npos) << tail;
+}
+
+TEST_F(RuleRun, WhatAKilledRunLeftUndecidedIsInTheJournalOfTheNext) {
+  rewrite(axes(9), "  - train.epochs: [9]\n  - train.lr: [0.002, 0.004, 0.006]\n");
+  for (const std::size_t trial : {0, 1, 2}) come_to_the_first_rung(trial, 0.5 + 0.1 * static_cast<double>(trial));
+  const RunSaid said = run();
+  ASSERT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(decisions(1), (std::map<std::string, int>{{"promoted 1", 1}, {"promoted 3", 1}})) << said.err;
 }
 
 TEST_F(RuleRun, WhatCrashedTooOftenIsGivenUpAndHoldsNobodyUp) {

@@ -58,6 +58,27 @@ TEST_F(JournalOfARun, IsNotNeeded) {
   EXPECT_TRUE(said.has("2 trained, 0 diverged, 0 failed")) << said.err;
 }
 
+TEST_F(JournalOfARun, HasADecisionToStopOnceAndStartsNothingByIt) {
+  const StopRule rule{.kind = StopRule::Kind::Halving, .metric = "val_acc"};
+  RunJournal journal(files_, out(), {.part = "run", .command_line = "winnow run", .trials = 1, .rule = &rule},
+                     [](const std::string& line) { ADD_FAILURE() << line; });
+  journal.decided("t", {.rung = 2, .value = 0.25, .of = 9});
+  journal.decided("t", {.rung = 2, .value = 0.25, .of = 9});
+  journal.decided("t", {.promoted = true, .rung = 2, .value = 0.25, .of = 12, .place = 3});
+  journal.decided("t", {.rung = 4, .of = 2});
+  const auto found = records(1);
+  EXPECT_EQ(kinds(found), (std::vector<std::string>{"attempt", "stopped", "promoted", "stopped"}));
+  EXPECT_EQ(found[1].at("trial"), "t");
+  EXPECT_EQ(found[1].at("rule"), rule.text());
+  EXPECT_EQ(found[1].at("metric"), "val_acc");
+  EXPECT_EQ(found[1].at("rung"), 2);
+  EXPECT_EQ(found[1].at("value"), 0.25);
+  EXPECT_EQ(found[1].at("of"), 9);
+  EXPECT_FALSE(found[1].contains("place"));
+  EXPECT_EQ(found[2].at("place"), 3);
+  EXPECT_TRUE(found[3].at("value").is_null());
+}
+
 // Of a trial that is taken up, saved, taken from a process that died, and taken up again.
 TEST_F(JournalOfARun, TimeSinceTheLastCheckpointIsLostWithTheProcess) {
   RunJournal journal(files_, out(), {.part = "run", .command_line = "winnow run", .ranks = 1, .trials = 1},

@@ -57,6 +57,33 @@ TEST(Halving, DecidesWhenAllHaveComeAndTheBestGoOn) {
   EXPECT_FALSE(table.waits());
 }
 
+TEST(Halving, WhoStaysIsSaidWhenTheRungIsDecidedAndTheOthersAreLetPast) {
+  RungTable table(rule_of(StopRule::Kind::Halving), letters(4));
+  table.arrive({0, 0}, 0.1);
+  table.arrive({1, 0}, 0.4);
+  table.arrive({2, 0}, kNone);
+  EXPECT_FALSE(table.stays({0, 0})) << "one is still on its way";
+  table.fail({3, 0});
+  EXPECT_FALSE(table.stays({0, 0})) << "it goes on";
+  EXPECT_FALSE(table.stays({2, 0})) << "nobody was let past yet";
+  const RungDecision best = table.decision({1, 0}, true), second = table.decision({0, 0}, true);
+  EXPECT_TRUE(best.promoted);
+  EXPECT_EQ(best.trial, 1u);
+  EXPECT_EQ(best.rung, 1);
+  EXPECT_EQ(best.value, 0.4);
+  EXPECT_EQ(best.place, 1u);
+  EXPECT_EQ(best.of, 4u);
+  EXPECT_FALSE(best.median);
+  EXPECT_EQ(second.place, 2u);
+  EXPECT_EQ(going_on(table), "b0 a0 ");
+  EXPECT_TRUE(table.stays({2, 0}));
+  EXPECT_FALSE(table.stays({3, 0})) << "it never came";
+  EXPECT_FALSE(table.stays({0, 0}));
+  const RungDecision last = table.decision({2, 0}, false);
+  EXPECT_FALSE(last.promoted || last.value || last.place);
+  EXPECT_EQ(last.of, 4u);
+}
+
 // What was let past a rung is on disk; that it came there may be lost with the power.
 TEST(Halving, AnArrivalThatIsNotKnownHoldsNobodyUpAndTakesItsPlace) {
   RungTable table(rule_of(StopRule::Kind::Halving), letters(4));
@@ -185,6 +212,16 @@ TEST(Asha, DecidesAtOnceByWhatHasCome) {
   table.arrive({3, 0}, 0.8);
   EXPECT_EQ(going_on(table), "d0 ");
   EXPECT_FALSE(table.waits());
+}
+
+TEST(Asha, WhoStaysMayGoOnLater) {
+  RungTable table(rule_of(StopRule::Kind::Asha), letters(4));
+  table.arrive({0, 0}, 0.1);
+  EXPECT_TRUE(table.stays({0, 0})) << "by what is known now";
+  table.arrive({1, 0}, 0.05);
+  EXPECT_FALSE(table.stays({0, 0}));
+  EXPECT_EQ(going_on(table), "a0 ");
+  EXPECT_TRUE(table.stays({1, 0}));
 }
 
 TEST(Asha, HigherRungsComeFirst) {

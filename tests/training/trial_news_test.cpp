@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 namespace winnow {
@@ -25,6 +26,22 @@ TEST(TrialNews, ComesBackAsItWasSent) {
   EXPECT_EQ(back->end, TrialEnd::Failed);
   EXPECT_TRUE(back->text.starts_with("failed: line\nand ")) << back->text;
   EXPECT_FALSE(decode(encode({.at = 1}))->end);
+}
+
+TEST(TrialNews, CarriesWhatARuleDecided) {
+  const RungDecision past{.trial = 3, .promoted = true, .rung = 2, .value = 0.75, .of = 9, .place = 1, .median = 0.5};
+  const auto promoted = decode(encode({.at = 3, .decision = past}));
+  ASSERT_TRUE(promoted && promoted->decision);
+  EXPECT_EQ(promoted->decision->trial, 3u);
+  EXPECT_TRUE(promoted->decision->promoted);
+  EXPECT_EQ(fields_of(*promoted->decision), fields_of(past));
+  EXPECT_EQ(fields_of(past).dump(), R"({"rung":2,"value":0.75,"of":9,"place":1,"median":0.5})");
+  const RungDecision here{.trial = 4, .rung = 2, .of = 9};
+  const auto stopped = decode(encode({.at = 4, .decision = here}));
+  ASSERT_TRUE(stopped && stopped->decision);
+  EXPECT_FALSE(stopped->decision->promoted);
+  EXPECT_EQ(fields_of(*stopped->decision).dump(), R"({"rung":2,"value":null,"of":9})");
+  EXPECT_FALSE(decode(encode({.at = 1}))->decision);
 }
 
 TEST(TrialNews, OtherLinesAndThoseCutShortAreNone) {

@@ -18,21 +18,25 @@
 
 namespace winnow::test {
 
-// `train`: the settings below train; `more`: lines after them. 256 synthetic training images, 64 for validation.
-inline TrialSpec spec_of(const std::string& method, const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
-                         const std::string& more = "", const std::string& model = "lenet300", int side = 14) {
+// The first trial of a sweep file with this text.
+inline TrialSpec spec_in(const std::string& text) {
   const auto path =
       std::filesystem::path(::testing::TempDir()) / ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
-  std::ofstream(path) << "sweep: t\nschema: 1\ntrial:\n"
-                         "  data: {name: synthetic, height: "
-                      << side << ", width: " << side
-                      << ", channels: 1, examples: 320, test_examples: 100, validation: 64}\n"
-                         "  model: {name: "
-                      << model << "}\n  train: {" << train << "}\n  method: " << method << "\n"
-                      << more;
+  std::ofstream(path) << text;
   const Sweep sweep = load_sweep(path, catalog(), {.check = check_trial});
   std::filesystem::remove(path);
   return sweep.trials.at(0);
+}
+
+// `train`: the settings below train; `more`: lines after them. 256 synthetic training images, 64 for validation.
+inline TrialSpec spec_of(const std::string& method, const std::string& train = "epochs: 4, batch: 32, lr: 0.05",
+                         const std::string& more = "", const std::string& model = "lenet300", int side = 14) {
+  return spec_in(
+      "sweep: t\nschema: 1\ntrial:\n"
+      "  data: {name: synthetic, height: " +
+      std::to_string(side) + ", width: " + std::to_string(side) +
+      ", channels: 1, examples: 320, test_examples: 100, validation: 64}\n  model: {name: " + model + "}\n  train: {" +
+      train + "}\n  method: " + method + "\n" + more);
 }
 
 // Of a trial that needs others these are networks as they were drawn.

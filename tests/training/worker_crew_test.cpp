@@ -1,17 +1,21 @@
 // What becomes of trials whose worker dies: at which moment, and with which words. On the CPU.
 #include "experiments/run/worker_crew.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/trial_file.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -127,6 +131,41 @@ class SilencedFiles final : public PosixFiles {
   };
 };
 
+class WatchfulCrew final : public WorkerCrew {
+ public:
+  using WorkerCrew::WorkerCrew;
+
+ protected:
+  std::chrono::seconds patience() const override { return std::chrono::seconds(1); }
+};
+
+// The process of replicate 1 is stopped before its first step, and goes on or is killed eight seconds later.
+class StandingFiles final : public PosixFiles {
+ public:
+  explicit StandingFiles(int then) : then_(then) {}
+
+ protected:
+  void write(int file, Bytes bytes, const Path& path) override {
+    const bool here = path.string().find("/running/") != std::string::npos &&
+                      path.string().find("-r1") != std::string::npos && !std::exchange(stood_, true);
+    if (here && std::filesystem::create_directory(path.parent_path().parent_path() / "stood")) {
+      const pid_t self = ::getpid();
+      if (::fork() == 0) {
+        ::close(STDERR_FILENO);
+        ::sleep(8);
+        ::kill(self, then_);
+        ::_exit(0);
+      }
+      ::raise(SIGSTOP);
+    }
+    PosixFiles::write(file, bytes, path);
+  }
+
+ private:
+  int then_;
+  bool stood_ = false;
+};
+
 class Crew : public RunFixture {
  protected:
   Crew() : RunFixture("  - replicate: 3\n") {}
@@ -219,6 +258,68 @@ TEST_F(Crew, OnlyWordsOfTheTrialItselfAreTheReasonOfItsFailure) {
   EXPECT_EQ(crash(1), killed) << "neither news nor the words of the trial before";
   EXPECT_EQ(crash(2), killed + ": words of -r2") << "which news followed";
   EXPECT_EQ(postponed_, (std::vector{Postponed::Ended, Postponed::Suspect, Postponed::Suspect}));
+}
+
+TEST(StillWorkers, SaysOnceThatOneStandsStillAndThatItGoesOn) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  StillWorkers still(1);
+  const pid_t processes[] = {-1, child};
+  // Until something is to be said, or for so many seconds.
+  const auto said = [&](int most) {
+    std::vector<StillWorkers::Change> changes;
+    for (int tenth = 0; tenth < 10 * most && changes.empty(); ++tenth) {
+      changes = still.look(processes);
+      ::usleep(100'000);
+    }
+    return changes;
+  };
+  EXPECT_TRUE(said(2).empty());
+  ::kill(child, SIGSTOP);
+  const auto stands = said(30);
+  EXPECT_TRUE(said(2).empty()) << "twice";
+  ::kill(child, SIGCONT);
+  const auto goes_on = said(30);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ASSERT_TRUE(stands.size() == 1 && goes_on.size() == 1);
+  EXPECT_TRUE(stands[0].worker == 1 && stands[0].process == child && stands[0].still);
+  EXPECT_TRUE(goes_on[0].worker == 1 && goes_on[0].process == child && !goes_on[0].still);
+}
+
+TEST_F(Crew, AWorkerThatStandsStillIsNamedWaitedForAndGoesOn) {
+  std::map<std::string, std::string> alone;
+  {
+    run<WatchfulCrew>(files_, 1);
+    for (const TrialSpec& spec : specs_) {
+      alone[spec.name()] = read_header(files_, Layout(out()).trial(spec.name())).content_digest;
+    }
+    EXPECT_EQ(said_.str().find("worker process"), std::string::npos) << said_.str();
+    std::filesystem::remove_all(out());
+  }
+  for (const int then : {SIGCONT, SIGKILL}) {
+    tally_ = {};
+    StandingFiles files(then);
+    run<WatchfulCrew>(files, 1);
+    const std::string said = said_.str();
+    const auto at = said.find(" has been stopped for 1 s, with " + specs_[1].name() + " in hand, and is waited for: ");
+    ASSERT_NE(at, std::string::npos) << said;
+    const std::string process = said.substr(said.rfind(' ', at - 1) + 1, at - said.rfind(' ', at - 1) - 1);
+    EXPECT_NE(said.find("'kill -CONT " + process + "' lets it go on, 'kill -9 " + process + "' gives back"),
+              std::string::npos)
+        << said;
+    EXPECT_EQ(said.find(" has been stopped", at + 1), std::string::npos) << "once\n" << said;
+    EXPECT_EQ(said.find(specs_[1].name() + "  given back, to begin again") != std::string::npos, then == SIGKILL)
+        << said;
+    EXPECT_EQ(tally_[Tally::Trained], then == SIGCONT ? 3 : 2);
+    for (const TrialSpec& spec : specs_) {
+      if (then == SIGKILL && spec.name() == specs_[1].name()) continue;  // of the next round
+      EXPECT_EQ(read_header(files_, Layout(out()).trial(spec.name())).content_digest, alone[spec.name()]);
+    }
+    std::filesystem::remove_all(out());
+  }
 }
 
 TEST_F(Crew, WhoDiesBeforeItTellsOfAFailureIsHeardAllTheSame) {
