@@ -21,6 +21,12 @@ namespace {
 
 using emulator::Within;
 
+SmallTrial trial_of(ThreadRank& comm, const std::string& model = "lenet300") {
+  Pairs data = tiny_images();
+  data.insert(data.end(), {{"examples", "24"}, {"test_examples", "12"}});
+  return SmallTrial(model, {{"name", "dense"}}, {{"batch", "12"}, {"eval_batch", "12"}}, data, {}, &comm);
+}
+
 // Steps of a trial on as many devices, each rank with its trainer.
 std::vector<std::string> steps_on_devices(int ranks, const DeviceGroups& groups, double time_limit,
                                           const std::function<void(ThreadRank&, Trainer&)>& work,
@@ -28,9 +34,7 @@ std::vector<std::string> steps_on_devices(int ranks, const DeviceGroups& groups,
   machine_of(ranks);
   return on_ranks(ranks, [&](ThreadRank& comm) {
     DeviceRanks devices(comm, device_of(comm), {.time_limit = time_limit, .groups = groups});
-    Pairs data = tiny_images();
-    data.insert(data.end(), {{"examples", "24"}, {"test_examples", "12"}});
-    SmallTrial trial(model, {{"name", "dense"}}, {{"batch", "12"}, {"eval_batch", "12"}}, data, {}, &comm);
+    SmallTrial trial = trial_of(comm, model);
     ProgramCache programs(devices.stream());
     devices.before_abort([&programs] { programs.forget_recordings(); });
     TrainJob job = trial.job();
@@ -51,6 +55,7 @@ TEST(DeviceRanks, ARecordedStepTakesItsSumsAlongAndLeavesMpiAlone) {
                                const std::int64_t before = comm.collectives();
                                for (std::size_t step = 0; step < kSteps; ++step) trainer.train_step();
                                met[static_cast<std::size_t>(comm.rank())] = comm.collectives() - before;
+                               EXPECT_EQ(comm.times_heard(), 0);
                                EXPECT_EQ(comm.attendance()->heard(comm.rank()), -1) << "no step has to say anything";
                              }),
             no_errors(2));
@@ -77,6 +82,38 @@ TEST(DeviceRanks, ASumIsQueuedInTheMidstOfTheReversePass) {
   const std::vector<std::size_t> kernels = groups.kernels_before(0);
   ASSERT_EQ(kernels.size(), 3u) << "two buckets, and the numbers of the step";
   EXPECT_GT(kernels[1] - kernels[0], 10u) << "the second bucket comes of three layers";
+}
+
+// Then nothing but the numbers itself makes the group's queue wait for what computes them, recorded or not.
+TEST(DeviceRanks, LossesAreSummedThoughMasksLeaveNoGradientToTravel) {
+  constexpr std::size_t kSteps = 4;
+  std::vector<double> expected(kSteps), found(kSteps);
+  const auto steps = [](Trainer& trainer, std::vector<double>& losses) {
+    for (std::size_t p = 0; p < trainer.params().specs().size(); ++p) {
+      const std::vector<std::uint8_t> none(static_cast<std::size_t>(trainer.params().specs()[p].shape.numel()));
+      trainer.params().replace_mask(ParamId(p), MaskKind::Trainable, none);
+    }
+    for (double& loss : losses) loss = trainer.train_step().loss;
+  };
+  const auto both = [&](ThreadRank& comm, Trainer& trainer, std::vector<double>& losses) {
+    std::vector<double> of_other(kSteps);
+    steps(trainer, comm.rank() == 0 ? losses : of_other);
+  };
+  EXPECT_EQ(on_ranks(2,
+                     [&](ThreadRank& comm) {
+                       SmallTrial trial = trial_of(comm);
+                       Trainer trainer(trial.job());
+                       trainer.start_phase(0);
+                       both(comm, trainer, expected);
+                     }),
+            no_errors(2));
+  SummingGroups groups;
+  EXPECT_EQ(
+      steps_on_devices(2, groups.groups(), 60, [&](ThreadRank& comm, Trainer& trainer) { both(comm, trainer, found); }),
+      no_errors(2));
+  EXPECT_EQ(groups.sums(), kSteps);
+  for (std::size_t i = 0; i < kSteps; ++i) EXPECT_NEAR(found[i], expected[i], 1e-4) << "step " << i;
+  expect_clean_machine();
 }
 
 TEST(DeviceRanks, WhatOneRankFindsEndsTheTrialOnAllAtTheSameStep) {
@@ -125,6 +162,20 @@ TEST(DeviceRanks, ARankThatIsLateIsWaitedFor) {
                                trainer.train_step();
                              }),
             no_errors(2));
+}
+
+// By MPI what others say comes in only while somebody asks for it.
+TEST(DeviceRanks, ARankThatHasSaidThatItWaitsAsksWhatOthersSay) {
+  SummingGroups groups;
+  std::int64_t asked = 0;
+  EXPECT_EQ(steps_on_devices(2, groups.groups(), 4,
+                             [&](ThreadRank& comm, Trainer& trainer) {
+                               if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1400));
+                               trainer.train_step();
+                               if (comm.rank() == 0) asked = comm.times_heard();
+                             }),
+            no_errors(2));
+  EXPECT_GT(asked, 0) << "a second after it began to wait, and while it goes on";
 }
 
 // Stops after two steps, which the last rank is slow to take in.

@@ -42,8 +42,10 @@ std::vector<float> statistics(RunContext context, std::int64_t rows, std::int64_
 }
 
 TEST(FoldColumns, HasTheBitsOfTheHost) {
-  // The last: more tiles than there are counts of blocks.
-  constexpr std::int64_t kShapes[][2] = {{1, 1}, {7, 3}, {131, 17}, {300, 132}, {9000, 4}, {1500, 40}, {3, 2081}};
+  // {3, 160}: scratch ends where memory does, and the last tile has places beyond it. The last two: more tiles than there are
+  // counts of blocks, so that a block has several one after another; with several chunks, too.
+  constexpr std::int64_t kShapes[][2] = {{1, 1},     {7, 3},   {131, 17}, {300, 132}, {9000, 4},
+                                         {1500, 40}, {3, 160}, {3, 2081}, {40, 2081}};
   for (const auto& [rows, channels] : kShapes) {
     SCOPED_TRACE(testing::Message() << rows << " x " << channels);
     const std::vector<float> expected = statistics(RunContext(1), rows, channels);

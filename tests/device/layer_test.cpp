@@ -144,7 +144,7 @@ TEST_P(DeviceLayer, ComputesItsDefinition) {
 
 std::vector<LayerCase> layer_cases() {
   const ConvShape base{.batch = 4,
-                       .height = 8,
+                       .height = 6,
                        .width = 8,
                        .in = 16,
                        .out = 16,
@@ -167,6 +167,7 @@ std::vector<LayerCase> layer_cases() {
       {"pointwise", with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0; })},
       {"pointwise_stride_2",
        with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0, s.stride = 2; })},
+      {"tall_kernel", with([](ConvShape& s) { s.kernel_h = 5; })},
       {"lenet", with([](ConvShape& s) { s.in = 6, s.kernel_h = s.kernel_w = 5, s.pad = 0, s.bias = true; })},
       // So many that the gradient of the bias has partial sums, beside operands with more channels than the layer has.
       {"many_rows",
@@ -237,12 +238,17 @@ TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
 // Of a GPU cuDNN may be missing.
 TEST(DeviceLayer, APlanOfCudnnIsMadeOnceInAProcessAndStaysBesideThoseOfOtherShapes) {
   const auto stream = open_device();
-  ConvShape other = kPlain;
-  other.kernel_h = 5;
   const auto plan = [](const ConvShape& of) { return cuda::vendor::convolution_plan(of, Direction::Forward); };
   const auto first = plan(kPlain);
   ASSERT_NE(first, nullptr);
-  EXPECT_NE(plan(other), first);
+  for (const auto extent : {&ConvShape::batch, &ConvShape::height, &ConvShape::width, &ConvShape::in, &ConvShape::out,
+                            &ConvShape::kernel_h, &ConvShape::kernel_w, &ConvShape::stride, &ConvShape::pad}) {
+    ConvShape other = kPlain;
+    other.*extent *= 2;
+    const auto another = plan(other);
+    EXPECT_NE(another, nullptr);
+    EXPECT_NE(another, first);
+  }
   EXPECT_EQ(plan(kPlain), first);
 }
 #endif

@@ -184,6 +184,19 @@ TEST_F(QueuedSteps, ADataSetThatIsLargeForTheDeviceStaysOnTheHost) {
   EXPECT_EQ(pixels_on(open_device(), pixels), nullptr);
 }
 
+TEST_F(QueuedSteps, ADataSetIsThereForTheQueueOfAnyTrial) {
+  std::vector<std::uint8_t> bytes(1000), found(bytes.size());
+  std::iota(bytes.begin(), bytes.end(), std::uint8_t{0});
+  const Pixels pixels{nullptr, bytes, {}, {}, {}};
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    emulator::set_stream_seed(seed);
+    const auto first = open_device(), other = open_device();
+    const auto there = pixels_on(first, pixels);
+    other->download(found.data(), there->memory.get(), found.size());
+    EXPECT_EQ(found, bytes) << "seed " << seed;
+  }
+}
+
 TEST_F(QueuedSteps, ExamplesOfALargeDataSetGoWithTheirBatchAndChangeNoBit) {
   const Pairs train = {{"epochs", "2"}, {"lr", "0.01"}};
   const std::size_t all = open_device()->free_bytes();

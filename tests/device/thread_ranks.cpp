@@ -10,7 +10,8 @@
 namespace winnow::test {
 
 struct ThreadBoard {
-  explicit ThreadBoard(int ranks) : size(ranks), data(static_cast<std::size_t>(ranks)), said(data.size(), -1) {}
+  explicit ThreadBoard(int ranks)
+      : size(ranks), data(static_cast<std::size_t>(ranks)), said(data.size(), -1), asked(data.size()) {}
 
   // All ranks bring their bytes; `combine` makes the result of all of them, once, before any rank goes on.
   void meet(int rank, std::span<std::byte> own,
@@ -39,7 +40,7 @@ struct ThreadBoard {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::span<std::byte>> data;  // of the present round, by rank
-  std::vector<std::int64_t> said;          // by rank, for Attendance
+  std::vector<std::int64_t> said, asked;   // by rank, for Attendance
   int here = 0;
   std::int64_t rounds = 0;
   bool broken = false;
@@ -56,6 +57,7 @@ class ThreadAttendance final : public Attendance {
   }
   std::int64_t heard(int rank) override {
     const std::lock_guard lock(board_->mutex);
+    ++board_->asked[static_cast<std::size_t>(rank_)];
     return board_->said.at(static_cast<std::size_t>(rank));
   }
 
@@ -87,6 +89,10 @@ std::unique_ptr<Tickets> ThreadRank::tickets(std::size_t) { unused("tickets"); }
 std::unique_ptr<Notice> ThreadRank::notice() { unused("notice"); }
 std::unique_ptr<Mail> ThreadRank::mail() { unused("mail"); }
 std::unique_ptr<Attendance> ThreadRank::attendance() { return std::make_unique<ThreadAttendance>(board_, rank_); }
+std::int64_t ThreadRank::times_heard() const {
+  const std::lock_guard lock(board_->mutex);
+  return board_->asked[static_cast<std::size_t>(rank_)];
+}
 std::unique_ptr<Communicator> ThreadRank::on_node() { return std::make_unique<ThreadRank>(board_, rank_); }
 
 std::unique_ptr<Work> ThreadRank::all_reduce_sum(std::span<float> data) {

@@ -33,6 +33,7 @@ class ThreadRank final : public Communicator {
   [[noreturn]] void abort(int code) noexcept override;
 
   std::int64_t collectives() const { return collectives_; }  // of this rank so far
+  std::int64_t times_heard() const;                          // how often it asked what ranks said
 
  private:
   std::shared_ptr<ThreadBoard> board_;

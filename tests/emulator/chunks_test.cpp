@@ -181,6 +181,21 @@ TEST_F(Chunks, SameBitsWhereThePlaceOfAnElementCounts) {
   }
 }
 
+// On a device it takes some 70 million elements until there are more chunks than threads.
+TEST_F(Chunks, AreDealtOutToFewerThreads) {
+  for (const std::int64_t n : {3, 64, 103}) {
+    const std::vector<float> ones(static_cast<std::size_t>(n), 1.0f);
+    for (const std::int64_t threads : {1, 3, 7}) {
+      std::vector<float> times(ones.size());
+      const Add<float> count{times.data(), ones.data(), times.data()};
+      for (std::int64_t thread = 0; thread < threads; ++thread) {
+        for_own_elements(n, thread, threads, count, [](const auto& at, std::int64_t i) { at(i); });
+      }
+      EXPECT_EQ(times, ones) << n << " elements, " << threads << " threads";
+    }
+  }
+}
+
 TEST_F(Chunks, PackedWeightsHaveTheSameBits) {
   const auto test = [&]<class T>(const WeightExtents& extents) {
     const auto packed = static_cast<std::size_t>(extents.packed_count()),

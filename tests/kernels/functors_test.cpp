@@ -43,6 +43,33 @@ TEST(Functors, GradientsAreScaledToTheNormOfSoManyTensors) {
   EXPECT_NEAR(scale, 0.2, 1e-6);
 }
 
+// As PyTorch, which adds 1e-6 to the norm: 5e-6 here.
+TEST(Functors, GradientsAreScaledToASmallNorm) {
+  const std::array<double, 2> squares = {9e-12, 16e-12};
+  const double most = 1.5e-6;
+  float scale = 0;
+  ClipScale{squares.data(), 2, &most, &scale}(0);
+  EXPECT_NEAR(scale, 0.25, 1e-6);
+}
+
+TEST(Functors, ARowWhoseLabelIsNoClassHasNoGradientAndLeavesItsNeighbourAlone) {
+  const std::array<float, 3> logits = {1, 2, 3};
+  const double smoothing = 0;
+  const MeanRows mean{};
+  for (const std::int32_t label : {-1, 3}) {
+    std::array<float, 4> gradient = {9, 9, 9, 9};
+    float loss = 9;
+    std::int32_t rank = 9;
+    RunState run;
+    SoftmaxCrossEntropyRow<float>{logits.data(), &label,          nullptr, 3,     &smoothing,
+                                  &mean,         gradient.data(), &loss,   &rank, &run}(0);
+    EXPECT_EQ(gradient, (std::array<float, 4>{0, 0, 0, 9}));
+    EXPECT_EQ(loss, 0);
+    EXPECT_EQ(rank, -1);
+    EXPECT_EQ(run.status.bad_label != RunStatus::kNoLabel, label == 3) << "-1 is of a row that does not count";
+  }
+}
+
 TEST(Functors, LossesAndHitsAreSummed) {
   const std::array<float, 3> losses = {1, 2, 4};
   const std::array<std::int32_t, 3> ranks = {0, 4, 5};
