@@ -126,10 +126,9 @@ void find_gpus(const GpuSurvey& survey, Findings& all) {
   }
   if (cuda::survey_gpus == nullptr) return;
   const std::string release = driver_release();
-  all.push_back(
-      {survey.driver > 0 ? State::Ok : State::Missing, "CUDA",
-       fmt::format("driver {}{}, runtime {}", cuda_version_text(survey.driver),
-                   release.empty() ? "" : fmt::format(" ({})", release), cuda_version_text(survey.runtime))});
+  all.push_back({survey.driver > 0 ? State::Ok : State::Missing, "CUDA",
+                 fmt::format("driver {}{}, runtime {}", cuda_version_text(survey.driver),
+                             release.empty() ? "" : fmt::format(" ({})", release), cuda_version_text(survey.runtime))});
   find_cuda_libraries(all);
   if (!survey.gpus.empty()) find_mps(all);
 }

@@ -62,7 +62,9 @@ std::vector<std::size_t> RuleRounds::due(std::span<const Found> found, bool firs
     if (first) return;
     // Of a process that ended before it could say so; what was heard is written once.
     for (const RungDecision& decision : state.stopped()) {
-      if (found[decision.trial] != Found::Stopped) job_.decided(decision);
+      const Found before = found[decision.trial];  // a run without the rule may have brought it to its end
+      const bool has_ended = before == Found::Stopped || before == Found::Done || before == Found::Diverged;
+      if (!has_ended) job_.decided(decision);
     }
   });
   job_.world.broadcast(std::as_writable_bytes(std::span(due)), 0);

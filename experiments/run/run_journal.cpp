@@ -128,7 +128,10 @@ void RunJournal::hear(const std::string& trial, const TrialNews& news) {
 }
 
 void RunJournal::decided(const std::string& trial, const RungDecision& decision) {
-  if (!decision.promoted && !stopped_.insert({trial, decision.rung}).second) return;
+  // News of several processes need not come in the order in which they decided.
+  std::int64_t& past = past_[trial];
+  if (decision.promoted) past = std::max(past, decision.rung);
+  if (!decision.promoted && (decision.rung <= past || !stopped_.insert({trial, decision.rung}).second)) return;
   record(
       decision.promoted ? "promoted" : "stopped",
       [&](nlohmann::ordered_json& to) {

@@ -56,10 +56,11 @@ class RunJournal {
   std::optional<JournalWriter> writer_;
   std::function<void(const std::string&)> say_;
   const StopRule* rule_;
-  std::set<std::pair<std::string, std::int64_t>> stopped_;   // trial and rung
-  std::map<std::string, Begun> begun_;                       // by trial
-  std::size_t trials_ = 0, ended_ = 0;                       // that are to be trained; of them
-  double began_ = 0;                                         // Unix seconds
+  std::set<std::pair<std::string, std::int64_t>> stopped_;  // trial and rung
+  std::map<std::string, std::int64_t> past_;                // by trial: the last rung that it was let past, by this run
+  std::map<std::string, Begun> begun_;                      // by trial
+  std::size_t trials_ = 0, ended_ = 0;                      // that are to be trained; of them
+  double began_ = 0;                                        // Unix seconds
   double useful_ = 0, failed_ = 0, lost_ = 0, crashed_ = 0;  // seconds of trials that are not in work any more
   double beat_ = 0, synced_ = 0;                             // seconds_now() of the last ones
 };

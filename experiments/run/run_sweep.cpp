@@ -188,6 +188,9 @@ class SweepRunner {
       ++left;
     }
     if (left == 0) return;
+    if (options_.trials_per_device > 1 && !uses_gpus()) {
+      console_.line("note --trials-per-device is for trials on GPUs; on a CPU each process trains one at a time");
+    }
     console_.begin(left, cost, static_cast<std::size_t>(at_a_time));
     const auto plural = [](int count) { return count == 1 ? "" : "s"; };
     const std::string crew = world_.size() > 1    ? fmt::format("on {} ranks", world_.size())

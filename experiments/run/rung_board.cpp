@@ -81,6 +81,7 @@ std::optional<std::size_t> RungBoard::claim() {
 
 std::vector<RungDecision> RungBoard::decisions() {
   std::vector<RungDecision> all = std::exchange(let_past_, {});
+  if (!arrived_.empty()) table_.next();
   std::erase_if(arrived_, [&](RungTable::Step at) {
     if (table_.target(at.trial) != at.rung) return true;  // it goes on
     if (!table_.stays(at)) return false;
@@ -92,6 +93,7 @@ std::vector<RungDecision> RungBoard::decisions() {
 
 std::vector<RungDecision> RungBoard::stopped() {
   std::vector<RungDecision> all;
+  table_.next();
   for (const auto& [name, trial] : by_name_) {
     const auto rung = table_.target(trial);
     if (rung && table_.stays({trial, *rung})) all.push_back(table_.decision({trial, *rung}, false));

@@ -197,8 +197,7 @@ std::optional<RungTable::Step> RungTable::next() {
   return found;
 }
 
-bool RungTable::stays(Step at) {
-  next();  // which decides about every rung, those below before those above
+bool RungTable::stays(Step at) const {
   const State& state = states_[at.trial];
   if (!state.arrived[at.rung] || state.promoted != at.rung || state.finished) return false;
   const bool at_once = rule_.kind == StopRule::Kind::Asha || rule_.kind == StopRule::Kind::Median;

@@ -48,7 +48,8 @@ class RungTable {
   std::optional<Step> next();
 
   // Of one that has come to this rung, by what is known now. It stays: the rule has decided, and whoever goes on has been let past.
-  bool stays(Step at);
+  // Asked behind next(), which decides about every rung, those below before those above.
+  bool stays(Step at) const;
   RungDecision decision(Step at, bool promoted) const;
 
   const Contestant& contestant(std::size_t trial) const { return contestants_[trial]; }

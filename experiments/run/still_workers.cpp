@@ -1,6 +1,7 @@
 #include "experiments/run/still_workers.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "core/clock.h"
 #include "distributed/node_peers.h"
@@ -22,6 +23,8 @@ std::vector<StillWorkers::Change> StillWorkers::look(std::span<const pid_t> proc
     if (one.process <= 0) continue;
     const char letter = state_of_process(one.process).letter;
     const bool stands = letter == 'T' || letter == 't';
+    // One that has been killed ends, and does not go on; of another nothing is known now.
+    if (!stands && std::string_view("RSDI").find(letter) == std::string_view::npos) continue;
     one.seconds = stands ? one.seconds + step : 0;
     if (one.told == (stands && one.seconds > patience_)) continue;
     one.told = !one.told;

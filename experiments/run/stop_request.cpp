@@ -16,21 +16,20 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void note_signal(int) { told.store(true); }
 
-// Kernels of oneDNN put memory of the heap in the place of the stack while they compute. What the system stores of the
-// processor when a signal comes would be written over whatever lies below, so handlers have memory of their own.
-void use_own_stack() {
-  alignas(64) static std::array<std::byte, 64 * 1024> memory;
+}  // namespace
+
+SignalStack::SignalStack() : memory_(64 * 1024) {
   stack_t stack = {};
-  stack.ss_sp = memory.data();
-  stack.ss_size = memory.size();
-  sigaltstack(&stack, nullptr);
+  stack.ss_sp = memory_.data();
+  stack.ss_size = memory_.size();
+  sigaltstack(&stack, &before_);
 }
 
-}  // namespace
+SignalStack::~SignalStack() { sigaltstack(&before_, nullptr); }
 
 void catch_stop_signals() {
   told.store(false);
-  use_own_stack();
+  thread_local const SignalStack own;
   for (const int signal : kStopSignals) {
     struct sigaction action = {};
     if ((signal == SIGHUP || signal == SIGINT) && sigaction(signal, nullptr, &action) == 0 &&

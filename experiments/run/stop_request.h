@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <vector>
 
 #include "distributed/communicator.h"
 
@@ -12,6 +14,21 @@ namespace winnow {
 // From here on TERM, USR1, USR2, XCPU, HUP and INT set a flag instead of ending the process; INT only once, so that a
 // second Ctrl-C ends it at once. HUP and INT stay ignored where they were (nohup, jobs in the background).
 void catch_stop_signals();
+
+// Memory of this thread's own for handlers of signals, as long as it lives: kernels of oneDNN put memory of the heap in the place
+// of the stack while they compute, and what the system stores of the processor would be written over whatever lies below; and a
+// stack that has overflown has no room for it.
+class SignalStack {
+ public:
+  SignalStack();
+  ~SignalStack();
+  SignalStack(const SignalStack&) = delete;
+  SignalStack& operator=(const SignalStack&) = delete;
+
+ private:
+  std::vector<std::byte> memory_;
+  stack_t before_ = {};
+};
 
 // While one lives, threads that are started leave these signals to the others: their handlers' memory is that of one thread.
 class StopSignalsBlocked {

@@ -34,6 +34,7 @@ void TrialLanes::run(const AtOnce& at_once, std::span<const double> step_costs, 
 
 void TrialLanes::train(int lane, GpuShare* share, LaneMeter* meter) {
   SharedBoard::Entry& entry = job_.entries[static_cast<std::size_t>(lane)];
+  const SignalStack stack;  // a crash here is noted, too
   try {
     const auto self = make_self();
     const Links links = job_.links();

@@ -67,7 +67,8 @@ void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std
   try {
     draw_and_train(*draw, group, how, last);
   } catch (const RanksLost& error) {
-    if (last) note_crash(*last, error);
+    // Of a trial of this rank alone no rank is gone.
+    if (last && group.size() > 1) note_crash(*last, error);
     throw;
   }
 }
@@ -119,7 +120,7 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
 void TrialRunner::tell_decisions() {
   if (!board_) return;
   for (const RungDecision& decision : board_->decisions()) {
-    job_.news.tell({.at = decision.trial, .decision = decision});
+    own_.news.tell({.at = decision.trial, .decision = decision});
   }
 }
 

@@ -196,7 +196,7 @@ const Schema& site_settings() {
            "which trains on all cores or GPUs of its node"},
       site_count("array_limit", "0", 0, "", "tasks that one array may have here; 0: what Slurm says"),
       site_count("at_once", "0", 0, "", "tasks that run at a time; 0: as many as Slurm starts"),
-      site_count("crashes", "3", 0, "", "crashes after which a shard is still started again"),
+      site_count("crashes", "4", 0, "", "crashes after which a shard is still started again"),
       site_count("ask_every", "5", 0, "s", "least time between two questions to Slurm about one folder of results")};
   return schema;
 }

@@ -60,15 +60,16 @@ def let_past(out):
 
 def told(out):
     """By all journals together: who was let past which rungs, and the last word on everybody else."""
-    promoted, last = set(), {}
+    promoted, past, stays = set(), {}, {}
     for path in sorted((out / "journal").glob("*.jnl")):
         for record in records(path):
             if record["kind"] == "promoted":
                 assert 1 <= record["place"] <= record["of"] and ("median" in record) <= record["rule"].startswith("median"), record
                 promoted.add(f"{record['trial']}.{record['rung']}.up")
             if record["kind"] in ("promoted", "stopped"):
-                last[f"{record['trial']}.h5"] = record["kind"], record["rung"]
-    return promoted, {name: rung for name, (kind, rung) in last.items() if kind == "stopped"}
+                rungs, name = past if record["kind"] == "promoted" else stays, f"{record['trial']}.h5"
+                rungs[name] = max(rungs.get(name, 0), record["rung"])
+    return promoted, {name: rung for name, rung in stays.items() if rung > past.get(name, 0)}
 
 
 def the_rest(out, full):

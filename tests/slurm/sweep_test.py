@@ -5,6 +5,7 @@ The real program on two ranks through slurm/array.sbatch.in in a real Slurm. Wha
 where it was saved, and all results are those of a sweep that nobody disturbed. Without Slurm the test counts as skipped.
 """
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -133,7 +134,11 @@ class Sweeps(Case):
         return found
 
     def heartbeats(self):
-        return {path: json.loads(path.read_text()) for path in (self.out / "running").glob("*.json")}
+        beats = {}
+        for path in (self.out / "running").glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # its trial has just ended
+                beats[path] = json.loads(path.read_text())
+        return beats
 
     def at_work(self):
         """Both ranks by their numbers, or nothing before they have begun with a trial."""
@@ -300,8 +305,9 @@ class Sweeps(Case):
 
         names = set()
         for start in range(3):
-            self.until(f"start {start} has the trial in work", at_fault, timeout=LIMIT)
-            (beat,) = at_fault()
+            seen = []
+            self.until(f"start {start} has the trial in work", lambda: seen.extend(at_fault()) or seen, timeout=LIMIT)
+            beat = seen[0]
             names.add(beat["name"])
             os.kill(beat["process"], signal.SIGSEGV)
             self.slurm.wait(f"{job}_0", {"PENDING"}, START + 60, start + 1)
