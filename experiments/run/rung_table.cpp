@@ -201,7 +201,8 @@ bool RungTable::stays(Step at) const {
   const State& state = states_[at.trial];
   if (!state.arrived[at.rung] || state.promoted != at.rung || state.finished) return false;
   const bool at_once = rule_.kind == StopRule::Kind::Asha || rule_.kind == StopRule::Kind::Median;
-  return rung(at).candidates.empty() && (at_once || is_complete(groups_[state.group], at.rung));
+  const Group& group = groups_[state.group];
+  return group.rungs[at.rung].candidates.empty() && (at_once || is_complete(group, at.rung));
 }
 
 RungDecision RungTable::decision(Step at, bool promoted) const {
