@@ -105,11 +105,11 @@ std::vector<std::string> PosixFiles::names(const Path& folder) {
 
 std::optional<Files::Stamp> PosixFiles::stamp(const Path& path) {
   struct stat about {};
-  if (::stat(path.c_str(), &about) != 0) {
+  while (::stat(path.c_str(), &about) != 0) {
     if (errno != ENOENT && errno != ENOTDIR) io_error(path, "look at", errno);
-    // The name is taken all the same, and nothing could be published under it.
-    if (::lstat(path.c_str(), &about) == 0) fail(ErrorKind::Input, "{}: is a link to nothing", path.string());
-    return std::nullopt;
+    if (::lstat(path.c_str(), &about) != 0) return std::nullopt;
+    // The name is taken all the same, and nothing could be published under it. What is no link came between the two looks.
+    if (S_ISLNK(about.st_mode)) fail(ErrorKind::Input, "{}: is a link to nothing", path.string());
   }
   return Stamp{static_cast<std::uint64_t>(about.st_size), about.st_ino, nanoseconds(about.st_mtim),
                nanoseconds(about.st_ctim), S_ISDIR(about.st_mode)};

@@ -76,16 +76,20 @@ INSTANTIATE_TEST_SUITE_P(Trials, DeviceMemory,
 // In a thread of its own, which takes the stream and its memory with it.
 TEST(MemoryOfTheLastTrial, MakesRoomWhateverIsMissing) {
   emulator::reset();
-  const TrialSpec spec = spec_of("{name: dense}", "epochs: 1, batch: 64, lr: 0.05, precision: f32, eval_batch: 64");
+  // Of another shape each time, since a trial of the same one takes no memory at all.
+  const auto spec = [](int nth) {
+    return spec_of("{name: dense}", nth % 2 == 0 ? "epochs: 1, batch: 64, lr: 0.05, precision: f32, eval_batch: 64"
+                                                 : "epochs: 1, batch: 32, lr: 0.05, precision: f32, eval_batch: 32");
+  };
   int missing = 0;
   std::thread([&] {
     const auto self = make_self();
     RunTrialOptions options;
     options.gpu = 0;
-    EXPECT_EQ(run_trial(spec, *self, options).reason, "");
+    EXPECT_EQ(run_trial(spec(0), *self, options).reason, "");
     for (int nth = 1; nth < 100; ++nth) {
       fail_allocation(nth);
-      EXPECT_EQ(run_trial(spec, *self, options).reason, "") << "allocation " << nth;
+      EXPECT_EQ(run_trial(spec(nth), *self, options).reason, "") << "allocation " << nth;
       if (was_to_come(nth)) break;
       ++missing;
     }
@@ -96,8 +100,13 @@ TEST(MemoryOfTheLastTrial, MakesRoomWhateverIsMissing) {
 
 TEST(MemoryOfTheLastTrial, MakesRoomForTheRanksOfAGroup) {
   constexpr int kRanks = 2;
-  TrialSpec spec = spec_of("{name: rigl, density: 0.2}", "epochs: 1, batch: 64, lr: 0.05, eval_batch: 64");
-  spec.ranks = kRanks;
+  const auto spec = [](int nth) {
+    TrialSpec one =
+        spec_of("{name: rigl, density: 0.2}", nth % 8 < 4 ? "epochs: 1, batch: 64, lr: 0.05, eval_batch: 64"
+                                                          : "epochs: 1, batch: 32, lr: 0.05, eval_batch: 32");
+    one.ranks = kRanks;
+    return one;
+  };
   machine_of(kRanks);
   int missing = 0;
   EXPECT_EQ(on_ranks(kRanks,
@@ -106,12 +115,12 @@ TEST(MemoryOfTheLastTrial, MakesRoomForTheRanksOfAGroup) {
                        RunTrialOptions options;
                        options.devices = &devices;
                        options.gpu = comm.rank();
-                       run_trial(spec, comm, options);
+                       run_trial(spec(4), comm, options);
                        for (int nth = 1; nth < 100; nth += 4) {
                          if (comm.rank() == 0) fail_allocation(nth);
                          std::uint64_t was[] = {0};
                          comm.all_reduce_max(was);
-                         EXPECT_EQ(run_trial(spec, comm, options).reason, "") << "allocation " << nth;
+                         EXPECT_EQ(run_trial(spec(nth), comm, options).reason, "") << "allocation " << nth;
                          if (comm.rank() == 0) was[0] = was_to_come(nth) ? 1 : 0;
                          comm.all_reduce_max(was);
                          if (was[0] != 0) break;
