@@ -262,7 +262,7 @@ class SubmitVerb {
     to << fmt::format(
         "{}  {}, {} done; {} to train in {} of {}, about {} each ({})\n", request_.sweep,
         counted(trials().size(), "trial"), plan_.totals().done, left, counted(choice_->wanted().size(), "shard"),
-        request_.shards, duration_text(choice_->load().mean),
+        request_.shards, duration_text(plan_.totals().seconds / request_.shards),
         measured > 0 ? fmt::format("by {}", counted(measured, "finished trial")) : "by the speed of a core here");
     say_notes(to);
   }

@@ -134,7 +134,7 @@ class Planner {
   }
 
   SweepPlan plan_;
-  Estimator estimator_;
+  Estimator estimator_{machine_speed()};
   std::map<std::string, std::uint32_t> phases_;
 };
 

@@ -101,7 +101,7 @@ const TrialEstimate& Estimator::operator()(const TrialSpec& spec) {
   constexpr std::size_t kMostRemembered = 4096;
   if (known_.size() >= kMostRemembered) known_.clear();
   const auto [place, is_new] = known_.try_emplace(cost_key(spec));
-  if (is_new) place->second = estimate(spec);
+  if (is_new) place->second = estimate(spec, core_);
   return place->second;
 }
 

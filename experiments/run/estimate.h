@@ -32,14 +32,17 @@ struct TrialEstimate {
   std::vector<Phase> phases = {};                 // training runs, and the work between them
 };
 
-TrialEstimate estimate(const TrialSpec& spec, const MachineSpeed& core = machine_speed());
+// `core`: what computes it; costs by which trials are ordered and dealt out are those of the reference.
+TrialEstimate estimate(const TrialSpec& spec, const MachineSpeed& core = kReferenceSpeed);
 
 // The same for the trials of a sweep: those that differ in rates alone are estimated once. For one thread.
 class Estimator {
  public:
+  explicit Estimator(const MachineSpeed& core = kReferenceSpeed) : core_(core) {}
   const TrialEstimate& operator()(const TrialSpec& spec);  // good until the next call
 
  private:
+  MachineSpeed core_;
   std::unordered_map<std::string, TrialEstimate> known_;  // by cost_key
 };
 

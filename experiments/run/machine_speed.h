@@ -14,4 +14,7 @@ struct MachineSpeed {
 
 const MachineSpeed& machine_speed();
 
+// A core with AVX-512 that many know: for what compares trials, and has to be the same each time and on every machine.
+inline constexpr MachineSpeed kReferenceSpeed{.flops_f32 = 2e11, .flops_bf16 = 3.3e11, .bytes = 1e10};
+
 }  // namespace winnow
