@@ -204,7 +204,8 @@ def of_several_in_a_process_that_crashed_none_is_blamed(folder, sweep, _):
             seen |= suspects
         time.sleep(0.01)
     code, _, err = ended(job)
-    assert code == 0 and "4 trained, 0 diverged, 0 failed" in err and seen == trials, f"{seen}\n{err}"
+    # Those of the other rank may have come to their end before the launcher ended it.
+    assert code == 0 and " 0 diverged, 0 failed" in err and seen == trials, f"{seen}\n{err}"
     assert digests(out) == expected and not list(out.glob("checkpoints/*/*.crash"))
 
 
