@@ -72,7 +72,7 @@ void Optimizer::take(UpdateGraph update) {
   Places places = places_of(update, params_);
   update_.reset();
   update_ = kept().find(update.graph(), places.bindings, [&] {
-    Mirrored factors({DType::F32}, {static_cast<std::int64_t>(masks_.size())}, context_.stream());
+    Mirrored factors(DType::F32, {static_cast<std::int64_t>(masks_.size())}, context_.stream());
     std::vector<Binding> bindings = places.bindings;
     for (std::size_t u = 0; u < masks_.size(); ++u) {
       bindings.push_back({update.updates()[u].rate, factors.memory().as<float>() + u});
