@@ -31,13 +31,13 @@ namespace {
 
 // Of the trials in hand, each at a place that its watch has taken. A note belongs to whoever exchanges it for something else, and a
 // crashing thread gives none back.
-struct Place {
+struct WatchedPlace {
   std::atomic<bool> taken{false};
   std::atomic<const CrashWatch::Note*> note{nullptr};
 };
 static_assert(std::atomic<const CrashWatch::Note*>::is_always_lock_free);
 constexpr std::size_t kMostAtOnce = 256;  // of those beyond no note is left
-std::array<Place, kMostAtOnce> places;
+std::array<WatchedPlace, kMostAtOnce> watched_places;
 std::atomic<int> leaving_notes{0};  // threads that may be writing some
 std::array<struct sigaction, kCrashSignals.size()> before_crash;
 
@@ -62,7 +62,7 @@ extern "C" void note_crash_of_process(int signal) {
   std::size_t which = 0;
   while (kCrashSignals[which] != signal) ++which;
   ++leaving_notes;
-  for (Place& place : places) {
+  for (WatchedPlace& place : watched_places) {
     const CrashWatch::Note* note = place.note.exchange(nullptr);
     if (note != nullptr && note->process == ::getpid()) leave(*note, note->texts[which]);
   }
@@ -94,17 +94,17 @@ void catch_crashes() {
 
 CrashWatch::CrashWatch(std::filesystem::path note, std::int64_t step, std::filesystem::path mark, CrashOf of)
     : path_(std::move(note)), mark_(std::move(mark)), of_(of), place_(0) {
-  while (place_ < places.size() && places[place_].taken.exchange(true)) ++place_;
+  while (place_ < watched_places.size() && watched_places[place_].taken.exchange(true)) ++place_;
   saved(step);
 }
 
 CrashWatch::~CrashWatch() {
   put(nullptr);
-  if (place_ < places.size()) places[place_].taken = false;
+  if (place_ < watched_places.size()) watched_places[place_].taken = false;
 }
 
 void CrashWatch::put(std::unique_ptr<const Note> note) {
-  if (place_ < places.size()) note.reset(places[place_].note.exchange(note.release()));
+  if (place_ < watched_places.size()) note.reset(watched_places[place_].note.exchange(note.release()));
 }
 
 void CrashWatch::saved(std::int64_t step) {
