@@ -32,9 +32,9 @@ class RunJournal {
 
   // `trial`: the name of the one that the news are of.
   void hear(const std::string& trial, const TrialNews& news);
-  // `crashed`: its process, by itself; else somebody ended it.
   // That a trial stays at a rung is written once, however many say so.
   void decided(const std::string& trial, const RungDecision& decision);
+  // `crashed`: its process, by itself; else somebody ended it.
   void given_back(const std::string& trial, const std::string& why, bool crashed);
   void tick();  // a beat, if it is time for one
   void end(int code);
