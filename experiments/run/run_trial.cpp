@@ -176,8 +176,12 @@ void end_if_lost(const RunTrialOptions& options, const std::string& reason) {
   if (!options.gpu) return;
   try {
     worker_programs(options.gpu).stream()->wait();
-  } catch (const std::exception&) {
-    throw DeviceLost(ErrorKind::Unavailable, fmt::format("GPU {}: {}", *options.gpu, reason));
+  } catch (const std::exception& error) {
+    // A library whose launch met the fault only says that it could not launch: what the GPU itself says is the cause.
+    const std::string_view said = error.what();
+    const bool told = reason.find(said.substr(said.rfind(": ") + 1)) != std::string::npos;
+    throw DeviceLost(ErrorKind::Unavailable,
+                     fmt::format("GPU {}: {}{}", *options.gpu, reason, told ? "" : fmt::format("; then {}", said)));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -246,6 +247,33 @@ TEST_F(Gpus, AFaultOfTheDeviceIsToldFromAFailureOfTheTrial) {
     EXPECT_EQ(result.outcome, Outcome::Failed);
     EXPECT_EQ(result.reason, "something of the host");
   }).join();
+}
+
+// A library that meets it first knows no more than that it could not launch.
+TEST_F(Gpus, AFaultOfTheDeviceIsSaidAsTheDeviceSaysIt) {
+  const TrialSpec spec = spec_of("{name: dense}", "epochs: 1, batch: 32, lr: 0.05, precision: f32");
+  std::string said;
+  std::thread([&] {
+    const auto self = make_self();
+    std::atomic<bool> struck = false;
+    emulator::before_launches([&] {
+      if (struck.exchange(true)) return;
+      emulator::fail_device(0, cudaErrorIllegalAddress);
+      emulator::fail("cublasLtMatmul", 1, cudaErrorLaunchFailure);
+    });
+    RunTrialOptions options;
+    options.gpu = 0;
+    try {
+      run_trial(spec, *self, options);
+    } catch (const DeviceLost& lost) {
+      said = lost.what();
+    }
+    emulator::before_launches({});
+  }).join();
+  emulator::reset();
+  EXPECT_EQ(said.find("GPU 0: cublasLtMatmul: "), 0) << said;
+  EXPECT_NE(said.find("; then "), std::string::npos) << said;
+  EXPECT_NE(said.find("an illegal memory access was encountered"), std::string::npos) << said;
 }
 
 TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {

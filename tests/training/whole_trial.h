@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -18,10 +19,11 @@
 
 namespace winnow::test {
 
-// The first trial of a sweep file with this text.
+// The first trial of a sweep file with this text. Any thread.
 inline TrialSpec spec_in(const std::string& text) {
-  const auto path =
-      std::filesystem::path(::testing::TempDir()) / ("winnow-trial-" + std::to_string(getpid()) + ".yaml");
+  static std::atomic<int> calls{0};
+  const auto path = std::filesystem::path(::testing::TempDir()) /
+                    ("winnow-trial-" + std::to_string(getpid()) + "-" + std::to_string(calls++) + ".yaml");
   std::ofstream(path) << text;
   const Sweep sweep = load_sweep(path, catalog(), {.check = check_trial});
   std::filesystem::remove(path);
