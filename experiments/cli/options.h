@@ -31,8 +31,6 @@ std::filesystem::path default_place();  // where none was given
 // A number of threads or processes, `least` to what one machine can use and is sure to start. Error{Usage} for others.
 int count_of(const boost::program_options::variables_map& given, const char* option, int least);
 
-// Parts of a sweep for jobs that know nothing of each other.
-inline constexpr int kMostShards = 100'000;
 // Of --deal; empty: not given. Error{Usage} for what cannot be one.
 std::string deal_name(const boost::program_options::variables_map& given);
 

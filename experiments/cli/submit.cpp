@@ -29,7 +29,6 @@ namespace po = boost::program_options;
 using Strings = std::vector<std::string>;
 
 constexpr std::int64_t kUsualArraySize = 1001;  // Slurm's own default
-constexpr int kMostParts = 100'000;
 
 // As jobs find it: by name where that is this program, else where it lies.
 std::string program_for_jobs() {
@@ -93,8 +92,8 @@ class SubmitVerb {
     if (plan_.sweep.stop) asked_shards_ = 1;  // all that compete are trained by one job
     if (!given.contains("shards")) return;
     const int shards = given["shards"].as<int>();
-    if (shards < 1 || shards > kMostParts)
-      fail(ErrorKind::Usage, "--shards must be 1 to {}, is {}", kMostParts, shards);
+    if (shards < 1 || shards > kMostShards)
+      fail(ErrorKind::Usage, "--shards must be 1 to {}, is {}", kMostShards, shards);
     if (plan_.sweep.stop && shards > 1) {
       fail(ErrorKind::Usage, "a sweep with a rule that stops trials ({}) is for one job, and not for --shards {}",
            plan_.sweep.stop->text(), shards);
@@ -191,7 +190,7 @@ class SubmitVerb {
     words.insert(words.end(), run_options_.begin(), run_options_.end());
     std::string text;
     for (const std::string& word : words) text += shell_quoted(word) + " ";
-    return text + fmt::format("--shard \"$SHARD/{}\" --deal {}", request_.shards, request_.deal);
+    return text + fmt::format("--shard \"$SHARD/{}\" --deal {}", request_.shards, shell_quoted(request_.deal));
   }
 
   // Every start of this folder's jobs in the last two weeks: what was before is of other times, and a long answer.

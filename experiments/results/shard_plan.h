@@ -14,6 +14,9 @@
 
 namespace winnow {
 
+// Parts of a sweep for jobs that know nothing of each other.
+inline constexpr int kMostShards = 100'000;
+
 struct ShardPlan {
   std::vector<int> shard_of;  // by trial
   std::vector<double> costs;  // by trial: expected seconds, of one rank, of what was to be done; 0: it was done

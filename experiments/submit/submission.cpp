@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/shard_plan.h"
 #include "experiments/submit/index_list.h"
 
 namespace winnow {
@@ -58,6 +59,16 @@ Submission parse_intent(const Json& json) {
   return submission;
 }
 
+// A record is of whoever may write into the folder, and what it says goes into scripts and names of files. These are the only
+// texts of it that do.
+bool is_sound(const Submission& one) {
+  constexpr std::string_view kOfNames = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return is_deal_name(one.deal) && !one.job_name.empty() && one.job_name.front() != '-' &&
+         one.job_name.find_first_not_of(kOfNames) == std::string::npos && one.shards >= 1 &&
+         one.shards <= kMostShards && one.offset >= 0 && !one.indices.empty() &&
+         one.indices.back() < one.shards - one.offset;
+}
+
 constexpr std::array<std::pair<Submission::State, const char*>, 3> kAnswers = {
     {{Submission::State::Submitted, "submitted"},
      {Submission::State::Refused, "refused"},
@@ -84,7 +95,7 @@ std::vector<Submission> read_submissions(Files& files, const std::filesystem::pa
     try {
       Submission& submission = all.emplace_back(parse_intent(parse_record(files, path)));
       const auto answer = record_of(out, submission.number, kAnswerEnding);
-      const bool whole = record_of(out, submission.number, kIntentEnding) == path && !submission.indices.empty() &&
+      const bool whole = record_of(out, submission.number, kIntentEnding) == path && is_sound(submission) &&
                          (!files.exists(answer) || take_answer(parse_record(files, answer), submission));
       if (whole) continue;
     } catch (const nlohmann::json::exception&) {

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 
 #include "core/error.h"
+#include "experiments/results/shard_plan.h"
 #include "tests/results/faulty_files.h"
 #include "tests/submit/fake_slurm.h"
 #include "tests/temporary_folder.h"
@@ -33,6 +36,7 @@ std::vector<Submission> submit_missing(Files& files, const std::filesystem::path
   SubmitRequest request{.out = out,
                         .sweep = "s",
                         .plan = "p",
+                        .deal = "d",
                         .shards = kShards,
                         .arrays = split_shards(wanted, 3, 100),
                         .site = site,
@@ -113,6 +117,7 @@ TEST(Submitter, OfTwoThatSubmitAtTheSameTimeOneIsRefused) {
   SubmitRequest request{.out = out.path(),
                         .sweep = "s",
                         .plan = "p",
+                        .deal = "d",
                         .shards = kShards,
                         .arrays = {{0, {0, 1}}},
                         .site = site,
@@ -132,6 +137,7 @@ TEST(Submitter, WhoStoodStillBeforeSbatchSubmitsNothing) {
   SubmitRequest request{.out = out.path(),
                         .sweep = "s",
                         .plan = "p",
+                        .deal = "d",
                         .shards = 1,
                         .arrays = {{0, {0}}},
                         .site = site,
@@ -177,6 +183,7 @@ Submission submitted_by(std::int64_t user_id, Submission::State state, std::int6
   one.number = 1;
   one.job_name = "s-of-another";
   one.plan = "p";
+  one.deal = "d";
   one.indices = {0, 1};
   one.shards = 2;
   one.user = user_id < 0 ? "" : "ada";
@@ -256,12 +263,53 @@ TEST(Submissions, AreInTheOrderOfTheirNumbersBeyondFourDigits) {
   const SubmitRequest request{.out = out.path(),
                               .sweep = "s",
                               .plan = "p",
+                              .deal = "d",
                               .shards = 1,
                               .arrays = {{0, {0}}},
                               .site = site,
                               .launch = "",
                               .command = "winnow run"};
   EXPECT_EQ(Submitter(files, slurm, [] { return kNow; }).submit(request, before).at(0).number, 10002);
+}
+
+// What stands in a folder may be another user's, and goes into scripts and names of files.
+TEST(Submissions, OfStrangersGoIntoNoScriptUnlessTheyAreNamesAndNumbers) {
+  using Change = std::function<void(Submission&)>;
+  const auto read_with = [](const Change& change) {
+    TemporaryFolder out;
+    PosixFiles files;
+    Submission one = submitted_by(0, Submission::State::Uncertain, 0);
+    change(one);
+    EXPECT_TRUE(write_intent(files, out.path(), one));
+    return read_submissions(files, out.path());
+  };
+  EXPECT_EQ(read_with([](Submission&) {}).size(), 1u);
+  EXPECT_EQ(read_with([](Submission& one) { one.deal = std::string(64, 'd'); }).size(), 1u);
+  EXPECT_EQ(read_with([](Submission& one) { one.shards = kMostShards; }).size(), 1u);
+  const auto refused = [&](const Change& change) {
+    try {
+      read_with(change);
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::Input &&
+             std::string_view(error.what()).ends_with("is damaged, or its answer is");
+    }
+    return false;
+  };
+  for (const std::string& deal : std::vector<std::string>{"", "x; touch /tmp/x; echo", "../../x", "$(id)", "a b", "d\n",
+                                                          ".", std::string(65, 'd')}) {
+    EXPECT_TRUE(refused([&](Submission& one) { one.deal = deal; })) << deal;
+  }
+  for (const std::string& name : std::vector<std::string>{"", "-p", "--all", "a|b", "a b", "$(id)", "a\nb", "a/b"}) {
+    EXPECT_TRUE(refused([&](Submission& one) { one.job_name = name; })) << name;
+  }
+  for (const int shards : {0, -1, kMostShards + 1, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+    EXPECT_TRUE(refused([&](Submission& one) { one.shards = shards; })) << shards;
+  }
+  for (const int offset : {-1, kShards, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+    EXPECT_TRUE(refused([&](Submission& one) { one.offset = offset; })) << offset;
+  }
+  EXPECT_TRUE(refused([](Submission& one) { one.indices = {kShards}; }));
+  EXPECT_TRUE(refused([](Submission& one) { one.indices = {}; }));
 }
 
 TEST(KnownJobs, SlurmIsAskedNoMoreOftenThanASiteWants) {
