@@ -11,6 +11,7 @@
 #include "distributed/launch.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/exit_file.h"
+#include "experiments/run/terminal_text.h"
 
 namespace {
 
@@ -32,7 +33,11 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (!args.empty() && (winnow::is_run(args.front()) || args.front() == "bench")) let_threads_sleep(argv);
-  const int code = winnow::run_command_line(args, std::cout, std::cerr);
+  int code = 0;
+  {
+    const winnow::TerminalText out(std::cout, STDOUT_FILENO), err(std::cerr, STDERR_FILENO);
+    code = winnow::run_command_line(args, std::cout, std::cerr);
+  }
   const bool ran = !args.empty() && winnow::is_run(args.front()) && winnow::read_launch().rank == 0;
   if (code != 0 || ran) winnow::note_exit_code(code);
   return code;

@@ -17,6 +17,7 @@
 #include "experiments/report/text_table.h"
 #include "experiments/results/status.h"
 #include "experiments/run/terminal.h"
+#include "experiments/run/terminal_text.h"
 #include "experiments/submit/submission.h"
 #include "experiments/text.h"
 
@@ -67,7 +68,7 @@ void print_running(const Screen& screen, const SweepStatus& s) {
   for (const RunningTrial& t : s.running) {
     if (table.rows() == kListedItems) break;
     const Progress& p = t.progress;
-    const double share = p.steps > 0 ? static_cast<double>(p.step) / static_cast<double>(p.steps) : 0;
+    const double share = p.steps > 0 ? std::min(1.0, static_cast<double>(p.step) / static_cast<double>(p.steps)) : 0;
     const auto left = seconds_left_of(t, s.mean_seconds);
     const auto saved = s.saved.find(t.name);
     const std::string cells[] = {
@@ -222,7 +223,7 @@ void watch(const Screen& screen, const std::filesystem::path& place, bool all, b
       write_json_line(text, status_json(files, place, status));
     } else {
       print_part({text, screen.terminal}, files, place, status, all);
-      if (screen.terminal.live) screen.out << "\033[H\033[J";
+      if (screen.terminal.live) screen.out << CursorControl{"\033[H\033[J"};
       if (!screen.terminal.live) text << "\n";
     }
     screen.out << text.str() << std::flush;

@@ -14,6 +14,7 @@
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/run/terminal.h"
+#include "experiments/run/terminal_text.h"
 #include "experiments/text.h"
 #include "experiments/verify/replay.h"
 #include "experiments/verify/verify.h"
@@ -37,7 +38,9 @@ VerifyProgress progress_on(std::ostream& err) {
     constexpr double kTellEach = 0.5;  // s
     if (done < of && seconds_now() - told < kTellEach) return;
     told = seconds_now();
-    err << (done < of ? fmt::format("\r{} of {} looked at", done, counted(of, "result")) : "\r\033[K") << std::flush;
+    err << CursorControl{done < of ? "\r" : "\r\033[K"};
+    if (done < of) err << fmt::format("{} of {} looked at", done, counted(of, "result"));
+    err << std::flush;
   };
 }
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "experiments/report/text_table.h"
+#include "experiments/run/terminal_text.h"
 #include "experiments/text.h"
 
 namespace winnow {
@@ -105,8 +106,8 @@ void Console::line(const std::string& text) {
 
 void Console::problem(const std::string& text) {
   const bool had_block = !on_screen_.empty();
-  // One write, so that lines of several processes do not mix.
-  out_ << erased() + text + "\n" << std::flush;
+  // One write of the line, so that those of several processes do not mix.
+  out_ << CursorControl{erased()} << text + "\n" << std::flush;
   if (had_block) draw();
 }
 
@@ -133,13 +134,14 @@ std::string Console::erased() {
 }
 
 void Console::draw() {
-  std::string frame = erased();
+  const std::string over = erased();
+  std::string frame;
   // The last column stays free: some terminals wrap behind it.
   const std::size_t columns = std::max<std::size_t>(terminal_.columns(), 21) - 1;
   std::vector<std::string> lines = block(columns, terminal_.rows());
   for (const std::string& text : lines) frame += text + "\n";
   on_screen_ = std::move(lines);
-  out_ << frame << std::flush;
+  out_ << CursorControl{over} << frame << std::flush;
 }
 
 double Console::images_per_second() const {
