@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <random>
 
@@ -20,6 +22,15 @@ bool process_is_gone(std::int64_t process) {
   if (process <= 0) return false;
   if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
   return state_of_process(process).letter == 'Z';
+}
+
+// Anyone who may write there can have written it, and it is calculated with.
+bool is_possible(const RunningTrial& trial) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;  // counts and Unix seconds beyond are nobody's
+  const auto& [step, steps, from, loss, accuracy, speed] = trial.progress;
+  return trial.ranks >= 1 && speed >= 0 && speed <= static_cast<double>(kMost) &&
+         std::ranges::all_of(std::array{trial.started, trial.updated, step, steps, from},
+                             [](std::int64_t number) { return number >= 0 && number <= kMost; });
 }
 
 }  // namespace
@@ -104,6 +115,11 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
     trial.progress.loss = number_in(json, "loss");
     trial.progress.test_acc = number_in(json, "test_acc");
     trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);
+    if (!is_possible(trial)) {
+      trial = RunningTrial();
+      trial.name = name;
+      trial.stale = true;
+    }
   } catch (const nlohmann::json::exception&) {
     trial.stale = true;
   } catch (const Error& error) {

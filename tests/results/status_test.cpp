@@ -161,6 +161,35 @@ TEST(Notes, OfAnotherJsonTypeAreDamagedAndNoBug) {
   }
 }
 
+TEST(Status, AHeartbeatOfNumbersThatNobodyHasIsAStaleOneWithoutThem) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const std::int64_t now = unix_now();
+  const auto read = [&](const std::string& field, const std::string& value) {
+    nlohmann::json record = {{"updated", now}, {"ranks", 2}, {"step", 3}, {"steps", 10}, {"label", "dense"}};
+    record[field] = nlohmann::json::parse(value);
+    files.replace(Layout(folder.path()).progress("t-r0"), record.dump());
+    return read_running(files, folder.path(), now).at(0);
+  };
+  EXPECT_FALSE(read("from", "0").stale);
+  for (const auto& [field, value] :
+       std::vector<std::pair<std::string, std::string>>{{"ranks", "-2147483648"},
+                                                        {"ranks", "0"},
+                                                        {"step", "-1"},
+                                                        {"steps", "9223372036854775807"},
+                                                        {"from", "-1"},
+                                                        {"updated", "-9223372036854775808"},
+                                                        {"updated", "9223372036854775807"},
+                                                        {"started", "-1"},
+                                                        {"images_per_second", "1e300"},
+                                                        {"images_per_second", "-1"}}) {
+    const RunningTrial trial = read(field, value);
+    EXPECT_TRUE(trial.stale) << field << " " << value;
+    EXPECT_EQ(trial.name, "t-r0");
+    EXPECT_EQ(std::pair(trial.ranks, trial.progress.steps), std::pair(1, std::int64_t{0})) << field << " " << value;
+  }
+}
+
 // Most notes are read by a short way of their own; however a note is spelled, it says the same.
 TEST(Notes, SayTheSameHoweverTheyAreSpelled) {
   TemporaryFolder folder;
