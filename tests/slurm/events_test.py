@@ -17,6 +17,7 @@ import cluster
 import side_by_side
 from case import SRUN, START, Case
 
+MPIRUN = "mpirun -n 2"
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -49,13 +50,14 @@ class Trial(Case):
 
 class Events(Trial):
     # JobRequeue=0, as at some sites: a job that may be requeued has to say so.
-    options = dict(nodes=6, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
+    options = dict(nodes=7, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
         "normal": "Nodes=node[0-1] Default=YES PriorityTier=1 PreemptMode=OFF",
         "graceful": "Nodes=node2 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden": "Nodes=node3 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
         "graceful-then-broken": "Nodes=node4 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden-then-broken": "Nodes=node5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
-        "urgent": "Nodes=node[2-5] PriorityTier=10 PreemptMode=OFF",
+        "graceful-mpirun": "Nodes=node6 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
+        "urgent": "Nodes=node[2-6] PriorityTier=10 PreemptMode=OFF",
     })
 
     def test_before_the_time_limit_it_saves_and_is_requeued(self):
@@ -71,8 +73,8 @@ class Events(Trial):
         self.wait(f"{job}_0", "TIMEOUT", 180)
         self.check_stays(f"{job}_0", "TIMEOUT")
 
-    def preempt(self, partition, node):
-        job = self.submit("--steps 150", crashes=0, directives=[f"--partition={partition}"])
+    def preempt(self, partition, node, **how):
+        job = self.submit("--steps 150", crashes=0, directives=[f"--partition={partition}"], **how)
         self.running(f"{job}_0")
         urgent = self.slurm.sbatch("--partition=urgent", f"--nodelist={node}", "--exclusive", "--wrap=sleep 3")
         self.wait(urgent, "COMPLETED", START + 40)
@@ -123,6 +125,42 @@ class Events(Trial):
         self.wait(f"{job}_0", "RUNNING", START, restarts=1)
         self.slurm.command("scontrol", "update", f"JobId={job}", "Requeue=0")
         self.slurm.command("scancel", "--signal=KILL", "--full", f"{job}_0")
+
+    def test_below_mpirun_it_saves_when_told_and_is_requeued(self):
+        job = self.submit("--steps 150", launch=MPIRUN, crashes=0)
+        self.running(f"{job}_0")
+        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")  # what Slurm does before the limit
+        self.wait(f"{job}_0", "COMPLETED", 2 * START, restarts=1)
+        for rank in (0, 1):
+            self.assertEqual([event["signals"] for event in self.events("stop", rank=rank)], [["SIGUSR2"]])
+        self.check_nothing_is_lost()
+
+    def test_below_mpirun_it_is_requeued_when_preempted(self):
+        self.preempt("graceful-mpirun", "node6", launch=MPIRUN)
+
+    def test_below_mpirun_it_stays_cancelled(self):
+        job = self.submit("--steps 150", launch=MPIRUN)
+        self.running(f"{job}_0")
+        self.slurm.command("scancel", f"{job}_0")
+        self.wait(f"{job}_0", "CANCELLED", 30)
+        self.check_stays(f"{job}_0", "CANCELLED")
+
+    def test_below_mpirun_what_crashes_is_given_up(self):
+        job = self.submit("--steps 300 --last 0 --exits 139,...", launch=MPIRUN, crashes=1)
+        self.wait(f"{job}_0", "FAILED", 2 * START, restarts=1)
+        self.check_stays(f"{job}_0", "FAILED", restarts=1)
+
+    def test_without_a_launcher_it_saves_when_told_and_is_requeued_and_stays_cancelled(self):
+        job = self.submit("--steps 150", launch="", crashes=0)
+        runs = lambda start: any(event["start"] == start for event in self.events("start"))
+        self.until("it runs", lambda: runs(0))
+        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
+        self.until("it runs again", lambda: runs(1), 2 * START)
+        self.assertEqual(self.events("stop")[0]["signals"], ["SIGUSR2"])
+        self.assertEqual(self.events("start")[1]["step"], self.events("stop")[0]["step"])
+        self.slurm.command("scancel", f"{job}_0")
+        self.wait(f"{job}_0", "CANCELLED", 30)
+        self.check_stays(f"{job}_0", "CANCELLED", restarts=1)
 
     def launcher(self, nothing):
         """One that says 0 and starts nothing, so often."""

@@ -294,7 +294,7 @@ class Sweeps(Case):
         self.check_results([starts])
 
     def test_a_trial_that_crashes_each_time_is_given_up_and_the_others_are_finished(self):
-        """With as many crashes as `winnow submit` allows a shard, which is what the trial needs: no start more, and none less."""
+        """With as many crashes as such a trial needs where it is alone, one less than `winnow submit` allows a shard: no start more, and none less."""
         self.sweep = self.folder / "sweep.yaml"
         self.sweep.write_text(CRASHING)
         job = self.submit("", crashes=3)

@@ -22,7 +22,7 @@ arguments.add_argument("--exits", default="")
 arguments.add_argument("--last", type=int, default=99, help="the last rank that --exits is for")
 arguments.add_argument("--deaf", action="store_true", help="does not stop when told to")
 chosen = arguments.parse_args()
-rank = int(os.environ.get("SLURM_PROCID", "0"))
+rank = int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("SLURM_PROCID", "0"))  # below mpirun all have the script's
 start = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 name = chosen.folder / f"shard{chosen.shard}.rank{rank}"
 told = []
