@@ -2,7 +2,7 @@
 //   rate  all draw, as fast as they can
 //   busy  rank 0 is deep in a step, in which it does not call MPI, and the others draw
 //   pool  each rank is a group that trains SECONDS trials of one second
-// One line of JSON from rank 0. tests/python/two_hosts.py starts it; by hand: docs/reliability.md.
+// One line of JSON from rank 0. tests/python/two_hosts.py starts it; by hand: docs/design.md.
 #include <algorithm>
 #include <chrono>
 #include <iostream>
