@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/trial_file.h"
 
@@ -13,8 +14,9 @@ namespace {
 FailureRecord read_failure(Files& files, const std::filesystem::path& path) {
   const std::string name = path.stem().string();
   try {
-    const auto json = nlohmann::json::parse(text_of(files.read(path)));
-    return {name, json.value("reason", ""), json.value("time", ""), json.value("attempts", 1)};
+    const auto json = nlohmann::json::parse(read_text(files, path));
+    return {name, json.value("reason", ""), json.value("time", ""),
+            std::clamp(integer_in(json, "attempts", 1), 1, 1'000'000)};
   } catch (const nlohmann::json::exception&) {
     return {name, "its failure record is damaged", "", 1, true};
   } catch (const Error& error) {

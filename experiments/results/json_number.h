@@ -1,6 +1,10 @@
-// Numbers of JSON that may be absent: JSON has neither NaN nor infinity, so what has no value is null. Pure functions.
+// Numbers of JSON, which anyone may have written. They may be absent: JSON has neither NaN nor infinity, so what has no value is
+// null. Pure functions.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -15,6 +19,18 @@ inline std::optional<double> number_in(const nlohmann::json& json, const char* k
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number()) return std::nullopt;
   return found->get<double>();
+}
+
+// The nearest that T has. Json::exception where it is missing or no whole number: the library would make one of 1e80, too.
+template <class T = std::int64_t, class Json>
+T integer_in(const Json& json, const char* key) {
+  const auto& number = json.at(key).template get_ref<const typename Json::number_integer_t&>();
+  return static_cast<T>(std::clamp<std::int64_t>(number, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
+}
+// `otherwise` where it is missing.
+template <class T, class Json>
+T integer_in(const Json& json, const char* key, T otherwise) {
+  return json.contains(key) ? integer_in<T>(json, key) : otherwise;
 }
 
 }  // namespace winnow

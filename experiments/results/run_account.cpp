@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "experiments/results/journal.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 
 namespace winnow {
@@ -33,8 +34,8 @@ LiveRun live_run(const std::filesystem::path& journal, const nlohmann::json& bea
   LiveRun run;
   std::tie(run.part, run.attempt) = part_of(journal);
   run.host = beat.value("host", "");
-  run.trials = beat.value("trials", std::int64_t{0});
-  run.in_work = beat.value("in_work", std::int64_t{0});
+  run.trials = integer_in(beat, "trials", std::int64_t{0});
+  run.in_work = integer_in(beat, "in_work", std::int64_t{0});
   run.done = beat.value("done", 0.0);
   run.images_per_second = beat.value("images_per_second", 0.0);
   run.began = beat.value("began", heard);

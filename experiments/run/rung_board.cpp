@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "experiments/results/container.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/rung_claims.h"
 
@@ -52,7 +53,7 @@ void RungBoard::take_in(const nlohmann::json& record) {
     const auto trial = by_name_.find(record.at("trial").get<std::string>());
     if (trial == by_name_.end()) return;  // of another sweep under the same rule
     const auto& rungs = table_.contestant(trial->second).rungs;
-    const auto epochs = record.at("rung").get<std::int64_t>();
+    const auto epochs = integer_in(record, "rung");
     const std::string kind = record.at("kind");
     const auto rung = static_cast<std::size_t>(std::ranges::find(rungs, epochs) - rungs.begin());
     if (kind == "failed" && (epochs == 0 || rung < rungs.size())) table_.fail({trial->second, rung});

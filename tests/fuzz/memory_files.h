@@ -30,6 +30,12 @@ class MemoryFiles final : public PosixFiles {
     const std::size_t size = std::min(count, all.size());
     return {all.size(), {all.end() - static_cast<std::ptrdiff_t>(size), all.end()}};
   }
+  std::vector<std::byte> read_part(const Path& path, std::uint64_t first, std::size_t count) override {
+    const std::vector<std::byte> all = read(path);
+    const std::size_t begin = static_cast<std::size_t>(std::min<std::uint64_t>(first, all.size()));
+    const auto from = all.begin() + static_cast<std::ptrdiff_t>(begin);
+    return {from, from + static_cast<std::ptrdiff_t>(std::min(count, all.size() - begin))};
+  }
   std::optional<Stamp> stamp(const Path& path) override {
     const auto found = contents_.find(path);
     return found == contents_.end() ? std::nullopt : std::optional(Stamp{.size = found->second.size()});
