@@ -107,7 +107,7 @@ class TrialFinder {
     ShownJson notes = ShownJson::array();
     for (const std::string& file : files_.list(layout_.checkpoints(name))) {
       if (!file.ends_with(".crash")) continue;
-      auto note = parse_stranger<ShownJson>(text_of(files_.read(layout_.checkpoints(name) / file)));
+      auto note = parse_stranger<ShownJson>(read_text(files_, layout_.checkpoints(name) / file));
       if (note.is_object()) notes.push_back(std::move(note));
     }
     return notes;

@@ -83,8 +83,8 @@ class JournalTail {
     for (std::size_t i = 0; i < paths.size(); ++i) {
       const bool all = chosen_.by_name, looked_at = all || i < kNewest;
       const std::uint64_t reach = all ? ~std::uint64_t{0} : looked_at ? kFirstReach : 0;
-      const auto follower = followers_.try_emplace(paths[i], files_, paths[i], reach).first;
-      if (looked_at) take(follower->second, found);
+      const auto reader = readers_.try_emplace(paths[i], files_, paths[i], reach).first;
+      if (looked_at) take(reader->second, found);
       keep_last(found, count);
     }
     return found;
@@ -92,11 +92,11 @@ class JournalTail {
 
   std::vector<TailRecord> more() {
     for (const auto& path : journals(files_, chosen_.out)) {
-      followers_.try_emplace(path, files_, path, ~std::uint64_t{0});
+      readers_.try_emplace(path, files_, path, ~std::uint64_t{0});
     }
     std::vector<TailRecord> found;
-    for (auto& [path, follower] : followers_) {
-      if (!over_[path]) take(follower, found);
+    for (auto& [path, reader] : readers_) {
+      if (!over_[path]) take(reader, found);
     }
     sort_by_time(found);
     return found;
@@ -108,19 +108,19 @@ class JournalTail {
     sort_by_time(records);
     if (records.size() > count) records.erase(records.begin(), records.end() - static_cast<std::ptrdiff_t>(count));
   }
-  void take(JournalFollower& follower, std::vector<TailRecord>& found) {
-    for (TailRecord& record : follower.more()) {
-      if (tail_word(record, "kind") == "over") over_[follower.path()] = true;
+  void take(JournalReader& reader, std::vector<TailRecord>& found) {
+    for (TailRecord& record : reader.more(files_)) {
+      if (tail_word(record, "kind") == "over") over_[reader.path()] = true;
       const std::string trial = tail_word(record, "trial");
       if (trial.empty() || !chosen_.has(trial)) continue;
-      record["journal"] = follower.path().filename().string();
+      record["journal"] = reader.path().filename().string();
       found.push_back(std::move(record));
     }
   }
 
   Files& files_;
   const ChosenTrials& chosen_;
-  std::map<std::filesystem::path, JournalFollower> followers_;
+  std::map<std::filesystem::path, JournalReader> readers_;
   std::map<std::filesystem::path, bool> over_;
 };
 

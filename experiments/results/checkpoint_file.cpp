@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "experiments/data/digest.h"
 #include "experiments/results/container.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/trial_file.h"
@@ -78,8 +79,8 @@ Checkpoint decode_checkpoint(std::vector<std::byte> bytes, const std::string& la
     checkpoint.note = {.trial = json.at("trial"),
                        .writer = json.at("writer"),
                        .precision = json.at("precision"),
-                       .ranks = json.at("ranks"),
-                       .step = json.at("step"),
+                       .ranks = integer_in<int>(json, "ranks"),
+                       .step = integer_in(json, "step"),
                        .attempts = json.at("attempts").get<std::vector<std::string>>()};
     if (json.at("sha256") != sha256_hex(content.image)) fail(ErrorKind::Input, "{}: is damaged", label);
   } catch (const nlohmann::json::exception&) {
@@ -131,7 +132,7 @@ std::optional<std::int64_t> CheckpointFolder::newest_step() {
       const Files::End end = files_.read_end(folder_ / there.back(), kNoteReach);
       const auto note = note_of(end.bytes, end.file_size);
       const auto json = nlohmann::json::parse(note.value_or(""), nullptr, false);
-      if (json.is_object() && json.value("trial", "") == trial_) return json.at("step").get<std::int64_t>();
+      if (json.is_object() && json.value("trial", "") == trial_) return integer_in(json, "step");
     } catch (const nlohmann::json::exception&) {  // the one before may say it
     } catch (const Error&) {                      // removed by now
     }
@@ -169,7 +170,7 @@ std::optional<std::string> CheckpointFolder::given_up() {
   std::size_t in_vain = 0;
   std::string last;
   for (const std::string& name : there) {
-    const auto crash = crash_in(text_of(files_.read(folder_ / name)));
+    const auto crash = crash_in(read_text(files_, folder_ / name));
     if (!crash || crash->of == CrashOf::Several || crash->step != step) continue;
     last = crash->reason;
     ++in_vain;
@@ -183,7 +184,7 @@ std::vector<std::filesystem::path> CheckpointFolder::damaged_crashes() {
   std::vector<std::filesystem::path> found;
   for (const std::string& name : names(kCrashEnding)) {
     try {
-      if (!crash_in(text_of(files_.read(folder_ / name)))) found.push_back(folder_ / name);
+      if (!crash_in(read_text(files_, folder_ / name))) found.push_back(folder_ / name);
     } catch (const Error&) {
       if (files_.exists(folder_ / name)) throw;  // else it was removed by now: the trial has a result
     }

@@ -33,6 +33,19 @@ std::string text_of(std::span<const std::byte> bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+std::vector<std::byte> read_at_most(Files& files, const std::filesystem::path& path, std::size_t most) {
+  Files::End end = files.read_end(path, most + 1);
+  if (end.file_size > most) {
+    fail(ErrorKind::Input, "{}: its {} bytes are more than any file has that winnow writes under such a name",
+         path.string(), end.file_size);
+  }
+  return std::move(end.bytes);
+}
+
+std::string read_text(Files& files, const std::filesystem::path& path, std::size_t most) {
+  return text_of(read_at_most(files, path, most));
+}
+
 bool is_temporary(std::string_view name) { return name.find(kTemporary) != std::string_view::npos; }
 
 std::vector<std::string> Files::list(const Path& folder) {

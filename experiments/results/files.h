@@ -169,6 +169,10 @@ class PosixFiles : public Files {
 };
 
 std::string text_of(std::span<const std::byte> bytes);
+// Of files that others may have put there, sparse and of any size. Error{Input} for one of more than `most` bytes.
+inline constexpr std::size_t kMostRecord = std::size_t{16} << 20, kMostTable = std::size_t{1} << 30;
+std::vector<std::byte> read_at_most(Files& files, const std::filesystem::path& path, std::size_t most);
+std::string read_text(Files& files, const std::filesystem::path& path, std::size_t most = kMostRecord);
 // Temporary names end in ".tmp.<128 random bits>": no two writers share a temporary file, on whatever machines.
 bool is_temporary(std::string_view name);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -35,13 +36,27 @@ std::optional<nlohmann::json> record_in(std::string_view line) {
   return json;
 }
 
-// A line without its end was cut short.
-std::vector<std::string_view> whole_lines(std::string_view text) {
-  std::vector<std::string_view> lines;
-  for (std::size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1)) {
-    lines.push_back(text.substr(0, end));
+constexpr std::size_t kMostLine = std::size_t{1} << 20, kPart = std::size_t{4} << 20;
+
+// Gives the lines behind the first `from` bytes, in parts that memory has room for whatever somebody has put there; returns where
+// the last one ends. A line without its end was cut short. What begins with one that nobody writes, of more than kMostLine, is
+// not looked at.
+std::uint64_t for_each_line(Files& files, const std::filesystem::path& path, std::uint64_t from,
+                            const std::function<void(std::string_view line)>& take) {
+  std::string text;
+  for (std::uint64_t at = from;;) {
+    const std::vector<std::byte> part = files.read_part(path, at, kPart);
+    at += part.size();
+    text += text_of(part);
+    std::size_t begin = 0;
+    for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      if (end - begin > kMostLine) return from + begin;
+      take(std::string_view(text).substr(begin, end - begin));
+    }
+    from += begin;
+    text.erase(0, begin);
+    if (part.size() < kPart || text.size() > kMostLine) return from;
   }
-  return lines;
 }
 
 }  // namespace
@@ -69,78 +84,58 @@ void JournalWriter::sync() {
   synced_ = true;
 }
 
+JournalReader::JournalReader(Files& files, std::filesystem::path path, std::uint64_t reach) : path_(std::move(path)) {
+  const auto stamp = files.stamp(path_);
+  if (stamp && stamp->size > reach) read_ = stamp->size - reach;
+}
+
 std::vector<nlohmann::json> JournalReader::more(Files& files) {
   std::vector<nlohmann::json> records;
   const auto stamp = files.stamp(path_);
-  if (!stamp || stamp->size <= read_) return records;
-  Files::End end = files.read_end(path_, stamp->size - read_);
-  // It may have grown since its size was looked at.
-  if (end.file_size - end.bytes.size() > read_) end = files.read_end(path_, end.file_size);
-  std::string text = text_of(end.bytes);
-  text.erase(0, read_ - (end.file_size - end.bytes.size()));
-  for (const std::string_view line : whole_lines(text)) {
+  if (!stamp || stamp->size <= read_) return records;  // or it is another file now
+  read_ = for_each_line(files, path_, read_, [&](std::string_view line) {
     if (auto record = record_in(line)) records.push_back(std::move(*record));
-  }
-  read_ += text.rfind('\n') + 1;  // nothing is npos, and 0
+  });
   return records;
 }
 
 Journal read_journal(Files& files, const std::filesystem::path& path) {
-  const std::string text = text_of(files.read(path));
-  const auto lines = whole_lines(text);
   Journal journal;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (auto record = record_in(lines[i])) {
+  std::size_t number = 0;
+  const std::uint64_t read = for_each_line(files, path, 0, [&](std::string_view line) {
+    ++number;
+    if (auto record = record_in(line)) {
       journal.records.push_back(std::move(*record));
     } else {  // what a kill cut short has no end of a line
-      journal.damaged.push_back(fmt::format("{}:{}: is damaged", path.string(), i + 1));
+      journal.damaged.push_back(fmt::format("{}:{}: is damaged", path.string(), number));
     }
+  });
+  if (const auto stamp = files.stamp(path); stamp && stamp->size - std::min(stamp->size, read) > kMostLine) {
+    journal.damaged.push_back(fmt::format("{}:{}: is damaged, and so is what is behind it", path.string(), number + 1));
   }
   return journal;
 }
 
 std::optional<nlohmann::json> last_record(Files& files, const std::filesystem::path& path,
                                           const std::vector<std::string_view>& kinds) {
-  // Many trials write much between two beats.
+  // Many trials write much between two beats, which are a minute apart at most.
+  constexpr std::size_t kMostReach = std::size_t{256} << 20;
   for (std::size_t reach = 64 * 1024;; reach *= 16) {
     const Files::End end = files.read_end(path, reach);
-    const std::string text = text_of(end.bytes);
-    const auto lines = whole_lines(text);
-    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-      const auto record = record_in(*line);
+    std::string_view text(reinterpret_cast<const char*>(end.bytes.data()), end.bytes.size());
+    text = text.substr(0, text.rfind('\n') + 1);  // nothing is npos, and 0
+    while (!text.empty()) {
+      text.remove_suffix(1);
+      const std::size_t begin = text.rfind('\n') + 1;
+      const auto record = record_in(text.substr(begin));
+      text = text.substr(0, begin);
       if (!record || !record->contains("kind") || !record->at("kind").is_string()) continue;
       if (kinds.empty() || std::ranges::find(kinds, record->at("kind").get<std::string>()) != kinds.end()) {
         return record;
       }
     }
-    if (end.bytes.size() >= end.file_size) return std::nullopt;
+    if (end.bytes.size() >= end.file_size || reach >= kMostReach) return std::nullopt;
   }
-}
-
-JournalFollower::JournalFollower(Files& files, std::filesystem::path path, std::uint64_t reach)
-    : files_(files), path_(std::move(path)) {
-  const auto stamp = files_.stamp(path_);
-  if (stamp && stamp->size > reach) read_ = stamp->size - reach;
-}
-
-std::vector<nlohmann::json> JournalFollower::more() {
-  const auto stamp = files_.stamp(path_);
-  if (!stamp || stamp->size <= read_) return {};
-  Files::End end;
-  // It may grow between two looks, and no line of it is to be missed.
-  std::uint64_t begin = read_ + 1;
-  for (std::uint64_t size = stamp->size; begin > read_; size = end.file_size) {
-    end = files_.read_end(path_, static_cast<std::size_t>(size - read_));
-    if (end.file_size < size) return {};  // it is another file now
-    begin = end.file_size - end.bytes.size();
-  }
-  const std::string text = text_of(std::span(end.bytes).subspan(static_cast<std::size_t>(read_ - begin)));
-  std::vector<nlohmann::json> records;
-  for (const std::string_view line : whole_lines(text)) {
-    if (auto record = record_in(line)) records.push_back(std::move(*record));
-  }
-  read_ += text.rfind('\n') + 1;  // 0 where there is none
-  return records;
 }
 
 std::vector<std::filesystem::path> journals(Files& files, const std::filesystem::path& out) {

@@ -38,6 +38,9 @@ class JournalWriter {
 class JournalReader {
  public:
   explicit JournalReader(std::filesystem::path path) : path_(std::move(path)) {}
+  // Begins `reach` bytes before the end, with the first whole line there.
+  JournalReader(Files& files, std::filesystem::path path, std::uint64_t reach);
+  const std::filesystem::path& path() const { return path_; }
   std::vector<nlohmann::json> more(Files& files);  // without what is damaged, or not all there yet
 
  private:
@@ -54,19 +57,6 @@ Journal read_journal(Files& files, const std::filesystem::path& path);
 std::optional<nlohmann::json> last_record(Files& files, const std::filesystem::path& path,
                                           const std::vector<std::string_view>& kinds);
 
-// Reads a journal while it grows, what is new each time; what a writer has not finished yet comes the next time. One thread.
-class JournalFollower {
- public:
-  // Begins `reach` bytes before the end, with the first whole line there.
-  JournalFollower(Files& files, std::filesystem::path path, std::uint64_t reach);
-  const std::filesystem::path& path() const { return path_; }
-  std::vector<nlohmann::json> more();  // since the last call; damaged lines are left out
-
- private:
-  Files& files_;
-  std::filesystem::path path_;
-  std::uint64_t read_ = 0;  // bytes
-};
 // Their paths, sorted.
 std::vector<std::filesystem::path> journals(Files& files, const std::filesystem::path& out);
 std::vector<std::filesystem::path> journals_in(Files& files, const std::filesystem::path& folder);

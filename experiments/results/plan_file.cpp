@@ -22,11 +22,13 @@ namespace {
 constexpr const char* kPlanHeader = "# winnow-plan 1.0\tname\tsettings";
 constexpr std::string_view kWritten = "# written ";
 
+constexpr const char* kDamagedPlan = "; a damaged plan may be removed: the next run of its sweep writes it again";
+
 // Goes through a plan of perhaps a million lines without a copy of it: `each` gets the name and the settings of every trial.
 // When it was written.
 template <class Each>
 std::string scan(Files& files, const std::filesystem::path& path, Each&& each) {
-  const std::vector<std::byte> bytes = files.read(path);
+  const std::vector<std::byte> bytes = read_at_most(files, path, kMostTable);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::string written;
   std::size_t at = 0;
@@ -34,7 +36,8 @@ std::string scan(Files& files, const std::filesystem::path& path, Each&& each) {
     const std::string_view line = text.substr(at, text.find('\n', at) - at);
     at += line.size() + 1;
     if (number == 1) {
-      if (line != kPlanHeader) fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1", path.string());
+      if (line != kPlanHeader)
+        fail(ErrorKind::Input, "{}:1: is not a winnow plan of version 1{}", path.string(), kDamagedPlan);
       continue;
     }
     if (line.starts_with('#')) {
@@ -43,7 +46,8 @@ std::string scan(Files& files, const std::filesystem::path& path, Each&& each) {
     }
     const auto tab = line.find('\t');
     if (tab == std::string_view::npos || !is_trial_name(line.substr(0, tab))) {
-      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings", path.string(), number);
+      fail(ErrorKind::Input, "{}:{}: expected <id>-r<replicate>, a tab and settings{}", path.string(), number,
+           kDamagedPlan);
     }
     each(line.substr(0, tab), line.substr(tab + 1));
   }

@@ -35,7 +35,7 @@ bool take_index_number(std::string_view& line, T& value) {
 ResultIndex::ResultIndex(Files& files, const std::filesystem::path& out) : files_(files), path_(Layout(out).index()) {
   try {
     if (!files_.exists(path_)) return;
-    const std::string text = text_of(files_.read(path_));
+    const std::string text = read_text(files_, path_, kMostTable);
     std::string_view lines = text;
     if (take_index_field(lines, '\n') != kIndexHeader) return;
     while (!lines.empty()) {

@@ -61,7 +61,7 @@ struct ShardFile {
 
 std::unique_ptr<ShardFile> read_shard_file(Files& files, const fs::path& path) {
   auto file = std::make_unique<ShardFile>();
-  file->text = text_of(files.read(path));
+  file->text = read_text(files, path, kMostTable);
   const std::size_t end = file->text.rfind(kShardSum);
   if (!file->text.starts_with(kShardHeader) || end == std::string::npos) damaged(path);
   file->rows = std::string_view(file->text).substr(0, end);

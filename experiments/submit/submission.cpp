@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/shard_plan.h"
 #include "experiments/submit/index_list.h"
@@ -32,7 +33,7 @@ bool write_record(Files& files, const std::filesystem::path& path, const Json& j
 }
 
 Json parse_record(Files& files, const std::filesystem::path& path) {
-  const Json json = Json::parse(text_of(files.read(path)), nullptr, false);
+  const Json json = Json::parse(read_text(files, path), nullptr, false);
   if (!json.is_object() || json.value("schema", "") != kSubmissionSchema ||
       !json.value("schema_version", "").starts_with("1.")) {
     fail(ErrorKind::Input, "{}: is no record of a submission that this version reads", path.string());
@@ -42,20 +43,20 @@ Json parse_record(Files& files, const std::filesystem::path& path) {
 
 Submission parse_intent(const Json& json) {
   Submission submission;
-  submission.number = json.at("number").get<int>();
+  submission.number = integer_in<int>(json, "number");
   submission.job_name = json.at("job_name").get<std::string>();
   submission.sweep = json.at("sweep").get<std::string>();
   submission.plan = json.at("plan").get<std::string>();
   submission.deal = json.at("deal").get<std::string>();
-  submission.shards = json.at("shards").get<int>();
-  submission.offset = json.at("offset").get<int>();
+  submission.shards = integer_in<int>(json, "shards");
+  submission.offset = integer_in<int>(json, "offset");
   submission.indices = read_index_list(json.at("indices").get<std::string>());
   submission.time_limit = json.at("time_limit").get<std::string>();
   submission.host = json.at("host").get<std::string>();
   submission.user = json.value("user", "");
-  submission.user_id = json.value("user_id", std::int64_t{-1});
-  submission.process = json.at("process").get<std::int64_t>();
-  submission.created = json.at("created").get<std::int64_t>();
+  submission.user_id = integer_in(json, "user_id", std::int64_t{-1});
+  submission.process = integer_in(json, "process");
+  submission.created = integer_in(json, "created");
   return submission;
 }
 
@@ -76,7 +77,7 @@ constexpr std::array<std::pair<Submission::State, const char*>, 3> kAnswers = {
 
 // False: it says nothing that is known.
 bool take_answer(const Json& json, Submission& submission) {
-  submission.job = json.value("job", std::int64_t{0});
+  submission.job = integer_in(json, "job", std::int64_t{0});
   submission.reason = json.value("reason", "");
   for (const auto& [state, name] : kAnswers) {
     if (json.at("state") == name) submission.state = state;

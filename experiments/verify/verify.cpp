@@ -131,8 +131,7 @@ class Verifier {
   // What only says how it came to results.
   void check_records(const Layout& layout) {
     each_file(layout.sweeps(), ".yaml", [&](const fs::path& path) {
-      if (archive_name(text_of(files_.read(path))) != path.filename())
-        fault(path, "is not the text that it is named by");
+      if (archive_name(read_text(files_, path)) != path.filename()) fault(path, "is not the text that it is named by");
     });
     each_file(layout.shards(), ".tsv", [&](const fs::path& path) { check_shards(files_, path); });
     for (const FailureRecord& failure : read_failures(files_, layout.root())) {

@@ -134,6 +134,24 @@ TEST(Files, WhatIsNoFileIsRefusedAndNotWaitedFor) {
   }
 }
 
+TEST(Files, ARecordThatIsLargerThanAnyIsNotReadIntoMemory) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto path = folder.path() / "record";
+  files.replace(path, "12345");
+  EXPECT_EQ(read_text(files, path, 5), "12345");
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 40);
+  try {
+    read_text(files, path);
+    ADD_FAILURE() << "was read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    EXPECT_NE(std::string(error.what()).find("its 1099511627776 bytes are more than"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Files, ErrorsNameThePathAndTheSystemsReason) {
   TemporaryFolder folder;
   PosixFiles files;

@@ -101,6 +101,32 @@ TEST_F(Journals, AnyBytesAreReadWithoutHarm) {
 }
 
 // Each operation of two records and a sync fails, or is the last: what was synced before is read.
+TEST_F(Journals, WhatNobodyWritesIsNotReadHoweverLargeItIs) {
+  write(3);
+  spoil([](std::string& text) { text += std::string(1 << 20, 'x') + "xxxx\n"; });
+  std::filesystem::resize_file(path(1), std::uintmax_t{1} << 40);  // a hole
+  JournalReader reader(path(1));
+  for (int looks = 0; looks < 2; ++looks) {
+    EXPECT_EQ(numbers(), (std::vector{0, 1, 2}));
+    ASSERT_EQ(damaged_.size(), 1u);
+    EXPECT_TRUE(damaged_[0].ends_with(":4: is damaged, and so is what is behind it")) << damaged_[0];
+    EXPECT_EQ(reader.more(files_).size(), looks == 0 ? 3u : 0u);
+  }
+  EXPECT_FALSE(last_record(files_, path(1), {}));
+}
+
+TEST_F(Journals, ARecordAcrossTwoPartsIsRead) {
+  constexpr int kMany = 80'000;  // more than a part
+  write(kMany);
+  ASSERT_GT(std::filesystem::file_size(path(1)), std::uintmax_t{4} << 20);
+  const std::vector<int> found = numbers();
+  ASSERT_EQ(found.size(), static_cast<std::size_t>(kMany));
+  EXPECT_EQ(found.back(), kMany - 1);
+  EXPECT_TRUE(damaged_.empty());
+  JournalReader reader(path(1));
+  EXPECT_EQ(reader.more(files_).size(), static_cast<std::size_t>(kMany));
+}
+
 TEST_F(Journals, KilledAtAnyOperationWhatWasSyncedIsThere) {
   const auto run = [](Files& files, const std::filesystem::path& out, int& synced) {
     JournalWriter writer(files, out, "s0007");

@@ -136,6 +136,8 @@ TEST_F(Account, StatusSaysWhichSubmissionsAreUncertainAndWhatSettlesThem) {
   Submission one;
   one.number = 1;
   one.job_name = "s-1";
+  one.deal = "d";
+  one.shards = 3;
   one.indices = {0, 1, 2};
   ASSERT_TRUE(write_intent(files_, out(), one));
   EXPECT_NE(
