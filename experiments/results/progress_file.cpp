@@ -62,7 +62,7 @@ ProgressFile::ProgressFile(Files& files, const std::filesystem::path& out, const
 ProgressFile::~ProgressFile() {
   try {
     // Two runs may train one trial at the end; each removes its own heartbeat.
-    if (nlohmann::json::parse(text_of(files_.read(path_))).value("token", "") == token_) files_.remove(path_);
+    if (nlohmann::json::parse(read_text(files_, path_)).value("token", "") == token_) files_.remove(path_);
   } catch (...) {  // it will be seen as stale
   }
 }
@@ -102,16 +102,16 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
   RunningTrial trial;
   trial.name = name;
   try {
-    const auto json = nlohmann::json::parse(text_of(files.read(Layout(out).progress(name))));
+    const auto json = nlohmann::json::parse(read_text(files, Layout(out).progress(name)));
     trial.label = json.value("label", "");
     trial.host = json.value("host", "");
-    trial.process = json.value("process", std::int64_t{0});
-    trial.ranks = json.value("ranks", 1);
-    trial.started = json.value("started", std::int64_t{0});
-    trial.updated = json.value("updated", std::int64_t{0});
-    trial.progress.step = json.value("step", std::int64_t{0});
-    trial.progress.steps = json.value("steps", std::int64_t{0});
-    trial.progress.from = json.value("from", std::int64_t{0});
+    trial.process = integer_in(json, "process", std::int64_t{0});
+    trial.ranks = integer_in(json, "ranks", 1);
+    trial.started = integer_in(json, "started", std::int64_t{0});
+    trial.updated = integer_in(json, "updated", std::int64_t{0});
+    trial.progress.step = integer_in(json, "step", std::int64_t{0});
+    trial.progress.steps = integer_in(json, "steps", std::int64_t{0});
+    trial.progress.from = integer_in(json, "from", std::int64_t{0});
     trial.progress.loss = number_in(json, "loss");
     trial.progress.test_acc = number_in(json, "test_acc");
     trial.progress.images_per_second = number_in(json, "images_per_second").value_or(0);
@@ -126,7 +126,9 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
     if (error.kind() == ErrorKind::Input) return std::nullopt;  // it ended while we looked
     trial.stale = true;
   }
-  trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() ||
+  // Clocks of machines differ, and one may have been set back: nobody is to wait until it says so again.
+  constexpr std::int64_t kAhead = 600;  // s
+  trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() || trial.updated - now > kAhead ||
                 (trial.host == host_name() && process_is_gone(trial.process));
   return trial;
 }
