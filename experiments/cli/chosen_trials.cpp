@@ -17,8 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
-std::string words_of_sweep(const po::variables_map& given) {
-  std::string words = shell_quoted(given["sweep"].as<std::string>());
+// What chooses and changes trials of a sweep file.
+std::string words_of_options(const po::variables_map& given) {
+  std::string words;
   for (const char* option : {"set", "only"}) {
     if (!given.contains(option)) continue;
     for (const auto& text : given[option].as<std::vector<std::string>>()) {
@@ -46,10 +47,13 @@ ChosenTrials chosen_trials(Files& files, const po::variables_map& given) {
     const SweepArguments arguments = sweep_arguments(given);
     const Sweep sweep = load_sweep(arguments.sweep, catalog(), arguments.expand);
     chosen.out = arguments.out;
-    chosen.sweep_words = words_of_sweep(given);
+    chosen.sweep_words = shell_quoted(first) + words_of_options(given);
     chosen.out_word = given["out"].as<std::string>();
     chosen.names.emplace();
     for (std::size_t at = 0; at < sweep.trials.size(); ++at) chosen.names->insert(sweep.trials.name(at));
+  } else if (const std::string words = words_of_options(given); !words.empty()) {
+    fail(ErrorKind::Usage, "{} is of a sweep file, and none is given: name it, and the folder by -o OUT",
+         words.substr(1));
   } else if (!first.empty() && has_out) {
     fail(ErrorKind::Usage, "{} and -o {} are two folders of results: give one", first, given["out"].as<std::string>());
   } else {

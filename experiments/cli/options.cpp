@@ -59,7 +59,10 @@ std::optional<po::variables_map> parse_arguments(const char* name, std::span<con
   }
   for (const auto& [option, value] : given) {
     const auto* text = boost::any_cast<std::string>(&value.value());
-    if (text == nullptr || !text->empty()) continue;
+    const auto* texts = boost::any_cast<std::vector<std::string>>(&value.value());
+    const bool empty =
+        (text != nullptr && text->empty()) || (texts != nullptr && std::ranges::find(*texts, "") != texts->end());
+    if (!empty) continue;
     if (options.find(option, false).semantic()->max_tokens() == 0) continue;  // a flag
     fail(ErrorKind::Usage, "'{}' is given an empty text; is a variable of the shell not set?", option);
   }

@@ -26,6 +26,8 @@ int run_plan(std::span<const std::string> args, std::ostream& out, std::ostream&
       fail(ErrorKind::Usage, "--shards must be 1 to {}, is {}", kMostShards, shards);
     }
     plan_shards(plan, {shards, deal_name(*given)});
+  } else if (given->contains("deal")) {
+    fail(ErrorKind::Usage, "--deal says which shards --shards N are, and there is no --shards");
   }
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];

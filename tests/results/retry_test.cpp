@@ -78,6 +78,20 @@ TEST_F(Retry, OfTrialsThatAreNamedAndNoOthers) {
   EXPECT_EQ(ask({"retry", out().string(), "--trial", "nothing"}).code, 66);
 }
 
+TEST_F(Retry, OptionsOfASweepFileNeedOne) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"--only", "method.name=dense"}, {"--set", "train.lr=1"}, {"--smoke"}, {"--device", "cpu"}}) {
+    for (const char* verb : {"retry", "tail"}) {
+      std::vector<std::string> all = {verb, out().string()};
+      all.insert(all.end(), words.begin(), words.end());
+      const RunSaid said = ask(all);
+      EXPECT_EQ(said.code, 64) << words[0];
+      EXPECT_NE(said.err.find(words[0]), std::string::npos) << said.err;
+    }
+  }
+  EXPECT_TRUE(failed(0));
+}
+
 TEST_F(Retry, MarksOfOtherSweepsAndOfWhatIsBeingTrainedStay) {
   const auto other = ask({"retry", sweep_, "-o", out().string(), "--set", "train.lr=0.02"});
   ASSERT_EQ(other.code, 0) << other.err;

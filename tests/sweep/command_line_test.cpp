@@ -217,8 +217,14 @@ TEST_F(CommandLine, OptionsAreNotAbbreviated) {
 }
 
 TEST_F(CommandLine, AnEmptyTextIsAVariableThatIsNotSet) {
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"run", example("first.yaml"), "-o", ""}, {"plan", ""}, {"status", ""}, {"collect", "-o", ""}}) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"run", example("first.yaml"), "-o", ""},
+                                             {"plan", ""},
+                                             {"status", ""},
+                                             {"collect", "-o", ""},
+                                             {"forget", "out", "--plan", ""},
+                                             {"retry", "--trial", ""},
+                                             {"plan", example("first.yaml"), "--only", "train.lr=1", "--only", ""}}) {
     const Said said = winnow(args);
     EXPECT_EQ(said.code, 64) << args[0];
     EXPECT_NE(said.err.find("is given an empty text"), std::string::npos) << said.err;
