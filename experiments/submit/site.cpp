@@ -45,7 +45,7 @@ class SiteReader {
   explicit SiteReader(const std::filesystem::path& path) {
     if (path.empty()) return;
     PosixFiles files;
-    const std::string text = text_of(files.read(path));
+    const std::string text = read_text(files, path);
     const int source = problems_.add_file(path.string(), text);
     const NodePtr root = parse_tree(text, source, problems_);
     if (!root || root->is_null()) return;
@@ -117,10 +117,19 @@ class SiteReader {
     if (!is_one_line(line)) return problems_.error(place, "must be one line");
     if (is_option) {
       if (!line.starts_with("--")) return problems_.error(place, "an option of sbatch starts with --");
-      for (std::size_t at = 0; at != std::string::npos; at = line.find(" --", at + 1)) {
-        const std::string rest = line.substr(line.find("--", at)), option = rest.substr(0, rest.find_first_of("= "));
-        if (std::ranges::find(own_options(), option) == own_options().end()) continue;
-        return problems_.error(place, fmt::format("'{}' is set by winnow submit itself", option));
+      // sbatch parts a line at blanks, takes quotes away, and knows an option by its beginning, too.
+      std::string bare = line;
+      std::erase_if(bare, [](char c) { return c == '"' || c == '\'' || c == '\\'; });
+      for (std::size_t at = 0; at < bare.size(); at = std::min(bare.find_first_of(" \t", at), bare.size()) + 1) {
+        if (bare[at] != '-') continue;
+        const std::string rest = bare.substr(at), option = rest.substr(0, rest.find_first_of("= \t"));
+        if (!option.starts_with("--")) {
+          return problems_.error(place, fmt::format("'{}': options of sbatch are given by their long names", option));
+        }
+        const auto own =
+            std::ranges::find_if(own_options(), [&](const std::string& one) { return one.starts_with(option); });
+        if (own == own_options().end()) continue;
+        return problems_.error(place, fmt::format("'{}' is set by winnow submit itself", *own));
       }
     }
     lines.push_back(line);
@@ -154,6 +163,11 @@ class SiteReader {
           fmt::format("'time' must be a time limit of Slurm, as 90, 04:00:00 or 1-12:00:00, is '{}'", site_.time));
     }
     site_.time_seconds = *seconds;
+    constexpr std::int64_t kMostNotice = 65'535;  // of sbatch --signal
+    if (site_.notice > kMostNotice) {
+      problems_.error(places_.at("notice"),
+                      fmt::format("'notice' is {} s, Slurm takes {} at most", site_.notice, kMostNotice));
+    }
     if (site_.notice >= site_.time_seconds) {
       problems_.error(places_.at(places_.contains("notice") ? "notice" : "time"),
                       fmt::format("'notice' is {} s, so no time is left of a limit of {}", site_.notice, site_.time));

@@ -42,6 +42,18 @@ TEST_F(Sites, AMistakeIsSaidWithItsPlace) {
             "site.yaml:1:7: error: 'time' must be a time limit of Slurm, as 90, 04:00:00 or 1-12:00:00, is 'tomorrow'");
   EXPECT_EQ(problem("time: 01:00:00\nsbatch: [--array=0-9]\n"),
             "site.yaml:2:10: error: '--array' is set by winnow submit itself");
+  for (const auto& [line, own] :
+       std::vector<std::pair<std::string, std::string>>{{"--arra=0-99", "--array"},
+                                                        {"--comment=x \"--array=0-9\"", "--array"},
+                                                        {"--comment=x\t--ti=5", "--time"},
+                                                        {"--qos=a --\"out\"put=x", "--output"}}) {
+    const std::string said = problem("time: 01:00:00\n", {{"sbatch", line}});
+    EXPECT_NE(said.find("'" + own + "' is set by winnow submit itself"), std::string::npos) << said;
+  }
+  EXPECT_NE(problem("time: 01:00:00\n", {{"sbatch", "--comment=x -a0-99"}}).find("by their long names"),
+            std::string::npos);
+  EXPECT_EQ(problem("time: 2-00\nnotice: 65536\n"),
+            "site.yaml:2:9: error: 'notice' is 65536 s, Slurm takes 65535 at most");
   EXPECT_EQ(problem("time: 4\nnotice: 240\n"),
             "site.yaml:2:9: error: 'notice' is 240 s, so no time is left of a limit of 4");
   EXPECT_EQ(problem("setup: module load x\n"), "site.yaml:1:8: error: 'setup' is a list of lines");
