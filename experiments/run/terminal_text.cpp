@@ -2,42 +2,61 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
 namespace winnow {
 namespace {
 
-constexpr char kEscape = '\033';
-
-// Of a colour (ESC [ 31 m) that begins here; 0: none does.
+// Of one of winnow's own colours (ESC [ 31 m) that begins here; 0: none does. No other: what is hidden is not read.
 std::size_t length_of_colour(std::string_view text) {
-  if (!text.starts_with("\033[")) return 0;
-  const std::size_t last = text.find_first_not_of("0123456789;", 2);
-  return last != std::string_view::npos && text[last] == 'm' ? last + 1 : 0;
+  for (const std::string_view own : {"\033[0m", "\033[1m", "\033[31m", "\033[32m", "\033[33m"}) {
+    if (text.starts_with(own)) return own.size();
+  }
+  return 0;
 }
 
-// C0 and DEL in a byte, C1 in the two that UTF-8 has for them.
-std::size_t length_of_control(std::string_view text) {
+// The bytes of a character of UTF-8; 0 for one that is none.
+std::size_t length_of_character(std::string_view text) {
   const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  if (byte(0) == '\n' || byte(0) == '\t') return 0;
-  if (byte(0) < 0x20 || byte(0) == 0x7f) return 1;
-  return text.size() > 1 && byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) < 0xa0 ? 2 : 0;
+  const std::size_t length = byte(0) < 0x80   ? 1
+                             : byte(0) < 0xc2 ? 0
+                             : byte(0) < 0xe0 ? 2
+                             : byte(0) < 0xf0 ? 3
+                             : byte(0) < 0xf5 ? 4
+                                              : 0;
+  if (length > text.size()) return 0;
+  for (std::size_t at = 1; at < length; ++at) {
+    if ((byte(at) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+// C0 but for ends of lines and tabs, DEL, C1, and what turns the direction of text or begins a line (U+2028 to 202E, U+2066 to 2069).
+bool is_control(std::string_view character) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(character[at]); };
+  if (character.size() == 1) return (byte(0) < 0x20 && byte(0) != '\n' && byte(0) != '\t') || byte(0) == 0x7f;
+  if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;
+  return character.size() == 3 && byte(0) == 0xe2 &&
+         ((byte(1) == 0x80 && byte(2) >= 0xa8 && byte(2) <= 0xae) ||
+          (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9));
 }
 
 std::string without_controls(std::string_view text) {
   std::string shown;
   shown.reserve(text.size());
   while (!text.empty()) {
-    std::size_t length = text.front() == kEscape ? length_of_colour(text) : 0;
-    if (length > 0) {
-      shown += text.substr(0, length);
-    } else if (length = length_of_control(text); length > 0) {
-      shown += '?';
-    } else {
-      length = 1;
-      shown += text.front();
+    std::size_t length = length_of_colour(text);
+    if (length == 0) {
+      length = length_of_character(text);
+      if (length == 0 || is_control(text.substr(0, length))) {
+        shown += '?';
+        text.remove_prefix(std::max<std::size_t>(length, 1));
+        continue;
+      }
     }
+    shown += text.substr(0, length);
     text.remove_prefix(length);
   }
   return shown;

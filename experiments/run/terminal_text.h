@@ -1,6 +1,6 @@
 // Text of strangers on a terminal is text: a reason, a host or a label in a record may hold sequences that move the cursor, erase
 // what was said or rename the window. While this lives, control characters that go to its stream are shown as '?', as ls does it,
-// but for ends of lines, tabs and colours; where the stream leads to no terminal everything passes as it is. The stream must outlive
+// but for ends of lines, tabs and winnow's colours; where the stream leads to no terminal everything passes as it is. The stream must outlive
 // it. Any thread may write, as far as the stream's own buffer allows that.
 #pragma once
 

@@ -41,9 +41,22 @@ TEST(TerminalText, ShowsControlCharactersAsQuestionMarks) {
 
 TEST(TerminalText, LeavesTextColoursAndLinesAlone) {
   for (const std::string text :
-       {"", "a\tb\nc\n", "\033[1mbold\033[0m \033[31;1mred\033[m", "größer – 90 % \xc2\xa0 \xc3\x9b 模型"}) {
+       {"", "a\tb\nc\n", "\033[1mbold\033[0m \033[31mred\033[0m", "größer – 90 % \xc2\xa0 \xc3\x9b 模型"}) {
     EXPECT_EQ(shown(text), text);
   }
+}
+
+TEST(TerminalText, HidesNothingAndTurnsNothingRound) {
+  EXPECT_EQ(shown("\033[8mhidden"), "?[8mhidden");
+  EXPECT_EQ(shown("\033[30;40m"), "?[30;40m");
+  EXPECT_EQ(shown("a\xe2\x80\xae"
+                  "b\xe2\x81\xa6"
+                  "c\xe2\x80\xa8"),
+            "a?b?c?");
+  EXPECT_EQ(shown("\x9b"
+                  "2J \xff \xc3( \xe2\x80"),
+            "?2J ? ?( ??")
+      << "no UTF-8";
 }
 
 TEST(TerminalText, PassesSequencesOfItsOwnAndPadding) {
