@@ -95,10 +95,14 @@ void Console::end(const TrialRow& row, TrialEnd end, const std::string& text) {
   end == TrialEnd::Failed ? problem(said) : line(said);
 }
 
-void Console::give_back(const std::string& name, const std::string& text) {
+std::string Console::put_down(const std::string& name, const std::string& text) {
   running_.erase(name);
-  problem(fmt::format("{}  {}", terminal_.live ? short_name(name) : name, text));
+  return fmt::format("{}  {}", terminal_.live ? short_name(name) : name, text);
 }
+
+void Console::give_back(const std::string& name, const std::string& text) { problem(put_down(name, text)); }
+
+void Console::leave(const std::string& name, const std::string& text) { line(put_down(name, text)); }
 
 void Console::line(const std::string& text) {
   if (!quiet_) problem(text);

@@ -48,6 +48,7 @@ class Console {
   void end(const TrialRow& row, TrialEnd end, const std::string& text);
   // A trial is not in work any more and will be again: "NAME  TEXT".
   void give_back(const std::string& name, const std::string& text);
+  void leave(const std::string& name, const std::string& text);  // as a rule has it, which is no problem
   void line(const std::string& text);
   void problem(const std::string& text);  // said even where quiet was asked for
   // Draws, if it is time to. `now`: for tests.
@@ -70,6 +71,8 @@ class Console {
   std::optional<double> pace() const;  // seconds that a unit of cost takes
   double share_done() const;
   std::string erased();
+  std::string put_down(const std::string& name,
+                       const std::string& text);  // the line of one that is not in work any more
   void draw();
 
   bool quiet_, drawn_;

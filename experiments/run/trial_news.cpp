@@ -101,7 +101,7 @@ void FrontDesk::show(const TrialNews& news) {
   row.cost = costs_[news.at];
   if (journal_ != nullptr) journal_->hear(row.name, news);
   if (news.end == TrialEnd::Left) {
-    console_.give_back(row.name, news.text);
+    console_.leave(row.name, news.text);
   } else if (news.end) {
     console_.end(row, *news.end, news.text);
   } else {

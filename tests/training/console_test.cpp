@@ -157,6 +157,7 @@ TEST_F(Picture, OtherProcessesAndQuietRunsDrawNothing) {
   console_.emplace(true, true, out_, Terminal{.live = true});
   console_->end(row("first-r0", 50, 10), TrialEnd::Trained, "test");
   console_->line("x");
+  console_->leave("other-r0", "left after 1 ep");
   EXPECT_EQ(out_.str(), "");
   console_->end(row("next-r0", 50, 10), TrialEnd::Failed, "no room");
   EXPECT_NE(out_.str().find("no room"), std::string::npos) << "what went wrong is said";
