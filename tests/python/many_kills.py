@@ -263,7 +263,7 @@ def main():
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--ranks", type=lambda text: [int(word) for word in text.split(",")], default=[4])
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("WINNOW_SEED", "1")))
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     assert arguments.trials % CASES == 0, f"the sweep has {CASES} cases"
