@@ -86,7 +86,8 @@ ExpandOptions arguments_of(const po::variables_map& given) {
 
 TrialSpec only_trial(const Sweep& sweep, const ExpandOptions& expand) {
   if (sweep.trials.size() != 1) {
-    fail(ErrorKind::Usage, "--set {}: bench measures one trial; these are {}", fmt::join(expand.set, " --set "),
+    const std::string set = expand.set.empty() ? "" : fmt::format("--set {}: ", fmt::join(expand.set, " --set "));
+    fail(ErrorKind::Usage, "{}bench measures one trial; these are {}, with those that others need", set,
          sweep.trials.size());
   }
   return sweep.trials.front();

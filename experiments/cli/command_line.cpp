@@ -15,6 +15,7 @@
 #include "experiments/cli/verbs.h"
 #include "experiments/run/provenance.h"
 #include "experiments/sweep/diagnostics.h"
+#include "kernels/device.h"
 
 namespace winnow {
 namespace {
@@ -149,6 +150,9 @@ int run_command_line(std::span<const std::string> args, std::ostream& out, std::
     return static_cast<int>(ErrorKind::Io);
   } catch (const std::bad_alloc&) {
     err << "winnow: error: out of memory" << std::endl;
+    return static_cast<int>(ErrorKind::Unavailable);
+  } catch (const DeviceMemoryError& error) {
+    err << "winnow: error: " << error.what() << std::endl;
     return static_cast<int>(ErrorKind::Unavailable);
   } catch (const std::exception& error) {
     err << "winnow: error: unexpected: " << error.what() << std::endl;

@@ -276,6 +276,14 @@ TEST_F(Gpus, AFaultOfTheDeviceIsSaidAsTheDeviceSaysIt) {
   EXPECT_NE(said.find("an illegal memory access was encountered"), std::string::npos) << said;
 }
 
+TEST_F(Gpus, WhatDoesNotFitIsNoMistakeOfOurs) {
+  const Said said =
+      winnow::winnow({"bench", "--device", "cuda", "--model", "lenet300", "--batch", "1000000", "--seconds", "0.1"});
+  EXPECT_EQ(said.code, 69) << said.err;
+  EXPECT_EQ(said.err.find("winnow: error: GPU 0 is out of memory: "), 0) << said.err;
+  emulator::reset();
+}
+
 TEST_F(Gpus, DoctorListsThemAndTrainsOnEach) {
   emulator::set_device_count(2);
   const Said said = winnow::winnow({"doctor", "--device", "cuda"});

@@ -49,6 +49,13 @@ INSTANTIATE_TEST_SUITE_P(
         WrongArgument{"MethodThatNeedsMore", "--method", "rigl", 65, "'method.density' is required"}),
     [](const auto& at) { return at.param.name; });
 
+TEST(Bench, ATrialThatNeedsAnotherIsTwo) {
+  const Said said = bench({"--method", "born_again"});
+  EXPECT_EQ(said.code, 64);
+  EXPECT_NE(said.err.find("bench measures one trial; these are 2, with those that others need"), std::string::npos)
+      << said.err;
+}
+
 TEST(Bench, MeasuresWhatItWasTold) {
   const Said said = bench({"--json", "--method", "snip", "--set", "method.density=0.5", "--set", "train.batch=12",
                            "--set", "data.height=8", "--set", "data.width=8", "--device", "auto"});
