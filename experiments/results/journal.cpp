@@ -36,7 +36,7 @@ std::optional<nlohmann::json> record_in(std::string_view line) {
   return json;
 }
 
-constexpr std::size_t kMostLine = std::size_t{1} << 20, kPart = std::size_t{4} << 20;
+constexpr std::size_t kMostLine = kMostRecord, kPart = std::size_t{4} << 20;
 
 // Gives the lines behind the first `from` bytes, in parts that memory has room for whatever somebody has put there; returns where
 // the last one ends. A line without its end was cut short. What begins with one that nobody writes, of more than kMostLine, is

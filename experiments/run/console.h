@@ -71,8 +71,8 @@ class Console {
   std::optional<double> pace() const;  // seconds that a unit of cost takes
   double share_done() const;
   std::string erased();
-  std::string put_down(const std::string& name,
-                       const std::string& text);  // the line of one that is not in work any more
+  // The line of one that is not in work any more.
+  std::string put_down(const std::string& name, const std::string& text);
   void draw();
 
   bool quiet_, drawn_;

@@ -103,7 +103,7 @@ TEST_F(Journals, AnyBytesAreReadWithoutHarm) {
 // Each operation of two records and a sync fails, or is the last: what was synced before is read.
 TEST_F(Journals, WhatNobodyWritesIsNotReadHoweverLargeItIs) {
   write(3);
-  spoil([](std::string& text) { text += std::string(1 << 20, 'x') + "xxxx\n"; });
+  spoil([](std::string& text) { text += std::string(kMostRecord + 1, 'x') + "\n"; });
   std::filesystem::resize_file(path(1), std::uintmax_t{1} << 40);  // a hole
   JournalReader reader(path(1));
   for (int looks = 0; looks < 2; ++looks) {
