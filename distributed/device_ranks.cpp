@@ -86,14 +86,12 @@ void DeviceRanks::wait_on(double waited, bool within_group) {
   throw_lost();
 }
 
-void DeviceRanks::throw_lost() const {
-  throw RanksLost(lost_, peer_ended_ ? RanksLost::Why::Ended : RanksLost::Why::Other);
-}
+void DeviceRanks::throw_lost() const { throw RanksLost(lost_, why_); }
 
 // Empty: nothing is known against them.
 std::string DeviceRanks::why_lost(double waited) {
   if (const auto peer = comm_.lost_peer()) {
-    peer_ended_ = peer->ended;
+    why_ = peer->ended ? RanksLost::Why::Ended : RanksLost::Why::Other;
     return peer->who;
   }
   if (group_) {
@@ -110,6 +108,7 @@ std::string DeviceRanks::why_lost(double waited) {
   }
   if (said_ == place_) attendance_->heard(comm_.rank());  // takes in what the others say
   if (waited <= time_limit_) return "";
+  why_ = RanksLost::Why::Late;
   return fmt::format("not done after {} s; {}", time_limit_,
                      who_is_absent(*attendance_, comm_.rank(), comm_.size(), place_));
 }
@@ -126,12 +125,16 @@ void check_devices(Communicator& comm, const DeviceIdentity& own) {
         std::ranges::find(all.begin(), all.begin() + static_cast<long>(later), all[later].id, &DeviceIdentity::id);
     const auto earlier = static_cast<std::size_t>(same - all.begin());
     if (earlier != later) {
-      fail(ErrorKind::Site, "ranks {} and {} of a trial have the same GPU, {} {}: a trial takes one GPU a rank",
-           earlier, later, all[later].model, all[later].id);
+      throw UnfitDevices(
+          ErrorKind::Site,
+          fmt::format("ranks {} and {} of a trial have the same GPU, {} {}: a trial takes one GPU a rank", earlier,
+                      later, all[later].model, all[later].id));
     }
     if (all[later].model != all[0].model) {
-      fail(ErrorKind::Site, "rank 0 of a trial has the GPU {}, rank {} the GPU {}: a trial takes GPUs of one model",
-           all[0].model, later, all[later].model);
+      throw UnfitDevices(
+          ErrorKind::Site,
+          fmt::format("rank 0 of a trial has the GPU {}, rank {} the GPU {}: a trial takes GPUs of one model",
+                      all[0].model, later, all[later].model));
     }
   }
 }

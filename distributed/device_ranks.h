@@ -17,14 +17,19 @@
 
 namespace winnow {
 
+// The ranks of a trial have one device between two of them, or devices of two models.
+struct UnfitDevices : Error {
+  using Error::Error;
+};
+
 class DeviceRanks {
  public:
   struct Options {
     double time_limit = rank_time_limit();  // seconds that a rank may be late
     DeviceGroups groups = installed();
   };
-  // Collective. Error{Site} on all ranks alike where they cannot make a group: two of one device, devices of two models, no
-  // library. What fails after that fails alone, and ends the job.
+  // Collective. On all ranks alike UnfitDevices, or AgreedError{Site} where there is no library. What fails after that fails
+  // alone, and ends the job.
   DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream, Options options);
   DeviceRanks(Communicator& comm, std::shared_ptr<DeviceStream> stream);
   ~DeviceRanks();  // meets nobody
@@ -61,12 +66,12 @@ class DeviceRanks {
   std::unique_ptr<Attendance> attendance_;
   std::unique_ptr<DeviceGroup> group_;
   Operation operation_{"opening the group"};
-  std::string lost_;                    // why the ranks are given up; empty: they are not
-  bool peer_ended_ = false;             // that is it
+  std::string lost_;  // why the ranks are given up; empty: they are not
+  RanksLost::Why why_ = RanksLost::Why::Other;
   std::int64_t place_ = 0, said_ = -1;  // operations begun; the last one of which this rank said that it waits
 };
 
-// Throws the same Error{Site} on every rank where two have the same device, or devices of two models. Collective.
+// Throws the same UnfitDevices{Site} on every rank where two have the same device, or devices of two models. Collective.
 void check_devices(Communicator& comm, const DeviceIdentity& own);
 
 }  // namespace winnow

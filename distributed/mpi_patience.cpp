@@ -59,7 +59,7 @@ void MpiPatience::look_around(const Operation& operation, double waited) {
   if (said_ != operation.place && waited > say_after) attendance_.say(said_ = operation.place);
   if (waited <= limit_) return;
   give_up(fmt::format("not done after {} s; {}", limit_, who_is_absent(attendance_, rank_, size_, operation.place)),
-          RanksLost::Why::Other);
+          RanksLost::Why::Late);
 }
 
 }  // namespace winnow

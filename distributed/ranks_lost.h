@@ -1,5 +1,4 @@
-// Other ranks of the job are gone, stopped, or cannot be reached: no fault of the trial in hand. Whoever meets it leaves the
-// process at once, without another word to any rank; the next run goes on from what is saved.
+// Other ranks of the job are gone, stopped, or cannot be reached. Whoever meets it leaves the process at once, without another word to any rank; the next run goes on from what is saved.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +11,8 @@ namespace winnow {
 
 class RanksLost : public Error {
  public:
-  enum class Why { Ended, Other };  // Ended: the process of one of the group has
+  // Ended: the process of one of the group has. Late: one did not come within the time limit, and nobody knows why.
+  enum class Why { Ended, Late, Other };
   explicit RanksLost(const std::string& text, Why why = Why::Other) : Error(ErrorKind::Unavailable, text), why_(why) {}
   Why why() const noexcept { return why_; }
 

@@ -115,8 +115,18 @@ class SweepRunner {
       console_.line("next   winnow report " + shell_quoted(options_.out.string()));
     }
     const std::vector<Found> found = found_of_mine();
+    if (tally_[Tally::Refused] > 0) return say_refused();
     if (any_unreadable(found, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found, tally_, options_.retry_failed) ? 3 : 0;
+  }
+
+  int say_refused() {
+    if (world_.rank() == 0) {
+      console_.problem(
+          "ranks whose GPUs are unfit for a trial of several ranks (its reason is above) took no others of these; "
+          "with a GPU for each rank, all of one model, the same command with --retry-failed trains what is left");
+    }
+    return static_cast<int>(ErrorKind::Site);
   }
 
   // False, on all ranks: asked to stop.

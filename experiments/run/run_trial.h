@@ -31,8 +31,8 @@ class GroupDevices {
   GroupDevices(const GroupDevices&) = delete;
   GroupDevices& operator=(const GroupDevices&) = delete;
 
-  // Collective. Null where sums go through the host: a single rank, no GPU, no NCCL. Error{Site} on all ranks where two of
-  // them have one GPU, or GPUs of two models.
+  // Collective. Null where sums go through the host: a single rank, no GPU, no NCCL. UnfitDevices on all ranks alike where they
+  // cannot make a group.
   DeviceRanks* open(Communicator& group, std::optional<int> gpu);
 
  private:
@@ -76,7 +76,7 @@ std::size_t planned_gpu_bytes(const TrialSpec& spec);
 void release_gpu_memory();
 
 // From the trial's newest checkpoint, if there is one. Collective over `group`; the result is complete on its rank 0. Throws
-// Error{Stopped} when asked to stop, DeviceLost, and in a group whatever one rank alone throws while it trains.
+// Error{Stopped} when asked to stop, DeviceLost, UnfitDevices (on all ranks), and in a group whatever one rank alone throws while it trains.
 TrialResult run_trial(const TrialSpec& spec, Communicator& group, const RunTrialOptions& options);
 
 }  // namespace winnow

@@ -80,8 +80,11 @@ bool SweepRounds::run_round(int ranks, std::vector<std::size_t> list, InWorkElse
   const auto each = ranks == 1 ? TrialLanes::at_once(wanted, most_trials(list), groups) : TrialLanes::AtOnce{};
   if (each.most > 1) {
     run_lanes(*tickets, list, how, each);
-  } else if (mine < groups) {  // ranks left over after the last whole group have nothing to do in this round
-    TrialRunner(runner(), {.news = news(), .stop = job_.stop, .tally = job_.tally}).run(*group, *tickets, list, how);
+  } else if (mine < groups &&
+             !refused_.contains(ranks)) {  // ranks behind the last whole group have nothing to do in this round
+    TrialRunner trainer(runner(), {.news = news(), .stop = job_.stop, .tally = job_.tally});
+    trainer.run(*group, *tickets, list, how);
+    if (trainer.refused()) refused_.insert(ranks);
   }
   return finish_round();
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -68,6 +69,7 @@ class SweepRounds {
   std::vector<std::size_t> take_postponed(Postponed why);
 
   Job job_;
+  std::set<int> refused_;             // numbers of ranks for a trial of which this rank's GPU is unfit
   std::vector<Postponed> postponed_;  // of each trial
   int settled_ = 0;                   // trials up to this depth wait for nobody any more
 };

@@ -35,12 +35,13 @@ bool is_in_work(Files& files, const std::filesystem::path& out, const std::strin
 // How the trials of a run ended, each counted by one rank, so that sums over ranks are right.
 struct Tally {
   // Elsewhere: another run on the same directory published the result first. Unreadable: of those that failed, because
-  // of a file to read.
+  // of a file to read. Refused: of those that failed, for the GPUs of their ranks.
   enum Ending : std::size_t {
     Trained,
     Diverged,
     Failed,
     Unreadable,
+    Refused,
     Elsewhere,
     ElsewhereDiverged,
     ElsewhereUnreadable,

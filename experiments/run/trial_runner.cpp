@@ -172,9 +172,10 @@ bool TrialRunner::is_given_up(std::size_t at, const TrialSpec& spec, Communicato
   return word[2] != 0;
 }
 
-// The process of a rank of this trial has ended, and this one lives: whoever ends a job ends all.
+// The process of a rank of this trial has ended, and this one lives: whoever ends a job ends all. Or one did not come: if that
+// is so again and again, it is the trial's doing.
 void TrialRunner::note_crash(std::size_t at, const RanksLost& error) {
-  if (error.why() != RanksLost::Why::Ended) return;
+  if (error.why() == RanksLost::Why::Other) return;
   try {
     const std::string name = job_.trials.name(at);
     if (job_.files.exists(Layout(job_.options.out).trial(name))) return;
@@ -230,7 +231,7 @@ TrialNews TrialRunner::elsewhere(Found found, std::span<const std::string> probl
   return news;
 }
 
-// False: asked to stop.
+// False: nothing more for this group: asked to stop, or its GPUs are unfit.
 bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& group, std::int64_t until) {
   const bool leader = group.rank() == 0;
   RunTrialOptions run;
@@ -307,6 +308,11 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     result = run_trial(spec, group, run);
   } catch (const RanksLost&) {
     throw;
+  } catch (const UnfitDevices& error) {  // on all ranks of the group
+    refused_ = true;
+    result.outcome = Outcome::Failed;
+    result.reason = error.what();
+    if (leader) ++own_.tally[Tally::Refused];
   } catch (const std::exception& error) {
     const auto* known = dynamic_cast<const Error*>(&error);
     // On all ranks of the group at the same step.
@@ -322,7 +328,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     give_up(spec, group, job_.files, job_.options.out, error);
   }
   metered.reset();
-  if (!leader) return true;
+  if (!leader) return !refused_;
   news.seconds = seconds_now() - start;
   if (result.outcome == Outcome::Stopped) {
     progress_file.reset();  // before others see that it came to its rung, and may take it up
@@ -330,7 +336,7 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
   } else {
     end(settle(spec, result, std::move(news)));
   }
-  return true;
+  return !refused_;
 }
 
 // It has been saved. What is known of it is on disk before others are told that it has come so far.

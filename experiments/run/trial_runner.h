@@ -64,6 +64,8 @@ class TrialRunner {
   // Draws from `list`, positions in `trials`, until no trial of it can be trained now or the run is to stop. Every rank of the group calls it.
   // Whatever it throws has left other ranks of the group waiting.
   void run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how);
+  // A trial failed for the GPUs of its ranks, and run() left what else there was to other groups. The same on all ranks of the group.
+  bool refused() const { return refused_; }
 
  private:
   bool is_free(std::size_t at, const TrialSpec& spec, Communicator& group, InWorkElsewhere how);
@@ -86,6 +88,7 @@ class TrialRunner {
   Own own_;
   std::optional<RungBoard> board_;  // of a leader under a rule
   GroupDevices devices_;
+  bool refused_ = false;
   std::uint64_t crashes_ = 0, saved_ = 0;  // of the trial in hand, so far; the step at which it was saved
 };
 

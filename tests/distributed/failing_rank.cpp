@@ -1,11 +1,13 @@
 // One rank of a job that fails at one point: failing_rank POINT RANK SWEEP OUT RANKS_PER_TRIAL under mpirun. The script
 // tests/python/one_process_fails.py starts it and looks at how the whole job ends.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "distributed/agree.h"
 #include "experiments/run/run_sweep.h"
@@ -39,6 +41,7 @@ std::string point;
 
 void fail_at(const std::string& here) {
   if (here == point) throw std::runtime_error("fails at " + here);
+  if (point == here + ", late") std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
 class FailingTickets final : public Tickets {

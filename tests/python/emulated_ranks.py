@@ -2,9 +2,9 @@
 """The whole program under MPI, each rank with an emulated GPU: emulated_ranks.py WINNOW_EMULATED MPIEXEC
 [PART...]
 
-Results are those of a run without MPI, one trial or several at a time on each rank; a trial of two ranks on one GPU is refused in a
-line; a word to one rank stops the job; of several trials that a rank had in hand when it crashed none is blamed. Whatever happens the
-job ends within the time limit of run().
+Results are those of a run without MPI, one trial or several at a time on each rank; trials of two ranks on one GPU are refused
+in a line, and others trained; a word to one rank stops the job; of several trials that a rank had in hand when it crashed none is
+blamed. Whatever happens the job ends within the time limit of run().
 """
 import contextlib
 import csv
@@ -109,13 +109,22 @@ def trials_are_those_of_a_run_without_mpi(folder, sweep, _):
 
 
 def two_ranks_on_one_gpu_are_refused(folder, sweep, _):
-    out = folder / "one-gpu"
-    code, _, err = ended(two_ranks(sweep, "-o", out, "--ranks-per-trial", 2))
+    """Of two trials of two ranks one says so and the other is left; those of one rank are trained."""
+    out, mixed = folder / "one-gpu", folder / "mixed.yaml"
+    mixed.write_text(sweep.read_text().replace("delta_t: 2it", "delta_t: 2it, ranks: 2"))
+    code, _, err = ended(two_ranks(mixed, "-o", out))
     said = [line for line in err.splitlines() if "ranks 0 and 1 of a trial have the same GPU, Emulated GPU GPU-01000000" in line]
-    assert code == 78 and said, f"{code}\n{err}"
+    assert code == 78 and len(said) == 1 and "2 trained, 0 diverged, 1 failed" in err, f"{code}\n{err}"
+    assert "the same command with --retry-failed trains what is left" in err, err
     reasons = [json.loads(path.read_text())["reason"] for path in (out / "failed").glob("*.json")]
     assert len(reasons) == 1 and "have the same GPU" in reasons[0], reasons
-    assert not list(out.glob("trials/*/*.h5"))
+    assert len(list(out.glob("trials/*/*.h5"))) == 2
+
+    # Nobody comes past the first rung, which ends all the same.
+    ruled = folder / "ruled.yaml"
+    ruled.write_text(sweep.read_text() + "stop: {halving: {metric: test_acc, min: 1ep, eta: 2}}\n")
+    code, _, err = ended(two_ranks(ruled, "-o", folder / "ruled", "--ranks-per-trial", 2))
+    assert code == 78 and "0 trained, 0 diverged, 1 failed" in err, f"{code}\n{err}"
 
 
 def a_word_to_one_rank_stops_the_job(folder, _, endless):

@@ -340,6 +340,20 @@ def rank_stands_still(folder, endless):
     assert code == 69 and "has been stopped for 2 s" in text and not reasons(out), f"{code}\n{text}"
 
 
+def rank_does_not_come(folder, endless):
+    """Nobody knows why, and the ranks of its trial leave; after three times in vain the trial is left, too."""
+    out, sweep = folder / "late", folder / "one.yaml"
+    sweep.write_text(endless.read_text().replace("replicate: 4", "replicate: 1"))
+    for _ in range(3):
+        done = run(*ranks(2, FAILING_RANK, "step, late", 1, sweep, out, 2), env=dict(ENVIRONMENT, WINNOW_RANK_TIMEOUT="2"))
+        check(done, 69, "not done after 2 s; rank 1 did not come to it")
+        assert not reasons(out), reasons(out)
+    done = run(*ranks(2, WINNOW, "run", sweep, "-o", out, "--threads", 1, "--ranks-per-trial", 2))
+    assert "0 trained, 0 diverged, 1 failed" in done.stderr, done.stderr
+    (reason,) = reasons(out)
+    assert reason.startswith("given up after 3 crashes before anything was saved, the last one: ") and "did not come" in reason, reason
+
+
 def parent_dies(folder, endless):
     job = start(WINNOW, "run", endless, "-o", folder / "orphans", "--workers", 2, "--threads", 1)
     workers = running(folder / "orphans", 2)
@@ -385,6 +399,7 @@ def main():
             (rank_is_gone, (endless,)),
             (crashes_where_nobody_looks_on, (endless,)),
             (rank_stands_still, (endless,)),
+            (rank_does_not_come, (endless,)),
             (worker_dies, (endless,)),
             (parent_dies, (endless,)),
             (fails_at_a_point, (short,)),
