@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "experiments/cli/sweep_plan.h"
+#include "experiments/need_role.h"
 #include "experiments/report/text_table.h"
 #include "experiments/run/need_order.h"
 #include "experiments/run/planned_events.h"
@@ -143,7 +144,7 @@ void print_order(std::ostream& out, const SweepPlan& plan, bool all) {
       ++shown;
       std::vector<std::string> needs;
       for (const TrialNeed& need : trials.needs(at)) {
-        needs.push_back(fmt::format("{} ({})", called(by_name.at(need.trial)), need.role));
+        needs.push_back(fmt::format("{} ({})", called(by_name.at(need.trial)), word_of_role(need.role)));
       }
       out << fmt::format("  {}  {}  after {}\n", depth + 1, called(at), fmt::join(needs, ", "));
     }

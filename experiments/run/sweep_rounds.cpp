@@ -164,8 +164,10 @@ bool SweepRounds::finish_round() {
   std::vector<std::uint64_t> said(postponed_.size() + 1, job_.stop() ? 1 : 0);
   std::ranges::transform(postponed_, said.begin(), [](Postponed what) { return static_cast<std::uint64_t>(what); });
   const auto all_here = job_.world.start_all_reduce_max(std::span(said));
+  watch_.begin();
   for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
     job_.stop();
+    watch_.look();
     if (job_.world.rank() == 0) job_.desk.listen();
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, std::chrono::microseconds(10'000));

@@ -16,6 +16,7 @@
 #include "experiments/run/cores.h"
 #include "experiments/run/devices.h"
 #include "experiments/run/need_order.h"
+#include "experiments/run/round_watch.h"
 #include "experiments/run/run_sweep.h"
 #include "experiments/run/stop_request.h"
 #include "experiments/run/sweep_state.h"
@@ -49,7 +50,8 @@ class SweepRounds {
     StopRequest& stop;
     Tally& tally;
   };
-  explicit SweepRounds(const Job& job) : job_(job), postponed_(job.trials.size(), Postponed::Untouched) {}
+  explicit SweepRounds(const Job& job)  // collective
+      : job_(job), watch_(job.world, job.files, job.options.out), postponed_(job.trials.size(), Postponed::Untouched) {}
 
   // Each returns false, on all ranks: asked to stop.
   bool train_all(std::vector<std::size_t> left);        // each when what it needs has ended
@@ -69,6 +71,7 @@ class SweepRounds {
   std::vector<std::size_t> take_postponed(Postponed why);
 
   Job job_;
+  RoundWatch watch_;
   std::set<int> refused_;             // numbers of ranks for a trial of which this rank's GPU is unfit
   std::vector<Postponed> postponed_;  // of each trial
   int settled_ = 0;                   // trials up to this depth wait for nobody any more

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "experiments/need_role.h"
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
@@ -52,7 +53,7 @@ std::optional<std::string> missing_need(Files& files, const std::filesystem::pat
     std::vector<std::string> problems;
     const Found found = find_result(files, out, need.trial, problems);
     if (found == Found::Done) continue;
-    const std::string who = fmt::format("its {} {}", need.role, need.trial);
+    const std::string who = fmt::format("its {} {}", word_of_role(need.role), need.trial);
     if (found == Found::Diverged) return who + " diverged";
     if (found == Found::Unreadable) return fmt::format("{} cannot be read: {}", who, fmt::join(problems, "; "));
     const auto reason = failure_reason(files, out, need.trial);

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "experiments/data/raw_file.h"
+#include "experiments/need_role.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
@@ -115,8 +116,8 @@ void bring_needs(Files& files, const fs::path& out, const fs::path& scratch, con
     if (!is_trial_name(need.trial)) fail(ErrorKind::Input, "'{}' is the name of no trial", need.trial);
     const fs::path path = Layout(out).trial(need.trial);
     if (read_header(files, path).content_digest != fact(result.lineage, need.role + ".digest")) {
-      fail(ErrorKind::Input, "{}: is another result than the {} that {} was trained with", path.string(), need.role,
-           spec.name());
+      fail(ErrorKind::Input, "{}: is another result than the {} that {} was trained with", path.string(),
+           word_of_role(need.role), spec.name());
     }
     files.write_once(Layout(scratch).trial(need.trial), files.read(path));
   }

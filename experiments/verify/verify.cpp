@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/state_bytes.h"
+#include "experiments/need_role.h"
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/container.h"
 #include "experiments/results/failure_file.h"
@@ -62,10 +63,11 @@ class Verifier {
         if (needed == trial.lineage.end()) continue;
         const auto there = whole_.find(needed->second);
         if (there == whole_.end()) {
-          fault(trial.path, "its {} {} {}", what, needed->second,
+          fault(trial.path, "its {} {} {}", word_of_role(what), needed->second,
                 damaged_.contains(needed->second) ? "is damaged" : "has no result here");
         } else if (there->second.digest != digest) {
-          fault(trial.path, "its {} {} was another result when this one was trained", what, needed->second);
+          fault(trial.path, "its {} {} was another result when this one was trained", word_of_role(what),
+                needed->second);
         }
       }
     }

@@ -85,6 +85,7 @@ class FailingCommunicator final : public Communicator {
   }
   void all_reduce_max(std::span<std::uint64_t> data) override { inner_->all_reduce_max(data); }
   std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t> data) override {
+    if (!group_) fail_at("round");
     return inner_->start_all_reduce_max(data);
   }
   void broadcast(std::span<std::byte> data, int root) override { inner_->broadcast(data, root); }

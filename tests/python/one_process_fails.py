@@ -354,6 +354,14 @@ def rank_does_not_come(folder, endless):
     assert reason.startswith("given up after 3 crashes before anything was saved, the last one: ") and "did not come" in reason, reason
 
 
+def rank_does_not_come_to_the_end_of_a_round(folder, short):
+    """All else is done, and nobody trains any more."""
+    out = folder / "round"
+    done = run(*ranks(2, FAILING_RANK, "round, late", 1, short, out, 1), env=dict(ENVIRONMENT, WINNOW_RANK_TIMEOUT="1"))
+    check(done, 69, "the end of a round of 2 ranks: no trial in", "a sign of life for 6 s; rank 1 did not come to it")
+    assert results(out) == 4 and not reasons(out), reasons(out)
+
+
 def parent_dies(folder, endless):
     job = start(WINNOW, "run", endless, "-o", folder / "orphans", "--workers", 2, "--threads", 1)
     workers = running(folder / "orphans", 2)
@@ -400,6 +408,7 @@ def main():
             (crashes_where_nobody_looks_on, (endless,)),
             (rank_stands_still, (endless,)),
             (rank_does_not_come, (endless,)),
+            (rank_does_not_come_to_the_end_of_a_round, (short,)),
             (worker_dies, (endless,)),
             (parent_dies, (endless,)),
             (fails_at_a_point, (short,)),

@@ -88,6 +88,13 @@ TEST_F(RunNeeds, OnlyTrainsWhatIsNeededToo) {
   EXPECT_TRUE(winnow({"run"}).has("10 trials: 4 already done, 6 trained"));
 }
 
+TEST_F(RunNeeds, ATicketWithoutItsMaskSaysThatItsSourceFailed) {
+  record_failure(files_, out(), trial("magnitude"), "no luck");
+  winnow({"run", "--no-retry", "--only", "method.name=ticket"});
+  EXPECT_EQ(failure_reason(files_, out(), trial("ticket").name()),
+            "its source " + trial("magnitude").name() + " failed: no luck");
+}
+
 TEST_F(RunNeeds, AFailedTrialFailsThoseThatNeedItWithALineThatNamesIt) {
   const TrialSpec dense = trial("dense"), first = trial("first"), second = trial("second");
   record_failure(files_, out(), dense, "no luck");
