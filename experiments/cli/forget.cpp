@@ -123,8 +123,8 @@ class Forgetter {
       }
     }
     if (found.size() != 1) {
-      fail(ErrorKind::Usage, "{} plan '{}' in {}; there are: {}", found.empty() ? "no" : "more than one", name,
-           out_.string(), fmt::join(known, ", "));
+      fail(found.empty() ? ErrorKind::Input : ErrorKind::Usage, "{} plan '{}' in {}; there are: {}",
+           found.empty() ? "no" : "more than one", name, out_.string(), fmt::join(known, ", "));
     }
     const auto working = std::ranges::find_if(found[0]->trials,
                                               [&](const PlannedTrial& trial) { return in_work_.contains(trial.name); });

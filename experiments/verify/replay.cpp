@@ -42,7 +42,7 @@ std::string trial_called(Files& files, const fs::path& out, const std::string& s
     if (name.starts_with(start)) found.push_back(std::move(name));
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) fail(ErrorKind::Usage, "no result in {} is called {}...", out.string(), start);
+  if (found.empty()) fail(ErrorKind::Input, "{}: has no result whose name begins with '{}'", out.string(), start);
   fail(ErrorKind::Usage, "{} results in {} are called {}...: {}, {}{}", found.size(), out.string(), start, found[0],
        found[1], found.size() > 2 ? ", ..." : "");
 }

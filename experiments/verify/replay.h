@@ -32,8 +32,8 @@ struct Replay {
   std::string seconds;  // of the first and the second training
 };
 
-// Complete on rank 0. With obstacles and without a tolerance nothing is trained. Error{Usage} where no trial or several are
-// called so, Error{Input} where a result that it needs is not there, Error{Site} for another number of ranks.
+// Complete on rank 0. With obstacles and without a tolerance nothing is trained. Error{Usage} where several trials are
+// called so, Error{Input} where none is or a result that it needs is not there, Error{Site} for another number of ranks.
 Replay replay_trial(Communicator& world, Files& files, const ReplayOrder& order);
 
 }  // namespace winnow

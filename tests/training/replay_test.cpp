@@ -103,7 +103,7 @@ TEST_F(ReplayOfATrial, TheSameComesOutAlsoOfATrialThatNeedsAnother) {
     EXPECT_NE(said.out.find("by 1 rank(s) of 1 thread(s), f32, on "), std::string::npos) << said.out;
     EXPECT_EQ(files_.read(Layout(out()).trial(name)), before);
   }
-  EXPECT_EQ(replay("zz").code, 64);
+  EXPECT_EQ(replay("zz").code, 66);
   EXPECT_EQ(replay("").code, 64) << "two are called so";
 }
 
