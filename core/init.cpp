@@ -1,11 +1,12 @@
 #include "core/init.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
 #include "core/error.h"
+#include "kernels/for_each.h"
+#include "kernels/functors/initial_values.h"
 
 namespace winnow {
 namespace {
@@ -83,36 +84,24 @@ void set_fans(InitSpec& spec, const Shape& weight) {
   spec.fan_out = weight[0] * window;
 }
 
-void generate(const InitSpec& spec, const RngKey& key, std::span<float> out) {
-  const double scale = scale_of(spec);
-  const auto each = [&](auto&& value_at) {
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = value_at(static_cast<std::uint64_t>(i));
+void generate(const InitSpec& spec, const RngKey& key, std::span<float> out, const Exec& exec) {
+  const auto draw = [&]<Draw kind>() {
+    for_each(exec, static_cast<std::int64_t>(out.size()), InitialValues<kind>{key, scale_of(spec), out.data()});
   };
-  // Products are formed in double from a float draw: one rounding, the same in every language with IEEE 754.
-  const auto scaled = [scale](float draw) { return static_cast<float>(scale * static_cast<double>(draw)); };
   switch (spec.kind) {
     case InitKind::Constant:
-      std::fill(out.begin(), out.end(), static_cast<float>(scale));
-      return;
+      return draw.template operator()<Draw::Constant>();
     case InitKind::Normal:
     case InitKind::KaimingNormal:
     case InitKind::XavierNormal:
-      each([&](std::uint64_t i) { return scaled(normal_at(key, i)); });
-      return;
+      return draw.template operator()<Draw::Normal>();
     case InitKind::Uniform:
     case InitKind::KaimingUniform:
     case InitKind::TorchDefault:
-      each([&](std::uint64_t i) { return scaled(2.0f * uniform_at(key, i) - 1.0f); });
-      return;
+      return draw.template operator()<Draw::Uniform>();
     case InitKind::SignedKaiming:
-    case InitKind::SignedXavier: {
-      const auto magnitude = static_cast<float>(scale);
-      each([&](std::uint64_t i) {
-        const std::uint32_t word = philox(key, i / 4).word[i % 4];
-        return (word >> 31) != 0 ? -magnitude : magnitude;
-      });
-      return;
-    }
+    case InitKind::SignedXavier:
+      return draw.template operator()<Draw::Sign>();
   }
 }
 

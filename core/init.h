@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/shape.h"
+#include "kernels/exec.h"
 #include "kernels/rng.h"
 
 namespace winnow {
@@ -42,6 +43,7 @@ struct SeededInit {
   RngKey key;
 };
 
-void generate(const InitSpec&, const RngKey&, std::span<float> out);
+// `out` is memory of where `exec` is; a device has the bits of the CPU.
+void generate(const InitSpec&, const RngKey&, std::span<float> out, const Exec& exec = {});
 
 }  // namespace winnow

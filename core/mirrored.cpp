@@ -1,5 +1,6 @@
 #include "core/mirrored.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace winnow {
@@ -34,6 +35,17 @@ std::span<float> Mirrored::change() {
 std::span<float> Mirrored::overwrite() {
   if (stream_) newest_ = Newest::Host;
   return host_.span<float>();
+}
+
+TensorView Mirrored::overwrite_memory() {
+  device_wrote();
+  return memory();
+}
+
+void Mirrored::zero() {
+  const TensorView all = overwrite_memory();
+  if (stream_) return stream_->zero(all.data, all.bytes());
+  std::ranges::fill(all.span<float>(), 0.0f);
 }
 
 void Mirrored::send() {

@@ -27,6 +27,9 @@ class Mirrored {
   // The device's copy is out of date from here on.
   std::span<float> change();
   std::span<float> overwrite();  // the same where every entry will be written: nothing is fetched
+  // For whoever writes every entry where programs bind it, of a device by a kernel: nothing is sent.
+  TensorView overwrite_memory();
+  void zero();  // there, too
 
   void send();          // the device has what the host changed
   void device_wrote();  // the device has changed it

@@ -106,14 +106,14 @@ bool ParamStore::restart(const Model& model, const SlotShapes& slots) {
   specs_ = model.params;
   buffer_specs_ = model.buffers;
   for (State& state : params_) {
-    std::ranges::fill(state.weight.overwrite(), 0.0f);
-    std::ranges::fill(state.grad.overwrite(), 0.0f);
+    state.weight.zero();
+    state.grad.zero();
     state.keep.replace({});
     state.train.replace({});
     state.init_seed = 0;
   }
   reset_slots();
-  for (Mirrored& buffer : buffers_) std::ranges::fill(buffer.overwrite(), 0.0f);
+  for (Mirrored& buffer : buffers_) buffer.zero();
   revision_ = changes_ = 0;
   enter_event("before training", false);
   return true;
@@ -165,7 +165,7 @@ void ParamStore::update_written() {
   for (Mirrored& buffer : buffers_) buffer.device_wrote();
 }
 
-void ParamStore::zero_gradient(ParamId id) { std::ranges::fill(at(id).grad.overwrite(), 0.0f); }
+void ParamStore::zero_gradient(ParamId id) { at(id).grad.zero(); }
 
 void ParamStore::require_gradients(ParamId id) const {
   if (gradients_visible_) return;
@@ -198,8 +198,14 @@ void ParamStore::redraw(ParamId id, std::uint64_t seed) {
   State& state = at(id);
   state.init_seed = seed;
   const auto [spec, key] = seeded(id);
-  generate(spec, key, change(id));
+  draw(spec, key, state.weight);
+  ++changes_;
   enforce(state);
+}
+
+void ParamStore::draw(const InitSpec& spec, const RngKey& key, Mirrored& to) const {
+  const Exec exec{.device = stream_ ? stream_->device() : Device::Cpu, .stream = stream_ ? stream_->queue() : nullptr};
+  generate(spec, key, to.overwrite_memory().span<float>(), exec);
 }
 
 void ParamStore::initialise(std::uint64_t init_seed) {
@@ -207,7 +213,7 @@ void ParamStore::initialise(std::uint64_t init_seed) {
     if (!specs_[i].retired) redraw(ParamId(i), init_seed);
   }
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
-    std::ranges::fill(buffers_[i].overwrite(), static_cast<float>(buffer_specs_[i].initial));
+    draw({InitSpec::Kind::Constant, buffer_specs_[i].initial}, {}, buffers_[i]);
   }
   reset_slots();
 }
@@ -306,7 +312,7 @@ void ParamStore::gather(const Model& model, const ChannelCut& cut) {
 
 void ParamStore::reset_slots() {
   for (State& state : params_) {
-    for (Mirrored& slot : state.slots) std::ranges::fill(slot.overwrite(), 0.0f);
+    for (Mirrored& slot : state.slots) slot.zero();
   }
 }
 

@@ -33,7 +33,8 @@ class ParamStore {
   // False, and nothing is changed, if the model has parameters of other names, shapes or kinds.
   bool restart(const Model& model, const SlotShapes& slots);
 
-  // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero.
+  // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero. On a device
+  // all of it is made there.
   void initialise(std::uint64_t init_seed);
   // Draws one parameter anew under another seed; seeded() names that seed from then on.
   void redraw(ParamId, std::uint64_t seed);
@@ -117,6 +118,7 @@ class ParamStore {
   void require_gradients(ParamId id) const;
   void put_mask(ParamId id, MaskKind kind, std::vector<std::uint8_t> bits);
   static void enforce(State&);
+  void draw(const InitSpec&, const RngKey&, Mirrored& to) const;
   std::shared_ptr<DeviceStream> stream_;
   std::vector<ParamSpec> specs_;
   std::vector<BufferSpec> buffer_specs_;

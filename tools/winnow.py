@@ -49,23 +49,49 @@ def uniform(key, count):
     return (bits + np.float32(0.5)) * np.float32(1 / 8388608)
 
 
-def normal(key, count):
-    """Box-Muller in double, rounded to float.
+def series(z, *numbers):
+    """numbers[0] + z * (numbers[1] + z * (...))."""
+    total = numbers[-1]
+    for number in reversed(numbers[:-1]):
+        total = number + z * total
+    return total
 
-    NumPy's log, sin and cos may differ from the C library's in the last bits of a double. That shows only
-    where a value is next to a rounding boundary of float, so those few are done again with the C library.
-    """
+
+def log(x):
+    """As kernels/portable_math.h, to the bit: a C library may round the last one otherwise."""
+    root_of_half = np.uint64(0x3FE6A09E00000000)
+    bits = x.view(np.uint64) + (np.uint64(0x3FF0000000000000) - root_of_half)
+    k = ((bits >> np.uint64(52)) | np.uint64(0x4330000000000000)).view(np.float64) - (2.0 ** 52 + 1023)
+    f = ((bits & np.uint64(0x000FFFFFFFFFFFFF)) + root_of_half).view(np.float64) - 1
+    s, half = f / (2 + f), 0.5 * f * f
+    rest = s * s * series(s * s, *(2 / n for n in range(3, 22, 2)))
+    first, second = float.fromhex("0x1.62e42fefa2000p-1"), float.fromhex("0x1.9ef35793c7673p-41")
+    return k * first + (f - (half - (s * (half + rest) + k * second)))
+
+
+def cos_of_quarters(quarters):
+    """The cosine of quarter turns; as kernels/portable_math.h, to the bit."""
+    whole = (quarters + 0.5).astype(np.int64)
+    r = quarters - whole
+    z = r * r
+    below_one = z * 1.2337005501361697
+    near = 1 - below_one
+    cosine_rest = series(z, 0.25366950790104803, -0.02086348076335296, 9.192602748394266e-4, -2.5202042373060607e-5,
+                         4.710874778818172e-7, -6.386603083791852e-9, 6.565963114979473e-11)
+    cosine = near + (((1 - near) - below_one) + z * z * cosine_rest)
+    sine_rest = series(z, -0.6459640975062463, 0.07969262624616705, -0.004681754135318688, 1.6044118478735983e-4,
+                       -3.598843235212085e-6, 5.692172921967927e-8, -6.688035109811468e-10, 6.0669357311061955e-12)
+    sine = r * float.fromhex("0x1.921fbp+0") + (r * float.fromhex("0x1.5110b4611a626p-22") + r * z * sine_rest)
+    value = np.where(whole & 1, sine, cosine)
+    return np.where((whole + 1) & 2, -value, value)
+
+
+def normal(key, count):
+    """Box-Muller in double, rounded to float. The sine of an angle is the cosine of three quarter turns more."""
     block = philox(*key, np.arange((count + 1) // 2))[:, :2].astype(np.float64)
     u, v = ((block + 0.5) / 4294967296.0).T
-    angle = 6.283185307179586476925 * v
-    pair = np.sqrt(-2.0 * np.log(u))[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    exact = pair.reshape(-1)[:count]
-    values = exact.astype(np.float32)
-    doubtful = (exact * (1 - 1e-14)).astype(np.float32) != (exact * (1 + 1e-14)).astype(np.float32)
-    for i in np.flatnonzero(doubtful):
-        turn = math.cos if i % 2 == 0 else math.sin
-        values[i] = np.float32(math.sqrt(-2.0 * math.log(u[i // 2])) * turn(angle[i // 2]))
-    return values
+    pair = np.sqrt(-2.0 * log(u))[:, None] * cos_of_quarters(4.0 * v[:, None] + np.array([0.0, 3.0]))
+    return pair.reshape(-1)[:count].astype(np.float32)
 
 
 def generate(group, count):

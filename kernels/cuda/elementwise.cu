@@ -4,6 +4,7 @@
 #include "kernels/functors/dropout.h"
 #include "kernels/functors/elementwise.h"
 #include "kernels/functors/hash_vector.h"
+#include "kernels/functors/initial_values.h"
 #include "kernels/functors/sigmoid.h"
 #include "kernels/functors/soft_threshold.h"
 
@@ -11,6 +12,10 @@ namespace winnow::cuda {
 
 WINNOW_FOR_EACH(Fill);
 WINNOW_FOR_EACH(HashVector);
+WINNOW_FOR_EACH(InitialValues<Draw::Constant>);
+WINNOW_FOR_EACH(InitialValues<Draw::Normal>);
+WINNOW_FOR_EACH(InitialValues<Draw::Uniform>);
+WINNOW_FOR_EACH(InitialValues<Draw::Sign>);
 WINNOW_FOR_EACH(Cast<float, float>);
 WINNOW_FOR_EACH(Cast<float, bf16>);
 WINNOW_FOR_EACH(Cast<bf16, float>);

@@ -1,4 +1,5 @@
-// For tests: a device stream over the host's memory, which counts what is copied. Kernels do not run on it.
+// For tests: a device stream over the host's memory, which counts what is copied. Kernels run there as on the CPU, unless it is
+// to be another device, for which none run.
 #pragma once
 
 #include <cstdlib>
@@ -11,9 +12,10 @@ namespace winnow::test {
 
 class HostStream final : public DeviceStream {
  public:
+  explicit HostStream(Device device = Device::Cpu) : device_(device) {}
   int uploads = 0, downloads = 0;
 
-  Device device() const override { return Device::Cuda; }
+  Device device() const override { return device_; }
   int ordinal() const override { return 0; }
   std::size_t free_bytes() const override { return std::size_t{1} << 40; }
   DeviceIdentity identity() const override { return {"memory of the host", "host"}; }
@@ -37,8 +39,11 @@ class HostStream final : public DeviceStream {
   std::shared_ptr<DeviceStream> beside() override { return std::make_shared<HostStream>(); }
   void after(DeviceStream&) override {}
   std::unique_ptr<Recording> record(const std::function<void()>&) override {
-    throw std::logic_error("nothing runs on the host's memory");
+    throw std::logic_error("nothing is recorded on the host's memory");
   }
+
+ private:
+  Device device_;
 };
 
 }  // namespace winnow::test

@@ -200,16 +200,21 @@ TEST(ParamStore, CopiesToAndFromADeviceWhatIsLookedAtAndNoMore) {
   ParamStore store(small_model(), kTwo, device);
   store.initialise(3);
   store.send();
+  EXPECT_EQ(device->uploads, 0) << "all of it is made there";
   EXPECT_TRUE(std::ranges::equal(store.weight(kWeight), there(store.weight_memory(kWeight))));
-  const int sent = device->uploads;
+  EXPECT_EQ(device->downloads, 1) << "of the one that was looked at";
+  store.change(kWeight)[1] = 6;
   store.send();
-  EXPECT_EQ(device->uploads, sent) << "nothing has changed";
+  EXPECT_EQ(device->uploads, 1);
+  EXPECT_EQ(there(store.weight_memory(kWeight))[1], 6);
+  store.send();
+  EXPECT_EQ(device->uploads, 1) << "nothing has changed";
   there(store.weight_memory(kWeight))[0] = 7;  // as an update would
   store.update_written();
-  EXPECT_EQ(device->downloads, 0) << "nobody has asked";
+  EXPECT_EQ(device->downloads, 1) << "nobody has asked";
   EXPECT_EQ(store.weight(kWeight)[0], 7);
   EXPECT_EQ(store.weight(kWeight)[0], 7);
-  EXPECT_EQ(device->downloads, 1) << "fetched once";
+  EXPECT_EQ(device->downloads, 2) << "fetched once";
   there(store.grad_memory(kWeight))[1] = 8;
   store.gradients_written();
   EXPECT_EQ(store.own_gradient(kWeight)[1], 8);

@@ -192,7 +192,7 @@ TEST(Program, ANodeWithoutAKernelForItsDeviceIsAnErrorThatNamesBoth) {
   const ValueId x = bench.leaf("x", {4}), sum = bench.graph.emit1("add", {x, x}, {}, "sum");
   const ValueId on_cpu = bench.graph.emit1("test_of_cpu_only", {sum}, {}, "first");
   const ValueId on_cuda = bench.graph.emit1("test_of_cuda_only", {sum}, {}, "second");
-  const RunContext cuda(std::make_shared<test::HostStream>(), 1);
+  const RunContext cuda(std::make_shared<test::HostStream>(Device::Cuda), 1);
   EXPECT_EQ(refusal(bench.graph, on_cpu, bench.bindings(), cuda),
             "node 'first': op 'test_of_cpu_only' has no kernel for CUDA");
   EXPECT_EQ(refusal(bench.graph, on_cpu, bench.bindings(), 1), "");
