@@ -49,7 +49,7 @@ WINNOW_HD double portable_log(double x) {
 // of the nearest whole number is exact, and in radians at most pi / 4. Numbers are those of Taylor's series, (pi / 2)^n / n!;
 // what is left out is below 2e-18 of the whole. For numbers of up to 31 bits behind the point pi / 2 is a sum like ln 2 above.
 WINNOW_HD double cos_of_quarters(double quarters) {
-  const auto whole = static_cast<std::int32_t>(quarters + 0.5);
+  const auto whole = static_cast<std::int32_t>(quarters + 0.5);  // NOLINT(bugprone-incorrect-roundings): exact
   const double r = quarters - static_cast<double>(whole), z = r * r;
   const double below_one = z * 1.2337005501361697, near = 1.0 - below_one;
   const double cosine_rest =

@@ -57,7 +57,7 @@ TEST(PortableMath, CosineAndSineAreWithinLittleMoreThanOneUnitOfTheLastPlace) {
   double worst = 0;
   for (const double x : numbers(100000)) {
     // Reduced exactly, as the library cannot do with an angle that was rounded before.
-    const auto whole = static_cast<int>(4 * x + 0.5);
+    const auto whole = static_cast<int>(std::lround(4 * x));
     const long double angle = (4 * static_cast<long double>(x) - whole) * quarter;
     const long double c = std::cos(angle), s = std::sin(angle);
     const long double cosines[4] = {c, -s, -c, s};
