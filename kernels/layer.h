@@ -20,6 +20,9 @@ struct ConvShape {
   DType dtype;
   bool bias;
   bool sums = false;  // forward: those of y and of y * y by channel as well, {2, out} in f32
+  // Channels of x in memory, where zeros lie behind the `in` of the layer; 0: there are none. Never of dx.
+  std::int64_t padded_in = 0;
+  WINNOW_HD std::int64_t x_channels() const { return padded_in > 0 ? padded_in : in; }
   WINNOW_HD std::int64_t out_height() const { return (height + 2 * pad - kernel_h) / stride + 1; }
   WINNOW_HD std::int64_t out_width() const { return (width + 2 * pad - kernel_w) / stride + 1; }
   std::int64_t macs() const { return batch * out_height() * out_width() * out * (in / groups) * kernel_h * kernel_w; }

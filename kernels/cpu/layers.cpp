@@ -10,6 +10,7 @@
 #include "kernels/cpu/tiled_linear.h"
 #include "kernels/cpu/tiled_weight_gradient.h"
 #include "kernels/cpu/widened_layer.h"
+#include "kernels/direct_layer.h"
 #include "kernels/processor.h"
 
 namespace winnow::cpu {
@@ -86,6 +87,7 @@ std::unique_ptr<PlannedLayer> make_layer(const LinearShape& s, Direction directi
 }
 
 std::unique_ptr<PlannedLayer> make_layer(const ConvShape& s, Direction direction, int threads) {
+  if (s.padded_in > 0) return std::make_unique<DirectLayer>(s, direction);  // as a library for CUDA wants x
   if (direction == Direction::BackwardWeights && TapGradient::suits(s)) {
     return std::make_unique<TapGradient>(s, threads);
   }

@@ -54,7 +54,7 @@ class DryConvolutionLayer final : public PlannedLayer {
 
   std::size_t scratch_bytes() const override {
     std::size_t bytes = packed_weights();
-    if (wide_.in != s_.in) bytes += wide_x();
+    if (!x_fits()) bytes += wide_x();
     if (wide_.out != s_.out) bytes += wide_y();
     if (sums_bias()) bytes += sizeof(float) * static_cast<std::size_t>(fold_partials(s_.out, y_rows()));
     return bytes;
@@ -63,26 +63,26 @@ class DryConvolutionLayer final : public PlannedLayer {
   std::string implementation() const override { return "cuDNN, dry"; }
 
   void run(const LayerBuffers& buffers, const Exec& exec) override {
-    const bool x_fits = wide_.in == s_.in, y_fits = wide_.out == s_.out;
+    const bool y_fits = wide_.out == s_.out;
     const bool reads_x = direction_ != Direction::BackwardData, reads_y = direction_ != Direction::Forward,
                reads_weights = direction_ != Direction::BackwardWeights;
     std::size_t read = 0, written = 0;  // of temporary memory, by cuDNN
     const auto temporary = [&](bool fits, bool is_read, std::size_t bytes) {
       if (!fits) (is_read ? read : written) += bytes;
     };
-    temporary(x_fits, reads_x, wide_x());
+    temporary(x_fits(), reads_x, wide_x());
     temporary(y_fits, reads_y, wide_y());
     temporary(packed_weights() == 0, reads_weights, packed_weights());
-    if (!x_fits && reads_x) dry::note_kernel(exec, {dry::argument(buffers.x)}, 0, wide_x());
+    if (!x_fits() && reads_x) dry::note_kernel(exec, {dry::argument(buffers.x)}, 0, wide_x());
     if (!y_fits && reads_y) dry::note_kernel(exec, {dry::argument(buffers.y)}, 0, wide_y());
     if (packed_weights() > 0 && reads_weights) {
       dry::note_kernel(exec, {dry::argument(buffers.weights)}, 0, packed_weights());
     }
     dry::note_call(exec,
-                   {x_fits ? buffers.x : nullptr, y_fits ? buffers.y : nullptr,
+                   {x_fits() ? buffers.x : nullptr, y_fits ? buffers.y : nullptr,
                     packed_weights() == 0 ? buffers.weights : nullptr, buffers.sums},
                    read, written);
-    if (!x_fits && !reads_x) dry::note_kernel(exec, {dry::argument(buffers.x)}, wide_x(), 0);
+    if (!x_fits() && !reads_x) dry::note_kernel(exec, {dry::argument(buffers.x)}, wide_x(), 0);
     if (!y_fits && !reads_y) dry::note_kernel(exec, {dry::argument(buffers.y)}, wide_y(), 0);
     if (packed_weights() > 0 && !reads_weights) {
       dry::note_kernel(exec, {dry::argument(buffers.weights)}, packed_weights(), 0);
@@ -94,6 +94,7 @@ class DryConvolutionLayer final : public PlannedLayer {
   }
 
  private:
+  bool x_fits() const { return wide_.in == s_.x_channels(); }
   bool sums_bias() const { return s_.bias && direction_ == Direction::BackwardWeights; }
   std::int64_t y_rows() const { return s_.batch * s_.out_height() * s_.out_width(); }
   std::size_t wide_x() const { return dry_bytes(s_.batch * s_.height * s_.width * wide_.in, s_.dtype); }

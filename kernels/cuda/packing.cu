@@ -8,6 +8,7 @@ namespace winnow::cuda {
 WINNOW_FOR_EACH_TYPE(AddBias);
 WINNOW_FOR_EACH_TYPE(AddBiasRelu);
 WINNOW_FOR_EACH_TYPE(FitChannels);
+WINNOW_FOR_EACH(FitChannels<float, bf16>);
 WINNOW_FOR_EACH_TYPE(PackWeights);
 WINNOW_FOR_EACH_TYPE(UnpackWeights);
 

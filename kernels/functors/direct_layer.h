@@ -29,7 +29,7 @@ struct DirectForward {
       for (std::int64_t kx = 0; kx < s.kernel_w; ++kx) {
         const std::int64_t col = at.col * s.stride - s.pad + kx;
         if (col < 0 || col >= s.width) continue;
-        const T* pixel = x + ((at.n * s.height + row) * s.width + col) * s.in + first;
+        const T* pixel = x + ((at.n * s.height + row) * s.width + col) * s.x_channels() + first;
         for (std::int64_t c = 0; c < taken; ++c) {
           sum += to_float(pixel[c]) * filter[(c * s.kernel_h + ky) * s.kernel_w + kx];
         }
@@ -79,7 +79,7 @@ struct LoadWeightGradient {
     const std::int64_t row = pixel / out_w % out_h * s.stride - s.pad + entry / s.kernel_w % s.kernel_h;
     const std::int64_t col = pixel % out_w * s.stride - s.pad + entry % s.kernel_w;
     if (row < 0 || row >= s.height || col < 0 || col >= s.width) return 0;
-    return to_float(dy[pixel * s.out + o]) * to_float(x[((n * s.height + row) * s.width + col) * s.in + c]);
+    return to_float(dy[pixel * s.out + o]) * to_float(x[((n * s.height + row) * s.width + col) * s.x_channels() + c]);
   }
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/functors/chunk.h"
 #include "kernels/portable.h"
@@ -60,18 +61,24 @@ struct UnpackWeights {
   }
 };
 
-// By element of y: rows of `from` channels become rows of `to`, the first of them copied, zeros after the last.
-template <class T>
+// By element of y: rows of `from` channels become rows of `to`, the first of them copied or cast, zeros after the last.
+template <class From, class To = From>
 struct FitChannels {
-  const T* x;
-  T* y;
+  const From* x;
+  To* y;
   std::int64_t from, to;
   RowAndColumn begin = {};
   WINNOW_HD auto operands(const auto& run) { return run(y); }
   WINNOW_HD void start_at(std::int64_t i) { begin = begin.plus(i, to); }
   WINNOW_HD void operator()(std::int64_t i) const {
     const auto [row, c] = begin.plus(i, to);
-    y[i] = c < from ? x[row * from + c] : T{};
+    if (c >= from) {
+      y[i] = To{};
+    } else if constexpr (std::is_same_v<From, To>) {
+      y[i] = x[row * from + c];
+    } else {
+      y[i] = from_float<To>(to_float(x[row * from + c]));
+    }
   }
 };
 

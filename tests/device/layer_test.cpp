@@ -43,10 +43,22 @@ double number(const Bytes& bytes, DType dtype, std::size_t i) {
                              : to_float(reinterpret_cast<const bf16*>(bytes.data())[i]);
 }
 
+// Rows of `channels` numbers with zeros behind them.
+Bytes padded_numbers(std::int64_t rows, std::int64_t channels, std::int64_t padded, DType dtype,
+                     const std::string& stream) {
+  const Bytes packed = random_numbers(rows * channels, dtype, stream);
+  Bytes bytes(static_cast<std::size_t>(rows * padded * size_of(dtype)));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::copy_n(packed.begin() + row * channels * size_of(dtype), channels * size_of(dtype),
+                bytes.begin() + row * padded * size_of(dtype));
+  }
+  return bytes;
+}
+
 // The operands of a layer; which of them are results, the direction says.
 struct Operands {
   explicit Operands(const ConvShape& s)
-      : x(random_numbers(s.batch * s.height * s.width * s.in, s.dtype, "x")),
+      : x(padded_numbers(s.batch * s.height * s.width, s.in, s.x_channels(), s.dtype, "x")),
         weights(random_numbers(s.out * (s.in / s.groups) * s.kernel_h * s.kernel_w, DType::F32, "weights")),
         bias(random_numbers(s.out, DType::F32, "bias")),
         y(random_numbers(s.batch * s.out_height() * s.out_width() * s.out, s.dtype, "y")),
@@ -163,6 +175,10 @@ std::vector<LayerCase> layer_cases() {
   const std::vector<std::pair<std::string, ConvShape>> shapes = {
       {"same_channels", base},
       {"first_layer", with([](ConvShape& s) { s.in = 3, s.bias = true; })},
+      {"fitted_first_layer", with([](ConvShape& s) { s.in = 3, s.padded_in = 8, s.bias = true; })},
+      {"fitted_pointwise",
+       with([](ConvShape& s) { s.in = 3, s.padded_in = 8, s.kernel_h = s.kernel_w = 1, s.pad = 0; })},
+      {"fitted_with_sums", with([](ConvShape& s) { s.in = 1, s.padded_in = 8, s.sums = true; })},
       {"stride_2", with([](ConvShape& s) { s.out = 32, s.stride = 2; })},
       {"pointwise", with([](ConvShape& s) { s.out = 32, s.kernel_h = s.kernel_w = 1, s.pad = 0; })},
       {"pointwise_stride_2",
@@ -190,6 +206,7 @@ std::vector<LayerCase> layer_cases() {
             std::pair(Direction::BackwardWeights, "weights")}) {
         for (const bool by_definition : {false, true}) {
           if (shape.sums && (by_definition || direction != Direction::Forward)) continue;
+          if (shape.padded_in > 0 && (dtype == DType::F32 || direction == Direction::BackwardData)) continue;
           const std::string by = by_definition ? "_by_definition" : "";
           cases.push_back({name + "_" + name_of(dtype) + "_" + way + by, shape, direction, by_definition});
           cases.back().shape.dtype = dtype;
@@ -232,6 +249,21 @@ TEST(DeviceLayer, IsTheUsualOneWhereNobodyHasSums) {
   expect_usual([](ConvShape& s) { s.out = 12; });
   expect_usual([](ConvShape& s) { s.out = 12, s.kernel_h = s.kernel_w = 1, s.pad = 0; });
   if (kEmulated) expect_usual([](ConvShape& s) { s.stride = 2; });
+}
+
+// The plan is that of a layer with eight channels, and what is saved is their copy.
+TEST(DeviceLayer, TakesFittedChannelsWithoutACopyOfThem) {
+  if (!kEmulated) GTEST_SKIP() << "cuDNN may be missing";
+  const auto stream = open_device();
+  ConvShape narrow = kPlain;
+  narrow.in = 3, narrow.batch = 4;
+  ConvShape fitted = narrow;
+  fitted.padded_in = 8;
+  for (const Direction direction : {Direction::Forward, Direction::BackwardWeights}) {
+    const auto one = cuda::make_layer(narrow, direction), other = cuda::make_layer(fitted, direction);
+    EXPECT_EQ(other->implementation(), one->implementation());
+    EXPECT_EQ(other->scratch_bytes() + std::size_t{2 * 4 * 6 * 6 * 8}, one->scratch_bytes());
+  }
 }
 
 #if defined(WINNOW_EMULATED)

@@ -178,6 +178,7 @@ TEST_F(Chunks, SameBitsWhereThePlaceOfAnElementCounts) {
   for (const std::int64_t cols : {1, 3, 8, 100}) {
     expect_same_bits<float, bf16, bf16>([&](float* bias, bf16* x, bf16* y) { return AddBias<bf16>{bias, x, y, cols}; });
     expect_same_bits<bf16, bf16>([&](bf16* x, bf16* y) { return FitChannels<bf16>{x, y, 1, cols}; });
+    expect_same_bits<float, bf16>([&](float* x, bf16* y) { return FitChannels<float, bf16>{x, y, 1, cols}; });
   }
 }
 

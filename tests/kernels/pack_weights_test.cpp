@@ -62,6 +62,18 @@ TEST(FitChannels, PadsWithZerosAndCutsThemOff) {
   EXPECT_EQ(back, x);
 }
 
+TEST(FitChannels, RoundsOnTheWay) {
+  constexpr std::int64_t kRows = 5, kFew = 3, kMany = 8;
+  std::vector<float> x = normals(kRows * kFew, 7);
+  x[1] = std::numeric_limits<float>::infinity();
+  std::vector<bf16> wide(kRows * kMany, from_float<bf16>(7.0f));
+  for_each(Exec{}, kRows * kMany, FitChannels<float, bf16>{x.data(), wide.data(), kFew, kMany});
+  for (std::size_t i = 0; i < wide.size(); ++i) {
+    const float expected = i % kMany < kFew ? x[i / kMany * kFew + i % kMany] : 0.0f;
+    EXPECT_EQ(wide[i].bits, from_float<bf16>(expected).bits) << i;
+  }
+}
+
 TEST(AddBias, GoesToEveryRow) {
   constexpr std::int64_t kRows = 5, kOut = 3;
   const std::vector<float> before = normals(kRows * kOut, 4), bias = normals(kOut, 5);

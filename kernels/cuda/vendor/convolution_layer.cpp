@@ -28,7 +28,7 @@ ConvolutionLayer::ConvolutionLayer(const ConvShape& s, const ConvShape& padded, 
     : shape_(s),
       direction_(direction),
       plan_(std::move(plan)),
-      x_{s.batch * s.height * s.width, s.in, padded.in},
+      x_{s.batch * s.height * s.width, s.x_channels(), padded.in},
       y_{s.batch * s.out_height() * s.out_width(), s.out, padded.out},
       weights_{s.out, s.in / s.groups, s.kernel_h * s.kernel_w, padded.out, padded.in / padded.groups} {
   const bool same_order = weights_.taps == 1 || weights_.in == 1;

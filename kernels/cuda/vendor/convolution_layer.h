@@ -1,6 +1,6 @@
 // A convolution in one direction by cuDNN. See kernels/layer.h for ownership and threads, convolution_plan.h for what cuDNN
 // computes. Around it, on the same stream: weights packed from OIHW f32 into KRSC of the activations' type, channels padded
-// with zeros where cuDNN's bf16 engines want them in eights, bias and its gradient.
+// with zeros where cuDNN's bf16 engines want them in eights and the caller has them otherwise, bias and its gradient.
 #pragma once
 
 #include <memory>

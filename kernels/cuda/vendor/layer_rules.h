@@ -6,9 +6,9 @@
 
 namespace winnow::cuda::vendor {
 
-// Where a convolution touches every pixel by itself, NHWC makes it a linear layer with a row a pixel.
+// Where a convolution touches every pixel by itself, NHWC makes it a linear layer with a row a pixel, if that has no zeros behind.
 inline bool is_matrix_product(const ConvShape& s) {
-  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride == 1 && s.pad == 0 && s.groups == 1;
+  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride == 1 && s.pad == 0 && s.groups == 1 && s.padded_in == 0;
 }
 inline LinearShape as_matrix_product(const ConvShape& s) {
   return {s.batch * s.height * s.width, s.in, s.out, s.dtype, s.bias};
@@ -20,6 +20,7 @@ inline ConvShape padded_shape(ConvShape s) {
   if (s.dtype == DType::BF16 && s.groups == 1) {
     s.in = (s.in + 7) / 8 * 8;
     s.out = (s.out + 7) / 8 * 8;
+    s.padded_in = 0;
   }
   return s;
 }
