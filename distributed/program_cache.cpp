@@ -5,6 +5,7 @@
 
 #include "core/autodiff.h"
 #include "core/error.h"
+#include "core/fit_channels.h"
 #include "core/passes.h"
 
 namespace winnow {
@@ -94,6 +95,7 @@ Finished finish(const ProgramDraft& draft, ParamStore& params, Device device) {
   if (device != Device::Cpu) {
     fuse_gradient_sums(graph, outputs);
     fuse_relu(graph, outputs);
+    fit_channels(graph, outputs);
   }
   return {std::move(graph), std::move(outputs), std::move(bindings), std::move(grads), std::move(named), statistics};
 }

@@ -1,9 +1,12 @@
 // conv2d and its two gradients. Activations NHWC, weights {out, in / groups, kernel_h, kernel_w} in f32. Attribute "relu": a
-// ReLU behind the bias.
+// ReLU behind the bias. Attribute in_channels: zeros lie behind so many channels of x (core/fit_channels.h).
 //   in  x, weights, bias|none   out y, and {2, out} where attribute sums is 1: y and y * y summed by channel. No gradient
 //   goes through the sums.
+#include <utility>
+
 #include "core/double_ops.h"
 #include "core/error.h"
+#include "core/ops/conv_shape.h"
 #include "core/ops/dispatch.h"
 #include "core/ops/layer_kernel.h"
 
@@ -11,22 +14,6 @@ namespace winnow::ops {
 namespace {
 
 using Infos = std::span<const ValueInfo>;
-
-// The shape of the layer from what every direction knows: extents of x and y, and of the weights.
-ConvShape conv_shape(const Shape& x, const Shape& w, const Attrs& attrs, DType dtype, bool bias) {
-  return {.batch = x[0],
-          .height = x[1],
-          .width = x[2],
-          .in = x[3],
-          .out = w[0],
-          .kernel_h = w[2],
-          .kernel_w = w[3],
-          .stride = attrs.integer("stride", 1),
-          .pad = attrs.integer("pad", 0),
-          .groups = attrs.integer("groups", 1),
-          .dtype = dtype,
-          .bias = bias};
-}
 
 ConvShape conv2d_shape(Direction direction, Infos in, Infos out, const Attrs& attrs) {
   switch (direction) {
@@ -42,12 +29,20 @@ ConvShape conv2d_shape(Direction direction, Infos in, Infos out, const Attrs& at
   }
 }
 
+// x has as many channels as the layer, or just those that its library wants.
+void require_fitting_x(ConvShape s) {
+  const std::int64_t padded = std::exchange(s.padded_in, 0);
+  require(padded == 0 || (padded > s.in && padded == cuda::wanted_channels(s)),
+          fmt::format("a convolution of {} channels does not take them in {}", s.in, padded));
+}
+
 std::vector<ValueInfo> infer_conv2d_forward(Infos in, const Attrs& attrs) {
   require(in.size() == 2 || in.size() == 3, "takes x, weights and bias or none");
   require(is_image(in[0]), "x must be NHWC in f32 or bf16");
   require(in[1].shape.rank() == 4 && in[1].dtype == DType::F32,
           "weights must be {out, in / groups, kernel_h, kernel_w} in f32");
   const ConvShape s = conv_shape(in[0].shape, in[1].shape, attrs, in[0].dtype, has_bias(in));
+  require_fitting_x(s);
   require(s.stride >= 1 && s.pad >= 0 && s.groups >= 1, "stride and groups are at least 1, pad at least 0");
   require(s.in % s.groups == 0 && s.out % s.groups == 0,
           fmt::format("groups ({}) must divide the channels in and out", s.groups));
@@ -72,10 +67,11 @@ std::vector<ValueInfo> infer_conv2d_backward_data(Infos in, const Attrs& attrs) 
 
 std::vector<ValueInfo> infer_conv2d_backward_weights(Infos in, const Attrs& attrs) {
   require(in.size() == 2 && is_image(in[0]) && is_image(in[1]), "takes x and dy");
-  const std::int64_t out = in[1].shape[3];
+  const std::int64_t out = in[1].shape[3], taken = attrs.integer("in_channels", in[0].shape[3]);
   std::vector<ValueInfo> result{
-      {Shape{out, in[0].shape[3] / attrs.integer("groups", 1), attrs.integer("kernel_h"), attrs.integer("kernel_w")},
+      {Shape{out, taken / attrs.integer("groups", 1), attrs.integer("kernel_h"), attrs.integer("kernel_w")},
        DType::F32}};
+  require_fitting_x(conv_shape(in[0].shape, result[0].shape, attrs, in[0].dtype, false));
   if (attrs.integer("bias", 0) != 0) result.push_back({Shape{out}, DType::F32});
   return result;
 }

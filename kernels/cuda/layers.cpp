@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/cuda/vendor/layer_rules.h"
 #include "kernels/device.h"
 #include "kernels/direct_layer.h"
 #include "kernels/gpu_libraries.h"
@@ -30,6 +31,10 @@ std::unique_ptr<PlannedLayer> make_layer(const ConvShape& shape, Direction direc
 }
 std::unique_ptr<PlannedLayer> make_layer(const LinearShape& shape, Direction direction) {
   return fastest_layer(&Libraries::linear, shape, direction);
+}
+
+std::int64_t wanted_channels(const ConvShape& shape) {
+  return vendor::is_matrix_product(shape) ? shape.in : vendor::padded_shape(shape).in;
 }
 
 }  // namespace winnow::cuda

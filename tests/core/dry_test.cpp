@@ -169,6 +169,33 @@ TEST(Dry, LayersAreThoseOfNvidiasLibraries) {
   EXPECT_EQ(work.scratch_read, work.scratch_written);
 }
 
+// The images are made wide by the cast (fit_channels), and both convolutions that read them take them as they are.
+TEST(Dry, FittedImagesArePaddedByTheirCastAlone) {
+  Graph graph;
+  const ValueId images = graph.input("images", {8, 16, 16, 3}), w = graph.input("w", {16, 3, 3, 3}),
+                dy = graph.input("dy", {8, 16, 16, 16}, DType::BF16);
+  const ValueId x = graph.emit1("cast", {images}, {{"dtype", std::string("bf16")}, {"channels", std::int64_t{8}}});
+  const std::int64_t pad = 1, kernel = 3, counted = 3;
+  const Attrs attrs{{"pad", pad}, {"in_channels", counted}, {"kernel_h", kernel}, {"kernel_w", kernel}};
+  const ValueId y = graph.emit1("conv2d", {x, w}, attrs);
+  const ValueId dw = graph.emit1("conv2d_backward_weights", {x, dy}, attrs);
+  Program program = dry_program(graph, {y, dw}, {images, w, dy});
+  EXPECT_EQ(program.view(x).bytes(), 2u * 8 * 16 * 16 * 8);
+  const std::vector<NodeWork> work = program.dry_run();
+  ASSERT_EQ(work.size(), 3u);
+  EXPECT_EQ(work[0].launches, 1u);
+  EXPECT_EQ(passes(work[0], images, false), 1);
+  EXPECT_EQ(passes(work[0], x, true), 1);
+  for (const std::size_t layer : {1u, 2u}) {
+    EXPECT_EQ(work[layer].calls, 1u);
+    EXPECT_EQ(work[layer].launches, 1u) << "weights are packed, or their gradient unpacked";
+    EXPECT_EQ(passes(work[layer], x, false), 1);
+    EXPECT_EQ(work[layer].macs, 8 * 16 * 16 * 16 * 27);
+  }
+  EXPECT_EQ(work[1].scratch_written, 2u * 16 * 9 * 8);
+  EXPECT_EQ(work[2].scratch_written, 4u * 16 * 9 * 8);
+}
+
 TEST(Dry, AProgramOfTheCpuIsNone) {
   Graph graph;
   const ValueId a = graph.input("a", {4});

@@ -73,17 +73,17 @@ TEST_P(DryRunOnDevice, CountsTheLaunchesOfARecordedStep) {
   EXPECT_LE(memory, planned + scratch);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, DryRunOnDevice,
-                         testing::Values(DryCase{"lenet300", "lenet300", "sgd", "f32"},
-                                         DryCase{"lenet300_sam", "lenet300", "sam", "f32"},
-                                         // cuBLASLt's gradients of biases in bf16.
-                                         DryCase{"lenet300_bf16", "lenet300", "sgd", "bf16", 3},
-                                         DryCase{"conv2", "conv2", "sgd", "f32"},
-                                         DryCase{"resnet20", "resnet20", "sgd", "f32"},
-                                         DryCase{"resnet20_fused", "resnet20", "sgd", "f32", 0, "true"},
-                                         // cuBLASLt's gradient of a bias in bf16.
-                                         DryCase{"resnet20_adam_bf16", "resnet20", "adam", "bf16", 1}),
-                         [](const auto& at) { return at.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Models, DryRunOnDevice,
+    testing::Values(DryCase{"lenet300", "lenet300", "sgd", "f32"}, DryCase{"lenet300_sam", "lenet300", "sam", "f32"},
+                    // cuBLASLt's gradients of biases in bf16.
+                    DryCase{"lenet300_bf16", "lenet300", "sgd", "bf16", 3}, DryCase{"conv2", "conv2", "sgd", "f32"},
+                    // Three linear layers, as above.
+                    DryCase{"conv2_bf16", "conv2", "sgd", "bf16", 3}, DryCase{"resnet20", "resnet20", "sgd", "f32"},
+                    DryCase{"resnet20_fused", "resnet20", "sgd", "f32", 0, "true"},
+                    // cuBLASLt's gradient of a bias in bf16.
+                    DryCase{"resnet20_adam_bf16", "resnet20", "adam", "bf16", 1}),
+    [](const auto& at) { return at.param.name; });
 
 }  // namespace
 }  // namespace winnow::test
