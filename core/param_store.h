@@ -36,7 +36,8 @@ class ParamStore {
   // Draws every parameter from its InitSpec, keyed by (seed, name); buffers get their initial value, slots zero. On a device
   // all of it is made there.
   void initialise(std::uint64_t init_seed);
-  // Draws one parameter anew under another seed; seeded() names that seed from then on.
+  // Draws one parameter anew under another seed; seeded() names that seed from then on. Both draw where the parameters live: what
+  // weight() and change() gave before is out of date.
   void redraw(ParamId, std::uint64_t seed);
   SeededInit seeded(ParamId) const;  // what regenerates the initial values
 

@@ -79,16 +79,22 @@ class FreezeNet final : public MaskAtInit {
     if (part == "none") return;
     ParamStore& params = state.params();
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      const auto weight = params.change(tensors[t].id);
-      const std::vector<float> before(weight.begin(), weight.end());
-      const std::uint64_t old_seed = params.seeded(tensors[t].id).key.seed;
-      params.redraw(tensors[t].id, redraw_seed(state));
+      const ParamId id = tensors[t].id;
+      const auto copy_of_weight = [&params, id] {
+        const auto weight = params.weight(id);
+        return std::vector<float>(weight.begin(), weight.end());
+      };
+      std::vector<float> trained = copy_of_weight();
+      const std::uint64_t old_seed = params.seeded(id).key.seed;
+      params.redraw(id, redraw_seed(state));
       if (part == "both") continue;
-      const std::vector<float> drawn(weight.begin(), weight.end());
-      // What is frozen must be what the seed on record gives.
-      if (part == "trained") params.redraw(tensors[t].id, old_seed);
-      for (std::size_t i = 0; i < before.size(); ++i) {
-        if (masks[t][i] != 0) weight[i] = part == "trained" ? drawn[i] : before[i];
+      if (part == "trained") {
+        trained = copy_of_weight();
+        params.redraw(id, old_seed);  // what is frozen must be what the seed on record gives
+      }
+      const auto weight = params.change(id);
+      for (std::size_t i = 0; i < trained.size(); ++i) {
+        if (masks[t][i] != 0) weight[i] = trained[i];
       }
     }
   }

@@ -1,5 +1,5 @@
-// A TrainState without training, for unit tests of methods: parameters of the given layers,
-// gradients and probes as the test says. Not synchronised.
+// A TrainState without training, for unit tests of methods: parameters of the given layers, gradients and probes as the test says.
+// Parameters live apart from what methods see of them, as those of a device do. Not synchronised.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/method.h"
 #include "experiments/methods/compose.h"
+#include "tests/core/host_stream.h"
 
 namespace winnow {
 
@@ -37,7 +38,8 @@ inline Model linear_layers(const std::vector<Shape>& shapes) {
 
 class FakeState final : public TrainState {
  public:
-  explicit FakeState(const Model& model) : model_(model), params_(model, {slot_per_entry}) {
+  explicit FakeState(const Model& model)
+      : model_(model), params_(model, {slot_per_entry}, std::make_shared<test::HostStream>()) {
     params_.initialise(1);
     params_.enter_event("at a test", true);
   }
