@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/clock.h"
+#include "kernels/waited.h"
 
 namespace winnow {
 
@@ -24,18 +24,14 @@ MpiPatience::MpiPatience(MPI_Comm comm, double limit) : attendance_(comm), limit
 }
 
 void MpiPatience::finish(MPI_Request& request, const Operation& operation) {
-  constexpr int kTriesBetweenLooks = 64;   // a try costs more than the clock, and much more where cores are shared
-  constexpr double kMostBetweenLooks = 1;  // s; in more this process did not run: a job that was suspended
-  double looked = 0, waited = 0;
+  constexpr int kTriesBetweenLooks = 64;  // a try costs more than the clock, and much more where cores are shared
+  Waited clock;
   for (int tries = 1;; ++tries) {
     int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), operation.call);
     if (done != 0) return;
     if (tries % kTriesBetweenLooks != 0) continue;
-    const double now = seconds_now();
-    if (looked > 0) waited += std::min(now - looked, kMostBetweenLooks);
-    looked = now;
-    look_around(operation, waited);
+    look_around(operation, clock.look());
   }
 }
 

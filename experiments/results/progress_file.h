@@ -1,6 +1,6 @@
 // running/<name>.json: the heartbeat of a trial, written by the process that trains it and removed
-// at the end. A courtesy to `winnow status`: no failure to write it can disturb the trial. One
-// ProgressFile per trial, used from one thread.
+// at the end. For `winnow status`, runs that share a folder, and ranks that wait for others: no failure to write it can disturb the
+// trial. One ProgressFile per trial, used from one thread.
 #pragma once
 
 #include <chrono>

@@ -23,6 +23,7 @@ bool SweepRounds::train_all(std::vector<std::size_t> left) {
     const std::size_t before = left.size();
     go_on = run_rounds(left);
     left = take_postponed(Postponed::Waiting);
+    if (any_refused_) return go_on;  // what waits for trials that were left is left, too
     if (!go_on || settled_ < job_.needs.deepest || left.size() < before) continue;
     fail(ErrorKind::Internal, "trials wait for others that have ended");
   }
@@ -161,8 +162,10 @@ bool SweepRounds::run_workers(std::span<const std::size_t> list, InWorkElsewhere
 
 // Until all ranks have come here this one sleeps, and still passes on what it is told.
 bool SweepRounds::finish_round() {
-  std::vector<std::uint64_t> said(postponed_.size() + 1, job_.stop() ? 1 : 0);
-  std::ranges::transform(postponed_, said.begin(), [](Postponed what) { return static_cast<std::uint64_t>(what); });
+  std::vector<std::uint64_t> said;
+  for (const Postponed what : postponed_) said.push_back(static_cast<std::uint64_t>(what));
+  said.push_back(refused_.empty() ? 0 : 1);
+  said.push_back(job_.stop() ? 1 : 0);
   const auto all_here = job_.world.start_all_reduce_max(std::span(said));
   watch_.begin();
   for (auto pause = std::chrono::microseconds(50); !all_here->poll();) {
@@ -172,8 +175,9 @@ bool SweepRounds::finish_round() {
     std::this_thread::sleep_for(pause);
     pause = std::min(2 * pause, std::chrono::microseconds(10'000));
   }
-  std::transform(said.begin(), said.end() - 1, postponed_.begin(),
+  std::transform(said.begin(), said.end() - 2, postponed_.begin(),
                  [](std::uint64_t what) { return static_cast<Postponed>(what); });
+  any_refused_ = *(said.end() - 2) != 0;
   return said.back() == 0;
 }
 

@@ -73,6 +73,7 @@ class SweepRounds {
   Job job_;
   RoundWatch watch_;
   std::set<int> refused_;             // numbers of ranks for a trial of which this rank's GPU is unfit
+  bool any_refused_ = false;          // on any rank
   std::vector<Postponed> postponed_;  // of each trial
   int settled_ = 0;                   // trials up to this depth wait for nobody any more
 };

@@ -62,13 +62,11 @@ class MeteredTrial {
 void TrialRunner::run(Communicator& group, Tickets& tickets, std::span<const std::size_t> list, InWorkElsewhere how) {
   if (const auto gpu = job_.devices.gpu_of("auto", job_.place)) open_gpu(*gpu);
   const std::unique_ptr<Draw> draw = make_draw(group, tickets, list);
-  std::optional<std::size_t>
-      last;  // the trial that a rank which ends may have in hand, its result perhaps not written yet
   try {
-    draw_and_train(*draw, group, how, last);
+    draw_and_train(*draw, group, how);
   } catch (const RanksLost& error) {
     // Of a trial of this rank alone no rank is gone.
-    if (last && group.size() > 1) note_crash(*last, error);
+    if (last_ && group.size() > 1) note_crash(*last_, error);
     throw;
   }
 }
@@ -86,8 +84,7 @@ std::unique_ptr<Draw> TrialRunner::make_draw(Communicator& group, Tickets& ticke
   return std::make_unique<RungDraw>(job, *board_, list, tickets);
 }
 
-void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how,
-                                 std::optional<std::size_t>& last) {
+void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how) {
   for (bool go_on = true; go_on;) {
     if (own_.seat != nullptr) own_.seat->before_trial();
     const bool stop = own_.stop();      // on every rank, so that a word to stop is passed on at once
@@ -109,9 +106,13 @@ void TrialRunner::draw_and_train(Draw& draw, Communicator& group, InWorkElsewher
     }
     const auto at = static_cast<std::size_t>(word);
     take_in_hand(word);
-    last = at;
+    last_ = at;
     const TrialSpec spec = job_.trials[at];
-    if (is_free(at, spec, group, how) && !is_given_up(at, spec, group)) go_on = train(at, spec, group, until);
+    if (is_free(at, spec, group, how) && !is_given_up(at, spec, group)) {
+      trains_ = true;
+      go_on = train(at, spec, group, until);
+      trains_ = false;
+    }
     take_in_hand(-1);
     if (own_.seat != nullptr) own_.seat->settled();
   }
@@ -172,10 +173,10 @@ bool TrialRunner::is_given_up(std::size_t at, const TrialSpec& spec, Communicato
   return word[2] != 0;
 }
 
-// The process of a rank of this trial has ended, and this one lives: whoever ends a job ends all. Or one did not come: if that
-// is so again and again, it is the trial's doing.
+// The process of a rank of this trial has ended, and this one lives: whoever ends a job ends all. Or one did not come to what the
+// trial does: if that is so again and again, it is the trial's doing.
 void TrialRunner::note_crash(std::size_t at, const RanksLost& error) {
-  if (error.why() == RanksLost::Why::Other) return;
+  if (error.why() == RanksLost::Why::Other || (error.why() == RanksLost::Why::Late && !trains_)) return;
   try {
     const std::string name = job_.trials.name(at);
     if (job_.files.exists(Layout(job_.options.out).trial(name))) return;

@@ -74,7 +74,7 @@ class TrialRunner {
   bool wait_for_room(const std::function<void()>& meanwhile) const;
   void take_in_hand(std::int64_t at);
   std::unique_ptr<Draw> make_draw(Communicator& group, Tickets& tickets, std::span<const std::size_t> list);
-  void draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how, std::optional<std::size_t>& last);
+  void draw_and_train(Draw& draw, Communicator& group, InWorkElsewhere how);
   void tell_decisions();
   void note_crash(std::size_t at, const RanksLost& error);
   void note_lost_device(const std::string& name, const std::exception& error);
@@ -89,6 +89,9 @@ class TrialRunner {
   std::optional<RungBoard> board_;  // of a leader under a rule
   GroupDevices devices_;
   bool refused_ = false;
+  std::optional<std::size_t>
+      last_;             // the trial that a rank which ends may have in hand, its result perhaps not written yet
+  bool trains_ = false;  // this rank has
   std::uint64_t crashes_ = 0, saved_ = 0;  // of the trial in hand, so far; the step at which it was saved
 };
 

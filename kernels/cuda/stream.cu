@@ -11,6 +11,7 @@
 #include "kernels/cuda/staging.cuh"
 #include "kernels/cuda/uuid.cuh"
 #include "kernels/device.h"
+#include "kernels/waited.h"
 
 namespace winnow::cuda {
 namespace {
@@ -135,14 +136,11 @@ class CudaStream final : public DeviceStream {
  private:
   template <class Query>
   void look_until_over(const Query& query, const char* call) {
-    using std::chrono::duration;
-    using std::chrono::steady_clock;
-    const steady_clock::time_point start = steady_clock::now();
-    while (true) {
+    for (Waited clock;;) {
       const cudaError_t status = query();
       if (status != cudaErrorNotReady) return check(status, call);
       static_cast<void>(cudaGetLastError());  // it is none
-      const double waited = duration<double>(steady_clock::now() - start).count();
+      const double waited = clock.look();
       if (patience_) patience_(waited);
       // A step takes milliseconds; a rank that is late, seconds.
       if (waited < 0.02) {

@@ -109,9 +109,9 @@ def trials_are_those_of_a_run_without_mpi(folder, sweep, _):
 
 
 def two_ranks_on_one_gpu_are_refused(folder, sweep, _):
-    """Of two trials of two ranks one says so and the other is left; those of one rank are trained."""
+    """Of two trials of two ranks one says so and the other is left, with what needs them; those of one rank are trained."""
     out, mixed = folder / "one-gpu", folder / "mixed.yaml"
-    mixed.write_text(sweep.read_text().replace("delta_t: 2it", "delta_t: 2it, ranks: 2"))
+    mixed.write_text(sweep.read_text().replace("delta_t: 2it}", "delta_t: 2it, ranks: 2}\n      - {name: born_again, method.teacher: rigl}"))
     code, _, err = ended(two_ranks(mixed, "-o", out))
     said = [line for line in err.splitlines() if "ranks 0 and 1 of a trial have the same GPU, Emulated GPU GPU-01000000" in line]
     assert code == 78 and len(said) == 1 and "2 trained, 0 diverged, 1 failed" in err, f"{code}\n{err}"

@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/vendor/errors.h"
 #include "kernels/cuda/vendor/libraries.h"
+#include "kernels/waited.h"
 
 static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 18, 0), "winnow needs NCCL 2.18 or later");
 
@@ -81,10 +82,8 @@ class NcclGroup final : public DeviceGroup {
   }
   // Until the call has done what the host has to do for it: queued its work, or connected ranks.
   void finish(ncclResult_t status, const char* call) const {
-    using std::chrono::steady_clock;
-    const steady_clock::time_point start = steady_clock::now();
-    for (; status == ncclInProgress; status = state()) {
-      const double waited = std::chrono::duration<double>(steady_clock::now() - start).count();
+    for (Waited clock; status == ncclInProgress; status = state()) {
+      const double waited = clock.look();
       patience_(waited);
       if (waited < 0.02) {
         std::this_thread::yield();
