@@ -53,7 +53,7 @@ bool RoundWatch::sees_life() {
       return true;
     }
     names_ = names;
-    if (!names.empty()) std::ranges::rotate(names, names.begin() + rank_ % std::ssize(names));
+    if (!names.empty()) std::rotate(names.begin(), names.begin() + rank_ % std::ssize(names), names.end());
     for (const std::string& name : names) {
       const auto trial = read_running(files_, out_, name.substr(0, name.rfind('.')), unix_now());
       if (!trial) continue;

@@ -278,7 +278,7 @@ TEST_F(Gpus, AFaultOfTheDeviceIsSaidAsTheDeviceSaysIt) {
 
 TEST_F(Gpus, WhatDoesNotFitIsNoMistakeOfOurs) {
   const Said said =
-      winnow::winnow({"bench", "--device", "cuda", "--model", "lenet300", "--batch", "1000000", "--seconds", "0.1"});
+      winnow::winnow({"bench", "--device", "cuda", "--model", "lenet300", "--batch", "400000", "--seconds", "0.1"});
   EXPECT_EQ(said.code, 69) << said.err;
   EXPECT_EQ(said.err.find("winnow: error: GPU 0 is out of memory: "), 0) << said.err;
   emulator::reset();
