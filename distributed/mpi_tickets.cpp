@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/clock.h"
 #include "distributed/ranks_lost.h"
+#include "kernels/waited.h"
 
 namespace winnow {
 namespace {
@@ -133,12 +133,12 @@ class DeskTickets final : public Tickets {
 
  private:
   static void wait(MPI_Request& answer) {
-    const double begun = seconds_now(), limit = rank_time_limit();
-    for (;;) {
+    const double limit = rank_time_limit();
+    for (Waited clock;;) {
       int done = 0;
       check_mpi(MPI_Test(&answer, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (done != 0) return;
-      if (seconds_now() - begun > limit) throw RanksLost(fmt::format("rank 0 gave no trial in {} s", limit));
+      if (clock.look() > limit) throw RanksLost(fmt::format("rank 0 gave no trial in {} s", limit));
       std::this_thread::yield();
     }
   }

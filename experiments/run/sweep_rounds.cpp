@@ -81,8 +81,8 @@ bool SweepRounds::run_round(int ranks, std::vector<std::size_t> list, InWorkElse
   const auto each = ranks == 1 ? TrialLanes::at_once(wanted, most_trials(list), groups) : TrialLanes::AtOnce{};
   if (each.most > 1) {
     run_lanes(*tickets, list, how, each);
-  } else if (mine < groups &&
-             !refused_.contains(ranks)) {  // ranks behind the last whole group have nothing to do in this round
+  } else if (mine < groups && !refused_.contains(ranks)) {
+    // Ranks behind the last whole group have nothing to do in this round.
     TrialRunner trainer(runner(), {.news = news(), .stop = job_.stop, .tally = job_.tally});
     trainer.run(*group, *tickets, list, how);
     if (trainer.refused()) refused_.insert(ranks);

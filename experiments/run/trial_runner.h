@@ -89,9 +89,8 @@ class TrialRunner {
   std::optional<RungBoard> board_;  // of a leader under a rule
   GroupDevices devices_;
   bool refused_ = false;
-  std::optional<std::size_t>
-      last_;             // the trial that a rank which ends may have in hand, its result perhaps not written yet
-  bool trains_ = false;  // this rank has
+  std::optional<std::size_t> last_;        // what a rank that ends may have in hand, its result perhaps not written yet
+  bool trains_ = false;                    // this rank trains it
   std::uint64_t crashes_ = 0, saved_ = 0;  // of the trial in hand, so far; the step at which it was saved
 };
 
