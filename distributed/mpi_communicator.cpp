@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 #include <list>
 #include <string>
 #include <utility>
@@ -135,19 +134,25 @@ class MpiCommunicator final : public Communicator {
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
   std::unique_ptr<Communicator> split(int color, int key) override {
-    MPI_Comm part = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
-    return make_part(part);
+    return patience_->make("making groups", [comm = comm_, color, key] {
+      MPI_Comm part = MPI_COMM_NULL;
+      check_mpi(MPI_Comm_split(comm, color, key, &part), "MPI_Comm_split");
+      return make_part(part);
+    });
   }
   std::unique_ptr<Communicator> on_node() override {
-    MPI_Comm part = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &part), "MPI_Comm_split_type");
-    return make_part(part);
+    return patience_->make("making groups of machines", [comm = comm_, rank = rank_] {
+      MPI_Comm part = MPI_COMM_NULL;
+      check_mpi(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &part), "MPI_Comm_split_type");
+      return make_part(part);
+    });
   }
-  std::unique_ptr<Tickets> tickets(std::size_t counters) override { return make_mpi_tickets(comm_, counters); }
-  std::unique_ptr<Notice> notice() override { return std::make_unique<MpiNotice>(comm_); }
-  std::unique_ptr<Mail> mail() override { return std::make_unique<MpiMail>(comm_); }
-  std::unique_ptr<Attendance> attendance() override { return std::make_unique<MpiAttendance>(comm_); }
+  std::unique_ptr<Tickets> tickets(std::size_t counters) override {
+    return patience_->make("making tickets", [comm = comm_, counters] { return make_mpi_tickets(comm, counters); });
+  }
+  std::unique_ptr<Notice> notice() override { return made<Notice, MpiNotice>("making a notice"); }
+  std::unique_ptr<Mail> mail() override { return made<Mail, MpiMail>("making a mail"); }
+  std::unique_ptr<Attendance> attendance() override { return made<Attendance, MpiAttendance>("making an attendance"); }
   std::unique_ptr<Work> all_reduce_sum(std::span<float> data) override {
     return all_reduce(data, MPI_FLOAT, MPI_SUM, "a sum");
   }
@@ -173,10 +178,15 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
-  // Its ranks meet at every step. Those of the whole job meet where one may have read files for hours before.
-  std::unique_ptr<Communicator> make_part(MPI_Comm part) const {
+  // Its ranks meet at every step.
+  static std::unique_ptr<Communicator> make_part(MPI_Comm part) {
     MpiSession::get().keep([part]() mutable { MPI_Comm_free(&part); });
     return std::make_unique<MpiCommunicator>(part, rank_time_limit());
+  }
+  template <class Interface, class Implementation>
+  std::unique_ptr<Interface> made(const char* call) {
+    return patience_->make(
+        call, [comm = comm_]() -> std::unique_ptr<Interface> { return std::make_unique<Implementation>(comm); });
   }
   template <class T>
   std::unique_ptr<Work> all_reduce(std::span<T> data, MPI_Datatype type, MPI_Op what, const char* name) {
@@ -199,7 +209,8 @@ std::unique_ptr<Communicator> make_world() {
   std::unique_ptr<Communicator> world = make_self();
   if (launch.needs_mpi()) {
     MpiSession::get();
-    world = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, std::numeric_limits<double>::infinity());
+    // One of its ranks may read files meanwhile, for long. Waits for the end of training have no limit: poll().
+    world = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, kPatienceOfJob * rank_time_limit());
   }
   if (launch.processes > 1 && world->size() == 1) {
     fail(ErrorKind::Site,

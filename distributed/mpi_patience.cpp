@@ -1,8 +1,14 @@
 #include "distributed/mpi_patience.h"
 
+#include <pthread.h>
+#include <csignal>
+
 #include <algorithm>
+#include <chrono>
+#include <future>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/waited.h"
@@ -42,9 +48,26 @@ bool MpiPatience::poll(MPI_Request& request, const Operation& operation) {
   return done != 0;
 }
 
+void MpiPatience::perform(std::function<void()> work, const Operation& operation) {
+  int threads = 0;
+  MPI_Query_thread(&threads);
+  if (threads < MPI_THREAD_MULTIPLE) return work();
+  std::packaged_task<void()> task(std::move(work));
+  auto done = task.get_future();
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that trains
+  std::thread(std::move(task)).detach();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
+  for (Waited clock; done.wait_for(kBetweenLooks) != std::future_status::ready;) look_around(operation, clock.look());
+  done.get();
+}
+
 void MpiPatience::look_around(const Operation& operation, double waited) {
   const auto give_up = [&](const std::string& reason, RanksLost::Why why) {
-    throw RanksLost(fmt::format("{} of {} ranks ({} bytes): {}", operation.call, size_, operation.bytes, reason), why);
+    const std::string bytes = operation.bytes > 0 ? fmt::format(" ({} bytes)", operation.bytes) : "";
+    throw RanksLost(fmt::format("{} of {} ranks{}: {}", operation.call, size_, bytes, reason), why);
   };
   if (const auto lost = lost_peer()) {
     give_up(lost->who, lost->ended ? RanksLost::Why::Ended : RanksLost::Why::Other);

@@ -5,6 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "distributed/mpi_attendance.h"
 #include "distributed/ranks_lost.h"
@@ -27,9 +30,19 @@ class MpiPatience {
   void finish(MPI_Request& request, const Operation& operation);
   // Is it done? RanksLost for a process that has ended, without a limit: others may have work for hours.
   bool poll(MPI_Request& request, const Operation& operation);
+  // What `work` makes with the other ranks by calls that give no request to ask, as those that make groups. Such a call never
+  // returns where a rank does not come, so a thread of its own makes it; where this one gives up, the process ends soon.
+  template <class Work>
+  auto make(const char* call, Work work) {
+    using Made = decltype(work());
+    const auto made = std::make_shared<Made>();
+    perform([made, own = std::move(work)] { *made = own(); }, begin(call, 0));
+    return std::move(*made);
+  }
   std::optional<NodePeers::Lost> lost_peer() { return peers_.lost(stands_still_); }
 
  private:
+  void perform(std::function<void()> work, const Operation& operation);
   void look_around(const Operation& operation, double waited);
 
   MpiAttendance attendance_;

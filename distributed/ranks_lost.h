@@ -25,5 +25,7 @@ std::string who_is_absent(Attendance& attendance, int own, int size, std::int64_
 
 // Seconds that a rank may be late for what a trial's ranks do together: $WINNOW_RANK_TIMEOUT, or 600.
 double rank_time_limit();
+// So many times as long where ranks have no trial together: one may read many files, or evaluate.
+inline constexpr double kPatienceOfJob = 6;
 
 }  // namespace winnow

@@ -22,7 +22,8 @@ namespace winnow {
 class RoundWatch {
  public:
   // `patience`: seconds without a sign of life. Many times the limit within a trial, as an evaluation shows none.
-  RoundWatch(Communicator& world, Files& files, std::filesystem::path out, double patience = 6 * rank_time_limit());
+  RoundWatch(Communicator& world, Files& files, std::filesystem::path out,
+             double patience = kPatienceOfJob * rank_time_limit());
 
   void begin();  // every rank, as often as the others
   void look();   // while it waits, a few times a second or more. Throws RanksLost

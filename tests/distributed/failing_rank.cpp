@@ -83,7 +83,10 @@ class FailingCommunicator final : public Communicator {
     if (group_) fail_at(point == "record" ? "record" : "evaluate");
     inner_->all_reduce_sum(data);
   }
-  void all_reduce_max(std::span<std::uint64_t> data) override { inner_->all_reduce_max(data); }
+  void all_reduce_max(std::span<std::uint64_t> data) override {
+    if (!group_) fail_at("preparation");
+    inner_->all_reduce_max(data);
+  }
   std::unique_ptr<Work> start_all_reduce_max(std::span<std::uint64_t> data) override {
     if (!group_) fail_at("round");
     return inner_->start_all_reduce_max(data);

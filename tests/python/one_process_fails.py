@@ -362,6 +362,15 @@ def rank_does_not_come_to_the_end_of_a_round(folder, short):
     assert results(out) == 4 and not reasons(out), reasons(out)
 
 
+def rank_does_not_come_before_a_round(folder, short):
+    """Where nobody trains yet: comparing notes, and making the groups, a call that MPI does not come back from."""
+    for point, operation in (("preparation", "a maximum of 2 ranks (8 bytes)"), ("split", "making groups of 2 ranks")):
+        out = folder / point
+        done = run(*ranks(2, FAILING_RANK, f"{point}, late", 1, short, out, 1), env=dict(ENVIRONMENT, WINNOW_RANK_TIMEOUT="1"))
+        check(done, 69, f"{operation}: not done after 6 s; rank 1 did not come to it")
+        assert results(out) == 0 and not reasons(out), reasons(out)
+
+
 def parent_dies(folder, endless):
     job = start(WINNOW, "run", endless, "-o", folder / "orphans", "--workers", 2, "--threads", 1)
     workers = running(folder / "orphans", 2)
@@ -409,6 +418,7 @@ def main():
             (rank_stands_still, (endless,)),
             (rank_does_not_come, (endless,)),
             (rank_does_not_come_to_the_end_of_a_round, (short,)),
+            (rank_does_not_come_before_a_round, (short,)),
             (worker_dies, (endless,)),
             (parent_dies, (endless,)),
             (fails_at_a_point, (short,)),
