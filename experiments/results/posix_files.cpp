@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <system_error>
@@ -32,8 +31,15 @@ bool is_unsupported(int code) {
 
 }  // namespace
 
+// A file that others put here can be sparse and of any size; what reads it takes as much again.
 std::vector<std::byte> PosixFiles::read(const Path& path) {
-  return read_end(path, std::numeric_limits<std::size_t>::max()).bytes;
+  static const std::uint64_t most =
+      static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
+  const auto whole = [&](std::uint64_t size) {
+    if (size <= most) return Range{0, static_cast<std::size_t>(size)};
+    fail(ErrorKind::Input, "{}: its {} bytes are more than half of this machine's memory", path.string(), size);
+  };
+  return read_range(path, whole).bytes;
 }
 
 // The whole file, or what `range` says of a file of so many bytes: where to begin, and how many.

@@ -152,6 +152,24 @@ TEST(Files, ARecordThatIsLargerThanAnyIsNotReadIntoMemory) {
   }
 }
 
+// A result or a checkpoint may be large, but not as this one, which is a hole on disk.
+TEST(Files, AFileOfMoreThanHalfOfTheMemoryIsNotRead) {
+  TemporaryFolder folder;
+  PosixFiles files;
+  const auto path = folder.path() / "trial.h5";
+  std::ofstream(path) << "12345";
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 43);
+  try {
+    files.read(path);
+    ADD_FAILURE() << "was read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Input);
+    EXPECT_NE(std::string(error.what()).find("8796093022208 bytes are more than half of this machine's memory"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Files, ErrorsNameThePathAndTheSystemsReason) {
   TemporaryFolder folder;
   PosixFiles files;
