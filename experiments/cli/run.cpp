@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "distributed/launch.h"
+#include "experiments/cli/json_output.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 
@@ -31,7 +32,8 @@ void add_run_options(VerbOptions& options) {
       "NAME: with --shard, what all jobs that are submitted together call their parts; a new name deals out anew what "
       "is "
       "not done by then")("no-retry", "leave trials alone that failed before")(
-      "strict", "exit code 3 if a trial failed or diverged")("quiet,q", "no progress, only what went wrong");
+      "strict", "exit code 3 if a trial failed or diverged")("quiet,q", "no progress, only what went wrong")(
+      "json", "one JSON object a line for everything that happens, on standard output");
 }
 
 namespace {
@@ -39,7 +41,16 @@ namespace {
 struct RunArguments {
   SweepArguments sweep;
   RunOptions run;
+  bool json = false;
 };
+
+// At once, and so that no process of this run, made later, has it once more.
+void print_event(std::ostream& out, const nlohmann::ordered_json& record) {
+  nlohmann::ordered_json line = {{"schema", "winnow-run"}, {"schema_version", "1.0"}};
+  line.update(record);
+  write_json_line(out, line);
+  out << std::flush;
+}
 
 // 0: auto.
 int trials_per_device(const std::string& text) {
@@ -72,7 +83,7 @@ std::optional<RunArguments> read_arguments(const char* verb, std::span<const std
   const auto parsed = parse_arguments(verb, args, out);
   if (!parsed) return std::nullopt;
   const po::variables_map& given = *parsed;
-  RunArguments arguments{sweep_arguments(given), {}};
+  RunArguments arguments{sweep_arguments(given), {}, given.contains("json")};
   RunOptions& run = arguments.run;
   run.out = arguments.sweep.out;
   run.threads = count_of(given, "threads", 0);
@@ -119,6 +130,7 @@ int train_sweep(const char* verb, std::span<const std::string> args, std::ostrea
     std::optional<RunArguments> arguments;
     agree(*world, [&] { arguments = read_arguments(verb, args, world->rank() == 0 ? out : nowhere); });
     if (!arguments) return std::nullopt;
+    if (arguments->json) arguments->run.listener = [&out](const auto& record) { print_event(out, record); };
     share_stream(*world, arguments->sweep);
     return SweepJob{arguments->sweep.sweep, arguments->sweep.expand, arguments->run};
   });

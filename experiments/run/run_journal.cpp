@@ -42,18 +42,22 @@ const char* name_of(TrialEnd end) {
 
 RunJournal::RunJournal(Files& files, const std::filesystem::path& out, const Facts& facts,
                        std::function<void(const std::string&)> say)
-    : say_(std::move(say)), rule_(facts.rule), trials_(facts.trials), began_(unix_seconds()), synced_(seconds_now()) {
+    : say_(std::move(say)),
+      listener_(facts.listener),
+      rule_(facts.rule),
+      trials_(facts.trials),
+      began_(unix_seconds()),
+      synced_(seconds_now()) {
   try {
     writer_.emplace(files, out, facts.part);
   } catch (const Error& error) {
     say_(fmt::format("warning: no journal: {}", error.what()));
-    return;
   }
   record(
       "attempt",
       [&](nlohmann::ordered_json& to) {
         to["part"] = facts.part;
-        to["attempt"] = writer_->attempt();
+        to["attempt"] = attempt();
         to["host"] = host_name();
         to["process"] = ::getpid();
         to["ranks"] = facts.ranks;
@@ -70,16 +74,17 @@ RunJournal::RunJournal(Files& files, const std::filesystem::path& out, const Fac
 }
 
 void RunJournal::record(const char* kind, const std::function<void(nlohmann::ordered_json&)>& rest, bool synced) {
-  if (!writer_) return;
+  if (!writer_ && !listener_) return;
   nlohmann::ordered_json json = {{"kind", kind}, {"time", unix_seconds()}};
   rest(json);
   try {
-    writer_->append(json);
-    if (synced) writer_->sync();
+    if (writer_) writer_->append(json);
+    if (writer_ && synced) writer_->sync();
   } catch (const std::exception& error) {
     writer_.reset();  // a line after one that was cut short would be damaged, too
     say_(fmt::format("warning: the journal ends here: {}", reason_of(error)));
   }
+  if (listener_) listener_(json);
 }
 
 void RunJournal::hear(const std::string& trial, const TrialNews& news) {

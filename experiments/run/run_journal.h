@@ -1,6 +1,6 @@
 // The journal of a run, kept by the process that hears of all its trials: what was begun, saved, finished and given up, and how
 // much of the time that trials took is kept by a result or a checkpoint. That it cannot be written is said once, and no error
-// of the run. One thread.
+// of the run. Whoever listens (`run --json`) gets every record, written or not. One thread.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@ class RunJournal {
     int ranks = 1;
     std::size_t trials = 0;          // that are left
     const StopRule* rule = nullptr;  // null: there is none. Borrowed
+    std::function<void(const nlohmann::ordered_json&)> listener = {};
   };
   RunJournal(Files& files, const std::filesystem::path& out, const Facts& facts,
              std::function<void(const std::string&)> say);
@@ -55,6 +56,7 @@ class RunJournal {
 
   std::optional<JournalWriter> writer_;
   std::function<void(const std::string&)> say_;
+  std::function<void(const nlohmann::ordered_json&)> listener_;
   const StopRule* rule_;
   std::set<std::pair<std::string, std::int64_t>> stopped_;  // trial and rung
   std::map<std::string, std::int64_t> past_;                // by trial: the last rung that it was let past, by this run

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -66,6 +67,7 @@ class SweepRunner {
     try {
       const int code = train_all();
       if (journal_) journal_->end(code);
+      if (world_.rank() == 0 && options_.listener) tell_summary(code);
       return code;
     } catch (const RanksLost&) {
       throw;  // by whom, the journal does not know: a mark beside it says that one crashed
@@ -110,7 +112,7 @@ class SweepRunner {
       return static_cast<int>(ErrorKind::Stopped);
     }
     if (world_.rank() == 0) {
-      console_.line(summary(found_of_mine(), tally_, options_.retry_failed));
+      console_.line(summary(found_of_mine(), tally_, options_.retry_failed).line());
       if (rule_rounds_) rule_rounds_->say_stopped();
       console_.line("next   winnow report " + shell_quoted(options_.out.string()));
     }
@@ -118,6 +120,21 @@ class SweepRunner {
     if (tally_[Tally::Refused] > 0) return say_refused();
     if (any_unreadable(found, tally_)) return static_cast<int>(ErrorKind::Input);
     return options_.strict && !all_well(found, tally_, options_.retry_failed) ? 3 : 0;
+  }
+
+  void tell_summary(int code) const {
+    const RunSummary all = summary(found_of_mine(), tally_, options_.retry_failed);
+    options_.listener({{"kind", "summary"},
+                       {"trials", all.trials},
+                       {"already_done", all.already_done},
+                       {"already_diverged", all.already_diverged},
+                       {"unreadable", all.unreadable},
+                       {"left_alone", all.left_alone},
+                       {"elsewhere", all.elsewhere},
+                       {"trained", all.trained},
+                       {"diverged", all.diverged},
+                       {"failed", all.failed},
+                       {"code", code}});
   }
 
   int say_refused() {
@@ -169,7 +186,8 @@ class SweepRunner {
                                        .command_line = options_.command_line,
                                        .ranks = world_.size(),
                                        .trials = left,
-                                       .rule = rule_},
+                                       .rule = rule_,
+                                       .listener = options_.listener},
                      [this](const std::string& line) { console_.problem(line); });
     desk_.keep(&*journal_);
   }

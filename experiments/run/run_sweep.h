@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,9 @@ struct RunOptions {
   bool strict = false;              // exit code 3 if some trials failed or diverged
   bool quiet = false;
   std::string command_line;
+  // Called on rank 0 with each record of the journal, and last, unless an error ends the run, with a summary
+  // (docs/formats.md). Nothing: nobody listens.
+  std::function<void(const nlohmann::ordered_json&)> listener = {};
 };
 
 // The exit code: 0 done, 3 done with failures under `strict`, 75 stopped on request. What keeps trials from running is thrown

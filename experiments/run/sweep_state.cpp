@@ -111,19 +111,27 @@ Tally& Tally::operator+=(const Tally& other) {
   return *this;
 }
 
-std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed) {
+RunSummary summary(std::span<const Found> found, const Tally& tally, bool retry_failed) {
+  const auto tallied = [&](Tally::Ending ending) { return static_cast<std::size_t>(tally[ending]); };
   const std::size_t diverged = count(found, Found::Diverged);
-  const std::size_t left_alone = retry_failed ? 0 : count(found, Found::FailedBefore);
-  const double elsewhere = tally[Tally::Elsewhere] + tally[Tally::ElsewhereDiverged];
-  std::string text =
-      fmt::format("{}: {} already done", counted(found.size(), "trial"), count(found, Found::Done) + diverged);
-  if (diverged > 0) text += fmt::format(" ({} diverged)", diverged);
-  const double unreadable = static_cast<double>(count(found, Found::Unreadable)) + tally[Tally::ElsewhereUnreadable];
+  return {.trials = found.size(),
+          .already_done = count(found, Found::Done) + diverged,
+          .already_diverged = diverged,
+          .unreadable = count(found, Found::Unreadable) + tallied(Tally::ElsewhereUnreadable),
+          .left_alone = retry_failed ? 0 : count(found, Found::FailedBefore),
+          .elsewhere = tallied(Tally::Elsewhere) + tallied(Tally::ElsewhereDiverged),
+          .trained = tallied(Tally::Trained),
+          .diverged = tallied(Tally::Diverged),
+          .failed = tallied(Tally::Failed)};
+}
+
+std::string RunSummary::line() const {
+  std::string text = fmt::format("{}: {} already done", counted(trials, "trial"), already_done);
+  if (already_diverged > 0) text += fmt::format(" ({} diverged)", already_diverged);
   if (unreadable > 0) text += fmt::format(", {} with an unreadable result", unreadable);
   if (left_alone > 0) text += fmt::format(", {} left alone (failed before)", left_alone);
   if (elsewhere > 0) text += fmt::format(", {} published by another run", elsewhere);
-  return text + fmt::format(", {} trained, {} diverged, {} failed", tally[Tally::Trained], tally[Tally::Diverged],
-                            tally[Tally::Failed]);
+  return text + fmt::format(", {} trained, {} diverged, {} failed", trained, diverged, failed);
 }
 
 bool any_unreadable(std::span<const Found> found, const Tally& tally) {

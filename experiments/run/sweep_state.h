@@ -53,8 +53,14 @@ struct Tally {
   Tally& operator+=(const Tally& other);
 };
 
-// One line in which every trial is counted once.
-std::string summary(std::span<const Found> found, const Tally& tally, bool retry_failed);
+// What became of a run, in which every trial is counted once.
+struct RunSummary {
+  std::size_t trials = 0, already_done = 0;
+  std::size_t already_diverged = 0;  // of these
+  std::size_t unreadable = 0, left_alone = 0, elsewhere = 0, trained = 0, diverged = 0, failed = 0;
+  std::string line() const;
+};
+RunSummary summary(std::span<const Found> found, const Tally& tally, bool retry_failed);
 // Some file could not be read: of the data, or in the place of a result.
 bool any_unreadable(std::span<const Found> found, const Tally& tally);
 // Every trial has the result of a finished training.

@@ -49,6 +49,51 @@ TEST_F(JournalOfARun, HasEachTrialFromItsStartToItsEnd) {
   EXPECT_EQ(journals(files_, out()).size(), 1u) << "nothing was left to train";
 }
 
+// What `run --json` prints, a line each.
+std::vector<nlohmann::json> lines_of(const RunSaid& said) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(said.out);
+  for (std::string line; std::getline(text, line);) {
+    lines.push_back(nlohmann::json::parse(line));
+    EXPECT_EQ(lines.back().at("schema"), "winnow-run");
+    EXPECT_EQ(lines.back().at("schema_version"), "1.0");
+    for (const char* name : {"schema", "schema_version"}) lines.back().erase(name);
+  }
+  return lines;
+}
+
+TEST_F(JournalOfARun, IsWhatJsonPrintsAndThenASummary) {
+  for (const char* workers : {"1", "2"}) {  // of two, each is a process that has this standard output, too
+    std::filesystem::remove_all(out());
+    const RunSaid said = winnow({"run", "--workers", workers, "--threads", "1", "--quiet", "--json"});
+    ASSERT_EQ(said.code, 0) << said.err;
+    auto lines = lines_of(said);
+    ASSERT_FALSE(lines.empty());
+    const nlohmann::json summary = lines.back();
+    lines.pop_back();
+    EXPECT_EQ(lines, read_journal(files_, Layout(out()).journals() / "run.a0001.jnl").records);
+    const nlohmann::json expected = {{"kind", "summary"},     {"trials", 2},     {"already_done", 0},
+                                     {"already_diverged", 0}, {"unreadable", 0}, {"left_alone", 0},
+                                     {"elsewhere", 0},        {"trained", 2},    {"diverged", 0},
+                                     {"failed", 0},           {"code", 0}};
+    EXPECT_EQ(summary, expected);
+    EXPECT_EQ(said.err, "");
+  }
+  const auto again = lines_of(winnow({"run", "--quiet", "--json"}));
+  ASSERT_EQ(again.size(), 1u) << "nothing was left to train";
+  EXPECT_EQ(again[0].at("already_done"), 2);
+}
+
+TEST_F(JournalOfARun, IsToldWhereItCannotBeWritten) {
+  files_.make_folders(out());
+  std::ofstream(Layout(out()).journals()) << "a file where the folder belongs";
+  const auto lines = lines_of(winnow({"run", "--workers", "1", "--threads", "1", "--json"}));
+  ASSERT_GE(lines.size(), 2u);
+  EXPECT_EQ(lines.front().at("kind"), "attempt");
+  EXPECT_EQ(lines.front().at("attempt"), 0);
+  EXPECT_EQ(lines.back().at("trained"), 2);
+}
+
 TEST_F(JournalOfARun, IsNotNeeded) {
   files_.make_folders(out());
   std::ofstream(Layout(out()).journals()) << "a file where the folder belongs";
