@@ -9,51 +9,9 @@
 namespace winnow {
 namespace {
 
-template <class T>
-const T& get(const std::map<std::string, Attr, std::less<>>& entries, std::string_view name) {
-  const auto found = entries.find(name);
-  if (found == entries.end()) fail(ErrorKind::Internal, "attribute '{}' is missing", name);
-  const T* value = std::get_if<T>(&found->second);
-  if (value == nullptr) fail(ErrorKind::Internal, "attribute '{}' has another type", name);
-  return *value;
-}
-
 std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
 }  // namespace
-
-std::int64_t Attrs::integer(std::string_view name) const { return get<std::int64_t>(entries_, name); }
-std::int64_t Attrs::integer(std::string_view name, std::int64_t fallback) const {
-  return has(name) ? integer(name) : fallback;
-}
-double Attrs::real(std::string_view name) const { return get<double>(entries_, name); }
-const std::string& Attrs::text(std::string_view name) const { return get<std::string>(entries_, name); }
-const std::vector<std::int64_t>& Attrs::list(std::string_view name) const {
-  return get<std::vector<std::int64_t>>(entries_, name);
-}
-
-std::vector<std::pair<std::string_view, double>> Attrs::reals() const {
-  std::vector<std::pair<std::string_view, double>> found;
-  for (const auto& [name, value] : entries_) {
-    if (const double* real = std::get_if<double>(&value)) found.emplace_back(name, *real);
-  }
-  return found;
-}
-
-std::size_t Attrs::real_position(std::string_view name) const {
-  get<double>(entries_, name);
-  std::size_t before = 0;
-  for (auto at = entries_.begin(); at->first != name; ++at)
-    before += std::holds_alternative<double>(at->second) ? 1 : 0;
-  return before;
-}
-
-bool Attrs::same_but_reals(const Attrs& other) const {
-  return std::ranges::equal(entries_, other.entries_, [](const auto& a, const auto& b) {
-    const bool reals = std::holds_alternative<double>(a.second) && std::holds_alternative<double>(b.second);
-    return a.first == b.first && (reals || a.second == b.second);
-  });
-}
 
 ValueId Graph::input(std::string name, const Shape& shape, DType dtype) {
   values_.push_back({shape, dtype, std::move(name)});
@@ -173,7 +131,19 @@ std::vector<NodeId> Graph::schedule(std::span<const ValueId> outputs) const {
     stack.pop_back();
     for (const ValueId id : nodes_[at].in) need(id);
   }
-  // Kahn's algorithm with the smallest position first.
+  // Most graphs have every node behind its producers, and then that is the order.
+  std::vector<NodeId> in_place;
+  for (NodeId i = 0; i < node_count(); ++i) {
+    if (!needed[i]) continue;
+    const auto comes_before = [&](ValueId id) { return id == kNoValue || producer_[index(id)] < std::int64_t{i}; };
+    if (!std::ranges::all_of(nodes_[i].in, comes_before)) return sorted(needed);
+    in_place.push_back(i);
+  }
+  return in_place;
+}
+
+// Kahn's algorithm with the smallest position first.
+std::vector<NodeId> Graph::sorted(const std::vector<char>& needed) const {
   std::vector<int> waiting(nodes_.size(), 0);
   std::vector<std::vector<NodeId>> feeds(nodes_.size());
   std::priority_queue<NodeId, std::vector<NodeId>, std::greater<>> ready;

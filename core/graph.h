@@ -4,14 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#include "core/attrs.h"
 #include "core/shape.h"
 #include "kernels/portable.h"
 
@@ -20,31 +19,6 @@ namespace winnow {
 enum class ValueId : std::uint32_t {};
 inline constexpr ValueId kNoValue{0xffffffffu};  // an optional input or gradient that is absent
 using NodeId = std::uint32_t;                    // position in Graph::nodes()
-
-using Attr = std::variant<std::int64_t, double, std::string, std::vector<std::int64_t>>;
-
-// Attributes of a node. Getters throw Error{Internal} naming the attribute if it is absent or of another type. The real
-// ones are what a user sets (a decay, a probability): they shape no program, which reads them in memory as it runs.
-class Attrs {
- public:
-  Attrs() = default;
-  Attrs(std::initializer_list<std::pair<const std::string, Attr>> entries) : entries_(entries) {}
-  std::int64_t integer(std::string_view name) const;
-  std::int64_t integer(std::string_view name, std::int64_t fallback) const;
-  double real(std::string_view name) const;
-  const std::string& text(std::string_view name) const;
-  const std::vector<std::int64_t>& list(std::string_view name) const;
-  bool has(std::string_view name) const { return entries_.find(name) != entries_.end(); }
-  void set(std::string name, Attr value) { entries_[std::move(name)] = std::move(value); }
-  void fill_in(const Attrs& defaults) { entries_.insert(defaults.entries_.begin(), defaults.entries_.end()); }
-  std::vector<std::pair<std::string_view, double>> reals() const;  // in the order of their names
-  std::size_t real_position(std::string_view name) const;
-  bool same_but_reals(const Attrs& other) const;
-  bool operator==(const Attrs&) const = default;
-
- private:
-  std::map<std::string, Attr, std::less<>> entries_;
-};
 
 struct ValueInfo {
   Shape shape;
@@ -104,6 +78,7 @@ class Graph {
   std::vector<ValueInfo> inferred(std::string_view op, std::string_view name, std::span<const ValueId> in,
                                   const Attrs& attrs) const;
   void add_outputs(NodeId id, std::vector<ValueInfo> outputs);
+  std::vector<NodeId> sorted(const std::vector<char>& needed) const;
   std::vector<ValueInfo> values_;
   std::vector<std::int64_t> producer_;  // by value: node position, or -1
   std::vector<Node> nodes_;

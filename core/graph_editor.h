@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/model.h"
+#include "core/network_view.h"
 #include "core/settings.h"
 
 namespace winnow {
@@ -19,22 +20,10 @@ enum class Use : std::uint8_t { Train, Evaluate, Probe, Export };
 inline constexpr Use kUses[] = {Use::Train, Use::Evaluate, Use::Probe, Use::Export};
 const char* name_of(Use);  // "training", ...
 
-// A node of an op with the role Layer, and the value it reads as its weight.
-struct Layer {
-  NodeId node;
-  std::string name;  // "conv1"
-  bool convolution;
-  ValueId in, out;  // activations
-  ValueId weight;   // effective weight: a leaf, or the end of a derivation
-};
-
-// By value: is it computed from the images (and so no parameter, no buffer and no derivation of them)?
-std::vector<char> activations(const Model& model);
-
-class GraphEditor {
+class GraphEditor : public NetworkView {
  public:
   GraphEditor(Model& model, const Settings& train, Use use = Use::Train)
-      : model_(model), builder_(model), train_(train), use_(use) {}
+      : NetworkView(model), model_(model), builder_(model), train_(train), use_(use) {}
   GraphEditor(const GraphEditor&) = delete;
   GraphEditor& operator=(const GraphEditor&) = delete;
 
@@ -45,12 +34,6 @@ class GraphEditor {
   const Settings& train() const { return train_; }  // the trial's "train." settings (weight_decay, optimizer, ...)
   // Edits may differ by use, but parameters and buffers must be the same for all (Touches::evaluation).
   Use use() const { return use_; }
-
-  std::vector<Layer> layers() const;      // in graph order
-  std::vector<ParamId> prunable() const;  // in graph order, retired ones left out
-  ParamId owner(ValueId leaf) const;      // the parameter whose leaf this is; Error{Internal} otherwise
-  bool is_param(ValueId value) const;
-  std::vector<ParamId> leaves(ValueId value) const;  // the parameters that it is, or is derived from, in their order
 
   // Readers of the parameter's leaf read the value that `f` derives from it: effective weight = f(leaf, new leaves).
   void derive(ParamId weight, const std::function<ValueId(ValueId leaf)>& f);

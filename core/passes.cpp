@@ -9,46 +9,7 @@ namespace {
 
 constexpr NodeId kNoNode = 0xffffffffu;
 
-// The node that alone reads `id` for the sake of `outputs`, or kNoNode. Nodes that an earlier
-// fusion left without readers do not count.
-NodeId only_reader(const Graph& graph, ValueId id, std::span<const ValueId> outputs) {
-  if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) return kNoNode;
-  NodeId found = kNoNode;
-  for (const NodeId at : graph.schedule(outputs)) {
-    const auto& in = graph.nodes()[at].in;
-    const auto reads = std::count(in.begin(), in.end(), id);
-    if (reads > 1 || (reads == 1 && found != kNoNode)) return kNoNode;
-    if (reads == 1) found = at;
-  }
-  return found;
-}
-
-// Lets the batch norm at `norm` do the work of its only reader, if that is an add or a relu it can do.
-bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs) {
-  const Node& node = graph.nodes()[norm];
-  const ValueId y = node.out[0];
-  const NodeId at = only_reader(graph, y, outputs);
-  if (at == kNoNode || node.attrs.integer("relu", 0) != 0) return false;
-  const Node& reader = graph.nodes()[at];
-  const ValueId result = reader.out[0];
-  if (std::find(outputs.begin(), outputs.end(), result) != outputs.end()) return false;
-  const bool has_residual = node.in.size() > 5 && node.in[5] != kNoValue;
-  if (reader.op == "relu") {
-    graph.node(norm).attrs.set("relu", std::int64_t{1});
-  } else if (reader.op == "add" && !has_residual) {
-    const ValueId other = reader.in[reader.in[0] == y ? 1 : 0];
-    const std::vector<NodeId> before = graph.schedule(std::span(&other, 1));
-    if (std::find(before.begin(), before.end(), norm) != before.end()) return false;
-    graph.node(norm).in.resize(6, kNoValue);
-    graph.node(norm).in[5] = other;
-  } else {
-    return false;
-  }
-  graph.redirect(result, y, graph.node_count());
-  return true;
-}
-
-// For passes that ask for every value: who reads it, once and for all.
+// For passes that ask for every value: who reads it for the sake of `outputs`. Nodes without that do not count.
 class Readers {
  public:
   Readers(const Graph& graph, std::span<const ValueId> outputs) : count_(graph.value_count(), 0), last_(count_.size()) {
@@ -64,11 +25,45 @@ class Readers {
   NodeId only(ValueId id) const {
     return count_[static_cast<std::size_t>(id)] == 1 ? last_[static_cast<std::size_t>(id)] : kNoNode;
   }
+  // The only reader of `id` has gone; those of `result`, which it gave, read `id` now. What else it read, `heir` reads.
+  void inherit(ValueId id, ValueId result, ValueId other, NodeId heir) {
+    const auto at = static_cast<std::size_t>(id), from = static_cast<std::size_t>(result);
+    count_[at] = count_[from];
+    last_[at] = last_[from];
+    if (other != kNoValue) last_[static_cast<std::size_t>(other)] = heir;
+  }
 
  private:
   std::vector<int> count_;
   std::vector<NodeId> last_;
 };
+
+// Lets the batch norm at `norm` do the work of its only reader, if that is an add or a relu it can do.
+bool absorb_reader(Graph& graph, NodeId norm, std::span<const ValueId> outputs, Readers& readers) {
+  const Node& node = graph.nodes()[norm];
+  const ValueId y = node.out[0];
+  const NodeId at = readers.only(y);
+  if (at == kNoNode || node.attrs.integer("relu", 0) != 0) return false;
+  const Node& reader = graph.nodes()[at];
+  const ValueId result = reader.out[0];
+  if (std::find(outputs.begin(), outputs.end(), result) != outputs.end()) return false;
+  const bool has_residual = node.in.size() > 5 && node.in[5] != kNoValue;
+  ValueId other = kNoValue;
+  if (reader.op == "relu") {
+    graph.node(norm).attrs.set("relu", std::int64_t{1});
+  } else if (reader.op == "add" && !has_residual) {
+    other = reader.in[reader.in[0] == y ? 1 : 0];
+    const std::vector<NodeId> before = graph.schedule(std::span(&other, 1));
+    if (std::find(before.begin(), before.end(), norm) != before.end()) return false;
+    graph.node(norm).in.resize(6, kNoValue);
+    graph.node(norm).in[5] = other;
+  } else {
+    return false;
+  }
+  readers.inherit(y, result, other, norm);
+  graph.redirect(result, y, graph.node_count());
+  return true;
+}
 
 bool sums_come_along(const Graph& graph, NodeId at, Device device) {
   const Node& node = graph.nodes()[at];
@@ -106,9 +101,10 @@ void drop_train_only(Graph& graph, std::span<ValueId> outputs) {
 }
 
 void fuse_norm(Graph& graph, std::span<const ValueId> outputs) {
+  Readers readers(graph, outputs);
   for (NodeId i = 0; i < graph.node_count(); ++i) {
     if (graph.nodes()[i].op != "batch_norm") continue;
-    while (absorb_reader(graph, i, outputs)) {
+    while (absorb_reader(graph, i, outputs, readers)) {
     }
   }
 }

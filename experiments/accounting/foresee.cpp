@@ -1,6 +1,8 @@
 #include "experiments/accounting/foresee.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "experiments/accounting/network_count.h"
 
@@ -67,8 +69,9 @@ class ForetoldMasks {
   std::size_t next_ = 0;         // change
 };
 
-NetworkCount count_of(const Model& edited, const EntryCounts& entries, const std::vector<MaskForecast::Code>& codes) {
-  NetworkCount count{.layers = count_layers(edited), .merged = {}, .leaves = {}};
+NetworkCount count_of(std::vector<LayerCount> layers, const Model& edited, const EntryCounts& entries,
+                      const std::vector<MaskForecast::Code>& codes) {
+  NetworkCount count{.layers = std::move(layers), .merged = {}, .leaves = {}};
   measure(count.layers, edited.params, entries);
   for (const LayerCount& layer : count.layers) {
     count.merged.push_back(layer.derived ? foresee_merged(layer, edited.params, entries) : MergedCount{});
@@ -128,16 +131,18 @@ Foreseen foresee(const TrialOutline& trial) {
   Foreseen result{.summary = {}, .tensors = {}, .train_macs = 3 * dense_macs * scored};
 
   ForetoldMasks masks(trial, forecast);
-  Model network = trial.edited;
-  std::vector<LayerCount> layers = count_layers(network);
+  std::optional<Model> smaller;  // from the first removal of channels on
+  const auto network = [&]() -> const Model& { return smaller ? *smaller : trial.edited; };
+  std::vector<LayerCount> layers = count_layers(network());
   auto removal = forecast.removals.begin();
   const auto remove_until = [&](int phase, std::int64_t step) {
     for (; removal != forecast.removals.end(); ++removal) {
       if (std::pair(removal->phase, removal->step) > std::pair(phase, step)) break;
-      const std::vector<ParamSpec> before = network.params;
-      remove_channels(network, removal->groups);
-      masks.resize(before, network.params);
-      layers = count_layers(network);
+      const std::vector<ParamSpec> before = network().params;
+      if (!smaller) smaller = trial.edited;
+      remove_channels(*smaller, removal->groups);
+      masks.resize(before, smaller->params);
+      layers = count_layers(*smaller);
     }
   };
   for (int index = 0;; ++index) {
@@ -146,10 +151,10 @@ Foreseen foresee(const TrialOutline& trial) {
     for (std::int64_t step = phase->first_step; step < phase->last_step;) {
       remove_until(index, step);
       masks.advance(index, step);
-      measure(layers, network.params, masks.entries(network.params));
+      measure(layers, network().params, masks.entries(network().params));
       const std::vector<ParamId> resting = plan.resting_at(step);
-      if (!plan.resting.empty()) mark_reversed(layers, network, resting);
-      const double products = macs_of_product_steps(network, resting);
+      if (!plan.resting.empty()) mark_reversed(layers, network(), resting);
+      const double products = macs_of_product_steps(network(), resting);
       const double cost = step_cost(layers).total() + products;
       const double dense_cost = step_cost(layers, true).total() + products;
       std::int64_t until = std::min(masks.next_step(index, phase->last_step), plan.next_resting_change(step));
@@ -167,15 +172,15 @@ Foreseen foresee(const TrialOutline& trial) {
     masks.advance(index, phase->last_step);
     for (const MaskForecast::Recalibration& one : forecast.recalibrations) {
       if (one.phase != index) continue;
-      measure(layers, network.params, masks.entries(network.params));
+      measure(layers, network().params, masks.entries(network().params));
       result.train_macs +=
-          batch * static_cast<double>(one.batches) * (step_cost(layers).forward + macs_of_products(network));
+          batch * static_cast<double>(one.batches) * (step_cost(layers).forward + macs_of_products(network()));
     }
   }
-  const EntryCounts entries = masks.entries(network.params);
-  const NetworkCount count = count_of(network, entries, forecast.codes);
-  result.tensors = tensors_of(network, count, entries);
-  result.summary = summary_of(trial.dense, network, count);
+  const EntryCounts entries = masks.entries(network().params);
+  const NetworkCount count = count_of(std::move(layers), network(), entries, forecast.codes);
+  result.tensors = tensors_of(network(), count, entries);
+  result.summary = summary_of(trial.dense, network(), count);
   result.equal_shares = forecast.equal_shares;
   result.upper_bound = forecast.upper_bound;
   return result;

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "core/graph_editor.h"
+#include "core/network_view.h"
 #include "core/op.h"
 
 namespace winnow {
@@ -19,9 +19,9 @@ std::int64_t macs_of(const Graph& graph, const Node& node) {
 }
 
 // Follows a derivation back to its leaf for as long as zeros of the leaf are zeros of the weight.
-void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer) {
+void find_zeros(const NetworkView& view, const Graph& graph, LayerCount& layer) {
   ValueId value = layer.weight;
-  while (!editor.is_param(value)) {
+  while (!view.is_param(value)) {
     const Node& node = *graph.producer(value);
     const OpDef& op = find_op(node.op);
     if (op.most_nonzero) {
@@ -31,29 +31,27 @@ void find_zeros(const GraphEditor& editor, const Graph& graph, LayerCount& layer
     if (op.keeps_zeros_of < 0) return;
     value = node.in[static_cast<std::size_t>(op.keeps_zeros_of)];
   }
-  layer.zeros_of = editor.owner(value);
+  layer.zeros_of = view.owner(value);
 }
 
 }  // namespace
 
 std::vector<LayerCount> count_layers(const Model& model) {
-  Model copy = model;
-  const Settings none;
-  const GraphEditor editor(copy, none);
+  const NetworkView view(model);
   const std::int64_t batch = model.graph.value(model.input).shape[0];
   std::vector<LayerCount> counts;
-  for (const Layer& layer : editor.layers()) {
+  for (const Layer& layer : view.layers()) {
     const Node& node = model.graph.nodes()[layer.node];
     LayerCount count{.name = layer.name, .kind = node.op, .weight = layer.weight};
-    count.leaves = editor.leaves(layer.weight);
-    count.derived = !editor.is_param(layer.weight);
+    count.leaves = view.leaves(layer.weight);
+    count.derived = !view.is_param(layer.weight);
     count.prunable =
         std::any_of(count.leaves.begin(), count.leaves.end(), [&](ParamId id) { return model.param(id).prunable; });
     count.numel = model.graph.value(layer.weight).shape.numel();
     count.macs = macs_of(model.graph, node) / batch;
     count.kept = count.trained = count.nonzero = count.most_nonzero = count.numel;
     if (count.derived) {
-      find_zeros(editor, model.graph, count);
+      find_zeros(view, model.graph, count);
       count.dense_gradient = !count.zeros_of || !is_trained(model.param(*count.zeros_of));
     }
     counts.push_back(std::move(count));

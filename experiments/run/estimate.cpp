@@ -54,7 +54,7 @@ TrialEstimate estimate(const TrialSpec& spec, const MachineSpeed& core) {
   const Settings& train = setup.train();
   const DType compute = compute_type(train);
   const std::unique_ptr<Method> method = setup.method();
-  const Model dense = setup.build()(1, compute), edited = setup.edited(*method, compute);
+  const Model dense = setup.build()(1, compute), edited = setup.edited(*method, dense);
   const std::int64_t batch = train.integer("batch"), rows = batch / spec.ranks;
   const RunLength length = setup.length();
   const bool start_file = spec.settings.has("init.from") && !spec.settings.text("init.from").empty();

@@ -1,6 +1,7 @@
 #include "experiments/run/trial_setup.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <unordered_set>
 
@@ -24,11 +25,10 @@ TrialSetup::TrialSetup(const TrialSpec& spec)
                std::int64_t batch, DType compute) { return model.build(settings, shape, batch, compute); };
 }
 
-Model TrialSetup::edited(Method& method, DType compute) const {
-  Model model = build_(1, compute);
-  GraphEditor editor(model, train_);
+Model TrialSetup::edited(Method& method, Model dense) const {
+  GraphEditor editor(dense, train_);
   method.edit(editor);
-  return model;
+  return dense;
 }
 
 std::unique_ptr<Method> TrialSetup::method() const { return make_method(settings_.below("method")); }
@@ -77,9 +77,8 @@ std::optional<SettingProblem> check_batch(const TrialSetup& setup, int ranks, co
   return std::nullopt;
 }
 
-}  // namespace
-
-std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
+// `compares_touches`: also that the method does to the network what it says it does.
+std::optional<SettingProblem> checked(const TrialSpec& spec, bool compares_touches) {
   const Settings method = spec.settings.below("method");
   std::string key = "model.name";
   try {
@@ -87,7 +86,9 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
     Model model = setup.dense();
     key = "method.name";
     const std::unique_ptr<Method> composed = setup.method();
-    check_touches(composed->touches(), touched_by(*composed, model, setup.train()), method.text("name"));
+    if (compares_touches) {
+      check_touches(composed->touches(), touched_by(*composed, model, setup.train()), method.text("name"));
+    }
     GraphEditor editor(model, setup.train());
     composed->edit(editor);
     key = "method.density";
@@ -107,11 +108,31 @@ std::optional<SettingProblem> check_trial(const TrialSpec& spec) {
   return std::nullopt;
 }
 
+// Of lines "key=value", without values that are numbers.
+std::string without_numbers(const std::string& lines) {
+  std::string words;
+  for (std::size_t at = 0; at < lines.size();) {
+    const std::size_t end = std::min(lines.find('\n', at), lines.size()), equals = std::min(lines.find('=', at), end);
+    double number = 0;
+    const char* const begin = lines.data() + std::min(equals + 1, end);
+    const auto read = std::from_chars(begin, lines.data() + end, number);
+    const bool is_number = read.ec == std::errc() && read.ptr == lines.data() + end;
+    words.append(lines, at, (is_number ? equals : end) - at).append("\n");
+    at = end + 1;
+  }
+  return words;
+}
+
+}  // namespace
+
+std::optional<SettingProblem> check_trial(const TrialSpec& spec) { return checked(spec, true); }
+
 std::function<std::optional<SettingProblem>(const TrialSpec&)> check_of_sweep() {
-  return [passed = std::unordered_set<std::string>()](const TrialSpec& spec) mutable -> std::optional<SettingProblem> {
+  using Keys = std::unordered_set<std::string>;
+  return [passed = Keys(), compared = Keys()](const TrialSpec& spec) mutable -> std::optional<SettingProblem> {
     std::string key = cost_key(spec);
     if (passed.contains(key)) return std::nullopt;
-    auto problem = check_trial(spec);
+    auto problem = checked(spec, compared.insert(without_numbers(key)).second);
     if (!problem) passed.insert(std::move(key));
     return problem;
   };

@@ -22,7 +22,8 @@ class TrialSetup {
   const Settings& train() const { return train_; }       // keys without "train."
   const BuildModel& build() const { return build_; }     // without the method's edits
   Model dense() const { return build_(1, DType::F32); }  // for one example
-  Model edited(Method& method, DType compute = DType::F32) const;
+  Model edited(Method& method) const { return edited(method, dense()); }
+  Model edited(Method& method, Model dense) const;
   std::unique_ptr<Method> method() const;
   std::unique_ptr<Dataset> open_data() const;
   std::int64_t train_examples() const;  // opens no file
@@ -42,7 +43,7 @@ bool depends_on_ranks(const TrialSpec& spec);
 // density can be reached, the batch can be split. The problem's key is the setting to mend.
 std::optional<SettingProblem> check_trial(const TrialSpec& spec);
 // The same for the trials of a sweep, one after the other: one that differs in rates alone from one that passed is not looked at
-// again. For one thread.
+// again, and what a method says of itself is compared once for those that differ in numbers alone. For one thread.
 std::function<std::optional<SettingProblem>(const TrialSpec&)> check_of_sweep();
 // Of a trial, all that counts and these checks depend on: its identity without the rates of the optimiser, and what is saved.
 std::string cost_key(const TrialSpec& spec);
