@@ -1,29 +1,14 @@
 // The reader of sweep files and its expansion, over a catalog of its own.
 #include "experiments/sweep/sweep.h"
 #include "tests/fuzz/memory_files.h"
+#include "tests/fuzz/sweep_text.h"
 #include "tests/sweep/sweep_fixture.h"
-
-namespace winnow::fuzz {
-namespace {
-
-// A million points are allowed and take seconds; what is looked for here lies in small ones.
-bool is_large(std::string_view text) {
-  std::size_t digits = 0;
-  for (const char c : text) {
-    digits = (c >= '0' && c <= '9') || c == '_' ? digits + 1 : 0;
-    if (digits > 3) return true;
-  }
-  return false;
-}
-
-}  // namespace
-}  // namespace winnow::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace winnow;
   static const Catalog catalog = test::small_catalog();
   const std::string text(reinterpret_cast<const char*>(data), size);
-  // Other files are not looked for.
+  // Other files are not looked for: fuzz_extends.
   if (fuzz::is_large(text) || text.find("extends") != std::string::npos) return -1;
   fuzz::refused_or_done([&] {
     const Sweep sweep = load_sweep("fuzz.yaml", catalog, {.text = text});
