@@ -82,6 +82,7 @@ std::string find_trial_name(Files& files, const fs::path& out, std::span<const P
   };
   for (const PlannedTrial& trial : plan) take(trial.name);
   for (const std::string& name : published_trials(files, out)) take(name);
+  for (const std::string& name : stopped_trials(files, out)) take(name);
   for (const std::string& name : files.list(layout.failures())) take(fs::path(name).stem().string());
   for (const std::string& name : files.list(layout.checkpoints())) take(name);
   if (found.size() == 1 || found.contains(start)) return found.contains(start) ? start : *found.begin();

@@ -95,8 +95,9 @@ class TrialFinder {
   ShownJson settings(const std::string& name) {
     const auto planned = std::ranges::find(plan_, name, &PlannedTrial::name);
     if (planned != plan_.end()) return settings_of_plan(planned->canonical).values();
+    const auto path = files_.exists(layout_.trial(name)) ? layout_.trial(name) : layout_.stopped(name);
     try {
-      return read_trial(files_, layout_.trial(name)).spec.settings.values();
+      return read_trial(files_, path).spec.settings.values();
     } catch (const Error& error) {
       if (!is_unreadable(error)) throw;
       return ShownJson::object();
@@ -143,7 +144,10 @@ class TrialFinder {
         found.push_back({{"path", path.lexically_relative(layout_.root()).generic_string()}, {"bytes", stamp->size}});
       }
     };
-    for (const fs::path& path : {layout_.trial(name), layout_.failure(name), layout_.progress(name)}) add(path);
+    for (const fs::path& path :
+         {layout_.trial(name), layout_.stopped(name), layout_.failure(name), layout_.progress(name)}) {
+      add(path);
+    }
     for (const std::string& file : files_.list(layout_.checkpoints(name))) add(layout_.checkpoints(name) / file);
     return found;
   }

@@ -8,6 +8,8 @@
 #include "experiments/results/checkpoint_file.h"
 #include "experiments/results/failure_file.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/plan_file.h"
+#include "experiments/results/trial_file.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -73,6 +75,28 @@ TEST_F(Show, ATrialThatFailedSaysWhyAndHowItsProcessesDied) {
   const std::string text = show(spec.name()).out;
   EXPECT_NE(text.find("failed: out of memory\n"), std::string::npos) << text;
   EXPECT_NE(text.find("after step 0: its process died by signal 9\n"), std::string::npos) << text;
+}
+
+TEST_F(Show, ATrialThatARuleStoppedHasItsFileAndItsSettings) {
+  ASSERT_EQ(winnow({"run", "--workers", "1", "--threads", "1"}).code, 0);
+  const Layout layout(out());
+  const std::string name = trials().name(0);
+  TrialResult result = read_trial(files_, layout.trial(name));
+  result.outcome = Outcome::Stopped;
+  publish_stopped(files_, out(), result);
+  files_.remove(layout.trial(name));
+  for (const bool planned : {true, false}) {
+    if (!planned) {  // the plan of another sweep alone
+      std::filesystem::remove_all(layout.plans());
+      std::filesystem::remove(layout.plan());
+      write_plan(files_, out(), std::vector{PlannedTrial{trials().name(1), "model.name=lenet300"}});
+    }
+    const nlohmann::json shown = json(name);
+    EXPECT_EQ(shown.at("state"), "stopped");
+    EXPECT_EQ(shown.at("settings").at("train.batch"), "16") << planned;
+    ASSERT_EQ(shown.at("files").size(), 1u) << shown.dump();
+    EXPECT_EQ(shown.at("files").at(0).at("path"), Layout::stopped_in(name).string());
+  }
 }
 
 TEST_F(Show, TheStartOfANameIsEnoughWhereItIsOneTrials) {
