@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "experiments/data/registry.h"
 #include "experiments/methods/compose.h"
 #include "experiments/models/registry.h"
+#include "experiments/results/files.h"
 #include "experiments/run/cores.h"
 #include "experiments/run/cpu_quota.h"
 #include "experiments/run/devices.h"
@@ -108,6 +110,23 @@ void find_cuda_libraries(Findings& all) {
     const bool linked = found != versions.end();
     all.push_back({linked ? State::Ok : State::Missing, said.first, linked ? found->second : "not linked",
                    linked ? "" : said.second});
+  }
+}
+
+// Results are published there as a run does it, and leave nothing behind.
+void find_folder(const std::filesystem::path& folder, Findings& all) {
+  constexpr int kTries = 10;
+  PosixFiles files;
+  try {
+    if (!files.is_folder(folder)) fail(ErrorKind::Input, "there is no such folder");
+    const double start = seconds_now();
+    for (int i = 0; i < kTries; ++i) files.check_publishing(folder);
+    all.push_back({State::Ok, "files",
+                   fmt::format("{}: results can be published, in {} each, synced", folder.string(),
+                               short_time_text((seconds_now() - start) / kTries))});
+  } catch (const Error& error) {
+    all.push_back({State::Broken, "files", fmt::format("{}: {}", folder.string(), error.what()),
+                   "no result can be published there"});
   }
 }
 
@@ -216,6 +235,7 @@ nlohmann::ordered_json as_json(const Findings& all, const GpuSurvey& survey, boo
 void add_doctor_options(VerbOptions& options) {
   options.add_options()("device", boost::program_options::value<std::string>()->default_value("auto"),
                         "exit code 69 where trials with this train.device cannot be trained: auto, cpu or cuda")(
+      "out,o", boost::program_options::value<std::string>(), "also whether results can be published in this folder")(
       "json", "one JSON object");
 }
 
@@ -229,6 +249,7 @@ int run_doctor(std::span<const std::string> args, std::ostream& out, std::ostrea
   Findings all;
   find_processor(all);
   find_libraries(all);
+  if (given->contains("out")) find_folder((*given)["out"].as<std::string>(), all);
   const GpuSurvey survey = survey_gpus();
   find_gpus(survey, all);
   // What decides the exit code is said last.
@@ -249,6 +270,9 @@ int run_doctor(std::span<const std::string> args, std::ostream& out, std::ostrea
   } else {
     print(all, out);
   }
+  const bool can_publish =
+      std::ranges::none_of(all, [](const Finding& one) { return one.what == "files" && one.state == State::Broken; });
+  if (can_train && !can_publish) return static_cast<int>(ErrorKind::Io);
   return can_train ? 0 : static_cast<int>(ErrorKind::Unavailable);
 }
 

@@ -6,6 +6,7 @@
 #include "experiments/cli/options.h"
 #include "experiments/run/devices.h"
 #include "tests/said.h"
+#include "tests/temporary_folder.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -81,6 +82,20 @@ TEST_F(WithoutGpus, DoctorSaysWhatIsMissingAndThatTheCpuTrains) {
             "with code 69 where train.device is cuda\n");
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "cpu"}).code, 0);
   EXPECT_EQ(winnow::winnow({"doctor", "--device", "tpu"}).code, 64);
+}
+
+TEST_F(WithoutGpus, DoctorTriesWhetherResultsCanBePublishedAndLeavesNothing) {
+  const TemporaryFolder folder;
+  const std::string place = folder.path().string();
+  const Said good = winnow::winnow({"doctor", "--out", place});
+  EXPECT_EQ(good.code, 0);
+  EXPECT_NE(good.out.find("ok    files      " + place + ": results can be published, in "), std::string::npos)
+      << good.out;
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  const Said none = winnow::winnow({"doctor", "--out", place + "/none"});
+  EXPECT_EQ(none.code, 74);
+  EXPECT_NE(none.out.find("fail  files      " + place + "/none: there is no such folder"), std::string::npos)
+      << none.out;
 }
 
 TEST(Devices, GpusWithoutNvidiasLibrariesAreNoGpusAndTheReasonIsOneLine) {
