@@ -323,8 +323,7 @@ class SweepRunner {
   }
 
   // Seconds of a trial, and of a step of it.
-  static std::pair<double, double> estimated_times(const TrialSpec& spec) {
-    const TrialEstimate found = estimate(spec);
+  static std::pair<double, double> times_of(const TrialEstimate& found) {
     double steps = 0;
     for (const Phase& phase : found.phases) steps += static_cast<double>(phase.last_step - phase.first_step);
     return {found.seconds, found.seconds / std::max(steps, 1.0)};
@@ -334,10 +333,11 @@ class SweepRunner {
   void estimate_costs() {
     agree(world_, [&] {
       if (world_.rank() != 0) return;
+      Estimator estimator;
       std::vector<std::optional<std::pair<double, double>>> known(trials_.setups());
       for (std::size_t i = 0; i < trials_.size(); ++i) {
         if (!may_train(i)) continue;
-        if (!known[trials_.setup(i)]) known[trials_.setup(i)] = estimated_times(trials_[i]);
+        if (!known[trials_.setup(i)]) known[trials_.setup(i)] = times_of(estimator(trials_[i]));
         costs_[i] = known[trials_.setup(i)]->first;
         step_costs_[i] = known[trials_.setup(i)]->second;
       }
