@@ -2,16 +2,20 @@
 // belong among the results.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include <fstream>
 #include <sstream>
 
 #include "core/error.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/container.h"
+#include "experiments/results/journal.h"
 #include "experiments/results/layout.h"
 #include "experiments/results/status.h"
 #include "experiments/results/survey.h"
 #include "experiments/results/trial_file.h"
+#include "experiments/results/trial_record.h"
 #include "tests/results/faulty_files.h"
 #include "tests/results/sample_sweep.h"
 #include "tests/results/samples.h"
@@ -172,6 +176,36 @@ TEST(OlderFiles, OfEverySchemaSoFarAreRead) {
   files.replace(out / "survey.h5", unsealed(bytes).image);
   EXPECT_EQ(trials_in_survey(files, out / "survey.h5")->size(), 2u) << "replaceable";
   EXPECT_THROW(read_survey(files, out / "survey.h5"), Error) << "it has no digest to be judged by";
+}
+
+// A run under a rule, as it was written when results were of schema 1.4 and surveys of 1.1: one trial has its result, three were
+// stopped, of which the files of two are left out.
+TEST(OlderFiles, OfARunUnderARuleAreRead) {
+  const fs::path out = fs::path(WINNOW_SOURCE_DIR) / "tests/results/golden/schema-1.4";
+  const std::string done = "ffa14ef543408df3bae6-r1", stopped = "204f050198f17266093d-r0";
+  PosixFiles files;
+  const SweepStatus status = read_status(files, out, unix_now());
+  EXPECT_EQ(status.planned, 4u);
+  EXPECT_EQ(status.done, std::vector{done});
+  EXPECT_EQ(stopped_trials(files, out), std::vector{stopped});
+  for (const auto& path : {Layout(out).trial(done), Layout(out).stopped(stopped)}) {
+    std::vector<fs::path> paths = {path};
+    examine_trials(
+        files, paths, [&](std::size_t, const ReadTrial& trial) { EXPECT_EQ(trial.header.name, path.stem()); },
+        [](std::size_t, const Error& error) { ADD_FAILURE() << error.what(); });
+    EXPECT_TRUE(read_record(files, path)) << "a survey needs no more of it than the end";
+  }
+  EXPECT_EQ(load_weights(Layout(out).trial(done)).size(), 6u);
+  const TrialResult result = read_trial(files, Layout(out).trial(done));
+  EXPECT_EQ(result.outcome, Outcome::Done);
+  EXPECT_EQ(rows_of(result.epochs), 4u);
+  const Journal journal = read_journal(files, Layout(out).journals() / "run.a0001.jnl");
+  EXPECT_TRUE(journal.damaged.empty());
+  EXPECT_EQ(journal.records.front().at("kind"), "attempt");
+  EXPECT_EQ(journal.records.back().at("kind"), "over");
+  const Survey survey = read_survey(files, out / "survey.h5");
+  EXPECT_EQ(rows_of(survey.trials), 4u);
+  EXPECT_EQ(survey.settings.at("method.name"), "snip");
 }
 
 TEST_F(Directory, ACopyOfAResultIsListedAndNotCounted) {
