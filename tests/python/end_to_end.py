@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A whole sweep under mpirun, as a user runs it: end_to_end.py WINNOW MPIEXEC
 
-Several groups of ranks, a rerun, one trial on two ranks, a failing trial, ranks killed in the middle; pictures; every
-method of examples/methods.yaml in one sweep.
+Several groups of ranks, a rerun, one trial on two ranks, the same trained again by `verify --replay`, a failing trial, ranks killed in
+the middle; pictures; every method of examples/methods.yaml in one sweep.
 """
 import json
 import os
@@ -109,6 +109,25 @@ def fewer_threads_than_asked(folder):
     assert found["dynamic"] == found["three"] == found["levels"], found
 
 
+def replays_of_two_ranks(folder):
+    """A trial of two ranks is trained again by two ranks, to the same bits, and by no other number."""
+    wide, scratch = folder / "wide", folder / "scratch"
+    scratch.mkdir()
+    before = digests(wide)
+    assert all(digest != before[name] for name, digest in digests(folder / "one").items()), "by one rank it would have the same bits"
+    for trial in (name.removesuffix(".h5") for name in results(wide) if name.endswith("-r0.h5")):
+        replay = ["verify", wide, "--replay", trial, "--scratch", scratch]
+        said = winnow(*replay, ranks=2).stdout.splitlines()
+        assert len(said) == 2 and "by 2 rank(s) of 1 thread(s)" in said[0] and said[1].startswith(f"{trial}: the same, bit for bit"), said
+    told = json.loads(winnow(*replay, "--json", ranks=2).stdout)
+    assert (told["schema"], told["trial"], told["same"], told["well"], told["failure"]) == ("winnow-replay", trial, True, True, ""), told
+    assert not told["differences"] and not told["obstacles"], told
+    for ranks in (0, 3):
+        refused = winnow(*replay, ranks=ranks, expect=78)
+        assert refused.stderr.count("was trained by 2 ranks: start this with mpirun -n 2") == 1, refused.stderr
+    assert digests(wide) == before and not list(scratch.iterdir())
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -136,8 +155,9 @@ def main():
         looks(sweep, folder / "two")
         tour(folder)
 
-        winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", ranks=2)
+        winnow("run", sweep, "-o", folder / "wide", "--ranks-per-trial", "2", "--threads", "1", ranks=2)
         assert results(folder / "wide") == results(folder / "one"), "the rank count is no part of a trial's identity"
+        replays_of_two_ranks(folder)
 
         odd = winnow("run", sweep, "-o", folder / "odd", "--ranks-per-trial", "2", "--only", "method.name=dense", ranks=3)
         assert "1 of 3 ranks will be idle" in odd.stderr, odd.stderr
