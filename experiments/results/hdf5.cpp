@@ -70,10 +70,11 @@ hid_t plain_dataset() {
   return shared;
 }
 
-// The library takes two open files of one name for the same file, in memory too.
+// The library takes two open files of one name for the same file, in memory too, and looks on the disk for one that has it. So it
+// is a name that no file can have, in whatever folder winnow is started.
 std::string memory_name() {
   static std::uint64_t count = 0;  // guarded by library()
-  return "winnow-in-memory-" + std::to_string(++count);
+  return "/dev/null/winnow-in-memory-" + std::to_string(++count);
 }
 
 enum class Medium { Memory, Disk };
