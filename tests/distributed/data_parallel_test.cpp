@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -209,11 +210,14 @@ TEST(DataParallel, RecalibratedStatisticsAreOfAllRanks) {
   EXPECT_NE(one[0], 0);
 }
 
-// Every rank goes on from a state of its own: statistics of batch norm are those of its rows.
+// Every rank goes on from a state of its own: statistics of batch norm are those of its rows. Two ranks do so in every method, more in
+// those whose phases and states differ.
 TEST(DataParallel, AStoppedTrialGoesOnWithTheSameBits) {
   using test::Process;
-  for (const char* name : {"snip", "rigl", "imp", "slimming", "oneshot", "freezeout"}) {
-    test::Recipe recipe = test::recipe_of(find_method(name));
+  const std::set<std::string> of_more = {"snip", "rigl", "imp", "slimming", "oneshot", "freezeout"};
+  for (test::Recipe recipe : test::each_method()) {
+    SCOPED_TRACE(recipe.name);
+    if (world().size() > 2 && !of_more.contains(recipe.name)) continue;
     recipe.model = "resnet20";
     Process whole(recipe, {}, nullptr, 0, &world());
     ASSERT_TRUE(whole.run());
@@ -228,7 +232,7 @@ TEST(DataParallel, AStoppedTrialGoesOnWithTheSameBits) {
       process->trainer->load(state);
     }
     MemoryState now = process->ended();
-    EXPECT_EQ(test::difference(expected, now), "") << name;
+    EXPECT_EQ(test::difference(expected, now), "");
   }
 }
 
