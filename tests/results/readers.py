@@ -3,7 +3,9 @@
 
 The folder holds trial.h5, survey.h5 with links, packed.h5 with copies, and NAME.bin, the dense float32 bytes of every weight of trial.h5.
 """
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -100,4 +102,56 @@ for survey in (folder / "survey.h5", folder / "packed.h5"):
         assert isinstance(file["trials/method.name"].attrs["ordered"], np.bool_)
         for name in trials["name"]:  # links into the result files, or copies
             assert winnow.weight(file["weights"][name]["conv.weight"]).shape == (40, 12, 3, 3), name
+
+# HDF5's own programs read them to the end.
+for program, words in (("h5dump", "-H"), ("h5stat", "")):
+    if not shutil.which(program):
+        print(f"readers: not tried: {program} is not installed (hdf5-tools)")
+        continue
+    for path in (trial, folder / "survey.h5", folder / "packed.h5"):
+        said = subprocess.run([program, *words.split(), path], capture_output=True, text=True)
+        assert said.returncode == 0 and not said.stderr, (program, path, said.stderr)
+        assert ('DATASET "final.test_acc"' if program == "h5dump" else "# of unique datasets:") in said.stdout, (program, path)
+
+# AnnData reads what has an encoding of its own.
+try:
+    try:
+        from anndata.io import read_elem
+    except ImportError:
+        from anndata.experimental import read_elem
+except ImportError:
+    read_elem = None
+    print("readers: not tried: AnnData is not installed (python3-anndata)")
+
+
+def agree(read, path, name):
+    """A table that AnnData has read, and the same by winnow.py."""
+    table, read = winnow.table(path, name), read.reset_index()  # one column is the index of the rows
+    assert isinstance(read, pd.DataFrame) and set(read.columns) == set(table) and len(read) > 0, (name, read)
+    for column, values in table.items():
+        assert list(read[column].astype(object).fillna("-")) == list(pd.Series(values).astype(object).fillna("-")), (name, column)
+
+
+if read_elem is not None:
+    with h5py.File(trial) as file:
+        for name in ("events", "layers"):
+            agree(read_elem(file[name]), trial, name)
+        metrics = read_elem(file["metrics"])
+        for name in ("epoch", "step"):
+            agree(metrics[name], trial, f"metrics/{name}")
+        assert read_elem(file["summary"]) == winnow.summary(trial)
+        assert json.loads(read_elem(file["settings"])["json"]).items() <= winnow.settings(trial).items()
+        tried = 0
+        for name, item in file["weights"].items():
+            if item.attrs["encoding-type"] in ("array", "csr_matrix"):
+                read = read_elem(item)
+                read = read.toarray() if sp.issparse(read) else read
+                assert np.array_equal(read.reshape(-1), truth(name)), name
+                tried += 1
+        assert tried >= 3, tried
+    for survey in (folder / "survey.h5", folder / "packed.h5"):
+        with h5py.File(survey) as file:
+            agree(read_elem(file["trials"]), survey, "trials")
+            agree(read_elem(file["metrics/epoch"]), survey, "metrics/epoch")
+            assert isinstance(read_elem(file["trials"])["method.name"].dtype, pd.CategoricalDtype)
 print("readers agree")
