@@ -290,7 +290,8 @@ bool TrialRunner::train(std::size_t at, const TrialSpec& spec, Communicator& gro
     run.progress = [&, told = start, epoch = 0.0](const TrialProgress& p) mutable {
       if (own_.meter != nullptr && !metered) metered.emplace(*own_.meter, at);
       if (metered) metered->is_at(p.step);
-      if (news.progress.step == 0) news.progress.from = p.step - 1;
+      // Not of a probe before its first step.
+      if (news.progress.step == 0 && p.step > 0) news.progress.from = p.step - 1;
       news.progress.step = p.step;
       news.progress.steps = p.steps;
       news.progress.loss = p.train_loss;

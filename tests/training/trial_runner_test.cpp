@@ -112,5 +112,62 @@ TEST_F(OneLane, LetsOthersGoOnWhileItsTrialTrains) {
   EXPECT_EQ(asked.went_on, true) << "until the trial had ended nobody else got memory";
 }
 
+// Told to stop from the second time on that it asks.
+class ToldSoon final : public Notice {
+ public:
+  void give() override {}
+  bool heard() override { return std::exchange(asked_, true); }
+
+ private:
+  bool asked_ = false;
+};
+
+// Whose trial is told to stop between its start and its first step.
+class News final : public NewsDesk {
+ public:
+  void tell(const TrialNews& news) override {
+    all.push_back(news);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  std::vector<TrialNews> all;
+};
+
+class Probing : public RunFixture {
+ protected:
+  Probing() : RunFixture("  - cases:\n      - {name: snip, method.density: 0.1}\n    key: method.name\n") {}
+};
+
+// A heartbeat that says less than 0 is one that nobody believes: others would take the trial up, too.
+TEST_F(Probing, BeforeItsFirstStepATrialHasGoneOnFromNone) {
+  const TrialTable table = trials();
+  RunOptions options;
+  options.out = out();
+  ToldSoon told;
+  StopRequest stop(told);
+  News news;
+  Tally tally;
+  std::vector<Postponed> postponed(1, Postponed::Untouched);
+  const std::vector<int> depths(1, 0);
+  const std::vector<std::size_t> list(1, 0);
+  const auto self = make_self();
+  const auto tickets = self->tickets(1);
+  TrialRunner({.trials = table,
+               .options = options,
+               .threads = 1,
+               .devices = {},
+               .place = 0,
+               .sweep_text = "",
+               .read_ahead = false,
+               .files = files_,
+               .postponed = postponed,
+               .depths = depths,
+               .settled = 0},
+              {.news = news, .stop = stop, .tally = tally})
+      .run(*self, *tickets, list, InWorkElsewhere::Train);
+  ASSERT_FALSE(news.all.empty());
+  EXPECT_EQ(news.all.back().saved, 0);
+  for (const TrialNews& each : news.all) EXPECT_EQ(each.progress.from, 0);
+}
+
 }  // namespace
 }  // namespace winnow::test
