@@ -9,7 +9,7 @@ SYSTEM_TABLES = Path("/usr/share/mysql")
 def make_database(folder, mariadbd):
     """An empty data folder, as mariadb-install-db makes it, and the password of a user `slurm`."""
     data = folder / "mariadb"
-    data.mkdir()
+    (data / "tmp").mkdir(parents=True)
     password = secrets.token_hex(16)
     tables = "".join((SYSTEM_TABLES / name).read_text() for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql"))
     statements = (f"create database mysql;\nuse mysql;\n{tables}\nflush privileges;\ncreate database slurm;\n"
@@ -23,10 +23,11 @@ def make_database(folder, mariadbd):
 
 
 def options(folder):
-    """Nothing here has to outlive the test, so nothing is synced."""
+    """Nothing here has to outlive the test, so nothing is synced. At its start a MariaDB empties its folder for temporary tables, which
+    must not be that of another cluster that starts at the same time."""
     data = folder / "mariadb"
-    return ["--no-defaults", "--user=root", f"--datadir={data}", f"--socket={data}/socket", f"--pid-file={data}/pid",
-            "--skip-log-bin", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
+    return ["--no-defaults", "--user=root", f"--datadir={data}", f"--tmpdir={data}/tmp", f"--socket={data}/socket",
+            f"--pid-file={data}/pid", "--skip-log-bin", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
             "--innodb-doublewrite=0", "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=32M",
             "--innodb-lock-wait-timeout=900", "--performance-schema=0", "--aria-pagecache-buffer-size=8M"]
 
