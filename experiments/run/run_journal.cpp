@@ -12,6 +12,7 @@
 #include "distributed/agree.h"
 #include "distributed/host_name.h"
 #include "experiments/results/json_number.h"
+#include "experiments/run/exit_file.h"
 #include "experiments/run/provenance.h"
 
 namespace winnow {
@@ -36,6 +37,13 @@ const char* name_of(TrialEnd end) {
       return "left";
   }
   return "";
+}
+
+// The next start of the job need not do it again. A trial that failed is tried again by it, and a checkpoint of the step that the trial
+// went on from, or of its beginning, is where it was before.
+bool brings_something(const TrialNews& news) {
+  if (news.end) return *news.end != TrialEnd::Failed;
+  return news.saved && news.progress.step > 0 && *news.saved > news.progress.from;
 }
 
 }  // namespace
@@ -88,6 +96,7 @@ void RunJournal::record(const char* kind, const std::function<void(nlohmann::ord
 }
 
 void RunJournal::hear(const std::string& trial, const TrialNews& news) {
+  if (brings_something(news)) note_progress();
   const double now = seconds_now();
   const auto of_trial = [&](nlohmann::ordered_json& to) { to["trial"] = trial; };
   const auto [place, is_new] =

@@ -1,6 +1,7 @@
 // The journal of a run, kept by the process that hears of all its trials: what was begun, saved, finished and given up, and how
 // much of the time that trials took is kept by a result or a checkpoint. That it cannot be written is said once, and no error
-// of the run. Whoever listens (`run --json`) gets every record, written or not. One thread.
+// of the run. Whoever listens (`run --json`) gets every record, written or not, and a batch script learns whether its start brought
+// anything (exit_file.h). One thread.
 #pragma once
 
 #include <cstdint>

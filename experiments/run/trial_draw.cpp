@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "experiments/results/layout.h"
-#include "experiments/run/sweep_state.h"
+#include "experiments/results/progress_file.h"
+#include "experiments/run/exit_file.h"
 
 namespace winnow {
 namespace {
@@ -94,7 +95,10 @@ void TrialDraw::look() {
   for (const std::string& file : job_.files.list(Layout(job_.out).running())) {
     const auto need = by_name_.find(file.substr(0, file.rfind('.')));
     if (need == by_name_.end() || needs_[need->second].done) continue;
-    if (!is_in_work(job_.files, job_.out, needs_[need->second].trial)) continue;
+    const auto in_work = read_running(job_.files, job_.out, needs_[need->second].trial, unix_now());
+    if (!in_work || in_work->stale) continue;
+    // Who waits for another job, which gets on, is not at fault that its own does not.
+    if (in_work->progress.step > in_work->progress.from) note_progress();
     coming_.insert(need->second);
     hope_ends_ = from_now();
   }

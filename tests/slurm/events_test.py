@@ -217,12 +217,34 @@ exec {SRUN} "$@"
         self.wait(f"{job}_0", "FAILED", START + 120, restarts=2)
         self.check_stays(f"{job}_0", "FAILED", restarts=2)
 
+    def stop_in_time(self, job, start):
+        """As Slurm does before the limit."""
+        self.running(f"{job}_0", restarts=start)
+        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
+
     def test_what_was_told_to_stop_is_no_crash(self):
         job = self.submit("--steps 150 --exits 0,0,139", crashes=1)
         for start in (0, 1):
-            self.running(f"{job}_0", restarts=start)
-            self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
+            self.stop_in_time(job, start)
         self.wait(f"{job}_0", "COMPLETED", START + 120, restarts=3)
+
+    def test_what_is_told_to_stop_each_time_before_it_gets_on_is_given_up(self):
+        job = self.submit("--steps 150 --stuck 0,1,2,3", crashes=1)
+        for start in (0, 1):
+            self.stop_in_time(job, start)
+        self.assertEqual(self.wait(f"{job}_0", "FAILED", START + 60, restarts=1)["ExitCode"], "75:0")
+        self.assertIn("given up after 2 starts that crashed, or were told to stop before a trial ended or was saved further on; "
+                      "--crashes 1 allows no more.", (self.folder / f"{job}_0.out").read_text())
+        self.check_stays(f"{job}_0", "FAILED", restarts=1)
+
+    def test_what_gets_on_in_between_is_told_to_stop_as_often_as_it_may_be(self):
+        job = self.submit("--steps 150 --stuck 0,2", crashes=1)
+        for start in range(4):
+            self.stop_in_time(job, start)
+        self.wait(f"{job}_0", "COMPLETED", START + 120, restarts=4)
+        self.assertEqual((self.folder / f"{job}_0.crashes").read_text(), "")
+        self.assertEqual(list(self.folder.glob("*.progress")), [])
+        self.check_nothing_is_lost()
 
     def test_a_bad_sweep_file_is_not_tried_again(self):
         """Found by one rank, which ends the others; these save, and say that they may be started again."""

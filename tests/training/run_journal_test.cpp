@@ -124,6 +124,36 @@ TEST_F(JournalOfARun, HasADecisionToStopOnceAndStartsNothingByIt) {
   EXPECT_TRUE(found[3].at("value").is_null());
 }
 
+// By it the script knows whether the next start would do the same again.
+TEST_F(JournalOfARun, ABatchScriptIsToldWhenSomethingNeedNotBeDoneAgain) {
+  const auto told = folder_ / "told";
+  ::setenv("WINNOW_PROGRESS_FILE", told.c_str(), 1);
+  RunJournal journal(files_, out(), {.part = "run", .command_line = "winnow run", .trials = 1},
+                     [](const std::string& line) { ADD_FAILURE() << line; });
+  const auto is_told = [&](const TrialNews& news) {
+    journal.hear("t", news);
+    return std::filesystem::remove(told);
+  };
+  const auto at = [](std::int64_t step) {
+    Progress progress;
+    progress.step = step, progress.from = 10;
+    return progress;
+  };
+  EXPECT_FALSE(is_told({}));
+  EXPECT_FALSE(is_told({.saved = 0})) << "told to stop before its first step";
+  EXPECT_FALSE(is_told({.saved = 10})) << "the same, of one that went on from step 10";
+  EXPECT_FALSE(is_told({.progress = at(10), .saved = 10}));
+  EXPECT_FALSE(is_told({.progress = at(11)})) << "not saved";
+  EXPECT_TRUE(is_told({.progress = at(11), .saved = 11}));
+  EXPECT_FALSE(is_told({.end = TrialEnd::Failed})) << "the next start tries it again";
+  for (const TrialEnd end : {TrialEnd::Trained, TrialEnd::Diverged, TrialEnd::Elsewhere, TrialEnd::Left}) {
+    EXPECT_TRUE(is_told({.end = end}));
+  }
+  EXPECT_EQ(winnow({"run", "--workers", "2", "--threads", "1"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(told));
+  ::unsetenv("WINNOW_PROGRESS_FILE");
+}
+
 // Of a trial that is taken up, saved, taken from a process that died, and taken up again.
 TEST_F(JournalOfARun, TimeSinceTheLastCheckpointIsLostWithTheProcess) {
   RunJournal journal(files_, out(), {.part = "run", .command_line = "winnow run", .ranks = 1, .trials = 1},

@@ -112,6 +112,24 @@ TEST_F(Draw, HopesWhileSomebodyTrainsWhatItWaitsForAndNoLonger) {
   EXPECT_TRUE(later.over());
 }
 
+// Else its script would take the time of waiting for a job that gets nowhere.
+TEST_F(Draw, WhoWaitsForAnotherRunThatGetsOnTellsItsBatchScriptSo) {
+  plan({{"aa", {}}, {"bb", {"aa"}}});
+  const auto told = folder_ / "told";
+  ::setenv("WINNOW_PROGRESS_FILE", told.c_str(), 1);
+  list_ = {1};
+  ProgressFile in_work(files_, folder_, trials_[0], 1);
+  TrialDraw waiting = group();
+  EXPECT_EQ(waiting.next(), std::nullopt);
+  EXPECT_FALSE(std::filesystem::exists(told)) << "nobody has got on";
+  Progress further;
+  further.step = 8, further.steps = 20, further.from = 7;
+  in_work.update(further);
+  EXPECT_EQ(waiting.next(), std::nullopt);
+  EXPECT_TRUE(std::filesystem::exists(told));
+  ::unsetenv("WINNOW_PROGRESS_FILE");
+}
+
 // In the order of a run what failed before stands last: it must not keep others from their turn.
 TEST_F(Draw, WhatLiesBehindDependentTrialsIsTakenWhenTheseWait) {
   plan({{"aa", {}}, {"bb", {"aa"}}, {"cc", {}}, {"dd", {}}});
