@@ -47,13 +47,12 @@ JobTime::Load JobTime::load(std::span<const ExpectedTrial> left, int shards) con
 }
 
 std::vector<std::string> JobTime::warnings(std::span<const ExpectedTrial> left, int shards) const {
-  constexpr double kEarly = 60;  // s, at most: sbatch(1), --signal
   std::vector<std::string> lines;
-  if (usable() < 2 * kEarly) {
+  if (usable() < 2 * kMostEarly) {
     lines.push_back(fmt::format(
         "Slurm may tell a job {} s early that its time ends: of a limit of {} a notice of {} s leaves {} s to start "
         "and train, less that (--time gives more)",
-        kEarly, site_.time, site_.notice, usable()));
+        kMostEarly, site_.time, site_.notice, usable()));
   }
   const auto starts = [this](double seconds) { return static_cast<std::int64_t>(std::ceil(seconds / usable())); };
   const auto longest = std::ranges::max_element(left, {}, &ExpectedTrial::seconds);

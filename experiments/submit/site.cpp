@@ -168,9 +168,12 @@ class SiteReader {
       problems_.error(places_.at("notice"),
                       fmt::format("'notice' is {} s, Slurm takes {} at most", site_.notice, kMostNotice));
     }
-    if (site_.notice >= site_.time_seconds) {
-      problems_.error(places_.at(places_.contains("notice") ? "notice" : "time"),
-                      fmt::format("'notice' is {} s, so no time is left of a limit of {}", site_.notice, site_.time));
+    if (site_.time_seconds - site_.notice <= kMostEarly) {
+      problems_.error(
+          places_.at(places_.contains("notice") ? "notice" : "time"),
+          fmt::format("'notice' is {} s and Slurm may say so {} s earlier, so no time is left of a limit of {}: "
+                      "that must be longer than {} s, or the notice shorter",
+                      site_.notice, kMostEarly, site_.time, site_.notice + kMostEarly));
     }
   }
 
@@ -210,7 +213,9 @@ const Schema& site_settings() {
            "which trains on all cores or GPUs of its node"},
       site_count("array_limit", "0", 0, "", "tasks that one array may have here; 0: what Slurm says"),
       site_count("at_once", "0", 0, "", "tasks that run at a time; 0: as many as Slurm starts"),
-      site_count("crashes", "4", 0, "", "crashes after which a shard is still started again"),
+      site_count("crashes", "4", 0, "",
+                 "crashes after which a shard is still started again; starts in a row that were told to stop before "
+                 "they got on count, too"),
       site_count("ask_every", "5", 0, "s", "least time between two questions to Slurm about one folder of results")};
   return schema;
 }

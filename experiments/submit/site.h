@@ -12,6 +12,9 @@
 
 namespace winnow {
 
+// Slurm may tell a job so many seconds before it was asked to: sbatch(1), --signal.
+inline constexpr std::int64_t kMostEarly = 60;
+
 struct Site {
   std::string partition, account, exclude, memory;  // empty: Slurm's own default
   std::string time;                                 // the limit as it was written

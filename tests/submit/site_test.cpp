@@ -55,7 +55,13 @@ TEST_F(Sites, AMistakeIsSaidWithItsPlace) {
   EXPECT_EQ(problem("time: 2-00\nnotice: 65536\n"),
             "site.yaml:2:9: error: 'notice' is 65536 s, Slurm takes 65535 at most");
   EXPECT_EQ(problem("time: 4\nnotice: 240\n"),
-            "site.yaml:2:9: error: 'notice' is 240 s, so no time is left of a limit of 4");
+            "site.yaml:2:9: error: 'notice' is 240 s and Slurm may say so 60 s earlier, so no time is left of a limit "
+            "of 4: that "
+            "must be longer than 300 s, or the notice shorter");
+  EXPECT_EQ(problem("time: 5\nnotice: 240\n").substr(0, 41), "site.yaml:2:9: error: 'notice' is 240 s a")
+      << "60 s left";
+  EXPECT_EQ(problem("time: 5:01\nnotice: 240\n"), "");
+  EXPECT_EQ(problem("time: 6\n").substr(0, 41), "site.yaml:1:7: error: 'notice' is 300 s a") << "that of no profile";
   EXPECT_EQ(problem("setup: module load x\n"), "site.yaml:1:8: error: 'setup' is a list of lines");
   EXPECT_EQ(problem("- a\n"), "site.yaml:1:1: error: a site profile is a map of settings");
   EXPECT_EQ(problem("time: 01:00:00\n", {{"nodes", "0"}}).substr(0, 18), "--nodes 0: error: ");
