@@ -136,6 +136,7 @@ class SubmitVerb {
     request_.command = command();
     request_.launch = launch_words(site_, site_.launch != "auto" || slurm_.starts_pmix());
     note_timeouts();
+    note_preemption();
     return prints() ? print() : submit();
   }
 
@@ -235,6 +236,14 @@ class SubmitVerb {
           "more, --notice says so earlier)",
           counted(ended.size(), "task"), one.job, site_.time));
     }
+  }
+
+  void note_preemption() {
+    if (!slurm_.cancels_preempted(site_.partition)) return;
+    notes_.push_back(
+        "what is preempted there is cancelled at once and for good (PreemptMode=CANCEL, no GraceTime), and not "
+        "requeued: "
+        "this same command starts it again, from its checkpoints");
   }
 
   nlohmann::ordered_json json_head() const {

@@ -107,6 +107,16 @@ std::optional<std::int64_t> setting_in(const std::string& config, std::string_vi
   return slurm_number<std::int64_t>(std::string_view(config).substr(at, config.find_first_of(", \n", at) - at));
 }
 
+// Of a line of NAME=VALUE words: "CANCEL" of "... PreemptMode=CANCEL GraceTime=0". Empty: it has no such word.
+std::string_view word_in(std::string_view line, std::string_view name) {
+  for (std::size_t at = 0; (at = line.find(name, at)) != std::string_view::npos; at += name.size()) {
+    const std::size_t value = at + name.size();
+    if (value >= line.size() || line[value] != '=' || (at > 0 && line[at - 1] != ' ')) continue;
+    return line.substr(value + 1, line.find(' ', value) - value - 1);
+  }
+  return "";
+}
+
 }  // namespace
 
 SlurmUser this_user() {
@@ -220,6 +230,19 @@ SlurmLimits Slurm::limits(const std::string& account) {
   }
   if (unlimited) limits.jobs.reset();
   return limits;
+}
+
+bool Slurm::cancels_preempted(const std::string& partition) {
+  const auto end = run_program({"scontrol", "--oneliner", "show", "partition"}, patience_.ask);
+  if (!end || end->code != 0) return false;
+  const std::string wanted = "," + partition + ",";  // several may be named
+  return std::ranges::any_of(slurm_lines(end->out), [&](std::string_view line) {
+    const bool is_wanted = partition.empty()
+                               ? word_in(line, "Default") == "YES"
+                               : wanted.find(fmt::format(",{},", word_in(line, "PartitionName"))) != std::string::npos;
+    return is_wanted && word_in(line, "PreemptMode").find("CANCEL") != std::string_view::npos &&
+           word_in(line, "GraceTime") == "0";
+  });
 }
 
 bool Slurm::shows_others() {

@@ -64,6 +64,9 @@ class Slurm {
   // Whether it shows jobs of others to this user; not where it does not say so.
   bool shows_others();
   SlurmLimits limits(const std::string& account);
+  // Whether a job of it (empty: of the default one) that is preempted ends at once, for good: by PreemptMode=CANCEL without GraceTime.
+  // Not where Slurm does not say so.
+  bool cancels_preempted(const std::string& partition);
   bool starts_pmix();                               // srun connects processes by PMIx
   void cancel(std::span<const std::int64_t> jobs);  // Error{Unavailable}
 

@@ -50,14 +50,16 @@ class Trial(Case):
 
 class Events(Trial):
     # JobRequeue=0, as at some sites: a job that may be requeued has to say so.
-    options = dict(nodes=7, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
+    options = dict(nodes=9, cpus=32, gpus=16, max_array_size=5, settings={"JobRequeue": 0}, partitions={
         "normal": "Nodes=node[0-1] Default=YES PriorityTier=1 PreemptMode=OFF",
         "graceful": "Nodes=node2 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden": "Nodes=node3 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
         "graceful-then-broken": "Nodes=node4 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
         "sudden-then-broken": "Nodes=node5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0",
         "graceful-mpirun": "Nodes=node6 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30",
-        "urgent": "Nodes=node[2-6] PriorityTier=10 PreemptMode=OFF",
+        "graceful-cancel": "Nodes=node7 PriorityTier=1 PreemptMode=CANCEL GraceTime=30",
+        "sudden-cancel": "Nodes=node8 PriorityTier=1 PreemptMode=CANCEL GraceTime=0",
+        "urgent": "Nodes=node[2-8] PriorityTier=10 PreemptMode=OFF",
     })
 
     def test_before_the_time_limit_it_saves_and_is_requeued(self):
@@ -91,6 +93,18 @@ class Events(Trial):
         for rank in (0, 1):
             first, second = self.events("start", rank=rank)
             self.assertGreater(second["step"], first["step"])
+
+    def test_preempted_with_grace_time_it_requeues_itself_where_slurm_would_cancel_it(self):
+        self.preempt("graceful-cancel", "node7")
+        self.check_nothing_is_lost()
+
+    def test_preempted_without_grace_time_it_is_cancelled_where_slurm_cancels(self):
+        """What `winnow submit` says of PreemptMode=CANCEL. TERM comes all the same, and what is saved by then is there."""
+        job = self.submit("--steps 150", directives=["--partition=sudden-cancel"])
+        self.running(f"{job}_0")
+        self.slurm.sbatch("--partition=urgent", "--nodelist=node8", "--exclusive", "--wrap=sleep 3")
+        self.wait(f"{job}_0", "PREEMPTED", START + 40)
+        self.check_stays(f"{job}_0", "PREEMPTED")
 
     def preempt_and_crash(self, partition, node):
         """Each start after the preempted one crashes: with crashes=2 the first and two more of them."""

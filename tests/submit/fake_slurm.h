@@ -53,7 +53,9 @@ done < jobs
 [ -f cut ] && printf '78|N/A|PEND'
 exit 0)");
     script("sacct", "[ -f accounts ] || { echo 'Slurm accounting storage is disabled' >&2; exit 1; }; cat accounts");
+    // `partitions` has what is said of them.
     script("scontrol",
+           "case $* in *partition) exec cat partitions;; esac\n"
            "echo \"MaxArraySize            = $(cat max_array_size 2>/dev/null || echo 1001)\"\n"
            "echo \"PrivateData             = $([ -f private ] && echo jobs,usage || echo none)\"");
     script("sacctmgr", "[ -f max_submit ] || exit 1; echo \"$(cat max_submit)|\"");

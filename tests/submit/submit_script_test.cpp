@@ -35,6 +35,29 @@ TEST_F(SubmitScript, NoMoreJobsThanSlurmTakesAreSubmittedAndTheRestIsSaid) {
   EXPECT_EQ(slurm_.tasks(), 10u);
 }
 
+TEST_F(SubmitScript, ThatAPartitionCancelsWhatIsPreemptedIsSaid) {
+  slurm_.set("partitions",
+             "PartitionName=day AllowGroups=ALL Default=YES GraceTime=0 PreemptMode=REQUEUE State=UP\n"
+             "PartitionName=idle AllowGroups=ALL Default=NO GraceTime=0 PreemptMode=CANCEL State=UP\n"
+             "PartitionName=kind AllowGroups=ALL Default=NO GraceTime=60 PreemptMode=CANCEL State=UP\n");
+  const auto is_said = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> args = {"--print"};
+    args.insert(args.end(), options.begin(), options.end());
+    const RunSaid said = submit(args);
+    EXPECT_EQ(said.code, 0) << said.err;
+    return said.has("note what is preempted there is cancelled at once");
+  };
+  EXPECT_TRUE(is_said({"--partition", "idle"}));
+  EXPECT_TRUE(is_said({"--partition", "day,idle"}));
+  EXPECT_FALSE(is_said({"--partition", "kind"})) << "in its time of grace a task requeues itself";
+  EXPECT_FALSE(is_said({"--partition", "id"}));
+  EXPECT_FALSE(is_said({}));
+  slurm_.set("partitions", "PartitionName=idle AllowGroups=ALL Default=YES GraceTime=0 PreemptMode=CANCEL State=UP\n");
+  EXPECT_TRUE(is_said({}));
+  slurm_.forget("partitions");
+  EXPECT_FALSE(is_said({}));
+}
+
 TEST_F(SubmitScript, AMistakeInTheSweepIsSaidBeforeAnythingIsWrittenOrSubmitted) {
   const RunSaid said = submit({"--set", "train.learning_rate=0.1"});
   EXPECT_EQ(said.code, 65);
