@@ -1,5 +1,6 @@
 """What tests of slurm/array.sbatch.in have in common: a cluster for each class, and jobs made from the template."""
 import pathlib
+import re
 import time
 import unittest
 
@@ -8,6 +9,15 @@ import cluster
 TEMPLATE = (pathlib.Path(__file__).resolve().parents[2] / "slurm/array.sbatch.in").read_text()
 SRUN = "srun --mpi=pmix --kill-on-bad-exit=1 --gpu-bind=none"
 START = 60  # seconds that a loaded machine may take to start a job
+
+
+def is_pending(number, pid):
+    """Whether a process that is halted was sent this signal."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return bool(int(re.search(r"^ShdPnd:\s*(\S+)", status, re.MULTILINE).group(1), 16) >> (number - 1) & 1)
 
 
 class Case(unittest.TestCase):

@@ -4,13 +4,16 @@
 Its arrays may have five tasks, and a user twelve jobs. Without Slurm the test counts as skipped.
 """
 import json
+import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 import unittest
 
 import cluster
-from case import START, Case
+from case import START, Case, is_pending
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "python"))
@@ -80,6 +83,34 @@ class Submissions(Case):
         self.winnow("run", "sweep.yaml", "-o", "undisturbed", "--device", "cpu", "-q")
         self.assertEqual(digests(self.out), digests(self.folder / "undisturbed"))
         self.assertIn("nothing to submit: all 7 trials have results", self.submit().stdout)
+
+    def halt_in_a_trial(self):
+        """The process of the only trial in work, halted after a step."""
+        def beyond_a_step():
+            beats = [json.loads(path.read_text()) for path in (self.out / "running").glob("*.json")]
+            return [beat["process"] for beat in beats if beat["step"] > 0]
+
+        found = []
+        self.until("a trial is in work", lambda: found.extend(beyond_a_step()) or found)
+        os.kill(found[0], signal.SIGSTOP)
+        return found[0]
+
+    def test_told_of_its_time_limit_a_task_goes_on_as_if_nobody_had_told_it(self):
+        """The signal that Slurm sends before the limit, without the wait for it. With --crashes 0 it must be no crash."""
+        (self.folder / "sweep.yaml").write_text(SWEEP.replace("replicate: 7", "replicate: 1"))
+        longer = ["--set", "train.epochs=1000"]
+        said = self.submit("--shards", "1", "--crashes", "0", "--run=--workers=1", *longer)
+        job = re.search(r"^job (\d+) ", said.stdout, re.MULTILINE).group(1)
+        process = self.halt_in_a_trial()
+        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
+        self.until("it is told", lambda: is_pending(signal.SIGUSR2, process))
+        os.kill(process, signal.SIGCONT)
+        self.slurm.wait(f"{job}_0", {"COMPLETED"}, 2 * START, 1)
+        log = (self.out / f"slurm/logs/{job}_0.out").read_text()
+        self.assertRegex(log, "goes on from step [1-9]")
+        self.assertEqual([path.name for path in (self.out / "slurm/logs").iterdir()], [f"{job}_0.out"])
+        self.winnow("run", "sweep.yaml", "-o", "undisturbed", "--device", "cpu", "-q", *longer)
+        self.assertEqual(digests(self.out), digests(self.folder / "undisturbed"))
 
     def killed_behind_sbatch(self, options=""):
         sbatch = f'{self.slurm.command("which", "sbatch").stdout.strip()} {options} "$@" && kill -KILL $PPID'

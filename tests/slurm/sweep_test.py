@@ -19,7 +19,7 @@ import unittest
 
 import cluster
 import side_by_side
-from case import SRUN, START, Case
+from case import SRUN, START, Case, is_pending
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "python"))
@@ -61,14 +61,6 @@ axes:
     key: method.name
 """
 RUN = f"{shlex.quote(str(WINNOW))} run"
-
-
-def process_state(pid, key):
-    """A line of what the kernel says of it, or nothing if it is gone."""
-    try:
-        return re.search(rf"^{key}:\s*(\S+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE).group(1)
-    except OSError:
-        return ""
 
 
 class Sweeps(Case):
@@ -214,10 +206,7 @@ class Sweeps(Case):
         processes = self.halt()
         (at,) = self.heartbeats().values()
 
-        def told(pid):
-            return int(process_state(pid, "ShdPnd") or "0", 16) >> (signal.SIGUSR2 - 1) & 1
-
-        self.until("both ranks are told", lambda: all(map(told, processes.values())), timeout=90)
+        self.until("both ranks are told", lambda: all(is_pending(signal.SIGUSR2, pid) for pid in processes.values()), timeout=90)
         for pid in processes.values():
             os.kill(pid, signal.SIGCONT)
         before = self.waits_to_go_on(f"{job}_0")
