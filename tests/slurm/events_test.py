@@ -247,7 +247,7 @@ exec {SRUN} "$@"
         for start in (0, 1):
             self.stop_in_time(job, start)
         self.assertEqual(self.wait(f"{job}_0", "FAILED", START + 60, restarts=1)["ExitCode"], "75:0")
-        self.assertIn("given up after 2 starts that crashed, or were told to stop before a trial ended or was saved further on; "
+        self.assertIn("given up: starts that crashed, or were told to stop before a trial ended or was saved further on: 2; "
                       "--crashes 1 allows no more.", (self.folder / f"{job}_0.out").read_text())
         self.check_stays(f"{job}_0", "FAILED", restarts=1)
 

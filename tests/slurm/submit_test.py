@@ -17,7 +17,7 @@ from case import START, Case, is_pending
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "python"))
-from runs import ENVIRONMENT, digests  # noqa: E402
+from runs import ENVIRONMENT, digests, newest_step  # noqa: E402
 
 WINNOW = str(pathlib.Path(sys.argv[1]).resolve())
 JOBS = 12
@@ -84,33 +84,45 @@ class Submissions(Case):
         self.assertEqual(digests(self.out), digests(self.folder / "undisturbed"))
         self.assertIn("nothing to submit: all 7 trials have results", self.submit().stdout)
 
-    def halt_in_a_trial(self):
-        """The process of the only trial in work, halted after a step."""
-        def beyond_a_step():
+    def tell_of_the_time_limit(self, job, step):
+        """What Slurm sends before the limit, to a job whose only trial has come to that step at least, and is halted until it is told."""
+        def there():
             beats = [json.loads(path.read_text()) for path in (self.out / "running").glob("*.json")]
-            return [beat["process"] for beat in beats if beat["step"] > 0]
+            return [beat["process"] for beat in beats if beat["step"] >= step]
 
         found = []
-        self.until("a trial is in work", lambda: found.extend(beyond_a_step()) or found)
+        self.until("a trial is in work", lambda: found.extend(there()) or found)
         os.kill(found[0], signal.SIGSTOP)
-        return found[0]
+        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
+        self.until("it is told", lambda: is_pending(signal.SIGUSR2, found[0]))
+        os.kill(found[0], signal.SIGCONT)
+
+    def submit_one(self, *words):
+        """A job of one trial that may not crash once."""
+        (self.folder / "sweep.yaml").write_text(SWEEP.replace("replicate: 7", "replicate: 1"))
+        said = self.submit("--shards", "1", "--crashes", "0", "--run=--workers=1", *words)
+        return re.search(r"^job (\d+) ", said.stdout, re.MULTILINE).group(1)
 
     def test_told_of_its_time_limit_a_task_goes_on_as_if_nobody_had_told_it(self):
-        """The signal that Slurm sends before the limit, without the wait for it. With --crashes 0 it must be no crash."""
-        (self.folder / "sweep.yaml").write_text(SWEEP.replace("replicate: 7", "replicate: 1"))
         longer = ["--set", "train.epochs=1000"]
-        said = self.submit("--shards", "1", "--crashes", "0", "--run=--workers=1", *longer)
-        job = re.search(r"^job (\d+) ", said.stdout, re.MULTILINE).group(1)
-        process = self.halt_in_a_trial()
-        self.slurm.command("scancel", "--batch", "--signal=USR2", f"{job}_0")
-        self.until("it is told", lambda: is_pending(signal.SIGUSR2, process))
-        os.kill(process, signal.SIGCONT)
+        job = self.submit_one(*longer)
+        self.tell_of_the_time_limit(job, step=1)
         self.slurm.wait(f"{job}_0", {"COMPLETED"}, 2 * START, 1)
-        log = (self.out / f"slurm/logs/{job}_0.out").read_text()
-        self.assertRegex(log, "goes on from step [1-9]")
-        self.assertEqual([path.name for path in (self.out / "slurm/logs").iterdir()], [f"{job}_0.out"])
+        logs = self.out / "slurm/logs"
+        self.assertRegex((logs / f"{job}_0.out").read_text(), "goes on from step [1-9]")
+        self.assertEqual([path.name for path in logs.iterdir()], [f"{job}_0.out"])
         self.winnow("run", "sweep.yaml", "-o", "undisturbed", "--device", "cpu", "-q", *longer)
         self.assertEqual(digests(self.out), digests(self.folder / "undisturbed"))
+
+    def test_told_of_it_before_its_first_step_a_task_has_got_nowhere(self):
+        """Though it saves then, too. It makes its data for a second or more."""
+        job = self.submit_one(*(f"--set=data.{key}" for key in ("height=32", "width=32", "channels=3", "examples=50000")))
+        self.tell_of_the_time_limit(job, step=0)
+        self.slurm.wait(f"{job}_0", {"FAILED"}, START, 0)
+        log = (self.out / f"slurm/logs/{job}_0.out").read_text()
+        self.assertIn("was saved further on: 1; --crashes 0 allows no more.", log)
+        self.assertEqual((self.out / f"slurm/logs/{job}_0.crashes").read_text(), "stopped 75\n")
+        self.assertEqual(list(newest_step(self.out).values()), [0])
 
     def killed_behind_sbatch(self, options=""):
         sbatch = f'{self.slurm.command("which", "sbatch").stdout.strip()} {options} "$@" && kill -KILL $PPID'
