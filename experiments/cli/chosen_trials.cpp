@@ -77,8 +77,13 @@ std::string find_trial_name(Files& files, const fs::path& out, std::span<const P
                             const std::string& start) {
   const Layout layout(out);
   std::set<std::string> found;
+  // "3f2a9c1d-r0" is what a terminal has room for.
+  const std::size_t dash = std::min(start.find('-'), start.size());
   const auto take = [&](const std::string& name) {
-    if (is_trial_name(name) && name.starts_with(start)) found.insert(name);
+    if (!is_trial_name(name) || !name.starts_with(start.substr(0, dash))) return;
+    if (name.starts_with(start) || (dash < start.size() && name.substr(name.find('-')) == start.substr(dash))) {
+      found.insert(name);
+    }
   };
   for (const PlannedTrial& trial : plan) take(trial.name);
   for (const std::string& name : published_trials(files, out)) take(name);

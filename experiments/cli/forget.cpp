@@ -40,6 +40,21 @@ struct TrialLeft {
   std::string name;
 };
 
+// What goes with a plan, of trials that no other plan has.
+struct GoesToo {
+  std::size_t checkpoints = 0, stopped = 0, failures = 0;  // trials with
+  std::int64_t furthest = 0;                               // step that one of them is saved at
+  std::string text() const {
+    std::vector<std::string> parts;
+    if (checkpoints > 0) {
+      parts.push_back(fmt::format("checkpoints of {} (saved up to step {})", counted(checkpoints, "trial"), furthest));
+    }
+    if (stopped > 0) parts.push_back(fmt::format("{} stopped by a rule", counted(stopped, "trial")));
+    if (failures > 0) parts.push_back(counted(failures, "record") + " of failures");
+    return parts.empty() ? "" : fmt::format("; removed with it: {}", fmt::join(parts, ", "));
+  }
+};
+
 class Forgetter {
  public:
   Forgetter(Files& files, fs::path out) : files_(files), out_(std::move(out)) {
@@ -73,25 +88,61 @@ class Forgetter {
          out_.string(), name);
   }
 
-  // Also of what is forgotten since.
-  void describe(const std::vector<WrittenPlan>& plans, const std::vector<TrialLeft>& trials, std::ostream& out) const {
+  // Of each plan, where these are forgotten.
+  std::vector<GoesToo> beside(const std::vector<WrittenPlan>& plans) const {
+    std::set<std::string> kept, stopped, failed, saved;
+    for (const auto* part : {&plans_.current, &plans_.earlier}) {
+      for (const WrittenPlan& plan : *part) {
+        if (std::ranges::find(plans, plan.path, &WrittenPlan::path) != plans.end()) continue;
+        for (const PlannedTrial& trial : plan.trials) kept.insert(trial.name);
+      }
+    }
+    for (std::string& name : stopped_trials(files_, out_)) stopped.insert(std::move(name));
+    for (const FailureRecord& failure : read_failures(files_, out_)) failed.insert(failure.name);
+    for (std::string& name : files_.list(Layout(out_).checkpoints())) saved.insert(std::move(name));
+    std::vector<GoesToo> all;
     for (const WrittenPlan& plan : plans) {
-      out << fmt::format("  plan {}  {}  {}, {} with a result, which stays\n", id_of(plan),
+      GoesToo& too = all.emplace_back();
+      for (const PlannedTrial& trial : plan.trials) {
+        if (kept.contains(trial.name)) continue;
+        too.stopped += stopped.contains(trial.name) ? 1 : 0;
+        too.failures += failed.contains(trial.name) ? 1 : 0;
+        const auto step = saved.contains(trial.name) ? CheckpointFolder(files_, out_, trial.name).newest_step()
+                                                     : std::optional<std::int64_t>();
+        if (!step) continue;
+        ++too.checkpoints;
+        too.furthest = std::max(too.furthest, *step);
+      }
+    }
+    return all;
+  }
+
+  // Also of what is forgotten since; `beside` is of before.
+  void describe(const std::vector<WrittenPlan>& plans, const std::vector<GoesToo>& beside,
+                const std::vector<TrialLeft>& trials, std::ostream& out) const {
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const WrittenPlan& plan = plans[i];
+      out << fmt::format("  plan {}  {}  {}, {} with a result, which stays{}\n", id_of(plan),
                          plan.written.empty() ? "of an older winnow" : "last run " + plan.written,
-                         counted(plan.trials.size(), "trial"), results_of(plan));
+                         counted(plan.trials.size(), "trial"), results_of(plan), beside[i].text());
     }
     for (const TrialLeft& trial : trials) out << fmt::format("  {} {}\n", trial.what, trial.name);
   }
 
-  ForgetJson json(const std::vector<WrittenPlan>& plans, const std::vector<TrialLeft>& trials, bool removed) const {
+  ForgetJson json(const std::vector<WrittenPlan>& plans, const std::vector<GoesToo>& beside,
+                  const std::vector<TrialLeft>& trials, bool removed) const {
     ForgetJson json = {
-        {"schema", "winnow-forget"}, {"schema_version", "1.0"}, {"out", out_.string()}, {"removed", removed}};
+        {"schema", "winnow-forget"}, {"schema_version", "1.1"}, {"out", out_.string()}, {"removed", removed}};
     json["plans"] = json["trials"] = ForgetJson::array();
-    for (const WrittenPlan& plan : plans) {
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const WrittenPlan& plan = plans[i];
       json["plans"].push_back({{"id", id_of(plan)},
                                {"last_run", plan.written.empty() ? ForgetJson() : ForgetJson(plan.written)},
                                {"trials", plan.trials.size()},
-                               {"results", results_of(plan)}});
+                               {"results", results_of(plan)},
+                               {"checkpoints", beside[i].checkpoints},
+                               {"stopped", beside[i].stopped},
+                               {"failures", beside[i].failures}});
     }
     for (const TrialLeft& trial : trials) json["trials"].push_back({{"name", trial.name}, {"what", trial.what}});
     return json;
@@ -166,10 +217,11 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
   for (const std::string& trial : trials) found.push_back(forgetter.find_trial(trial));
   std::vector<WrittenPlan> plans;
   if (trials.empty() || !named.empty()) plans = forgetter.choose_plans(named);
+  const std::vector<GoesToo> beside = forgetter.beside(plans);
   const bool yes = given->contains("yes");
   if (yes) forgetter.forget(plans, found);
   if (given->contains("json")) {
-    write_json(out, forgetter.json(plans, found, yes));
+    write_json(out, forgetter.json(plans, beside, found, yes));
     return 0;
   }
   if (plans.empty() && found.empty()) {
@@ -177,7 +229,7 @@ int run_forget(std::span<const std::string> args, std::ostream& out, std::ostrea
     return 0;
   }
   out << (yes ? "removed from " : "would be removed from ") << place.string() << "\n";
-  forgetter.describe(plans, found, out);
+  forgetter.describe(plans, beside, found, out);
   if (!yes) out << "nothing is removed without --yes\n";
   return 0;
 }

@@ -96,8 +96,12 @@ void print_earlier(const Screen& screen, const SweepStatus& all) {
     return std::ranges::binary_search(all.done, name) || std::ranges::binary_search(all.diverged, name);
   };
   const auto settled = static_cast<std::size_t>(std::ranges::count_if(all.earlier, has_result));
-  screen.line(fmt::format("{} of an earlier plan, {} with a result: --all{}", all.earlier.size(), settled,
-                          settled < all.earlier.size() ? "   (winnow forget removes the plan)" : ""));
+  const auto is_saved = [&](const std::string& name) { return all.saved.contains(name); };
+  const auto saved = std::ranges::count_if(all.earlier, is_saved);
+  screen.line(fmt::format("{} of an earlier plan, {} with a result: --all lists them", all.earlier.size(), settled));
+  if (settled == all.earlier.size()) return;
+  screen.line(fmt::format("a run of its sweep goes on with the others{}; winnow forget gives them up",
+                          saved > 0 ? fmt::format(" ({} saved)", saved) : ""));
 }
 
 // What became of the time that trials took; "": nothing is known.

@@ -17,13 +17,6 @@
 namespace winnow {
 namespace {
 
-// One that ended and that nobody has asked for its exit code is gone too; in a container nobody may ever ask.
-bool process_is_gone(std::int64_t process) {
-  if (process <= 0) return false;
-  if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
-  return state_of_process(process).letter == 'Z';
-}
-
 // Anyone who may write there can have written it, and it is calculated with.
 bool is_possible(const RunningTrial& trial) {
   constexpr std::int64_t kMost = std::int64_t{1} << 53;  // counts and Unix seconds beyond are nobody's
@@ -34,6 +27,13 @@ bool is_possible(const RunningTrial& trial) {
 }
 
 }  // namespace
+
+// One that ended and that nobody has asked for its exit code is gone too; in a container nobody may ever ask.
+bool is_gone_here(const std::string& host, std::int64_t process) {
+  if (process <= 0 || host != host_name()) return false;
+  if (::kill(static_cast<pid_t>(process), 0) != 0) return errno == ESRCH;
+  return state_of_process(process).letter == 'Z';
+}
 
 std::string label_of(const Settings& trial) {
   std::string label;
@@ -129,7 +129,7 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
   // Clocks of machines differ, and one may have been set back: nobody is to wait until it says so again.
   constexpr std::int64_t kAhead = 600;  // s
   trial.stale = trial.stale || now - trial.updated > ProgressFile::kStale.count() || trial.updated - now > kAhead ||
-                (trial.host == host_name() && process_is_gone(trial.process));
+                is_gone_here(trial.host, trial.process);
   return trial;
 }
 

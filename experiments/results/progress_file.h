@@ -63,5 +63,7 @@ std::optional<RunningTrial> read_running(Files& files, const std::filesystem::pa
 std::int64_t unix_now();
 // What a trial is called where its settings are too long: "lenet300/rigl/0.1".
 std::string label_of(const Settings& trial);
+// Whether this machine is `host`, and the process is no more there.
+bool is_gone_here(const std::string& host, std::int64_t process);
 
 }  // namespace winnow

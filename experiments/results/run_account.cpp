@@ -12,6 +12,7 @@
 #include "experiments/results/journal.h"
 #include "experiments/results/json_number.h"
 #include "experiments/results/layout.h"
+#include "experiments/results/progress_file.h"
 
 namespace winnow {
 namespace {
@@ -86,7 +87,8 @@ RunAccount account_of_runs(Files& files, const std::filesystem::path& out, std::
                        .failed = seconds.at("failed").get<double>() + seconds.value("crashed", 0.0)};
       const auto mark = path.filename().replace_extension(kMarkEnding).string();
       const bool crashed = std::ranges::binary_search(there, mark);
-      if (!is_over && !crashed && static_cast<double>(now) - time < kDeadAfter) {
+      const bool is_gone = is_gone_here(last->value("host", ""), integer_in(*last, "process", std::int64_t{0}));
+      if (!is_over && !crashed && !is_gone && static_cast<double>(now) - time < kDeadAfter) {
         of_run.unsaved = unsaved;
         account.live.push_back(live_run(path, *last, heard));
       } else {

@@ -204,6 +204,7 @@ void RunJournal::beat(const char* kind, const std::function<void(nlohmann::order
         to["in_work"] = begun_.size();
         to["trials"] = trials_;
         to["host"] = host_name();
+        to["process"] = ::getpid();
         to["began"] = began_;
         const auto rounded = [](double seconds) { return std::round(seconds * 1000) / 1000; };
         to["seconds"] = {{"useful", rounded(useful_ + saved)},

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
+#include <ctime>
 
 namespace winnow {
 namespace {
@@ -15,6 +17,24 @@ std::atomic<bool> told{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 extern "C" void note_signal(int) { told.store(true); }
+
+// Nanoseconds of the monotonic clock at the first one; 0: there was none.
+std::atomic<std::int64_t> interrupted{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+extern "C" void note_interrupt(int signal) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now = std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+  std::int64_t first = 0;
+  told.store(true);
+  if (interrupted.compare_exchange_strong(first, now) || now - first < kSecond) return;
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);
+  raise(signal);  // as soon as this handler returns
+}
 
 }  // namespace
 
@@ -29,6 +49,7 @@ SignalStack::~SignalStack() { sigaltstack(&before_, nullptr); }
 
 void catch_stop_signals() {
   told.store(false);
+  interrupted.store(0);
   thread_local const SignalStack own;
   for (const int signal : kStopSignals) {
     struct sigaction action = {};
@@ -37,9 +58,8 @@ void catch_stop_signals() {
       continue;
     }
     action = {};
-    action.sa_handler = note_signal;
+    action.sa_handler = signal == SIGINT ? note_interrupt : note_signal;
     action.sa_flags = SA_ONSTACK;
-    if (signal == SIGINT) action.sa_flags |= static_cast<int>(SA_RESETHAND);
     sigaction(signal, &action, nullptr);
   }
 }

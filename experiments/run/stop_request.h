@@ -11,8 +11,9 @@
 
 namespace winnow {
 
-// From here on TERM, USR1, USR2, XCPU, HUP and INT set a flag instead of ending the process; INT only once, so that a
-// second Ctrl-C ends it at once. HUP and INT stay ignored where they were (nohup, jobs in the background).
+// From here on TERM, USR1, USR2, XCPU, HUP and INT set a flag instead of ending the process; INT only at first, so that another
+// Ctrl-C a second later ends it at once: what comes sooner is the same one, passed on by `timeout` or a launcher. HUP and
+// INT stay ignored where they were (nohup, jobs in the background).
 void catch_stop_signals();
 
 // Memory of this thread's own for handlers of signals, as long as it lives: kernels of oneDNN put memory of the heap in the place

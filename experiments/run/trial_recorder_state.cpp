@@ -72,6 +72,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 void TrialRecorder::save(StateWriter& out) const {
   out.put_value("steps", steps_);
+  out.put_value("last_step", progress_.steps);
   std::string phases;
   for (const std::string& name : phases_) phases += name + "\n";
   out.put_text("phases", phases);
@@ -107,6 +108,7 @@ void TrialRecorder::load(StateReader& in, TrainState& state) {
   state_ = &state;
   at_start_ = nullptr;  // was called before the stop
   steps_ = in.get_value<std::int64_t>("steps");
+  progress_.steps = in.get_value<std::int64_t>("last_step");
   phases_ = lines_of(in.get_text("phases"));
   double macs[5], seconds[3];
   in.get_values("macs", std::span<double>(macs));

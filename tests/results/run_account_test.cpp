@@ -2,11 +2,14 @@
 #include "experiments/results/run_account.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.h"
+#include "distributed/host_name.h"
 #include "experiments/cli/verbs.h"
 #include "experiments/results/journal.h"
 #include "experiments/results/layout.h"
@@ -59,6 +62,20 @@ TEST_F(Account, WhatALivingRunHasNotSavedIsNotLostYetAndOfADeadOneItIs) {
   EXPECT_EQ(dead.unsaved, 0);
   EXPECT_EQ(dead.preempted, 17) << "killed from outside: it left no mark";
   EXPECT_EQ(dead.failed, 7);
+}
+
+TEST_F(Account, ARunWhoseProcessIsGoneFromThisMachineIsNotAtWork) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  last_words("s0001", "beat", 970, {{"host", host_name()}, {"process", child}});
+  last_words("s0002", "beat", 970, {{"host", "another"}, {"process", child}});
+  last_words("s0003", "beat", 970, {{"host", host_name()}, {"process", ::getpid()}});
+  const RunAccount account = account_of_runs(files_, out(), 975);
+  ASSERT_EQ(account.live.size(), 2u);
+  EXPECT_EQ(account.live[0].part, "s0002");
+  EXPECT_EQ(account.live[1].part, "s0003");
+  EXPECT_EQ(account.spent.preempted, 1 + 1 + 17) << "somebody killed it";
 }
 
 TEST_F(Account, WhoStoppedARunIsWhatItLostItsTimeTo) {

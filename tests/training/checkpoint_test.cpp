@@ -29,6 +29,10 @@ class KeptTrial {
     RunTrialOptions options;
     options.checkpoints = &place;
     options.stop_requested = [&] { return stop_before-- == 0; };
+    options.progress = [](const TrialProgress& at) {
+      EXPECT_GT(at.steps, 0) << "of how many is shown, also when it goes on";
+      EXPECT_LE(at.step, at.steps);
+    };
     options.needed = [&](const TrialNeed& need) {
       return sample_needed(TrialSetup(spec_).build(), need.method, need.role, need.role == "of");
     };

@@ -1,4 +1,5 @@
 // train.device and --device in a program without the CUDA back end, and `bench --dry`, which needs none.
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -92,9 +93,14 @@ TEST_F(WithoutGpus, DoctorTriesWhetherResultsCanBePublishedAndLeavesNothing) {
   EXPECT_NE(good.out.find("ok    files      " + place + ": results can be published, in "), std::string::npos)
       << good.out;
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  const Said later = winnow::winnow({"doctor", "--out", place + "/new/out"});
+  EXPECT_EQ(later.code, 0);
+  EXPECT_NE(later.out.find("/new/out: can be made, and results can be published, in "), std::string::npos) << later.out;
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  std::ofstream(folder.path() / "none") << "a file";
   const Said none = winnow::winnow({"doctor", "--out", place + "/none"});
   EXPECT_EQ(none.code, 74);
-  EXPECT_NE(none.out.find("fail  files      " + place + "/none: there is no such folder"), std::string::npos)
+  EXPECT_NE(none.out.find("fail  files      " + place + "/none: " + place + "/none is a file"), std::string::npos)
       << none.out;
 }
 

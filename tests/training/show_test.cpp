@@ -10,6 +10,7 @@
 #include "experiments/results/layout.h"
 #include "experiments/results/plan_file.h"
 #include "experiments/results/trial_file.h"
+#include "tests/training/leave_checkpoint.h"
 #include "tests/training/run_fixture.h"
 
 namespace winnow::test {
@@ -99,6 +100,18 @@ TEST_F(Show, ATrialThatARuleStoppedHasItsFileAndItsSettings) {
   }
 }
 
+TEST_F(Show, ForgettingAPlanSaysWhatIsSavedOfItsTrials) {
+  leave_checkpoint(files_, out(), trials()[0]);
+  write_plan(files_, out(), trials());
+  const std::string id = read_plans(files_, out()).front().path.stem().string().substr(0, 8);
+  std::ostringstream said, errors;
+  EXPECT_EQ(run_command_line(std::vector<std::string>{"forget", out().string(), "--plan", id}, said, errors), 0);
+  EXPECT_NE(said.str().find("2 trials, 0 with a result, which stays; removed with it: checkpoints of 1 trial (saved up "
+                            "to step 2)\n"),
+            std::string::npos)
+      << said.str();
+}
+
 TEST_F(Show, TheStartOfANameIsEnoughWhereItIsOneTrials) {
   ASSERT_EQ(winnow({"run", "--workers", "1", "--threads", "1"}).code, 0);
   const std::string id = trials().id(0);
@@ -106,6 +119,8 @@ TEST_F(Show, TheStartOfANameIsEnoughWhereItIsOneTrials) {
   EXPECT_EQ(both.code, 64);
   EXPECT_NE(both.err.find("the names of 2 trials begin with"), std::string::npos) << both.err;
   EXPECT_EQ(show(id + "-r1").code, 0);
+  EXPECT_EQ(show(id.substr(0, 8) + "-r1").out, show(id + "-r1").out) << "as a terminal shows it";
+  EXPECT_EQ(show(id.substr(0, 8) + "-r2").code, 66);
   EXPECT_EQ(show("0123456789").code, 66);
   EXPECT_EQ(show("../plan").code, 66);
   std::ostringstream said, errors;

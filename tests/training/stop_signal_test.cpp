@@ -1,11 +1,15 @@
 // Signals that come while kernels compute.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <iterator>
+#include <thread>
 #include <vector>
 
 #include "experiments/run/stop_request.h"
@@ -39,6 +43,23 @@ TEST(StopSignals, WriteNothingToTheStackThatTheyInterrupt) {
   EXPECT_LT(bytes_written_by_a_signal(), ignored + 256);
   catch_stop_signals();  // nobody has told this process to stop
   ::signal(SIGUSR2, SIG_DFL);
+}
+
+// `timeout -s INT` tells its child and then its whole group, which has the child in it.
+TEST(StopSignals, ASecondInterruptEndsTheProcessUnlessItIsTheFirstOnceMore) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    catch_stop_signals();
+    for (int i = 0; i < 3; ++i) ::raise(SIGINT);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    ::raise(SIGINT);
+    ::_exit(0);
+  }
+  const auto began = std::chrono::steady_clock::now();
+  int state = 0;
+  ASSERT_EQ(::waitpid(child, &state, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(state) && WTERMSIG(state) == SIGINT) << state;
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::seconds(1)) << "not by the first three";
 }
 
 }  // namespace
