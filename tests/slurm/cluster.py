@@ -110,7 +110,8 @@ class Cluster:
         self.partitions = partitions or {"normal": "Nodes=ALL Default=YES PriorityTier=10",
                                          "scavenge": "Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=0"}
         self.with_accounting, self.max_submit_jobs = with_accounting, max_submit_jobs
-        self.settings = dict(QUICK, AuthInfo=f"cred_expire={requeue_delay}")
+        # Open MPI names its shared memory by the number of the job, and what runs in clusters side by side is on one host.
+        self.settings = dict(QUICK, AuthInfo=f"cred_expire={requeue_delay}", FirstJobId=random.randrange(1, 60_000_000))
         if max_array_size is not None:
             self.settings["MaxArraySize"] = max_array_size
         self.settings.update(settings or {})
