@@ -1,8 +1,10 @@
 #include "distributed/mpi_session.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
+#include "distributed/deadline.h"
 #include "distributed/ranks_lost.h"
 
 namespace winnow {
@@ -21,6 +23,9 @@ MpiSession& MpiSession::get() {
 }
 
 MpiSession::MpiSession() {
+  // On a busy machine the processes of a job are not there at the same time.
+  constexpr double kLeast = 60;  // s
+  const Deadline start("the start of MPI", std::max(kLeast, kPatienceOfJob * rank_time_limit()));
   int initialised = 0;
   MPI_Initialized(&initialised);
   if (!initialised) {
@@ -53,6 +58,7 @@ void MpiSession::end() {
   int finalized = 0;
   MPI_Finalized(&finalized);
   if (finalized) return;
+  const Deadline end("the end of MPI", kPatienceOfJob * rank_time_limit());
   for (const auto& give_back : held_) give_back();
   MPI_Finalize();
 }

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -15,6 +16,15 @@
 
 namespace {
 
+// Where one is closed the next file that is opened would have its number, and what is said would be written there. What stands in
+// its place can neither be read nor written, so that nothing is taken for said.
+void fill_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) != -1) continue;
+    (void)open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest number that is free
+  }
+}
+
 // Threads that wait for each other spin for milliseconds by OpenMP's default, which takes the cores from those they wait for
 // wherever something else runs. They are to sleep soon. OpenMP reads this when the program is loaded, so it is loaded again.
 void let_threads_sleep(char** argv) {
@@ -28,6 +38,7 @@ void let_threads_sleep(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_standard_descriptors();
   // A reader that has seen enough, or a limit on file sizes, is an error of that write and not the end of a run.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "distributed/agree.h"
 #include "distributed/launch.h"
-#include "experiments/cli/json_output.h"
+#include "experiments/cli/event_lines.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
 
@@ -43,14 +43,6 @@ struct RunArguments {
   RunOptions run;
   bool json = false;
 };
-
-// At once, and so that no process of this run, made later, has it once more.
-void print_event(std::ostream& out, const nlohmann::ordered_json& record) {
-  nlohmann::ordered_json line = {{"schema", "winnow-run"}, {"schema_version", "1.0"}};
-  line.update(record);
-  write_json_line(out, line);
-  out << std::flush;
-}
 
 // 0: auto.
 int trials_per_device(const std::string& text) {
@@ -125,12 +117,16 @@ void share_stream(Communicator& world, SweepArguments& arguments) {
 int train_sweep(const char* verb, std::span<const std::string> args, std::ostream& out) {
   const auto world = make_world();
   PosixFiles files;
+  std::optional<EventLines> events;
   return run_sweep(*world, files, [&]() -> std::optional<SweepJob> {
     std::ostream nowhere(nullptr);
     std::optional<RunArguments> arguments;
     agree(*world, [&] { arguments = read_arguments(verb, args, world->rank() == 0 ? out : nowhere); });
     if (!arguments) return std::nullopt;
-    if (arguments->json) arguments->run.listener = [&out](const auto& record) { print_event(out, record); };
+    if (arguments->json && world->rank() == 0) {
+      events.emplace(out);
+      arguments->run.listener = [&events](const auto& record) { events->put(record); };
+    }
     share_stream(*world, arguments->sweep);
     return SweepJob{arguments->sweep.sweep, arguments->sweep.expand, arguments->run};
   });

@@ -87,8 +87,9 @@ std::string union_text(Files& files, const Layout& layout, const std::set<std::s
   // Of the size that it can have: a text that grows is there twice.
   std::uint64_t most = text.size();
   const std::vector<std::filesystem::path> plans = newest_first(files, layout);
-  for (const auto& path : plans) most += size_of_file(files, path);
-  text.reserve(most + size_of_file(files, layout.plan()));
+  const auto size_of = [&](const auto& path) { return std::min<std::uint64_t>(size_of_file(files, path), kMostTable); };
+  for (const auto& path : plans) most += size_of(path);
+  text.reserve(most + size_of(layout.plan()));
   std::unordered_set<std::string> known;
   const auto add = [&](std::string_view name, std::string_view settings) {
     if (!known.emplace(name).second) return;

@@ -75,14 +75,18 @@ std::vector<std::size_t> RuleRounds::due(std::span<const Found> found, bool firs
   return list;
 }
 
-void RuleRounds::say_stopped() const {
+std::size_t RuleRounds::stopped() const {
   const auto names = stopped_trials(job_.files, job_.options.out);
   std::size_t stopped = 0;
   for (std::size_t at = 0; at < job_.trials.size(); ++at) {
     stopped += std::ranges::binary_search(names, job_.trials.name(at)) ? 1 : 0;
   }
+  return stopped;
+}
+
+void RuleRounds::say_stopped() const {
   job_.console.line(
-      fmt::format("{} of {} stopped by {}", stopped, counted(job_.trials.size(), "trial"), job_.rule.text()));
+      fmt::format("{} of {} stopped by {}", stopped(), counted(job_.trials.size(), "trial"), job_.rule.text()));
 }
 
 }  // namespace winnow

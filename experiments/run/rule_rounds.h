@@ -39,6 +39,7 @@ class RuleRounds {
   using Round = std::function<bool(const std::vector<std::size_t>& due)>;
   // `found`: of each trial, before this run trained any. False, on all ranks: asked to stop.
   bool run(std::span<const Found> found, const Round& round) const;
+  std::size_t stopped() const;  // trials that stay at a rung now
   void say_stopped() const;
 
  private:

@@ -134,6 +134,7 @@ class SweepRunner {
                        {"trained", all.trained},
                        {"diverged", all.diverged},
                        {"failed", all.failed},
+                       {"stopped", rule_rounds_ ? rule_rounds_->stopped() : 0},
                        {"code", code}});
   }
 

@@ -89,6 +89,11 @@ std::optional<SettingProblem> checked(const TrialSpec& spec, bool compares_touch
     if (compares_touches) {
       check_touches(composed->touches(), touched_by(*composed, model, setup.train()), method.text("name"));
     }
+    if (!compares_touches) {  // which edits for every use
+      Model evaluated = model;
+      GraphEditor editor(evaluated, setup.train(), Use::Evaluate);
+      composed->edit(editor);
+    }
     GraphEditor editor(model, setup.train());
     composed->edit(editor);
     key = "method.density";

@@ -128,10 +128,12 @@ int run(int argc, char** argv) {
   RunOptions options;
   options.out = argv[4];
   options.threads = 1;
-  return run_sweep(world, files, [&] {
+  const int code = run_sweep(world, files, [&] {
     agree(world, [&] { fail_at("plan"); });
     return std::optional(SweepJob{argv[3], {.set = {std::string("ranks=") + argv[5]}}, options});
   });
+  fail_at("end");  // all is done, but for the end of MPI
+  return code;
 }
 
 }  // namespace

@@ -371,6 +371,14 @@ def rank_does_not_come_before_a_round(folder, short):
         assert results(out) == 0 and not reasons(out), reasons(out)
 
 
+def rank_does_not_come_to_the_end(folder, short):
+    """All is done, and MPI waits for every rank before it ends."""
+    out = folder / "end"
+    done = run(*ranks(2, FAILING_RANK, "end, late", 1, short, out, 1), env=dict(ENVIRONMENT, WINNOW_RANK_TIMEOUT="1"))
+    check(done, 69, "the end of MPI: not done after 6 s; another rank of the job did not come to it")
+    assert results(out) == 4 and not reasons(out), reasons(out)
+
+
 def parent_dies(folder, endless):
     job = start(WINNOW, "run", endless, "-o", folder / "orphans", "--workers", 2, "--threads", 1)
     workers = running(folder / "orphans", 2)
@@ -398,6 +406,16 @@ def reader_goes_away(folder, sweep):
     assert quiet.stderr == "", quiet.stderr
 
 
+def standard_output_is_closed(folder, short):
+    """Nothing that is said lands in a file that was opened in its place."""
+    out = folder / "closed"
+    done = run("bash", "-c", f"'{WINNOW}' run --json '{short}' -o '{out}' --workers 2 --threads 1 -q <&- >&- 2>&-")
+    assert done.returncode == 74 and results(out) == 4, f"{done.returncode}, {results(out)} results"
+    check(run(WINNOW, "verify", out), 0)
+    ends = [line for journal in out.glob("journal/*.jnl") for line in journal.read_text().splitlines() if '"kind":"end"' in line]
+    assert len(ends) == 4, ends
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -419,6 +437,8 @@ def main():
             (rank_does_not_come, (endless,)),
             (rank_does_not_come_to_the_end_of_a_round, (short,)),
             (rank_does_not_come_before_a_round, (short,)),
+            (rank_does_not_come_to_the_end, (short,)),
+            (standard_output_is_closed, (short,)),
             (worker_dies, (endless,)),
             (parent_dies, (endless,)),
             (fails_at_a_point, (short,)),

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "experiments/cli/event_lines.h"
 #include "experiments/results/layout.h"
 #include "tests/training/run_fixture.h"
 
@@ -75,13 +78,53 @@ TEST_F(JournalOfARun, IsWhatJsonPrintsAndThenASummary) {
     const nlohmann::json expected = {{"kind", "summary"},     {"trials", 2},     {"already_done", 0},
                                      {"already_diverged", 0}, {"unreadable", 0}, {"left_alone", 0},
                                      {"elsewhere", 0},        {"trained", 2},    {"diverged", 0},
-                                     {"failed", 0},           {"code", 0}};
+                                     {"failed", 0},           {"stopped", 0},    {"code", 0}};
     EXPECT_EQ(summary, expected);
     EXPECT_EQ(said.err, "");
   }
   const auto again = lines_of(winnow({"run", "--quiet", "--json"}));
   ASSERT_EQ(again.size(), 1u) << "nothing was left to train";
   EXPECT_EQ(again[0].at("already_done"), 2);
+}
+
+// As a pipe that is full and that nobody reads.
+class ReaderThatPauses : public std::stringbuf {
+ public:
+  void go_on() {
+    const std::lock_guard lock(guard_);
+    paused_ = false;
+    changed_.notify_all();
+  }
+
+ private:
+  int sync() override {
+    std::unique_lock lock(guard_);
+    changed_.wait(lock, [this] { return !paused_; });
+    return 0;
+  }
+  std::mutex guard_;
+  std::condition_variable changed_;
+  bool paused_ = true;
+};
+
+TEST(EventLinesOfARun, KeepNobodyWaitingAndSayWhatWasLeftOut) {
+  ReaderThatPauses reader;
+  std::ostream out(&reader);
+  {
+    EventLines lines(out, 3);
+    for (int i = 0; i < 100; ++i) lines.put({{"kind", "epoch"}, {"epoch", i}});
+    lines.put({{"kind", "summary"}});
+    reader.go_on();
+  }
+  std::vector<nlohmann::json> said;
+  std::istringstream text(reader.str());
+  for (std::string line; std::getline(text, line);) said.push_back(nlohmann::json::parse(line));
+  ASSERT_GE(said.size(), 5u);
+  EXPECT_EQ(said.back().at("kind"), "summary");
+  const nlohmann::json& left_out = said[said.size() - 2];
+  EXPECT_EQ(left_out.at("kind"), "left out");
+  EXPECT_EQ(left_out.at("lines").get<std::size_t>() + said.size() - 2, 100u);
+  for (std::size_t i = 0; i + 2 < said.size(); ++i) EXPECT_EQ(said[i].at("epoch"), i);
 }
 
 TEST_F(JournalOfARun, IsToldWhereItCannotBeWritten) {
