@@ -11,6 +11,7 @@
 #include "experiments/cli/event_lines.h"
 #include "experiments/cli/options.h"
 #include "experiments/cli/verbs.h"
+#include "experiments/results/shard_plan.h"
 
 namespace winnow {
 
