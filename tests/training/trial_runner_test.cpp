@@ -10,6 +10,28 @@
 namespace winnow::test {
 namespace {
 
+// The first trial, by this process alone.
+void train_one(const TrialTable& table, const RunOptions& options, Files& files, const TrialRunner::Own& own) {
+  std::vector<Postponed> postponed(1, Postponed::Untouched);
+  const std::vector<int> depths(1, 0);
+  const std::vector<std::size_t> list(1, 0);
+  const auto self = make_self();
+  const auto tickets = self->tickets(1);
+  TrialRunner({.trials = table,
+               .options = options,
+               .threads = 1,
+               .devices = {},
+               .place = 0,
+               .sweep_text = "",
+               .read_ahead = false,
+               .files = files,
+               .postponed = postponed,
+               .depths = depths,
+               .settled = 0},
+              own)
+      .run(*self, *tickets, list, InWorkElsewhere::Train);
+}
+
 TEST(RunTrial, HasItsMemoryBeforeItBeginsToProbe) {
   const TrialSpec spec = spec_of("{name: snip, density: 0.1}", "epochs: 1, batch: 32, lr: 0.05");
   const auto self = make_self();
@@ -84,26 +106,9 @@ TEST_F(OneLane, LetsOthersGoOnWhileItsTrialTrains) {
     SlowDesk desk;
     StopRequest stop(asked);
     Tally tally;
-    std::vector<Postponed> postponed(1, Postponed::Untouched);
     const std::vector<double> costs(1, 1.0);
-    const std::vector<int> depths(1, 0);
-    const std::vector<std::size_t> list(1, 0);
     LaneMeter meter(costs);
-    const auto self = make_self();
-    const auto tickets = self->tickets(1);
-    TrialRunner({.trials = table,
-                 .options = options,
-                 .threads = 1,
-                 .devices = {},
-                 .place = 0,
-                 .sweep_text = "",
-                 .read_ahead = false,
-                 .files = files_,
-                 .postponed = postponed,
-                 .depths = depths,
-                 .settled = 0},
-                {.news = desk, .stop = stop, .tally = tally, .seat = &seat, .meter = &meter})
-        .run(*self, *tickets, list, InWorkElsewhere::Train);
+    train_one(table, options, files_, {.news = desk, .stop = stop, .tally = tally, .seat = &seat, .meter = &meter});
     EXPECT_EQ(tally[Tally::Trained], 1);
   });
   ASSERT_TRUE(comes(waits));
@@ -146,24 +151,7 @@ TEST_F(Probing, BeforeItsFirstStepATrialHasGoneOnFromNone) {
   StopRequest stop(told);
   News news;
   Tally tally;
-  std::vector<Postponed> postponed(1, Postponed::Untouched);
-  const std::vector<int> depths(1, 0);
-  const std::vector<std::size_t> list(1, 0);
-  const auto self = make_self();
-  const auto tickets = self->tickets(1);
-  TrialRunner({.trials = table,
-               .options = options,
-               .threads = 1,
-               .devices = {},
-               .place = 0,
-               .sweep_text = "",
-               .read_ahead = false,
-               .files = files_,
-               .postponed = postponed,
-               .depths = depths,
-               .settled = 0},
-              {.news = news, .stop = stop, .tally = tally})
-      .run(*self, *tickets, list, InWorkElsewhere::Train);
+  train_one(table, options, files_, {.news = news, .stop = stop, .tally = tally});
   ASSERT_FALSE(news.all.empty());
   EXPECT_EQ(news.all.back().saved, 0);
   for (const TrialNews& each : news.all) EXPECT_EQ(each.progress.from, 0);
