@@ -1,8 +1,5 @@
 #include "distributed/deadline.h"
 
-#include <pthread.h>
-#include <csignal>
-
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -10,17 +7,13 @@
 
 #include "core/error.h"
 #include "distributed/launch.h"
+#include "distributed/quiet_thread.h"
 #include "kernels/waited.h"
 
 namespace winnow {
 
-Deadline::Deadline(std::string call, double seconds) : call_(std::move(call)), seconds_(seconds) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { watch(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
+Deadline::Deadline(std::string call, double seconds)
+    : call_(std::move(call)), seconds_(seconds), thread_(start_quiet_thread([this] { watch(); })) {}
 
 Deadline::~Deadline() {
   {

@@ -25,7 +25,7 @@ class Deadline {
   std::mutex guard_;
   std::condition_variable over_;
   bool came_back_ = false;
-  std::thread thread_;
+  std::thread thread_;  // last: it uses all of these
 };
 
 }  // namespace winnow

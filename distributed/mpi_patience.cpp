@@ -1,16 +1,13 @@
 #include "distributed/mpi_patience.h"
 
-#include <pthread.h>
-#include <csignal>
-
 #include <algorithm>
 #include <chrono>
 #include <future>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "distributed/quiet_thread.h"
 #include "kernels/waited.h"
 
 namespace winnow {
@@ -52,13 +49,9 @@ void MpiPatience::perform(std::function<void()> work, const Operation& operation
   int threads = 0;
   MPI_Query_thread(&threads);
   if (threads < MPI_THREAD_MULTIPLE) return work();
-  std::packaged_task<void()> task(std::move(work));
-  auto done = task.get_future();
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that trains
-  std::thread(std::move(task)).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const auto task = std::make_shared<std::packaged_task<void()>>(std::move(work));
+  auto done = task->get_future();
+  start_quiet_thread([task] { (*task)(); }).detach();
   constexpr std::chrono::milliseconds kBetweenLooks{20};
   for (Waited clock; done.wait_for(kBetweenLooks) != std::future_status::ready;) look_around(operation, clock.look());
   done.get();

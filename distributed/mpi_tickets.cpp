@@ -1,14 +1,12 @@
 #include "distributed/mpi_tickets.h"
 
-#include <pthread.h>
-#include <csignal>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
 
+#include "distributed/quiet_thread.h"
 #include "distributed/ranks_lost.h"
 #include "kernels/waited.h"
 
@@ -55,13 +53,8 @@ class NodeTickets final : public Tickets {
 // what it takes from rank 0's core is a thousandth, and a draw waits two milliseconds at most. The session owns it.
 class TicketDesk {
  public:
-  TicketDesk(MPI_Comm comm, std::size_t counters) : comm_(comm), counters_(counters) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that trains
-    thread_ = std::thread([this] { serve(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
+  TicketDesk(MPI_Comm comm, std::size_t counters)
+      : comm_(comm), counters_(counters), thread_(start_quiet_thread([this] { serve(); })) {}
   std::int64_t draw(std::size_t counter) { return counters_[counter].fetch_add(1); }
   int error() const { return error_.load(); }
   void close() { closed_ = true; }

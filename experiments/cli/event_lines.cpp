@@ -3,15 +3,13 @@
 #include <ostream>
 #include <utility>
 
+#include "distributed/quiet_thread.h"
 #include "experiments/cli/json_output.h"
-#include "experiments/run/stop_request.h"
 
 namespace winnow {
 
-EventLines::EventLines(std::ostream& out, std::size_t most) : out_(out), most_(most) {
-  const StopSignalsBlocked blocked;  // one that came during a write would end the stream
-  thread_ = std::thread([this] { write(); });
-}
+EventLines::EventLines(std::ostream& out, std::size_t most)
+    : out_(out), most_(most), thread_(start_quiet_thread([this] { write(); })) {}
 
 EventLines::~EventLines() {
   {

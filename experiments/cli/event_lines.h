@@ -30,7 +30,7 @@ class EventLines {
   std::deque<nlohmann::ordered_json> waiting_;
   std::int64_t left_out_ = 0;
   bool over_ = false;
-  std::thread thread_;
+  std::thread thread_;  // last: it uses all of these
 };
 
 }  // namespace winnow
