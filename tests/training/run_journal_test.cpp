@@ -119,12 +119,20 @@ TEST(EventLinesOfARun, KeepNobodyWaitingAndSayWhatWasLeftOut) {
   std::vector<nlohmann::json> said;
   std::istringstream text(reader.str());
   for (std::string line; std::getline(text, line);) said.push_back(nlohmann::json::parse(line));
-  ASSERT_GE(said.size(), 5u);
+  ASSERT_FALSE(said.empty());
   EXPECT_EQ(said.back().at("kind"), "summary");
-  const nlohmann::json& left_out = said[said.size() - 2];
-  EXPECT_EQ(left_out.at("kind"), "left out");
-  EXPECT_EQ(left_out.at("lines").get<std::size_t>() + said.size() - 2, 100u);
-  for (std::size_t i = 0; i + 2 < said.size(); ++i) EXPECT_EQ(said[i].at("epoch"), i);
+  said.pop_back();
+  // The writer takes the first one at once or later, and there is room for another one then.
+  std::size_t epochs = 0, left_out = 0;
+  for (const nlohmann::json& line : said) {
+    if (line.at("kind") == "left out") {
+      left_out += line.at("lines").get<std::size_t>();
+    } else {
+      EXPECT_EQ(line.at("epoch"), epochs++ + left_out) << "in order, and with a word for what is missing";
+    }
+  }
+  EXPECT_LE(epochs, 5u) << "no more waited than were to";
+  EXPECT_EQ(epochs + left_out, 100u);
 }
 
 TEST_F(JournalOfARun, IsToldWhereItCannotBeWritten) {
